@@ -1,0 +1,44 @@
+# The whole workflow in a handful of words; `make help` lists them.
+SHELL := /bin/sh
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .venv/local.stamp ## two dozen prompts become pictures in a bucket (no key, no Docker, no cost)
+	@$(PY) -P -m darkroom demo $(ARGS)
+
+.PHONY: test
+test: .venv/dev.stamp ## everything, against real services
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: check
+check: .venv/dev.stamp ## lint, types, import arrows, formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/python -c 'from importlinter.cli import lint_imports_command as run; run()'
+
+.PHONY: format
+format: .venv/dev.stamp ## let ruff put the code in order
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+.PHONY: lock
+lock: ## pin every dependency again, with hashes (needs uv on the PATH)
+	sh requirements/lock.sh
+
+.PHONY: clean
+clean: ## remove the environment, caches and the demo's data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist darkroom-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each environment is a lock file installed with its hashes; a stamp newer than the lock means it is there already.
+.venv/local.stamp: requirements/local.lock requirements/install.sh pyproject.toml
+	@sh requirements/install.sh local
+
+.venv/dev.stamp: requirements/dev.lock requirements/install.sh pyproject.toml
+	@sh requirements/install.sh dev

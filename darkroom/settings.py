@@ -1,0 +1,326 @@
+"""Every setting of Darkroom, read once and checked as a whole.
+
+This is the only place that reads the environment. One frozen object goes from here to the wiring;
+every other room takes plain values. Each field says what it means and what its special values are:
+`docs/settings.md` is made from these sentences.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from darkroom.errors import UserError
+
+__all__ = ["PREFIX", "REAL_API_URL", "Settings", "load_settings", "misspelt", "variable"]
+
+PREFIX = "DARKROOM_"
+REAL_API_URL = "https://playground.com/api/models/external/v1"
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Bytes = Annotated[int, Field(ge=1_000_000)]
+
+
+class Settings(BaseSettings):
+    """One validated, frozen set of settings for a process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    # The paid API
+    playground_api_key: SecretStr | None = Field(
+        None, description="Your key for the image API, sent as a Bearer token."
+    )
+    playground_url: str = Field(REAL_API_URL, description="Where the image API answers.")
+    extra_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Model names the API has learnt since its page was written, with commas."
+    )
+    playground_proxy_url: str | None = Field(None, description="HTTP proxy for calls to the API.")
+    playground_ca_bundle: Path | None = Field(
+        None, description="File of CA certificates to trust for the API instead of the usual ones."
+    )
+    connect_timeout_s: Seconds = Field(5.0, description="Longest wait for a connection to the API.")
+    read_timeout_s: Seconds = Field(
+        90.0, description="Longest silence of the API while a call is open."
+    )
+    call_deadline_s: Seconds = Field(
+        120.0, description="Longest a call may take in all, however slowly its answer trickles."
+    )
+    max_answer_bytes: Bytes = Field(
+        64_000_000, description="An answer larger than this is not read to its end."
+    )
+
+    # What producers may ask for
+    max_side_px: int | None = Field(
+        None, ge=1, description="Darkroom's own bound on width and height; none by default."
+    )
+    max_prompt_chars: int | None = Field(
+        None, ge=1, description="Darkroom's own bound on a prompt's length; none by default."
+    )
+    max_init_image_bytes: Bytes = Field(
+        20_000_000, description="Largest `init_image`, decoded, that a producer may hand in."
+    )
+
+    # The fleet
+    namespace: str = Field(
+        "darkroom",
+        pattern=r"^[a-z][a-z0-9_-]{0,30}$",
+        description="Prefix of queues, Redis keys and object keys: one per fleet.",
+    )
+    broker_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Celery's broker: Redis or RabbitMQ."
+    )
+    concurrency: Count = Field(256, description="Calls in flight per worker process.")
+    celery_threads: Count = Field(
+        4, le=64, description="Threads of Celery's own pool, which only takes messages in."
+    )
+    upload_threads: Count = Field(16, description="Images being put into storage at once.")
+    reading_bytes: Bytes = Field(
+        128_000_000, description="Bytes of answers being read and decoded at once in a process."
+    )
+    decode_threads: Count | None = Field(
+        None, description="Answers being decoded at once; twice the number of cores by default."
+    )
+    publish_timeout_s: Seconds = Field(
+        1.0, le=10, description="Longest wait for the broker when a message is sent."
+    )
+    publish_pause_s: Seconds = Field(
+        5.0, description="No message is tried for this long after the broker failed."
+    )
+
+    # Leases and dispatch
+    heartbeat_s: Seconds = Field(5.0, description="How often a worker renews its lease.")
+    lease_s: Seconds = Field(
+        20.0, description="A worker silent for this long is dead and its jobs are rescued."
+    )
+    dispatch_every_s: Seconds = Field(
+        0.25, le=60, description="How often the leader looks for jobs that are due."
+    )
+    dispatch_window: Count | None = Field(
+        None, description="Most jobs in broker and inboxes; by default the fleet's concurrency."
+    )
+    dispatch_ids: Count = Field(16, le=256, description="Most job ids in one message.")
+    dispatch_again_s: Seconds = Field(
+        60.0, description="A dispatched job that nobody holds is dispatched again after this."
+    )
+    drain_seconds: Seconds = Field(
+        150.0, description="How long a stopping worker lets its calls and uploads end."
+    )
+
+    # Attempts and calls
+    max_attempts: Count = Field(8, description="Claims of a job that were worth one, at most.")
+    max_calls_per_job: Count = Field(
+        3, description="Calls that cost money, or may have, spent on one job at most."
+    )
+    max_useless_calls: int = Field(
+        1, ge=0, le=100, description="Paid answers without a usable image that are tried again."
+    )
+    max_unknown_calls: int = Field(
+        1,
+        ge=0,
+        le=100,
+        description="Calls whose outcome is unknown that are tried again; 0 fails the job instead.",
+    )
+    backoff_base_s: Seconds = Field(1.0, description="First wait before a failed call is repeated.")
+    backoff_max_s: Seconds = Field(120.0, description="Longest wait before one is repeated.")
+    hold_s: Seconds = Field(
+        15.0,
+        description="How long no call starts after the API refused our key, or was no API.",
+    )
+
+    # The results table
+    database_url: SecretStr | None = Field(
+        None,
+        description="SQLAlchemy URL, required: `postgresql+psycopg://…` in production, "
+        "`sqlite:////path/darkroom.db` on one machine.",
+    )
+    database_connections: int = Field(
+        8,
+        ge=2,
+        le=64,
+        description="Connections to the database per process, the heartbeat's among them.",
+    )
+
+    # The object store
+    s3_bucket: str | None = Field(None, description="The bucket, required; it must exist already.")
+    s3_endpoint_url: str | None = Field(
+        None, description="An S3-compatible server; AWS where it is not set."
+    )
+    s3_region: str | None = Field(None, description="Region; boto3's usual chain where not set.")
+    s3_public_url: str | None = Field(
+        None,
+        description="Address that signed links carry, where readers reach the store by another.",
+    )
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Bucket in the path or in the host name."
+    )
+    s3_checksums: Literal["when_required", "when_supported"] = Field(
+        "when_required",
+        description="When boto3 adds and checks checksums; some stores refuse them.",
+    )
+    s3_put_args: dict[str, str] = Field(
+        {}, description="More arguments of every put, as JSON: KMS key, tags, storage class."
+    )
+    s3_key_prefix: str = Field(
+        "", pattern=r"^([A-Za-z0-9_.-]+/)*$", description="Folder before every key; ends with `/`."
+    )
+    s3_url_expires_s: int = Field(
+        3600, ge=1, le=604_800, description="How long a signed link works (S3's own limit: 7 days)."
+    )
+
+    # The spool
+    spool_dir: Path = Field(
+        Path("darkroom-spool"), description="Folder where a paid image rests until storage has it."
+    )
+    spool_max_bytes: Bytes = Field(
+        4_000_000_000, description="Calls start only while images at rest and in flight fit this."
+    )
+    spool_fsync: bool = Field(
+        default=True,
+        description="Force each image to the disk; without, a power cut may lose the last ones.",
+    )
+    spool_grace_s: Seconds = Field(
+        300.0, description="How long a dead worker's spooled image is waited for before it is lost."
+    )
+
+    # Pictures, logs
+    embed_recipe: Literal["id", "full", "off"] = Field(
+        "id", description="What a PNG's `parameters` chunk says: job id and seed, all, or nothing."
+    )
+    simulated: bool = Field(
+        default=False,
+        description="Marks rows and PNGs as made by the simulator; the local stack sets it.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON.")
+
+    @field_validator("extra_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse settings that contradict each other, by name."""
+        rules = (
+            (
+                self.drain_seconds < self.call_deadline_s,
+                "DARKROOM_DRAIN_SECONDS must not be shorter than DARKROOM_CALL_DEADLINE_S",
+            ),
+            (
+                self.lease_s < 2 * self.heartbeat_s,
+                "DARKROOM_LEASE_S must not be shorter than two of DARKROOM_HEARTBEAT_S",
+            ),
+            (
+                self.read_timeout_s > self.call_deadline_s,
+                "DARKROOM_READ_TIMEOUT_S must not be longer than DARKROOM_CALL_DEADLINE_S",
+            ),
+            (
+                self.backoff_base_s > self.backoff_max_s,
+                "DARKROOM_BACKOFF_BASE_S must not be longer than DARKROOM_BACKOFF_MAX_S",
+            ),
+        )
+        broken = [sentence for is_broken, sentence in rules if is_broken]
+        if broken:
+            raise ValueError("; ".join(broken))
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours reads *_FILE
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then `*_FILE`, then `.env`."""
+        return (init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings)
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Secrets from files: `DARKROOM_X_FILE` names the file that holds `DARKROOM_X`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The first line of the file that the environment names for a secret field."""
+        path = os.environ.get(f"{variable(field_name)}_FILE")
+        if not path or not _is_secret(field):
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise UserError(f"{variable(field_name)}_FILE: cannot read {path}: {reason}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def variable(field_name: str) -> str:
+    """The environment variable of a setting: `s3_bucket` is `DARKROOM_S3_BUCKET`."""
+    return PREFIX + field_name.upper()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read and check every setting; `overrides` (by field name) win over the environment.
+
+    Raises:
+        UserError: one line that lists each faulty variable, what is wrong and never a secret.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic itself
+    except ValidationError as error:
+        faults = "; ".join(_fault(detail) for detail in error.errors(include_url=False))
+    except SettingsError as error:
+        faults = f"{error} (is it JSON?)"
+    raise UserError(f"settings: {faults}", exit_status=2)
+
+
+def misspelt() -> list[str]:
+    """A sentence for each `DARKROOM_*` variable that is no setting of this version."""
+    known = {variable(name): field for name, field in Settings.model_fields.items()}
+    files = {f"{name}_FILE" for name, field in known.items() if _is_secret(field)}
+    strangers = sorted(
+        name for name in os.environ if name.startswith(PREFIX) and name not in known.keys() | files
+    )
+    return [_guess(name, [*known, *files]) for name in strangers]
+
+
+def _guess(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{name} is not a setting of this version{hint}"
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation)
+
+
+def _fault(detail: Any) -> str:
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ")
+    name = str(detail["loc"][0])
+    field = Settings.model_fields.get(name)
+    shown = "" if field is None or _is_secret(field) else f"={str(detail['input'])[:60]!r}"
+    return f"{variable(name)}{shown}: {detail['msg']}"

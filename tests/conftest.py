@@ -1,4 +1,4 @@
-"""What every test gets: no `DARKROOM_*` variables, and no sockets unless it asks for a real service."""
+"""What every test gets: no `DARKROOM_*` variables, no sockets unless it asks for a real service."""
 
 import os
 

@@ -1,0 +1,36 @@
+"""Loopback ports: finding free ones, and seeing whether one can be had."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+_FIRST, _LAST = 10_240, 32_767
+"""Below Linux's usual range for outgoing connections (32768-60999): none of those can take the port
+of a server that is just being restarted."""
+
+_TRIES = 200
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: skip TIME_WAIT
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Find a loopback port nobody listens on.
+
+    Raises:
+        OSError: None of many tried ports is free.
+    """
+    for _ in range(_TRIES):
+        port = random.SystemRandom().randint(_FIRST, _LAST)
+        if is_free(port):
+            return port
+    raise OSError("no free loopback port found")

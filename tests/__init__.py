@@ -1,0 +1,1 @@
+"""Claims about Darkroom, each shown by a test."""

@@ -1,0 +1,107 @@
+"""The stand-in for the paid API, as its own process, with its ledger of charged calls."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.services.absence import absent
+from tests.services.server import Server
+
+_REPO = Path(__file__).parents[2]
+_API_KEY = "test-api-key"
+_API_PATH = "/api/models/external/v1"
+_TIMEOUT_S = 10
+
+
+class Simulator(Server):
+    """A running simulator.
+
+    `url` is what the client is given, `api_key` the only key accepted; latency is 0.
+    """
+
+    api_key = _API_KEY
+
+    @property
+    def root(self) -> str:
+        """The address above which ledger and faults are found."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The API's URL, as the Playground client wants it."""
+        return self.root + _API_PATH
+
+    def ledger(self) -> Any:
+        """What was charged so far."""
+        return self._ask("GET", "/ledger").json()
+
+    def clear_ledger(self) -> None:
+        """Forget what was charged."""
+        self._ask("DELETE", "/ledger")
+
+    def put_faults(self, faults: Any) -> None:
+        """Have it misbehave; the shape is the simulator's own."""
+        self._ask("PUT", "/faults", json=faults)
+
+    def clear_faults(self) -> None:
+        """Have it behave again."""
+        self._ask("DELETE", "/faults")
+
+    def _ask(self, method: str, path: str, json: Any = None) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.request(method, self.root + path, json=json, timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+            return answer
+
+
+def _answers(port: int) -> bool:
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(f"http://{Server.host}:{port}/ledger", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _server(folder: Path) -> Simulator:
+    if importlib.util.find_spec("simulator.__main__") is None:
+        absent("the simulator is not here")
+    start = [sys.executable, "-m", "simulator", "--api-key", _API_KEY, "--latency-scale", "0"]
+    return Simulator(
+        "simulator",
+        lambda port: [*start, "--port", str(port)],
+        _answers,
+        folder=folder,
+        env={"PYTHONPATH": str(_REPO)},
+    )
+
+
+@pytest.fixture(scope="session")
+def _simulator_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    server = _server(tmp_path_factory.mktemp("simulator"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def simulator(_simulator_of_session: Simulator) -> Simulator:
+    """A simulator that answers at once, with an empty ledger and no faults."""
+    _simulator_of_session.clear_faults()
+    _simulator_of_session.clear_ledger()
+    return _simulator_of_session
+
+
+@pytest.fixture
+def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """A simulator of the test's own, to be killed and started again."""
+    server = _server(tmp_path_factory.mktemp("simulator-own"))
+    server.start()
+    yield server
+    server.stop()

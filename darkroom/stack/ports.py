@@ -4,6 +4,7 @@ import random
 import socket
 
 LOOPBACK = "127.0.0.1"
+LAST_PORT = 65_535
 
 _FIRST, _LAST = 10_240, 32_767
 """Below Linux's usual range for outgoing connections (32768-60999): none of those can take the port

@@ -1,0 +1,51 @@
+"""Which port each service gets: the one asked for, else that of last time, else a free one."""
+
+import time
+from collections.abc import Iterable
+
+from darkroom.errors import UserError
+from darkroom.stack.folder import DataFolder
+from darkroom.stack.plan import StackPlan
+from darkroom.stack.ports import LAST_PORT, LOOPBACK, free_port, is_free
+
+_FILE = "ports.json"
+
+_GRACE_S = 2.0
+"""How long a port may stay taken by what a killed stack left to the kernel."""
+
+
+def choose_ports(plan: StackPlan, folder: DataFolder, services: Iterable[str]) -> dict[str, int]:
+    """Settle the ports of the services to start, and remember them in the folder.
+
+    Raises:
+        UserError: A port that was asked for is taken, or the choice can't be kept.
+    """
+    kept = folder.remembered(_FILE)
+    before = {n: p for n, p in kept.items() if isinstance(p, int) and 0 < p <= LAST_PORT}
+    chosen: dict[str, int] = {}
+    for service in services:
+        chosen[service] = _port(service, plan.ports.get(service, 0), before.get(service))
+    folder.remember(_FILE, before | chosen)
+    return chosen
+
+
+def _port(service: str, wanted: int, before: int | None) -> int:
+    if wanted:
+        if not _becomes_free(wanted):
+            raise UserError(
+                f"port {wanted} on {LOOPBACK}, asked for {service}, is taken: "
+                "stop what listens there, or choose another port (0 takes a free one)"
+            )
+        return wanted
+    if before and _becomes_free(before):
+        return before
+    return free_port()
+
+
+def _becomes_free(port: int) -> bool:
+    deadline_s = time.monotonic() + _GRACE_S
+    while not is_free(port):
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.05)
+    return True

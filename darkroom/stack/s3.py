@@ -1,0 +1,79 @@
+"""The object store: `rclone serve s3` on loopback over a folder, with keys made for this folder."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from darkroom.stack.binaries import rclone_binary
+from darkroom.stack.folder import DataFolder
+from darkroom.stack.http import answers_http
+from darkroom.stack.plan import StackPlan
+from darkroom.stack.ports import LOOPBACK
+from darkroom.stack.process import Program
+
+BUCKET = "darkroom"
+REGION = "us-east-1"
+
+_KEYS_FILE = "s3-keys.json"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Keys:
+    """The key pair of a local endpoint."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+def endpoint_url(port: int) -> str:
+    """Return the address of the local endpoint."""
+    return f"http://{LOOPBACK}:{port}"
+
+
+def local_keys(folder: DataFolder) -> S3Keys:
+    """Return the folder's key pair, made at its first use and readable by its owner alone.
+
+    Raises:
+        UserError: They can't be kept.
+    """
+    kept = folder.remembered(_KEYS_FILE)
+    match kept:
+        case {"access_key_id": str(key_id), "secret_access_key": str(secret)}:
+            return S3Keys(key_id, secret)
+    keys = S3Keys(f"local{secrets.token_hex(8)}", secrets.token_hex(20))
+    folder.remember(
+        _KEYS_FILE,
+        {"access_key_id": keys.access_key_id, "secret_access_key": keys.secret_access_key},
+    )
+    return keys
+
+
+def s3(plan: StackPlan, folder: DataFolder, port: int, keys: S3Keys) -> Program:
+    """Describe the endpoint; its bucket is a folder, made here.
+
+    Raises:
+        UserError: No binary, or the bucket's folder can't be made.
+    """
+    folder.subfolder(f"s3/{BUCKET}")
+    return Program(
+        name="s3",
+        argv=[
+            rclone_binary(plan.environment.get("PATH", "")),
+            *("serve", "s3", folder.path / "s3", "--addr", f"{LOOPBACK}:{port}"),
+        ],
+        env=_rclone_environment(plan.environment, folder, keys),
+        log=folder.log_file("s3"),
+        cwd=folder.path,
+        answers=lambda: answers_http(port, "/"),
+    )
+
+
+def _rclone_environment(
+    inherited: Mapping[str, str], folder: DataFolder, keys: S3Keys
+) -> dict[str, str]:
+    """Nobody's own rclone set-up, and the keys where `ps` doesn't show them."""
+    clean = {name: value for name, value in inherited.items() if not name.startswith("RCLONE_")}
+    return clean | {
+        "RCLONE_AUTH_KEY": f'"{keys.access_key_id},{keys.secret_access_key}"',
+        "RCLONE_CONFIG": str(folder.path / "no-rclone.conf"),
+    }

@@ -1,0 +1,144 @@
+"""Which services are started, which are used, and what that means for everyone's settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from darkroom.stack.addresses import choose_ports
+from darkroom.stack.folder import DataFolder
+from darkroom.stack.plan import StackPlan
+from darkroom.stack.process import Program
+from darkroom.stack.s3 import BUCKET, REGION, endpoint_url, local_keys, s3
+from darkroom.stack.simulator import API_KEY, simulator, simulator_url
+from darkroom.stack.valkey import broker_url, valkey
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One part of the system, as shown to a person.
+
+    Attributes:
+        name: What it is: `broker`, `database`, `s3`, `playground`.
+        address: Where it is; never with a password.
+        origin: Whether this stack started it or uses one that the settings name.
+    """
+
+    name: str
+    address: str
+    origin: Literal["started", "used"]
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What the plan comes to.
+
+    Attributes:
+        services: Every part, started or used.
+        programs: What has to be started, in order.
+        variables: Settings that differ from what children inherit.
+    """
+
+    services: list[Service] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def compose(plan: StackPlan, folder: DataFolder) -> Composition:
+    """Settle ports, keys, programs and variables; starts nothing.
+
+    Raises:
+        UserError: A port is taken, a binary is missing, or the folder can't be written.
+    """
+    external = {
+        "broker": plan.broker_url,
+        "s3": plan.s3_bucket,
+        "simulator": plan.playground_url,
+    }
+    ports = choose_ports(plan, folder, [name for name, url in external.items() if url is None])
+    made = Composition()
+    _add_database(made, plan, folder)
+    _add_broker(made, plan, folder, ports)
+    _add_s3(made, plan, folder, ports)
+    _add_playground(made, plan, folder, ports)
+    made.variables["DARKROOM_SPOOL_DIR"] = str(folder.subfolder("spool"))
+    if plan.concurrency is not None:
+        made.variables["DARKROOM_CONCURRENCY"] = str(plan.concurrency)
+    return made
+
+
+def _add_database(made: Composition, plan: StackPlan, folder: DataFolder) -> None:
+    if plan.database_url is not None:
+        made.services.append(Service("database", _without_password(plan.database_url), "used"))
+        return
+    file = folder.path / "darkroom.db"
+    made.services.append(Service("database", str(file), "started"))
+    made.variables["DARKROOM_DATABASE_URL"] = f"sqlite:///{file}"
+
+
+def _add_broker(
+    made: Composition, plan: StackPlan, folder: DataFolder, ports: Mapping[str, int]
+) -> None:
+    if plan.broker_url is not None:
+        made.services.append(Service("broker", _without_password(plan.broker_url), "used"))
+        return
+    url = broker_url(ports["broker"])
+    made.services.append(Service("broker", url, "started"))
+    made.programs.append(valkey(plan, folder, ports["broker"]))
+    made.variables["DARKROOM_BROKER_URL"] = url
+
+
+def _add_s3(
+    made: Composition, plan: StackPlan, folder: DataFolder, ports: Mapping[str, int]
+) -> None:
+    if plan.s3_bucket is not None:
+        where = _without_password(plan.s3_endpoint_url or "s3://")
+        made.services.append(Service("s3", f"{where.rstrip('/')}/{plan.s3_bucket}", "used"))
+        return
+    keys = local_keys(folder)
+    url = endpoint_url(ports["s3"])
+    made.services.append(Service("s3", f"{url}/{BUCKET}", "started"))
+    made.programs.append(s3(plan, folder, ports["s3"], keys))
+    made.variables.update(
+        DARKROOM_S3_BUCKET=BUCKET,
+        DARKROOM_S3_ENDPOINT_URL=url,
+        DARKROOM_S3_REGION=REGION,
+        DARKROOM_S3_ADDRESSING="path",
+        AWS_ACCESS_KEY_ID=keys.access_key_id,
+        AWS_SECRET_ACCESS_KEY=keys.secret_access_key,
+    )
+
+
+def _add_playground(
+    made: Composition, plan: StackPlan, folder: DataFolder, ports: Mapping[str, int]
+) -> None:
+    if plan.playground_url is not None:
+        made.services.append(Service("playground", _without_password(plan.playground_url), "used"))
+        return
+    url = simulator_url(ports["simulator"])
+    made.services.append(Service("playground", f"{url} (simulated)", "started"))
+    made.programs.append(simulator(plan, folder, ports["simulator"]))
+    made.variables.update(
+        DARKROOM_PLAYGROUND_URL=url,
+        DARKROOM_PLAYGROUND_API_KEY=API_KEY,
+        DARKROOM_SIMULATED="1",
+    )
+
+
+def _without_password(url: str) -> str:
+    """Drop whatever stands before the host and after the path: both may hold secrets."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()
+
+
+def child_environment(plan: StackPlan, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what workers run with: what we inherited, overruled by what the stack settled.
+
+    With a local S3, nothing else of the AWS chain may speak: a profile or a session token of the
+    person's own would be sent along with the local keys.
+    """
+    inherited = dict(plan.environment)
+    if "AWS_ACCESS_KEY_ID" in variables:
+        inherited = {n: v for n, v in inherited.items() if not n.startswith("AWS_")}
+    return inherited | dict(variables)

@@ -1,0 +1,152 @@
+"""The stack itself: starts what has to be started, keeps it running, and leaves nothing behind.
+
+Services come up side by side; workers when all of them answer. A thread then watches every child.
+Ending goes the other way: workers first, with time for their calls, then the services.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from darkroom.stack.folder import DataFolder
+from darkroom.stack.plan import StackPlan
+from darkroom.stack.process import Child, Program
+from darkroom.stack.services import Service, child_environment, compose
+from darkroom.stack.stop import Stop
+from darkroom.stack.workers import workers
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.1
+
+
+class LocalStack:
+    """The whole system on one machine, between `__enter__` and `__exit__`.
+
+    Args:
+        plan: What to start and what to use.
+        stop: Asked to end by signals or by the caller; asked twice, workers get no time to drain.
+        prepare: Called with the variables while services come up and before any worker: the place
+            to migrate the database.
+        say: Gets a line for a person when a child died or was started again.
+
+    Attributes:
+        variables: The settings (and AWS keys) that this stack settled, as environment variables.
+        environment: The whole environment of its workers.
+        services: Every part of the system, and whether it was started or is used.
+    """
+
+    def __init__(
+        self,
+        plan: StackPlan,
+        *,
+        stop: Stop | None = None,
+        prepare: Callable[[Mapping[str, str]], None] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.stop = stop if stop is not None else Stop()
+        self.variables: Mapping[str, str] = {}
+        self.environment: Mapping[str, str] = {}
+        self.services: tuple[Service, ...] = ()
+        self._prepare = prepare
+        self._say = say
+        self._folder: DataFolder | None = None
+        self._service_children: list[Child] = []
+        self._worker_children: list[Child] = []
+        self._closing = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Bring everything up; what was started is stopped again when a later step fails.
+
+        Raises:
+            UserError: One line naming what is in the way and what to do.
+            KeyboardInterrupt: Asked to stop while starting.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the children that run now, by name."""
+        children = [*self._service_children, *self._worker_children]
+        return {child.program.name: child.pid for child in children if child.pid is not None}
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until `stop` is asked; tell whether it was."""
+        return self.stop.asked.wait(timeout_s)
+
+    def close(self) -> None:
+        """End workers (drained, unless hurried), then services in reverse; free the folder."""
+        self._closing.set()
+        try:
+            if self._watcher is not None:
+                self._watcher.join()
+            self._end(self._worker_children)
+            for child in reversed(self._service_children):
+                self._end([child])
+        finally:  # a Ctrl-C that comes as an exception: still nothing stays behind
+            self._abandon()
+
+    def _abandon(self) -> None:
+        for child in [*self._worker_children, *self._service_children]:
+            child.kill()
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    def _start(self) -> None:
+        self.plan.check()
+        self._folder = DataFolder(self.plan.data_dir)
+        made = compose(self.plan, self._folder)
+        self.services = tuple(made.services)
+        self.variables = made.variables
+        self.environment = child_environment(self.plan, made.variables)
+        self._launch(made.programs, self._service_children)
+        if self._prepare is not None:
+            self._prepare(self.variables)
+        for child in self._service_children:
+            child.wait_ready(self.stop.asked)
+        programs = workers(self.plan, self._folder, self.environment)
+        self._launch(programs, self._worker_children)
+        self._watcher = threading.Thread(target=self._watch, name="darkroom-stack", daemon=True)
+        self._watcher.start()
+
+    @staticmethod
+    def _launch(programs: list[Program], children: list[Child]) -> None:
+        for program in programs:
+            child = Child(program)
+            children.append(child)
+            child.start()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(_LOOK_EVERY_S):
+            for child in [*self._service_children, *self._worker_children]:
+                line = child.look()
+                if line is not None:
+                    self._tell(child, line)
+
+    def _tell(self, child: Child, line: str) -> None:
+        log.warning("%s", line, extra={"child": child.program.name})
+        if self._say is not None:
+            self._say(line)
+
+    def _end(self, children: list[Child]) -> None:
+        for child in children:
+            child.ask_to_end()
+        for child in children:
+            child.wait_ended(self.stop.hurried)

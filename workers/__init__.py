@@ -1,1 +1,11 @@
-"""The worker process."""
+"""The worker process: what runs beside Celery, and how it starts, watches and stops.
+
+What is done with jobs is in `tasks`; this room only gives it a process to live in.
+"""
+
+from workers.bootsteps import PoolRefused, install
+from workers.crew import ADOPT_EVERY_S, Crew
+from workers.flow import Flow
+from workers.heartbeat import Heartbeat
+
+__all__ = ["ADOPT_EVERY_S", "Crew", "Flow", "Heartbeat", "PoolRefused", "install"]

@@ -1,0 +1,20 @@
+"""The Celery app for `celery -A darkroom …`, and `submit` for producers in our own environment.
+
+    from darkroom.celery import submit
+    submit.delay(request={"prompt": "a paper fox"})
+
+Other codebases need nothing of ours: they send `darkroom.submit` by name.
+"""
+
+from celery import Task
+
+from darkroom.settings import load_settings
+from darkroom.wiring import Wiring
+from tasks import SUBMIT
+
+__all__ = ["app", "submit"]
+
+app = Wiring(load_settings()).app
+
+#: Hands in a job by message; its Celery task id is the job id.
+submit: Task[..., None] = app.tasks[SUBMIT]

@@ -1,0 +1,37 @@
+"""`darkroom worker`: one process of the fleet."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["worker"]
+
+
+def worker(
+    concurrency: Annotated[
+        int | None, typer.Option(help="Calls in flight; DARKROOM_CONCURRENCY otherwise.")
+    ] = None,
+) -> None:
+    """Run one worker process until it is told to stop.
+
+    SIGTERM or Ctrl-C lets its calls end; the same again leaves at once, and the fleet rescues what
+    it held.
+
+    Example: DARKROOM_CONCURRENCY=512 darkroom worker
+    """
+    from darkroom.preflight import check_worker
+    from darkroom.settings import load_settings
+    from darkroom.wiring import Wiring
+
+    wiring = Wiring(load_settings(concurrency=concurrency))
+    check_worker(wiring)
+    process = wiring.app.Worker(
+        hostname=f"{wiring.settings.namespace}-{wiring.worker_id.hex[-12:]}@%h",
+        loglevel=wiring.settings.log_level,
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    process.start()
+    raise typer.Exit(process.exitcode or 0)

@@ -1,0 +1,89 @@
+"""The Celery app: its configuration and its two tasks, which only hand over to this room's verbs.
+
+The app never becomes the process's current app: in a producer's process that would re-aim the
+producer's own `@shared_task`s at our broker.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, Task
+from kombu import Queue
+
+from tasks.names import GENERATE, SUBMIT, Queues
+from tasks.submit import Submit, read_ids
+
+__all__ = ["make_app"]
+
+
+def make_app(
+    *,
+    broker_url: str,
+    queues: Queues,
+    threads: int,
+    submit: Callable[[], Submit],
+    take: Callable[[list[UUID]], None],
+) -> Celery:
+    """Make the fleet's Celery app.
+
+    Args:
+        broker_url: Redis or RabbitMQ.
+        queues: the fleet's queue names.
+        threads: size of Celery's own pool, which only takes messages in.
+        submit: gives what keeps handed-in jobs; called at the first message.
+        take: puts dispatched ids into the worker's inbox, at once.
+    """
+    app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={})
+    app.conf.update(_configuration(queues, threads, is_redis=broker_url.startswith("redis")))
+    _add_submit(app, submit)
+    _add_generate(app, take)
+    return app
+
+
+def _add_submit(app: Celery, submit: Callable[[], Submit]) -> None:
+    # Acknowledged late: until the row is committed, the message is all there is of the job.
+    @app.task(name=SUBMIT, bind=True, acks_late=True, typing=False, ignore_result=True)
+    def darkroom_submit(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
+        submit()(self.request.id, args, kwargs)
+
+
+def _add_generate(app: Celery, take: Callable[[list[UUID]], None]) -> None:
+    # Acknowledged early: leases in the table, not the broker, cover a crash.
+    @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True)
+    def darkroom_generate(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
+        take(read_ids(self.request.id, args, kwargs))
+
+
+def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str, Any]:
+    arguments = {} if is_redis else {"x-queue-type": "quorum"}
+    names = (queues.generate, queues.submit)
+    return {
+        "task_queues": [Queue(name, routing_key=name, queue_arguments=arguments) for name in names],
+        "task_default_queue": queues.submit,
+        "task_default_queue_type": "classic" if is_redis else "quorum",
+        "task_routes": {GENERATE: {"queue": queues.generate}, SUBMIT: {"queue": queues.submit}},
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "worker_pool": "threads",
+        "worker_concurrency": threads,
+        "worker_prefetch_multiplier": 1,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": _transport_options(queues) if is_redis else {},
+    }
+
+
+def _transport_options(queues: Queues) -> dict[str, Any]:
+    """Kombu's bookkeeping on Redis under our own names, and swept often (kombu#305, #1836)."""
+    return {
+        "unacked_key": f"{queues.namespace}.unacked",
+        "unacked_index_key": f"{queues.namespace}.unacked_index",
+        "unacked_mutex_key": f"{queues.namespace}.unacked_mutex",
+        "unacked_restore_throttle": 1,
+        "unacked_restore_interval": 5,
+        "visibility_timeout": 3600,
+    }

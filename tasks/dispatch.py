@@ -1,0 +1,65 @@
+"""Which jobs are named in messages, and when: due rows, fairly, at most a window ahead.
+
+The broker only ever holds about what the fleet can start soon. Whatever the backlog, a job handed
+in late waits behind a window, not behind a million messages.
+"""
+
+import logging
+from uuid import UUID
+
+from storage import Database, count_dispatched, live_workers, reserve_due, unreserve
+from tasks.doorbell import Doorbell
+
+__all__ = ["Dispatch"]
+
+log = logging.getLogger(__name__)
+
+#: What goes out while no worker has said yet how many calls it can hold.
+WINDOW_OF_AN_EMPTY_FLEET = 256
+
+
+class Dispatch:
+    """Reserves due rows and rings the doorbell for them.
+
+    Args:
+        window: most jobs in broker and inboxes together; None for the fleet's concurrency.
+        again_s: a dispatched row that nobody took is due again after this many seconds.
+    """
+
+    def __init__(
+        self, database: Database, doorbell: Doorbell, *, window: int | None, again_s: float
+    ) -> None:
+        self._database = database
+        self._doorbell = doorbell
+        self._window = window
+        self._again_s = again_s
+
+    def send_due(self, most: int) -> int:
+        """Dispatch up to `most` due jobs, as far as the window has room; how many went out.
+
+        Raises:
+            StorageError: the database could not say or note what is due.
+        """
+        if not self._doorbell.is_open:
+            return 0
+        room = min(most, self._room())
+        job_ids = (
+            reserve_due(self._database, limit=room, stale_after_s=self._again_s) if room else []
+        )
+        unsent = self._doorbell.ring(job_ids)
+        if unsent:
+            unreserve(self._database, unsent)
+        return len(job_ids) - len(unsent)
+
+    def hand_back(self, job_ids: list[UUID]) -> None:
+        """Make jobs due at once that were dispatched but will not be taken here."""
+        if job_ids:
+            unreserve(self._database, job_ids)
+
+    def _room(self) -> int:
+        window = self._window or self._concurrency_of_the_fleet()
+        return max(0, window - count_dispatched(self._database, limit=window))
+
+    def _concurrency_of_the_fleet(self) -> int:
+        total = sum(worker.concurrency for worker in live_workers(self._database))
+        return total or WINDOW_OF_AN_EMPTY_FLEET

@@ -1,0 +1,104 @@
+"""The fleet's housekeeper: dispatches what is due, rescues what the dead have left.
+
+Every worker has one; the one that holds the turn acts, the others watch. The turn is a row in the
+table, so another takes over within seconds when its holder dies.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from storage import (
+    Database,
+    DatabaseUnavailable,
+    StorageError,
+    expire_due,
+    fold_batch_deltas,
+    lead,
+    rescue_dead,
+)
+from tasks.dispatch import Dispatch
+
+__all__ = ["Dispatcher", "DispatcherPace"]
+
+log = logging.getLogger(__name__)
+
+#: Most rows one round touches of a kind, so that no round holds locks for long.
+ROUND_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherPace:
+    """How often and how patiently, by settings.
+
+    Attributes:
+        every_s: between two looks at what is due.
+        turn_s: a leader that is silent for this long has lost its turn.
+        lease_s: a worker that is silent for this long is dead.
+    """
+
+    every_s: float
+    turn_s: float
+    lease_s: float
+    max_unknown_calls: int
+    spool_grace_s: float
+
+
+class Dispatcher:
+    """One round after another, until told to stop."""
+
+    def __init__(
+        self, database: Database, dispatch: Dispatch, *, worker_id: UUID, pace: DispatcherPace
+    ) -> None:
+        self._database = database
+        self._dispatch = dispatch
+        self._worker_id = worker_id
+        self._pace = pace
+        self._next_rescue = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Lead whenever the turn is to be had; a database that is away is waited for."""
+        while not stopping.wait(self._pace.every_s):
+            try:
+                self.round()
+            except DatabaseUnavailable as error:
+                log.warning("the dispatcher waits for the database", extra={"error": str(error)})
+                stopping.wait(1.0)
+            except StorageError:
+                log.exception("a round of the dispatcher failed")
+                stopping.wait(self._pace.turn_s)
+
+    def round(self) -> int:
+        """One look at the table; how many jobs were dispatched, 0 where another leads.
+
+        Raises:
+            StorageError: the table could not be read or written.
+        """
+        turn = lead(self._database, "dispatcher", holder=self._worker_id, turn_s=self._pace.turn_s)
+        if not turn.leading:
+            return 0
+        if time.monotonic() >= self._next_rescue:
+            self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
+            self._next_rescue = time.monotonic() + 1.0
+        return self._dispatch.send_due(most=ROUND_LIMIT)
+
+    def _tidy(self, *, may_rescue: bool) -> None:
+        """Expire, roll up, and rescue.
+
+        After a database outage every lease has run out. A leader rescues only once its own turn
+        has been unbroken for a whole lease, by when every living worker has renewed.
+        """
+        expire_due(self._database, limit=ROUND_LIMIT)
+        fold_batch_deltas(self._database)
+        if not may_rescue:
+            return
+        rescued = rescue_dead(
+            self._database,
+            max_unknown_calls=self._pace.max_unknown_calls,
+            spool_grace_s=self._pace.spool_grace_s,
+            limit=ROUND_LIMIT,
+        )
+        if rescued.total:
+            log.warning("jobs of dead workers were rescued", extra={"rescued": rescued.total})

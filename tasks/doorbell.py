@@ -1,0 +1,96 @@
+"""Sending dispatches: the one place that publishes messages.
+
+A message is only a doorbell; losing one costs time, never a job. So a broker that does not answer
+must cost no more than a second, and then nothing for a while: accepting jobs stays fast.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from celery import Celery
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
+from kombu.pools import producers
+
+from tasks.names import GENERATE, Queues
+
+__all__ = ["Doorbell"]
+
+log = logging.getLogger(__name__)
+
+#: Messages over which ids are spread before a message names several: with little due, each job
+#: travels alone and any free worker takes it.
+SPREAD = 32
+
+
+class Doorbell:
+    """Publishes `darkroom.generate` messages with a short timeout and without retries.
+
+    Args:
+        app: the Celery app whose broker and task names are used.
+        ids_per_message: most job ids in one message; a message costs milliseconds, an id does not.
+        timeout_s: longest wait for the broker.
+        pause_s: nothing is tried for this long after a failure.
+    """
+
+    def __init__(
+        self, app: Celery, queues: Queues, *, ids_per_message: int, timeout_s: float, pause_s: float
+    ) -> None:
+        self._app = app
+        self._queue = queues.generate
+        self._ids_per_message = ids_per_message
+        self._timeout_s = timeout_s
+        self._pause_s = pause_s
+        self._closed_until = 0.0
+        self._connection: Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a message would be tried now."""
+        return time.monotonic() >= self._closed_until
+
+    def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """Send messages that name these jobs; the ids that could not be sent."""
+        size = max(1, min(self._ids_per_message, len(job_ids) // SPREAD))
+        for start in range(0, len(job_ids), size):
+            if not self._send(job_ids[start : start + size]):
+                return list(job_ids[start:])
+        return []
+
+    def _send(self, job_ids: Sequence[UUID]) -> bool:
+        if not self.is_open:
+            return False
+        try:
+            with self._producer() as producer:
+                self._app.send_task(
+                    GENERATE,
+                    args=[[str(job_id) for job_id in job_ids]],
+                    queue=self._queue,
+                    producer=producer,
+                    retry=False,
+                    ignore_result=True,
+                )
+        except (OperationalError, OSError) as error:
+            self._closed_until = time.monotonic() + self._pause_s
+            log.warning(
+                "the broker did not take a message; jobs stay in the table and go out later",
+                extra={"error": type(error).__name__, "pause_s": self._pause_s},
+            )
+            return False
+        return True
+
+    def _producer(self) -> Producer:
+        if self._connection is None:
+            self._connection = self._app.connection_for_write(
+                connect_timeout=self._timeout_s,
+                transport_options={
+                    **self._app.conf.broker_transport_options,
+                    "socket_timeout": self._timeout_s,
+                    "socket_connect_timeout": self._timeout_s,
+                    "max_retries": 1,
+                    "interval_start": 0.1,
+                },
+            )
+        return producers[self._connection].acquire(block=True, timeout=self._timeout_s)

@@ -1,0 +1,216 @@
+"""Where every job comes in, whichever door it used: checked whole, kept whole, then dispatched.
+
+Nothing is stored of a request with faults unless its producer has gone already (a message). The
+row is committed first and the message sent after, so a lost message costs a moment and no job.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from playground import (
+    ImageRequest,
+    RequestInvalid,
+    init_image_bytes,
+    parse_request,
+    to_wire,
+    with_seed,
+    without_init_image,
+)
+from storage import (
+    Accepted,
+    Database,
+    IdempotencyConflict,
+    JobError,
+    NewJob,
+    ObjectStore,
+    StorageError,
+    init_image_key,
+    insert_faulty_job,
+    insert_job,
+)
+from tasks.dispatch import Dispatch
+from tasks.options import JobOptions, parse_options
+
+__all__ = ["Intake", "RequestLimits"]
+
+log = logging.getLogger(__name__)
+
+INVALID_REQUEST = "INVALID_REQUEST"
+KEY_TAKEN = "IDEMPOTENCY_KEY_TAKEN"
+MAX_MESSAGE_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What this installation allows beyond, or short of, the API's page."""
+
+    extra_models: tuple[str, ...] = ()
+    max_side_px: int | None = None
+    max_prompt_chars: int | None = None
+    max_init_image_bytes: int = 20_000_000
+
+
+class Intake:
+    """Accepts jobs.
+
+    Args:
+        objects: gives the bucket for the initial images of img2img requests, when one comes.
+        key_prefix: before every object key.
+        simulated: whether the rows say that the simulator answers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        objects: Callable[[], ObjectStore],
+        dispatch: Dispatch,
+        *,
+        limits: RequestLimits,
+        key_prefix: str,
+        simulated: bool,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._dispatch = dispatch
+        self._limits = limits
+        self._key_prefix = key_prefix
+        self._simulated = simulated
+
+    def check(self, request: object, options: Mapping[str, Any]) -> tuple[ImageRequest, JobOptions]:
+        """Check a request and its options against every rule, storing nothing.
+
+        Raises:
+            RequestInvalid: with all the faults of both.
+        """
+        checked, faults = parse_options(dict(options))
+        try:
+            parsed = parse_request(
+                request,
+                extra_models=self._limits.extra_models,
+                max_side_px=self._limits.max_side_px,
+                max_prompt_chars=self._limits.max_prompt_chars,
+                max_init_image_bytes=self._limits.max_init_image_bytes,
+            )
+        except RequestInvalid as error:
+            raise RequestInvalid([*error.faults, *faults]) from None
+        if checked is None:
+            raise RequestInvalid(faults)
+        return parsed, checked
+
+    def accept(
+        self,
+        request: object,
+        options: Mapping[str, Any] | None = None,
+        *,
+        job_id: UUID | None = None,
+    ) -> Accepted:
+        """Check a request, commit it as a queued job, and dispatch what is due.
+
+        Args:
+            request: the API's parameters, as the producer wrote them.
+            options: fields of `JobOptions`.
+            job_id: the producer's own; a repeat of it is the same job. A UUIDv7 by default.
+
+        Returns:
+            The job, and whether this call made it.
+
+        Raises:
+            RequestInvalid: every fault, by field; nothing is stored.
+            IdempotencyConflict: the key belongs to a job made from another request.
+            StorageError: the job could not be kept.
+        """
+        parsed, checked = self.check(request, options or {})
+        accepted = insert_job(self._database, self.new_job(request, parsed, checked, job_id=job_id))
+        if accepted.created:
+            self._ring()
+        return accepted
+
+    def new_job(
+        self,
+        raw: object,
+        parsed: ImageRequest,
+        options: JobOptions,
+        *,
+        job_id: UUID | None = None,
+        batch_id: UUID | None = None,
+    ) -> NewJob:
+        """The row of a checked request: seed chosen, initial image put into the object store."""
+        image = init_image_bytes(parsed)
+        return NewJob(
+            id=job_id or uuid7(),
+            owner=options.owner,
+            request=to_wire(with_seed(without_init_image(parsed))),
+            request_hash=hash_of(raw),
+            idempotency_key=options.idempotency_key,
+            priority=options.priority,
+            metadata=options.metadata,
+            batch_id=batch_id,
+            init_image_key=None if image is None else self._keep_init_image(image),
+            callback_url=options.callback_url,
+            expires_in_s=options.expires_in_s,
+            simulated=self._simulated,
+        )
+
+    def keep_faulty(
+        self, job_id: UUID, message: Mapping[str, Any], error: RequestInvalid
+    ) -> Accepted:
+        """Keep a job whose producer is gone as failed, with its faults."""
+        return self._keep_failed(job_id, message, INVALID_REQUEST, str(error))
+
+    def keep_conflicting(
+        self, job_id: UUID, message: Mapping[str, Any], error: IdempotencyConflict
+    ) -> Accepted:
+        """Keep a job whose idempotency key is taken as failed, naming the job that has it."""
+        return self._keep_failed(job_id, message, KEY_TAKEN, str(error))
+
+    def _keep_failed(
+        self, job_id: UUID, message: Mapping[str, Any], code: str, why: str
+    ) -> Accepted:
+        checked, _ = parse_options({"owner": message.get("owner", "default")})
+        request = message.get("request")
+        job = NewJob(
+            id=job_id,
+            owner=checked.owner if checked else "default",
+            request=_storable(request),
+            request_hash=hash_of(request),
+            simulated=self._simulated,
+        )
+        error = JobError(code, why[:MAX_MESSAGE_CHARS], "request")
+        return insert_faulty_job(self._database, job, error)
+
+    def _keep_init_image(self, image: bytes) -> str:
+        key = init_image_key(self._key_prefix, hashlib.sha256(image).hexdigest())
+        self._objects().put(key, image, "application/octet-stream")
+        return key
+
+    def _ring(self) -> None:
+        try:
+            self._dispatch.send_due(most=1)
+        except StorageError as error:
+            log.warning(
+                "a job was accepted; its dispatch is left to the dispatcher",
+                extra={"error": str(error)},
+            )
+
+
+def hash_of(raw: object) -> str:
+    """SHA-256 of a request as handed in, before defaults and seed; key order is no matter."""
+    text = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=repr)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _storable(request: object) -> dict[str, object]:
+    """What can be kept of a request with faults: small, JSON, and without its initial image."""
+    if not isinstance(request, dict):
+        return {}
+    kept = {str(key): value for key, value in request.items() if key != "init_image"}
+    text = orjson.dumps(kept, default=repr)
+    is_small = len(text) <= 64 * 1024 and b"\\u0000" not in text
+    return orjson.loads(text) if is_small else {}

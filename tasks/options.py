@@ -1,0 +1,96 @@
+"""What a producer may say about a job besides the request itself.
+
+Checked together with the request, so that one answer lists the faults of both.
+"""
+
+import json
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from playground import Fault
+
+__all__ = ["JobOptions", "option_faults", "parse_options"]
+
+MAX_METADATA_BYTES = 4096
+
+#: The largest priority; the smallest is its negative. More than anyone sorts by hand.
+MAX_PRIORITY = 100
+
+RULES = {
+    "owner": "1 to 64 of letters, digits, dot, dash, underscore, colon, at-sign",
+    "idempotency_key": "1 to 255 characters of text",
+    "priority": f"a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}",
+    "metadata": f"a JSON object of at most {MAX_METADATA_BYTES} bytes",
+    "callback_url": "an http or https address of at most 2000 characters",
+    "expires_in_s": "a number of seconds above 0, at most 30 days",
+}
+
+_Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:@-]+$")]
+_Key = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class JobOptions(BaseModel):
+    """Whose job it is, how urgent, and what comes back with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    owner: _Name = Field("default", description="Whose job it is.")
+    idempotency_key: _Key | None = Field(
+        None, description="The same key of the same owner is the same job."
+    )
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = Field(
+        0, description="Higher goes first."
+    )
+    metadata: dict[str, Any] | None = Field(None, description="Kept with the job and echoed.")
+    callback_url: str | None = Field(
+        None, max_length=2000, description="Kept with the job; who to tell when it has ended."
+    )
+    expires_in_s: Annotated[
+        float | None, Field(gt=0, le=timedelta(days=30).total_seconds(), strict=False)
+    ] = Field(None, description="A job not started by then is cancelled.")
+
+    @field_validator("idempotency_key")
+    @classmethod
+    def _storable(cls, text: str | None) -> str | None:
+        if text is not None and ("\0" in text or not text.isprintable()):
+            raise ValueError("control characters")
+        return text
+
+    @field_validator("metadata")
+    @classmethod
+    def _small_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+            if len(text.encode()) > MAX_METADATA_BYTES or "\\u0000" in text:
+                raise ValueError("too large")
+        return value
+
+    @field_validator("callback_url")
+    @classmethod
+    def _web_address(cls, text: str | None) -> str | None:
+        if text is not None:
+            AnyHttpUrl(text)
+        return text
+
+
+def parse_options(raw: dict[str, Any]) -> tuple[JobOptions | None, list[Fault]]:
+    """The options, or every fault found in them."""
+    try:
+        return JobOptions.model_validate(raw), []
+    except ValidationError as error:
+        return None, option_faults(error)
+    except (TypeError, ValueError, RecursionError):
+        return None, [Fault("metadata", "(not shown)", RULES["metadata"])]
+
+
+def option_faults(error: ValidationError) -> list[Fault]:
+    """Word pydantic's findings about options as faults, one for each field."""
+    found: dict[str, Fault] = {}
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]) if detail["loc"] else "options"
+        rule = RULES.get(name, f"left out: the options are {', '.join(RULES)}")
+        shown = "(not shown)" if name == "metadata" else repr(detail["input"])[:80]
+        found.setdefault(name, Fault(name, shown, rule))
+    return list(found.values())

@@ -1,0 +1,115 @@
+"""What `darkroom.submit` does with a message: it becomes a row, or a failed row that says why.
+
+Until that row is committed the message is all there is of the job. So a database that is away holds
+the message here; when the worker stops meanwhile, the message goes back to its queue.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from celery.exceptions import Reject
+
+from playground import RequestInvalid
+from storage import DatabaseUnavailable, IdempotencyConflict, ObjectStoreUnavailable
+from tasks.intake import Intake
+
+__all__ = ["Submit", "read_ids"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two tries while the database or the object store is away.
+HOLD_S = 1.0
+
+
+class Submit:
+    """Keeps jobs that other codebases hand in by message.
+
+    Args:
+        intake: what accepts them.
+        stopping: set when the worker stops, so that a held message is handed back.
+        most_held: messages held at once while storage is away. Fewer than Celery's pool has
+            threads, or dispatches could not come in meanwhile.
+    """
+
+    def __init__(self, intake: Intake, stopping: threading.Event, *, most_held: int) -> None:
+        self._intake = intake
+        self._stopping = stopping
+        self._holding = threading.BoundedSemaphore(most_held)
+
+    def __call__(self, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Make one message's job a row; a message that comes again finds the row there.
+
+        Raises:
+            Reject: the worker stops before the row could be committed; the message is requeued.
+        """
+        job_id = _job_id(task_id)
+        if job_id is None:
+            log.error(
+                "a submit message was refused: its task id is no UUID", extra={"task_id": task_id}
+            )
+            return
+        if not self._keep(job_id, args, kwargs):
+            self._hold(job_id, args, kwargs)
+
+    def _hold(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        if not self._holding.acquire(timeout=HOLD_S):
+            raise Reject("storage is away, and enough messages are held", requeue=True)
+        try:
+            while not self._stopping.wait(HOLD_S):
+                if self._keep(job_id, args, kwargs):
+                    return
+        finally:
+            self._holding.release()
+        raise Reject("stopping before the job could be kept", requeue=True)
+
+    def _keep(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        try:
+            self._accept(job_id, args, kwargs)
+        except (DatabaseUnavailable, ObjectStoreUnavailable) as error:
+            log.warning(
+                "a submitted job waits for storage to come back",
+                extra={"job_id": str(job_id), "error": str(error)},
+            )
+            return False
+        return True
+
+    def _accept(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        options = dict(kwargs)
+        if args:
+            options["request"] = args[0] if len(args) == 1 else list(args)
+        try:
+            self._intake.accept(options.pop("request", None), options, job_id=job_id)
+        except RequestInvalid as error:
+            self._intake.keep_faulty(job_id, kwargs, error)
+            log.warning(
+                "a submitted job is kept as failed: its request has faults",
+                extra={"job_id": str(job_id), "fields": [fault.field for fault in error.faults]},
+            )
+        except IdempotencyConflict as error:
+            self._intake.keep_conflicting(job_id, kwargs, error)
+            log.warning(
+                "a submitted job is kept as failed: its idempotency key is taken",
+                extra={"job_id": str(job_id)},
+            )
+
+
+def read_ids(task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[UUID]:
+    """The job ids a dispatch names; what is no UUID is logged and passed over."""
+    named = kwargs.get("job_ids", args[0] if args else None)
+    if not isinstance(named, list):
+        log.error("a dispatch names no job ids", extra={"task_id": task_id})
+        return []
+    job_ids = [_job_id(text) for text in named]
+    if None in job_ids:
+        log.error("a dispatch names ids that are no UUIDs", extra={"task_id": task_id})
+    return [job_id for job_id in job_ids if job_id is not None]
+
+
+def _job_id(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

@@ -1,0 +1,226 @@
+"""From the spool into the bucket: put, finish the row, drop the file.
+
+Its own threads, so that a bucket that hangs never keeps an answer unread. What is here has been
+paid for: every failure is tried again for as long as the process lives, and the file outlives it.
+"""
+
+import heapq
+import itertools
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from storage import (
+    Database,
+    ObjectStore,
+    Spool,
+    SpoolDamaged,
+    SpooledImage,
+    SpoolEntry,
+    StorageError,
+    StoredImage,
+    adopt_image,
+    finish_if_held,
+    image_key,
+)
+
+__all__ = ["InHand", "Uploads"]
+
+log = logging.getLogger(__name__)
+
+PNG_TYPE = "image/png"
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+
+#: Spool room kept for a call before its answer is known: an uncompressed 1024² picture and more.
+ROOM_PER_CALL_BYTES = 4_000_000
+ROOM_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """A paid answer's images, and what the row will say of them."""
+
+    job_id: UUID
+    fence: int
+    images: Sequence[SpooledImage]
+    stored: Sequence[StoredImage]
+
+
+class Uploads:
+    """Puts spooled images into the bucket.
+
+    Args:
+        threads: puts under way at once.
+        key_prefix: before every object key.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        objects: ObjectStore,
+        spool: Spool,
+        threads: int,
+        key_prefix: str,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._spool = spool
+        self._thread_count = threads
+        self._key_prefix = key_prefix
+        self._queue: list[tuple[float, int, int, SpoolEntry]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._unfinished = 0
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Start the upload threads."""
+        for number in range(self._thread_count):
+            threading.Thread(target=self._work, name=f"upload-{number}", daemon=True).start()
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Keep spool room for one call; waits while images at rest and in flight fill the bound."""
+        while not self._spool.reserve(ROOM_PER_CALL_BYTES):
+            time.sleep(ROOM_POLL_S)
+        try:
+            yield
+        finally:
+            self._spool.release(ROOM_PER_CALL_BYTES)
+
+    def in_hand(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> InHand:
+        """Name the keys under which an answer's images will lie."""
+        return InHand(job_id, fence, images, self._stored(job_id, fence, images))
+
+    def spool(self, in_hand: InHand) -> SpoolEntry:
+        """Write images to the disk.
+
+        Raises:
+            SpoolError: the disk is full or cannot be written; nothing half-written is left.
+        """
+        return self._spool.write(in_hand.job_id, in_hand.fence, in_hand.images)
+
+    def add(self, entry: SpoolEntry) -> None:
+        """Queue a spooled answer for the bucket."""
+        with self._changed:
+            self._unfinished += 1
+            self._push(entry, failures=0)
+
+    def put_now(self, in_hand: InHand) -> None:
+        """Put images from memory and finish, trying until the bucket and the table have them."""
+        for failures in itertools.count():
+            try:
+                self._deliver(in_hand)
+            except StorageError as error:
+                self._report(in_hand.job_id, error)
+                time.sleep(_wait_s(failures))
+            else:
+                return
+
+    def adopt(self) -> int:
+        """Queue what a crash left in spools that no process holds; how many answers."""
+        entries = self._spool.adopt()
+        for entry in entries:
+            self.add(entry)
+        return len(entries)
+
+    def wait_until_empty(self, timeout_s: float) -> bool:
+        """Wait until everything queued has been delivered; False if the time ran out first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._unfinished, timeout_s)
+
+    def stop(self) -> None:
+        """End the threads after what they are putting; the rest stays in the spool."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+
+    def _push(self, entry: SpoolEntry, *, failures: int) -> None:
+        due = time.monotonic() + (_wait_s(failures - 1) if failures else 0.0)
+        heapq.heappush(self._queue, (due, next(self._order), failures, entry))
+        self._changed.notify()
+
+    def _work(self) -> None:
+        while (due := self._next()) is not None:
+            entry, failures = due
+            is_done = self._try(entry)
+            with self._changed:
+                if is_done:
+                    self._unfinished -= 1
+                    self._changed.notify_all()
+                else:
+                    self._push(entry, failures=failures + 1)
+
+    def _next(self) -> tuple[SpoolEntry, int] | None:
+        with self._changed:
+            while not self._is_stopped:
+                wait_s = self._queue[0][0] - time.monotonic() if self._queue else None
+                if wait_s is not None and wait_s <= 0:
+                    _, _, failures, entry = heapq.heappop(self._queue)
+                    return entry, failures
+                self._changed.wait(wait_s)
+            return None
+
+    def _try(self, entry: SpoolEntry) -> bool:
+        """Deliver one spooled answer; False when it is to be tried again."""
+        try:
+            images = self._spool.read(entry)
+            self._deliver(self.in_hand(entry.job_id, entry.fence, images))
+            self._spool.drop(entry)
+        except SpoolDamaged as error:
+            log.warning("a spooled image is damaged", extra={"error": str(error)})
+            return True
+        except StorageError as error:
+            self._report(entry.job_id, error)
+            return False
+        except Exception:
+            log.exception("an upload broke off", extra={"job_id": str(entry.job_id)})
+            return False
+        return True
+
+    def _deliver(self, in_hand: InHand) -> None:
+        for image, stored in zip(in_hand.images, in_hand.stored, strict=True):
+            self._objects.put(stored.key, image.data, PNG_TYPE)
+        job_id, images = in_hand.job_id, in_hand.stored
+        if finish_if_held(self._database, job_id, fence=in_hand.fence, images=images):
+            return
+        if adopt_image(self._database, job_id, fence=in_hand.fence, images=images):
+            log.info("an image finished a job that had been rescued", extra={"job_id": str(job_id)})
+            return
+        # Another image of this job came first: the loser of a fence deletes its own object.
+        for stored in images:
+            self._objects.delete(stored.key)
+
+    def _stored(
+        self, job_id: UUID, fence: int, images: Sequence[SpooledImage]
+    ) -> list[StoredImage]:
+        return [
+            StoredImage(
+                index=index,
+                key=image_key(self._key_prefix, job_id, fence, index),
+                sha256=image.sha256,
+                size_bytes=len(image.data),
+                width=image.width,
+                height=image.height,
+            )
+            for index, image in enumerate(images)
+        ]
+
+    def _report(self, job_id: UUID, error: StorageError) -> None:
+        log.warning(
+            "an image waits in the spool: storage did not take it",
+            extra={"job_id": str(job_id), "error": str(error)},
+        )
+
+
+def _wait_s(failures: int) -> float:
+    """Seconds before the next try of a put: doubling, bounded, with jitter."""
+    jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+    return jitter * min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10))

@@ -1,0 +1,63 @@
+"""How the crew hangs on Celery: started before the consumer, drained after it has stopped."""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.concurrency.thread import TaskPool
+
+from workers.crew import Crew
+from workers.leave import leave_on_signals
+
+__all__ = ["PoolRefused", "install"]
+
+
+class PoolRefused(SystemExit):
+    """Celery was asked for another pool than `threads`."""
+
+
+def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
+    """Have every worker of this app run a crew.
+
+    Args:
+        app: the fleet's Celery app.
+        make_crew: builds it; called once, when a worker starts.
+    """
+
+    class CrewStep(bootsteps.StartStopStep):
+        """Starts before the consumer takes messages, and stops after it has stopped."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, parent: Any, **kwargs: Any) -> None:
+            super().__init__(parent, **kwargs)
+            _require_threads(parent.pool_cls)
+            parent.crew = self.crew = make_crew()
+
+        def start(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.crew.start()
+            leave_on_signals()
+
+        def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+            self.crew.drain()
+
+        terminate = stop
+
+    class FlowStep(bootsteps.StartStopStep):
+        """Gives the tap its consumer, at every new connection."""
+
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def start(self, parent: Any) -> None:
+            parent.controller.crew.flow.attach(parent)
+
+    app.steps["worker"].add(CrewStep)
+    app.steps["consumer"].add(FlowStep)
+
+
+def _require_threads(pool: type) -> None:
+    if not issubclass(pool, TaskPool):
+        raise PoolRefused(
+            "darkroom: only Celery's `threads` pool is supported: its threads take messages in, "
+            "and the worker's own threads wait for the API; leave out --pool, or say --pool=threads"
+        )

@@ -1,0 +1,99 @@
+"""All that runs in a worker process beside Celery, started and stopped in the right order."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from storage import Spool, StorageError
+from tasks import Dispatch, Dispatcher, Executor, Inbox, Pace, Uploads
+from workers.flow import Flow
+from workers.heartbeat import Heartbeat
+
+__all__ = ["Crew"]
+
+log = logging.getLogger(__name__)
+
+#: Between two looks for spools that dead processes of this machine have left.
+ADOPT_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The parts of one worker process.
+
+    Attributes:
+        stopping: set when the process stops; whatever waits somewhere looks at it.
+        drain_s: how long calls and uploads may take to end.
+    """
+
+    inbox: Inbox
+    executor: Executor
+    uploads: Uploads
+    heartbeat: Heartbeat
+    dispatcher: Dispatcher
+    dispatch: Dispatch
+    pace: Pace
+    flow: Flow
+    spool: Spool
+    stopping: threading.Event
+    drain_s: float
+
+    def start(self) -> None:
+        """Take the lease first: a job must never be held by a worker nobody knows.
+
+        Raises:
+            StorageError: the table or the spool cannot be used.
+        """
+        self.heartbeat.start()
+        self.uploads.start()
+        self.uploads.adopt()
+        for target, name in ((self._lead, "dispatcher"), (self._adopt, "adoption")):
+            threading.Thread(target=target, name=name, daemon=True).start()
+
+    def take(self, job_ids: list[UUID]) -> None:
+        """Put dispatched jobs into the inbox; once stopping, hand them back at once."""
+        if self.inbox.add(job_ids):
+            self.executor.grow()
+        else:
+            self.dispatch.hand_back(job_ids)
+
+    def drain(self) -> bool:
+        """Hand back what has not started, let calls and uploads end; False if time ran out.
+
+        The heartbeat goes on to the last, so that nothing still under way is rescued meanwhile.
+        """
+        deadline = time.monotonic() + self.drain_s
+        self.stopping.set()
+        self.pace.stop()
+        self._hand_back()
+        log.info("stopping: calls under way may end", extra={"calls": self.inbox.under_way})
+        is_idle = self.inbox.wait_until_idle(deadline - time.monotonic())
+        is_stored = self.uploads.wait_until_empty(deadline - time.monotonic())
+        self.uploads.stop()
+        self.heartbeat.stop()
+        if not is_idle or not is_stored:
+            log.warning("stopping with work under way; leases and the spool see to it")
+        return is_idle and is_stored
+
+    def _hand_back(self) -> None:
+        left = self.inbox.close()
+        try:
+            self.dispatch.hand_back(left)
+        except StorageError as error:
+            log.warning(
+                "jobs that had not started go out again later",
+                extra={"jobs": len(left), "error": str(error)},
+            )
+
+    def _lead(self) -> None:
+        self.dispatcher.run(self.stopping)
+
+    def _adopt(self) -> None:
+        while not self.stopping.wait(ADOPT_EVERY_S):
+            try:
+                if adopted := self.uploads.adopt():
+                    log.info("images of a dead worker were found", extra={"answers": adopted})
+            except StorageError as error:
+                log.warning("the spool could not be searched", extra={"error": str(error)})

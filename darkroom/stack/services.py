@@ -92,8 +92,9 @@ def _add_s3(
     made: Composition, plan: StackPlan, folder: DataFolder, ports: Mapping[str, int]
 ) -> None:
     if plan.s3_bucket is not None:
-        where = _without_password(plan.s3_endpoint_url or "s3://")
-        made.services.append(Service("s3", f"{where.rstrip('/')}/{plan.s3_bucket}", "used"))
+        endpoint = plan.s3_endpoint_url
+        at = "s3:/" if endpoint is None else _without_password(endpoint).rstrip("/")
+        made.services.append(Service("s3", f"{at}/{plan.s3_bucket}", "used"))
         return
     keys = local_keys(folder)
     url = endpoint_url(ports["s3"])

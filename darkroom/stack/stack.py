@@ -142,8 +142,12 @@ class LocalStack:
 
     def _tell(self, child: Child, line: str) -> None:
         log.warning("%s", line, extra={"child": child.program.name})
-        if self._say is not None:
+        if self._say is None:
+            return
+        try:
             self._say(line)
+        except Exception:  # say, a closed terminal: watching must go on
+            log.exception("could not tell that %s", line)
 
     def _end(self, children: list[Child]) -> None:
         for child in children:

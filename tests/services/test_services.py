@@ -6,9 +6,10 @@ import boto3
 import psycopg
 import pytest
 import redis
+import requests
 from mypy_boto3_s3 import S3Client
 
-from tests.services import S3Endpoint
+from tests.services import S3Endpoint, Simulator
 from tests.services.postgres import PostgresServer
 from tests.services.redis import RedisServer
 from tests.services.s3 import S3Server
@@ -102,3 +103,15 @@ def test_only_loopback_is_open_to_tests_with_servers() -> None:
     """Even a test with servers can't reach anything but this machine."""
     with socket.socket() as outside, pytest.raises(Warning, match=r"192\.0\.2\.1"):
         outside.connect(("192.0.2.1", 80))
+
+
+def test_the_simulator_charges_what_it_draws(simulator: Simulator) -> None:
+    """The simulator answers a request with a picture and notes it in its ledger."""
+    body = {"prompt": "a lighthouse", "width": 64, "height": 64, "seed": 7}
+    key = {"Authorization": f"Bearer {simulator.api_key}"}
+    with requests.Session() as session:
+        answer = session.post(simulator.url, json=body, headers=key, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert "a lighthouse" in str(simulator.ledger())
+    simulator.clear_ledger()
+    assert "a lighthouse" not in str(simulator.ledger())

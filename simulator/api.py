@@ -1,0 +1,143 @@
+"""One call of the API, from its first byte to its last.
+
+This file orders the steps of a call; what each step means lives in its own file (`rules`,
+`safety`, `faults`, `latency`, `studio`, `ledger`). A call is charged the moment its picture is due,
+whether or not the caller still listens, as a service would that has done the work.
+"""
+
+import asyncio
+import hmac
+import json
+import logging
+from dataclasses import dataclass
+
+from simulator.answers import Answer, Receive, Send, error, send
+from simulator.errors import BodyTooLarge, ClientGone, PromptUnsafe, RequestBroken
+from simulator.faults import FaultBook, FaultRule, Moment
+from simulator.latency import Latency
+from simulator.ledger import Ledger
+from simulator.mishaps import door_answer, spoil
+from simulator.rules import Wanted, read_request
+from simulator.safety import check_prompt
+from simulator.studio import Studio
+from simulator.wire import Scope, read_body, reset
+
+__all__ = ["Api"]
+
+CLOSE = (("connection", "close"),)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Api:
+    """The stand-in for the image API, as an ASGI app for one address."""
+
+    studio: Studio
+    ledger: Ledger
+    faults: FaultBook
+    latency: Latency
+    api_key: str | None = None
+    in_flight: int = 0
+    most_in_flight: int = 0
+    requests: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, out: Send) -> None:
+        """Serves one call, and counts it while it lasts."""
+        self.requests += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self._serve(scope, receive, out)
+        except ClientGone:
+            logger.debug("The caller hung up while sending its request.")
+        except asyncio.CancelledError:  # the server is stopping: the line is cut, as by a deploy
+            scope["extensions"]["simulator.transport"].abort()
+        except Exception:
+            logger.exception("A call failed inside the simulator.")
+            await send(error(500, "INTERNAL", "The simulator has a bug."), out)
+        finally:
+            self.in_flight -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, out: Send) -> None:
+        if self.faults.strike(Moment.UNREAD):
+            await reset(scope, receive)
+            return
+        turned_away = self._turn_away(scope)
+        try:
+            raw = await read_body(receive)
+        except BodyTooLarge as large:
+            await send(error(413, "BODY_TOO_LARGE", str(large), headers=CLOSE), out)
+            return
+        if turned_away is not None:
+            await send(turned_away, out)
+            return
+        body = _parse(raw)
+        rule = self.faults.strike(Moment.DOOR, _prompt_of(body))
+        if rule is not None:
+            await send(await self._at_the_door(rule, body), out)
+            return
+        try:
+            wanted = read_request(body)
+            await self._check_safety(wanted)
+            await self._work(wanted, scope, receive, out)
+        except RequestBroken as refused:
+            await send(_invalid(refused), out)
+        except PromptUnsafe as unsafe:
+            await send(error(400, "PROMPT_UNSAFE", str(unsafe)), out)
+
+    def _turn_away(self, scope: Scope) -> Answer | None:
+        if scope["method"] != "POST":
+            return error(405, "METHOD_NOT_ALLOWED", "Use POST.", headers=(("allow", "POST"),))
+        if self.api_key is None:
+            return None
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        if hmac.compare_digest(given, b"Bearer " + self.api_key.encode()):
+            return None
+        return error(401, "UNAUTHORIZED", "The API key is missing or wrong.")
+
+    async def _at_the_door(self, rule: FaultRule, body: object) -> Answer:
+        await asyncio.sleep(rule.after_s)
+        if rule.costs:
+            try:
+                wanted = read_request(body)
+            except RequestBroken as refused:  # an invalid request is never charged
+                return _invalid(refused)
+            self.ledger.charge(wanted.prompt, wanted.seed)
+        return door_answer(rule)
+
+    async def _check_safety(self, wanted: Wanted) -> None:
+        await asyncio.sleep(self.latency.safety_s(wanted))
+        check_prompt(
+            wanted.prompt, verify=wanted.verify_prompt_safety, topics=wanted.rejection_topics
+        )
+
+    async def _work(self, wanted: Wanted, scope: Scope, receive: Receive, out: Send) -> None:
+        first = await self.studio.first_picture(wanted)
+        rule = self.faults.strike(Moment.WORK, wanted.prompt)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.latency.work_s(wanted)
+        png, answer = await self.studio.answer(wanted, first)
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        if rule is None or rule.costs:
+            self.ledger.charge(wanted.prompt, wanted.seed)
+        if rule is None:
+            await send(answer, out)
+        else:
+            await spoil(rule, png, scope, receive, out)
+
+
+def _parse(raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _prompt_of(body: object) -> str:
+    prompt = body.get("prompt") if isinstance(body, dict) else None
+    return prompt if isinstance(prompt, str) else ""
+
+
+def _invalid(refused: RequestBroken) -> Answer:
+    return error(400, "INVALID_REQUEST", str(refused), broken=refused.broken)

@@ -1,0 +1,6 @@
+"""The pictures: procedural art, decided by the request alone."""
+
+from simulator.art.canned import canned_pixels
+from simulator.art.paint import paint
+
+__all__ = ["canned_pixels", "paint"]

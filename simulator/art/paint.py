@@ -1,0 +1,73 @@
+"""Paints the picture a request asks for: scene, medium, treatment, and img2img's blend."""
+
+import hashlib
+from dataclasses import astuple, replace
+
+import numpy as np
+
+from simulator.art.canvas import Canvas
+from simulator.art.choice import choose, words_of
+from simulator.art.palettes import PALETTES
+from simulator.art.treatment import develop
+from simulator.png import Pixels
+from simulator.rules import Wanted
+
+__all__ = ["paint"]
+
+MAX_STEPS = 150
+
+
+def _dice(*parts: object) -> np.random.Generator:
+    """Dice that fall the same for the same parts, on every machine."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _compose(wanted: Wanted) -> Pixels:
+    motif = _dice("motif", wanted.prompt.casefold().split())
+    choice = choose(wanted, motif)
+    composition = _dice(
+        "composition",
+        wanted.prompt,
+        wanted.negative_prompt,
+        wanted.expand_prompt,
+        wanted.model,
+        wanted.prompt_filter,
+        wanted.seed,
+    )
+    canvas = Canvas(
+        width=wanted.width,
+        height=wanted.height,
+        rng=composition,
+        palette=PALETTES[choice.colours],
+        detail=(wanted.steps / MAX_STEPS) ** 0.5,
+        words=words_of(wanted.prompt),
+    )
+    picture = choice.scene(canvas)
+    if choice.medium is not None:
+        picture = choice.medium(canvas, picture)
+    everything = astuple(replace(wanted, init_image=None, strength=1.0))
+    return develop(picture.astype(np.float32), wanted, _dice("grain", *everything))
+
+
+def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
+    """Paints a picture.
+
+    Args:
+        wanted: The request. Without a seed the prompt's own hash takes its place, so that the same
+            request always gives the same picture.
+        first: For img2img, the first picture at the size asked for.
+
+    Returns:
+        height x width x 3 bytes of sRGB.
+    """
+    if first is None:
+        return _compose(wanted)
+    if wanted.strength == 0:
+        return first
+    fresh = _compose(wanted)
+    if wanted.strength == 1:
+        return fresh
+    share = np.float32(wanted.strength)
+    blend = first * (1 - share) + fresh * share
+    return np.asarray(blend + np.float32(0.5), np.uint8)

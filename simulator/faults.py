@@ -1,0 +1,181 @@
+"""Faults on demand: which calls go wrong, how, and whether they cost money.
+
+A rule is a JSON object: `kind`, optionally when it strikes (`rate`, `count`, `prompt`) and how
+(`status`, `retry_after`, ...). The first rule that strikes wins. This file chooses; `mishaps.py`
+carries out. Kinds stand in three groups, by the moment they happen:
+
+    unread  reset_before                                     before the body is read; never charged
+    door    status html redirect refusal not_json            instead of the work; not charged,
+                                                             except with "charged": true
+    work    reset_after reset_midway hang trickle            after the work; charged, except with
+            empty_images bad_base64 truncated_png            "charged": false
+            flipped_bit oversized
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from simulator.errors import ControlRefused
+
+__all__ = ["FaultBook", "FaultRule", "Moment", "read_rules"]
+
+
+class Moment(StrEnum):
+    """When in the life of a call a fault happens."""
+
+    UNREAD = "unread"
+    DOOR = "door"
+    WORK = "work"
+
+
+KINDS: dict[str, Moment] = {
+    "reset_before": Moment.UNREAD,
+    "status": Moment.DOOR,
+    "html": Moment.DOOR,
+    "redirect": Moment.DOOR,
+    "refusal": Moment.DOOR,
+    "not_json": Moment.DOOR,
+    "reset_after": Moment.WORK,
+    "reset_midway": Moment.WORK,
+    "hang": Moment.WORK,
+    "trickle": Moment.WORK,
+    "empty_images": Moment.WORK,
+    "bad_base64": Moment.WORK,
+    "truncated_png": Moment.WORK,
+    "flipped_bit": Moment.WORK,
+    "oversized": Moment.WORK,
+}
+MAX_OVERSIZE = 512 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class FaultRule:
+    """One rule of the book.
+
+    Attributes:
+        kind: What happens.
+        rate: Share of the matching calls it strikes, 0 to 1.
+        count: How often it may strike in all; None is for ever.
+        prompt: Strikes only calls whose prompt contains this.
+        charged: Whether the call goes into the ledger; None takes the kind's own answer.
+        after_s: Seconds to wait first, besides the usual latency.
+        status: Answer's status, for `status` and `redirect`.
+        retry_after: The header's value, for `status`.
+        location: Where `redirect` points.
+        code: The error code in the body of `status`.
+        bytes_per_s: How fast `trickle` drips.
+        size_bytes: How large the body of `oversized` is.
+        hits: How often it has struck.
+    """
+
+    kind: str
+    rate: float = 1.0
+    count: int | None = None
+    prompt: str | None = None
+    charged: bool | None = None
+    after_s: float = 0.0
+    status: int = 500
+    retry_after: str | None = None
+    location: str = "http://127.0.0.1:9/elsewhere"
+    code: str | None = None
+    bytes_per_s: float = 100.0
+    size_bytes: int = 64 * 1024 * 1024
+    hits: int = 0
+
+    @property
+    def moment(self) -> Moment:
+        """When it happens."""
+        return KINDS[self.kind]
+
+    @property
+    def costs(self) -> bool:
+        """Whether a valid request struck by this rule is charged."""
+        if self.charged is not None:
+            return self.charged
+        return self.moment is Moment.WORK
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has struck as often as it may."""
+        return self.count is not None and self.hits >= self.count
+
+
+ALLOWED_TYPES: dict[str, tuple[type, ...]] = {
+    "kind": (str,),
+    "rate": (int, float),
+    "count": (int, type(None)),
+    "prompt": (str, type(None)),
+    "charged": (bool, type(None)),
+    "after_s": (int, float),
+    "status": (int,),
+    "retry_after": (str, int, type(None)),
+    "location": (str,),
+    "code": (str, type(None)),
+    "bytes_per_s": (int, float),
+    "size_bytes": (int,),
+}
+FINAL_STATUSES = range(200, 600)
+
+
+def _check_types(raw: Mapping[str, Any]) -> None:
+    for name, value in raw.items():
+        if name not in ALLOWED_TYPES:
+            raise ControlRefused(f"a fault rule has no field {name!r}")
+        wrong_bool = isinstance(value, bool) and bool not in ALLOWED_TYPES[name]
+        if wrong_bool or not isinstance(value, ALLOWED_TYPES[name]):
+            raise ControlRefused(f"{name} of a fault rule cannot be {value!r}")
+
+
+def _read_rule(raw: object) -> FaultRule:
+    if not isinstance(raw, dict) or raw.get("kind") not in KINDS:
+        raise ControlRefused(f"a fault rule is an object whose kind is one of {', '.join(KINDS)}")
+    _check_types(raw)
+    rule = FaultRule(**{"status": 302 if raw["kind"] == "redirect" else 500, **raw})
+    if rule.retry_after is not None:
+        rule.retry_after = str(rule.retry_after)
+    sane = (
+        0 <= rule.rate <= 1
+        and rule.after_s >= 0
+        and rule.bytes_per_s > 0
+        and rule.status in FINAL_STATUSES
+        and 0 < rule.size_bytes <= MAX_OVERSIZE
+    )
+    if not sane:
+        raise ControlRefused("rate is 0-1, status 200-599, seconds and sizes are not negative")
+    if rule.moment is Moment.UNREAD and (rule.prompt is not None or rule.charged):
+        raise ControlRefused("reset_before knows no prompt and is never charged: nothing was read")
+    return rule
+
+
+def read_rules(raw: object) -> list[FaultRule]:
+    """Reads a JSON list of rules.
+
+    Raises:
+        ControlRefused: It says which rule makes no sense, and why.
+    """
+    if not isinstance(raw, list):
+        raise ControlRefused("faults are a JSON list of rules")
+    return [_read_rule(one) for one in raw]
+
+
+@dataclass(slots=True)
+class FaultBook:
+    """The rules in force; used from the event loop's thread alone."""
+
+    rules: list[FaultRule] = field(default_factory=list)
+    _dice: random.Random = field(default_factory=lambda: random.Random(11))  # noqa: S311 -- not a secret
+
+    def strike(self, moment: Moment, prompt: str = "") -> FaultRule | None:
+        """Chooses the rule that hits a call at this moment, and counts the hit."""
+        for rule in self.rules:
+            if rule.moment is not moment or rule.spent:
+                continue
+            if rule.prompt is not None and rule.prompt not in prompt:
+                continue
+            if self._dice.random() < rule.rate:
+                rule.hits += 1
+                return rule
+        return None

@@ -1,0 +1,77 @@
+"""Runs the app under uvicorn: one process, ready when it says so, gone when it is told to stop."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+from collections.abc import Generator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from simulator.app import API_PATH
+from simulator.wire import OpenProtocol
+
+__all__ = ["serve"]
+
+BACKLOG = 4096  # thousands may connect in one instant
+KEEP_ALIVE_S = 75
+STOP_GRACE_S = 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that announces its address and ends with status 0."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Says where it listens once it does."""
+        await super().startup(sockets=sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        print(f"simulator listening on http://{host}:{port}{API_PATH}", flush=True)  # noqa: T201 -- the promised line
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stops on SIGTERM and SIGINT without raising them again afterwards."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def _raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def serve(app: Starlette, *, host: str, port: int) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        app: What to serve.
+        host: Address to listen on.
+        port: TCP port; 0 takes a free one.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    _raise_file_limit()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    config = uvicorn.Config(
+        app,
+        http=OpenProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_GRACE_S,
+    )
+    asyncio.run(_Server(config).serve(sockets=[listener]))

@@ -1,0 +1,58 @@
+"""Where pictures come from: painted in a few threads, or the canned one prepared once.
+
+Calls that wait hold no thread; only the painting itself does, and NumPy lets go of the interpreter
+for most of it.
+"""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from simulator.answers import Answer, images
+from simulator.art import canned_pixels, paint
+from simulator.firstpicture import read_first_picture
+from simulator.png import Pixels, encode_png
+from simulator.rules import Wanted
+
+__all__ = ["Studio"]
+
+
+class Studio:
+    """Makes the PNG for a request.
+
+    Args:
+        canned: Hand out one prepared 1024x1024 picture of 1.5 MB whatever is asked.
+    """
+
+    def __init__(self, *, canned: bool) -> None:
+        self._pool = ThreadPoolExecutor(max(1, os.cpu_count() or 1), thread_name_prefix="paint")
+        self.canned_png: bytes | None = encode_png(canned_pixels()) if canned else None
+        self.canned_answer: Answer | None = images(self.canned_png) if self.canned_png else None
+
+    async def first_picture(self, wanted: Wanted) -> Pixels | None:
+        """Decodes the picture an img2img call starts from, at the size asked for.
+
+        Raises:
+            RequestBroken: It is no picture, or one too large to open safely.
+        """
+        if wanted.init_image is None:
+            return None
+        loop = asyncio.get_running_loop()
+        size = (wanted.width, wanted.height)
+        return await loop.run_in_executor(self._pool, read_first_picture, wanted.init_image, size)
+
+    async def answer(self, wanted: Wanted, first: Pixels | None) -> tuple[bytes, Answer]:
+        """Makes the picture: its PNG, and the answer that carries it."""
+        if self.canned_png is not None and self.canned_answer is not None:
+            return self.canned_png, self.canned_answer
+        loop = asyncio.get_running_loop()
+        png = await loop.run_in_executor(self._pool, _draw, wanted, first)
+        return png, images(png)
+
+    def close(self) -> None:
+        """Drops what is not painted yet."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _draw(wanted: Wanted, first: Pixels | None) -> bytes:
+    return encode_png(paint(wanted, first))

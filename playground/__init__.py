@@ -4,6 +4,7 @@ This room knows nobody else of ours. What is done with a verdict (retry, pause, 
 in the rooms above it.
 """
 
+from playground.client import PlaygroundClient
 from playground.errors import (
     AnswerTooLarge,
     CallFailed,
@@ -14,8 +15,13 @@ from playground.errors import (
     RequestInvalid,
 )
 from playground.faults import Fault
+from playground.judge import judge
+from playground.pending import PendingAnswer
+from playground.png import Png, check_png
+from playground.recipe import RecipeMode, embed_recipe, recipe_text
 from playground.request import ImageRequest, parse_request
 from playground.schema import request_schema
+from playground.verdict import Answer, Meaning, Verdict
 from playground.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
 from playground.wire import (
     init_image_bytes,
@@ -29,17 +35,28 @@ __all__ = [
     "MODELS",
     "PROMPT_FILTERS",
     "SCHEDULERS",
+    "Answer",
     "AnswerTooLarge",
     "CallFailed",
     "Fault",
     "ImageRequest",
+    "Meaning",
     "NotSent",
     "OutcomeUnknown",
+    "PendingAnswer",
+    "PlaygroundClient",
     "PlaygroundError",
+    "Png",
     "PngDamaged",
+    "RecipeMode",
     "RequestInvalid",
+    "Verdict",
+    "check_png",
+    "embed_recipe",
     "init_image_bytes",
+    "judge",
     "parse_request",
+    "recipe_text",
     "request_schema",
     "restore_request",
     "to_wire",

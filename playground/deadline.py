@@ -1,0 +1,133 @@
+"""The total deadline of a call: a trickling answer must not hold a slot for ever.
+
+Read timeouts only bound the silence between two bytes. So every call has a moment at which its
+socket is shut down from outside, by one watchdog thread that serves all calls of a client. A
+`CallClock` also remembers the one fact that decides about money: was the whole request sent?
+"""
+
+import heapq
+import itertools
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+
+class DeadlinePassed(TimeoutError):  # noqa: N818 - named for what happened, as the house's other errors are
+    """A call's total deadline came while it was being prepared."""
+
+
+class CallClock:
+    """One call's deadline, its socket while it has one, and how far it got.
+
+    Args:
+        total_s: seconds from now until the call is cut off.
+    """
+
+    __slots__ = ("_deadline", "_lock", "_sock", "expired", "sent")
+
+    def __init__(self, total_s: float) -> None:
+        self._deadline = time.monotonic() + total_s
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self.expired = False
+        self.sent = False
+
+    @property
+    def deadline(self) -> float:
+        """The moment of the cut, on the monotonic clock."""
+        return self._deadline
+
+    def remaining_s(self) -> float:
+        """Seconds left, never below a millisecond: a timeout of 0 would mean "don't wait"."""
+        return max(self._deadline - time.monotonic(), 0.001)
+
+    def watch(self, sock: socket.socket | None) -> None:
+        """Take the socket that the call now uses.
+
+        Raises:
+            DeadlinePassed: it is too late to use any.
+        """
+        with self._lock:
+            self._sock = sock
+            if self.expired or time.monotonic() >= self._deadline:
+                self.expired = True
+                raise DeadlinePassed("the call's total deadline has passed")
+
+    def let_go(self) -> bool:
+        """Forget the socket, so that it may serve another call; False if it was cut already."""
+        with self._lock:
+            self._sock = None
+            return not self.expired
+
+    def cut(self) -> None:
+        """End the call now: whoever waits on its socket wakes up."""
+        with self._lock:
+            if self._sock is None:
+                return
+            self.expired = True
+            _shut_down(self._sock)
+
+
+class Watchdog:
+    """One thread that cuts calls at their deadlines; it starts with the first call."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, CallClock]] = []
+        self._order: Final = itertools.count()
+        self._changed: Final = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def guard(self, clock: CallClock) -> None:
+        """Cut this call when its deadline comes, unless it has let go of its socket by then."""
+        with self._changed:
+            self._start_if_needed()
+            heapq.heappush(self._due, (clock.deadline, next(self._order), clock))
+            if self._due[0][2] is clock:
+                self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread; calls still open are bounded by their read timeouts alone."""
+        with self._changed:
+            self._stopped = True
+            self._due.clear()
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout=5)
+
+    def _start_if_needed(self) -> None:
+        if self._thread is None and not self._stopped:
+            self._thread = threading.Thread(
+                target=self._run, name="playground-deadlines", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self) -> None:
+        while (clock := self._next_due()) is not None:
+            clock.cut()
+
+    def _next_due(self) -> CallClock | None:
+        """Wait for the next deadline; None when stopped."""
+        with self._changed:
+            while not self._stopped:
+                wait_s = self._due[0][0] - time.monotonic() if self._due else None
+                if wait_s is not None and wait_s <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._changed.wait(wait_s)
+        return None
+
+
+def _shut_down(sock: object) -> None:
+    """Shut the TCP connection down under whatever reads it.
+
+    TLS inside TLS hides the socket one level deeper. The plain socket's own method is called on
+    purpose: that of `ssl.SSLSocket` first forgets the encryption, and a thread just about to write
+    would write in clear.
+    """
+    plain = sock if isinstance(sock, socket.socket) else getattr(sock, "socket", None)
+    if isinstance(plain, socket.socket):
+        with suppress(OSError):
+            socket.socket.shutdown(plain, socket.SHUT_RDWR)

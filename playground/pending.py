@@ -1,0 +1,147 @@
+"""An answer whose head has come and whose body has not: the caller decides when to read it.
+
+Reading is apart from sending because bodies are large: the rooms above bound how many bytes are
+being read at once. Until then an answer costs a socket and little memory.
+"""
+
+import http.client
+import re
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import requests
+
+from playground.deadline import CallClock
+from playground.errors import AnswerTooLarge, CallFailed, OutcomeUnknown
+from playground.translate import FOREIGN, call_failed
+
+_OK: Final = 200
+_SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
+_PIECE_BYTES: Final = 65_536
+# A failure's words; the rest of an error page tells nobody anything.
+_MAX_WORDS_BYTES: Final = 65_536
+
+
+class PendingAnswer:
+    """One answer's head, and the door to its body. Use it as a context manager.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the answer's headers; looking one up ignores case.
+        size_hint_bytes: the announced size of the body, or None if it was not announced.
+    """
+
+    def __init__(
+        self,
+        response: requests.Response,
+        clock: CallClock,
+        *,
+        address: str,
+        max_answer_bytes: int,
+        mask: Callable[[bytes], bytes],
+    ) -> None:
+        self._response = response
+        self._clock = clock
+        self._address = address
+        self._max_bytes = max_answer_bytes
+        self._mask = mask
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.size_hint_bytes = _announced_size(response.headers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def read(self) -> bytes:
+        """Read the body, once.
+
+        Of an answer other than 200 the status says what it means, so its body is only words: at
+        most 64 KiB of them are read, and what a broken connection withholds is simply missing.
+
+        Returns:
+            The body, with the client's key blotted out where a failure quotes it.
+
+        Raises:
+            AnswerTooLarge: it has more bytes than `max_answer_bytes`.
+            OutcomeUnknown: it was cut short, by the other side or by a deadline.
+        """
+        if self.status != _OK:
+            return self._mask(self._words())
+        try:
+            body = self._whole_body()
+        except FOREIGN as error:
+            raise self._failed(error) from None
+        if self._clock.expired:
+            raise self._failed(TimeoutError())
+        return self._mask(body) if len(body) <= _MAX_WORDS_BYTES else body
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end; close it otherwise."""
+        self._response.close()
+        self._clock.let_go()
+
+    def _whole_body(self) -> bytes:
+        size_bytes = self.size_hint_bytes
+        if size_bytes is not None and size_bytes > self._max_bytes:
+            raise AnswerTooLarge(self._max_bytes, size_bytes)
+        if self._is_packed():
+            return self._pieces(self._max_bytes, strict=True)
+        # One read into one buffer: `.content` would join hundreds of 10 KB pieces.
+        body: bytes = self._raw.read(self._max_bytes + 1 if size_bytes is None else size_bytes)
+        if len(body) > self._max_bytes:
+            raise AnswerTooLarge(self._max_bytes)
+        if size_bytes is not None and len(body) < size_bytes:
+            raise http.client.IncompleteRead(b"", size_bytes - len(body))
+        return body
+
+    def _words(self) -> bytes:
+        try:
+            return self._pieces(_MAX_WORDS_BYTES, strict=False)
+        except FOREIGN:
+            return b""
+
+    def _pieces(self, limit_bytes: int, *, strict: bool) -> bytes:
+        """Read piece by piece, unpacking where the answer is packed though we asked it not to be.
+
+        Args:
+            limit_bytes: the most unpacked bytes to keep.
+            strict: whether more of them, or a break, is an error; else what came is enough.
+        """
+        whole = bytearray()
+        try:
+            while piece := self._raw.read(_PIECE_BYTES, decode_content=True):
+                whole += piece
+                if len(whole) > limit_bytes:
+                    break
+        except FOREIGN:
+            if strict:
+                raise
+        if strict and len(whole) > limit_bytes:
+            raise AnswerTooLarge(limit_bytes)
+        return bytes(whole[:limit_bytes])
+
+    def _is_packed(self) -> bool:
+        return self.headers.get("Content-Encoding", "identity").lower() not in ("identity", "")
+
+    def _failed(self, error: BaseException) -> CallFailed:
+        failed = call_failed(error, self._clock, self._address)
+        return OutcomeUnknown(failed.code, failed.message)  # an early answer, too, was an answer
+
+    @property
+    def _raw(self) -> Any:
+        return self._response.raw
+
+
+def _announced_size(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("Content-Length", "")
+    chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
+    return int(text) if _SIZE.fullmatch(text) and not chunked else None

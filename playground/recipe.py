@@ -1,0 +1,95 @@
+"""The recipe that rides inside a picture: a `parameters` text chunk, as image tools read it.
+
+It is spliced in behind the header, so the pixels' bytes stay as the API sent them. What the
+recipe says is a setting: the job and its seed, everything that was asked, or nothing.
+"""
+
+import struct
+from typing import Final, Literal
+
+from playground.errors import PngDamaged
+from playground.png import HEADER_END, SIGNATURE, chunk
+from playground.request import ImageRequest
+
+RecipeMode = Literal["id", "full", "off"]
+
+_KEYWORD: Final = b"parameters"
+
+# Names that the AUTOMATIC1111 web UI writes and other tools look for, where it has one.
+_LABELS: Final = (
+    ("num_inference_steps", "Steps"),
+    ("scheduler", "Sampler"),
+    ("guidance_scale", "CFG scale"),
+    ("seed", "Seed"),
+    ("filter_model", "Model"),
+    ("strength", "Denoising strength"),
+    ("prompt_filter", "Prompt filter"),
+    ("expand_prompt", "Expand prompt"),
+)
+
+
+def recipe_text(
+    mode: RecipeMode, *, job_id: str, request: ImageRequest, simulated: bool = False
+) -> str | None:
+    """Write the recipe of one job's picture.
+
+    Args:
+        mode: `id` for job and seed, `full` for the prompt and every parameter that was set, `off`
+            for nothing.
+        job_id: the job's id.
+        request: what was sent, seed chosen.
+        simulated: whether the picture comes from the simulator; it is then said.
+
+    Returns:
+        The text, or None where there is nothing to embed.
+    """
+    if mode == "off":
+        return None
+    marks = [f"Darkroom job: {job_id}"] + ["Simulated: yes"] * simulated
+    if mode == "id":
+        return ", ".join([*_parameters(request, only="seed"), *marks])
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines.append(", ".join([*_parameters(request), *_size(request), *marks]))
+    return "\n".join(lines)
+
+
+def embed_recipe(png: bytes, text: str) -> bytes:
+    """Splice a `parameters` text chunk into a PNG, behind its header.
+
+    Args:
+        png: a whole PNG (see `check_png`).
+        text: any text; NUL characters are left out, because the format has no place for them.
+
+    Returns:
+        A whole PNG with the same pixels.
+
+    Raises:
+        PngDamaged: the bytes do not begin with a PNG header.
+    """
+    view = memoryview(png)
+    if len(png) < HEADER_END or not png.startswith(SIGNATURE) or png[12:16] != b"IHDR":
+        raise PngDamaged("no header (IHDR) at the start")
+    return b"".join((view[:HEADER_END], _text_chunk(text.replace("\0", "")), view[HEADER_END:]))
+
+
+def _text_chunk(text: str) -> bytes:
+    """Prefer tEXt, which every reader knows; iTXt for what Latin-1 can't say."""
+    try:
+        return chunk(b"tEXt", _KEYWORD + b"\0" + text.encode("latin-1"))
+    except UnicodeEncodeError:
+        # Not compressed, method 0, no language, no translated keyword.
+        flags = struct.pack(">BBB", 0, 0, 0) + b"\0\0"
+        return chunk(b"iTXt", _KEYWORD + flags + text.encode("utf-8", "replace"))
+
+
+def _parameters(request: ImageRequest, only: str | None = None) -> list[str]:
+    pairs = ((label, getattr(request, name)) for name, label in _LABELS if only in (None, name))
+    return [f"{label}: {value}" for label, value in pairs if value is not None]
+
+
+def _size(request: ImageRequest) -> list[str]:
+    if request.width is None and request.height is None:
+        return []
+    return [f"Size: {request.width or 1024}x{request.height or 1024}"]

@@ -1,0 +1,48 @@
+"""How long an answer asks us to wait: `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
+
+The header comes from outside: it is bounded, so that no answer can stop a fleet for a day.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+MAX_RETRY_AFTER_S: Final = 3600.0
+_SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Read `Retry-After`.
+
+    Args:
+        headers: an answer's headers, names in any case.
+
+    Returns:
+        Seconds from now, from 0 to 3600; None if the header is absent or makes no sense.
+    """
+    value = header(headers, "retry-after").strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), MAX_RETRY_AFTER_S)
+    then = _timestamp(value)
+    if then is None:
+        return None
+    # The API's own clock, where it tells it: ours may be off.
+    now = _timestamp(header(headers, "date")) or time.time()
+    return min(max(then - now, 0.0), MAX_RETRY_AFTER_S)
+
+
+def header(headers: Mapping[str, str], name: str) -> str:
+    """Look a header up whatever its case; an absent one is empty text."""
+    for key, value in headers.items():
+        if key.lower() == name:
+            return value
+    return ""
+
+
+def _timestamp(value: str) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None

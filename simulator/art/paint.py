@@ -6,7 +6,12 @@ from dataclasses import astuple, replace
 import numpy as np
 
 from simulator.art.canvas import Canvas
-from simulator.art.choice import choose, words_of
+from simulator.art.choice import Scene, choose, words_of
+from simulator.art.media.facets import facets
+from simulator.art.media.glass import glass
+from simulator.art.media.strokes import strokes
+from simulator.art.media.watercolour import watercolour
+from simulator.art.noise import Picture
 from simulator.art.palettes import PALETTES
 from simulator.art.treatment import develop
 from simulator.png import Pixels
@@ -15,12 +20,20 @@ from simulator.rules import Wanted
 __all__ = ["paint"]
 
 MAX_STEPS = 150
+COARSE = (facets, glass, strokes, watercolour)
 
 
 def _dice(*parts: object) -> np.random.Generator:
     """Dice that fall the same for the same parts, on every machine."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _coarse(scene: Scene, canvas: Canvas) -> Picture:
+    """Paints a scene at half size, doubled: a medium that only takes colours needs no more."""
+    width, height = -(-canvas.width // 2), -(-canvas.height // 2)
+    small = scene(replace(canvas, width=width, height=height))
+    return small.repeat(2, axis=0).repeat(2, axis=1)[: canvas.height, : canvas.width]
 
 
 def _compose(wanted: Wanted) -> Pixels:
@@ -43,7 +56,10 @@ def _compose(wanted: Wanted) -> Pixels:
         detail=(wanted.steps / MAX_STEPS) ** 0.5,
         words=words_of(wanted.prompt),
     )
-    picture = choice.scene(canvas)
+    if choice.medium in COARSE:
+        picture = _coarse(choice.scene, canvas)
+    else:
+        picture = choice.scene(canvas)
     if choice.medium is not None:
         picture = choice.medium(canvas, picture)
     everything = astuple(replace(wanted, init_image=None, strength=1.0))

@@ -1,6 +1,7 @@
 """One blossom, petal ring upon petal ring, before a blurred garden."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.art.canvas import Canvas
 from simulator.art.noise import Field, Picture, between, mix, step_up
@@ -54,6 +55,12 @@ def _ring(
     mix(picture, canvas.palette.ramp(tone.astype(np.float32)), np.clip(inside, 0, 1))
 
 
+def _span(wanted: NDArray[np.bool_]) -> slice:
+    """The stretch from the first to the last true place."""
+    places = np.flatnonzero(wanted)
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0)
+
+
 def flower(canvas: Canvas) -> Picture:
     """Paints the scene."""
     rng = canvas.rng
@@ -65,7 +72,11 @@ def flower(canvas: Canvas) -> Picture:
     angle = np.arctan2(y, x) + wobble
     petals = int(rng.integers(5, 10))
     for number in range(RINGS):
-        _ring(canvas, picture, (away, angle), number / (RINGS - 1), petals)
+        inward = number / (RINGS - 1)
+        reach = np.float32(1.2 - 0.72 * inward)  # nothing of this ring lies farther out
+        rows, columns = np.abs(y[:, 0]) < reach, np.abs(x[0]) < reach
+        part = _span(rows), _span(columns)
+        _ring(canvas, picture[part], (away[part], angle[part]), inward, petals)
     heart = 1 - step_up(away, 0.1, 0.13)
     seeds = 0.75 + 0.25 * np.sin(away * 190) * np.sin(angle * 21)
     mix(picture, canvas.palette.accent * np.float32(0.95), heart * seeds.astype(np.float32))

@@ -45,9 +45,8 @@ def forest(canvas: Canvas) -> Picture:
         below = canvas.y - treetops(canvas, near, ground)
         trees = np.clip(below / np.float32(canvas.pixel), 0, 1)
         mix(picture, canvas.palette.at((0.42 if night else 0.68) * (1 - near) ** 1.1 + 0.05), trees)
-        fog = np.clip(below * np.float32(1.3 / (0.3 + near)), 0, 1) * np.float32(
-            0.85 * (1 - near) + 0.14
-        )
+        sunk = canvas.y - ground + np.float32(0.34 * (1 - near) + 0.1)
+        fog = np.clip(sunk * np.float32(2.2), 0, 1) * np.float32(0.9 * (1 - near) + 0.16)
         mix(picture, canvas.palette.at(0.5 if night else 0.95), fog * trees)
     shafts = np.sin((canvas.x + canvas.y * 0.45) * 9 + canvas.clouds(2, 2) * 6)
     light = np.clip(shafts, 0, 1) * np.clip(0.5 - canvas.y * 0.6, 0, 1) * np.float32(0.22)

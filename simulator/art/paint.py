@@ -20,6 +20,7 @@ from simulator.rules import Wanted
 __all__ = ["paint"]
 
 MAX_STEPS = 150
+SMALLEST_PX = 32  # smaller pictures are cut from one this large
 COARSE = (facets, glass, strokes, watercolour)
 
 
@@ -49,19 +50,17 @@ def _compose(wanted: Wanted) -> Pixels:
         wanted.seed,
     )
     canvas = Canvas(
-        width=wanted.width,
-        height=wanted.height,
+        width=max(wanted.width, SMALLEST_PX),
+        height=max(wanted.height, SMALLEST_PX),
         rng=composition,
         palette=PALETTES[choice.colours],
         detail=(wanted.steps / MAX_STEPS) ** 0.5,
         words=words_of(wanted.prompt),
     )
-    if choice.medium in COARSE:
-        picture = _coarse(choice.scene, canvas)
-    else:
-        picture = choice.scene(canvas)
+    picture = choice.scene(canvas) if choice.medium not in COARSE else _coarse(choice.scene, canvas)
     if choice.medium is not None:
         picture = choice.medium(canvas, picture)
+    picture = picture[: wanted.height, : wanted.width]
     everything = astuple(replace(wanted, init_image=None, strength=1.0))
     return develop(picture.astype(np.float32), wanted, _dice("grain", *everything))
 

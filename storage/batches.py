@@ -1,0 +1,383 @@
+"""Batches: jobs handed in together, invisible until the last of them is in.
+
+One UPDATE opens a batch of any size; until then its jobs are neither due nor listed, and a load
+that was abandoned can be deleted as if it had never begun. A batch keeps rolled-up counts: each
+job that ends leaves a small row in `batch_deltas` (see `statements.py`), and the dispatcher's
+leader folds those rows in here. Nothing counts jobs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.clock import after, now
+from storage.database import Database
+from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
+from storage.statements import HELD
+from storage.states import JobStatus
+from storage.tables import Tables
+
+_FOLD_AT_ONCE = 5000
+_DELETE_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A row of the batches table; counts lag behind by at most one fold."""
+
+    id: UUID
+    owner: str
+    key: str | None
+    request_hash: str | None
+    name: str | None
+    total: int | None
+    succeeded: int
+    failed: int
+    cancelled: int
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    abandoned_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """How far a batch is, exact at the moment of asking."""
+
+    total: int
+    queued: int
+    running: int
+    storing: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+    @property
+    def ended(self) -> int:
+        """Jobs that need no more waiting for."""
+        return self.succeeded + self.failed + self.cancelled
+
+
+def create_batch(
+    db: Database,
+    *,
+    id: UUID,  # noqa: A002 - the column's name
+    owner: str = "default",
+    key: str | None = None,
+    request_hash: str | None = None,
+    name: str | None = None,
+) -> tuple[Batch, bool]:
+    """Begin a batch; the same id, or the same key of the same owner, finds the one begun before.
+
+    Args:
+        db: The results table.
+        id: Chosen by the caller.
+        owner: Whose.
+        key: Unique per owner: handing in again under it hands in nothing twice.
+        request_hash: Of what is handed in, to tell a repeat from another batch under one key.
+        name: For people.
+
+    Returns:
+        The batch, and whether it is new.
+
+    Raises:
+        IdempotencyConflict: The key belongs to a batch with another hash.
+        DatabaseUnavailable: Call again.
+    """
+    batches = db.tables.batches
+    values = {"id": id, "owner": owner, "key": key, "request_hash": request_hash, "name": name}
+    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
+    statement = insert_for(batches).on_conflict_do_nothing().returning(*batches.c)
+    with db.statement() as connection:
+        row = connection.execute(statement, values).mappings().first()
+    if row is not None:
+        return Batch(**row), True
+    return _existing_batch(db, id=id, owner=owner, key=key, request_hash=request_hash), False
+
+
+def open_batch(db: Database, batch_id: UUID, total: int) -> bool:
+    """Make a batch's jobs visible and due, all at once.
+
+    Args:
+        db: The results table.
+        batch_id: Which.
+        total: How many jobs it holds.
+
+    Returns:
+        Whether it is open now; False when there is no such batch or it was abandoned.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    with db.statement() as connection:
+        parameters = {"which": batch_id, "new_total": total}
+        if connection.execute(_open(db.tables), parameters).rowcount:
+            return True
+    found = find_batch(db, batch_id)
+    return found is not None and found.opened_at is not None
+
+
+def delete_unopened(db: Database, batch_id: UUID) -> bool:
+    """Delete a batch that never opened, with all its jobs, in short writes.
+
+    Args:
+        db: The results table.
+        batch_id: Which.
+
+    Returns:
+        Whether it is gone; False when it has been opened, and then nothing was touched.
+
+    Raises:
+        DatabaseUnavailable: Call again; what is left is still invisible.
+    """
+    batches = db.tables.batches
+    mark = update(batches).where(batches.c.id == batch_id, batches.c.opened_at.is_(None))
+    with db.statement() as connection:
+        marked = connection.execute(mark.values(abandoned_at=now())).rowcount
+    if not marked:
+        return find_batch(db, batch_id) is None
+    while _delete_jobs(db, batch_id):
+        pass
+    with db.statement() as connection:
+        connection.execute(delete(batches).where(batches.c.id == batch_id))
+    return True
+
+
+def unopened_batches(db: Database, *, older_than_s: float, limit: int = 100) -> list[UUID]:
+    """Loads that were begun so long ago that nobody will finish them.
+
+    Args:
+        db: The results table.
+        older_than_s: Seconds since they were begun.
+        limit: At most so many.
+    """
+    batches = db.tables.batches
+    old = select(batches.c.id).where(
+        batches.c.opened_at.is_(None), batches.c.created_at < after(-older_than_s)
+    )
+    with db.read() as connection:
+        return list(connection.scalars(old.order_by(batches.c.created_at).limit(limit)))
+
+
+def get_batch(db: Database, batch_id: UUID) -> Batch:
+    """The batch's row.
+
+    Raises:
+        BatchNotFound: No batch has this id.
+        DatabaseUnavailable: Call again.
+    """
+    found = find_batch(db, batch_id)
+    if found is None:
+        raise BatchNotFound(batch_id)
+    return found
+
+
+def find_batch(db: Database, batch_id: UUID) -> Batch | None:
+    """The batch's row, or None."""
+    batches = db.tables.batches
+    with db.read() as connection:
+        row = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().first()
+    return None if row is None else Batch(**row)
+
+
+def list_batches(db: Database, *, owner: str | None = None, limit: int = 50) -> list[Batch]:
+    """Batches, newest first.
+
+    Args:
+        db: The results table.
+        owner: Only this one's.
+        limit: At most so many.
+    """
+    batches = db.tables.batches
+    newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc())
+    if owner is not None:
+        newest = newest.where(batches.c.owner == owner)
+    with db.read() as connection:
+        return [Batch(**row) for row in connection.execute(newest.limit(limit)).mappings()]
+
+
+def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
+    """How far a batch is: its counts, what is not folded in yet, and what is held just now.
+
+    Raises:
+        BatchNotFound: No batch has this id.
+        DatabaseUnavailable: Call again.
+    """
+    batches = db.tables.batches
+    counts = [
+        (batches.c[name] + _unfolded(db.tables, name, batch_id)).label(name) for name in _ENDS
+    ]
+    held = [_held(db.tables, name, batch_id).label(name) for name in ("running", "storing")]
+    question = select(batches.c.total, *counts, *held).where(batches.c.id == batch_id)
+    with db.read() as connection:
+        row = connection.execute(question).mappings().first()
+    if row is None:
+        raise BatchNotFound(batch_id)
+    total = row["total"] or 0
+    known = {name: row[name] for name in (*_ENDS, "running", "storing")}
+    return BatchProgress(total=total, queued=max(0, total - sum(known.values())), **known)
+
+
+def fold_batch_deltas(db: Database, limit: int = _FOLD_AT_ONCE) -> list[UUID]:
+    """Add what ended since the last fold to the batches' counts; close those that are done.
+
+    Args:
+        db: The results table.
+        limit: How many deltas to fold at most.
+
+    Returns:
+        The batches that this call closed.
+
+    Raises:
+        DatabaseUnavailable: Call again; nothing is folded twice.
+    """
+    with db.begin() as connection:
+        sums = _take_deltas(db, connection, limit)
+        ids = sorted({batch_id for batch_id, _ in sums})
+        if not ids:
+            return []
+        rows = [
+            {"which": i, **{f"plus_{name}": sums[i, name] for name in _ENDS}} for i in ids
+        ]  # in id order, so that two folds cannot deadlock
+        connection.execute(_add(db.tables), rows)
+        connection.execute(_reopen(db.tables), [{"which": i} for i in ids])
+        closing = _close(db.tables)
+        return [i for i in ids if connection.execute(closing, {"which": i}).rowcount]
+
+
+def tell_batch(
+    db: Database, connection: Connection, batch_id: UUID | None, status: str, times: int = 1
+) -> None:
+    """Note in the open transaction that one of a batch's jobs has ended, or (-1) has not."""
+    if batch_id is None or status not in _ENDS:
+        return
+    connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})
+
+
+_ENDS = (JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value)
+
+
+def _existing_batch(
+    db: Database,
+    *,
+    id: UUID,  # noqa: A002 - the column's name
+    owner: str,
+    key: str | None,
+    request_hash: str | None,
+) -> Batch:
+    found = find_batch(db, id)
+    if found is None and key is not None:
+        batches = db.tables.batches
+        same = select(batches).where(batches.c.owner == owner, batches.c.key == key)
+        same = same.where(batches.c.key.is_not(None))
+        with db.read() as connection:
+            row = connection.execute(same).mappings().first()
+        found = None if row is None else Batch(**row)
+    if found is None:  # deleted between the two statements
+        raise DatabaseUnavailable(f"batch {id} vanished while it was being begun")
+    if request_hash is not None and found.request_hash not in {None, request_hash}:
+        raise IdempotencyConflict(found.id)
+    return found
+
+
+def _delete_jobs(db: Database, batch_id: UUID) -> int:
+    jobs = db.tables.jobs
+    some = select(jobs.c.id).where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
+    with db.statement() as connection:
+        return connection.execute(delete(jobs).where(jobs.c.id.in_(some))).rowcount
+
+
+def _take_deltas(db: Database, connection: Connection, limit: int) -> Counter[tuple[UUID, str]]:
+    deltas = db.tables.batch_deltas
+    oldest = select(deltas.c.id).order_by(deltas.c.id).limit(limit)
+    if db.dialect == "postgresql":
+        oldest = oldest.with_for_update(skip_locked=True)
+    taken = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
+    sums: Counter[tuple[UUID, str]] = Counter()
+    for row in connection.execute(taken).mappings():
+        for name in _ENDS:
+            sums[row["batch_id"], name] += row[name]
+    return sums
+
+
+def _unfolded(tables: Tables, name: str, batch_id: UUID) -> ColumnElement[int]:
+    deltas = tables.batch_deltas
+    total = func.coalesce(func.sum(deltas.c[name]), 0)
+    return select(total).where(deltas.c.batch_id == batch_id).scalar_subquery()
+
+
+def _held(tables: Tables, status: str, batch_id: UUID) -> ColumnElement[int]:
+    jobs = tables.jobs
+    same = (HELD, jobs.c.batch_id == batch_id, jobs.c.status == status)
+    return select(func.count()).select_from(jobs).where(*same).scalar_subquery()
+
+
+def _all_ended(tables: Tables) -> ColumnElement[bool]:
+    batches = tables.batches
+    return batches.c.total <= batches.c.succeeded + batches.c.failed + batches.c.cancelled
+
+
+@cache
+def _open(tables: Tables) -> Update:
+    batches = tables.batches
+    ended = batches.c.succeeded + batches.c.failed + batches.c.cancelled
+    total: ColumnElement[int] = bindparam("new_total")
+    return (
+        update(batches)
+        .where(
+            batches.c.id == bindparam("which"),
+            batches.c.opened_at.is_(None),
+            batches.c.abandoned_at.is_(None),
+        )
+        .values(total=total, opened_at=now(), closed_at=case((total <= ended, now()), else_=null()))
+    )
+
+
+@cache
+def _add(tables: Tables) -> Update:
+    batches = tables.batches
+    more: Mapping[str, Any] = {name: batches.c[name] + bindparam(f"plus_{name}") for name in _ENDS}
+    return update(batches).where(batches.c.id == bindparam("which")).values(more)
+
+
+@cache
+def _close(tables: Tables) -> Update:
+    batches = tables.batches
+    open_still = (batches.c.opened_at.is_not(None), batches.c.closed_at.is_(None))
+    return (
+        update(batches)
+        .where(batches.c.id == bindparam("which"), *open_still, _all_ended(tables))
+        .values(closed_at=now())
+    )
+
+
+@cache
+def _reopen(tables: Tables) -> Update:
+    batches = tables.batches
+    closed = batches.c.closed_at.is_not(None)
+    return (
+        update(batches)
+        .where(batches.c.id == bindparam("which"), closed, ~_all_ended(tables))
+        .values(closed_at=null())
+    )

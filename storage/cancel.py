@@ -1,0 +1,220 @@
+"""Cancel, expire, and retry by hand: what people and the calendar do to jobs.
+
+A queued job stops at once. A held one is only marked: the call under way has been paid for, so
+its worker ends it, keeping the picture if one comes. Jobs are met in id order, so that two
+bulk changes cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    false,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from storage.claim import EXPIRED, ended_values, has_expired
+from storage.clock import instant
+from storage.database import Database
+from storage.errors import JobNotFound
+from storage.let_go import CANCELLED
+from storage.statements import HELD, LET_GO, QUEUED, id_in, read_job, run_ending
+from storage.states import JobStatus
+from storage.tables import EXPIRING_SQL, Tables, Uuid
+
+EXPIRING: ColumnElement[bool] = literal_column(EXPIRING_SQL)
+UNSUCCESSFUL: ColumnElement[bool] = literal_column("status IN ('failed', 'cancelled')")
+
+
+class CancelOutcome(StrEnum):
+    """What asking a job to stop came to."""
+
+    CANCELLED = "cancelled"
+    ASKED = "asked"
+    ENDED_ALREADY = "ended_already"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What asking many jobs to stop came to.
+
+    Attributes:
+        cancelled: They had not begun, and have ended now.
+        asked: A worker holds them; they end with the call under way.
+        untouched: They had ended before, or do not exist.
+    """
+
+    cancelled: int
+    asked: int
+    untouched: int
+
+
+def ask_cancel(db: Database, job_id: UUID) -> CancelOutcome:
+    """Ask one job to stop.
+
+    Raises:
+        JobNotFound: No job has this id.
+        DatabaseUnavailable: Call again.
+    """
+    done = cancel_jobs(db, [job_id])
+    if done.cancelled:
+        return CancelOutcome.CANCELLED
+    if done.asked:
+        return CancelOutcome.ASKED
+    if read_job(db, job_id) is None:
+        raise JobNotFound(job_id)
+    return CancelOutcome.ENDED_ALREADY
+
+
+def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
+    """Ask jobs to stop: queued ones end as cancelled, held ones are marked.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    if not ids:
+        return Cancelled(0, 0, 0)
+    which = {"ids": list(ids)}
+    error = {f"new_{name}": value for name, value in CANCELLED.columns().items()}
+    asked = _mark_held(db, which)
+    cancelled = {row["id"] for row in run_ending(db, _cancel(db.tables), which | error)}
+    # What was claimed between the two statements is marked now.
+    asked = (asked | _mark_held(db, which)) - cancelled
+    return Cancelled(len(cancelled), len(asked), len(set(ids) - cancelled - asked))
+
+
+def expire_due(db: Database, limit: int = 1000) -> int:
+    """Cancel, as `EXPIRED`, jobs that were not started in time.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+
+    Returns:
+        How many.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    error = {f"new_{name}": value for name, value in EXPIRED.columns().items()}
+    return len(run_ending(db, _expire(db.tables), error | {"at_most": limit}))
+
+
+def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
+    """By hand: failed or cancelled jobs stand in the queue again.
+
+    Counts of calls stay, as what they cost stays; attempts begin anew. A limit on calls that
+    the job had reached has to be raised by the caller, or it will fail again.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+
+    Returns:
+        Which of them were queued.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    if not ids:
+        return []
+    with db.begin() as connection:
+        ended = connection.execute(_ended(db.tables), {"ids": list(ids)}).all()
+        if not ended:
+            return []
+        again = [row.id for row in ended]
+        connection.execute(_requeue(db.tables), {"ids": again})
+        back = [{"batch_id": r.batch_id, **_minus(r.status)} for r in ended if r.batch_id]
+        if back:
+            connection.execute(insert(db.tables.batch_deltas), back)
+    return again
+
+
+def _minus(status: str) -> dict[str, int]:
+    return {name: -int(name == status) for name in ("succeeded", "failed", "cancelled")}
+
+
+def _mark_held(db: Database, which: dict[str, list[UUID]]) -> set[UUID]:
+    with db.statement() as connection:
+        return set(connection.scalars(_ask(db.tables), which))
+
+
+def _in_order(tables: Tables, *conditions: ColumnElement[bool]) -> Select[tuple[UUID]]:
+    jobs = tables.jobs
+    among = jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+    question = select(jobs.c.id).where(among, *conditions).order_by(jobs.c.id)
+    return question if tables.metadata.schema is None else question.with_for_update()
+
+
+@cache
+def _ask(tables: Tables) -> ReturningUpdate[Any]:
+    jobs = tables.jobs
+    marked = update(jobs).where(HELD, id_in(tables, _in_order(tables, HELD)))
+    return marked.values(cancel_asked=true()).returning(jobs.c.id)
+
+
+@cache
+def _cancel(tables: Tables) -> Update:
+    jobs = tables.jobs
+    queued = update(jobs).where(QUEUED, id_in(tables, _in_order(tables, QUEUED)))
+    return queued.values(ended_values(JobStatus.CANCELLED))
+
+
+@cache
+def _expire(tables: Tables) -> Update:
+    jobs = tables.jobs
+    late = select(jobs.c.id).where(EXPIRING, jobs.c.expires_at <= instant())
+    late = late.order_by(jobs.c.expires_at).limit(bindparam("at_most"))
+    if tables.metadata.schema is not None:
+        late = late.with_for_update(skip_locked=True)
+    expired = update(jobs).where(QUEUED, has_expired(tables), id_in(tables, late))
+    return expired.values(ended_values(JobStatus.CANCELLED))
+
+
+@cache
+def _ended(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    return _in_order(tables, UNSUCCESSFUL).with_only_columns(
+        jobs.c.id, jobs.c.batch_id, jobs.c.status
+    )
+
+
+@cache
+def _requeue(tables: Tables) -> Update:
+    jobs = tables.jobs
+    among = jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+    return (
+        update(jobs)
+        .where(among, UNSUCCESSFUL)
+        .values(
+            {
+                **LET_GO,
+                "status": JobStatus.QUEUED.value,
+                "attempts": 0,
+                "ended_at": null(),
+                "images": null(),
+                "cancel_asked": false(),
+                "expires_at": null(),
+            }
+        )
+    )

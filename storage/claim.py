@@ -1,0 +1,175 @@
+"""Claim: a worker takes a job and pays for the call before it is sent.
+
+The call is counted here, ahead of sending, so that no crash can lose one. A claim carries a
+token of the caller's own choosing: when the answer to a claim is lost, the same claim again
+finds the row it made. What a claim finds at its limits (too many calls, too late) it ends.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Update, and_, bindparam, func, null, or_, update
+
+from storage.clock import after, instant, now, seconds_param
+from storage.database import Database
+from storage.jobs import Job, JobError, job_from_row
+from storage.statements import QUEUED, read_job, run_ending
+from storage.states import EndCode, JobStatus
+from storage.tables import Tables
+
+
+def claim_if_due(
+    db: Database,
+    job_id: UUID,
+    *,
+    worker_id: UUID,
+    token: UUID,
+    call_deadline_s: float,
+    max_calls: int,
+) -> Job | None:
+    """Take a queued job whose time has come: queued to running, one statement.
+
+    The fence rises, the attempt and the call are counted.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        worker_id: Who takes it.
+        token: New for every claim, the same when a claim is repeated after a lost answer.
+        call_deadline_s: By when the call will have ended, from now.
+        max_calls: How many calls a job may cost; at that, it fails as `CALLS_EXHAUSTED`.
+
+    Returns:
+        The row as claimed; None when there is nothing to take: unknown, held, ended, not due
+        yet, its batch not open, or ended just now because a limit was reached.
+
+    Raises:
+        DatabaseUnavailable: Perhaps claimed, perhaps not: call again with the same token.
+    """
+    parameters = {
+        "job_id": job_id,
+        "by_worker": worker_id,
+        "token": token,
+        "call_deadline_s": call_deadline_s,
+        "max_calls": max_calls,
+    }
+    with db.statement() as connection:
+        row = connection.execute(_claim(db.tables), parameters).mappings().first()
+    if row is not None:
+        return job_from_row(row)
+    return _claimed_before(db, job_id, token=token, max_calls=max_calls)
+
+
+def _claimed_before(db: Database, job_id: UUID, *, token: UUID, max_calls: int) -> Job | None:
+    job = read_job(db, job_id)
+    if job is None:
+        return None
+    if job.status is JobStatus.RUNNING and job.claim_token == token:
+        return job
+    if job.status is JobStatus.QUEUED:
+        _end_at_limit(db, job, max_calls)
+    return None
+
+
+def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
+    if job.calls_made >= max_calls:
+        error = JobError(
+            EndCode.CALLS_EXHAUSTED, f"{job.calls_made} calls made, {max_calls} allowed", "darkroom"
+        )
+        limits = {"job_id": job.id, "max_calls": max_calls}
+        run_ending(db, _exhaust(db.tables), limits | _as_parameters(error))
+    elif job.expires_at is not None:
+        run_ending(db, _expire(db.tables), {"job_id": job.id} | _as_parameters(EXPIRED))
+
+
+EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
+"""What a job that waited too long is told."""
+
+
+def _as_parameters(error: JobError) -> dict[str, str]:
+    return {f"new_{name}": value for name, value in error.columns().items()}
+
+
+def open_to_claims(tables: Tables) -> ColumnElement[bool]:
+    """True for jobs that came alone and for those whose batch has been opened."""
+    jobs, batches = tables.jobs, tables.batches
+    opened = (
+        batches.select()
+        .with_only_columns(batches.c.id)
+        .where(batches.c.id == jobs.c.batch_id, batches.c.opened_at.is_not(None))
+        .correlate(jobs)
+        .exists()
+    )
+    return or_(jobs.c.batch_id.is_(None), opened)
+
+
+def has_expired(tables: Tables) -> ColumnElement[bool]:
+    """True for jobs that were to be started by now and have not been."""
+    jobs = tables.jobs
+    return and_(
+        jobs.c.expires_at.is_not(None),
+        jobs.c.first_call_at.is_(None),
+        jobs.c.expires_at <= instant(),
+    )
+
+
+@cache
+def _claim(tables: Tables) -> Update:
+    jobs = tables.jobs
+    due = (
+        jobs.c.id == bindparam("job_id"),
+        QUEUED,
+        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= instant()),
+        jobs.c.calls_made < bindparam("max_calls"),
+        ~has_expired(tables),
+        open_to_claims(tables),
+    )
+    taken = {
+        "status": JobStatus.RUNNING.value,
+        "fence": jobs.c.fence + 1,
+        "attempts": jobs.c.attempts + 1,
+        "calls_made": jobs.c.calls_made + 1,
+        "worker_id": bindparam("by_worker"),
+        "claim_token": bindparam("token"),
+        "call_deadline": after(seconds_param("call_deadline_s")),
+        "first_call_at": func.coalesce(jobs.c.first_call_at, now()),
+        "not_before": null(),
+        "dispatched_at": null(),
+    }
+    return update(jobs).where(*due).values(taken).returning(*jobs.c)
+
+
+@cache
+def _exhaust(tables: Tables) -> Update:
+    jobs = tables.jobs
+    spent = jobs.c.calls_made >= bindparam("max_calls")
+    return (
+        update(jobs)
+        .where(jobs.c.id == bindparam("job_id"), QUEUED, spent)
+        .values(ended_values(JobStatus.FAILED))
+    )
+
+
+@cache
+def _expire(tables: Tables) -> Update:
+    jobs = tables.jobs
+    return (
+        update(jobs)
+        .where(jobs.c.id == bindparam("job_id"), QUEUED, has_expired(tables))
+        .values(ended_values(JobStatus.CANCELLED))
+    )
+
+
+def ended_values(status: JobStatus) -> dict[str, object]:
+    """What a queued row is set to when it ends without a call; binds `new_error_…`."""
+    return {
+        "status": status.value,
+        "ended_at": now(),
+        "not_before": null(),
+        "dispatched_at": null(),
+        "error_code": bindparam("new_error_code"),
+        "error_message": bindparam("new_error_message"),
+        "error_whose": bindparam("new_error_whose"),
+    }

@@ -1,0 +1,123 @@
+"""The database's clock, the only one that rows are compared with.
+
+Workers' clocks drift and are set by hand; a lease measured by two clocks is no lease. So every
+time in a row is written and compared by the database itself, and Python only reads it. Two
+spellings of "now" exist because PostgreSQL calls `clock_timestamp()` volatile and will not use
+an index for a comparison with a volatile value: `now()` is for writing, `instant()` (taken once
+per statement, through a scalar subquery) for comparing. Everything is UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, Dialect, bindparam, literal
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.types import Double, TypeDecorator, TypeEngine
+
+_SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, aware and in UTC in Python whatever the dialect keeps.
+
+    PostgreSQL keeps `timestamptz`; SQLite keeps text with microseconds, which sorts as time does.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of this dialect."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware in, UTC out; a naive moment is a mistake of the caller."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a moment without a time zone: {value!r}")
+        moment = value.astimezone(UTC)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """What the database kept, aware and in UTC."""
+        if value is None:
+            return None
+        if dialect.name == "postgresql":
+            return value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+class now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """This moment, for writing into a row."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "darkroom_now"
+
+
+class instant(now):  # noqa: N801 - reads as the SQL function it is
+    """This moment, taken once for the whole statement, for comparing (see the module)."""
+
+    inherit_cache = True
+    name = "darkroom_instant"
+
+
+class _After(FunctionElement[datetime]):
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "darkroom_after"
+
+
+def after(seconds: float | ColumnElement[Any] | None) -> ColumnElement[Any]:
+    """The moment so many seconds from now (negative: ago); NULL for None.
+
+    Args:
+        seconds: A number, or an expression such as a `bindparam` for statements built once.
+    """
+    if isinstance(seconds, ColumnElement):
+        return _After(seconds)
+    return _After(literal(seconds, Double()))
+
+
+def seconds_param(name: str) -> ColumnElement[Any]:
+    """A parameter that holds seconds, for statements that are built once and run often."""
+    return bindparam(name, type_=Double())
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(_element: now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(instant, "postgresql")
+def _instant_postgresql(_element: instant, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "(SELECT clock_timestamp())"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(_element: now, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return f"({_SQLITE_NOW} || '000')"
+
+
+@compiles(_After, "postgresql")
+def _after_postgresql(element: _After, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"((SELECT clock_timestamp()) + {seconds} * interval '1 second')"
+
+
+@compiles(_After, "sqlite")
+def _after_sqlite(element: _After, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    shifted = f"printf('%+.3f seconds', {seconds})"
+    return (
+        f"(CASE WHEN {seconds} IS NULL THEN NULL ELSE "
+        f"strftime('%Y-%m-%d %H:%M:%f', 'now', {shifted}) || '000' END)"
+    )

@@ -1,0 +1,201 @@
+"""One process's door to the results table.
+
+It owns the connection pool and the three ways in: `begin` (a write transaction), `statement`
+(one write that is its own transaction, and on PostgreSQL its own single round trip) and `read`.
+Nothing here keeps session state, so a transaction-pooling PgBouncer may sit in between: no SET
+outside a transaction, no LISTEN, no session locks, no prepared statements. It leaves what is
+asked of the tables to the transitions, and waiting out an outage to whoever calls.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from storage.errors import DatabaseMisconfigured
+from storage.faults import translated
+from storage.tables import POSTGRESQL, SQLITE, Tables
+
+# A NUL as JSON writes it, not preceded by an odd number of backslashes. PostgreSQL's jsonb
+# cannot hold one, so SQLite may not either: both must refuse the same jobs.
+_NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+_POOL_TIMEOUT_S = 30.0
+
+
+class Database:
+    """A bounded pool of connections to one PostgreSQL or SQLite database.
+
+    No connection is made before the first statement. Safe to share between threads; not between
+    processes that fork after its first use.
+
+    Args:
+        url: A SQLAlchemy URL, `postgresql+psycopg://…` (or `postgresql://…`) or `sqlite:///…`.
+        pool_size: Connections at most; a thread beyond that waits its turn.
+        connect_timeout_s: How long one attempt to connect may take (PostgreSQL).
+        busy_timeout_s: How long a write waits for another's lock (SQLite).
+        statement_timeout_s: The server ends longer statements (PostgreSQL; sent as a start-up
+            option, which PgBouncer must be told to let through). None: the server's own setting.
+        lock_timeout_s: The same for waiting on a lock.
+
+    Raises:
+        DatabaseMisconfigured: The URL is of no kind known here, or SQLite's folder is missing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 7,
+        connect_timeout_s: float = 5.0,
+        busy_timeout_s: float = 30.0,
+        statement_timeout_s: float | None = None,
+        lock_timeout_s: float | None = None,
+    ) -> None:
+        address = _parse(url)
+        self.safe_url = address.render_as_string(hide_password=True)
+        self.dialect = address.get_backend_name()
+        self.tables: Tables = POSTGRESQL if self.dialect == "postgresql" else SQLITE
+        if self.dialect == "postgresql":
+            options = _postgresql_arguments(connect_timeout_s, statement_timeout_s, lock_timeout_s)
+        else:
+            _require_folder(address, self.safe_url)
+            options = {"connect_args": {"timeout": busy_timeout_s, "check_same_thread": False}}
+        self._engine: Engine = _engine(address, pool_size, options)
+        self._writer: Engine
+        if self.dialect == "postgresql":
+            self._writer = self._engine
+            self._single: Engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._reader: Engine = self._single
+        else:
+            _prepare_sqlite(self._engine)
+            self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
+            self._single = self._writer
+            self._reader = self._engine
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A write transaction, committed when the block ends and rolled back when it raises.
+
+        Raises:
+            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+        """
+        return self._transaction(self._writer)
+
+    def statement(self) -> AbstractContextManager[Connection]:
+        """A connection for exactly one write statement, committed by itself.
+
+        Raises:
+            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+        """
+        return self._transaction(self._single)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A connection for reading; each statement sees what is committed when it starts.
+
+        Raises:
+            DatabaseError: One of its kinds.
+        """
+        return self._transaction(self._reader)
+
+    def close(self) -> None:
+        """Close the pooled connections. The object may be used again and would reconnect."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with translated(self.safe_url), engine.begin() as connection:
+            yield connection
+
+
+def _parse(url: str) -> URL:
+    try:
+        address = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
+    except SQLAlchemyError as error:
+        raise DatabaseMisconfigured("the database address is no SQLAlchemy URL") from error
+    safe = address.render_as_string(hide_password=True)
+    if address.drivername not in {"postgresql+psycopg", "sqlite", "sqlite+pysqlite"}:
+        raise DatabaseMisconfigured(
+            f"{safe} is neither postgresql+psycopg://… nor sqlite:///…: no other database is known"
+        )
+    if address.get_backend_name() == "sqlite" and address.database in {None, "", ":memory:"}:
+        raise DatabaseMisconfigured(f"{safe} names no file: each connection would see its own data")
+    return address
+
+
+def _require_folder(address: URL, safe_url: str) -> None:
+    database = str(address.database)
+    if database.startswith("file:"):
+        return
+    folder = Path(database).absolute().parent
+    if not folder.is_dir():
+        raise DatabaseMisconfigured(f"{safe_url}: the folder {folder} does not exist")
+
+
+def _engine(address: URL, pool_size: int, options: dict[str, Any]) -> Engine:
+    return create_engine(
+        address,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        hide_parameters=True,
+        json_serializer=_to_json,
+        **options,
+    )
+
+
+def _postgresql_arguments(
+    connect_timeout_s: float, statement_timeout_s: float | None, lock_timeout_s: float | None
+) -> dict[str, Any]:
+    limits = {"statement_timeout": statement_timeout_s, "lock_timeout": lock_timeout_s}
+    settings = [f"-c {k}={int(v * 1000)}" for k, v in limits.items() if v is not None]
+    arguments: dict[str, Any] = {
+        "connect_timeout": max(2, round(connect_timeout_s)),  # libpq knows nothing below 2 s
+        "prepare_threshold": None,  # a pooled server connection may not know the statement
+        "application_name": "darkroom",
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,  # milliseconds: a vanished server is noticed, not waited for
+    }
+    if settings:
+        arguments["options"] = " ".join(settings)
+    return {"connect_args": arguments, "use_native_hstore": False}
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Take transactions over from the driver, which would begin them too late and too weakly."""
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        assert isinstance(connection, SqliteConnection)  # noqa: S101 - the only driver allowed
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        word = connection.get_execution_options().get("begin_with", "BEGIN")
+        connection.exec_driver_sql(word)
+
+
+def _to_json(value: Any) -> str:
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    if "\\u0000" in text and _NUL_IN_JSON.search(text):
+        raise ValueError("a NUL character, which PostgreSQL cannot keep")
+    return text

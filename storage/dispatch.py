@@ -1,0 +1,172 @@
+"""Which jobs are due, and which of them have been sent out already.
+
+A reservation is a time on the row: this job was put into a message at that moment. It holds
+nothing. If no worker has claimed the job by the time the reservation is stale, the job is due
+again; the message was lost, or sits in an inbox that says so by refreshing. Jobs are reserved
+highest priority first, and within a priority stream by stream in turn: a stream is a batch, or
+what one owner handed in outside batches. The index of ready jobs is itself the list of open
+streams, read by skipping from one to the next, so a reservation costs what it hands out and not
+what is waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    update,
+)
+
+from storage.clock import after, instant, now, seconds_param
+from storage.database import Database
+from storage.statements import QUEUED, READY, id_in
+from storage.streams import Rotation, choose
+from storage.tables import WAITING_SQL, Tables, Uuid
+
+_WAITING: ColumnElement[bool] = literal_column(WAITING_SQL)
+
+
+def reserve_due(
+    db: Database, *, limit: int, stale_after_s: float, rotation: Rotation | None = None
+) -> list[UUID]:
+    """Take up to `limit` due jobs to be sent out now, marking them as dispatched.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+        stale_after_s: A dispatch older than this is taken for lost.
+        rotation: Where the last call stopped; this one goes on from there.
+
+    Returns:
+        Job ids in the order in which they should start.
+
+    Raises:
+        DatabaseUnavailable: What was reserved unseen is due again after `stale_after_s`.
+    """
+    turn = rotation or Rotation()
+    if limit <= 0:
+        return []
+    with db.begin() as connection:
+        bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
+        connection.execute(_ripen(db.tables), bounds)
+        connection.execute(_forget_lost(db.tables), bounds)
+        chosen = choose(db, connection, limit, turn)
+        taken = set(connection.scalars(_stamp(db.tables), {"ids": [c.id for c in chosen]}))
+    return [ready.id for ready in chosen if ready.id in taken]
+
+
+def unreserve(db: Database, ids: Sequence[UUID]) -> int:
+    """The message was not sent, or an inbox gives jobs back: they are due again at once.
+
+    Returns:
+        How many were still waiting to be claimed.
+
+    Raises:
+        DatabaseUnavailable: They will be due again when their reservation is stale.
+    """
+    return _set_dispatched(db, ids, null())
+
+
+def refresh_dispatched(db: Database, ids: Sequence[UUID]) -> int:
+    """An inbox holds these: their reservation is not stale.
+
+    Returns:
+        How many are still waiting to be claimed.
+
+    Raises:
+        DatabaseUnavailable: Call again at the next heartbeat.
+    """
+    return _set_dispatched(db, ids, now())
+
+
+def count_dispatched(db: Database, limit: int) -> int:
+    """How many jobs broker and inboxes hold, counted up to `limit`.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    jobs = db.tables.jobs
+    some = select(literal(1)).select_from(jobs).where(jobs.c.dispatched_at.is_not(None))
+    with db.read() as connection:
+        counted = select(func.count()).select_from(some.limit(limit).subquery())
+        return int(connection.scalar(counted) or 0)
+
+
+def _set_dispatched(db: Database, ids: Sequence[UUID], value: ColumnElement[Any]) -> int:
+    if not ids:
+        return 0
+    with db.statement() as connection:
+        statement = _mark(db.tables).values(dispatched_at=value)
+        return connection.execute(statement, {"ids": list(ids)}).rowcount
+
+
+def _locked(tables: Tables, question: Select[tuple[UUID]]) -> Select[tuple[UUID]]:
+    """Lock in id order, so that no two of these can deadlock; pass over what another holds."""
+    if tables.metadata.schema is None:
+        return question  # SQLite: the one writer holds everything anyway
+    return question.order_by(tables.jobs.c.id).with_for_update(skip_locked=True)
+
+
+def _among(tables: Tables) -> ColumnElement[bool]:
+    return tables.jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+
+
+@cache
+def _mark(tables: Tables) -> Update:
+    jobs = tables.jobs
+    waiting = select(jobs.c.id).where(_among(tables), QUEUED, jobs.c.not_before.is_(None))
+    return update(jobs).where(QUEUED, id_in(tables, _locked(tables, waiting)))
+
+
+@cache
+def _stamp(tables: Tables) -> Update:
+    jobs = tables.jobs
+    ready = select(jobs.c.id).where(_among(tables), READY)
+    stamped = update(jobs).where(READY, id_in(tables, _locked(tables, ready)))
+    return stamped.values(dispatched_at=now()).returning(jobs.c.id)
+
+
+@cache
+def _ripen(tables: Tables) -> Update:
+    """Jobs that were to wait and have: they stand in the queue again."""
+    jobs = tables.jobs
+    ripe = select(jobs.c.id).where(_WAITING, jobs.c.not_before <= instant())
+    return _freed(tables, ripe, jobs.c.not_before, _WAITING).values(
+        not_before=null(), dispatched_at=null()
+    )
+
+
+@cache
+def _forget_lost(tables: Tables) -> Update:
+    """Jobs whose dispatch nobody claimed: they stand in the queue again."""
+    jobs = tables.jobs
+    sent = jobs.c.dispatched_at.is_not(None)
+    stale = select(jobs.c.id).where(
+        sent, jobs.c.dispatched_at <= after(seconds_param("stale_after_s"))
+    )
+    return _freed(tables, stale, jobs.c.dispatched_at, QUEUED).values(dispatched_at=null())
+
+
+def _freed(
+    tables: Tables,
+    question: Select[tuple[UUID]],
+    oldest: ColumnElement[Any],
+    still: ColumnElement[bool],
+) -> Update:
+    jobs = tables.jobs
+    first = question.order_by(oldest).limit(bindparam("at_most"))
+    if tables.metadata.schema is not None:
+        first = first.with_for_update(skip_locked=True)
+    return update(jobs).where(still, id_in(tables, first))

@@ -1,0 +1,193 @@
+"""What can go wrong where things are kept.
+
+One root, so that a caller who only wants to know "was it storage?" has one name to catch, and
+one branch per thing that is away, wrong or full. Foreign exceptions become these in one place
+per seam: `faults.py` for the database, `object_faults.py` for the bucket, `spool_files.py` for
+the disk.
+
+    StorageError
+    ├── DatabaseError
+    │   ├── DatabaseUnavailable      may heal by itself: try again
+    │   ├── DatabaseMisconfigured    a person has to change a setting or a right
+    │   ├── SchemaOutOfDate          the tables are missing, too old or too new
+    │   └── RecordRefused            the database refused a value: trying again is useless
+    ├── JobNotFound
+    ├── BatchNotFound
+    ├── IdempotencyConflict          one key, two different requests
+    ├── RecordUnreadable             a row this release cannot understand
+    ├── ObjectStoreError
+    │   ├── ObjectStoreUnavailable   may heal by itself: try again
+    │   ├── ObjectStoreRefused       keys, rights or settings are wrong
+    │   ├── BucketMissing
+    │   └── ObjectMissing
+    └── SpoolError
+        ├── SpoolFull                the bound or the disk is reached
+        ├── SpoolUnavailable         the folder cannot be read or written
+        └── SpoolDamaged             a file is not what was written; it was set aside
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+
+class StorageError(Exception):
+    """Anything that went wrong where things are kept."""
+
+
+class DatabaseError(StorageError):
+    """The results table could not do what it was asked."""
+
+
+class DatabaseUnavailable(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+    """The database is away, starting, locked or full: the same call may work later.
+
+    A write that raised this may have been committed; every transition can be repeated safely.
+    """
+
+
+class DatabaseMisconfigured(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+    """The address, the password or a right is wrong; only a person can mend it."""
+
+
+class SchemaOutOfDate(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+    """The tables are not those this release was written for.
+
+    Attributes:
+        found: The revision in the database, None where there are no tables at all.
+        wanted: The revision this release was written for.
+    """
+
+    def __init__(self, found: str | None, wanted: str, detail: str = "") -> None:
+        self.found = found
+        self.wanted = wanted
+        have = f"is at revision {found}" if found else "has no Darkroom tables"
+        more = f" ({detail})" if detail else ""
+        super().__init__(
+            f"the database {have}, this release needs {wanted}: run `darkroom migrate`{more}"
+        )
+
+
+class RecordRefused(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+    """A value or a combination of values that no row may hold."""
+
+
+class JobNotFound(StorageError):  # noqa: N818 - says what happened, as the tree above does
+    """No job has this id.
+
+    Attributes:
+        job_id: The id that was asked for.
+    """
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id}")
+
+
+class BatchNotFound(StorageError):  # noqa: N818 - says what happened, as the tree above does
+    """No batch has this id.
+
+    Attributes:
+        batch_id: The id that was asked for.
+    """
+
+    def __init__(self, batch_id: UUID) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"there is no batch {batch_id}")
+
+
+class IdempotencyConflict(StorageError):  # noqa: N818 - says what happened, as the tree above does
+    """An idempotency key came back with another request than it was first used for.
+
+    Attributes:
+        job_id: The job (or batch) that holds the key.
+    """
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        super().__init__(f"this idempotency key belongs to {job_id}, made from another request")
+
+
+class RecordUnreadable(StorageError):  # noqa: N818 - says what happened, as the tree above does
+    """A row that this release cannot understand, such as a status of a newer one.
+
+    Attributes:
+        job_id: The row's id.
+    """
+
+    def __init__(self, job_id: UUID, reason: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id} cannot be read: {reason}")
+
+
+class ObjectStoreError(StorageError):
+    """The bucket could not do what it was asked."""
+
+
+class ObjectStoreUnavailable(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+    """The object store is away, slow or overloaded: the same call may work later."""
+
+
+class ObjectStoreRefused(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+    """The object store answered no: wrong keys, no right, or a setting it does not know.
+
+    Attributes:
+        code: The store's own error code, such as `AccessDenied`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class BucketMissing(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+    """The bucket does not exist (or these keys may not see it).
+
+    Attributes:
+        bucket: Its name.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        super().__init__(f"there is no bucket named {bucket!r}")
+
+
+class ObjectMissing(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+    """The bucket holds nothing under this key.
+
+    Attributes:
+        key: The object key.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"the bucket holds nothing under {key!r}")
+
+
+class SpoolError(StorageError):
+    """The spool folder could not do what it was asked."""
+
+
+class SpoolFull(SpoolError):  # noqa: N818 - says what happened, as the tree above does
+    """The spool's bound or its disk is reached; nothing half-written was left."""
+
+
+class SpoolUnavailable(SpoolError):  # noqa: N818 - says what happened, as the tree above does
+    """The spool folder cannot be read or written: rights, a missing disk, an I/O error."""
+
+
+class SpoolDamaged(SpoolError):  # noqa: N818 - says what happened, as the tree above does
+    """A spool file is not what was written; it was set aside, not deleted.
+
+    Attributes:
+        path: Where the file lies now.
+        job_id: The job it was for, None where even that cannot be read.
+        fence: The fence it was written under, None where that cannot be read.
+    """
+
+    def __init__(self, path: Path, reason: str, job_id: UUID | None, fence: int | None) -> None:
+        self.path = path
+        self.job_id = job_id
+        self.fence = fence
+        super().__init__(f"spool file {path.name} is damaged ({reason}); set aside as {path}")

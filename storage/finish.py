@@ -1,0 +1,105 @@
+"""Image in hand, and stored: the last two steps of a job that goes well.
+
+`mark_storing_if_held` frees the call slot as soon as the picture is safe on the worker's disk;
+`finish_if_held` is written when the bucket has it. A job that was asked to stop keeps the
+picture it has paid for and ends as cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from uuid import UUID
+
+from sqlalchemy import Update, bindparam, case, func, literal, null, true
+
+from storage.clock import now
+from storage.database import Database
+from storage.jobs import Job, StoredImage, images_to_json
+from storage.statements import HELD, held_at_fence, read_job, run_ending
+from storage.states import ENDED, JobStatus
+from storage.tables import Tables
+
+
+def mark_storing_if_held(
+    db: Database, job_id: UUID, *, fence: int, images: Sequence[StoredImage]
+) -> bool:
+    """Running to storing: the answer is read, checked and on disk. One statement.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+        images: As they will be in the bucket.
+
+    Returns:
+        Whether the row is storing at this fence now; False when it was taken away.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    with db.statement() as connection:
+        return connection.execute(_mark_storing(db.tables), parameters).rowcount == 1
+
+
+def finish_if_held(
+    db: Database, job_id: UUID, *, fence: int, images: Sequence[StoredImage]
+) -> bool:
+    """Storing (or running) to succeeded; to cancelled with its images where that was asked.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+        images: As they are in the bucket.
+
+    Returns:
+        Whether the row has ended with these images, now or by an earlier call whose answer was
+        lost, or because they were adopted meanwhile. On False the objects are the caller's to
+        delete.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    if run_ending(db, _finish(db.tables), parameters):
+        return True
+    return ended_with(read_job(db, job_id), images)
+
+
+def ended_with(job: Job | None, images: Sequence[StoredImage]) -> bool:
+    """Whether a job has ended and these very objects are its images."""
+    if job is None or job.status not in ENDED:
+        return False
+    return {image.key for image in images} == {image.key for image in job.images}
+
+
+@cache
+def _mark_storing(tables: Tables) -> Update:
+    jobs = tables.jobs
+    return held_at_fence(tables, HELD).values(
+        status=JobStatus.STORING.value,
+        images=bindparam("new_images"),
+        image_in_hand_at=func.coalesce(jobs.c.image_in_hand_at, now()),
+        call_deadline=null(),
+    )
+
+
+@cache
+def _finish(tables: Tables) -> Update:
+    jobs = tables.jobs
+    cancelled = jobs.c.cancel_asked == true()
+    return held_at_fence(tables, HELD).values(
+        status=case(
+            (cancelled, literal(JobStatus.CANCELLED.value)),
+            else_=literal(JobStatus.SUCCEEDED.value),
+        ),
+        images=bindparam("new_images"),
+        image_in_hand_at=func.coalesce(jobs.c.image_in_hand_at, now()),
+        ended_at=now(),
+        call_deadline=null(),
+        error_code=null(),
+        error_message=null(),
+        error_whose=null(),
+    )

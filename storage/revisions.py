@@ -1,0 +1,20 @@
+"""Which schema this release was written for, in a file that imports nothing.
+
+The number is compared, so it is a number: `0001`, `0002`, … in order. A release accepts the
+schema it was written for and the next one (migrations expand before they contract), so that a
+fleet can be upgraded one worker at a time.
+"""
+
+from __future__ import annotations
+
+WANTED = "0001"
+"""The revision this release was written for."""
+
+SCHEMA = "darkroom"
+"""PostgreSQL: the schema that holds everything of ours."""
+
+PREFIX = "darkroom_"
+"""SQLite: what every name of ours starts with, as it has no schemas."""
+
+VERSION_TABLE = "schema_version"
+"""Where Alembic notes the revision (with the prefix on SQLite)."""

@@ -1,0 +1,160 @@
+"""How a transition reaches the table: one guarded UPDATE, the batch told in the same breath.
+
+A job in a batch that ends leaves a small row in `batch_deltas`, in the same transaction as its
+end, so that a batch's counts are neither lost nor counted twice and no statement ever counts
+jobs. PostgreSQL does both in one statement (a WITH around the UPDATE), which is one round trip
+with no transaction to open or close; SQLite has no such statement, and no network either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Update,
+    any_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
+
+from storage.database import Database
+from storage.jobs import Job, job_from_row
+from storage.states import HELD as HELD_STATES
+from storage.tables import ENDED_SQL, HELD_SQL, READY_SQL, Tables
+
+# The conditions of the partial indexes, as literals (see `tables.py`).
+QUEUED: ColumnElement[bool] = literal_column("status = 'queued'")
+RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
+STORING: ColumnElement[bool] = literal_column("status = 'storing'")
+HELD: ColumnElement[bool] = literal_column(HELD_SQL)
+ENDED: ColumnElement[bool] = literal_column(ENDED_SQL)
+READY: ColumnElement[bool] = literal_column(READY_SQL)
+
+LET_GO: Mapping[str, Any] = {
+    "worker_id": null(),
+    "claim_token": null(),
+    "call_deadline": null(),
+}
+"""Nobody holds the row any more."""
+
+NO_ERROR: Mapping[str, Any] = {
+    "error_code": null(),
+    "error_message": null(),
+    "error_whose": null(),
+}
+"""Nothing is wrong, or not any more."""
+
+_COUNTED = ("succeeded", "failed", "cancelled")
+
+
+def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> Sequence[RowMapping]:
+    """Run an UPDATE of jobs that may end some, and tell their batches.
+
+    Args:
+        db: The results table.
+        change: Without RETURNING; built once per dialect, so that it is compiled once.
+        parameters: Its bound values.
+
+    Returns:
+        `id`, `batch_id`, `status` and `fence` of each row it changed.
+    """
+    if db.dialect == "postgresql":
+        with db.statement() as connection:
+            rows = connection.execute(_with_deltas(db.tables, change), parameters)
+            return rows.mappings().all()
+    with db.begin() as connection:
+        return run_ending_within(db, connection, change, parameters)
+
+
+def run_ending_within(
+    db: Database, connection: Connection, change: Update, parameters: Mapping[str, Any]
+) -> Sequence[RowMapping]:
+    """As `run_ending`, inside a transaction that is open already."""
+    jobs = db.tables.jobs
+    returning = change.returning(jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.fence)
+    rows = connection.execute(returning, parameters).mappings().all()
+    deltas = [_delta(row) for row in rows if row["batch_id"] and row["status"] in _COUNTED]
+    if deltas:
+        connection.execute(insert(db.tables.batch_deltas), deltas)
+    return rows
+
+
+def _delta(row: RowMapping) -> dict[str, Any]:
+    counts = {name: int(row["status"] == name) for name in _COUNTED}
+    return {"batch_id": row["batch_id"], **counts}
+
+
+@cache
+def _with_deltas(tables: Tables, change: Update) -> Select[Any]:
+    jobs = tables.jobs
+    returned = (jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.fence)
+    changed = change.returning(*returned).cte("changed")
+    counts = [case((changed.c.status == name, 1), else_=0) for name in _COUNTED]
+    ended = select(changed.c.batch_id, *counts).where(
+        changed.c.batch_id.is_not(None), changed.c.status.in_(_COUNTED)
+    )
+    told = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("told")
+    return select(changed).add_cte(told)
+
+
+def read_job(db: Database, job_id: UUID) -> Job | None:
+    """The row, or None.
+
+    Raises:
+        RecordUnreadable: A value this release does not know.
+    """
+    with db.read() as connection:
+        found = connection.execute(_by_id(db.tables), {"job_id": job_id}).mappings().first()
+    return None if found is None else job_from_row(found)
+
+
+@cache
+def _by_id(tables: Tables) -> Select[Any]:
+    return select(tables.jobs).where(tables.jobs.c.id == bindparam("job_id"))
+
+
+def held_at_fence(tables: Tables, state: ColumnElement[bool]) -> Update:
+    """The start of a holder's UPDATE: this job, in this state, at the caller's own fence.
+
+    Binds `job_id` and `at_fence`.
+    """
+    jobs = tables.jobs
+    return update(jobs).where(
+        jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("at_fence"), state
+    )
+
+
+def ended_by_us(db: Database, job_id: UUID, fence: int) -> Job | None:
+    """The row, if a change that found nothing to do was a repeat of one that was committed.
+
+    Only the holder moves a held row without raising its fence. So a row that is still at the
+    caller's fence, and no longer held, was moved by the caller, whose answer got lost.
+    """
+    job = read_job(db, job_id)
+    if job is None or job.fence != fence or job.status in HELD_STATES:
+        return None
+    return job
+
+
+def id_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
+    """The job's id is among those of a question, which is asked exactly once.
+
+    PostgreSQL may ask an IN (SELECT … LIMIT … FOR UPDATE) again for each row, and lock more rows
+    than the limit; an array is made once, and its ids are looked up in the index.
+    """
+    if tables.metadata.schema is None:
+        return tables.jobs.c.id.in_(question)
+    return tables.jobs.c.id == any_(func.array(question.scalar_subquery()))

@@ -1,0 +1,166 @@
+"""Whose turn it is: the round over the open streams of the highest priority.
+
+A stream is a batch, or what one owner handed in outside batches. The index of ready jobs begins
+with priority and stream, so it is itself the list of open streams: the next one is found by
+skipping all jobs of the one before. A million jobs in one stream cost the round one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    select,
+    true,
+)
+from sqlalchemy import Uuid as AnyUuid
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from storage.claim import open_to_claims
+from storage.database import Database
+from storage.statements import READY
+from storage.tables import Tables, Uuid
+
+_MAX_STREAMS = 256
+_MAX_ROWS = 4096
+_FIRST = UUID(int=0)
+_LAST = UUID(int=2**128 - 1)
+
+
+@dataclass(slots=True)
+class Rotation:
+    """Where the round over the streams stopped; kept by the dispatcher between its calls."""
+
+    after: UUID = _FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that may be sent out, and the stream whose turn it takes."""
+
+    id: UUID
+    stream: UUID
+
+
+def choose(db: Database, connection: Connection, limit: int, rotation: Rotation) -> list[Ready]:
+    """Pick ready jobs: all of a higher priority before any of a lower, streams in turn.
+
+    Args:
+        db: The results table.
+        connection: An open transaction.
+        limit: At most so many.
+        rotation: Moved on to the last stream served.
+    """
+    chosen: list[Ready] = []
+    priority = connection.scalar(_highest(db.tables))
+    while priority is not None and len(chosen) < limit:
+        for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
+            wanted = limit - len(chosen)
+            streams = _open_streams(db, connection, priority, low, high)
+            lines = _lines(db, connection, priority, streams, wanted)
+            chosen.extend(_in_turn(lines, wanted))
+        priority = connection.scalar(_next_highest(db.tables), {"priority": priority})
+    if chosen:
+        rotation.after = chosen[-1].stream
+    return chosen
+
+
+def _in_turn(lines: Sequence[Sequence[Ready]], wanted: int) -> Iterator[Ready]:
+    for lap in zip_longest(*lines):
+        for ready in lap:
+            if ready is not None and wanted > 0:
+                wanted -= 1
+                yield ready
+
+
+def _open_streams(
+    db: Database, connection: Connection, priority: int, low: UUID, high: UUID
+) -> list[UUID]:
+    if low >= high:
+        return []
+    bounds = {"priority": priority, "low": low, "high": high, "at_most": _MAX_STREAMS}
+    return list(connection.scalars(_skip_scan(db.tables), bounds))
+
+
+def _lines(
+    db: Database, connection: Connection, priority: int, streams: Sequence[UUID], wanted: int
+) -> list[list[Ready]]:
+    """The first jobs of each stream; each line long enough even if all others are short."""
+    if not streams or wanted <= 0:
+        return []
+    each = max(-(-wanted // len(streams)), min(wanted, _MAX_ROWS // len(streams)))
+    bounds = {"priority": priority, "each": each}
+    lines: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
+    if db.dialect == "postgresql":
+        rows = connection.execute(_heads(db.tables), bounds | {"streams": list(streams)}).all()
+    else:
+        one = _head(db.tables)
+        rows = [r for s in streams for r in connection.execute(one, bounds | {"stream_id": s})]
+    for job_id, stream in rows:
+        lines[stream].append(Ready(job_id, stream))
+    return list(lines.values())
+
+
+@cache
+def _highest(tables: Tables) -> Select[Any]:
+    return select(func.max(tables.jobs.c.priority)).where(READY)
+
+
+@cache
+def _next_highest(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    return select(func.max(jobs.c.priority)).where(READY, jobs.c.priority < bindparam("priority"))
+
+
+@cache
+def _skip_scan(tables: Tables) -> Select[Any]:
+    """The streams between two bounds that have ready jobs, found one index look-up each."""
+    jobs = tables.jobs
+    ready = (READY, jobs.c.priority == bindparam("priority"), jobs.c.stream <= bindparam("high"))
+    after_low = _smallest(tables, *ready, jobs.c.stream > bindparam("low"))
+    found = select(after_low.label("stream")).cte("found", recursive=True)
+    following = _smallest(tables, *ready, jobs.c.stream > found.c.stream)
+    found = found.union_all(select(following).where(found.c.stream.is_not(None)))
+    streams = select(found.c.stream).where(found.c.stream.is_not(None))
+    return streams.limit(bindparam("at_most", type_=Integer()))
+
+
+def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[UUID]:
+    jobs = tables.jobs  # PostgreSQL has no min() of UUIDs
+    first = select(jobs.c.stream).where(*conditions).order_by(jobs.c.stream).limit(1)
+    return first.scalar_subquery()
+
+
+def _of_one_stream(tables: Tables, stream: Any) -> Select[Any]:
+    jobs = tables.jobs
+    same = (READY, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
+    oldest = select(jobs.c.id, jobs.c.stream, jobs.c.batch_id).where(*same)
+    return oldest.order_by(jobs.c.accepted_at, jobs.c.id).limit(bindparam("each", type_=Integer()))
+
+
+@cache
+def _head(tables: Tables) -> Select[Any]:
+    line = _of_one_stream(tables, bindparam("stream_id", type_=Uuid()))
+    return line.where(open_to_claims(tables)).with_only_columns(
+        tables.jobs.c.id, tables.jobs.c.stream
+    )
+
+
+@cache
+def _heads(tables: Tables) -> Select[Any]:
+    wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
+    streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
+    line = _of_one_stream(tables, streams.c.stream).where(open_to_claims(tables)).lateral("line")
+    return select(line.c.id, line.c.stream).select_from(streams.join(line, true()))

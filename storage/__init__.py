@@ -53,6 +53,7 @@ from storage.errors import (
 )
 from storage.finish import finish_if_held, mark_storing_if_held
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
+from storage.keys import image_key, init_image_key
 from storage.leadership import Leadership, lead, resign
 from storage.leases import (
     Worker,
@@ -66,7 +67,10 @@ from storage.leases import (
 from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.lookup import Cursor, get_job, get_jobs, job_by_key, list_jobs, stuck_jobs
 from storage.migrate import check_schema, migrate, schema_status
+from storage.objects import ObjectStore, StoredObject
 from storage.rescue import Rescued, rescue_dead
+from storage.spool import Spool
+from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.streams import Rotation
 
@@ -96,6 +100,7 @@ __all__ = [
     "Leadership",
     "NewJob",
     "ObjectMissing",
+    "ObjectStore",
     "ObjectStoreError",
     "ObjectStoreRefused",
     "ObjectStoreUnavailable",
@@ -104,12 +109,17 @@ __all__ = [
     "Rescued",
     "Rotation",
     "SchemaOutOfDate",
+    "Spool",
     "SpoolDamaged",
+    "SpoolEntry",
     "SpoolError",
     "SpoolFull",
     "SpoolUnavailable",
+    "SpooledFacts",
+    "SpooledImage",
     "StorageError",
     "StoredImage",
+    "StoredObject",
     "Whose",
     "Worker",
     "WorkerInfo",
@@ -132,6 +142,8 @@ __all__ = [
     "get_job",
     "get_jobs",
     "hand_back_if_held",
+    "image_key",
+    "init_image_key",
     "insert_faulty_job",
     "insert_job",
     "insert_jobs",

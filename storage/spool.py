@@ -1,0 +1,242 @@
+"""The spool: where a picture that has been paid for rests until the bucket has it.
+
+Each process writes to a folder of its own, locked as long as it lives. What a dead one left
+behind is adopted by whoever comes first, at its start and from time to time. The bytes on disk
+are bounded, together with what calls in flight may still bring: a call that could not be kept
+must not be made. A file that is not what was written is set aside, never deleted, and reported.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from uuid import UUID, uuid4
+
+from storage.errors import SpoolDamaged, SpoolFull
+from storage.spool_files import (
+    PART_SUFFIX,
+    SUFFIX,
+    NotAsWritten,
+    SpooledImage,
+    SpoolEntry,
+    disk_translated,
+    encode,
+    read_header,
+    read_images,
+    sync_folder,
+    write_file,
+)
+from storage.spool_folders import LockedFolder, new_folder, orphans
+
+log = logging.getLogger(__name__)
+
+DAMAGED = "damaged"
+
+
+class Spool:
+    """This process's folder of pictures in hand. Safe to share between threads.
+
+    Args:
+        root: The folder all processes of this machine share; made if missing.
+        max_bytes: What this process keeps there at most, calls in flight included.
+        fsync: Wait for the disk at every write. Without it, a machine that loses power (not a
+            process that dies) may lose the last few seconds' pictures.
+
+    Raises:
+        SpoolUnavailable: The folder cannot be made or locked.
+        SpoolFull: The disk has no room even for that.
+    """
+
+    def __init__(self, root: Path, *, max_bytes: int, fsync: bool) -> None:
+        self._root = root.absolute()
+        self._max_bytes = max_bytes
+        self._fsync = fsync
+        self._guard = Lock()
+        self._adopting = Lock()
+        self._entries: dict[Path, SpoolEntry] = {}
+        self._used_bytes = 0
+        self._reserved_bytes = 0
+        self._damaged: list[SpoolDamaged] = []
+        with disk_translated(self._root):
+            self._folder: LockedFolder = new_folder(self._root)
+
+    @property
+    def folder(self) -> Path:
+        """This process's own folder."""
+        return self._folder.path
+
+    @property
+    def used_bytes(self) -> int:
+        """What is on disk now."""
+        return self._used_bytes
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What calls in flight may still bring."""
+        return self._reserved_bytes
+
+    def write(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
+        """Keep one call's pictures: one file, whole or not at all.
+
+        Raises:
+            SpoolFull: The bound or the disk is reached; nothing was left.
+            SpoolUnavailable: The disk failed.
+        """
+        line, entry = encode(job_id, fence, images)
+        entry = replace(entry, path=self.folder / f"{job_id}.{fence}.{uuid4().hex[:8]}{SUFFIX}")
+        self._make_room(entry.size_bytes)
+        try:
+            write_file(entry.path, [line, *(i.data for i in images)], fsync=self._fsync)
+        except BaseException:
+            with self._guard:
+                self._used_bytes -= entry.size_bytes
+            raise
+        with self._guard:
+            self._entries[entry.path] = entry
+        return entry
+
+    def read(self, entry: SpoolEntry) -> list[bytes]:
+        """The pictures, each compared with the SHA-256 it was written with.
+
+        Raises:
+            SpoolDamaged: It is not what was written; the file was set aside.
+            SpoolUnavailable: The disk failed; the file is where it was.
+        """
+        try:
+            return read_images(entry)
+        except NotAsWritten as reason:
+            self._count_out(entry)
+            raise self._set_aside(entry.path, reason) from reason
+
+    def drop(self, entry: SpoolEntry) -> None:
+        """The bucket has it: delete the file. Dropping twice is harmless.
+
+        Raises:
+            SpoolUnavailable: The disk failed; the file may still be there.
+        """
+        with disk_translated(entry.path):
+            entry.path.unlink(missing_ok=True)
+        self._count_out(entry)
+
+    def entries(self) -> list[SpoolEntry]:
+        """Everything this process keeps, adopted files included."""
+        with self._guard:
+            return list(self._entries.values())
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Set room aside for a call about to be made.
+
+        Returns:
+            Whether there was room; if not, the call must wait.
+        """
+        with self._guard:
+            if self._used_bytes + self._reserved_bytes + size_bytes > self._max_bytes:
+                return False
+            self._reserved_bytes += size_bytes
+            return True
+
+    def release(self, size_bytes: int) -> None:
+        """The call has ended, and what it brought is written or gone."""
+        with self._guard:
+            self._reserved_bytes = max(0, self._reserved_bytes - size_bytes)
+
+    def room_for(self, size_bytes: int) -> bool:
+        """Whether a reservation of this size would succeed now."""
+        with self._guard:
+            return self._used_bytes + self._reserved_bytes + size_bytes <= self._max_bytes
+
+    def adopt(self) -> list[SpoolEntry]:
+        """Take over what processes that are no more have left.
+
+        The bound does not apply: these pictures exist, and are better counted than ignored.
+        Safe while others adopt. Damaged files are set aside; see `take_damaged`.
+
+        Returns:
+            The files that are this process's now.
+
+        Raises:
+            SpoolUnavailable: The disk failed; what was not taken over stays where it is.
+        """
+        adopted: list[SpoolEntry] = []
+        with self._adopting, disk_translated(self._root):
+            for folder in orphans(self._root, self.folder):
+                try:
+                    adopted.extend(self._empty(folder.path))
+                finally:
+                    folder.let_go()
+        if adopted:
+            log.info("adopted %d spooled images", len(adopted), extra={"count": len(adopted)})
+        return adopted
+
+    def take_damaged(self) -> list[SpoolDamaged]:
+        """What was found damaged while adopting since this was last asked."""
+        with self._guard:
+            found, self._damaged = self._damaged, []
+        return found
+
+    def close(self) -> None:
+        """Let go of the folder; files still in it are for others to adopt."""
+        self._folder.let_go()
+
+    def _empty(self, orphan: Path) -> list[SpoolEntry]:
+        taken = []
+        for path in sorted(orphan.iterdir()):
+            if path.suffix == PART_SUFFIX:
+                path.unlink(missing_ok=True)
+            elif path.suffix == SUFFIX and (entry := self._take_over(path)) is not None:
+                taken.append(entry)
+        if taken and self._fsync:
+            sync_folder(self.folder)
+        return taken
+
+    def _take_over(self, path: Path) -> SpoolEntry | None:
+        try:
+            entry = read_header(path)
+        except NotAsWritten as reason:
+            damaged = self._set_aside(path, reason)
+            with self._guard:
+                self._damaged.append(damaged)
+            return None
+        entry = replace(entry, path=self.folder / path.name)
+        path.rename(entry.path)
+        with self._guard:
+            self._entries[entry.path] = entry
+            self._used_bytes += entry.size_bytes
+        return entry
+
+    def _set_aside(self, path: Path, reason: NotAsWritten) -> SpoolDamaged:
+        aside = self._root / DAMAGED / path.name
+        with suppress(OSError):  # it is reported in any case; moving it is only tidy
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        entry = reason.entry
+        job_id, fence = (entry.job_id, entry.fence) if entry else _named(path)
+        damaged = SpoolDamaged(aside, str(reason), job_id, fence)
+        log.error("%s", damaged, extra={"job_id": str(job_id), "path": str(aside)})
+        return damaged
+
+    def _make_room(self, size_bytes: int) -> None:
+        with self._guard:
+            if self._used_bytes + size_bytes > self._max_bytes:
+                raise SpoolFull(
+                    f"the spool holds {self._used_bytes} of {self._max_bytes} bytes: no room for "
+                    f"{size_bytes} more"
+                )
+            self._used_bytes += size_bytes
+
+    def _count_out(self, entry: SpoolEntry) -> None:
+        with self._guard:
+            if self._entries.pop(entry.path, None) is not None:
+                self._used_bytes -= entry.size_bytes
+
+
+def _named(path: Path) -> tuple[UUID | None, int | None]:
+    """Job and fence as the file's name has them, for a report; never to be acted on alone."""
+    with suppress(ValueError):
+        job_id, fence, *_ = path.name.split(".")
+        return UUID(job_id), int(fence)
+    return None, None

@@ -1,0 +1,87 @@
+"""Which process a spool folder belongs to: the one that holds the lock on its lock file.
+
+The kernel drops a lock when its process dies, however it dies, so an unlocked folder has no
+owner and anyone may take it over. A lock on a file that has been deleted meanwhile is worth
+nothing, which is checked each time; so two processes that want one folder never both get it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+LOCK = "lock"
+
+_OURS = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(slots=True)
+class LockedFolder:
+    """A folder that is this process's until it lets go."""
+
+    path: Path
+    descriptor: int
+
+    def let_go(self) -> None:
+        """Give up the lock, and the folder with it where it is empty."""
+        lock = self.path / LOCK
+        try:
+            if [name.name for name in self.path.iterdir()] == [LOCK]:
+                lock.unlink()
+                with suppress(OSError):  # someone is just looking at it: it is theirs to remove
+                    self.path.rmdir()
+        except FileNotFoundError:
+            pass
+        finally:
+            os.close(self.descriptor)
+
+
+def new_folder(root: Path) -> LockedFolder:
+    """Make a folder that is this process's own.
+
+    Raises:
+        OSError: The disk's.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = root / uuid4().hex
+        path.mkdir()
+        # Between the two lines another process may take the empty folder for an orphan.
+        if (folder := take(path)) is not None:
+            return folder
+
+
+def orphans(root: Path, mine: Path) -> Iterator[LockedFolder]:
+    """Every folder beside one's own that nobody holds, locked; to be let go of after each.
+
+    Raises:
+        OSError: The disk's.
+    """
+    for path in sorted(root.iterdir()):
+        if path == mine or not _OURS.fullmatch(path.name):
+            continue
+        if (folder := take(path)) is not None:
+            yield folder
+
+
+def take(path: Path) -> LockedFolder | None:
+    """Lock a folder; None if it is held by another process or gone."""
+    lock = path / LOCK
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None  # gone, no folder of ours, or another user's: the others can still be taken
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), lock.stat()):
+            return LockedFolder(path, descriptor)
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None

@@ -44,12 +44,16 @@ class Ledger:
             self._load(self.path)
 
     def _load(self, path: Path) -> None:
-        for line in path.read_text("utf-8").splitlines():
+        text = path.read_text("utf-8")
+        for line in text.splitlines():
             try:
                 prompt, seed = json.loads(line)
             except ValueError:
                 continue  # a line cut short by a kill: that charge was never answered
             self._counts[prompt, seed] += 1
+        if text and not text.endswith("\n"):
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")
 
     def charge(self, prompt: str, seed: int | None) -> None:
         """Writes down one charged call; `seed` is None when the caller chose none."""

@@ -1,0 +1,1 @@
+"""Claims about the stand-in for the image API, written from its reference page."""

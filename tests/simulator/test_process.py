@@ -1,0 +1,139 @@
+"""The process: what it prints, how it stops, how much may wait in it."""
+
+import asyncio
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.running import REPO, RunningSimulator, StartSimulator, picture_of, png_of
+
+WAITING = 2000
+
+
+def test_it_prints_one_line_when_it_is_ready(start: StartSimulator) -> None:
+    """The line names the address, and the address answers at once."""
+    server = start("--latency-scale", "0")
+    shape = r"simulator listening on http://127\.0\.0\.1:\d+/api/models/external/v1\n"
+    assert re.fullmatch(shape, server.line)
+    assert server.control("GET", "/healthz")["status"] == "ok"
+    assert server.stop() == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly_with_calls_waiting(start: StartSimulator, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT end it with status 0, whatever waits."""
+    server = start("--latency-range", "60")
+    body = b'{"prompt":"a fox"}'
+    head = b"POST /api/models/external/v1 HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(head % len(body) + body)
+        while not server.control("GET", "/healthz")["in_flight"]:
+            pass
+        assert server.stop(number) == (0, "")
+        assert line.recv(1) == b""
+
+
+def test_a_canned_simulator_serves_one_heavy_picture(start: StartSimulator) -> None:
+    """Whatever is asked, the same 1024x1024 PNG of 1.5 MB comes; rules and ledger still hold."""
+    server = start("--canned", "--latency-scale", "0")
+    first, second = server.call(), server.call(prompt="other", seed=9)
+    assert first.content == second.content
+    assert picture_of(first).size == (1024, 1024)
+    assert abs(len(png_of(first)) - 1_500_000) <= 15_000
+    assert server.call(seed=0).status_code == 400
+    assert server.control("GET", "/ledger")["distinct"] == 2
+
+
+def test_faults_and_ledger_come_from_files(start: StartSimulator, tmp_path: Path) -> None:
+    """A simulator starts with its faults, and its ledger outlives it."""
+    faults, ledger = tmp_path / "faults.json", tmp_path / "ledger.jsonl"
+    faults.write_text('[{"kind": "empty_images", "count": 1}]')
+    flags = ("--latency-scale", "0", "--faults", str(faults), "--ledger", str(ledger))
+    first = start(*flags)
+    assert first.call().json() == {"images": []}
+    first.stop(signal.SIGKILL)
+    assert start(*flags).control("GET", "/ledger")["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--latency-scale", "-1"),
+        ("--latency-range", "fast"),
+        ("--latency-range", "3-1"),
+        ("--faults", "no-such-file.json"),
+        ("--port", "many"),
+    ],
+)
+def test_flags_that_make_no_sense_end_it_with_status_2(flags: tuple[str, ...]) -> None:
+    """One line on stderr, no traceback, nothing listening."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "simulator", *flags],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Traceback" not in ended.stderr
+    assert "simulator: " in ended.stderr
+
+
+def test_a_taken_port_is_told_in_a_line(server: RunningSimulator) -> None:
+    """Status 1, with the address that could not be had."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "simulator", "--port", str(server.port)],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{server.port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def _many_files() -> Iterator[None]:
+    """Lets this process hold as many sockets as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def _one_call(port: int, number: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = b'{"prompt":"w","seed":%d,"width":32,"height":32}' % (number + 1)
+    head = b"POST /api/models/external/v1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+    writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+    status = await reader.readline()
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return status
+
+
+async def _all_calls(port: int) -> list[bytes]:
+    return await asyncio.gather(*(_one_call(port, number) for number in range(WAITING)))
+
+
+@pytest.mark.usefixtures("_many_files")
+def test_two_thousand_calls_wait_at_once(start: StartSimulator) -> None:
+    """All are held together, all are answered, each is charged once."""
+    server = start("--canned", "--latency-range", "3")
+    server.control("PUT", "/faults", [{"kind": "empty_images"}])
+    statuses = asyncio.run(_all_calls(server.port))
+    assert {status.split()[1] for status in statuses} == {b"200"}
+    health = server.control("GET", "/healthz")
+    assert (health["most_in_flight"], health["charged"]) == (WAITING, WAITING)
+    assert server.control("GET", "/ledger?over=1")["total"] == 0

@@ -103,7 +103,7 @@ class Wiring:
     def playground(self) -> PlaygroundClient:
         """The paid API."""
         settings = self.settings
-        key = settings.playground_api_key
+        key, bundle = settings.playground_api_key, settings.playground_ca_bundle
         return PlaygroundClient(
             url=settings.playground_url,
             api_key=None if key is None else key.get_secret_value(),
@@ -113,7 +113,7 @@ class Wiring:
             max_answer_bytes=settings.max_answer_bytes,
             pool_size=settings.concurrency,
             proxy_url=settings.playground_proxy_url,
-            ca_bundle=settings.playground_ca_bundle and str(settings.playground_ca_bundle),
+            ca_bundle=None if bundle is None else str(bundle),
         )
 
     @cached_property

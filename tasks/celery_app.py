@@ -45,14 +45,14 @@ def _add_submit(app: Celery, submit: Callable[[], Submit]) -> None:
     # Acknowledged late: until the row is committed, the message is all there is of the job.
     @app.task(name=SUBMIT, bind=True, acks_late=True, typing=False, ignore_result=True)
     def darkroom_submit(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
-        submit()(self.request.id, args, kwargs)
+        submit()(str(self.request.id), args, kwargs)
 
 
 def _add_generate(app: Celery, take: Callable[[list[UUID]], None]) -> None:
     # Acknowledged early: leases in the table, not the broker, cover a crash.
     @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True)
     def darkroom_generate(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
-        take(read_ids(self.request.id, args, kwargs))
+        take(read_ids(str(self.request.id), args, kwargs))
 
 
 def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ table, so another takes over within seconds when its holder dies.
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from storage import (
@@ -100,5 +100,5 @@ class Dispatcher:
             spool_grace_s=self._pace.spool_grace_s,
             limit=ROUND_LIMIT,
         )
-        if rescued.total:
-            log.warning("jobs of dead workers were rescued", extra={"rescued": rescued.total})
+        if rescued.running or rescued.storing:
+            log.warning("jobs of dead workers were rescued", extra=asdict(rescued))

@@ -93,4 +93,7 @@ class Doorbell:
                     "interval_start": 0.1,
                 },
             )
-        return producers[self._connection].acquire(block=True, timeout=self._timeout_s)
+        producer: Producer = producers[self._connection].acquire(
+            block=True, timeout=self._timeout_s
+        )
+        return producer

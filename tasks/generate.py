@@ -5,7 +5,6 @@ only then is the row told; from there on the upload threads have it, and this th
 free again whatever the bucket does.
 """
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable
@@ -16,12 +15,14 @@ from uuid import UUID, uuid4
 import stamina
 
 from playground import (
+    Answer,
     ImageRequest,
     Meaning,
     PendingAnswer,
     PlaygroundClient,
     PlaygroundError,
     Png,
+    RecipeMode,
     RequestInvalid,
     Verdict,
     embed_recipe,
@@ -35,6 +36,7 @@ from storage import (
     DatabaseUnavailable,
     Job,
     JobError,
+    ObjectMissing,
     ObjectStore,
     SpooledImage,
     SpoolEntry,
@@ -49,7 +51,7 @@ from tasks.dispatch import Dispatch
 from tasks.gates import ByteGate
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
-from tasks.uploads import InHand, Uploads
+from tasks.uploads import Uploads
 
 __all__ = ["CallLimits", "Generate"]
 
@@ -58,6 +60,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ROW_UNREADABLE = "ROW_UNREADABLE"
+INIT_IMAGE_MISSING = "INIT_IMAGE_MISSING"
+INIT_IMAGE_UNAVAILABLE = "INIT_IMAGE_UNAVAILABLE"
 
 #: What an answer of unannounced length is let in as.
 UNANNOUNCED_BYTES = 8_000_000
@@ -75,7 +79,7 @@ class CallLimits:
 
     deadline_s: float
     max_calls: int
-    recipe: str
+    recipe: RecipeMode
 
 
 class Generate:
@@ -150,12 +154,17 @@ class Generate:
                 job, Decision(JobError(ROW_UNREADABLE, str(error), "darkroom"), call_back=True)
             )
             return None
+        except ObjectMissing as error:
+            self._fail(
+                job, Decision(JobError(INIT_IMAGE_MISSING, str(error), "storage"), call_back=True)
+            )
+            return None
         except StorageError as error:
             log.warning(
                 "a job's initial image could not be fetched; it is due again later",
                 extra={"job_id": str(job.id), "error": str(error)},
             )
-            why = JobError("INIT_IMAGE_UNAVAILABLE", str(error), "storage")
+            why = JobError(INIT_IMAGE_UNAVAILABLE, str(error), "storage")
             self._later(job, self._policy.backoff_s(job.attempts), why)
             return None
         return to_wire(request, init_image=image)
@@ -179,39 +188,34 @@ class Generate:
 
     def _read(self, pending: PendingAnswer) -> Verdict:
         try:
-            answer = pending.read()
+            body = pending.read()
         except PlaygroundError as error:
             return judge(error)
         with self._decoding:
-            return judge(answer)
+            return judge(Answer(pending.status, pending.headers, body))
 
     def _keep(self, job: Job, verdict: Verdict) -> SpoolEntry | None:
         """Bring paid images to safety; None when the spool could not and the bucket has them."""
         self._pace.note_success()
-        in_hand = self._develop(job, verdict)
+        request = restore_request(job.request)
+        images = [self._develop(job, request, png) for png in verdict.images]
         try:
-            return self._uploads.spool(in_hand)
+            return self._uploads.spool(job.id, job.fence, images)
         except SpoolError as error:
             log.warning(
                 "the spool cannot take an image; it is put from memory",
                 extra={"job_id": str(job.id), "error": str(error)},
             )
-            self._uploads.put_now(in_hand)
+            self._uploads.put_now(job.id, job.fence, images)
             return None
 
-    def _develop(self, job: Job, verdict: Verdict) -> InHand:
-        """The images as they will be stored: recipe spliced in, hashed once."""
-        request = restore_request(job.request)
-        images = [self._spooled(job, request, png) for png in verdict.images]
-        return self._uploads.in_hand(job.id, job.fence, images)
-
-    def _spooled(self, job: Job, request: ImageRequest, png: Png) -> SpooledImage:
+    def _develop(self, job: Job, request: ImageRequest, png: Png) -> SpooledImage:
+        """The picture as it will be stored, its recipe spliced in."""
         text = recipe_text(
             self._limits.recipe, job_id=str(job.id), request=request, simulated=job.simulated
         )
         data = png.data if text is None else embed_recipe(png.data, text)
-        digest = hashlib.sha256(data).hexdigest()
-        return SpooledImage(data=data, sha256=digest, width=png.width, height=png.height)
+        return SpooledImage(data=data, width=png.width, height=png.height)
 
     def _mark_storing(self, job: Job, entry: SpoolEntry) -> None:
         images = self._uploads.stored(entry)

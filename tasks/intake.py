@@ -213,4 +213,5 @@ def _storable(request: object) -> dict[str, object]:
     kept = {str(key): value for key, value in request.items() if key != "init_image"}
     text = orjson.dumps(kept, default=repr)
     is_small = len(text) <= 64 * 1024 and b"\\u0000" not in text
-    return orjson.loads(text) if is_small else {}
+    storable: dict[str, object] = orjson.loads(text) if is_small else {}
+    return storable

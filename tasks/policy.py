@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from playground import Meaning, Verdict
-from storage import CallCount, EndCode, Job, JobError
+from storage import CallCount, EndCode, Job, JobError, Whose
 
 __all__ = ["Decision", "RetryPolicy"]
 
 #: Whose business each meaning is, for the error that a user reads.
-WHOSE = {
+WHOSE: dict[Meaning, Whose] = {
     Meaning.REFUSED: "request",
     Meaning.BLOCKED: "operator",
     Meaning.NOT_THE_API: "operator",
@@ -65,21 +65,22 @@ class RetryPolicy:
         error = JobError(verdict.code, verdict.message, WHOSE.get(verdict.meaning, "api"))
         match verdict.meaning:
             case Meaning.USELESS:
-                return self._useless(error, job)
+                decision = self._useless(error, job)
             case Meaning.UNKNOWN:
-                return self._unknown(error, job)
+                decision = self._unknown(error, job)
             case Meaning.NOT_PAID:
-                return self._not_paid(error, job)
+                decision = self._not_paid(error, job)
             case Meaning.TOO_FAST:
                 wait_s = max(verdict.retry_after_s or 0.0, self.backoff_base_s)
-                return self._everyone_waits(error, wait_s)
+                decision = self._everyone_waits(error, wait_s)
             case Meaning.BLOCKED if others_succeed and _was_blocked(job, verdict):
                 # The key works for others: it is this request that is refused.
-                return Decision(replace(error, whose="request"), call_back=True)
+                decision = Decision(replace(error, whose="request"), call_back=True)
             case Meaning.BLOCKED | Meaning.NOT_THE_API:
-                return self._everyone_waits(error, self.hold_s)
+                decision = self._everyone_waits(error, self.hold_s)
             case _:
-                return Decision(error)
+                decision = Decision(error)
+        return decision
 
     def backoff_s(self, attempt: int) -> float:
         """Exponential backoff with full jitter, in seconds, after the n-th attempt (from 1).

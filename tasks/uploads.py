@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from uuid import UUID
 
 from storage import (
@@ -28,8 +27,9 @@ from storage import (
     finish_if_held,
     image_key,
 )
+from storage.spool_files import encode
 
-__all__ = ["InHand", "Uploads"]
+__all__ = ["Uploads"]
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +40,6 @@ LONGEST_WAIT_S = 30.0
 #: Spool room kept for a call before its answer is known: an uncompressed 1024² picture and more.
 ROOM_PER_CALL_BYTES = 4_000_000
 ROOM_POLL_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class InHand:
-    """A paid answer's images, and what the row will say of them."""
-
-    job_id: UUID
-    fence: int
-    images: Sequence[SpooledImage]
-    stored: Sequence[StoredImage]
 
 
 class Uploads:
@@ -95,17 +85,27 @@ class Uploads:
         finally:
             self._spool.release(ROOM_PER_CALL_BYTES)
 
-    def in_hand(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> InHand:
-        """Name the keys under which an answer's images will lie."""
-        return InHand(job_id, fence, images, self._stored(job_id, fence, images))
-
-    def spool(self, in_hand: InHand) -> SpoolEntry:
-        """Write images to the disk.
+    def spool(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
+        """Write an answer's images to the disk.
 
         Raises:
             SpoolError: the disk is full or cannot be written; nothing half-written is left.
         """
-        return self._spool.write(in_hand.job_id, in_hand.fence, in_hand.images)
+        return self._spool.write(job_id, fence, images)
+
+    def stored(self, entry: SpoolEntry) -> list[StoredImage]:
+        """What the row says of a spooled answer: under which keys its images will lie."""
+        return [
+            StoredImage(
+                index=index,
+                key=image_key(self._key_prefix, entry.job_id, entry.fence, index),
+                sha256=image.sha256,
+                size_bytes=image.size_bytes,
+                width=image.width,
+                height=image.height,
+            )
+            for index, image in enumerate(entry.images)
+        ]
 
     def add(self, entry: SpoolEntry) -> None:
         """Queue a spooled answer for the bucket."""
@@ -113,13 +113,14 @@ class Uploads:
             self._unfinished += 1
             self._push(entry, failures=0)
 
-    def put_now(self, in_hand: InHand) -> None:
+    def put_now(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> None:
         """Put images from memory and finish, trying until the bucket and the table have them."""
+        _, entry = encode(job_id, fence, images)
         for failures in itertools.count():
             try:
-                self._deliver(in_hand)
+                self._deliver(entry, [image.data for image in images])
             except StorageError as error:
-                self._report(in_hand.job_id, error)
+                self._report(job_id, error)
                 time.sleep(_wait_s(failures))
             else:
                 return
@@ -171,8 +172,7 @@ class Uploads:
     def _try(self, entry: SpoolEntry) -> bool:
         """Deliver one spooled answer; False when it is to be tried again."""
         try:
-            images = self._spool.read(entry)
-            self._deliver(self.in_hand(entry.job_id, entry.fence, images))
+            self._deliver(entry, self._spool.read(entry))
             self._spool.drop(entry)
         except SpoolDamaged as error:
             log.warning("a spooled image is damaged", extra={"error": str(error)})
@@ -185,33 +185,19 @@ class Uploads:
             return False
         return True
 
-    def _deliver(self, in_hand: InHand) -> None:
-        for image, stored in zip(in_hand.images, in_hand.stored, strict=True):
-            self._objects.put(stored.key, image.data, PNG_TYPE)
-        job_id, images = in_hand.job_id, in_hand.stored
-        if finish_if_held(self._database, job_id, fence=in_hand.fence, images=images):
+    def _deliver(self, entry: SpoolEntry, images: Sequence[bytes]) -> None:
+        stored = self.stored(entry)
+        for png, row in zip(images, stored, strict=True):
+            self._objects.put(row.key, png, PNG_TYPE)
+        job_id, fence = entry.job_id, entry.fence
+        if finish_if_held(self._database, job_id, fence=fence, images=stored):
             return
-        if adopt_image(self._database, job_id, fence=in_hand.fence, images=images):
+        if adopt_image(self._database, job_id, fence=fence, images=stored):
             log.info("an image finished a job that had been rescued", extra={"job_id": str(job_id)})
             return
         # Another image of this job came first: the loser of a fence deletes its own object.
-        for stored in images:
-            self._objects.delete(stored.key)
-
-    def _stored(
-        self, job_id: UUID, fence: int, images: Sequence[SpooledImage]
-    ) -> list[StoredImage]:
-        return [
-            StoredImage(
-                index=index,
-                key=image_key(self._key_prefix, job_id, fence, index),
-                sha256=image.sha256,
-                size_bytes=len(image.data),
-                width=image.width,
-                height=image.height,
-            )
-            for index, image in enumerate(images)
-        ]
+        for row in stored:
+            self._objects.delete(row.key)
 
     def _report(self, job_id: UUID, error: StorageError) -> None:
         log.warning(
@@ -222,5 +208,5 @@ class Uploads:
 
 def _wait_s(failures: int) -> float:
     """Seconds before the next try of a put: doubling, bounded, with jitter."""
-    jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
-    return jitter * min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10))
+    longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10))
+    return random.uniform(0.5, 1.0) * longest  # noqa: S311 - spreads retries, guards nothing

@@ -30,7 +30,7 @@ def _let_calls_end(signum: int, _frame: FrameType | None) -> None:
         signal.signal(other, _leave_at_once)
     log.info("stopping; the same signal again leaves at once", extra={"signal": signum})
     # Celery's own flag: the consumer sees it at its next turn and begins the warm shutdown.
-    state.should_stop = 0
+    state.should_stop = 0  # type: ignore[assignment]  # the stubs know only its first value
 
 
 def _leave_at_once(signum: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # its stubs are not among our pinned packages
+import psutil
 
 from darkroom.stack.ports import LOOPBACK, free_port
 from darkroom.stack.spawn import spawn

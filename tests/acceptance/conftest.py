@@ -1,0 +1,150 @@
+"""A fleet of real worker processes over real services, and a producer that has nothing of ours."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import Celery
+
+from storage import Database, Job, JobNotFound, get_job, migrate
+from tests.services import S3Endpoint, Simulator
+
+PATIENCE_S = 60
+
+
+class Fleet:
+    """Worker processes of one namespace, and what they share."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.database = Database(environment["DARKROOM_DATABASE_URL"], pool_size=2)
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._producer = Celery(
+            "stranger", broker=environment["DARKROOM_BROKER_URL"], set_as_current=False
+        )
+        migrate(self.database)
+
+    def start_worker(self, **more: object) -> subprocess.Popen[bytes]:
+        """Start one more worker, with more settings."""
+        extra = {f"DARKROOM_{name.upper()}": str(value) for name, value in more.items()}
+        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
+        with log:
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "darkroom", "worker"],
+                env={**os.environ, **self.environment, **extra},
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def send(self, request: object, *, task_id: str | None = None, **options: Any) -> UUID:
+        """Hand in a job as a stranger would: by task name, with JSON alone."""
+        task_id = task_id or str(uuid4())
+        self._producer.send_task(
+            "darkroom.submit",
+            kwargs={"request": request, **options},
+            queue="darkroom.submit",
+            task_id=task_id,
+        )
+        return UUID(task_id)
+
+    def job(self, job_id: UUID) -> Job | None:
+        """The row, once there is one."""
+        try:
+            return get_job(self.database, job_id)
+        except JobNotFound:
+            return None
+
+    def wait_for(self, job_id: UUID, *states: str) -> Job:
+        """Wait until a job is in one of these states."""
+        found: list[Job] = []
+
+        def is_there() -> bool:
+            job = self.job(job_id)
+            found[:] = [job] if job and job.status in states else []
+            return bool(found)
+
+        self.wait_until(is_there, f"job {job_id} is not {' or '.join(states)}: {self.job(job_id)}")
+        return found[0]
+
+    def wait_until(self, is_so: Callable[[], bool], complaint: str = "it never came") -> None:
+        """Look again and again, up to a minute."""
+        pause = threading.Event()
+        for _ in range(PATIENCE_S * 20):
+            if is_so():
+                return
+            pause.wait(0.05)
+        raise AssertionError(f"{complaint}\n{self.logs()}")
+
+    def logs(self) -> str:
+        """What the workers said."""
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text(errors='replace')[-6000:]}"
+            for path in sorted(self.folder.glob("worker-*.log"))
+        )
+
+    def stop(self) -> None:
+        """End every worker that still runs."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGKILL)
+                worker.wait()
+        self._producer.close()
+        self.database.close()
+
+
+@pytest.fixture
+def fleet(
+    tmp_path: Path, database_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator
+) -> Iterator[Fleet]:
+    """A fleet without workers yet, over every database."""
+    fleet = Fleet(tmp_path, _environment(tmp_path, database_url, redis_url, s3, simulator))
+    yield fleet
+    fleet.stop()
+
+
+@pytest.fixture
+def lite_fleet(
+    tmp_path: Path, sqlite_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator
+) -> Iterator[Fleet]:
+    """A fleet over SQLite, where the database makes no difference to the claim."""
+    fleet = Fleet(tmp_path, _environment(tmp_path, sqlite_url, redis_url, s3, simulator))
+    yield fleet
+    fleet.stop()
+
+
+def _environment(
+    folder: Path, database_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator
+) -> dict[str, str]:
+    return {
+        "DARKROOM_BROKER_URL": redis_url,
+        "DARKROOM_DATABASE_URL": database_url,
+        "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,
+        "DARKROOM_S3_BUCKET": s3.bucket,
+        "DARKROOM_S3_REGION": s3.region,
+        "DARKROOM_S3_ADDRESSING": "path",
+        "AWS_ACCESS_KEY_ID": s3.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
+        "DARKROOM_PLAYGROUND_URL": simulator.url,
+        "DARKROOM_PLAYGROUND_API_KEY": simulator.api_key,
+        "DARKROOM_SPOOL_DIR": str(folder / "spool"),
+        "DARKROOM_CONCURRENCY": "16",
+        "DARKROOM_HEARTBEAT_S": "0.5",
+        "DARKROOM_LEASE_S": "2",
+        "DARKROOM_BACKOFF_BASE_S": "0.05",
+        "DARKROOM_BACKOFF_MAX_S": "0.2",
+        "DARKROOM_HOLD_S": "0.3",
+        "DARKROOM_SPOOL_GRACE_S": "3",
+        "DARKROOM_DISPATCH_AGAIN_S": "3",
+        "PYTHONWARNINGS": "default",
+    }

@@ -1,0 +1,71 @@
+"""The executor: as many threads as jobs, up to a bound."""
+
+import threading
+from uuid import UUID, uuid4
+
+import pytest
+
+from tasks import Executor, Inbox
+
+
+def test_every_waiting_job_gets_a_thread_of_its_own() -> None:
+    """Jobs that wait for the API do not wait for each other."""
+    inbox = Inbox(100)
+    together = threading.Barrier(21)
+
+    def meet(_: UUID) -> None:
+        together.wait(10)
+
+    executor = Executor(threads=50, inbox=inbox, run=meet)
+    for _ in range(20):
+        inbox.add([uuid4()])
+        executor.grow()
+    together.wait(10)
+    assert inbox.wait_until_idle(10)
+    inbox.close()
+
+
+def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
+    """Concurrency is a bound on calls in flight."""
+    inbox = Inbox(100)
+    lock = threading.Lock()
+    running, most = 0, 0
+
+    def run(_: UUID) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.002)
+        with lock:
+            running -= 1
+
+    executor = Executor(threads=3, inbox=inbox, run=run)
+    inbox.add([uuid4() for _ in range(60)])
+    executor.grow()
+    while len(inbox):
+        threading.Event().wait(0.01)
+    assert inbox.wait_until_idle(10)
+    inbox.close()
+    assert most == 3
+
+
+def test_a_course_that_breaks_off_costs_only_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """One bad job must not take a thread away from the others."""
+    inbox = Inbox(10)
+    done: list[UUID] = []
+    bad, good = uuid4(), uuid4()
+
+    def run(job_id: UUID) -> None:
+        if job_id == bad:
+            raise RuntimeError("a bug")
+        done.append(job_id)
+
+    executor = Executor(threads=1, inbox=inbox, run=run)
+    inbox.add([bad, good])
+    executor.grow()
+    while not done:
+        threading.Event().wait(0.01)
+    inbox.close()
+    assert done == [good]
+    assert str(bad) in str(caplog.records[0].__dict__["job_id"])

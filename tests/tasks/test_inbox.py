@@ -1,0 +1,68 @@
+"""The inbox: an ordered list that never makes anyone wait for room."""
+
+import threading
+from uuid import uuid4
+
+from tasks import Inbox
+
+
+def test_ids_come_out_in_the_order_they_went_in() -> None:
+    """The dispatcher's order is kept."""
+    inbox = Inbox(10)
+    ids = [uuid4() for _ in range(5)]
+    inbox.add(ids)
+    assert [inbox.take() for _ in ids] == ids
+
+
+def test_an_id_that_waits_already_is_not_added_again() -> None:
+    """A repeated message costs nothing."""
+    inbox = Inbox(10)
+    job_id = uuid4()
+    inbox.add([job_id])
+    inbox.add([job_id, job_id])
+    assert inbox.ids() == [job_id]
+
+
+def test_full_is_said_once_and_low_again_at_half() -> None:
+    """Whoever feeds the inbox hears of each change once."""
+    said: list[str] = []
+    inbox = Inbox(4, on_full=lambda: said.append("full"), on_low=lambda: said.append("low"))
+    inbox.add([uuid4() for _ in range(3)])
+    assert said == []
+    inbox.add([uuid4() for _ in range(3)])
+    assert said == ["full"]
+    for _ in range(4):
+        inbox.take()
+    assert said == ["full", "low"]
+
+
+def test_adding_never_waits_however_full() -> None:
+    """A pool thread that waited here would hold up every other task."""
+    inbox = Inbox(1)
+    assert inbox.add([uuid4() for _ in range(1000)])
+    assert len(inbox) == 1000
+
+
+def test_closing_wakes_takers_and_gives_back_what_is_left() -> None:
+    """A stopping worker hands back what it has not started."""
+    inbox = Inbox(4)
+    taken: list[object] = []
+    takers = [threading.Thread(target=lambda: taken.append(inbox.take())) for _ in range(3)]
+    for taker in takers:
+        taker.start()
+    assert inbox.close() == []
+    for taker in takers:
+        taker.join(5)
+    assert taken == [None, None, None]
+    assert not inbox.add([uuid4()])
+
+
+def test_demand_counts_what_waits_and_what_is_under_way() -> None:
+    """The executor sizes itself by it."""
+    inbox = Inbox(10)
+    inbox.add([uuid4(), uuid4()])
+    inbox.take()
+    assert (inbox.demand, inbox.under_way, len(inbox)) == (2, 1, 1)
+    inbox.done()
+    assert (inbox.demand, inbox.under_way) == (1, 0)
+    assert inbox.wait_until_idle(0)

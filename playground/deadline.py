@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 
-class DeadlinePassed(TimeoutError):  # noqa: N818 - named for what happened, as the house's other errors are
+class DeadlinePassed(TimeoutError):
     """A call's total deadline came while it was being prepared."""
 
 

@@ -21,7 +21,7 @@ class PlaygroundError(Exception):
     """Root of everything this room raises on purpose."""
 
 
-class RequestInvalid(PlaygroundError):  # noqa: N818 - named for what happened, as the house's other errors are
+class RequestInvalid(PlaygroundError):
     """A request broke at least one rule; all of its faults are told at once.
 
     Attributes:
@@ -37,7 +37,7 @@ class RequestInvalid(PlaygroundError):  # noqa: N818 - named for what happened, 
         return type(self), (self.faults,)
 
 
-class CallFailed(PlaygroundError):  # noqa: N818 - named for what happened, as the house's other errors are
+class CallFailed(PlaygroundError):
     """A call ended without a complete answer.
 
     Attributes:
@@ -63,7 +63,7 @@ class OutcomeUnknown(CallFailed):
     """The whole request was sent and no whole answer came: it may have been charged."""
 
 
-class AnswerTooLarge(PlaygroundError):  # noqa: N818 - named for what happened, as the house's other errors are
+class AnswerTooLarge(PlaygroundError):
     """An answer exceeds the size this process is willing to hold.
 
     Attributes:
@@ -82,7 +82,7 @@ class AnswerTooLarge(PlaygroundError):  # noqa: N818 - named for what happened, 
         return type(self), (self.limit_bytes, self.size_bytes)
 
 
-class PngDamaged(PlaygroundError):  # noqa: N818 - named for what happened, as the house's other errors are
+class PngDamaged(PlaygroundError):
     """Bytes that should be a PNG are cut short, altered, or something else.
 
     Attributes:

@@ -22,7 +22,7 @@ from playground.png import Png, check_png
 from playground.retry_after import header, retry_after_s
 from playground.verdict import Answer, Meaning, Verdict
 from playground.vocabulary import PROMPT_UNSAFE
-from playground.wording import code_and_message, plain, words_of
+from playground.wording import code_and_message, plain
 
 _DATA_URL: Final = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.ASCII | re.IGNORECASE)
 
@@ -105,7 +105,7 @@ def _of_ok(answer: Answer) -> Verdict:
         return _of_no_json(answer)
     encoded = parsed.get("images") if isinstance(parsed, dict) else None
     if not isinstance(encoded, list) or not encoded:
-        return _of_no_images(parsed)
+        return _of_no_images(answer.body)
     images, faults = _decoded(encoded)
     if not images:
         return Verdict(Meaning.USELESS, *faults[0])
@@ -122,8 +122,8 @@ def _of_no_json(answer: Answer) -> Verdict:
     return Verdict(Meaning.NOT_THE_API, "NOT_JSON", message or "an empty answer with status 200")
 
 
-def _of_no_images(parsed: object) -> Verdict:
-    code, message = words_of(parsed)
+def _of_no_images(body: bytes) -> Verdict:
+    code, message = code_and_message(body)
     if code == PROMPT_UNSAFE:
         return Verdict(Meaning.REFUSED, PROMPT_UNSAFE, message)
     return Verdict(Meaning.USELESS, "NO_IMAGES", message or "the answer carries no images")

@@ -117,8 +117,9 @@ class PendingAnswer:
             strict: whether more of them, or a break, is an error; else what came is enough.
         """
         whole = bytearray()
+        read = self._raw.read if strict else self._raw.read1  # read1 keeps what came before a break
         try:
-            while piece := self._raw.read(_PIECE_BYTES, decode_content=True):
+            while piece := read(_PIECE_BYTES, decode_content=True):
                 whole += piece
                 if len(whole) > limit_bytes:
                     break

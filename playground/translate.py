@@ -76,7 +76,7 @@ _KINDS: Final[tuple[_Kind, ...]] = (
         "the answer was cut short",
     ),
     (
-        (http.client.HTTPException, u3.ProtocolError, u3.DecodeError),
+        (http.client.HTTPException, u3.DecodeError),
         "ANSWER_GARBLED",
         "what came back is not HTTP",
     ),

@@ -47,11 +47,11 @@ def code_and_message(body: bytes) -> tuple[str | None, str]:
     except ValueError:
         text = seen.decode("utf-8", "replace")
         return _unsafe_in(text), plain(_without_markup(text))
-    code, message = words_of(parsed)
+    code, message = _words_of(parsed)
     return _unsafe_in(seen.decode("utf-8", "replace")) or code, message
 
 
-def words_of(parsed: object) -> tuple[str | None, str]:
+def _words_of(parsed: object) -> tuple[str | None, str]:
     """Read a code and a sentence out of parsed JSON of any shape."""
     nodes = list(_nodes(parsed, _MAX_DEPTH))
     code = next(_codes(nodes), None)

@@ -1,0 +1,106 @@
+"""Whether bytes are one whole PNG."""
+
+import io
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from playground import PngDamaged, check_png
+from playground.png import SIGNATURE, chunk
+from tests.playground.pictures import picture
+
+WHOLE = picture(17, 9)
+END = chunk(b"IEND", b"")
+
+
+def file_of(*chunks: bytes) -> bytes:
+    """Put chunks together to a file."""
+    return SIGNATURE + b"".join(chunks)
+
+
+def header(width: int = 1, height: int = 1, rest: bytes = b"\x08\x02\0\0\0") -> bytes:
+    """Make an IHDR chunk."""
+    return chunk(b"IHDR", struct.pack(">II", width, height) + rest)
+
+
+DATA = chunk(b"IDAT", b"x")
+BROKEN = {
+    "empty": (b"", "no bytes"),
+    "a page": (b"<html>", "signature"),
+    "signature alone": (SIGNATURE, "cut short"),
+    "no header": (file_of(DATA, END), "header"),
+    "short header": (file_of(chunk(b"IHDR", b"123"), DATA, END), "wrong place"),
+    "two headers": (file_of(header(), header(), DATA, END), "wrong place"),
+    "no data": (file_of(header(), END), "IDAT"),
+    "no end": (file_of(header(), DATA), "cut short"),
+    "full end": (file_of(header(), DATA, chunk(b"IEND", b"x")), "carries data"),
+    "tail": (WHOLE + b"\0", "after the end"),
+    "two files": (WHOLE + WHOLE, "after the end"),
+    "no width": (file_of(header(0, 1), DATA, END), "size"),
+    "no height": (file_of(header(1, 0), DATA, END), "size"),
+    "vast": (file_of(header(2**31, 1), DATA, END), "size"),
+    "depth": (file_of(header(rest=b"\x03\x02\0\0\0"), DATA, END), "values"),
+    "colour": (file_of(header(rest=b"\x08\x05\0\0\0"), DATA, END), "values"),
+    "packing": (file_of(header(rest=b"\x08\x02\x01\0\0"), DATA, END), "values"),
+    "lacing": (file_of(header(rest=b"\x08\x02\0\0\x02"), DATA, END), "values"),
+    "palette": (file_of(header(rest=b"\x08\x03\0\0\0"), DATA, END), "PLTE"),
+    "kind": (file_of(header(), chunk(b"ID4T", b"x"), END), "no chunk"),
+    "length": (file_of(header(), b"\xff\xff\xff\xffIDAT" + b"x" * 8), "no chunk"),
+}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_pillows_own_pictures_are_whole(mode: str) -> None:
+    """Every colour type passes, and its size is read."""
+    png = check_png(picture(33, 20, mode=mode))
+    assert (png.width, png.height) == (33, 20)
+    assert png.data == picture(33, 20, mode=mode)
+
+
+def test_text_and_many_data_chunks_are_whole() -> None:
+    """A picture with notes and more than one data chunk passes."""
+    file = io.BytesIO()
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("note", "ü")
+    Image.effect_noise((400, 400), 90).save(file, "PNG", pnginfo=notes)
+    assert check_png(file.getvalue()).width == 400
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_a_broken_picture_is_refused_with_its_reason(name: str) -> None:
+    """Each way of being broken is told in its own words."""
+    data, reason = BROKEN[name]
+    with pytest.raises(PngDamaged, match=reason):
+        check_png(data)
+
+
+def test_a_picture_cut_short_anywhere_is_noticed() -> None:
+    """No prefix of a picture passes for it."""
+    for size in range(len(WHOLE)):
+        with pytest.raises(PngDamaged):
+            check_png(WHOLE[:size])
+
+
+def test_a_flipped_bit_anywhere_is_noticed() -> None:
+    """Signature, lengths, types, data and CRCs: one bit is enough."""
+    for bit in range(len(WHOLE) * 8):
+        flipped = bytearray(WHOLE)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(PngDamaged):
+            check_png(bytes(flipped))
+
+
+@given(st.binary(max_size=200), st.booleans())
+@settings(deadline=None)
+def test_any_bytes_are_judged_without_a_crash(data: bytes, signed: bool) -> None:  # noqa: FBT001 - Hypothesis passes by position
+    """Garbage is damaged, and nothing else is ever raised."""
+    with pytest.raises(PngDamaged):
+        check_png(SIGNATURE + data if signed else data)
+
+
+def test_its_repr_is_short() -> None:
+    """A picture in a log line does not bring its bytes along."""
+    assert len(repr(check_png(WHOLE))) < 60

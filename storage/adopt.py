@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Update, and_, bindparam, case, func, literal_column, null, or_, update
+from sqlalchemy import Update, and_, bindparam, case, literal_column, null, or_, update
 
-from storage.clock import now
 from storage.database import Database
-from storage.finish import ended_with
+from storage.finish import ended_with, with_images
 from storage.jobs import StoredImage, images_to_json
-from storage.statements import HELD, LET_GO, NO_ERROR, QUEUED, read_job, run_ending
-from storage.states import EndCode, JobStatus
+from storage.statements import HELD, LET_GO, QUEUED, read_job, run_ending
+from storage.states import EndCode
 from storage.tables import Tables
 
 
@@ -63,17 +62,13 @@ def _adopt(tables: Tables) -> Update:
         .values(
             {
                 **LET_GO,
-                **NO_ERROR,
-                "status": JobStatus.SUCCEEDED.value,
+                **with_images(tables),
                 "fence": jobs.c.fence + 1,
                 "calls_duplicate": case(
                     (another, jobs.c.calls_duplicate + 1), else_=jobs.c.calls_duplicate
                 ),
-                "images": bindparam("new_images"),
-                "image_in_hand_at": func.coalesce(jobs.c.image_in_hand_at, now()),
                 "not_before": null(),
                 "dispatched_at": null(),
-                "ended_at": now(),
             }
         )
     )

@@ -123,8 +123,7 @@ def expire_due(db: Database, limit: int = 1000) -> int:
 def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
     """By hand: failed or cancelled jobs stand in the queue again.
 
-    Counts of calls stay, as what they cost stays; attempts begin anew. A limit on calls that
-    the job had reached has to be raised by the caller, or it will fail again.
+    Counts of calls stay, as what they cost stays; attempts, and the limit on calls, begin anew.
 
     Args:
         db: The results table.
@@ -211,6 +210,7 @@ def _requeue(tables: Tables) -> Update:
                 **LET_GO,
                 "status": JobStatus.QUEUED.value,
                 "attempts": 0,
+                "calls_before": jobs.c.calls_made,
                 "ended_at": null(),
                 "images": null(),
                 "cancel_asked": false(),

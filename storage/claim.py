@@ -39,7 +39,8 @@ def claim_if_due(
         worker_id: Who takes it.
         token: New for every claim, the same when a claim is repeated after a lost answer.
         call_deadline_s: By when the call will have ended, from now.
-        max_calls: How many calls a job may cost; at that, it fails as `CALLS_EXHAUSTED`.
+        max_calls: How many calls a job may cost (since it was last retried by hand); at that,
+            it fails as `CALLS_EXHAUSTED`.
 
     Returns:
         The row as claimed; None when there is nothing to take: unknown, held, ended, not due
@@ -74,10 +75,10 @@ def _claimed_before(db: Database, job_id: UUID, *, token: UUID, max_calls: int) 
 
 
 def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
-    if job.calls_made >= max_calls:
-        error = JobError(
-            EndCode.CALLS_EXHAUSTED, f"{job.calls_made} calls made, {max_calls} allowed", "darkroom"
-        )
+    made = job.calls_made - job.calls_before
+    if made >= max_calls:
+        words = f"{made} calls made, {max_calls} allowed"
+        error = JobError(EndCode.CALLS_EXHAUSTED, words, "darkroom")
         limits = {"job_id": job.id, "max_calls": max_calls}
         run_ending(db, _exhaust(db.tables), limits | _as_parameters(error))
     elif job.expires_at is not None:
@@ -122,7 +123,7 @@ def _claim(tables: Tables) -> Update:
         jobs.c.id == bindparam("job_id"),
         QUEUED,
         or_(jobs.c.not_before.is_(None), jobs.c.not_before <= instant()),
-        jobs.c.calls_made < bindparam("max_calls"),
+        jobs.c.calls_made - jobs.c.calls_before < bindparam("max_calls"),
         ~has_expired(tables),
         open_to_claims(tables),
     )
@@ -144,7 +145,7 @@ def _claim(tables: Tables) -> Update:
 @cache
 def _exhaust(tables: Tables) -> Update:
     jobs = tables.jobs
-    spent = jobs.c.calls_made >= bindparam("max_calls")
+    spent = jobs.c.calls_made - jobs.c.calls_before >= bindparam("max_calls")
     return (
         update(jobs)
         .where(jobs.c.id == bindparam("job_id"), QUEUED, spent)

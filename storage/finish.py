@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Update, bindparam, case, func, literal, null, true
@@ -16,7 +17,8 @@ from sqlalchemy import Update, bindparam, case, func, literal, null, true
 from storage.clock import now
 from storage.database import Database
 from storage.jobs import Job, StoredImage, images_to_json
-from storage.statements import HELD, held_at_fence, read_job, run_ending
+from storage.let_go import CANCELLED
+from storage.statements import HELD, NO_ERROR, held_at_fence, read_job, run_ending
 from storage.states import ENDED, JobStatus
 from storage.tables import Tables
 
@@ -88,18 +90,23 @@ def _mark_storing(tables: Tables) -> Update:
 
 @cache
 def _finish(tables: Tables) -> Update:
+    return held_at_fence(tables, HELD).values({**with_images(tables), "call_deadline": null()})
+
+
+def with_images(tables: Tables) -> dict[str, Any]:
+    """What a row is set to when its images are in the bucket; binds `new_images`.
+
+    It has succeeded, unless it was asked to stop: then it is cancelled, and keeps them.
+    """
     jobs = tables.jobs
-    cancelled = jobs.c.cancel_asked == true()
-    return held_at_fence(tables, HELD).values(
-        status=case(
-            (cancelled, literal(JobStatus.CANCELLED.value)),
-            else_=literal(JobStatus.SUCCEEDED.value),
+    stop = jobs.c.cancel_asked == true()
+    ended = CANCELLED.columns()
+    return {
+        "status": case(
+            (stop, literal(JobStatus.CANCELLED.value)), else_=literal(JobStatus.SUCCEEDED.value)
         ),
-        images=bindparam("new_images"),
-        image_in_hand_at=func.coalesce(jobs.c.image_in_hand_at, now()),
-        ended_at=now(),
-        call_deadline=null(),
-        error_code=null(),
-        error_message=null(),
-        error_whose=null(),
-    )
+        "images": bindparam("new_images"),
+        "image_in_hand_at": func.coalesce(jobs.c.image_in_hand_at, now()),
+        "ended_at": now(),
+        **{name: case((stop, literal(ended[name])), else_=null()) for name in NO_ERROR},
+    }

@@ -119,6 +119,7 @@ class Job:
     fence: int
     attempts: int
     calls_made: int
+    calls_before: int
     calls_unknown: int
     calls_useless: int
     calls_lost: int

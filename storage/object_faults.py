@@ -79,7 +79,7 @@ def translate(foreign: Exception, address: str, bucket: str, key: str = "") -> O
     if isinstance(foreign, boto.ClientError):
         return _from_answer(foreign, address, bucket, key)
     words = f"{address}, bucket {bucket!r}: {foreign}"
-    if isinstance(foreign, _MISCONFIGURED) or isinstance(foreign, ValueError):
+    if isinstance(foreign, (*_MISCONFIGURED, ValueError)):
         return ObjectStoreRefused(type(foreign).__name__, words)
     return ObjectStoreUnavailable(words)
 

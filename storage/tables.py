@@ -111,6 +111,7 @@ JOB_CHECKS = {
     "counted_calls_were_made": (
         "calls_unknown + calls_useless + calls_lost + calls_duplicate <= calls_made"
     ),
+    "calls_before_were_made": "calls_before >= 0 AND calls_before <= calls_made",
 }
 """What no job row may be, by the name its refusal is reported under."""
 
@@ -161,6 +162,8 @@ def _job_columns() -> list[Column[Any]]:
         Column("fence", _BIG, nullable=False, server_default=text("0")),
         _count("attempts"),
         _count("calls_made"),
+        # Of them, those made before someone retried the job by hand: its limit begins anew.
+        _count("calls_before"),
         _count("calls_unknown"),
         _count("calls_useless"),
         _count("calls_lost"),

@@ -180,6 +180,7 @@ def _create_jobs(kinds: Kinds) -> None:
         Column("fence", kinds.big, nullable=False, server_default=text("0")),
         Column("attempts", Integer(), nullable=False, server_default=text("0")),
         Column("calls_made", Integer(), nullable=False, server_default=text("0")),
+        Column("calls_before", Integer(), nullable=False, server_default=text("0")),
         Column("calls_unknown", Integer(), nullable=False, server_default=text("0")),
         Column("calls_useless", Integer(), nullable=False, server_default=text("0")),
         Column("calls_lost", Integer(), nullable=False, server_default=text("0")),
@@ -267,6 +268,9 @@ def _create_jobs(kinds: Kinds) -> None:
         kinds.check(
             "jobs_counted_calls_were_made",
             "calls_unknown + calls_useless + calls_lost + calls_duplicate <= calls_made",
+        ),
+        kinds.check(
+            "jobs_calls_before_were_made", "calls_before >= 0 AND calls_before <= calls_made"
         ),
         schema=kinds.schema,
     )

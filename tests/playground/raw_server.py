@@ -7,6 +7,7 @@ writes what it likes. It knows nothing of the API beyond HTTP's framing.
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -44,11 +45,12 @@ class RawServer:
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     accepted: int = 0
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
         """The address to post to."""
-        return f"http://127.0.0.1:{self.port}/api/models/external/v1"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/api/models/external/v1"
 
 
 def answer(
@@ -73,14 +75,17 @@ def reset(conn: socket.socket) -> None:
 
 
 @contextmanager
-def raw_server(script: Script, *, greet: Script | None = None) -> Iterator[RawServer]:
+def raw_server(
+    script: Script, *, greet: Script | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[RawServer]:
     """Serve until the block ends.
 
     Args:
         script: called for each request that was read whole.
         greet: called for each connection before anything is read.
+        tls: how to speak TLS, or None to speak in clear.
     """
-    server = RawServer()
+    server = RawServer(tls=tls)
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         server.port = listener.getsockname()[1]
         conns: list[socket.socket] = []
@@ -121,7 +126,9 @@ def _serve(
     with suppress(OSError, ValueError):
         if greet is not None:
             greet(conn, Seen(number, "", {}, b""))
-        with conn.makefile("rb") as reader:
+        if server.tls is not None:
+            conn = server.tls.wrap_socket(conn, server_side=True)
+        with conn, conn.makefile("rb") as reader:
             while line := reader.readline().decode().strip():
                 headers: dict[str, str] = {}
                 while header := reader.readline().decode().strip():

@@ -1,0 +1,400 @@
+"""Batches over real databases: all or nothing, and nothing twice."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from PIL import Image
+
+import tasks.batch
+from playground import RequestInvalid
+from storage import (
+    Database,
+    DatabaseUnavailable,
+    Job,
+    JobStatus,
+    ObjectStore,
+    batch_progress,
+    get_batch,
+    list_batches,
+    list_jobs,
+    migrate,
+    reserve_due,
+)
+from tasks import Dispatch, Intake, RequestLimits
+from tasks.batch import Batches, Loaded
+from tasks.beside import Beside
+from tasks.checked import BatchOptions
+from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
+from tasks.lines import FileFormat, LineFile
+from tasks.staging import Staging
+
+
+class Shelf:
+    """Keeps initial images in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Keep one."""
+        del content_type
+        self.kept[key] = data
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database, SQLite and PostgreSQL in turn."""
+    found = Database(database_url)
+    migrate(found)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """Where initial images go."""
+    return Shelf()
+
+
+@pytest.fixture
+def batches(database: Database, shelf: Shelf) -> Batches:
+    """Where batches come in; nothing is dispatched from here."""
+    intake = Intake(
+        database,
+        lambda: cast("ObjectStore", shelf),
+        cast("Dispatch", None),
+        limits=RequestLimits(),
+        key_prefix="test/",
+        simulated=True,
+    )
+    return Batches(intake, database)
+
+
+def lines(*requests: Any, kind: FileFormat = "jsonl") -> LineFile:
+    """A file of these lines."""
+    texts = (one if isinstance(one, str) else json.dumps(one) for one in requests)
+    return LineFile(io.BytesIO("\n".join(texts).encode()), kind)
+
+
+def prompts(count: int) -> LineFile:
+    """A file of so many good lines."""
+    return lines(*({"prompt": f"fox {number}"} for number in range(count)))
+
+
+def hand_in(batches: Batches, file: LineFile, **options: Any) -> Loaded:
+    """Check and load; every line must be good."""
+    with batches.check(file, BatchOptions(**options)) as checked:
+        checked.require_good()
+        return batches.load(checked)
+
+
+def jobs_of(database: Database, batch_id: UUID) -> list[Job]:
+    """All its jobs."""
+    return list_jobs(database, batch_id=batch_id, limit=5000)
+
+
+def test_every_line_becomes_a_due_job_and_the_counts_say_so(
+    database: Database, batches: Batches
+) -> None:
+    """More than one chunk goes in, and the batch knows its size without counting."""
+    loaded = hand_in(batches, prompts(1003), name="night.jsonl")
+    progress = batch_progress(database, loaded.batch_id)
+    assert (loaded.total, loaded.created, progress.total, progress.queued) == (
+        1003,
+        True,
+        1003,
+        1003,
+    )
+    assert len(jobs_of(database, loaded.batch_id)) == 1003
+    assert len(reserve_due(database, limit=2000, stale_after_s=60)) == 1003
+
+
+def test_a_line_may_say_what_belongs_to_its_job(database: Database, batches: Batches) -> None:
+    """Key, metadata and priority are the job's, what all share is the line's unless it differs."""
+    file = lines(
+        {"prompt": "fox", "key": "a", "metadata": {"sku": 1}, "priority": 5, "width": 512},
+        {"prompt": "owl"},
+    )
+    loaded = hand_in(batches, file, owner="shop", priority=2, defaults={"width": 640})
+    owl, fox = sorted(jobs_of(database, loaded.batch_id), key=lambda job: job.priority)
+    assert fox.idempotency_key == f"{loaded.batch_id}/a"
+    assert (fox.owner, fox.metadata, fox.priority) == ("shop", {"sku": 1}, 5)
+    assert (owl.idempotency_key, owl.priority) == (None, 2)
+    assert [fox.request["width"], owl.request["width"]] == [512, 640]
+    assert "key" not in fox.request
+    assert fox.simulated
+
+
+def test_one_faulty_line_keeps_all_of_them_out(database: Database, batches: Batches) -> None:
+    """Nothing is stored, and every fault is told by line, field, value and rule."""
+    file = lines(
+        {"prompt": "fox"},
+        {"prompt": "", "seed": 0},
+        {"prompt": "x", "colour": "red"},
+        {"prompt": "x", "key": 7},
+        {"prompt": "x", "metadata": [1]},
+        "{",
+    )
+    with pytest.raises(BatchFaulty) as error:
+        hand_in(batches, file)
+    told = str(error.value).splitlines()
+    assert error.value.count == 5
+    assert told[0].startswith("line 2: prompt = ''")
+    assert "seed = 0" in told[0]
+    assert "colour" in told[1]
+    assert told[2].startswith("line 4: key = 7: must be ")
+    assert told[3].startswith("line 5: metadata = ")
+    assert told[4].startswith("line 6: not JSON")
+    assert list_batches(database) == []
+    assert list_jobs(database) == []
+
+
+def test_the_first_hundred_faults_are_told_and_the_others_counted(batches: Batches) -> None:
+    """A file of rubbish doesn't fill the screen."""
+    with (
+        batches.check(lines(*["{"] * 250), BatchOptions()) as checked,
+        pytest.raises(BatchFaulty, match=r"and 150 more") as error,
+    ):
+        checked.require_good()
+    assert len(error.value.faults) == 100
+
+
+def test_good_lines_go_in_without_the_faulty_ones_where_that_is_wanted(
+    database: Database, batches: Batches
+) -> None:
+    """Leaving `require_good` out is the whole of `--skip-invalid`."""
+    with batches.check(lines({"prompt": "fox"}, "{", {"prompt": "owl"}), BatchOptions()) as checked:
+        loaded = batches.load(checked)
+    assert (checked.fault_count, loaded.total) == (1, 2)
+    kept = {str(job.request["prompt"]) for job in jobs_of(database, loaded.batch_id)}
+    assert kept == {"fox", "owl"}
+
+
+def test_a_key_that_is_there_twice_is_the_later_lines_fault(
+    database: Database, batches: Batches
+) -> None:
+    """One of the two would silently not be made."""
+    file = lines(
+        {"prompt": "fox", "key": "a"}, {"prompt": "owl"}, {"prompt": "bear", "key": "a"}, "{"
+    )
+    with batches.check(file, BatchOptions()) as checked:
+        assert [str(fault)[:45] for fault in checked.faults] == [
+            "line 3: key 'a' is that of line 1 already",
+            "line 4: not JSON: Expecting property name enc",
+        ]
+        loaded = batches.load(checked)
+    assert loaded.total == len(jobs_of(database, loaded.batch_id)) == 2
+
+
+@pytest.mark.parametrize("content", ["", "\n \r\n\n", "\ufeff"])
+def test_an_empty_file_is_one_clear_error(batches: Batches, content: str) -> None:
+    """Not a batch of nothing."""
+    with pytest.raises(LinesUnreadable, match="no requests"):
+        hand_in(batches, LineFile(io.BytesIO(content.encode()), "jsonl"))
+
+
+def test_a_header_alone_is_an_empty_file_as_well(batches: Batches) -> None:
+    """Not a batch of nothing either."""
+    with pytest.raises(LinesUnreadable, match="no requests"):
+        hand_in(batches, lines("prompt,seed", kind="csv"))
+
+
+def test_the_same_key_and_content_is_the_same_batch(database: Database, batches: Batches) -> None:
+    """Handing in again hands in nothing twice, and finds the batch that is in already."""
+    first = hand_in(batches, prompts(3), key="night")
+    again = hand_in(batches, prompts(3), key="night")
+    assert again == Loaded(first.batch_id, 3, created=False)
+    assert len(list_batches(database)) == 1
+    assert len(list_jobs(database)) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"priority": 1}, {"defaults": {"seed": 5}}])
+def test_the_same_key_with_another_content_is_refused(
+    batches: Batches, options: dict[str, Any]
+) -> None:
+    """Other lines, or the same lines with other shared settings, are not that batch."""
+    first = hand_in(batches, prompts(3), key="night")
+    with pytest.raises(BatchKeyTaken) as error:
+        hand_in(batches, prompts(3 if options else 4), key="night", **options)
+    assert error.value.batch_id == first.batch_id
+
+
+def test_a_key_is_its_owners_alone(database: Database, batches: Batches) -> None:
+    """Two owners may both call a batch `night`."""
+    ids = {hand_in(batches, prompts(1), key="night", owner=name).batch_id for name in ("a", "b")}
+    assert len(ids) == len(list_batches(database)) == 2
+
+
+def test_an_interrupted_load_leaves_nothing_and_can_be_repeated(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between two chunks: no row stays, and the same key works again."""
+    real = tasks.batch.insert_jobs
+    chunks: list[int] = []
+
+    def insert(db: Database, jobs: Any) -> int:
+        if chunks:
+            raise KeyboardInterrupt
+        chunks.append(len(jobs))
+        return real(db, jobs)
+
+    monkeypatch.setattr(tasks.batch, "insert_jobs", insert)
+    with pytest.raises(KeyboardInterrupt):
+        hand_in(batches, prompts(1500), key="night")
+    assert chunks == [1000]
+    assert list_batches(database) == []
+    assert list_jobs(database) == []
+    monkeypatch.setattr(tasks.batch, "insert_jobs", real)
+    assert hand_in(batches, prompts(1500), key="night").created
+
+
+def test_a_load_that_was_killed_is_taken_up_by_the_next_under_its_key(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill -9 left is invisible, and the repeat completes it without doubles."""
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks.batch, "open_batch", _killed)
+        patched.setattr(tasks.batch, "delete_unopened", lambda *_: True)
+        with pytest.raises(SystemExit):
+            hand_in(batches, prompts(5), key="night")
+    assert list_jobs(database) == []
+    assert reserve_due(database, limit=10, stale_after_s=60) == []
+    loaded = hand_in(batches, prompts(5), key="night")
+    assert (loaded.created, loaded.total) == (True, 5)
+    assert len(jobs_of(database, loaded.batch_id)) == 5
+
+
+def _killed(*_: object) -> bool:
+    raise SystemExit
+
+
+def test_a_lost_answer_from_the_database_makes_no_double(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk that was committed although the connection broke is sent again harmlessly."""
+    real = tasks.batch.insert_jobs
+    lost: list[int] = []
+
+    def insert(db: Database, jobs: Any) -> int:
+        count = real(db, jobs)
+        if not lost:
+            lost.append(count)
+            raise DatabaseUnavailable("the connection broke")
+        return count
+
+    monkeypatch.setattr(tasks.batch, "insert_jobs", insert)
+    loaded = hand_in(batches, prompts(4))
+    assert lost == [4]
+    assert len(jobs_of(database, loaded.batch_id)) == loaded.total == 4
+    assert get_batch(database, loaded.batch_id).opened_at is not None
+
+
+def test_a_full_disk_is_one_line_and_hands_in_nothing(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/dev/full` stands in for a temporary folder without room."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this machine has no /dev/full")
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("w+b", buffering=0))
+    with pytest.raises(StagingFailed, match=r"^no room .*No space left on device"):
+        hand_in(batches, prompts(2))
+    assert list_batches(database) == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"owner": "a b"}, {"key": ""}, {"key": "a\0"}, {"priority": 101}]
+)
+def test_faulty_options_are_told_before_any_line_is_read(
+    batches: Batches, options: dict[str, Any]
+) -> None:
+    """What all lines share is checked once."""
+    with pytest.raises(RequestInvalid) as error:
+        hand_in(batches, prompts(1), **options)
+    assert error.value.faults[0].field == next(iter(options))
+
+
+def test_a_picture_beside_the_file_is_the_initial_image(
+    database: Database, batches: Batches, shelf: Shelf, tmp_path: Path
+) -> None:
+    """`@name` is read where the file is, kept as an object, and not in the row."""
+    picture = _png()
+    (tmp_path / "sketch.png").write_bytes(picture)
+    file = lines({"prompt": "a harbour", "init_image": "@sketch.png", "strength": 0.5})
+    beside = Beside(tmp_path, 1_000_000)
+    with batches.check(file, BatchOptions(), beside=beside) as checked:
+        checked.require_good()
+        assert shelf.kept == {}
+        loaded = batches.load(checked)
+    (job,) = jobs_of(database, loaded.batch_id)
+    assert shelf.kept == {job.init_image_key: picture}
+    assert job.status is JobStatus.QUEUED
+    assert job.request["strength"] == "0.5"
+    assert "init_image" not in job.request
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@../secret.png",
+        "@/etc/hosts",
+        "@link.png",
+        "@missing.png",
+        "@.",
+        "@",
+        "@a\0b",
+        "@large.png",
+    ],
+)
+def test_no_other_file_of_this_machine_can_be_named(
+    batches: Batches, tmp_path: Path, name: str
+) -> None:
+    """Not above the folder, not by a full path, not through a link, not too large."""
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(_png())
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "large.png").write_bytes(bytes(10_001))
+    file = lines({"prompt": "x", "init_image": name})
+    with batches.check(file, BatchOptions(), beside=Beside(folder, 10_000)) as checked:
+        (fault,) = checked.faults
+    assert fault.reason.startswith(f"init_image = {name!r}: ")
+
+
+def test_a_stream_has_nothing_beside_it(batches: Batches) -> None:
+    """Without a folder the mark is no base64, and that is what is told."""
+    file = lines({"prompt": "x", "init_image": "@sketch.png"})
+    with batches.check(file, BatchOptions()) as checked:
+        (fault,) = checked.faults
+    assert "base64" in fault.reason
+
+
+def test_an_image_in_the_line_itself_works_too(
+    database: Database, batches: Batches, shelf: Shelf
+) -> None:
+    """Lines made by programs carry their pictures along."""
+    text = base64.b64encode(_png()).decode()
+    loaded = hand_in(batches, lines({"prompt": "x", "init_image": text, "key": "k"}))
+    (job,) = jobs_of(database, loaded.batch_id)
+    assert list(shelf.kept.values()) == [_png()]
+    assert job.idempotency_key == f"{loaded.batch_id}/k"
+
+
+def test_staged_lines_can_be_read_more_than_once() -> None:
+    """Looking for doubles and loading both go over them."""
+    staging = Staging()
+    staging.add({"line": 1})
+    assert list(staging) == list(staging) == [{"line": 1}]
+    staging.close()
+
+
+def _png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), "orange").save(out, "PNG")
+    return out.getvalue()

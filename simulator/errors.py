@@ -28,7 +28,7 @@ class Broken:
         return f"{self.field}: {self.rule}"
 
 
-class RequestBroken(SimulatorError):  # noqa: N818 -- named for what happened, as the house's errors are
+class RequestBroken(SimulatorError):
     """The request breaks one or more rules of the page."""
 
     def __init__(self, broken: list[Broken]) -> None:
@@ -36,7 +36,7 @@ class RequestBroken(SimulatorError):  # noqa: N818 -- named for what happened, a
         self.broken = broken
 
 
-class PromptUnsafe(SimulatorError):  # noqa: N818 -- named for what happened, as the house's errors are
+class PromptUnsafe(SimulatorError):
     """The prompt is unsafe, or touches a topic the caller wants rejected."""
 
     def __init__(self, topic: str) -> None:
@@ -44,13 +44,13 @@ class PromptUnsafe(SimulatorError):  # noqa: N818 -- named for what happened, as
         self.topic = topic
 
 
-class BodyTooLarge(SimulatorError):  # noqa: N818 -- named for what happened, as the house's errors are
+class BodyTooLarge(SimulatorError):
     """The request's body is larger than the simulator accepts."""
 
 
-class ClientGone(SimulatorError):  # noqa: N818 -- named for what happened, as the house's errors are
+class ClientGone(SimulatorError):
     """The connection ended before the request was whole."""
 
 
-class ControlRefused(SimulatorError):  # noqa: N818 -- named for what happened, as the house's errors are
+class ControlRefused(SimulatorError):
     """A control request (faults, latency, ledger filter) that cannot be obeyed."""

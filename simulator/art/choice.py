@@ -42,7 +42,10 @@ Medium = Callable[[Canvas, Picture], Picture]
 
 SCENES: tuple[tuple[Scene, str], ...] = (
     (fox, "fox wolf cat dog animal bear tiger lion portrait face creature"),
-    (sea, "sea ocean wave surf storm ship boat sail harbor harbour beach coast whale lighthouse"),
+    (
+        sea,
+        "sea ocean wave surf storm ship boat sail harbor harbour beach coast whale lighthouse sailing sails",
+    ),
     (
         city,
         "city street skyline tower building town tokyo metropolis cyberpunk downtown neon house",
@@ -56,7 +59,7 @@ SCENES: tuple[tuple[Scene, str], ...] = (
     ),
     (
         flower,
-        "flower rose blossom bloom lotus petal tulip bouquet peony dahlia bee butterfly",
+        "flower rose blossom bloom lotus petal tulip bouquet peony dahlia sunflower daisy lavender orchid bee butterfly",
     ),
     (mandala, "mandala kaleidoscope symmetry pattern ornament lace snowflake cathedral"),
     (rings, "ink zen ring ripple calligraphy minimal crane koi stone tea raked"),
@@ -76,7 +79,7 @@ COLOURS: tuple[tuple[str, str], ...] = (
     ("ember", "fire lava volcano ember dragon red phoenix burning copper"),
     ("blossom", "blossom cherry rose pink peony spring tulip"),
     ("ice", "ice snow winter frozen glacier arctic frost"),
-    ("gold", "gold golden autumn brass honey amber royal bee"),
+    ("gold", "gold golden sunflower autumn brass honey amber royal bee"),
     ("desert", "desert dune sand canyon mars sahara clay"),
     ("forest", "forest jungle tree green pine leaf garden"),
     ("sea", "sea ocean wave underwater harbor harbour lake whale koi"),

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import astuple, replace
 
 import numpy as np
+from PIL import Image
 
 from simulator.art.canvas import Canvas
 from simulator.art.choice import Scene, choose, words_of
@@ -21,6 +22,7 @@ __all__ = ["paint"]
 
 MAX_STEPS = 150
 SMALLEST_PX = 32  # smaller pictures are cut from one this large
+LARGEST_PX = 2048  # 0.4 GB at work; larger pictures are enlarged from one this large
 COARSE = (facets, glass, strokes, watercolour)
 
 
@@ -65,6 +67,17 @@ def _compose(wanted: Wanted) -> Pixels:
     return develop(picture.astype(np.float32), wanted, _dice("grain", *everything))
 
 
+def _sized(wanted: Wanted) -> Pixels:
+    """Composes at a size that fits in memory, and enlarges what is meant to be larger."""
+    shrink = LARGEST_PX / max(wanted.width, wanted.height)
+    if shrink >= 1:
+        return _compose(wanted)
+    width, height = (max(1, round(side * shrink)) for side in (wanted.width, wanted.height))
+    small = Image.fromarray(_compose(replace(wanted, width=width, height=height)))
+    large = small.resize((wanted.width, wanted.height), Image.Resampling.BICUBIC)
+    return np.asarray(large)
+
+
 def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
     """Paints a picture.
 
@@ -77,10 +90,10 @@ def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
         height x width x 3 bytes of sRGB.
     """
     if first is None:
-        return _compose(wanted)
+        return _sized(wanted)
     if wanted.strength == 0:
         return first
-    fresh = _compose(wanted)
+    fresh = _sized(wanted)
     if wanted.strength == 1:
         return fresh
     share = np.float32(wanted.strength)

@@ -68,7 +68,7 @@ PALETTES: dict[str, Palette] = {
     "plum": _palette("170d24 3a1a4d 6a2c70 b83b5e f08a5d f9ed69", "5be7c4"),
     "fog": _palette("252b30 4a545c 77848c a4afb3 ccd3d2 eef0ec", "c7543a"),
     "mono": _palette("050505 262626 575757 8c8c8c c4c4c4 fafafa", "e4e4e4"),
-    "sepia": _palette("1f140b 46301b 7a5a37 ab8a5c d6bd8d f6ead0", "8c3b1f"),
+    "sepia": _palette("1f140b 46301b 7a5a37 ab8a5c d6bd8d f6ead0", "fff6e0"),
     "ink": _palette("10141c 2a3242 5a6474 98a0a6 d8d4c6 f5efdf", "c8321f"),
     "tropic": _palette("06283d 0f6b6f 1fa97c 8bd450 f9e25b fffbe0", "ff4d6d"),
     "royal": _palette("0d0b26 221a5c 4b2e9e 8a55d7 d7a3f2 fbeaff", "ffcf4a"),

@@ -64,6 +64,11 @@ def test_every_motif_comes_in_exactly_the_size_asked_for(size: tuple[int, int], 
     assert pixels.shape == (height, width, 3)
 
 
+def test_a_very_large_picture_has_its_size_too() -> None:
+    """Wider than is painted directly."""
+    assert painted(prompt="quilt", width=4096, height=32).shape == (32, 4096, 3)
+
+
 @pytest.mark.parametrize("prompt_filter", FILTERS)
 def test_every_filter_shows(prompt_filter: str) -> None:
     """Each filter gives a picture of its own."""

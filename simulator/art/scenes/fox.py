@@ -88,7 +88,9 @@ def fox(canvas: Canvas) -> Picture:
     halo = np.clip((0.93 - away) / np.float32(canvas.pixel), 0, 1) * np.float32(0.55)
     mix(picture, canvas.palette.at(0.95), halo)
     head, mask = _head(canvas)
-    soft = np.roll(mask, (canvas.height // 40, canvas.width // 60), (0, 1)) * np.float32(0.35)
+    soft = np.zeros_like(mask)
+    down, across = canvas.height // 40, canvas.width // 60
+    soft[down:, across:] = mask[: canvas.height - down, : canvas.width - across] * np.float32(0.35)
     mix(picture, canvas.palette.at(0.0), soft)
     mix(picture, head / np.maximum(mask, 1e-3)[..., None], mask)
     return picture

@@ -4,14 +4,16 @@ import numpy as np
 
 from simulator.art.canvas import Canvas
 from simulator.art.noise import Field, Picture, between, mix, step_up
+from simulator.art.scenes.props import boats, lighthouse
 from simulator.art.scenes.sky import paint_sky
 
 __all__ = ["sea"]
 
 ROWS = 9
+SHIPPING = 3  # boats float between this row of waves and the one behind it
 
 
-def _crest(canvas: Canvas, near: float) -> Field:
+def _crest(canvas: Canvas, near: float, horizon: float) -> Field:
     """The upper edge of a row of waves; `near` goes from 0 (horizon) to 1 (at our feet)."""
     rng = canvas.rng
     reach = 0.02 + 0.2 * near**1.3
@@ -20,12 +22,11 @@ def _crest(canvas: Canvas, near: float) -> Field:
     sway = np.sin(canvas.x * np.float32(length * 0.37) + np.float32(between(rng, 0, 6.28)))
     peaks = np.abs(np.sin(phase + sway * 0.8)) ** 0.7
     rise = np.float32(reach) * (peaks - 0.5 + sway * 0.4)
-    edge: Field = (0.02 + 0.95 * near**1.2 + rise).astype(np.float32)
+    edge: Field = (horizon + (0.97 - horizon) * near**1.2 + rise).astype(np.float32)
     return edge
 
 
-def _row(canvas: Canvas, picture: Picture, near: float, foam: Field) -> None:
-    edge = _crest(canvas, near)
+def _row(canvas: Canvas, picture: Picture, edge: Field, near: float, foam: Field) -> None:
     first = max(0, int((float(edge.min()) - canvas.top) / canvas.pixel) - 2)
     part = picture[first:]
     below = canvas.y[first:] - edge
@@ -40,8 +41,14 @@ def _row(canvas: Canvas, picture: Picture, near: float, foam: Field) -> None:
 
 def sea(canvas: Canvas) -> Picture:
     """Paints the scene."""
-    picture = paint_sky(canvas, horizon=0.1, radius=between(canvas.rng, 0.2, 0.36))
+    horizon = between(canvas.rng, -0.16, 0.2)
+    picture = paint_sky(canvas, horizon=horizon + 0.08, radius=between(canvas.rng, 0.2, 0.36))
     foam = canvas.clouds(14, 3) ** 2
     for number in range(ROWS):
-        _row(canvas, picture, number / (ROWS - 1), foam)
+        near = number / (ROWS - 1)
+        if number == SHIPPING and canvas.asked("lighthouse"):
+            lighthouse(canvas, picture, horizon + 0.14)
+        elif number == SHIPPING and canvas.asked("boat", "ship", "sail", "harbour", "harbor"):
+            boats(canvas, picture, horizon + 0.02)
+        _row(canvas, picture, _crest(canvas, near, horizon), near, foam)
     return picture

@@ -21,6 +21,7 @@ from storage import (
     ObjectStore,
     batch_progress,
     get_batch,
+    insert_jobs,
     list_batches,
     list_jobs,
     migrate,
@@ -235,7 +236,7 @@ def test_an_interrupted_load_leaves_nothing_and_can_be_repeated(
     database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C between two chunks: no row stays, and the same key works again."""
-    real = tasks.batch.insert_jobs
+    real = insert_jobs
     chunks: list[int] = []
 
     def insert(db: Database, jobs: Any) -> int:
@@ -278,7 +279,7 @@ def test_a_lost_answer_from_the_database_makes_no_double(
     database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A chunk that was committed although the connection broke is sent again harmlessly."""
-    real = tasks.batch.insert_jobs
+    real = insert_jobs
     lost: list[int] = []
 
     def insert(db: Database, jobs: Any) -> int:

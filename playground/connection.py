@@ -140,3 +140,11 @@ class CallAdapter(HTTPAdapter):
         )
         manager.pool_classes_by_scheme = self._pools
         return manager
+
+    def close(self) -> None:
+        """Close the idle connections now; urllib3 alone would wait for the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - iterating it is not allowed, for threads' sake
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        super().close()

@@ -177,6 +177,23 @@ def test_a_connection_the_server_closed_meanwhile_is_noticed() -> None:
     assert server.accepted == 2
 
 
+def test_closing_the_client_closes_its_idle_connections() -> None:
+    """The server hears of it at once, though somebody still holds an answer."""
+    gone = threading.Event()
+
+    def script(conn: socket.socket, _: Seen) -> None:
+        json_answer(conn, GOOD)
+        if not conn.recv(1):
+            gone.set()
+
+    with raw_server(script) as server:
+        with client_for(server.url) as client:
+            pending = client.send(WIRE)
+            pending.read()
+        assert gone.wait(5)
+    pending.close()
+
+
 def test_an_answer_left_unread_closes_its_connection() -> None:
     """A connection with a body still in it is never used for another call."""
     with serving(good) as (client, server):

@@ -44,7 +44,8 @@ SCENES: tuple[tuple[Scene, str], ...] = (
     (fox, "fox wolf cat dog animal bear tiger lion portrait face creature"),
     (
         sea,
-        "sea ocean wave surf storm ship boat sail harbor harbour beach coast whale lighthouse sailing sails",
+        "sea ocean wave surf storm ship boat sail "
+        "harbor harbour beach coast whale lighthouse sailing sails",
     ),
     (
         city,
@@ -59,7 +60,8 @@ SCENES: tuple[tuple[Scene, str], ...] = (
     ),
     (
         flower,
-        "flower rose blossom bloom lotus petal tulip bouquet peony dahlia sunflower daisy lavender orchid bee butterfly",
+        "flower rose blossom bloom lotus petal tulip bouquet "
+        "peony dahlia sunflower daisy lavender orchid bee butterfly",
     ),
     (mandala, "mandala kaleidoscope symmetry pattern ornament lace snowflake cathedral"),
     (rings, "ink zen ring ripple calligraphy minimal crane koi stone tea raked"),

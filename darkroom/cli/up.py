@@ -1,0 +1,51 @@
+"""`darkroom up`: the whole system on one machine, until told to stop."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["up"]
+
+
+def up(
+    data_dir: Annotated[
+        Path, typer.Option(help="The one folder for data and logs; kept from run to run.")
+    ] = Path("darkroom-data"),
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    broker_port: Annotated[int, typer.Option(help="Port of the local Redis; 0: a free one.")] = 0,
+    s3_port: Annotated[int, typer.Option(help="Port of the local S3; 0: a free one.")] = 0,
+    simulator_port: Annotated[int, typer.Option(help="Port of the simulator; 0: a free one.")] = 0,
+    latency_scale: Annotated[
+        float, typer.Option(min=0, help="Factor on the simulator's 5-15 s a picture.")
+    ] = 1.0,
+) -> None:
+    """Run Redis, S3, the table and workers on this machine, supervised.
+
+    Services that the settings name are used instead of started. Without
+    DARKROOM_PLAYGROUND_API_KEY the simulator answers: no key, no cost.
+
+    Example: darkroom up --workers 2
+    """
+    from darkroom.local import migrate_table, plan_from, write_env_file
+    from darkroom.settings import load_settings
+    from darkroom.stack import LocalStack, SimulatorOptions, stop_on_signals
+
+    ports = {"broker": broker_port, "s3": s3_port, "simulator": simulator_port}
+    options = SimulatorOptions(latency_scale=latency_scale)
+    plan = plan_from(load_settings(), data_dir, workers=workers, ports=ports, simulator=options)
+    with (
+        stop_on_signals() as stop,
+        LocalStack(plan, stop=stop, prepare=migrate_table, say=print) as stack,
+    ):
+        env_file = write_env_file(data_dir, stack.variables)
+        for service in stack.services:
+            print(f"  {service.name:<11} {service.address}  ({service.origin})")
+        print(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
+        print(
+            f"\nUp. In another terminal:\n\n  . {env_file}\n  darkroom submit 'a paper fox' --wait"
+        )
+        print("\nCtrl-C stops everything; what was handed in is kept and goes on next time.")
+        stack.wait()
+        print("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
+    print(f"Stopped. The data is in {data_dir}.")

@@ -44,8 +44,10 @@ SCENES: tuple[tuple[Scene, str], ...] = (
     (fox, "fox wolf cat dog animal bear tiger lion portrait face creature"),
     (
         sea,
-        "sea ocean wave surf storm ship boat sail "
-        "harbor harbour beach coast whale lighthouse sailing sails",
+        (
+            "sea ocean wave surf storm ship boat sail "
+            "harbor harbour beach coast whale lighthouse sailing sails"
+        ),
     ),
     (
         city,
@@ -60,8 +62,10 @@ SCENES: tuple[tuple[Scene, str], ...] = (
     ),
     (
         flower,
-        "flower rose blossom bloom lotus petal tulip bouquet "
-        "peony dahlia sunflower daisy lavender orchid bee butterfly",
+        (
+            "flower rose blossom bloom lotus petal tulip bouquet "
+            "peony dahlia sunflower daisy lavender orchid bee butterfly"
+        ),
     ),
     (mandala, "mandala kaleidoscope symmetry pattern ornament lace snowflake cathedral"),
     (rings, "ink zen ring ripple calligraphy minimal crane koi stone tea raked"),
@@ -74,6 +78,7 @@ SCENES: tuple[tuple[Scene, str], ...] = (
     (strata, "agate marbled crystal geode gemstone mineral liquid smoke silk feather"),
 )
 COLOURS: tuple[tuple[str, str], ...] = (
+    ("ink", "ink zen calligraphy raked"),
     ("aurora", "aurora northern"),
     ("neon", "neon cyberpunk synthwave tokyo"),
     ("night", "night midnight moon moonlit star starry nebula galaxy space cosmos"),
@@ -89,7 +94,6 @@ COLOURS: tuple[tuple[str, str], ...] = (
     ("tropic", "tropical parrot paradise island toucan palm reef"),
     ("candy", "candy toy balloon festival carnival kite"),
     ("plum", "purple lavender violet plum dahlia grape"),
-    ("ink", "ink zen calligraphy raked"),
     ("print", "bauhaus print poster"),
     ("mono", "monochrome black white noir"),
     ("moss", "moss swamp fern tea"),

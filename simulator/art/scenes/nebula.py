@@ -46,7 +46,7 @@ def nebula(canvas: Canvas) -> Picture:
     """Paints the scene."""
     gas = _warped(canvas, 2.5)
     dust = _warped(canvas, 3.5)
-    light = np.clip(gas**1.7 * 1.5 - dust**2 * 0.55, 0, 1)
+    light = np.clip(gas**2.2 * 1.3 - dust**2 * 0.55, 0, 1)
     picture = canvas.palette.ramp(light)
     picture *= (0.12 + 1.05 * light)[..., None]
     mix(

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from storage.errors import DatabaseMisconfigured
-from storage.faults import translated
+from storage.faults import NotJson, translated
 from storage.tables import POSTGRESQL, SQLITE, Tables
 
 # A NUL as JSON writes it, not preceded by an odd number of backslashes. PostgreSQL's jsonb
@@ -195,7 +195,10 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _to_json(value: Any) -> str:
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise NotJson(str(error)) from error
     if "\\u0000" in text and _NUL_IN_JSON.search(text):
-        raise ValueError("a NUL character, which PostgreSQL cannot keep")
+        raise NotJson("a NUL character, which PostgreSQL cannot keep")
     return text

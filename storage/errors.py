@@ -40,18 +40,18 @@ class DatabaseError(StorageError):
     """The results table could not do what it was asked."""
 
 
-class DatabaseUnavailable(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+class DatabaseUnavailable(DatabaseError):
     """The database is away, starting, locked or full: the same call may work later.
 
     A write that raised this may have been committed; every transition can be repeated safely.
     """
 
 
-class DatabaseMisconfigured(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+class DatabaseMisconfigured(DatabaseError):
     """The address, the password or a right is wrong; only a person can mend it."""
 
 
-class SchemaOutOfDate(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+class SchemaOutOfDate(DatabaseError):
     """The tables are not those this release was written for.
 
     Attributes:
@@ -69,11 +69,11 @@ class SchemaOutOfDate(DatabaseError):  # noqa: N818 - says what happened, as the
         )
 
 
-class RecordRefused(DatabaseError):  # noqa: N818 - says what happened, as the tree above does
+class RecordRefused(DatabaseError):
     """A value or a combination of values that no row may hold."""
 
 
-class JobNotFound(StorageError):  # noqa: N818 - says what happened, as the tree above does
+class JobNotFound(StorageError):
     """No job has this id.
 
     Attributes:
@@ -85,7 +85,7 @@ class JobNotFound(StorageError):  # noqa: N818 - says what happened, as the tree
         super().__init__(f"there is no job {job_id}")
 
 
-class BatchNotFound(StorageError):  # noqa: N818 - says what happened, as the tree above does
+class BatchNotFound(StorageError):
     """No batch has this id.
 
     Attributes:
@@ -97,7 +97,7 @@ class BatchNotFound(StorageError):  # noqa: N818 - says what happened, as the tr
         super().__init__(f"there is no batch {batch_id}")
 
 
-class IdempotencyConflict(StorageError):  # noqa: N818 - says what happened, as the tree above does
+class IdempotencyConflict(StorageError):
     """An idempotency key came back with another request than it was first used for.
 
     Attributes:
@@ -109,7 +109,7 @@ class IdempotencyConflict(StorageError):  # noqa: N818 - says what happened, as 
         super().__init__(f"this idempotency key belongs to {job_id}, made from another request")
 
 
-class RecordUnreadable(StorageError):  # noqa: N818 - says what happened, as the tree above does
+class RecordUnreadable(StorageError):
     """A row that this release cannot understand, such as a status of a newer one.
 
     Attributes:
@@ -125,11 +125,11 @@ class ObjectStoreError(StorageError):
     """The bucket could not do what it was asked."""
 
 
-class ObjectStoreUnavailable(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+class ObjectStoreUnavailable(ObjectStoreError):
     """The object store is away, slow or overloaded: the same call may work later."""
 
 
-class ObjectStoreRefused(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+class ObjectStoreRefused(ObjectStoreError):
     """The object store answered no: wrong keys, no right, or a setting it does not know.
 
     Attributes:
@@ -141,7 +141,7 @@ class ObjectStoreRefused(ObjectStoreError):  # noqa: N818 - says what happened, 
         super().__init__(message)
 
 
-class BucketMissing(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+class BucketMissing(ObjectStoreError):
     """The bucket does not exist (or these keys may not see it).
 
     Attributes:
@@ -153,7 +153,7 @@ class BucketMissing(ObjectStoreError):  # noqa: N818 - says what happened, as th
         super().__init__(f"there is no bucket named {bucket!r}")
 
 
-class ObjectMissing(ObjectStoreError):  # noqa: N818 - says what happened, as the tree above does
+class ObjectMissing(ObjectStoreError):
     """The bucket holds nothing under this key.
 
     Attributes:
@@ -169,15 +169,15 @@ class SpoolError(StorageError):
     """The spool folder could not do what it was asked."""
 
 
-class SpoolFull(SpoolError):  # noqa: N818 - says what happened, as the tree above does
+class SpoolFull(SpoolError):
     """The spool's bound or its disk is reached; nothing half-written was left."""
 
 
-class SpoolUnavailable(SpoolError):  # noqa: N818 - says what happened, as the tree above does
+class SpoolUnavailable(SpoolError):
     """The spool folder cannot be read or written: rights, a missing disk, an I/O error."""
 
 
-class SpoolDamaged(SpoolError):  # noqa: N818 - says what happened, as the tree above does
+class SpoolDamaged(SpoolError):
     """A spool file is not what was written; it was set aside, not deleted.
 
     Attributes:

@@ -45,6 +45,10 @@ _SQLITE_SCHEMA = ("no such table", "no such column", "has no column named")
 _SQLITE_MISCONFIGURED = ("readonly database", "file is not a database", "unable to open database")
 
 
+class NotJson(Exception):
+    """A value that JSON, or PostgreSQL's idea of it, cannot hold."""
+
+
 @contextmanager
 def translated(safe_url: str) -> Iterator[None]:
     """Run a block whose foreign database errors come out as ours.
@@ -60,7 +64,7 @@ def translated(safe_url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (exc.SQLAlchemyError, psycopg.Error, sqlite3.Error, UnicodeError) as foreign:
+    except (exc.SQLAlchemyError, psycopg.Error, sqlite3.Error, UnicodeError, NotJson) as foreign:
         raise translate(foreign, safe_url) from foreign
 
 
@@ -80,7 +84,7 @@ def translate(foreign: BaseException, safe_url: str) -> DatabaseError:
         return _from_sqlite(origin, safe_url)
     if isinstance(origin, (exc.ArgumentError, exc.NoSuchModuleError)):
         return DatabaseMisconfigured(f"{safe_url} is no database address: {origin}")
-    if isinstance(origin, (exc.StatementError, UnicodeError, ValueError, TypeError)):
+    if isinstance(origin, (exc.StatementError, NotJson, UnicodeError, ValueError, TypeError)):
         return RecordRefused(f"a value that no row can hold: {_first_line(origin)}")
     return DatabaseUnavailable(f"{safe_url}: {_first_line(origin)}")
 

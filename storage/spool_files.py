@@ -75,7 +75,7 @@ class SpoolEntry:
     images: tuple[SpooledFacts, ...]
 
 
-class NotAsWritten(Exception):  # noqa: N818 - never leaves the room: `Spool` makes it SpoolDamaged
+class NotAsWritten(Exception):
     """A file is not what was written.
 
     Attributes:

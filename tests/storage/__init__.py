@@ -1,0 +1,1 @@
+"""Claims about where things are kept."""

@@ -1,0 +1,310 @@
+"""The arrows of the drawing, each with its guard and its counts, on both databases."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from storage import (
+    CallCount,
+    CancelOutcome,
+    EndCode,
+    JobError,
+    JobNotFound,
+    JobStatus,
+    adopt_image,
+    ask_cancel,
+    cancel_jobs,
+    expire_due,
+    fail_if_held,
+    finish_if_held,
+    hand_back_if_held,
+    mark_storing_if_held,
+    rescue_dead,
+    retry_ended,
+    retry_later_if_held,
+)
+from tests.storage.table import FAULT, TableUnderTest, picture
+
+UNKNOWN = JobError(EndCode.OUTCOME_UNKNOWN, "no answer came", "api")
+
+
+def test_a_claim_counts_the_call_before_it_is_sent(table: TableUnderTest) -> None:
+    """Fence, attempt and call rise together, and the row names its worker and deadline."""
+    job = table.claimed(table.accept(), call_deadline_s=90)
+    assert (job.fence, job.attempts, job.calls_made) == (1, 1, 1)
+    assert job.worker_id == table.worker
+    assert job.first_call_at is not None
+    assert job.call_deadline is not None
+    assert 89 < (job.call_deadline - job.first_call_at).total_seconds() < 91
+
+
+def test_a_claim_repeated_with_its_token_is_the_same_claim(table: TableUnderTest) -> None:
+    """A claim whose answer was lost is recognised; another one goes away."""
+    job_id, token = table.accept(), uuid4()
+    first = table.claim(job_id, token=token)
+    assert table.claim(job_id, token=token) == first
+    assert table.claim(job_id) is None
+    assert table.job(job_id).calls_made == 1
+
+
+def test_what_is_not_due_cannot_be_claimed(table: TableUnderTest) -> None:
+    """Unknown, waiting and ended jobs are left alone."""
+    waiting = table.accept()
+    table.claimed(waiting)
+    assert retry_later_if_held(table.db, waiting, fence=1, delay_s=60, error=FAULT)
+    ended = table.finished(table.accept()).id
+    assert [table.claim(i) for i in (uuid4(), waiting, ended)] == [None, None, None]
+
+
+def test_a_job_at_its_call_limit_fails(table: TableUnderTest) -> None:
+    """The claim that would be one call too many ends the job instead."""
+    job_id = table.accept()
+    for fence in (1, 2):
+        table.claimed(job_id, max_calls=2)
+        assert retry_later_if_held(table.db, job_id, fence=fence, delay_s=-1, error=FAULT)
+    assert table.claim(job_id, max_calls=2) is None
+    job = table.job(job_id)
+    assert job.error is not None
+    assert (job.status, job.error.code) == (JobStatus.FAILED, EndCode.CALLS_EXHAUSTED)
+
+
+def test_a_job_goes_all_the_way(table: TableUnderTest) -> None:
+    """Queued, running, storing, succeeded, each step once and repeatable."""
+    job = table.in_hand(table.accept())
+    assert (job.status, job.call_deadline) == (JobStatus.STORING, None)
+    assert mark_storing_if_held(table.db, job.id, fence=1, images=table.image(job))
+    assert finish_if_held(table.db, job.id, fence=1, images=table.image(job))
+    assert finish_if_held(table.db, job.id, fence=1, images=table.image(job))
+    done = table.job(job.id)
+    assert (done.status, done.error) == (JobStatus.SUCCEEDED, None)
+    assert list(done.images) == table.image(job)
+
+
+def test_a_job_without_images_cannot_be_in_hand(table: TableUnderTest) -> None:
+    """An answer without a picture is no success."""
+    job = table.claimed(table.accept())
+    with pytest.raises(ValueError, match="no images"):
+        mark_storing_if_held(table.db, job.id, fence=1, images=[])
+
+
+def test_a_stale_holder_changes_nothing(table: TableUnderTest) -> None:
+    """Every write of a holder whose job was taken from it finds nothing to do."""
+    job = table.claimed(table.accept())
+    rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=0)
+    before = table.claimed(job.id)
+    stale = picture(job.id, 1)
+    assert not mark_storing_if_held(table.db, job.id, fence=1, images=stale)
+    assert not finish_if_held(table.db, job.id, fence=1, images=stale)
+    assert not retry_later_if_held(table.db, job.id, fence=1, delay_s=0, error=FAULT)
+    assert not fail_if_held(table.db, job.id, fence=1, error=FAULT)
+    assert not hand_back_if_held(table.db, job.id, fence=1)
+    assert table.job(job.id) == before
+
+
+def test_later_again_keeps_or_gives_back_what_the_call_was_worth(table: TableUnderTest) -> None:
+    """Attempt and call are given back apart from each other, and what was paid is counted."""
+    job_id = table.accept()
+    db = table.db
+    table.claimed(job_id)
+    assert retry_later_if_held(
+        db, job_id, fence=1, delay_s=-1, error=FAULT, give_back=True, call_back=True
+    )
+    job = table.job(job_id)
+    assert (job.attempts, job.calls_made, job.first_call_at) == (0, 0, None)
+    for fence, counted in ((2, CallCount.UNKNOWN), (3, CallCount.USELESS)):
+        table.claimed(job_id)
+        assert retry_later_if_held(
+            db, job_id, fence=fence, delay_s=-1, error=FAULT, counted=counted
+        )
+    job = table.job(job_id)
+    assert (job.attempts, job.calls_made, job.calls_unknown, job.calls_useless) == (2, 2, 1, 1)
+    assert job.error == FAULT
+
+
+def test_a_call_cannot_be_counted_and_given_back(table: TableUnderTest) -> None:
+    """The two contradict each other."""
+    job = table.claimed(table.accept())
+    with pytest.raises(ValueError, match="both"):
+        fail_if_held(
+            table.db, job.id, fence=1, error=FAULT, counted=CallCount.USELESS, call_back=True
+        )
+
+
+def test_letting_go_is_recognised_when_repeated(table: TableUnderTest) -> None:
+    """A commit whose answer was lost counts once."""
+    jobs = [table.claimed(table.accept()) for _ in range(3)]
+    for _ in range(2):
+        assert retry_later_if_held(table.db, jobs[0].id, fence=1, delay_s=0, error=FAULT)
+        assert fail_if_held(table.db, jobs[1].id, fence=1, error=FAULT, counted=CallCount.USELESS)
+        assert hand_back_if_held(table.db, jobs[2].id, fence=1)
+    assert table.job(jobs[1].id).calls_useless == 1
+    assert table.job(jobs[2].id).calls_made == 0
+
+
+def test_an_image_in_hand_is_let_go_only_when_lost(table: TableUnderTest) -> None:
+    """Storing is left backwards with a lost image, and in no other way."""
+    job = table.in_hand(table.accept())
+    assert not retry_later_if_held(table.db, job.id, fence=1, delay_s=0, error=FAULT)
+    assert not fail_if_held(table.db, job.id, fence=1, error=FAULT)
+    assert retry_later_if_held(
+        table.db, job.id, fence=1, delay_s=0, error=FAULT, counted=CallCount.LOST
+    )
+    again = table.job(job.id)
+    assert (again.status, again.images, again.calls_lost) == (JobStatus.QUEUED, (), 1)
+
+
+def test_cancel_stops_a_queued_job_at_once(table: TableUnderTest) -> None:
+    """And says so again when repeated."""
+    job_id = table.accept()
+    assert ask_cancel(table.db, job_id) is CancelOutcome.CANCELLED
+    assert ask_cancel(table.db, job_id) is CancelOutcome.ENDED_ALREADY
+    assert table.claim(job_id) is None
+    with pytest.raises(JobNotFound):
+        ask_cancel(table.db, uuid4())
+
+
+def test_cancel_marks_a_held_job_which_then_stops(table: TableUnderTest) -> None:
+    """Whatever way its holder lets go of it, it ends as cancelled, not queued."""
+    ids = [table.accept() for _ in range(2)]
+    for job_id in ids:
+        table.claimed(job_id)
+        assert ask_cancel(table.db, job_id) is CancelOutcome.ASKED
+    assert retry_later_if_held(table.db, ids[0], fence=1, delay_s=5, error=FAULT)
+    assert hand_back_if_held(table.db, ids[1], fence=1)
+    assert [table.status(i) for i in ids] == [JobStatus.CANCELLED] * 2
+
+
+def test_a_cancelled_job_keeps_an_image_already_paid_for(table: TableUnderTest) -> None:
+    """The picture came after all: cancelled, with its key."""
+    job = table.in_hand(table.accept())
+    assert ask_cancel(table.db, job.id) is CancelOutcome.ASKED
+    assert finish_if_held(table.db, job.id, fence=1, images=table.image(job))
+    ended = table.job(job.id)
+    assert (ended.status, len(ended.images)) == (JobStatus.CANCELLED, 1)
+
+
+def test_many_are_cancelled_with_counts(table: TableUnderTest) -> None:
+    """Bulk cancel tells what it did to how many."""
+    queued, running, ended = table.accept(), table.accept(), table.accept()
+    table.claimed(running)
+    table.finished(ended)
+    done = cancel_jobs(table.db, [queued, running, ended, uuid4()])
+    assert (done.cancelled, done.asked, done.untouched) == (1, 1, 2)
+
+
+def test_a_job_not_started_in_time_expires(table: TableUnderTest) -> None:
+    """The leader's sweep cancels it, and so does a claim that comes too late."""
+    ids = [table.accept(expires_in_s=-1.0) for _ in range(2)]
+    patient, started = table.accept(expires_in_s=60.0), table.accept(expires_in_s=60.0)
+    assert table.claim(ids[0]) is None
+    table.claimed(started)
+    assert retry_later_if_held(table.db, started, fence=1, delay_s=-1, error=FAULT)
+    table.overwrite(started, expires_at=table.job(started).accepted_at)
+    assert expire_due(table.db) == 1
+    codes = [(e := table.job(i).error) and e.code for i in ids]
+    assert codes == [EndCode.EXPIRED] * 2
+    assert {table.status(patient), table.status(started)} == {JobStatus.QUEUED}
+    assert table.claim(started) is not None
+
+
+def test_a_failed_or_cancelled_job_is_retried_by_hand(table: TableUnderTest) -> None:
+    """Its limit on calls begins anew; what it has cost stays counted."""
+    failed, cancelled, done = table.accept(), table.accept(), table.accept()
+    table.claimed(failed)
+    fail_if_held(table.db, failed, fence=1, error=FAULT, counted=CallCount.USELESS)
+    ask_cancel(table.db, cancelled)
+    table.finished(done)
+    assert set(retry_ended(table.db, [failed, cancelled, done])) == {failed, cancelled}
+    job = table.claimed(failed, max_calls=1)
+    assert (job.calls_made, job.calls_useless, job.attempts) == (2, 1, 1)
+    assert table.claim(cancelled) is not None
+
+
+def test_a_running_job_of_a_dead_worker_costs_one_unknown_call(table: TableUnderTest) -> None:
+    """Rescued while the limit allows it, failed as of unknown outcome beyond."""
+    job_id = table.accept()
+    table.alive()
+    table.claimed(job_id)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).running == 0
+    table.alive(lease_s=-1)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).queued == 1
+    job = table.claimed(job_id)
+    assert (job.fence, job.calls_unknown) == (3, 1)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).failed == 1
+    ended = table.job(job_id)
+    assert ended.error is not None
+    assert (ended.error.code, ended.calls_unknown) == (EndCode.OUTCOME_UNKNOWN, 2)
+
+
+def test_a_call_past_its_deadline_is_rescued_from_a_living_worker(table: TableUnderTest) -> None:
+    """A worker that lives but lost track of a call does not keep its job for ever."""
+    table.alive()
+    late = table.claimed(table.accept(), call_deadline_s=-60)
+    table.claimed(table.accept())
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).running == 1
+    assert table.status(late.id) is JobStatus.QUEUED
+
+
+def test_a_storing_job_waits_for_its_spool(table: TableUnderTest) -> None:
+    """A dead worker's image counts as lost only after the grace."""
+    job = table.in_hand(table.accept())
+    table.alive(lease_s=-1)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=60).storing == 0
+    table.overwrite(job.id, image_in_hand_at=job.accepted_at - timedelta(minutes=1))
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0.5).storing == 1
+    again = table.job(job.id)
+    assert (again.status, again.calls_lost, again.fence) == (JobStatus.QUEUED, 1, 2)
+
+
+def test_a_rescued_job_that_was_to_stop_is_cancelled(table: TableUnderTest) -> None:
+    """With cancel asked it does not go out again."""
+    running, storing = table.claimed(table.accept()), table.in_hand(table.accept())
+    cancel_jobs(table.db, [running.id, storing.id])
+    rescued = rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=-1)
+    assert (rescued.cancelled, rescued.queued) == (2, 0)
+    assert table.job(running.id).calls_unknown == 1
+    assert table.job(storing.id).calls_lost == 1
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "storing", "failed"])
+def test_an_image_found_finishes_its_job(table: TableUnderTest, state: str) -> None:
+    """From wherever the job is; a call that is then one too many counts as duplicate."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0)
+    if state != "queued":
+        table.claimed(job_id)
+    if state == "storing":
+        assert mark_storing_if_held(table.db, job_id, fence=3, images=picture(job_id, 3))
+    if state == "failed":
+        fail_if_held(table.db, job_id, fence=3, error=UNKNOWN, counted=CallCount.UNKNOWN)
+    found = picture(job_id, 1)
+    assert adopt_image(table.db, job_id, fence=1, images=found)
+    assert adopt_image(table.db, job_id, fence=1, images=found)
+    job = table.job(job_id)
+    assert (job.status, list(job.images)) == (JobStatus.SUCCEEDED, found)
+    assert job.calls_duplicate == (1 if state in {"running", "storing"} else 0)
+    assert not finish_if_held(table.db, job_id, fence=3, images=picture(job_id, 3))
+
+
+def test_a_holders_own_image_is_no_duplicate(table: TableUnderTest) -> None:
+    """The spool of a worker that died comes back before its job was rescued."""
+    job = table.in_hand(table.accept())
+    assert adopt_image(table.db, job.id, fence=1, images=table.image(job))
+    assert table.job(job.id).calls_duplicate == 0
+    assert finish_if_held(table.db, job.id, fence=1, images=table.image(job))
+
+
+def test_an_image_is_not_adopted_where_it_has_no_place(table: TableUnderTest) -> None:
+    """Not by jobs that succeeded otherwise, failed for good, were cancelled, or are older."""
+    done = table.finished(table.accept())
+    failed = table.claimed(table.accept())
+    fail_if_held(table.db, failed.id, fence=1, error=FAULT)
+    cancelled = table.accept()
+    ask_cancel(table.db, cancelled)
+    young = table.accept()
+    for job_id in (done.id, failed.id, cancelled):
+        assert not adopt_image(table.db, job_id, fence=0, images=picture(job_id, 0))
+    assert not adopt_image(table.db, young, fence=1, images=picture(young, 1))
+    assert not adopt_image(table.db, uuid4(), fence=0, images=picture(young, 0))

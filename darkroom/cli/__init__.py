@@ -7,11 +7,20 @@ Only a bug of ours shows a traceback.
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from darkroom import __version__
+from darkroom.cli.doctor import doctor
+from darkroom.cli.listing import list_
+from darkroom.cli.migrate import migrate
+from darkroom.cli.mistakes import lines_of
+from darkroom.cli.show import show
+from darkroom.cli.simulator import simulator
+from darkroom.cli.submit import submit
+from darkroom.cli.watch import watch
 from darkroom.cli.worker import worker
-from darkroom.errors import UserError
 
 __all__ = ["app", "run"]
 
@@ -24,13 +33,36 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (worker,):
-    app.command()(command)
+#: In the order of `darkroom --help`: the processes, the set-up, the jobs.
+COMMANDS = (
+    worker,
+    simulator,
+    migrate,
+    doctor,
+    submit,
+    watch,
+    list_,
+    show,
+)
+
+for command in COMMANDS:
+    app.command(name=command.__name__.rstrip("_"))(command)
 
 
-@app.callback()
-def _top() -> None:
-    """Keep `darkroom` a group of commands even while it has only one."""
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        print(f"darkroom {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: darkroom submit 'a paper fox' --seed 7 -o fox.png")
+def _top(
+    version: Annotated[
+        bool | None,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = None,
+) -> None:
+    del version
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -43,24 +75,12 @@ def run(arguments: Sequence[str]) -> int:
         SystemExit: every other ending, with its status.
     """
     try:
-        app(list(arguments))
-    except UserError as error:
-        return _say(str(error), error.exit_status)
+        app(list(arguments), prog_name="darkroom")
+    except KeyboardInterrupt:
+        return 130
     except Exception as error:  # noqa: BLE001 - what no room of ours foresaw is raised again
-        return _say(_of_our_rooms(error), 1)
+        lines, status = lines_of(error)
+        for line in lines:
+            print(f"darkroom: {line}", file=sys.stderr)
+        return status
     return 0
-
-
-def _of_our_rooms(error: Exception) -> str:
-    """The line of an error that one of our rooms foresaw; a bug is raised again."""
-    from playground import PlaygroundError
-    from storage import StorageError
-
-    if not isinstance(error, StorageError | PlaygroundError):
-        raise error
-    return str(error)
-
-
-def _say(line: str, status: int) -> int:
-    print(f"darkroom: {line}", file=sys.stderr)
-    return status

@@ -1,0 +1,71 @@
+"""Is the bucket there, and may we put, read and delete in it?"""
+
+from collections.abc import Iterator
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.errors import UserError
+from darkroom.wiring import Wiring
+from storage import ObjectStoreRefused, StorageError
+
+__all__ = ["check_bucket", "check_rights", "create_missing_bucket"]
+
+ABOUT = "bucket"
+
+
+def check_bucket(wiring: Wiring) -> Iterator[Finding]:
+    """The bucket is there, and the S3 key opens it.
+
+    Raises:
+        UserError: it is not, or it does not.
+    """
+    try:
+        is_there = wiring.objects.bucket_exists()
+    except StorageError as error:
+        raise _bad(error) from error
+    if not is_there:
+        raise UserError(
+            f"DARKROOM_S3_BUCKET: there is no bucket {_name(wiring)}; "
+            "make it, or run `darkroom doctor --create-bucket`"
+        )
+    yield Finding(ABOUT, Level.OK, f"{_name(wiring)} is there")
+
+
+def check_rights(wiring: Wiring) -> Iterator[Finding]:
+    """A probe object can be put, read back and deleted.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        wiring.objects.check_rights(wiring.key_prefix)
+    except StorageError as error:
+        raise _bad(error) from error
+    yield Finding(ABOUT, Level.OK, "a probe object was put, read and deleted")
+
+
+def create_missing_bucket(wiring: Wiring) -> Iterator[Finding]:
+    """Make the bucket where there is none.
+
+    Raises:
+        UserError: it could not be made.
+    """
+    try:
+        if wiring.objects.bucket_exists():
+            return
+        wiring.objects.create_bucket()
+    except StorageError as error:
+        raise _bad(error) from error
+    yield Finding(ABOUT, Level.OK, f"{_name(wiring)} was created")
+
+
+def _name(wiring: Wiring) -> str:
+    settings = wiring.settings
+    return f"{settings.s3_bucket} at {settings.s3_endpoint_url or 'AWS'}"
+
+
+def _bad(error: StorageError) -> UserError:
+    """What the store said, and where its keys come from if it refused them."""
+    keys = "; its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or boto3's own files"
+    return UserError(
+        f"DARKROOM_S3_BUCKET: {error}{keys if isinstance(error, ObjectStoreRefused) else ''}"
+    )

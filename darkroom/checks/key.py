@@ -1,0 +1,68 @@
+"""Does the API take our key? Asked without a prompt, so that the answer cannot cost anything."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.errors import UserError
+from darkroom.settings import REAL_API_URL, Settings
+from darkroom.wiring import Wiring
+from playground import Meaning, Verdict
+
+__all__ = ["check_key"]
+
+ABOUT = "API key"
+TIMEOUT_S = 10.0
+
+
+def check_key(wiring: Wiring) -> Iterator[Finding]:
+    """The API answers at its address, and takes our key.
+
+    Raises:
+        UserError: no key is set, or key or address cannot be used at all.
+    """
+    settings = wiring.settings
+    if settings.playground_api_key is None and settings.playground_url == REAL_API_URL:
+        raise UserError(
+            "DARKROOM_PLAYGROUND_API_KEY is not set, and the real API wants one; "
+            "`darkroom simulator` needs none"
+        )
+    yield _finding(settings.playground_url, _ask(settings))
+
+
+def _ask(settings: Settings) -> Verdict:
+    """A client of its own, less patient than the one that waits for pictures."""
+    patience = {"read_timeout_s": TIMEOUT_S, "call_deadline_s": TIMEOUT_S, "concurrency": 1}
+    try:
+        client = Wiring(settings.model_copy(update=patience)).playground
+    except (ValueError, OSError) as error:
+        raise UserError(f"DARKROOM_PLAYGROUND_URL, DARKROOM_PLAYGROUND_API_KEY: {error}") from error
+    try:
+        return client.check_key()
+    finally:
+        client.close()
+
+
+def _finding(url: str, verdict: Verdict) -> Finding:
+    address = _without_password(url)
+    said = f"({verdict.code}: {verdict.message})"
+    match verdict.meaning:
+        case Meaning.REFUSED:
+            return Finding(ABOUT, Level.OK, f"accepted by {address}")
+        case Meaning.BLOCKED:
+            text = f"DARKROOM_PLAYGROUND_API_KEY: refused by {address} {said}"
+            return Finding(ABOUT, Level.BAD, text, "check the key and the account's balance")
+        case Meaning.TOO_FAST:
+            text = f"{address} has no time to tell now {said}"
+            return Finding(ABOUT, Level.WARN, text, "try again in a minute")
+        case Meaning.NOT_PAID | Meaning.UNKNOWN:
+            text = f"DARKROOM_PLAYGROUND_URL: {address} does not answer now {said}"
+            return Finding(ABOUT, Level.BAD, text, stops_worker=False)
+        case _:
+            text = f"DARKROOM_PLAYGROUND_URL: {address} is not the image API {said}"
+            return Finding(ABOUT, Level.BAD, text, f"the real one is {REAL_API_URL}")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -1,0 +1,67 @@
+"""Which checks are made, and in which order: a worker's round and the doctor's."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from darkroom.checks.broker import check_broker
+from darkroom.checks.bucket import check_bucket, check_rights, create_missing_bucket
+from darkroom.checks.clock import check_clock
+from darkroom.checks.finding import Finding, Level
+from darkroom.checks.fleet import check_fleet
+from darkroom.checks.key import check_key
+from darkroom.checks.names import check_names
+from darkroom.checks.spool import check_spool
+from darkroom.checks.table import check_table
+from darkroom.errors import UserError
+from darkroom.wiring import Wiring
+from playground import PlaygroundError
+from storage import StorageError
+
+__all__ = ["examine", "look_before_work"]
+
+Check = Callable[[Wiring], Iterable[Finding]]
+
+#: In order; a check after the first of a row is made only if those before it found nothing bad.
+ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
+    ("settings", (check_names,)),
+    ("broker", (check_broker,)),
+    ("database", (check_table, check_clock, check_fleet)),
+    ("bucket", (check_bucket, check_rights)),
+    ("API key", (check_key,)),
+    ("spool", (check_spool,)),
+)
+
+BEFORE_WORK: tuple[Check, ...] = (check_names, check_broker, check_table, check_bucket, check_key)
+
+
+def examine(wiring: Wiring, *, create_bucket: bool = False) -> Iterator[Finding]:
+    """Look at everything, going on after a fault.
+
+    Args:
+        wiring: what to look at.
+        create_bucket: make the bucket first, where there is none.
+    """
+    for about, checks in ROWS:
+        first = (create_missing_bucket,) if create_bucket and about == "bucket" else ()
+        yield from _row(wiring, about, (*first, *checks))
+
+
+def look_before_work(wiring: Wiring) -> Iterator[Finding]:
+    """Look at what a worker cannot do without.
+
+    Raises:
+        UserError: at the first fault that no worker may start with.
+    """
+    for check in BEFORE_WORK:
+        for finding in check(wiring):
+            if finding.level is Level.BAD and finding.stops_worker:
+                raise UserError(finding.line)
+            yield finding
+
+
+def _row(wiring: Wiring, about: str, checks: tuple[Check, ...]) -> Iterator[Finding]:
+    for check in checks:
+        try:
+            yield from check(wiring)
+        except (UserError, StorageError, PlaygroundError) as error:
+            yield Finding(about, Level.BAD, str(error))
+            return

@@ -1,0 +1,41 @@
+"""Can paid images rest on this machine's disk, and do they fit?"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.errors import UserError
+from darkroom.wiring import Wiring
+
+__all__ = ["check_spool"]
+
+ABOUT = "spool"
+
+
+def check_spool(wiring: Wiring) -> Iterator[Finding]:
+    """The folder can be written, and the disk has room for its bound.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    folder, bound = wiring.settings.spool_dir.absolute(), wiring.settings.spool_max_bytes
+    there = _nearest(folder)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"DARKROOM_SPOOL_DIR: {folder} cannot be written")
+    free = shutil.disk_usage(there).free
+    if free < bound:
+        yield Finding(
+            ABOUT,
+            Level.WARN,
+            f"{folder}: {free / 1e9:.1f} GB free, its bound is {bound / 1e9:.1f} GB",
+            "free the disk, or lower DARKROOM_SPOOL_MAX_BYTES",
+        )
+    else:
+        yield Finding(ABOUT, Level.OK, f"{folder} can be written, {free / 1e9:.1f} GB free")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the one it would be made in."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

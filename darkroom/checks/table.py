@@ -1,0 +1,27 @@
+"""Does the database answer, and are the tables those of this release?"""
+
+from collections.abc import Iterator
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.errors import UserError
+from darkroom.wiring import Wiring
+from storage import DatabaseError, SchemaOutOfDate, check_schema, schema_status
+
+__all__ = ["check_table"]
+
+
+def check_table(wiring: Wiring) -> Iterator[Finding]:
+    """The results table is there, and of this release.
+
+    Raises:
+        UserError: it is not, or nobody answers.
+    """
+    try:
+        database = wiring.database
+        check_schema(database)
+        found, _ = schema_status(database)
+    except SchemaOutOfDate as error:
+        raise UserError(f"DARKROOM_DATABASE_URL: {database.safe_url}: {error}") from error
+    except DatabaseError as error:
+        raise UserError(f"DARKROOM_DATABASE_URL: {error}") from error
+    yield Finding("database", Level.OK, f"{database.safe_url} at revision {found}")

@@ -1,0 +1,50 @@
+"""`darkroom migrate`: the tables of this release."""
+
+from typing import Annotated
+
+import typer
+
+from darkroom.cli.say import print_json
+
+__all__ = ["migrate"]
+
+
+def migrate(
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only tell; exit status 1 where there is something to do."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Create the results table, or bring it to this release.
+
+    Workers of the release before go on meanwhile.
+
+    Example: darkroom migrate --check || darkroom migrate
+    """
+    from darkroom.settings import load_settings
+    from darkroom.wiring import Wiring
+    from storage import migrate as bring_up
+    from storage import schema_status
+
+    database = Wiring(load_settings()).database
+    found, wanted = schema_status(database)
+    now = found if check else bring_up(database)
+    if as_json:
+        address = database.safe_url
+        print_json({"database": address, "found": found, "wanted": wanted, "revision": now})
+    else:
+        print(f"{database.safe_url}: {_sentence(found, wanted, now)}")
+    raise typer.Exit(1 if now is None or int(now) < int(wanted) else 0)
+
+
+def _sentence(found: str | None, wanted: str, now: str | None) -> str:
+    start = f"revision {found}" if found else "no tables"
+    if found != now:
+        return f"from {start} to revision {now}"
+    if now is None or int(now) < int(wanted):
+        return f"{start}; this release needs {wanted}: run `darkroom migrate`"
+    if int(now) > int(wanted):
+        return f"{start}, newer than this release's {wanted}: nothing to do"
+    return f"{start}: nothing to do"

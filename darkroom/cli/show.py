@@ -1,0 +1,154 @@
+"""`darkroom show`: everything about one job, its picture, or a link to it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from darkroom.cli.say import print_json
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from darkroom.wiring import Wiring
+    from storage import Job, StoredImage
+
+__all__ = ["show"]
+
+
+def show(
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The job.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Save its image, SHA-256 checked."),
+    ] = None,
+    url: Annotated[
+        bool, typer.Option("--url", help="Print a link that anyone may open for a while.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a job: state, request, calls, images, times.
+
+    Example: darkroom show 0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10 -o fox.png
+    """
+    from darkroom.cli.download import require_images
+    from darkroom.cli.looks import job_as_json, parse_job_id
+    from darkroom.cli.opened import opened
+    from storage import get_job
+
+    wanted = parse_job_id(job_id)
+    wiring = opened()
+    job = get_job(wiring.database, wanted)
+    if out is not None or url:
+        require_images(job)
+    saved = [] if out is None else _save(wiring, job, out)
+    links = _links(wiring, job) if url else []
+    if as_json:
+        print_json(job_as_json(job) | ({"urls": links} if url else {}) | _if_any(saved))
+    elif saved or links:
+        print("\n".join([*saved, *links]))
+    else:
+        print("\n".join(_lines(job)))
+
+
+def _if_any(saved: list[str]) -> dict[str, Any]:
+    return {"saved": saved} if saved else {}
+
+
+def _save(wiring: "Wiring", job: "Job", out: Path) -> list[str]:
+    from darkroom.cli.download import check_target, save_images
+
+    check_target(out)
+    return [str(path) for path in save_images(wiring.objects, job, out)]
+
+
+def _links(wiring: "Wiring", job: "Job") -> list[str]:
+    expires_s = wiring.settings.s3_url_expires_s
+    return [wiring.objects.signed_url(image.key, expires_s) for image in job.images]
+
+
+def _lines(job: "Job") -> list[str]:
+    facts = [
+        ("job", f"{job.id}{' (simulated)' if job.simulated else ''}"),
+        ("status", _status(job)),
+        *_error(job),
+        *[("image", _image(image)) for image in job.images],
+        *_request(job),
+        *_calls(job),
+        *_belongings(job),
+        *_times(job),
+    ]
+    return [f"{name:<24} {value}" for name, value in facts]
+
+
+def _status(job: "Job") -> str:
+    return f"{job.status}, to be cancelled" if job.cancel_asked else str(job.status)
+
+
+def _error(job: "Job") -> list[tuple[str, str]]:
+    from darkroom.cli.looks import one_line
+
+    if job.error is None:
+        return []
+    message = one_line(job.error.message)
+    return [("error", f"{job.error.code}: {message} (a matter of the {job.error.whose})")]
+
+
+def _image(image: "StoredImage") -> str:
+    from darkroom.cli.looks import size_text
+
+    size = f"{image.width}x{image.height}, {size_text(image.size_bytes)}"
+    return f"{image.key}\n{'':24} {size}, SHA-256 {image.sha256}"
+
+
+def _request(job: "Job") -> list[tuple[str, str]]:
+    """Every parameter as it is sent; anything but plain text as JSON."""
+    import orjson
+
+    from darkroom.cli.looks import one_line
+
+    def text(value: Any) -> str:
+        return one_line(value if isinstance(value, str) else orjson.dumps(value).decode())
+
+    given = [(name, text(value)) for name, value in job.request.items()]
+    return [*given, *([("init_image", job.init_image_key)] if job.init_image_key else [])]
+
+
+def _calls(job: "Job") -> list[tuple[str, str]]:
+    kinds = ("unknown", "useless", "lost", "duplicate")
+    numbers = {kind: getattr(job, f"calls_{kind}") for kind in kinds}
+    of_these = ", ".join(f"{number} {kind}" for kind, number in numbers.items() if number)
+    calls = f"{job.calls_made} made{f' ({of_these})' if of_these else ''}"
+    return [("calls", calls), ("attempts", f"{job.attempts}, fence {job.fence}")]
+
+
+def _belongings(job: "Job") -> list[tuple[str, str]]:
+    import orjson
+
+    from darkroom.cli.looks import one_line
+
+    facts = {
+        "owner": job.owner,
+        "batch": job.batch_id,
+        "idempotency key": job.idempotency_key,
+        "priority": job.priority,
+        "metadata": None if job.metadata is None else orjson.dumps(job.metadata).decode(),
+        "callback": job.callback_url,
+        "worker": job.worker_id,
+    }
+    return [(name, one_line(str(value))) for name, value in facts.items() if value is not None]
+
+
+def _times(job: "Job") -> list[tuple[str, str]]:
+    from darkroom.cli.looks import local_time
+
+    times = {
+        "accepted": job.accepted_at,
+        "expires": job.expires_at,
+        "not before": job.not_before,
+        "dispatched": job.dispatched_at,
+        "first call": job.first_call_at,
+        "call deadline": job.call_deadline,
+        "image in hand": job.image_in_hand_at,
+        "ended": job.ended_at,
+    }
+    return [(name, local_time(moment)) for name, moment in times.items() if moment is not None]

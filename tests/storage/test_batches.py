@@ -1,0 +1,129 @@
+"""Batches: invisible until opened, counted without counting rows."""
+
+from uuid import uuid4
+
+import pytest
+
+from storage import (
+    BatchNotFound,
+    IdempotencyConflict,
+    batch_progress,
+    cancel_jobs,
+    create_batch,
+    delete_unopened,
+    expire_due,
+    fold_batch_deltas,
+    get_batch,
+    insert_jobs,
+    list_batches,
+    list_jobs,
+    open_batch,
+    reserve_due,
+    retry_ended,
+    unopened_batches,
+)
+from tests.storage.table import TableUnderTest, new_job
+
+
+def test_a_batch_is_invisible_until_it_opens(table: TableUnderTest) -> None:
+    """Neither due, nor listed, nor to be claimed; then all at once."""
+    batch_id, ids = table.batch(3, opened=False)
+    assert reserve_due(table.db, limit=10, stale_after_s=60) == []
+    assert list_jobs(table.db) == []
+    assert table.claim(ids[0]) is None
+    assert len(list_jobs(table.db, batch_id=batch_id)) == 3
+    assert open_batch(table.db, batch_id, 3)
+    assert open_batch(table.db, batch_id, 3)
+    assert sorted(reserve_due(table.db, limit=10, stale_after_s=60)) == sorted(ids)
+    assert len(list_jobs(table.db)) == 3
+
+
+def test_the_same_key_is_the_same_batch(table: TableUnderTest) -> None:
+    """Handed in again under its key, opened or not, it is found; another's key is another's."""
+    first, new = create_batch(table.db, id=uuid4(), key="k", request_hash="h")
+    again, second = create_batch(table.db, id=uuid4(), key="k", request_hash="h")
+    assert (new, second, again.id) == (True, False, first.id)
+    assert create_batch(table.db, id=uuid4(), owner="bob", key="k")[1]
+    assert create_batch(table.db, id=uuid4())[1]
+    with pytest.raises(IdempotencyConflict):
+        create_batch(table.db, id=uuid4(), key="k", request_hash="other")
+
+
+def test_an_abandoned_load_leaves_nothing(table: TableUnderTest) -> None:
+    """Deleted with its jobs, and too late to be opened; an open one is not touched."""
+    lost, ids = table.batch(5, opened=False)
+    kept, _ = table.batch(2)
+    assert unopened_batches(table.db, older_than_s=-1) == [lost]
+    assert unopened_batches(table.db, older_than_s=60) == []
+    assert delete_unopened(table.db, lost)
+    assert delete_unopened(table.db, lost)
+    assert not delete_unopened(table.db, kept)
+    assert not open_batch(table.db, lost, 5)
+    assert [table.claim(i) for i in ids] == [None] * 5
+    assert len(list_jobs(table.db, batch_id=kept)) == 2
+    with pytest.raises(BatchNotFound):
+        get_batch(table.db, lost)
+
+
+def test_progress_is_exact_at_every_moment(table: TableUnderTest) -> None:
+    """Folded or not, held or not, the counts add up to the total."""
+    batch_id, ids = table.batch(6)
+    table.finished(ids[0])
+    table.in_hand(ids[1])
+    table.claimed(ids[2])
+    cancel_jobs(table.db, [ids[3]])
+    before = batch_progress(table.db, batch_id)
+    assert fold_batch_deltas(table.db) == []
+    assert batch_progress(table.db, batch_id) == before
+    assert (before.succeeded, before.cancelled, before.storing, before.running) == (1, 1, 1, 1)
+    assert (before.queued, before.total, before.ended) == (2, 6, 2)
+
+
+def test_a_batch_closes_when_its_last_job_ends_and_opens_with_a_retry(
+    table: TableUnderTest,
+) -> None:
+    """The fold that sees the last end closes it; a job retried by hand makes it open again."""
+    batch_id, ids = table.batch(2)
+    table.finished(ids[0])
+    assert fold_batch_deltas(table.db) == []
+    cancel_jobs(table.db, [ids[1]])
+    assert fold_batch_deltas(table.db) == [batch_id]
+    assert fold_batch_deltas(table.db) == []
+    assert get_batch(table.db, batch_id).closed_at is not None
+    assert retry_ended(table.db, ids) == [ids[1]]
+    assert fold_batch_deltas(table.db) == []
+    assert get_batch(table.db, batch_id).closed_at is None
+    assert batch_progress(table.db, batch_id).queued == 1
+
+
+def test_an_empty_batch_is_closed_at_once(table: TableUnderTest) -> None:
+    """There is no last job to close it."""
+    batch_id, _ = table.batch(0)
+    assert get_batch(table.db, batch_id).closed_at is not None
+
+
+def test_a_sweep_tells_every_batch(table: TableUnderTest) -> None:
+    """One statement that ends jobs of several batches counts each in its own."""
+    batches = [table.batch(2, expires_in_s=-1.0)[0] for _ in range(2)]
+    assert expire_due(table.db) == 4
+    assert set(fold_batch_deltas(table.db)) == set(batches)
+    assert [get_batch(table.db, b).cancelled for b in batches] == [2, 2]
+
+
+def test_batches_are_listed_newest_first(table: TableUnderTest) -> None:
+    """For one owner or for all."""
+    ids = [create_batch(table.db, id=uuid4(), owner=o)[0].id for o in ("a", "b", "a")]
+    assert {b.id for b in list_batches(table.db)} == set(ids)
+    assert {b.id for b in list_batches(table.db, owner="a")} == {ids[0], ids[2]}
+    assert len(list_batches(table.db, limit=1)) == 1
+
+
+def test_a_load_resent_adds_only_what_is_missing(table: TableUnderTest) -> None:
+    """Lines with ids derived by the caller are inserted once, whatever was lost in between."""
+    batch, _ = create_batch(table.db, id=uuid4(), key="k")
+    lines = [new_job(batch_id=batch.id) for _ in range(20)]
+    insert_jobs(table.db, lines[:12])
+    assert insert_jobs(table.db, lines) == 8
+    assert open_batch(table.db, batch.id, 20)
+    assert insert_jobs(table.db, lines) == 0
+    assert batch_progress(table.db, batch.id).queued == 20

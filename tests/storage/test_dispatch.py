@@ -1,0 +1,95 @@
+"""What goes out next: by priority, streams in turn, nothing twice, nothing forgotten."""
+
+from uuid import UUID
+
+from storage import (
+    Rotation,
+    count_dispatched,
+    refresh_dispatched,
+    reserve_due,
+    retry_later_if_held,
+    unreserve,
+)
+from tests.storage.table import FAULT, TableUnderTest
+
+
+def _reserve(table: TableUnderTest, limit: int, rotation: Rotation | None = None) -> list[UUID]:
+    return reserve_due(table.db, limit=limit, stale_after_s=60, rotation=rotation)
+
+
+def test_a_job_goes_out_once(table: TableUnderTest) -> None:
+    """What is reserved is not reserved again before it is stale or given back."""
+    ids = [table.accept() for _ in range(3)]
+    first = _reserve(table, 2)
+    assert first == ids[:2]
+    assert _reserve(table, 5) == [ids[2]]
+    assert _reserve(table, 5) == []
+    assert unreserve(table.db, [ids[1]]) == 1
+    assert _reserve(table, 5) == [ids[1]]
+    assert count_dispatched(table.db, 10) == 3
+    assert count_dispatched(table.db, 2) == 2
+
+
+def test_a_lost_message_is_sent_again(table: TableUnderTest) -> None:
+    """A dispatch that nobody claimed is stale after a while, unless an inbox holds it."""
+    job_id = table.accept()
+    assert _reserve(table, 1) == [job_id]
+    assert reserve_due(table.db, limit=1, stale_after_s=-1) == [job_id]
+    assert refresh_dispatched(table.db, [job_id]) == 1
+    assert _reserve(table, 1) == []
+
+
+def test_a_claimed_job_is_out_of_the_window(table: TableUnderTest) -> None:
+    """Broker and inboxes no longer hold it, and refreshing it does nothing."""
+    job_id = table.accept()
+    _reserve(table, 1)
+    table.claimed(job_id)
+    assert count_dispatched(table.db, 10) == 0
+    assert refresh_dispatched(table.db, [job_id]) == 0
+    assert unreserve(table.db, [job_id]) == 0
+
+
+def test_a_job_that_is_to_wait_goes_out_when_its_time_has_come(table: TableUnderTest) -> None:
+    """Not before, and not never."""
+    soon, later = table.accept(), table.accept()
+    for job_id, delay_s in ((soon, -1.0), (later, 60.0)):
+        table.claimed(job_id)
+        assert retry_later_if_held(table.db, job_id, fence=1, delay_s=delay_s, error=FAULT)
+    assert _reserve(table, 5) == [soon]
+
+
+def test_a_higher_priority_goes_first(table: TableUnderTest) -> None:
+    """All of a higher priority before any of a lower, whoever's they are."""
+    low, high, middle = (table.accept(priority=p) for p in (-1, 9, 3))
+    assert _reserve(table, 5) == [high, middle, low]
+
+
+def test_a_single_job_behind_a_big_batch_gets_the_next_slot(table: TableUnderTest) -> None:
+    """Streams take turns, from call to call, however small the window."""
+    _, ids = table.batch(200)
+    rotation = Rotation()
+    assert set(_reserve(table, 20, rotation)) <= set(ids)
+    single = table.accept(owner="bob")
+    assert single in _reserve(table, 2, rotation)
+
+
+def test_streams_are_served_alike_one_slot_at_a_time(table: TableUnderTest) -> None:
+    """With one free slot a call, three owners get a third each."""
+    owners = {name: {table.accept(owner=name) for _ in range(30)} for name in ("a", "b", "c")}
+    rotation = Rotation()
+    got = [job for _ in range(30) for job in _reserve(table, 1, rotation)]
+    assert [len(ids & set(got)) for ids in owners.values()] == [10, 10, 10]
+
+
+def test_an_unopened_batch_keeps_nobody_waiting(table: TableUnderTest) -> None:
+    """Not even one of a higher priority."""
+    table.batch(50, opened=False, priority=9)
+    job_id = table.accept()
+    assert _reserve(table, 5) == [job_id]
+
+
+def test_nothing_is_asked_for_nothing(table: TableUnderTest) -> None:
+    """Empty lists and a full window are no errors."""
+    table.accept()
+    assert _reserve(table, 0) == []
+    assert unreserve(table.db, []) == 0

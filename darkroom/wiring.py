@@ -104,17 +104,21 @@ class Wiring:
         """The paid API."""
         settings = self.settings
         key, bundle = settings.playground_api_key, settings.playground_ca_bundle
-        return PlaygroundClient(
-            url=settings.playground_url,
-            api_key=None if key is None else key.get_secret_value(),
-            connect_timeout_s=settings.connect_timeout_s,
-            read_timeout_s=settings.read_timeout_s,
-            total_timeout_s=settings.call_deadline_s,
-            max_answer_bytes=settings.max_answer_bytes,
-            pool_size=settings.concurrency,
-            proxy_url=settings.playground_proxy_url,
-            ca_bundle=None if bundle is None else str(bundle),
-        )
+        try:
+            return PlaygroundClient(
+                url=settings.playground_url,
+                api_key=None if key is None else key.get_secret_value(),
+                connect_timeout_s=settings.connect_timeout_s,
+                read_timeout_s=settings.read_timeout_s,
+                total_timeout_s=settings.call_deadline_s,
+                max_answer_bytes=settings.max_answer_bytes,
+                pool_size=settings.concurrency,
+                proxy_url=settings.playground_proxy_url,
+                ca_bundle=None if bundle is None else str(bundle),
+            )
+        except ValueError as error:
+            names = f"{variable('playground_url')} or {variable('playground_api_key')}"
+            raise UserError(f"{names}: {error}") from error
 
     @cached_property
     def dispatch(self) -> Dispatch:

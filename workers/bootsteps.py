@@ -1,15 +1,22 @@
 """How the crew hangs on Celery: started before the consumer, drained after it has stopped."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool
+from celery.signals import worker_init
 
+from storage import StorageError
 from workers.crew import Crew
 from workers.leave import leave_on_signals
 
 __all__ = ["PoolRefused", "install"]
+
+
+log = logging.getLogger(__name__)
 
 
 class PoolRefused(SystemExit):
@@ -31,11 +38,14 @@ def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
 
         def __init__(self, parent: Any, **kwargs: Any) -> None:
             super().__init__(parent, **kwargs)
-            _require_threads(parent.pool_cls)
             parent.crew = self.crew = make_crew()
 
         def start(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-            self.crew.start()
+            try:
+                self.crew.start()
+            except StorageError as error:
+                log.critical("this worker cannot start: %s", error)
+                raise SystemExit(1) from error
             leave_on_signals()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -51,12 +61,14 @@ def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
         def start(self, parent: Any) -> None:
             parent.controller.crew.flow.attach(parent)
 
+    worker_init.connect(_require_threads, sender=None, weak=False)
     app.steps["worker"].add(CrewStep)
     app.steps["consumer"].add(FlowStep)
 
 
-def _require_threads(pool: type) -> None:
-    if not issubclass(pool, TaskPool):
+def _require_threads(sender: Any, **_: object) -> None:
+    """Refuse before the pool is made: one that has forked already would keep the process alive."""
+    if not issubclass(get_implementation(sender.pool_cls), TaskPool):
         raise PoolRefused(
             "darkroom: only Celery's `threads` pool is supported: its threads take messages in, "
             "and the worker's own threads wait for the API; leave out --pool, or say --pool=threads"

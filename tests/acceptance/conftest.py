@@ -32,13 +32,13 @@ class Fleet:
         )
         migrate(self.database)
 
-    def start_worker(self, **more: object) -> subprocess.Popen[bytes]:
-        """Start one more worker, with more settings."""
+    def start_worker(self, *command: str, **more: object) -> subprocess.Popen[bytes]:
+        """Start one more worker, with more settings; `darkroom worker` unless told otherwise."""
         extra = {f"DARKROOM_{name.upper()}": str(value) for name, value in more.items()}
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
         with log:
             worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "darkroom", "worker"],
+                [sys.executable, "-P", "-m", *(command or ("darkroom", "worker"))],
                 env={**os.environ, **self.environment, **extra},
                 cwd=self.folder,
                 stdout=log,
@@ -83,6 +83,9 @@ class Fleet:
         for _ in range(PATIENCE_S * 20):
             if is_so():
                 return
+            if self.workers and all(worker.poll() is not None for worker in self.workers):
+                complaint = f"every worker has ended; {complaint}"
+                break
             pause.wait(0.05)
         raise AssertionError(f"{complaint}\n{self.logs()}")
 

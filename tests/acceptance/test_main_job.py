@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import io
+import os
 import signal
+import subprocess
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -165,3 +168,30 @@ def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator:
         job = lite_fleet.wait_for(job_id, "succeeded", "failed")
         assert (job.status, job.attempts, job.calls_unknown) == ("succeeded", 1, 0)
     assert simulator.ledger()["total"] == 30
+
+
+def test_it_is_a_plain_celery_worker_underneath(lite_fleet: Fleet) -> None:
+    """`celery -A darkroom worker` does the same, and `inspect` reaches it."""
+    lite_fleet.start_worker("celery", "-A", "darkroom", "worker", "--loglevel=INFO")
+    lite_fleet.wait_for(lite_fleet.send({"prompt": "plain", **SMALL}), "succeeded")
+    said = subprocess.run(
+        [sys.executable, "-P", "-m", "celery", "-A", "darkroom", "inspect", "ping"],
+        env={**os.environ, **lite_fleet.environment},
+        cwd=lite_fleet.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "pong" in said.stdout, said.stderr
+
+
+def test_another_pool_than_threads_is_refused_in_one_line(lite_fleet: Fleet) -> None:
+    """The worker's own threads wait for the API; another pool could only break that.
+
+    `--pool=prefork` is Celery's own default and cannot be told from leaving the option out.
+    """
+    worker = lite_fleet.start_worker("celery", "-A", "darkroom", "worker", "--pool=solo")
+    assert worker.wait(30) != 0
+    said = lite_fleet.logs()
+    assert "threads" in said
+    assert "Traceback" not in said

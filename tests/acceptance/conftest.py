@@ -7,16 +7,29 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
 
-from storage import Database, Job, JobNotFound, get_job, migrate
+from storage import Database, DatabaseUnavailable, Job, JobNotFound, get_job, migrate
 from tests.services import S3Endpoint, Simulator
 
 PATIENCE_S = 60
+
+#: Leases, waits and rescues short enough for a test to see them.
+QUICK = {
+    "DARKROOM_CONCURRENCY": "16",
+    "DARKROOM_HEARTBEAT_S": "0.5",
+    "DARKROOM_LEASE_S": "2",
+    "DARKROOM_BACKOFF_BASE_S": "0.05",
+    "DARKROOM_BACKOFF_MAX_S": "0.2",
+    "DARKROOM_HOLD_S": "0.3",
+    "DARKROOM_SPOOL_GRACE_S": "5",
+    "DARKROOM_DISPATCH_AGAIN_S": "3",
+    "DARKROOM_PUBLISH_PAUSE_S": "1",
+}
 
 
 class Fleet:
@@ -59,10 +72,10 @@ class Fleet:
         return UUID(task_id)
 
     def job(self, job_id: UUID) -> Job | None:
-        """The row, once there is one."""
+        """The row, once there is one and the database is there to tell."""
         try:
             return get_job(self.database, job_id)
-        except JobNotFound:
+        except (JobNotFound, DatabaseUnavailable):
             return None
 
     def wait_for(self, job_id: UUID, *states: str) -> Job:
@@ -106,48 +119,49 @@ class Fleet:
         self.database.close()
 
 
+class MakeFleet(Protocol):
+    """Makes fleets that are ended with the test."""
+
+    def __call__(self, *, database_url: str, broker_url: str, s3: S3Endpoint) -> Fleet:
+        """A fleet without workers yet, over these services."""
+        ...
+
+
 @pytest.fixture
-def fleet(
-    tmp_path: Path, database_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator
-) -> Iterator[Fleet]:
+def make_fleet(tmp_path: Path, simulator: Simulator) -> Iterator[MakeFleet]:
+    """For tests that bring servers of their own, to be killed."""
+    made: list[Fleet] = []
+
+    def make(*, database_url: str, broker_url: str, s3: S3Endpoint) -> Fleet:
+        environment = {
+            "DARKROOM_BROKER_URL": broker_url,
+            "DARKROOM_DATABASE_URL": database_url,
+            "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,
+            "DARKROOM_S3_BUCKET": s3.bucket,
+            "DARKROOM_S3_REGION": s3.region,
+            "DARKROOM_S3_ADDRESSING": "path",
+            "AWS_ACCESS_KEY_ID": s3.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
+            "DARKROOM_PLAYGROUND_URL": simulator.url,
+            "DARKROOM_PLAYGROUND_API_KEY": simulator.api_key,
+            "DARKROOM_SPOOL_DIR": str(tmp_path / "spool"),
+            **QUICK,
+        }
+        made.append(Fleet(tmp_path, environment))
+        return made[-1]
+
+    yield make
+    for fleet in made:
+        fleet.stop()
+
+
+@pytest.fixture
+def fleet(make_fleet: MakeFleet, database_url: str, redis_url: str, s3: S3Endpoint) -> Fleet:
     """A fleet without workers yet, over every database."""
-    fleet = Fleet(tmp_path, _environment(tmp_path, database_url, redis_url, s3, simulator))
-    yield fleet
-    fleet.stop()
+    return make_fleet(database_url=database_url, broker_url=redis_url, s3=s3)
 
 
 @pytest.fixture
-def lite_fleet(
-    tmp_path: Path, sqlite_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator
-) -> Iterator[Fleet]:
+def lite_fleet(make_fleet: MakeFleet, sqlite_url: str, redis_url: str, s3: S3Endpoint) -> Fleet:
     """A fleet over SQLite, where the database makes no difference to the claim."""
-    fleet = Fleet(tmp_path, _environment(tmp_path, sqlite_url, redis_url, s3, simulator))
-    yield fleet
-    fleet.stop()
-
-
-def _environment(
-    folder: Path, database_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator
-) -> dict[str, str]:
-    return {
-        "DARKROOM_BROKER_URL": redis_url,
-        "DARKROOM_DATABASE_URL": database_url,
-        "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,
-        "DARKROOM_S3_BUCKET": s3.bucket,
-        "DARKROOM_S3_REGION": s3.region,
-        "DARKROOM_S3_ADDRESSING": "path",
-        "AWS_ACCESS_KEY_ID": s3.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
-        "DARKROOM_PLAYGROUND_URL": simulator.url,
-        "DARKROOM_PLAYGROUND_API_KEY": simulator.api_key,
-        "DARKROOM_SPOOL_DIR": str(folder / "spool"),
-        "DARKROOM_CONCURRENCY": "16",
-        "DARKROOM_HEARTBEAT_S": "0.5",
-        "DARKROOM_LEASE_S": "2",
-        "DARKROOM_BACKOFF_BASE_S": "0.05",
-        "DARKROOM_BACKOFF_MAX_S": "0.2",
-        "DARKROOM_HOLD_S": "0.3",
-        "DARKROOM_SPOOL_GRACE_S": "3",
-        "DARKROOM_DISPATCH_AGAIN_S": "3",
-        "PYTHONWARNINGS": "default",
-    }
+    return make_fleet(database_url=sqlite_url, broker_url=redis_url, s3=s3)

@@ -52,6 +52,14 @@ class Simulator(Server):
         """Have it behave again."""
         self._ask("DELETE", "/faults")
 
+    def put_latency(self, seconds: float) -> None:
+        """Have every call take this long."""
+        self._ask("PUT", "/latency", json={"range_s": [seconds, seconds]})
+
+    def clear_latency(self) -> None:
+        """Answer at once again."""
+        self._ask("PUT", "/latency", json={"scale": 0})
+
     def _ask(self, method: str, path: str, json: Any = None) -> requests.Response:
         with requests.Session() as session:
             session.trust_env = False
@@ -94,6 +102,7 @@ def _simulator_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def simulator(_simulator_of_session: Simulator) -> Simulator:
     """A simulator that answers at once, with an empty ledger and no faults."""
     _simulator_of_session.clear_faults()
+    _simulator_of_session.clear_latency()
     _simulator_of_session.clear_ledger()
     return _simulator_of_session
 

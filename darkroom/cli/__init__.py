@@ -19,6 +19,7 @@ from darkroom.cli.mistakes import lines_of
 from darkroom.cli.show import show
 from darkroom.cli.simulator import simulator
 from darkroom.cli.submit import submit
+from darkroom.cli.up import up
 from darkroom.cli.watch import watch
 from darkroom.cli.worker import worker
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 #: In the order of `darkroom --help`: the processes, the set-up, the jobs.
 COMMANDS = (
+    up,
     worker,
     simulator,
     migrate,

@@ -19,6 +19,8 @@ def worker(
 
     Example: DARKROOM_CONCURRENCY=512 darkroom worker
     """
+    from socket import gethostname
+
     from darkroom.preflight import check_worker
     from darkroom.settings import load_settings
     from darkroom.wiring import Wiring
@@ -26,7 +28,7 @@ def worker(
     wiring = Wiring(load_settings(concurrency=concurrency))
     check_worker(wiring)
     process = wiring.app.Worker(
-        hostname=f"{wiring.settings.namespace}-{wiring.worker_id.hex[-12:]}@%h",
+        hostname=f"{wiring.settings.namespace}-{wiring.worker_id.hex[-12:]}@{gethostname()}",
         loglevel=wiring.settings.log_level,
         without_mingle=True,
         without_gossip=True,

@@ -48,7 +48,8 @@ def adopt_image(db: Database, job_id: UUID, *, fence: int, images: Sequence[Stor
 def _adopt(tables: Tables) -> Update:
     jobs = tables.jobs
     unknown = and_(
-        literal_column("status = 'failed'"), jobs.c.error_code == EndCode.OUTCOME_UNKNOWN.value
+        literal_column("status || '' = 'failed'"),
+        jobs.c.error_code == EndCode.OUTCOME_UNKNOWN.value,
     )
     # A row held at the images' own fence holds the very call that made them.
     another = and_(HELD, jobs.c.fence != bindparam("of_fence"))

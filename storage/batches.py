@@ -34,7 +34,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.clock import after, now
 from storage.database import Database
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
-from storage.statements import HELD
+from storage.statements import ANY_HELD
 from storage.states import JobStatus
 from storage.tables import Tables
 
@@ -329,7 +329,7 @@ def _unfolded(tables: Tables, name: str, batch_id: UUID) -> ColumnElement[int]:
 
 def _held(tables: Tables, status: str, batch_id: UUID) -> ColumnElement[int]:
     jobs = tables.jobs
-    same = (HELD, jobs.c.batch_id == batch_id, jobs.c.status == status)
+    same = (ANY_HELD, jobs.c.batch_id == batch_id, jobs.c.status == status)
     return select(func.count()).select_from(jobs).where(*same).scalar_subquery()
 
 

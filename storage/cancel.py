@@ -34,12 +34,11 @@ from storage.clock import instant
 from storage.database import Database
 from storage.errors import JobNotFound
 from storage.let_go import CANCELLED
-from storage.statements import HELD, LET_GO, QUEUED, id_in, read_job, run_ending
+from storage.statements import ANY_EXPIRING, HELD, LET_GO, QUEUED, id_in, read_job, run_ending
 from storage.states import JobStatus
-from storage.tables import EXPIRING_SQL, Tables, Uuid
+from storage.tables import Tables, Uuid
 
-EXPIRING: ColumnElement[bool] = literal_column(EXPIRING_SQL)
-UNSUCCESSFUL: ColumnElement[bool] = literal_column("status IN ('failed', 'cancelled')")
+UNSUCCESSFUL: ColumnElement[bool] = literal_column("status || '' IN ('failed', 'cancelled')")
 
 
 class CancelOutcome(StrEnum):
@@ -182,7 +181,7 @@ def _cancel(tables: Tables) -> Update:
 @cache
 def _expire(tables: Tables) -> Update:
     jobs = tables.jobs
-    late = select(jobs.c.id).where(EXPIRING, jobs.c.expires_at <= instant())
+    late = select(jobs.c.id).where(ANY_EXPIRING, jobs.c.expires_at <= instant())
     late = late.order_by(jobs.c.expires_at).limit(bindparam("at_most"))
     if tables.metadata.schema is not None:
         late = late.with_for_update(skip_locked=True)

@@ -23,7 +23,6 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
-    literal_column,
     null,
     select,
     update,
@@ -31,11 +30,9 @@ from sqlalchemy import (
 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
-from storage.statements import QUEUED, READY, id_in
+from storage.statements import ANY_WAITING, QUEUED, id_in
 from storage.streams import Rotation, choose
-from storage.tables import WAITING_SQL, Tables, Uuid
-
-_WAITING: ColumnElement[bool] = literal_column(WAITING_SQL)
+from storage.tables import Tables, Uuid
 
 
 def reserve_due(
@@ -133,8 +130,9 @@ def _mark(tables: Tables) -> Update:
 @cache
 def _stamp(tables: Tables) -> Update:
     jobs = tables.jobs
-    ready = select(jobs.c.id).where(_among(tables), READY)
-    stamped = update(jobs).where(READY, id_in(tables, _locked(tables, ready)))
+    free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
+    ready = select(jobs.c.id).where(_among(tables), *free)
+    stamped = update(jobs).where(*free, id_in(tables, _locked(tables, ready)))
     return stamped.values(dispatched_at=now()).returning(jobs.c.id)
 
 
@@ -142,10 +140,8 @@ def _stamp(tables: Tables) -> Update:
 def _ripen(tables: Tables) -> Update:
     """Jobs that were to wait and have: they stand in the queue again."""
     jobs = tables.jobs
-    ripe = select(jobs.c.id).where(_WAITING, jobs.c.not_before <= instant())
-    return _freed(tables, ripe, jobs.c.not_before, _WAITING).values(
-        not_before=null(), dispatched_at=null()
-    )
+    ripe = select(jobs.c.id).where(ANY_WAITING, jobs.c.not_before <= instant())
+    return _freed(tables, ripe, jobs.c.not_before).values(not_before=null(), dispatched_at=null())
 
 
 @cache
@@ -156,17 +152,16 @@ def _forget_lost(tables: Tables) -> Update:
     stale = select(jobs.c.id).where(
         sent, jobs.c.dispatched_at <= after(seconds_param("stale_after_s"))
     )
-    return _freed(tables, stale, jobs.c.dispatched_at, QUEUED).values(dispatched_at=null())
+    return _freed(tables, stale, jobs.c.dispatched_at).values(dispatched_at=null())
 
 
 def _freed(
     tables: Tables,
     question: Select[tuple[UUID]],
     oldest: ColumnElement[Any],
-    still: ColumnElement[bool],
 ) -> Update:
     jobs = tables.jobs
     first = question.order_by(oldest).limit(bindparam("at_most"))
     if tables.metadata.schema is not None:
         first = first.with_for_update(skip_locked=True)
-    return update(jobs).where(still, id_in(tables, first))
+    return update(jobs).where(QUEUED, id_in(tables, first))

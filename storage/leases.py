@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import after, instant, now
 from storage.database import Database
-from storage.statements import HELD
+from storage.statements import ANY_HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def forget_workers(db: Database, *, dead_for_s: float) -> int:
         How many.
     """
     workers, jobs = db.tables.workers, db.tables.jobs
-    holding = select(jobs.c.id).where(HELD, jobs.c.worker_id == workers.c.id).exists()
+    holding = select(jobs.c.id).where(ANY_HELD, jobs.c.worker_id == workers.c.id).exists()
     old = delete(workers).where(workers.c.lease_until < after(-dead_for_s), ~holding)
     with db.statement() as connection:
         return connection.execute(old).rowcount

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, literal, literal_column, select, tuple_
 
 from storage.claim import open_to_claims
 from storage.clock import UtcDateTime, after
 from storage.database import Database
 from storage.errors import JobNotFound, RecordUnreadable
 from storage.jobs import Job, job_from_row
-from storage.statements import HELD, read_job
+from storage.statements import ANY_HELD, read_job
 from storage.states import JobStatus
 from storage.tables import Uuid
 
@@ -100,7 +100,7 @@ def list_jobs(
     """
     jobs = db.tables.jobs
     wanted = [
-        status is not None and jobs.c.status == str(status),
+        status is not None and _in_state(status),
         batch_id is not None and jobs.c.batch_id == batch_id,
         owner is not None and jobs.c.owner == owner,
         since is not None and jobs.c.accepted_at >= since,
@@ -123,8 +123,13 @@ def stuck_jobs(db: Database, *, held_longer_than_s: float, limit: int = 50) -> l
         limit: At most so many.
     """
     jobs = db.tables.jobs
-    old = select(jobs).where(HELD, jobs.c.first_call_at < after(-held_longer_than_s))
+    old = select(jobs).where(ANY_HELD, jobs.c.first_call_at < after(-held_longer_than_s))
     return _readable(db, old.order_by(jobs.c.first_call_at).limit(limit))
+
+
+def _in_state(status: JobStatus) -> ColumnElement[bool]:
+    # A literal, as partial indexes are not matched against parameters; from an enum, so safe.
+    return literal_column(f"status = '{JobStatus(status).value}'")
 
 
 def _readable(db: Database, page: Select[tuple[object, ...]]) -> list[Job]:

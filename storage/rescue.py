@@ -17,7 +17,6 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Update,
-    and_,
     bindparam,
     case,
     literal,
@@ -32,7 +31,16 @@ from storage.clock import after, now, seconds_param
 from storage.database import Database
 from storage.jobs import JobError
 from storage.let_go import CANCELLED
-from storage.statements import LET_GO, NO_ERROR, RUNNING, STORING, id_in, run_ending
+from storage.statements import (
+    ANY_RUNNING,
+    ANY_STORING,
+    LET_GO,
+    NO_ERROR,
+    RUNNING,
+    STORING,
+    id_in,
+    run_ending,
+)
 from storage.states import EndCode, JobStatus
 from storage.tables import Tables
 
@@ -107,7 +115,7 @@ def _no_worker_since(tables: Tables, moment: ColumnElement[Any]) -> ColumnElemen
 
 def _first(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
     jobs = tables.jobs
-    some = select(jobs.c.id).where(*conditions).order_by(jobs.c.id).limit(bindparam("at_most"))
+    some = select(jobs.c.id).where(*conditions).limit(bindparam("at_most"))
     if tables.metadata.schema is None:
         return some
     return some.with_for_update(of=jobs, skip_locked=True)
@@ -117,7 +125,7 @@ def _first(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
 def _rescue_running(tables: Tables) -> Update:
     jobs = tables.jobs
     overdue = jobs.c.call_deadline <= after(-DEADLINE_MARGIN_S)
-    dead = _first(tables, RUNNING, or_(overdue, _no_worker_since(tables, after(0.0))))
+    dead = _first(tables, ANY_RUNNING, or_(overdue, _no_worker_since(tables, after(0.0))))
     too_often = jobs.c.calls_unknown + 1 > bindparam("max_unknown")
     stop = jobs.c.cancel_asked == true()
     changes = {
@@ -130,7 +138,7 @@ def _rescue_running(tables: Tables) -> Update:
         "calls_unknown": jobs.c.calls_unknown + 1,
         **_errors(stop, UNKNOWN),
     }
-    return _taken(tables, and_(RUNNING), dead, changes)
+    return _taken(tables, RUNNING, dead, changes)
 
 
 @cache
@@ -138,7 +146,7 @@ def _rescue_storing(tables: Tables) -> Update:
     jobs = tables.jobs
     graced = after(seconds_param("grace_s"))
     dead = _first(
-        tables, STORING, jobs.c.image_in_hand_at <= graced, _no_worker_since(tables, graced)
+        tables, ANY_STORING, jobs.c.image_in_hand_at <= graced, _no_worker_since(tables, graced)
     )
     stop = jobs.c.cancel_asked == true()
     changes = {
@@ -150,7 +158,7 @@ def _rescue_storing(tables: Tables) -> Update:
         "images": null(),
         **_errors(stop, LOST),
     }
-    return _taken(tables, and_(STORING), dead, changes)
+    return _taken(tables, STORING, dead, changes)
 
 
 def _errors(stop: ColumnElement[bool], error: JobError) -> dict[str, Any]:

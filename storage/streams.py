@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.claim import open_to_claims
 from storage.database import Database
-from storage.statements import READY
+from storage.statements import ANY_READY
 from storage.tables import Tables, Uuid
 
 _MAX_STREAMS = 256
@@ -115,20 +115,26 @@ def _lines(
 
 @cache
 def _highest(tables: Tables) -> Select[Any]:
-    return select(func.max(tables.jobs.c.priority)).where(READY)
+    return select(func.max(tables.jobs.c.priority)).where(ANY_READY)
 
 
 @cache
 def _next_highest(tables: Tables) -> Select[Any]:
     jobs = tables.jobs
-    return select(func.max(jobs.c.priority)).where(READY, jobs.c.priority < bindparam("priority"))
+    return select(func.max(jobs.c.priority)).where(
+        ANY_READY, jobs.c.priority < bindparam("priority")
+    )
 
 
 @cache
 def _skip_scan(tables: Tables) -> Select[Any]:
     """The streams between two bounds that have ready jobs, found one index look-up each."""
     jobs = tables.jobs
-    ready = (READY, jobs.c.priority == bindparam("priority"), jobs.c.stream <= bindparam("high"))
+    ready = (
+        ANY_READY,
+        jobs.c.priority == bindparam("priority"),
+        jobs.c.stream <= bindparam("high"),
+    )
     after_low = _smallest(tables, *ready, jobs.c.stream > bindparam("low"))
     found = select(after_low.label("stream")).cte("found", recursive=True)
     following = _smallest(tables, *ready, jobs.c.stream > found.c.stream)
@@ -145,7 +151,7 @@ def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[
 
 def _of_one_stream(tables: Tables, stream: Any) -> Select[Any]:
     jobs = tables.jobs
-    same = (READY, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
+    same = (ANY_READY, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
     oldest = select(jobs.c.id, jobs.c.stream, jobs.c.batch_id).where(*same)
     return oldest.order_by(jobs.c.accepted_at, jobs.c.id).limit(bindparam("each", type_=Integer()))
 

@@ -284,14 +284,16 @@ def _index_jobs(kinds: Kinds) -> None:
     kinds.add_index(
         "jobs_batch_held", "jobs", ["batch_id", "status"], where="status IN ('running', 'storing')"
     )
+    kinds.add_index("jobs_cancelled", "jobs", ["accepted_at", "id"], where="status = 'cancelled'")
     kinds.add_index("jobs_deadline", "jobs", ["call_deadline"], where="status = 'running'")
     kinds.add_index("jobs_dispatched", "jobs", ["dispatched_at"], where="dispatched_at IS NOT NULL")
     kinds.add_index(
         "jobs_expiring",
         "jobs",
         ["expires_at"],
-        where="status = 'queued' AND expires_at IS NOT NULL AND first_call_at IS NULL",
+        where="ended_at IS NULL AND expires_at IS NOT NULL AND first_call_at IS NULL",
     )
+    kinds.add_index("jobs_failed", "jobs", ["accepted_at", "id"], where="status = 'failed'")
     kinds.add_index("jobs_held", "jobs", ["worker_id"], where="status IN ('running', 'storing')")
     kinds.add_index(
         "jobs_key",
@@ -302,17 +304,18 @@ def _index_jobs(kinds: Kinds) -> None:
     )
     kinds.add_index("jobs_newest", "jobs", ["accepted_at", "id"])
     kinds.add_index("jobs_owner", "jobs", ["owner", "accepted_at", "id"])
+    kinds.add_index("jobs_queued", "jobs", ["accepted_at", "id"], where="status = 'queued'")
     kinds.add_index(
         "jobs_ready",
         "jobs",
         ["priority DESC", "stream", "accepted_at", "id"],
-        where="status = 'queued' AND dispatched_at IS NULL AND not_before IS NULL",
+        where=(
+            "ended_at IS NULL AND worker_id IS NULL AND dispatched_at IS NULL"
+            " AND not_before IS NULL"
+        ),
     )
-    kinds.add_index("jobs_status", "jobs", ["status", "accepted_at", "id"])
     kinds.add_index("jobs_storing", "jobs", ["image_in_hand_at"], where="status = 'storing'")
-    kinds.add_index(
-        "jobs_waiting", "jobs", ["not_before"], where="status = 'queued' AND not_before IS NOT NULL"
-    )
+    kinds.add_index("jobs_waiting", "jobs", ["not_before"], where="not_before IS NOT NULL")
 
 
 def _create_batches(kinds: Kinds) -> None:

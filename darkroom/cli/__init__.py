@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
+from darkroom.cli.batch import batch
 from darkroom.cli.doctor import doctor
 from darkroom.cli.listing import list_
 from darkroom.cli.migrate import migrate
@@ -42,6 +43,7 @@ COMMANDS = (
     migrate,
     doctor,
     submit,
+    batch,
     watch,
     list_,
     show,

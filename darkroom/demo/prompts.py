@@ -1,0 +1,76 @@
+"""The demo's prompts: where they are, what they are called, and how many calls they cost."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from darkroom.errors import UserError
+from playground import RequestInvalid, parse_request
+from tasks.cells import JOB_FIELDS
+from tasks.lines import Line, LineFile
+
+__all__ = ["DemoPrompt", "demo_prompts", "prompts_file"]
+
+_NAME: Final = "prompts.jsonl"
+_HERE: Final = Path(__file__).resolve().parent
+
+#: In an installed package, and in a checkout.
+_PLACES: Final = (_HERE / "examples", _HERE.parents[1] / "examples")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPrompt:
+    """One line of the file.
+
+    Attributes:
+        line: its number.
+        name: its key.
+        prompt: its text.
+        is_refused: whether it is there to be refused.
+        is_call: whether it gets as far as the API.
+    """
+
+    line: int
+    name: str
+    prompt: str
+    is_refused: bool
+    is_call: bool
+
+
+def prompts_file() -> Path:
+    """Where the prompts are.
+
+    Raises:
+        UserError: this installation came without them.
+    """
+    for folder in _PLACES:
+        if (folder / _NAME).is_file():
+            return folder / _NAME
+    raise UserError(f"{_NAME} is not where it should be: {_PLACES[-1]}")
+
+
+def demo_prompts(file: Path) -> list[DemoPrompt]:
+    """Every prompt of the file, in its order."""
+    with file.open("rb") as stream:
+        lines = [line for line in LineFile(stream, "jsonl") if isinstance(line, Line)]
+    return [_read(line) for line in lines]
+
+
+def _read(line: Line) -> DemoPrompt:
+    metadata: dict[str, Any] = line.fields.get("metadata") or {}
+    return DemoPrompt(
+        line=line.number,
+        name=str(line.fields["key"]),
+        prompt=str(line.fields["prompt"]),
+        is_refused=metadata.get("expect") == "refused",
+        is_call=_is_good(line.fields),
+    )
+
+
+def _is_good(fields: dict[str, Any]) -> bool:
+    not_ours = {*JOB_FIELDS, "init_image"}
+    try:
+        parse_request({name: value for name, value in fields.items() if name not in not_ours})
+    except RequestInvalid:
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""The demo's last word: every row against the bucket, every charge against a picture.
+
+Finds nothing right by assumption: a picture is fetched back and hashed, read as a PNG, and compared
+with what its row says; the simulator's ledger says what was paid.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+
+from playground import PngDamaged, check_png
+from storage import Job, JobStatus, ObjectStore, StorageError, StoredImage
+
+__all__ = ["charges", "fetch", "wrong_charges"]
+
+_TIMEOUT_S: Final = 10
+
+Charges = Counter[tuple[str, int]]
+
+
+def fetch(objects: ObjectStore, job: Job, *, simulated: bool) -> tuple[bytes | None, list[str]]:
+    """Fetch a job's picture back from the bucket.
+
+    Returns:
+        Its bytes, and what does not agree with the row; empty when all does.
+    """
+    if len(job.images) != 1:
+        return None, [f"{job.id} has {len(job.images)} pictures"]
+    (image,) = job.images
+    try:
+        data = objects.get(image.key)
+    except StorageError as error:
+        return None, [f"{image.key}: {error}"]
+    wrong = [f"{image.key}: {what}" for what in _differences(data, image, job)]
+    if job.simulated is not simulated:
+        wrong.append(f"{job.id}: its row says simulated={job.simulated}")
+    return data, wrong
+
+
+def _differences(data: bytes, image: StoredImage, job: Job) -> Iterable[str]:
+    if hashlib.sha256(data).hexdigest() != image.sha256:
+        yield "its SHA-256 is not the row's"
+    if len(data) != image.size_bytes:
+        yield f"has {len(data)} bytes, the row says {image.size_bytes}"
+    try:
+        png = check_png(data)
+    except PngDamaged as error:
+        yield f"is no whole PNG: {error}"
+        return
+    asked = tuple(job.request.get(side, 1024) for side in ("width", "height"))
+    if not (png.width, png.height) == (image.width, image.height) == asked:
+        yield f"is {png.width}x{png.height}, asked for was {asked[0]}x{asked[1]}"
+
+
+def charges(playground_url: str) -> Charges:
+    """What the simulator charged since it was started, by prompt and seed."""
+    parts = urlsplit(playground_url)
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(f"{parts.scheme}://{parts.netloc}/ledger", timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        calls: list[dict[str, Any]] = answer.json()["calls"]
+    return Counter({(call["prompt"], call["seed"]): call["count"] for call in calls})
+
+
+def wrong_charges(charged: Charges, jobs: Sequence[Job], others: Charges) -> list[str]:
+    """Where the ledger does not say exactly one call for each delivered picture.
+
+    Args:
+        charged: the ledger.
+        jobs: of this run, ended.
+        others: calls since the start for jobs of an earlier, interrupted run.
+    """
+    made = [job for job in jobs if job.status is JobStatus.SUCCEEDED]
+    wanted = Counter(_call_of(job) for job in made)
+    ours = {_call_of(job) for job in jobs}
+    return [
+        f"{prompt[:40]!r} with seed {seed}: {charged[prompt, seed]} calls charged, "
+        f"{wanted[prompt, seed]} pictures delivered"
+        for prompt, seed in sorted(ours)
+        if charged[prompt, seed] - others[prompt, seed] != wanted[prompt, seed]
+    ]
+
+
+def _call_of(job: Job) -> tuple[str, int]:
+    return job.request["prompt"], job.request["seed"]

@@ -1,0 +1,215 @@
+"""The spool: whole or absent, known again, taken over, bounded."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from storage import Spool, SpoolDamaged, SpooledImage, SpoolFull, SpoolUnavailable
+
+ROOM = 10_000_000
+
+
+def _picture(size_bytes: int = 1000) -> SpooledImage:
+    return SpooledImage(os.urandom(size_bytes), 64, 32)
+
+
+def _spool(root: Path, max_bytes: int = ROOM, *, fsync: bool = False) -> Spool:
+    return Spool(root, max_bytes=max_bytes, fsync=fsync)
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_what_is_written_is_read(tmp_path: Path, *, fsync: bool) -> None:
+    """One file a call, several pictures in it, each as it was."""
+    spool = _spool(tmp_path, fsync=fsync)
+    pictures = [_picture(), SpooledImage(b"\n" * 10, 1, 1), _picture(1)]
+    job_id = uuid4()
+    entry = spool.write(job_id, 3, pictures)
+    assert spool.read(entry) == [picture.data for picture in pictures]
+    assert (entry.job_id, entry.fence, entry.images[0].width) == (job_id, 3, 64)
+    assert spool.entries() == [entry]
+    assert spool.used_bytes == entry.size_bytes == entry.path.stat().st_size
+    spool.drop(entry)
+    spool.drop(entry)
+    assert (spool.entries(), spool.used_bytes, entry.path.exists()) == ([], 0, False)
+    spool.close()
+
+
+@pytest.mark.parametrize("place", [0, 5, 40, 120, -1])
+def test_a_flipped_bit_is_noticed_and_the_file_set_aside(tmp_path: Path, place: int) -> None:
+    """Wherever it is: in the header's checksum, in the header, in a picture."""
+    spool = _spool(tmp_path)
+    job_id = uuid4()
+    entry = spool.write(job_id, 7, [_picture()])
+    data = bytearray(entry.path.read_bytes())
+    data[place] ^= 1
+    entry.path.write_bytes(data)
+    with pytest.raises(SpoolDamaged) as damaged:
+        spool.read(entry)
+    assert (damaged.value.job_id, damaged.value.fence) == (job_id, 7)
+    assert damaged.value.path.read_bytes() == data
+    assert (spool.entries(), spool.used_bytes) == ([], 0)
+    spool.close()
+
+
+@pytest.mark.parametrize("kept", [0, 30, 400])
+def test_a_file_cut_short_is_not_adopted_but_reported(tmp_path: Path, kept: int) -> None:
+    """A disk that lost the end of a file does not pass for a picture."""
+    first = _spool(tmp_path)
+    entry = first.write(uuid4(), 7, [_picture()])
+    entry.path.write_bytes(entry.path.read_bytes()[:kept])
+    first.close()
+    second = _spool(tmp_path)
+    assert second.adopt() == []
+    (damaged,) = second.take_damaged()
+    assert (damaged.job_id, damaged.fence) == (entry.job_id, 7)
+    assert damaged.path.parent.name == "damaged"
+    assert second.take_damaged() == []
+    second.close()
+
+
+def test_a_living_process_keeps_its_folder(tmp_path: Path) -> None:
+    """Only what nobody locks is adopted."""
+    one, two = _spool(tmp_path), _spool(tmp_path)
+    entry = one.write(uuid4(), 1, [_picture()])
+    assert two.adopt() == []
+    one.close()
+    (adopted,) = two.adopt()
+    assert two.read(adopted) == [two.read(adopted)[0]]
+    assert (adopted.job_id, adopted.path.parent) == (entry.job_id, two.folder)
+    assert not one.folder.exists()
+    two.close()
+
+
+_WRITER = """
+import os, sys
+from pathlib import Path
+from uuid import uuid4
+from storage import Spool, SpooledImage
+spool = Spool(Path(sys.argv[1]), max_bytes=10**9, fsync=False)
+print("ready", flush=True)
+while True:
+    entry = spool.write(uuid4(), 1, [SpooledImage(os.urandom(300_000), 1, 1)])
+    print(entry.job_id, flush=True)
+"""
+
+
+def test_kill_9_in_mid_write_loses_no_finished_file(tmp_path: Path) -> None:
+    """Everything that was reported as written is adopted whole; temporary files are swept."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip() for _ in range(15)]
+    process.send_signal(signal.SIGKILL)
+    lines += process.stdout.read().split()
+    process.stdout.close()
+    process.wait()
+    spool = _spool(tmp_path, max_bytes=10)
+    adopted = spool.adopt()
+    assert {str(e.job_id) for e in adopted} >= set(lines[1:])
+    assert all(len(spool.read(entry)[0]) == 300_000 for entry in adopted)
+    assert spool.take_damaged() == []
+    assert [p for p in tmp_path.iterdir() if p.is_dir()] == [spool.folder]
+    assert not list(tmp_path.rglob("*.part"))
+    spool.close()
+
+
+def test_two_that_adopt_at_once_share_without_overlap(tmp_path: Path) -> None:
+    """Every file goes to exactly one of them."""
+    written = set()
+    for _ in range(12):
+        dead = _spool(tmp_path)
+        written |= {dead.write(uuid4(), 1, [_picture(10)]).job_id for _ in range(5)}
+        dead.close()
+    spools = [_spool(tmp_path) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        shares = list(threads.map(lambda spool: spool.adopt(), spools))
+    shares += [spool.adopt() for spool in spools]
+    adopted = [entry.job_id for share in shares for entry in share]
+    assert sorted(adopted) == sorted(written)
+    for spool in spools:
+        spool.close()
+
+
+def test_the_bound_counts_calls_in_flight(tmp_path: Path) -> None:
+    """A call that could not be kept is not made."""
+    spool = _spool(tmp_path, max_bytes=3000)
+    assert spool.reserve(1000)
+    entry = spool.write(uuid4(), 1, [_picture(1500)])
+    assert not spool.room_for(1000)
+    assert not spool.reserve(1000)
+    spool.release(1000)
+    assert (spool.reserved_bytes, spool.reserve(1000)) == (0, True)
+    with pytest.raises(SpoolFull):
+        spool.write(uuid4(), 1, [_picture(1500)])
+    spool.drop(entry)
+    spool.write(uuid4(), 1, [_picture(1500)])
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"),
+    [
+        (errno.ENOSPC, SpoolFull),
+        (errno.EDQUOT, SpoolFull),
+        (errno.EIO, SpoolUnavailable),
+        (errno.EACCES, SpoolUnavailable),
+    ],
+)
+def test_a_disk_that_fails_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, ours: type[Exception]
+) -> None:
+    """Full, over quota, broken or forbidden: named, and the folder is as before."""
+    spool = _spool(tmp_path, fsync=True)
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ours):
+        spool.write(uuid4(), 1, [_picture()])
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    assert (spool.used_bytes, spool.entries()) == (0, [])
+    spool.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A file is in the way."""
+    (tmp_path / "spool").write_text("in the way")
+    with pytest.raises(SpoolUnavailable, match="spool"):
+        _spool(tmp_path / "spool")
+
+
+def test_a_missing_file_is_no_picture(tmp_path: Path) -> None:
+    """Someone tidied up: the disk is to blame, and nothing is set aside."""
+    spool = _spool(tmp_path)
+    entry = spool.write(uuid4(), 1, [_picture()])
+    entry.path.unlink()
+    with pytest.raises(SpoolUnavailable):
+        spool.read(entry)
+    spool.close()
+
+
+def test_threads_may_share_a_spool(tmp_path: Path) -> None:
+    """The count of bytes is right after many writes and drops at once."""
+    spool = _spool(tmp_path)
+
+    def one(_n: int) -> None:
+        entry = spool.write(uuid4(), 1, [_picture(100)])
+        assert len(spool.read(entry)) == 1
+        spool.drop(entry)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(one, range(200)))
+    assert (spool.used_bytes, spool.entries()) == (0, [])
+    spool.close()

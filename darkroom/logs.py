@@ -13,7 +13,16 @@ __all__ = ["configure_logs"]
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 
 #: Loggers that say at INFO what only their makers want to know.
-_QUIET = ("amqp", "botocore", "boto3", "urllib3", "kombu", "alembic", "celery.worker.strategy")
+_QUIET = (
+    "alembic",
+    "amqp",
+    "boto3",
+    "botocore",
+    "celery.app.trace",
+    "celery.worker.strategy",
+    "kombu",
+    "urllib3",
+)
 
 
 def configure_logs(level: str, style: str) -> None:

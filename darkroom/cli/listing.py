@@ -68,23 +68,35 @@ def _cursor(database: "Database", text: str) -> "Cursor":
 
 
 def _print_table(page: "list[Job]") -> None:
-    """80 columns where nobody says how many there are; the last one takes what is left."""
-    from rich.console import Console
-    from rich.table import Table
-
     from darkroom.cli.looks import local_time
 
     if not page:
         note("no jobs")
         return
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("id", "status", "accepted"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("about", no_wrap=True, overflow="ellipsis", ratio=1)
+    rows = [("id", "status", "accepted", "about")]
     for job in page:
         when = local_time(job.accepted_at, to="%m-%d %H:%M %Z")
-        table.add_row(str(job.id), str(job.status), when, _about(job))
-    Console(markup=False, highlight=False).print(table)
+        rows.append((str(job.id), str(job.status), when, _about(job)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        start = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        print(f"{start} {_cut(row[3], _columns() - len(start) - 1)}")
+
+
+def _columns() -> int:
+    """How wide a line may be: 80 characters where nobody says."""
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _cut(text: str, most: int) -> str:
+    """A text in so many columns, however wide its letters are."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= most:
+        return text
+    return set_cell_size(text, max(0, most - 1)).rstrip() + "…"
 
 
 def _about(job: "Job") -> str:

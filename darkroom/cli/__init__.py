@@ -13,6 +13,7 @@ import typer
 
 from darkroom import __version__
 from darkroom.cli.batch import batch
+from darkroom.cli.demo import demo
 from darkroom.cli.doctor import doctor
 from darkroom.cli.listing import list_
 from darkroom.cli.migrate import migrate
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 #: In the order of `darkroom --help`: the processes, the set-up, the jobs.
 COMMANDS = (
+    demo,
     up,
     worker,
     simulator,

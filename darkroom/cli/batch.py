@@ -154,7 +154,7 @@ def _mistakes(file: str) -> Iterator[None]:
         if error.count > len(error.faults):
             print(f"… and {error.count - len(error.faults):,} more", file=sys.stderr)
         raise UserError(
-            f"nothing was handed in: {error.count:,} faulty line(s); mend them, or leave them out "
+            f"nothing was handed in: faulty lines: {error.count:,}; mend them, or leave them out "
             "with --skip-invalid",
             exit_status=2,
         ) from error
@@ -180,11 +180,14 @@ def _announce(checked: "CheckedBatch", *, skip_invalid: bool) -> None:
         note(f"… and {checked.fault_count - len(checked.faults):,} more")
     if not checked.count:
         raise LinesUnreadable("has no good line in it")
-    size_gb = checked.estimated_bytes / 1e9
-    note(
-        f"{checked.count:,} paid calls, about {size_gb:.3g} GB of pictures "
-        "(an estimate from their sizes)"
-    )
+    calls = "1 paid call" if checked.count == 1 else f"{checked.count:,} paid calls"
+    note(f"{calls}, about {_size(checked.estimated_bytes)} of pictures (estimated by their sizes)")
+
+
+def _size(size_bytes: int) -> str:
+    from darkroom.cli.looks import size_text
+
+    return size_text(size_bytes) if size_bytes < 1e8 else f"{size_bytes / 1e9:,.1f} GB"  # noqa: PLR2004 - 0.1 GB
 
 
 def _ask(checked: "CheckedBatch", *, yes: bool) -> None:

@@ -1,0 +1,70 @@
+"""What the demo leaves in its folder to look at: pictures, contact sheet, gallery."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from darkroom.demo.contact_sheet import contact_sheet
+from darkroom.demo.gallery import gallery
+from darkroom.demo.made import Made, Refused
+from darkroom.errors import UserError
+
+__all__ = ["PICTURES", "write_pages", "write_whole"]
+
+PICTURES: Final = "pictures"
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        UserError: the disk is full or the folder can't be written.
+    """
+    part = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        part = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        part.chmod(0o644)
+        part.replace(target)
+    except OSError as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        raise UserError(f"cannot write {target}: {error.strerror}") from error
+
+
+def write_pages(
+    folder: Path,
+    pictures: Sequence[Made],
+    refused: Sequence[Refused],
+    *,
+    simulated: bool,
+    foot: str,
+) -> None:
+    """Write contact sheet and gallery.
+
+    Args:
+        folder: where to; the pictures are in `pictures/` below it.
+        pictures: what was made.
+        refused: what was not.
+        simulated: whether the simulator made them; then every page says so.
+        foot: what the gallery ends with.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    mark = "simulated" if simulated else ""
+    line = f"{len(pictures)} prompts in, {len(pictures)} pictures stored, each fetched back and "
+    line += "compared by SHA-256"
+    sheet = BytesIO()
+    contact_sheet(pictures, title="Darkroom", line=line, note=mark).save(sheet, "PNG")
+    write_whole(folder / "contact-sheet.png", sheet.getvalue())
+    page = gallery(
+        pictures, refused, title="Darkroom", line=f"{line}.", mark=mark, foot=foot, folder=PICTURES
+    )
+    write_whole(folder / "gallery.html", page.encode())

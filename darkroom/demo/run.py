@@ -1,0 +1,238 @@
+"""The demo from start to verdict: prompts in by the same way as any batch, pictures out, all checked.
+
+What it shows is nothing special: a real broker, a real S3 endpoint, a results table and a worker,
+started in one folder; only the API is a stand-in, unless the real one is asked for.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from darkroom.demo.files import PICTURES, write_pages, write_whole
+from darkroom.demo.made import Made, Refused
+from darkroom.demo.prompts import DemoPrompt, demo_prompts, prompts_file
+from darkroom.demo.proof import Charges, charges, fetch, wrong_charges
+from darkroom.demo.show import Bar, Show
+from darkroom.errors import UserError
+from darkroom.local import settings_of
+from darkroom.stack import Stop
+from darkroom.wiring import Wiring
+from storage import ENDED, Database, Job, JobStatus, batch_progress, get_jobs, list_jobs
+from tasks.batch import Batches
+from tasks.beside import Beside
+from tasks.checked import BatchOptions
+from tasks.errors import LineFault
+from tasks.lines import LineFile
+
+__all__ = ["Outcome", "Run"]
+
+LOOK_EVERY_S: Final = 0.2
+MOST_JOBS: Final = 1000
+
+#: Nothing ended for this long: something is broken, and its log says what.
+PATIENCE_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        pictures: made, stored and fetched back.
+        refused: as they should be.
+        problems: what does not agree; empty where all is well.
+        charged: calls the simulator charged for these prompts; None with the real API.
+    """
+
+    batch_id: UUID
+    pictures: tuple[Made, ...]
+    refused: tuple[Refused, ...]
+    problems: tuple[str, ...]
+    charged: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        names = ("batch_id", "pictures", "refused", "problems", "charged")
+        return {name: getattr(self, name) for name in names}
+
+
+class Run:
+    """One run over a stack that is up.
+
+    Args:
+        variables: the settings that the stack settled.
+        folder: where to leave what there is to look at.
+        stop: asked when the person has had enough.
+        simulated: whether the simulator answers.
+    """
+
+    def __init__(
+        self, variables: Mapping[str, str], folder: Path, *, stop: Stop, simulated: bool
+    ) -> None:
+        self._wiring = Wiring(settings_of(variables))
+        self._folder = folder
+        self._stop = stop
+        self._simulated = simulated
+        self._file = prompts_file()
+        self._prompts = demo_prompts(self._file)
+
+    @property
+    def _database(self) -> Database:
+        return self._wiring.database
+
+    def __call__(self, show: Show) -> Outcome:
+        """Hand in, wait, fetch, check.
+
+        Raises:
+            KeyboardInterrupt: asked to stop; what was handed in is kept.
+            UserError: nothing goes on, or the folder can't be written.
+        """
+        if not self._wiring.objects.bucket_exists():
+            self._wiring.objects.create_bucket()
+        unfinished = self._unfinished()
+        batch_id, faults = self._hand_in()
+        with show.bar() as bar:
+            jobs = self._wait(batch_id, bar)
+        others = self._calls_since(unfinished)
+        return self._outcome(batch_id, jobs, faults, others)
+
+    def _hand_in(self) -> tuple[UUID, list[LineFault]]:
+        batches = Batches(self._wiring.intake, self._database)
+        bound = self._wiring.settings.max_init_image_bytes
+        beside = Beside(self._file.parent, bound)
+        with (
+            self._file.open("rb") as stream,
+            batches.check(
+                LineFile(stream, "jsonl"), BatchOptions(name="demo"), beside=beside
+            ) as checked,
+        ):
+            return batches.load(checked).batch_id, list(checked.faults)
+
+    def _wait(self, batch_id: UUID, bar: Bar) -> list[Job]:
+        """Until all have ended; each is told once."""
+        told: set[UUID] = set()
+        last_s = time.monotonic()
+        while True:
+            if self._stop.asked.is_set():
+                raise KeyboardInterrupt
+            progress = batch_progress(self._database, batch_id)
+            bar.tell(progress)
+            jobs = list_jobs(self._database, batch_id=batch_id, limit=MOST_JOBS)
+            for job in jobs:
+                if job.status in ENDED and job.id not in told:
+                    told.add(job.id)
+                    last_s = time.monotonic()
+                    bar.ended(_name(job), job)
+            if len(told) == len(jobs):
+                return jobs
+            if time.monotonic() - last_s > PATIENCE_S:
+                raise UserError(
+                    f"nothing ended for {PATIENCE_S:.0f} s: see {self._folder / 'logs'}"
+                )
+            self._stop.asked.wait(LOOK_EVERY_S)
+
+    def _unfinished(self) -> list[Job]:
+        """Jobs of earlier, interrupted runs: they go on now, and are paid for now."""
+        return [
+            job
+            for status in (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.STORING)
+            for job in list_jobs(self._database, status=status, limit=MOST_JOBS)
+        ]
+
+    def _calls_since(self, before: Sequence[Job]) -> Charges:
+        calls: Charges = Counter()
+        after = {job.id: job for job in get_jobs(self._database, [job.id for job in before])}
+        for job in before:
+            made = after[job.id].calls_made - job.calls_made
+            calls[job.request["prompt"], job.request["seed"]] += made
+        return calls
+
+    def _outcome(
+        self, batch_id: UUID, jobs: list[Job], faults: list[LineFault], others: Charges
+    ) -> Outcome:
+        by_name = {_name(job): job for job in jobs}
+        at_the_door = {fault.line: fault.reason for fault in faults}
+        pictures: list[Made] = []
+        refused: list[Refused] = []
+        problems: list[str] = []
+        for number, prompt in enumerate(self._prompts, start=1):
+            if prompt.line in at_the_door:
+                reason = at_the_door[prompt.line]
+                refused.append(Refused(prompt.name, prompt.prompt, "at the door", reason))
+                wrong = [] if prompt.is_refused else [f"{prompt.name}: {reason}"]
+            else:
+                wrong = self._end_of(number, prompt, by_name[prompt.name], pictures, refused)
+            problems += wrong
+        charged = None
+        if self._simulated:
+            ledger = charges(self._wiring.settings.playground_url)
+            problems += wrong_charges(ledger, jobs, others)
+            ours = {(job.request["prompt"], job.request["seed"]) for job in jobs}
+            charged = sum(ledger[call] - others[call] for call in ours)
+        self._write(batch_id, pictures, refused)
+        return Outcome(batch_id, tuple(pictures), tuple(refused), tuple(problems), charged)
+
+    def _end_of(
+        self,
+        number: int,
+        prompt: DemoPrompt,
+        job: Job,
+        pictures: list[Made],
+        refused: list[Refused],
+    ) -> list[str]:
+        """Put a job where it belongs; what is wrong with it."""
+        if job.status is not JobStatus.SUCCEEDED:
+            return _refusal(prompt, job, refused)
+        data, wrong = fetch(self._wiring.objects, job, simulated=self._simulated)
+        if data is not None:
+            file = self._folder / PICTURES / f"{number:02d}-{prompt.name}.png"
+            write_whole(file, data)
+            pictures.append(_made(prompt, job, file))
+        if prompt.is_refused and self._simulated:
+            wrong.append(f"{prompt.name}: should have been refused")
+        return wrong
+
+    def _write(self, batch_id: UUID, pictures: list[Made], refused: list[Refused]) -> None:
+        if pictures:
+            foot = f"Batch {batch_id}."
+            write_pages(self._folder, pictures, refused, simulated=self._simulated, foot=foot)
+
+
+def _refusal(prompt: DemoPrompt, job: Job, refused: list[Refused]) -> list[str]:
+    error = job.error
+    if error is None:
+        return [f"{prompt.name}: {job.status}"]
+    reason = f"{error.code}: {error.message}"
+    if error.whose == "request":
+        refused.append(Refused(prompt.name, prompt.prompt, "by the API", reason))
+        if prompt.is_refused:
+            return []
+    return [f"{prompt.name}: {job.status}, {reason}"]
+
+
+def _made(prompt: DemoPrompt, job: Job, file: Path) -> Made:
+    (image,) = job.images
+    began, ended = job.first_call_at, job.ended_at
+    return Made(
+        name=prompt.name,
+        prompt=prompt.prompt,
+        model=str(job.request.get("filter_model", "Playground_v3")),
+        look=str(job.request.get("prompt_filter", "")),
+        seed=int(job.request["seed"]),
+        width=image.width,
+        height=image.height,
+        size_bytes=image.size_bytes,
+        sha256=image.sha256,
+        object_key=image.key,
+        seconds=(ended - began).total_seconds() if began and ended else 0.0,
+        file=file,
+    )
+
+
+def _name(job: Job) -> str:
+    """The line's key, which the job's begins with its batch."""
+    return (job.idempotency_key or "").partition("/")[2]

@@ -1,0 +1,145 @@
+"""What the demo says: pictures as they arrive, a table at the end, and where everything is."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from darkroom.demo.made import Made, Refused
+from storage import BatchProgress, Job
+
+__all__ = ["Show", "command", "size_text"]
+
+_PLAIN_WIDTH: Final = 132
+_LAMP: Final = "dark_orange3"
+
+
+def command() -> str:
+    """How this installation's command is called from here."""
+    if shutil.which("darkroom") is not None:
+        return "darkroom"
+    beside = Path(sys.executable).with_name("darkroom")
+    return str(beside)
+
+
+def size_text(size_bytes: int) -> str:
+    """Bytes as `1.5 MB`."""
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+class Show:
+    """Speaks to a person; to stderr where stdout is for a program.
+
+    Args:
+        to_stderr: whether stdout is for data.
+    """
+
+    def __init__(self, *, to_stderr: bool) -> None:
+        file = sys.stderr if to_stderr else sys.stdout
+        width = None if file.isatty() else _PLAIN_WIDTH
+        self.console = Console(file=file, highlight=False, width=width)
+
+    def say(self, text: str = "") -> None:
+        """A paragraph; rich markup."""
+        self.console.print(text)
+
+    @contextmanager
+    def bar(self) -> "Iterator[Bar]":
+        """A bar while pictures arrive."""
+        progress = Progress(
+            TextColumn("  [bold]developing"),
+            BarColumn(bar_width=40, complete_style=_LAMP, finished_style="green"),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[under_way]}"),
+            console=self.console,
+            transient=True,
+        )
+        with progress:
+            yield Bar(progress)
+
+    def table(self, pictures: Sequence[Made], refused: Sequence[Refused]) -> None:
+        """Every prompt's end."""
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column("status", no_wrap=True)
+        table.add_column("prompt", no_wrap=True)
+        table.add_column("seed", justify="right", no_wrap=True)
+        table.add_column("size", no_wrap=True)
+        table.add_column("seconds", justify="right", no_wrap=True)
+        table.add_column("object key", overflow="fold", style="dim")
+        for made in pictures:
+            size = f"{made.width}x{made.height}"
+            took = f"{made.seconds:.1f}"
+            table.add_row(
+                "[green]succeeded", made.name, str(made.seed), size, took, made.object_key
+            )
+        for one in refused:
+            table.add_row(f"[{_LAMP}]refused", one.name, "-", "-", "-", "-")
+        self.console.print(table)
+        for one in refused:
+            self.say(
+                f"[{_LAMP}]refused[/] {one.name}, {one.where}: {escape(one.reason)} "
+                "[dim](as it should be; nothing was paid)"
+            )
+
+    def verdict(self, problems: Sequence[str], sentence: str) -> None:
+        """Whether everything agrees."""
+        if not problems:
+            self.say(f"\n[bold green]Checked.[/] {sentence}")
+            return
+        self.say(f"\n[bold red]Not as it should be:[/] {len(problems)}")
+        for problem in problems:
+            self.say(f"  {escape(problem)}")
+
+    def where(self, folder: Path, shown: str) -> None:
+        """Where things are, and what to do next."""
+        name = command()
+        self.say(
+            f"\n  [bold]gallery[/]        {shown}/gallery.html   [dim]open it in a browser[/]\n"
+            f"  [bold]contact sheet[/]  {shown}/contact-sheet.png\n"
+            f"  [bold]pictures[/]       {shown}/pictures\n\n"
+            f"  look at the rows again    . '{shown}/env' && {name} list\n"
+            f"  go on with this folder    {name} up --data-dir '{shown}'\n"
+            f"  the real API              DARKROOM_PLAYGROUND_API_KEY=... {name} demo --real",
+        )
+        del folder
+
+
+class Bar:
+    """Pictures as they arrive."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, under_way="")
+
+    def tell(self, now: BatchProgress) -> None:
+        """Move the bar."""
+        self._progress.update(
+            self._task,
+            total=now.total,
+            completed=now.ended,
+            under_way=f"{now.running} calls in flight",
+        )
+
+    def ended(self, name: str, job: Job) -> None:
+        """A line for a job that has ended."""
+        if job.images:
+            (image, *_) = job.images
+            fact = f"{image.width}x{image.height}, {size_text(image.size_bytes)}"
+            self._progress.print(f"  [green]+[/] {name:<18} {fact}")
+        elif job.error is not None:
+            self._progress.print(f"  [{_LAMP}]-[/] {name:<18} {escape(job.error.code)}")
+
+
+def relative(path: Path, start: Path) -> str:
+    """A path as a person there would type it."""
+    shown = os.path.relpath(path, start)
+    return str(path) if shown.startswith("..") else shown

@@ -1,0 +1,355 @@
+"""A state machine in which everything that can go wrong does, in every order.
+
+Workers die and wake, answers are lost, old writes arrive late, images turn up in spools,
+people cancel and retry. After each step the rows are compared with a ledger of what was really
+done: no arrow is taken that the drawing does not have, no stale hand changes anything, and every
+call that was made is accounted for exactly once.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from storage import (
+    CallCount,
+    Database,
+    EndCode,
+    Job,
+    JobError,
+    JobStatus,
+    adopt_image,
+    ask_cancel,
+    claim_if_due,
+    fail_if_held,
+    finish_if_held,
+    get_job,
+    hand_back_if_held,
+    insert_job,
+    mark_storing_if_held,
+    register_worker,
+    rescue_dead,
+    retry_ended,
+    retry_later_if_held,
+)
+from storage.leases import WorkerInfo
+from tests.storage.table import new_job, picture
+
+PAGE = (Path(__file__).parents[2] / "docs" / "states.md").read_text(encoding="utf-8")
+ARROWS = set(re.findall(r"^\| (\w+) \| (\w+) \|", PAGE, re.MULTILINE))
+
+MAX_CALLS = 4
+FAULT = JobError("HTTP_500", "the API stumbled", "api")
+UNKNOWN = JobError(EndCode.OUTCOME_UNKNOWN, "no answer came", "api")
+HELD = {JobStatus.RUNNING, JobStatus.STORING}
+
+
+@dataclass
+class Hold:
+    """A worker's belief that it holds a job."""
+
+    job_id: UUID
+    fence: int
+
+
+@dataclass
+class Ledger:
+    """What was really done for one job."""
+
+    plain: int = 0  # calls that ended without image, count or refund
+    feared: set[int] = field(default_factory=set)  # fences counted as unknown, useless or lost
+    images: set[int] = field(default_factory=set)  # fences whose image was ever in hand
+    orphans: int = 0  # images of cancelled jobs that were retried by hand
+
+
+class Adversary(RuleBasedStateMachine):
+    """Drives the transitions of a few jobs."""
+
+    db: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.db.begin() as connection:
+            connection.execute(self.db.tables.jobs.delete())
+            connection.execute(self.db.tables.workers.delete())
+        self.alive, self.dead = uuid4(), uuid4()
+        register_worker(self.db, WorkerInfo(self.alive, "h", 1, "0", 1, 600.0))
+        self.ledgers: dict[UUID, Ledger] = {}
+        self.holds: list[Hold] = []
+        self.seen: dict[UUID, Job] = {}
+        self.replays: list[Callable[[], object]] = []
+        for _ in range(2):
+            job_id = insert_job(self.db, new_job()).job.id
+            self.ledgers[job_id] = Ledger()
+            self.seen[job_id] = get_job(self.db, job_id)
+
+    jobs = st.integers(0, 1)
+    twice = st.booleans()
+    holds_at = st.integers(0, 50)
+
+    def _job(self, number: int) -> UUID:
+        return list(self.ledgers)[number]
+
+    def _by(self, number: int, *states: JobStatus) -> tuple[Hold, bool]:
+        """A hold, and whether it is real: not taken away, and in one of these states."""
+        hold = self.holds[-1 - number % len(self.holds)]
+        row = get_job(self.db, hold.job_id)
+        return hold, row.fence == hold.fence and row.status in states
+
+    def _write(self, write: Callable[[], bool], *, real: bool, twice: bool, hold: Hold) -> None:
+        """A holder's write, perhaps sent again after a lost answer; unreal ones do nothing."""
+        before = get_job(self.db, hold.job_id)
+        answer = write()
+        if real:
+            assert answer
+            self.replays.append(write)
+        if twice:
+            assert write() is answer
+        if not real:
+            assert get_job(self.db, hold.job_id) == before
+
+    @rule(job=jobs, on_dead=st.booleans(), twice=twice)
+    def claim(self, job: int, on_dead: bool, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
+        """A doorbell rang."""
+        job_id, token = self._job(job), uuid4()
+
+        def send() -> Job | None:
+            return claim_if_due(
+                self.db,
+                job_id,
+                worker_id=self.dead if on_dead else self.alive,
+                token=token,
+                call_deadline_s=60,
+                max_calls=MAX_CALLS,
+            )
+
+        claimed = send()
+        if twice:
+            assert send() == claimed
+        if claimed is not None:
+            self.holds.append(Hold(job_id, claimed.fence))
+
+    @precondition(lambda self: self.holds)
+    @rule(number=holds_at, twice=twice)
+    def in_hand(self, number: int, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
+        """The answer is an image."""
+        hold, real = self._by(number, *HELD)
+        images = picture(hold.job_id, hold.fence)
+        if real:
+            self.ledgers[hold.job_id].images.add(hold.fence)
+        self._write(
+            lambda: mark_storing_if_held(self.db, hold.job_id, fence=hold.fence, images=images),
+            real=real,
+            twice=twice,
+            hold=hold,
+        )
+
+    @precondition(lambda self: self.holds)
+    @rule(number=holds_at, twice=twice)
+    def finish(self, number: int, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
+        """The image is in the bucket."""
+        hold, real = self._by(number, *HELD)
+        images = picture(hold.job_id, hold.fence)
+        if real:
+            self.ledgers[hold.job_id].images.add(hold.fence)
+        self._write(
+            lambda: finish_if_held(self.db, hold.job_id, fence=hold.fence, images=images),
+            real=real,
+            twice=twice,
+            hold=hold,
+        )
+
+    @precondition(lambda self: self.holds)
+    @rule(
+        number=holds_at,
+        twice=twice,
+        counted=st.sampled_from([None, "back", CallCount.UNKNOWN, CallCount.USELESS]),
+        for_good=st.booleans(),
+    )
+    def no_image(
+        self,
+        number: int,
+        twice: bool,  # noqa: FBT001 - a Hypothesis rule
+        counted: CallCount | str | None,
+        for_good: bool,  # noqa: FBT001 - a Hypothesis rule
+    ) -> None:
+        """The call ended without an image."""
+        hold, real = self._by(number, JobStatus.RUNNING)
+        back = counted == "back"
+        count = counted if isinstance(counted, CallCount) else None
+        self._note(hold, count, back=back, real=real)
+        error = UNKNOWN if count is CallCount.UNKNOWN else FAULT
+
+        def write() -> bool:
+            job_id, fence = hold.job_id, hold.fence
+            if for_good:
+                return fail_if_held(
+                    self.db, job_id, fence=fence, error=error, counted=count, call_back=back
+                )
+            return retry_later_if_held(
+                self.db,
+                job_id,
+                fence=fence,
+                delay_s=-1,
+                error=error,
+                counted=count,
+                call_back=back,
+                give_back=back,
+            )
+
+        self._write(write, real=real, twice=twice, hold=hold)
+
+    def _note(self, hold: Hold, count: CallCount | None, *, back: bool, real: bool) -> None:
+        ledger = self.ledgers[hold.job_id]
+        if real and count is not None:
+            ledger.feared.add(hold.fence)
+        elif real and not back:
+            ledger.plain += 1
+
+    @precondition(lambda self: self.holds)
+    @rule(number=holds_at, twice=twice)
+    def hand_back(self, number: int, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
+        """Nothing was sent."""
+        hold, real = self._by(number, JobStatus.RUNNING)
+        self._write(
+            lambda: hand_back_if_held(self.db, hold.job_id, fence=hold.fence),
+            real=real,
+            twice=twice,
+            hold=hold,
+        )
+
+    @precondition(lambda self: self.holds)
+    @rule(number=holds_at, twice=twice)
+    def lose_the_image(self, number: int, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
+        """The spool file was damaged."""
+        hold, real = self._by(number, JobStatus.STORING)
+        if not real:
+            return
+        self.ledgers[hold.job_id].feared.add(hold.fence)
+        self._write(
+            lambda: retry_later_if_held(
+                self.db,
+                hold.job_id,
+                fence=hold.fence,
+                delay_s=-1,
+                error=FAULT,
+                counted=CallCount.LOST,
+            ),
+            real=real,
+            twice=twice,
+            hold=hold,
+        )
+
+    @rule()
+    def rescue(self) -> None:
+        """The leader looks for the jobs of dead workers."""
+        taken = [j for j in self._rows() if j.status in HELD and j.worker_id == self.dead]
+        rescued = rescue_dead(self.db, max_unknown_calls=1, spool_grace_s=-1)
+        assert rescued.running + rescued.storing == len(taken)
+        for job in taken:
+            self.ledgers[job.id].feared.add(job.fence)
+
+    @rule(job=jobs, fence=st.integers(1, 6), twice=twice)
+    def adopt(self, job: int, fence: int, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
+        """A spool came back with the image of a call made at some fence."""
+        row = get_job(self.db, self._job(job))
+        if fence not in {hold.fence for hold in self.holds if hold.job_id == row.id}:
+            return
+        answer = adopt_image(self.db, row.id, fence=fence, images=picture(row.id, fence))
+        if twice:
+            assert (
+                adopt_image(self.db, row.id, fence=fence, images=picture(row.id, fence)) is answer
+            )
+        after = get_job(self.db, row.id)
+        if after.fence > row.fence:
+            self._note_adopted(row, after, fence)
+
+    def _note_adopted(self, row: Job, after: Job, fence: int) -> None:
+        ledger = self.ledgers[row.id]
+        if fence not in ledger.feared and not (row.status in HELD and row.fence == fence):
+            ledger.plain -= 1  # a call noted as plain brought an image after all
+        ledger.images.add(fence)
+        if after.calls_duplicate > row.calls_duplicate:
+            assert row.status in HELD
+            ledger.feared.add(row.fence)
+
+    @rule(job=jobs)
+    def cancel(self, job: int) -> None:
+        """Someone has changed their mind."""
+        ask_cancel(self.db, self._job(job))
+
+    @rule(job=jobs)
+    def retry(self, job: int) -> None:
+        """Someone has changed it back."""
+        row = get_job(self.db, self._job(job))
+        retried = retry_ended(self.db, [row.id])
+        assert bool(retried) == (row.status in {JobStatus.FAILED, JobStatus.CANCELLED})
+        if retried and row.images and _fence_of(row) not in self.ledgers[row.id].feared:
+            self.ledgers[row.id].orphans += 1
+
+    @precondition(lambda self: self.replays)
+    @rule(number=st.integers(0, 100))
+    def an_old_write_arrives(self, number: int) -> None:
+        """A packet was a day late: whatever it said then, it changes nothing now."""
+        before = self._rows()
+        self.replays[number % len(self.replays)]()
+        assert self._rows() == before
+
+    def _rows(self) -> list[Job]:
+        return [get_job(self.db, job_id) for job_id in self.ledgers]
+
+    @invariant()
+    def only_drawn_arrows_are_taken(self) -> None:
+        """And the fence never falls, and what has succeeded stays as it is."""
+        for row in self._rows():
+            old = self.seen[row.id]
+            assert row.fence >= old.fence
+            assert row.status == old.status or (old.status, row.status) in ARROWS
+            assert old.status is not JobStatus.SUCCEEDED or row == old
+            self.seen[row.id] = row
+
+    @invariant()
+    def every_call_is_accounted_for_once(self) -> None:
+        """What was paid is the image, or counted, or known to have come to nothing."""
+        for row in self._rows():
+            ledger = self.ledgers[row.id]
+            counted = row.calls_unknown + row.calls_useless + row.calls_lost + row.calls_duplicate
+            assert counted == len(ledger.feared)
+            if row.status in HELD:
+                under_way = 1
+            else:
+                under_way = int(bool(row.images) and _fence_of(row) not in ledger.feared)
+            assert row.calls_made == counted + ledger.plain + ledger.orphans + under_way
+
+
+def _fence_of(row: Job) -> int:
+    found = re.search(r"/(\d+)-0\.png$", row.images[0].key)
+    assert found is not None
+    return int(found.group(1))
+
+
+def test_no_order_of_faults_breaks_the_ledger(db: Database) -> None:
+    """The machine above, on each database, with a small budget of steps."""
+    machine = type("AdversaryHere", (Adversary,), {"db": db})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

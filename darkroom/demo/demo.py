@@ -1,18 +1,25 @@
 """The demo as a command sees it: ask, bring everything up, run, tell, take everything down."""
 
+import shlex
+import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from darkroom.checks import Level
+from darkroom.checks.key import check_key
 from darkroom.demo.plan import demo_plan, leave_settings_behind
 from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.run import Outcome, Run
-from darkroom.demo.show import Show, command, relative
+from darkroom.demo.show import Show, relative
 from darkroom.errors import UserError
 from darkroom.local import migrate_table, write_env_file
+from darkroom.settings import load_settings
 from darkroom.stack import LocalStack, Stop, stop_on_signals
+from darkroom.wiring import Wiring
 
 __all__ = ["run_demo"]
 
@@ -34,9 +41,10 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
         UserError: it can't start, or the person does not want to pay.
     """
     folder = data_dir.absolute()
-    shown = relative(folder, Path.cwd())
+    place = Place.seen_from(Path.cwd(), folder)
     plan = demo_plan(folder, real=real)
     if real:
+        _try_key()
         _ask(show, yes=yes)
     leave_settings_behind(folder)
     _greet(show, real=real)
@@ -45,11 +53,36 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
             with LocalStack(plan, stop=stop, prepare=migrate_table, say=show.say) as stack:
                 outcome = _run(stack, stop, show, simulated=not real)
                 _tell(show, outcome)
-                show.where(folder, shown)
+                show.where(place.folder, place.command)
         except KeyboardInterrupt:
-            _tell_stopped(show, shown)
+            show.say(
+                f"\nStopped; nothing is left running. What was handed in is kept in {place.folder} "
+                f"and goes on with the next\n  {place.command} demo --data-dir {place.folder}\n"
+                f"Look again meanwhile: . {place.folder}/env && {place.command} list"
+            )
             raise
     return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Names as the person can type them, from the folder they are in.
+
+    Attributes:
+        folder: the demo's folder.
+        command: this installation's command.
+    """
+
+    folder: str
+    command: str
+
+    @classmethod
+    def seen_from(cls, here: Path, folder: Path) -> "Place":
+        """The names as seen from a folder."""
+        ours = Path(sys.executable).with_name("darkroom")
+        is_found = shutil.which("darkroom") is not None
+        name = "darkroom" if is_found or not ours.exists() else relative(ours, here)
+        return cls(shlex.quote(relative(folder, here)), shlex.quote(name))
 
 
 def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outcome:
@@ -59,7 +92,12 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
     )
     write_env_file(stack.plan.data_dir, stack.variables)
     began_s = time.monotonic()
-    outcome = Run(stack.variables, stack.plan.data_dir, stop=stop, simulated=simulated)(show)
+    run = Run(stack.variables, stack.plan.data_dir, stop=stop, simulated=simulated)
+    try:
+        outcome = run(show)
+    except KeyboardInterrupt:
+        show.say("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
+        raise
     show.say(f"  [dim]{len(outcome.pictures)} pictures in {time.monotonic() - began_s:.1f} s\n")
     return outcome
 
@@ -67,9 +105,16 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
 def _greet(show: Show, *, real: bool) -> None:
     who = "the real API answers" if real else "the simulator answers: no key, no cost"
     show.say(
-        "\n[bold]Darkroom[/]  prompts through Celery, a real Redis and real HTTP, into an S3 "
-        f"bucket\n  [dim]{who}"
+        "\n[bold]Darkroom[/]  prompts through Celery, a real Redis and real HTTP, into an S3 bucket"
+        f"\n  [dim]{who}"
     )
+
+
+def _try_key() -> None:
+    """Refuse a key that the API refuses, before anything is started; costs nothing."""
+    for finding in check_key(Wiring(load_settings())):
+        if finding.level is Level.BAD:
+            raise UserError(finding.line)
 
 
 def _ask(show: Show, *, yes: bool) -> None:
@@ -90,10 +135,3 @@ def _tell(show: Show, outcome: Outcome) -> None:
     if outcome.charged is not None:
         sentence += f" {outcome.charged} calls were charged for them, one each."
     show.verdict(outcome.problems, sentence)
-
-
-def _tell_stopped(show: Show, shown: str) -> None:
-    show.say(
-        f"\nStopped; nothing is left running. What was handed in is kept in {shown} and goes on "
-        f"with the next\n  {command()} demo    or    {command()} up --data-dir '{shown}'"
-    )

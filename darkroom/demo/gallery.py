@@ -29,6 +29,7 @@ header p { margin: 0; color: var(--quiet); max-width: 62ch; }
 .mark { color: var(--lamp); border: 1.5px solid var(--lamp); border-radius: 99px;
   padding: 4px 18px; white-space: nowrap; }
 .wall { display: flex; flex-wrap: wrap; gap: 28px 18px; }
+.wall::after { content: ""; flex: 1000 1 0; }
 figure { margin: 0; flex: var(--shape) 1 calc(var(--shape) * 270px); min-width: 0;
   max-width: calc(var(--shape) * 460px); }
 figure img { width: 100%; height: auto; display: block; border-radius: 3px;

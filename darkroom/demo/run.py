@@ -1,4 +1,4 @@
-"""The demo from start to verdict: prompts in by the same way as any batch, pictures out, all checked.
+"""The demo from start to verdict: prompts in as any batch, pictures out, all of them checked.
 
 What it shows is nothing special: a real broker, a real S3 endpoint, a results table and a worker,
 started in one folder; only the API is a stand-in, unless the real one is asked for.

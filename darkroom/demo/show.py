@@ -1,7 +1,6 @@
 """What the demo says: pictures as they arrive, a table at the end, and where everything is."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,21 +15,13 @@ from rich.table import Table
 from darkroom.demo.made import Made, Refused
 from storage import BatchProgress, Job
 
-__all__ = ["Show", "command", "size_text"]
+__all__ = ["Bar", "Show", "relative"]
 
 _PLAIN_WIDTH: Final = 132
 _LAMP: Final = "dark_orange3"
 
 
-def command() -> str:
-    """How this installation's command is called from here."""
-    if shutil.which("darkroom") is not None:
-        return "darkroom"
-    beside = Path(sys.executable).with_name("darkroom")
-    return str(beside)
-
-
-def size_text(size_bytes: int) -> str:
+def _size_text(size_bytes: int) -> str:
     """Bytes as `1.5 MB`."""
     return f"{size_bytes / 1e6:.1f} MB"
 
@@ -99,18 +90,16 @@ class Show:
         for problem in problems:
             self.say(f"  {escape(problem)}")
 
-    def where(self, folder: Path, shown: str) -> None:
+    def where(self, folder: str, command: str) -> None:
         """Where things are, and what to do next."""
-        name = command()
         self.say(
-            f"\n  [bold]gallery[/]        {shown}/gallery.html   [dim]open it in a browser[/]\n"
-            f"  [bold]contact sheet[/]  {shown}/contact-sheet.png\n"
-            f"  [bold]pictures[/]       {shown}/pictures\n\n"
-            f"  look at the rows again    . '{shown}/env' && {name} list\n"
-            f"  go on with this folder    {name} up --data-dir '{shown}'\n"
-            f"  the real API              DARKROOM_PLAYGROUND_API_KEY=... {name} demo --real",
+            f"\n  [bold]gallery[/]        {folder}/gallery.html   [dim]open it in a browser[/]\n"
+            f"  [bold]contact sheet[/]  {folder}/contact-sheet.png\n"
+            f"  [bold]pictures[/]       {folder}/pictures\n\n"
+            f"  the rows again    . {folder}/env && {command} list\n"
+            f"  keep it running   {command} up --data-dir {folder}\n"
+            f"  the real API      DARKROOM_PLAYGROUND_API_KEY=... {command} demo --real",
         )
-        del folder
 
 
 class Bar:
@@ -133,7 +122,7 @@ class Bar:
         """A line for a job that has ended."""
         if job.images:
             (image, *_) = job.images
-            fact = f"{image.width}x{image.height}, {size_text(image.size_bytes)}"
+            fact = f"{image.width}x{image.height}, {_size_text(image.size_bytes)}"
             self._progress.print(f"  [green]+[/] {name:<18} {fact}")
         elif job.error is not None:
             self._progress.print(f"  [{_LAMP}]-[/] {name:<18} {escape(job.error.code)}")

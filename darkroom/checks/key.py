@@ -47,8 +47,11 @@ def _finding(url: str, verdict: Verdict) -> Finding:
     address = _without_password(url)
     said = f"({verdict.code}: {verdict.message})"
     match verdict.meaning:
+        case Meaning.REFUSED if verdict.code.startswith("HTTP_"):
+            text = f"{address} refuses a request without a prompt, but in words of no API {said}"
+            return Finding(ABOUT, Level.WARN, text, "look whether DARKROOM_PLAYGROUND_URL is right")
         case Meaning.REFUSED:
-            return Finding(ABOUT, Level.OK, f"accepted by {address}")
+            return Finding(ABOUT, Level.OK, f"{address} takes it and only misses a prompt {said}")
         case Meaning.BLOCKED:
             text = f"DARKROOM_PLAYGROUND_API_KEY: refused by {address} {said}"
             return Finding(ABOUT, Level.BAD, text, "check the key and the account's balance")

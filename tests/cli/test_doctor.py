@@ -1,0 +1,145 @@
+"""`darkroom doctor`: looks at every part, goes on after a fault, and gives no secret away."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from storage import Database, WorkerInfo, register_worker
+from tests.cli.conftest import CommandLine, Ran
+from tests.services import S3Endpoint, Simulator
+
+SECRET = "hunter2"
+
+
+def found(ran: Ran, about: str) -> list[tuple[str, str]]:
+    """What was found about one part: level and text."""
+    findings: list[Any] = ran.json["findings"]
+    return [(each["level"], each["text"]) for each in findings if each["about"] == about]
+
+
+def test_a_whole_installation_is_well(
+    darkroom: CommandLine, tables: Database, simulator: Simulator
+) -> None:
+    """Everything answers, and nothing was charged."""
+    worker = WorkerInfo(uuid4(), "host", 1, "0.1.0", concurrency=256, lease_s=60)
+    register_worker(tables, worker)
+    ran = darkroom("doctor", "--json")
+    assert ran.status == 0
+    assert ran.json["ok"] is True
+    assert [text for _, text in found(ran, "workers")] == ["1 worker alive, 256 calls at once"]
+    ((level, told),) = found(ran, "API key")
+    assert (level, told.split(" (")[0]) == (
+        "ok",
+        f"{simulator.url} takes it and only misses a prompt",
+    )
+    assert ("ok", "a probe object was put, read and deleted") in found(ran, "bucket")
+    levels = {finding["level"] for finding in ran.json["findings"] if finding["about"] != "broker"}
+    assert levels == {"ok"}
+    assert any("keeps nothing on disk" in text for _, text in found(ran, "broker"))
+    assert simulator.ledger()["total"] == 0
+
+
+def test_every_fault_is_told_with_its_setting_and_no_secret(darkroom: CommandLine) -> None:
+    """One round names all of them: each by its variable and the address that was tried."""
+    (darkroom.folder / "a-file").write_text("not a folder")
+    darkroom.env["AWS_SECRET_ACCESS_KEY"] = SECRET
+    ran = darkroom(
+        "doctor",
+        "--json",
+        broker_url=f"redis://:{SECRET}@127.0.0.1:1/0",
+        database_url=f"postgresql://ann:{SECRET}@127.0.0.1:1/jobs",
+        playground_api_key=SECRET,
+        spool_dir="a-file/spool",
+        concurency="17",
+    )
+    assert ran.status == 1
+    assert ran.json["ok"] is False
+    assert SECRET not in ran.out + ran.err
+    lines = {
+        finding["about"]: f"{finding['level']} {finding['text']}"
+        for finding in ran.json["findings"]
+    }
+    assert "DARKROOM_CONCURENCY is not a setting" in lines["settings"]
+    assert "did you mean DARKROOM_CONCURRENCY?" in lines["settings"]
+    assert lines["broker"].startswith("bad DARKROOM_BROKER_URL: no broker at redis://:**@127.0.0.1")
+    assert lines["database"].startswith("bad DARKROOM_DATABASE_URL: postgresql+psycopg://ann:***@")
+    assert lines["bucket"].startswith("bad DARKROOM_S3_BUCKET: ")
+    assert "AWS_SECRET_ACCESS_KEY" in lines["bucket"]
+    assert lines["API key"].startswith("bad DARKROOM_PLAYGROUND_API_KEY: refused by ")
+    assert lines["spool"].startswith("bad DARKROOM_SPOOL_DIR: ")
+
+
+def test_what_is_not_set_is_told(bare: CommandLine) -> None:
+    """Nothing set is nothing well; one line for each part, aligned, and plain."""
+    bare.env["DARKROOM_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    ran = bare("doctor")
+    assert (ran.status, ran.err) == (1, "")
+    bad = [line[15:] for line in ran.out.splitlines() if line.startswith("bad ")]
+    assert [text.split()[0].rstrip(":") for text in bad] == [
+        "DARKROOM_BROKER_URL",
+        "DARKROOM_DATABASE_URL",
+        "DARKROOM_S3_BUCKET",
+        "DARKROOM_PLAYGROUND_API_KEY",
+    ]
+
+
+def test_faulty_settings_are_a_finding(bare: CommandLine) -> None:
+    """The doctor does not fall ill of what it is called for."""
+    ran = bare("doctor", "--json", concurrency="many")
+    assert ran.status == 1
+    ((level, told),) = found(ran, "settings")
+    assert level == "bad"
+    assert "DARKROOM_CONCURRENCY='many'" in told
+
+
+def test_missing_tables_are_bad(darkroom: CommandLine) -> None:
+    """With the command that makes them."""
+    ran = darkroom("doctor", "--json", database_url=f"sqlite:///{darkroom.folder}/other.db")
+    ((level, told),) = found(ran, "database")
+    assert (ran.status, level) == (1, "bad")
+    assert "darkroom migrate" in told
+
+
+@pytest.fixture
+def evicting(redis_url: str) -> Iterator[None]:
+    """A Redis that throws keys away when it is full."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        yield
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+@pytest.mark.usefixtures("evicting")
+def test_a_redis_that_evicts_is_bad(darkroom: CommandLine) -> None:
+    """It would throw jobs away that are not rows yet; the cure is in the line below."""
+    ran = darkroom("doctor")
+    assert ran.status == 1
+    assert "evicts keys when it is full (allkeys-lru)" in ran.out
+    assert "do: set its maxmemory-policy to noeviction" in ran.out
+
+
+def test_a_bucket_is_made_only_when_asked(darkroom: CommandLine, s3: S3Endpoint) -> None:
+    """Missing, it is bad; `--create-bucket` makes it, and the next round finds it."""
+    name = f"{s3.bucket}-new"
+    missing = darkroom("doctor", "--json", s3_bucket=name)
+    assert missing.status == 1
+    assert "--create-bucket" in found(missing, "bucket")[0][1]
+    made = darkroom("doctor", "--json", "--create-bucket", s3_bucket=name)
+    assert made.status == 0
+    assert found(made, "bucket")[0] == ("ok", f"{name} at {s3.endpoint_url} was created")
+    assert darkroom("doctor", s3_bucket=name).status == 0
+
+
+def test_an_api_that_is_none_is_told(darkroom: CommandLine, s3: S3Endpoint) -> None:
+    """Another server at the address (S3 says 400, too), and none at all."""
+    other = darkroom("doctor", "--json", playground_url=s3.endpoint_url)
+    ((level, told),) = found(other, "API key")
+    assert level == "warn"
+    assert s3.endpoint_url in told
+    gone = darkroom("doctor", "--json", playground_url="http://127.0.0.1:1/v1")
+    ((level, told),) = found(gone, "API key")
+    assert level == "bad"
+    assert told.startswith("DARKROOM_PLAYGROUND_URL: http://127.0.0.1:1/v1 does not answer now")

@@ -21,6 +21,9 @@ ROW_PX: Final = 280
 GAP_PX: Final = 18
 CAPTION_PX: Final = 80
 
+#: More of a prompt than any two lines hold.
+_MOST_CHARS: Final = 300
+
 _GROUND: Final = (16, 15, 18)
 _PAPER: Final = (236, 231, 222)
 _QUIET: Final = (150, 143, 134)
@@ -113,7 +116,7 @@ def _text(
 def _lines(text: str, font: _Font, room_px: int, *, most: int) -> list[str]:
     """Break a text into at most so many lines, the last one cut if it has to be."""
     lines: list[str] = []
-    words = text.split()
+    words = text[:_MOST_CHARS].split()
     while words and len(lines) < most - 1:
         taken = 1
         while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= room_px:

@@ -88,7 +88,7 @@ class Place:
 def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outcome:
     names = {service.name: service.address for service in stack.services}
     show.say(
-        f"  [dim]broker {names['broker']}  bucket {names['s3']}\n  table {names['database']}\n"
+        f"  [dim]broker {names['broker']}, bucket {names['s3']}\n  table {names['database']}\n"
     )
     write_env_file(stack.plan.data_dir, stack.variables)
     began_s = time.monotonic()

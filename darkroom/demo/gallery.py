@@ -150,4 +150,4 @@ def _refusals(refused: Sequence[Refused]) -> str:
         )
         for one in refused
     )
-    return f'<h2>Refused, and not paid for</h2>\n<ul class="refused">\n{items}\n</ul>'
+    return f'<h2>Refused, as they should be</h2>\n<ul class="refused">\n{items}\n</ul>'

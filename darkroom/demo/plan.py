@@ -17,7 +17,7 @@ from darkroom.stack import SimulatorOptions, StackPlan
 __all__ = ["demo_plan", "leave_settings_behind"]
 
 #: Pictures arrive between these, one after the other, without anyone having to wait long.
-LATENCY_RANGE_S: Final = (1.0, 7.0)
+LATENCY_RANGE_S: Final = (1.0, 6.0)
 
 #: All of the demo's calls at once, and room to spare.
 CONCURRENCY: Final = 32

@@ -42,17 +42,17 @@ def lay_out(
         height = _height(shapes[start:end], width, gap)
         if end == len(shapes):  # a last row of few pictures is not blown up to fill the width
             height = min(height, row_height * 1.35)
-        places += _row(shapes[start:end], width, round(height), y, gap)
+        places += _row(shapes[start:end], width, height, y, gap)
         y += round(height) + below
     return places, y
 
 
-def _row(shapes: Sequence[float], width: int, height: int, y: int, gap: int) -> list[Place]:
+def _row(shapes: Sequence[float], width: int, height: float, y: int, gap: int) -> list[Place]:
     places = []
     x = 0.0
     for shape in shapes:
         right = min(x + shape * height, width)
-        places.append(Place(round(x), y, round(right) - round(x), height))
+        places.append(Place(round(x), y, round(right) - round(x), round(height)))
         x += shape * height + gap
     return places
 

@@ -20,10 +20,22 @@ __all__ = ["Bar", "Show", "relative"]
 _PLAIN_WIDTH: Final = 132
 _LAMP: Final = "dark_orange3"
 
+#: What the table needs besides its last column, and the least that is left of a key.
+_OTHER_COLUMNS_CHARS: Final = 60
+_LEAST_KEY_CHARS: Final = 20
+
 
 def _size_text(size_bytes: int) -> str:
     """Bytes as `1.5 MB`."""
     return f"{size_bytes / 1e6:.1f} MB"
+
+
+def _elided(key: str, room_chars: int) -> str:
+    """A key with its middle left out where the line is too short for it."""
+    if len(key) <= room_chars:
+        return key
+    tail = room_chars // 2
+    return f"{key[: room_chars - tail - 1]}\N{HORIZONTAL ELLIPSIS}{key[-tail:]}"
 
 
 class Show:
@@ -65,12 +77,18 @@ class Show:
         table.add_column("seed", justify="right", no_wrap=True)
         table.add_column("size", no_wrap=True)
         table.add_column("seconds", justify="right", no_wrap=True)
-        table.add_column("object key", overflow="fold", style="dim")
+        table.add_column("object key", no_wrap=True, style="dim")
+        room = max(_LEAST_KEY_CHARS, self.console.width - _OTHER_COLUMNS_CHARS)
         for made in pictures:
-            size = f"{made.width}x{made.height}"
-            took = f"{made.seconds:.1f}"
+            size, took = f"{made.width}x{made.height}", f"{made.seconds:.1f}"
+            key = _elided(made.object_key, room)
             table.add_row(
-                "[green]succeeded", made.name, str(made.seed), size, took, made.object_key
+                "[green]succeeded",
+                made.name,
+                str(made.seed),
+                size,
+                took,
+                key,
             )
         for one in refused:
             table.add_row(f"[{_LAMP}]refused", one.name, "-", "-", "-", "-")
@@ -78,7 +96,7 @@ class Show:
         for one in refused:
             self.say(
                 f"[{_LAMP}]refused[/] {one.name}, {one.where}: {escape(one.reason)} "
-                "[dim](as it should be; nothing was paid)"
+                "[dim](as it should be)"
             )
 
     def verdict(self, problems: Sequence[str], sentence: str) -> None:

@@ -1,0 +1,149 @@
+"""`darkroom demo` as a person runs it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from playground import check_png
+
+COMMAND = (sys.executable, "-P", "-m", "darkroom", "demo")
+
+#: Never reached: all that the demo starts is on loopback, and these are what it must not use.
+STRANGERS = {
+    "DARKROOM_DATABASE_URL": "postgresql+psycopg://somebody@192.0.2.1/production",
+    "DARKROOM_S3_BUCKET": "production",
+    "DARKROOM_NAMESPACE": "production",
+    "AWS_PROFILE": "production",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a space in its name; no process works in it afterwards."""
+    path = tmp_path / "a folder"
+    path.mkdir()
+    yield path
+    assert _processes_in(path) == []
+
+
+def _processes_in(folder: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        try:
+            words = " ".join(process.info["cmdline"] or ())
+            where = process.cwd() if process.info["status"] != psutil.STATUS_ZOMBIE else ""
+        except psutil.Error:
+            continue
+        if str(folder) in words or where.startswith(str(folder)):
+            found.append(words)
+    return found
+
+
+def _start(folder: Path, *options: str, **more: str) -> subprocess.Popen[str]:
+    (folder / ".env").write_text("DARKROOM_PLAYGROUND_URL=http://192.0.2.1/production\n", "utf-8")
+    return subprocess.Popen(
+        [*COMMAND, *options],
+        cwd=folder,
+        env=os.environ | STRANGERS | more,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _run(folder: Path, *options: str, **more: str) -> tuple[int, str, str]:
+    process = _start(folder, *options, **more)
+    out, said = process.communicate(timeout=90)
+    return process.returncode, out, said
+
+
+@pytest.mark.enable_socket
+def test_two_dozen_prompts_become_pictures_in_a_bucket(folder: Path) -> None:
+    """Exit status 0, 24 pictures, two refusals, one charge each, and pages to look at."""
+    status, out, said = _run(folder, "--json")
+    assert status == 0, said
+    outcome: dict[str, Any] = json.loads(out)
+    assert (len(outcome["pictures"]), len(outcome["refused"])) == (24, 2)
+    assert (outcome["problems"], outcome["charged"]) == ([], 24)
+    wheres = {one["name"]: (one["where"], one["reason"]) for one in outcome["refused"]}
+    assert wheres["high-stakes"][0] == "by the API"
+    assert "PROMPT_UNSAFE" in wheres["high-stakes"][1]
+    assert wheres["odd-size"][0] == "at the door"
+    assert "width = 1000" in wheres["odd-size"][1]
+    for made in outcome["pictures"]:
+        data = Path(made["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == made["sha256"]
+        assert (check_png(data).width, check_png(data).height) == (made["width"], made["height"])
+        assert b"Simulated: yes" in data
+    _look_at_pages(folder / "darkroom-demo")
+    assert "darkroom-demo/gallery.html" in said
+    assert "refused high-stakes" in said
+
+
+def _look_at_pages(folder: Path) -> None:
+    with Image.open(folder / "contact-sheet.png") as sheet:
+        assert sheet.width == 1600
+    page = (folder / "gallery.html").read_text("utf-8")
+    pictures = sorted((folder / "pictures").glob("*.png"))
+    assert len(pictures) == 24
+    assert all(f'src="pictures/{picture.name}"' in page for picture in pictures)
+    assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.enable_socket
+def test_ctrl_c_leaves_nothing_running_and_the_next_run_makes_up_for_it(folder: Path) -> None:
+    """130, a word on how to go on; the jobs that were left are made by the next run, once."""
+    process = _start(folder)
+    table = folder / "darkroom-demo" / "darkroom.db"
+    deadline_s = time.monotonic() + 30
+    assert process.stdout is not None
+    while time.monotonic() < deadline_s and " + " not in (line := process.stdout.readline()):
+        assert line or process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "nothing is left running" in out
+    assert "up --data-dir darkroom-demo" in out or "demo --data-dir darkroom-demo" in out
+    assert table.exists()
+    assert _processes_in(folder) == []
+    status, again, said = _run(folder, "--json")
+    assert status == 0, said
+    assert json.loads(again)["charged"] == 24
+
+
+def test_real_needs_a_key_and_says_so_in_a_line(folder: Path) -> None:
+    """Nothing is started, nothing is made, nothing is paid."""
+    (folder / ".env").unlink(missing_ok=True)
+    process = subprocess.run(
+        [*COMMAND, "--real"],
+        cwd=folder,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith("darkroom: --real needs DARKROOM_PLAYGROUND_API_KEY")
+    assert process.stderr.count("\n") == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(folder: Path) -> None:
+    """One line, exit status 1."""
+    (folder / "file").write_text("in the way", "utf-8")
+    status, _, said = _run(folder, "--data-dir", "file/demo")
+    assert status == 1
+    assert said.startswith("darkroom: cannot use ")
+    assert "file/demo" in said

@@ -33,6 +33,7 @@ from storage import (
     insert_job,
     migrate,
 )
+from tests.cli.forked import run_forked
 from tests.services import S3Endpoint, Simulator
 
 REPO = Path(__file__).parents[2]
@@ -41,11 +42,15 @@ ENDS_WITHIN_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command ended."""
+    """How a command ended; none may show a traceback, or colour what is no terminal."""
 
     status: int
     out: str
     err: str
+
+    def __post_init__(self) -> None:
+        assert "Traceback" not in self.err, self.err
+        assert "\x1b" not in self.out + self.err
 
     @property
     def lines(self) -> list[str]:
@@ -74,10 +79,8 @@ class Started:
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> Ran:
-        """Wait for its end; none may show a traceback or colour a pipe."""
+        """Wait for its end."""
         out, err = self.process.communicate(timeout=ENDS_WITHIN_S)
-        assert "Traceback" not in err, err
-        assert "\x1b" not in out + err
         return Ran(self.process.returncode, out, err)
 
 
@@ -90,15 +93,23 @@ class CommandLine:
 
     def __call__(self, *arguments: str, **more: str) -> Ran:
         """Run a command to its end; `more` are variables of ours, by the names of settings."""
-        return self.start(*arguments, **more).end()
+        out, err = (self.folder.with_name(f"{self.folder.name}.{name}") for name in ("out", "err"))
+        status = run_forked(
+            list(arguments),
+            self._variables(more),
+            self.folder,
+            out=out,
+            err=err,
+            within_s=ENDS_WITHIN_S,
+        )
+        return Ran(status, out.read_text("utf-8"), err.read_text("utf-8"))
 
     def start(self, *arguments: str, **more: str) -> Started:
-        """Start a command."""
-        variables = {f"DARKROOM_{name.upper()}": value for name, value in more.items()}
+        """Start a command from nothing, as a shell would."""
         return Started(
             subprocess.Popen(
                 [sys.executable, "-m", "darkroom", *arguments],
-                env=self.env | variables,
+                env=self._variables(more),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -106,6 +117,9 @@ class CommandLine:
                 text=True,
             )
         )
+
+    def _variables(self, more: Mapping[str, str]) -> dict[str, str]:
+        return self.env | {f"DARKROOM_{name.upper()}": value for name, value in more.items()}
 
 
 def plain_environment() -> dict[str, str]:

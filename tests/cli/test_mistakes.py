@@ -1,7 +1,6 @@
 """What is set wrong, or is away, is one line with the setting and the address, never a secret."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -115,8 +114,7 @@ def test_a_folder_with_packages_of_our_names_is_no_matter(at_table: CommandLine)
         package.mkdir()
         (package / "__init__.py").write_text("raise RuntimeError('a stranger was imported')")
         (package / "__main__.py").write_text("raise RuntimeError('a stranger was run')")
-    assert at_table("list").status == 0
-    assert at_table("show", str(uuid4())).status == 1
-    answer = at_table("simulator", "--port", "99999")
+    assert at_table.start("list").end().status == 0
+    answer = at_table.start("simulator", "--port", "99999").end()
     assert answer.status == 1
     assert answer.err.startswith("simulator: cannot listen on 127.0.0.1:99999")

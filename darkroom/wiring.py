@@ -219,6 +219,7 @@ class Wiring:
             reading=ByteGate(settings.reading_bytes),
             decoding=threading.Semaphore(decode_threads),
             worker_id=self.worker_id,
+            stopping=self.stopping,
         )
 
     def _heartbeat(self, inbox: Inbox) -> Heartbeat:

@@ -5,9 +5,17 @@ in late waits behind a window, not behind a million messages.
 """
 
 import logging
+import threading
 from uuid import UUID
 
-from storage import Database, count_dispatched, live_workers, reserve_due, unreserve
+from storage import (
+    Database,
+    Rotation,
+    count_dispatched,
+    live_workers,
+    reserve_due,
+    unreserve,
+)
 from tasks.doorbell import Doorbell
 
 __all__ = ["Dispatch"]
@@ -33,6 +41,8 @@ class Dispatch:
         self._doorbell = doorbell
         self._window = window
         self._again_s = again_s
+        self._rotation = Rotation()
+        self._turn = threading.Lock()
 
     def send_due(self, most: int) -> int:
         """Dispatch up to `most` due jobs, as far as the window has room; how many went out.
@@ -42,10 +52,7 @@ class Dispatch:
         """
         if not self._doorbell.is_open:
             return 0
-        room = min(most, self._room())
-        job_ids = (
-            reserve_due(self._database, limit=room, stale_after_s=self._again_s) if room else []
-        )
+        job_ids = self._reserve(min(most, self._room()))
         unsent = self._doorbell.ring(job_ids)
         if unsent:
             unreserve(self._database, unsent)
@@ -55,6 +62,17 @@ class Dispatch:
         """Make jobs due at once that were dispatched but will not be taken here."""
         if job_ids:
             unreserve(self._database, job_ids)
+
+    def _reserve(self, room: int) -> list[UUID]:
+        if not room:
+            return []
+        with self._turn:
+            return reserve_due(
+                self._database,
+                limit=room,
+                stale_after_s=self._again_s,
+                rotation=self._rotation,
+            )
 
     def _room(self) -> int:
         window = self._window or self._concurrency_of_the_fleet()

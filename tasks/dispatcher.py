@@ -7,6 +7,7 @@ table, so another takes over within seconds when its holder dies.
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -18,12 +19,15 @@ from storage import (
     fold_batch_deltas,
     lead,
     rescue_dead,
+    resign,
 )
 from tasks.dispatch import Dispatch
 
 __all__ = ["Dispatcher", "DispatcherPace"]
 
 log = logging.getLogger(__name__)
+
+TURN = "dispatcher"
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -69,6 +73,7 @@ class Dispatcher:
             except StorageError:
                 log.exception("a round of the dispatcher failed")
                 stopping.wait(self._pace.turn_s)
+        self._give_up_the_turn()
 
     def round(self) -> int:
         """One look at the table; how many jobs were dispatched, 0 where another leads.
@@ -76,13 +81,17 @@ class Dispatcher:
         Raises:
             StorageError: the table could not be read or written.
         """
-        turn = lead(self._database, "dispatcher", holder=self._worker_id, turn_s=self._pace.turn_s)
+        turn = lead(self._database, TURN, holder=self._worker_id, turn_s=self._pace.turn_s)
         if not turn.leading:
             return 0
         if time.monotonic() >= self._next_rescue:
             self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
             self._next_rescue = time.monotonic() + 1.0
         return self._dispatch.send_due(most=ROUND_LIMIT)
+
+    def _give_up_the_turn(self) -> None:
+        with suppress(StorageError):  # it ends by itself in a few seconds
+            resign(self._database, TURN, holder=self._worker_id)
 
     def _tidy(self, *, may_rescue: bool) -> None:
         """Expire, roll up, and rescue.

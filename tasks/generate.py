@@ -88,6 +88,7 @@ class Generate:
     Args:
         reading: bytes of answers being read and decoded at once.
         decoding: answers being decoded at once.
+        stopping: set when the process stops: no further call starts.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Generate:
         reading: ByteGate,
         decoding: threading.Semaphore,
         worker_id: UUID,
+        stopping: threading.Event,
     ) -> None:
         self._database = database
         self._client = client
@@ -116,19 +118,25 @@ class Generate:
         self._reading = reading
         self._decoding = decoding
         self._worker_id = worker_id
+        self._stopping = stopping
 
     def __call__(self, job_id: UUID) -> None:
         """Run the course; a job that is not due, or not ours, is left alone."""
-        if not self._pace.wait():
+        if not (self._pace.wait() and self._uploads.take_room(self._stopping)):
             self._dispatch.hand_back([job_id])
             return
-        with self._uploads.room():
-            job = self._claim(job_id)
-            if job is None:
-                return
-            wire = self._wire(job)
-            if wire is not None:
-                self._call(job, wire)
+        try:
+            self._run(job_id)
+        finally:
+            self._uploads.give_room()
+
+    def _run(self, job_id: UUID) -> None:
+        job = self._claim(job_id)
+        if job is None:
+            return
+        wire = self._wire(job)
+        if wire is not None:
+            self._call(job, wire)
 
     def _claim(self, job_id: UUID) -> Job | None:
         token = uuid4()

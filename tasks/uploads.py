@@ -10,8 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from uuid import UUID
 
 from storage import (
@@ -75,15 +74,20 @@ class Uploads:
         for number in range(self._thread_count):
             threading.Thread(target=self._work, name=f"upload-{number}", daemon=True).start()
 
-    @contextmanager
-    def room(self) -> Iterator[None]:
-        """Keep spool room for one call; waits while images at rest and in flight fill the bound."""
+    def take_room(self, stopping: threading.Event) -> bool:
+        """Keep spool room for one call, waiting for it; False when the process stops meanwhile.
+
+        A call starts only while images at rest and in flight fit the spool's bound: one that could
+        not be kept must not be made.
+        """
         while not self._spool.reserve(ROOM_PER_CALL_BYTES):
-            time.sleep(ROOM_POLL_S)
-        try:
-            yield
-        finally:
-            self._spool.release(ROOM_PER_CALL_BYTES)
+            if stopping.wait(ROOM_POLL_S):
+                return False
+        return True
+
+    def give_room(self) -> None:
+        """The call has ended, and what it brought is in the spool or gone."""
+        self._spool.release(ROOM_PER_CALL_BYTES)
 
     def spool(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
         """Write an answer's images to the disk.

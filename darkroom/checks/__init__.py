@@ -5,7 +5,8 @@ do without and stops at the first. Both call the same checks. A check yields fin
 `UserError` where nothing more can be said.
 """
 
+from darkroom.checks.broker import connection_to_check
 from darkroom.checks.finding import Finding, Level
 from darkroom.checks.rounds import examine, look_before_work
 
-__all__ = ["Finding", "Level", "examine", "look_before_work"]
+__all__ = ["Finding", "Level", "connection_to_check", "examine", "look_before_work"]

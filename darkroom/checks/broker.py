@@ -14,7 +14,7 @@ from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
 
-__all__ = ["check_broker"]
+__all__ = ["check_broker", "connection_to_check"]
 
 ABOUT = "broker"
 TIMEOUT_S = 5
@@ -26,7 +26,7 @@ def check_broker(wiring: Wiring) -> Iterator[Finding]:
     Raises:
         UserError: there is no broker at the address.
     """
-    connection = _connection(wiring)
+    connection = connection_to_check(wiring)
     address = connection.as_uri()
     try:
         with connection:
@@ -39,7 +39,12 @@ def check_broker(wiring: Wiring) -> Iterator[Finding]:
         raise UserError(f"DARKROOM_BROKER_URL: no broker at {address} ({error})") from error
 
 
-def _connection(wiring: Wiring) -> Connection:
+def connection_to_check(wiring: Wiring) -> Connection:
+    """The broker's address as something that can connect; nothing is connected yet.
+
+    Raises:
+        UserError: no broker has such an address.
+    """
     options = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
     try:
         connection: Connection = wiring.app.connection_for_write(

@@ -59,6 +59,7 @@ def simulator(
 
 def _become(arguments: list[str]) -> None:
     """Go on as another Python program, with our rooms on its import path and no stranger's."""
-    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    places = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": places}
     argv = [sys.executable, "-P", *arguments]
     os.execve(sys.executable, argv, environment)  # noqa: S606 - our own words, no shell

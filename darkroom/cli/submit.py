@@ -65,6 +65,7 @@ def submit(
 
 def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiring]":
     """The checked and kept job; nothing is connected before the request is known to be good."""
+    from darkroom.checks import connection_to_check
     from darkroom.cli.download import check_target
     from darkroom.cli.handed_in import HandedIn
     from darkroom.cli.opened import check_tables, wired
@@ -74,6 +75,7 @@ def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiri
     handed_in.check(wiring.intake)
     if out is not None:
         check_target(out)
+    connection_to_check(wiring)  # a broker may be away, but its address must be one
     check_tables(wiring)
     return wiring.intake.accept(handed_in.request, handed_in.options), wiring
 

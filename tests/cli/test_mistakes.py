@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from storage import Database
+from storage import Database, list_jobs
 from tests.cli.conftest import CommandLine
 
 SECRET = "hunter2"
@@ -99,12 +99,16 @@ def test_a_worker_with_a_refused_key_says_so(darkroom: CommandLine) -> None:
     assert SECRET not in ran.out + ran.err
 
 
-def test_another_broker_than_we_know_is_named(darkroom: CommandLine) -> None:
-    """A scheme that nobody speaks is no traceback."""
-    ran = darkroom("worker", broker_url=f"pigeon://ann:{SECRET}@loft")
+@pytest.mark.parametrize("command", [["worker"], ["submit", "a paper fox"]])
+def test_another_broker_than_we_know_is_named(
+    at_table: CommandLine, tables: Database, command: list[str]
+) -> None:
+    """A scheme that nobody speaks is no traceback, and no job is made before it is found out."""
+    ran = at_table(*command, broker_url=f"pigeon://ann:{SECRET}@loft")
     assert ran.status == 1
     assert ran.lines[-1].startswith("DARKROOM_BROKER_URL is no broker's address")
     assert SECRET not in ran.out + ran.err
+    assert list_jobs(tables) == []
 
 
 def test_a_folder_with_packages_of_our_names_is_no_matter(at_table: CommandLine) -> None:

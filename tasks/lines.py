@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, cast
 
 from tasks.cells import Cells
 from tasks.errors import LineFault, LinesUnreadable
@@ -77,14 +77,17 @@ class LineFile:
         Raises:
             LinesUnreadable: no line can be read, or the ones that follow can't.
         """
-        raw = self._raw_lines(_unpacked(self._stream))
+        buffered = io.BufferedReader(cast("io.RawIOBase", self._stream))
         try:
+            raw = self._raw_lines(_unpacked(buffered))
             if self._kind == "csv":
                 yield from _csv_lines(raw, self._given)
             else:
                 yield from _json_lines(raw)
         except (EOFError, OSError, zlib.error) as error:
             raise LinesUnreadable(f"cannot be read to its end: {error}") from error
+        finally:
+            buffered.detach()  # the stream is its owner's to close
 
     def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[tuple[int, bytes | None]]:
         """Numbered lines with their ends; None for one that is too long."""
@@ -101,8 +104,7 @@ class LineFile:
             yield number, piece if is_whole else None
 
 
-def _unpacked(stream: IO[bytes]) -> io.BufferedIOBase:
-    buffered = io.BufferedReader(stream)  # type: ignore[type-var]  # any readable bytes will do
+def _unpacked(buffered: "io.BufferedReader[io.RawIOBase]") -> io.BufferedIOBase:
     if buffered.peek(2)[:2] == _GZIP_MAGIC:
         return gzip.GzipFile(fileobj=buffered)
     return buffered

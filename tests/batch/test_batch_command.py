@@ -1,0 +1,191 @@
+"""`darkroom batch` as a person runs it, over a real results table and no worker."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from storage import Database, batch_progress, list_batches, list_jobs, migrate
+
+COMMAND = (sys.executable, "-P", "-m", "darkroom", "batch")
+GOOD = '{"prompt": "a fox"}\n'
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """A migrated table in a file."""
+    found = Database(f"sqlite:///{tmp_path / 'darkroom.db'}")
+    migrate(found)
+    return found
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What the command needs; its temporary files are looked for afterwards."""
+    (tmp_path / "tmp").mkdir()
+    return os.environ | {
+        "DARKROOM_DATABASE_URL": f"sqlite:///{tmp_path / 'darkroom.db'}",
+        "TMPDIR": str(tmp_path / "tmp"),
+    }
+
+
+def run(
+    environment: dict[str, str], folder: Path, *words: str, given: bytes = b""
+) -> tuple[int, str, str]:
+    """Run it in a folder: status, stdout, stderr."""
+    ended = subprocess.run(
+        [*COMMAND, *words],
+        cwd=folder,
+        env=environment,
+        input=given,
+        capture_output=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+
+
+def test_calls_and_size_are_told_before_anything_is_handed_in(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The count, an estimate that says it is one, and the id to watch."""
+    (tmp_path / "night.jsonl.gz").write_bytes(gzip.compress(GOOD.encode() * 3))
+    status, out, said = run(environment, tmp_path, "night.jsonl.gz", "--no-wait")
+    assert status == 0
+    assert said.startswith("darkroom: 3 paid calls, about 4.7 MB of pictures (estimated")
+    (batch,) = list_batches(database)
+    assert out.strip() == str(batch.id)
+    assert (batch.total, batch.name) == (3, "night.jsonl.gz")
+    assert f"darkroom watch --batch {batch.id}" in said
+
+
+def test_faulty_lines_are_told_by_number_and_nothing_goes_in(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Exit status 2; with `--skip-invalid` the others go in, and the faulty are told still."""
+    (tmp_path / "a.jsonl").write_text(GOOD + '{"prompt": "x", "width": 1000}\n{', "utf-8")
+    status, out, said = run(environment, tmp_path, "a.jsonl")
+    assert (status, out) == (2, "")
+    assert said.splitlines()[0].startswith("a.jsonl, line 2: width = 1000: must be a multiple of")
+    assert said.splitlines()[1].startswith("a.jsonl, line 3: not JSON")
+    assert "nothing was handed in" in said.splitlines()[2]
+    assert list_batches(database) == []
+    status, out, said = run(
+        environment, tmp_path, "a.jsonl", "--skip-invalid", "--no-wait", "--json"
+    )
+    assert (status, json.loads(out)["invalid"], json.loads(out)["total"]) == (0, 2, 1)
+    assert said.count("left out: line") == 2
+
+
+def test_a_pipe_of_csv_with_shared_settings_goes_in_once(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """`-`, `--format`, `--set` and `--key` together, twice."""
+    words = ("-", "--format", "csv", "--set", "seed=5", "--key", "k", "--no-wait")
+    csv = b"\xef\xbb\xbfprompt,width\r\na fox,512\r\n"
+    first = run(environment, tmp_path, *words, given=csv)
+    again = run(environment, tmp_path, *words, given=csv)
+    assert (first[0], again[0], first[1]) == (0, 0, again[1])
+    assert "handed in before" in again[2]
+    (job,) = list_jobs(database)
+    assert (job.request["seed"], job.request["width"]) == (5, 512)
+    other = run(environment, tmp_path, *words, given=csv.replace(b"512", b"640"))
+    assert other[0] == 1
+    assert other[2].splitlines()[-1].startswith("darkroom: --key: the key 'k' belongs to batch ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.jsonl", "", "a.jsonl: has no requests in it"),
+        ("a.csv", "width\n512\n", "a.csv: line 1: the column 'prompt' is missing"),
+        ("a.txt", GOOD, "a.txt: say --format jsonl or --format csv"),
+        ("missing.jsonl", None, "missing.jsonl: No such file or directory"),
+    ],
+)
+@pytest.mark.usefixtures("database")
+def test_a_file_that_cannot_be_right_is_one_line(
+    environment: dict[str, str], tmp_path: Path, name: str, content: str | None, line: str
+) -> None:
+    """Exit status 2 and no traceback."""
+    if content is not None:
+        (tmp_path / name).write_text(content, "utf-8")
+    status, out, said = run(environment, tmp_path, name)
+    assert (status, out) == (2, "")
+    assert said.startswith(f"darkroom: {line}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("--set", "colour=red"), ("--set", "seed"), ("--owner", "a b"), ("--priority", "101")]
+)
+@pytest.mark.usefixtures("database")
+def test_a_faulty_option_is_named(
+    environment: dict[str, str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Before the file is looked at."""
+    (tmp_path / "a.jsonl").write_text(GOOD, "utf-8")
+    status, _, said = run(environment, tmp_path, "a.jsonl", *words)
+    assert status == 2
+    assert words[0].strip("-") in said
+    assert "Traceback" not in said
+
+
+def test_ctrl_c_while_lines_are_read_hands_in_nothing(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """130, a word that says so, no row, and no temporary file."""
+    process = subprocess.Popen(
+        [*COMMAND, "-"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(GOOD.encode() * 5000)  # more than a pipe holds, so it is being read
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "nothing was handed in" in said.decode()
+    assert list_batches(database) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_ctrl_c_while_watching_says_that_the_batch_goes_on(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """130, and the command that looks again; the jobs are still there."""
+    (tmp_path / "a.jsonl").write_text(GOOD * 2, "utf-8")
+    process = subprocess.Popen(
+        [*COMMAND, "a.jsonl"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "no worker is running" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    (batch,) = list_batches(database)
+    assert process.returncode == 130
+    assert f"batch {batch.id} goes on" in said
+    assert f"darkroom watch --batch {batch.id}" in said
+    assert batch_progress(database, batch.id).queued == 2
+
+
+def test_no_temporary_file_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So nothing of the prompts stays behind even after a kill -9."""
+    from tasks.staging import Staging  # noqa: PLC0415 - after the folder is set
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    staging = Staging()
+    staging.add({"prompt": "secret"})
+    assert list(tmp_path.iterdir()) == []
+    staging.close()

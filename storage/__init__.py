@@ -2,13 +2,11 @@
 
 from storage.accept import MAX_CHUNK_JOBS, Accepted, insert_faulty_job, insert_job, insert_jobs
 from storage.adopt import adopt_image
+from storage.batch_counts import BatchProgress, batch_progress, fold_batch_deltas
 from storage.batches import (
     Batch,
-    BatchProgress,
-    batch_progress,
     create_batch,
     delete_unopened,
-    fold_batch_deltas,
     get_batch,
     list_batches,
     open_batch,

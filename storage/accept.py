@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Insert
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.batches import tell_batch
+from storage.batch_counts import tell_batch
 from storage.clock import after, now, seconds_param
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, IdempotencyConflict

@@ -1,30 +1,23 @@
 """Batches: jobs handed in together, invisible until the last of them is in.
 
 One UPDATE opens a batch of any size; until then its jobs are neither due nor listed, and a load
-that was abandoned can be deleted as if it had never begun. A batch keeps rolled-up counts: each
-job that ends leaves a small row in `batch_deltas` (see `statements.py`), and the dispatcher's
-leader folds those rows in here. Nothing counts jobs.
+that was abandoned can be deleted as if it had never begun. How its counts are kept is in
+`batch_counts.py`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Update,
     bindparam,
     case,
     delete,
-    func,
-    insert,
     null,
     select,
     update,
@@ -34,8 +27,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.clock import after, now
 from storage.database import Database
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
-from storage.statements import ANY_HELD
-from storage.states import JobStatus
 from storage.tables import Tables
 
 _FOLD_AT_ONCE = 5000
@@ -59,24 +50,6 @@ class Batch:
     opened_at: datetime | None
     closed_at: datetime | None
     abandoned_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchProgress:
-    """How far a batch is, exact at the moment of asking."""
-
-    total: int
-    queued: int
-    running: int
-    storing: int
-    succeeded: int
-    failed: int
-    cancelled: int
-
-    @property
-    def ended(self) -> int:
-        """Jobs that need no more waiting for."""
-        return self.succeeded + self.failed + self.cancelled
 
 
 def create_batch(
@@ -217,67 +190,6 @@ def list_batches(db: Database, *, owner: str | None = None, limit: int = 50) -> 
         return [Batch(**row) for row in connection.execute(newest.limit(limit)).mappings()]
 
 
-def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
-    """How far a batch is: its counts, what is not folded in yet, and what is held just now.
-
-    Raises:
-        BatchNotFound: No batch has this id.
-        DatabaseUnavailable: Call again.
-    """
-    batches = db.tables.batches
-    counts = [
-        (batches.c[name] + _unfolded(db.tables, name, batch_id)).label(name) for name in _ENDS
-    ]
-    held = [_held(db.tables, name, batch_id).label(name) for name in ("running", "storing")]
-    question = select(batches.c.total, *counts, *held).where(batches.c.id == batch_id)
-    with db.read() as connection:
-        row = connection.execute(question).mappings().first()
-    if row is None:
-        raise BatchNotFound(batch_id)
-    total = row["total"] or 0
-    known = {name: row[name] for name in (*_ENDS, "running", "storing")}
-    return BatchProgress(total=total, queued=max(0, total - sum(known.values())), **known)
-
-
-def fold_batch_deltas(db: Database, limit: int = _FOLD_AT_ONCE) -> list[UUID]:
-    """Add what ended since the last fold to the batches' counts; close those that are done.
-
-    Args:
-        db: The results table.
-        limit: How many deltas to fold at most.
-
-    Returns:
-        The batches that this call closed.
-
-    Raises:
-        DatabaseUnavailable: Call again; nothing is folded twice.
-    """
-    with db.begin() as connection:
-        sums = _take_deltas(db, connection, limit)
-        ids = sorted({batch_id for batch_id, _ in sums})
-        if not ids:
-            return []
-        rows = [
-            {"which": i, **{f"plus_{name}": sums[i, name] for name in _ENDS}} for i in ids
-        ]  # in id order, so that two folds cannot deadlock
-        connection.execute(_add(db.tables), rows)
-        connection.execute(_reopen(db.tables), [{"which": i} for i in ids])
-        closing = _close(db.tables)
-        return [i for i in ids if connection.execute(closing, {"which": i}).rowcount]
-
-
-def tell_batch(
-    db: Database, connection: Connection, batch_id: UUID | None, status: str, times: int = 1
-) -> None:
-    """Note in the open transaction that one of a batch's jobs has ended, or (-1) has not."""
-    if batch_id is None or status not in _ENDS:
-        return
-    connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})
-
-
-_ENDS = (JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value)
-
-
 def _existing_batch(
     db: Database,
     *,
@@ -308,36 +220,6 @@ def _delete_jobs(db: Database, batch_id: UUID) -> int:
         return connection.execute(delete(jobs).where(jobs.c.id.in_(some))).rowcount
 
 
-def _take_deltas(db: Database, connection: Connection, limit: int) -> Counter[tuple[UUID, str]]:
-    deltas = db.tables.batch_deltas
-    oldest = select(deltas.c.id).order_by(deltas.c.id).limit(limit)
-    if db.dialect == "postgresql":
-        oldest = oldest.with_for_update(skip_locked=True)
-    taken = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
-    sums: Counter[tuple[UUID, str]] = Counter()
-    for row in connection.execute(taken).mappings():
-        for name in _ENDS:
-            sums[row["batch_id"], name] += row[name]
-    return sums
-
-
-def _unfolded(tables: Tables, name: str, batch_id: UUID) -> ColumnElement[int]:
-    deltas = tables.batch_deltas
-    total = func.coalesce(func.sum(deltas.c[name]), 0)
-    return select(total).where(deltas.c.batch_id == batch_id).scalar_subquery()
-
-
-def _held(tables: Tables, status: str, batch_id: UUID) -> ColumnElement[int]:
-    jobs = tables.jobs
-    same = (ANY_HELD, jobs.c.batch_id == batch_id, jobs.c.status == status)
-    return select(func.count()).select_from(jobs).where(*same).scalar_subquery()
-
-
-def _all_ended(tables: Tables) -> ColumnElement[bool]:
-    batches = tables.batches
-    return batches.c.total <= batches.c.succeeded + batches.c.failed + batches.c.cancelled
-
-
 @cache
 def _open(tables: Tables) -> Update:
     batches = tables.batches
@@ -351,33 +233,4 @@ def _open(tables: Tables) -> Update:
             batches.c.abandoned_at.is_(None),
         )
         .values(total=total, opened_at=now(), closed_at=case((total <= ended, now()), else_=null()))
-    )
-
-
-@cache
-def _add(tables: Tables) -> Update:
-    batches = tables.batches
-    more: Mapping[str, Any] = {name: batches.c[name] + bindparam(f"plus_{name}") for name in _ENDS}
-    return update(batches).where(batches.c.id == bindparam("which")).values(more)
-
-
-@cache
-def _close(tables: Tables) -> Update:
-    batches = tables.batches
-    open_still = (batches.c.opened_at.is_not(None), batches.c.closed_at.is_(None))
-    return (
-        update(batches)
-        .where(batches.c.id == bindparam("which"), *open_still, _all_ended(tables))
-        .values(closed_at=now())
-    )
-
-
-@cache
-def _reopen(tables: Tables) -> Update:
-    batches = tables.batches
-    closed = batches.c.closed_at.is_not(None)
-    return (
-        update(batches)
-        .where(batches.c.id == bindparam("which"), closed, ~_all_ended(tables))
-        .values(closed_at=null())
     )

@@ -33,10 +33,11 @@ from storage.claim import EXPIRED, ended_values, has_expired
 from storage.clock import instant
 from storage.database import Database
 from storage.errors import JobNotFound
+from storage.ids import Uuid
 from storage.let_go import CANCELLED
 from storage.statements import ANY_EXPIRING, HELD, LET_GO, QUEUED, id_in, read_job, run_ending
 from storage.states import JobStatus
-from storage.tables import Tables, Uuid
+from storage.tables import Tables
 
 UNSUCCESSFUL: ColumnElement[bool] = literal_column("status || '' IN ('failed', 'cancelled')")
 

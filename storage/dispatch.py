@@ -30,9 +30,10 @@ from sqlalchemy import (
 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
+from storage.ids import Uuid
 from storage.statements import ANY_WAITING, QUEUED, id_in
 from storage.streams import Rotation, choose
-from storage.tables import Tables, Uuid
+from storage.tables import Tables
 
 
 def reserve_due(

@@ -18,7 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
-from storage.tables import Tables, Uuid
+from storage.ids import Uuid
+from storage.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from storage.claim import open_to_claims
 from storage.clock import UtcDateTime, after
 from storage.database import Database
 from storage.errors import JobNotFound, RecordUnreadable
+from storage.ids import Uuid
 from storage.jobs import Job, job_from_row
 from storage.statements import ANY_HELD, read_job
 from storage.states import JobStatus
-from storage.tables import Uuid
 
 log = logging.getLogger(__name__)
 

@@ -32,8 +32,9 @@ from sqlalchemy import (
 
 from storage.database import Database
 from storage.jobs import Job, job_from_row
+from storage.rules import EXPIRING_SQL, HELD_SQL, READY_SQL, WAITING_SQL
 from storage.states import HELD as HELD_STATES
-from storage.tables import EXPIRING_SQL, HELD_SQL, READY_SQL, WAITING_SQL, Tables
+from storage.tables import Tables
 
 # Guards, for rows that are found by their ids. The empty text keeps every planner from looking
 # the status up in an index instead, which with old statistics can mean reading a million rows.
@@ -42,7 +43,7 @@ RUNNING: ColumnElement[bool] = literal_column("status || '' = 'running'")
 STORING: ColumnElement[bool] = literal_column("status || '' = 'storing'")
 HELD: ColumnElement[bool] = literal_column("status || '' IN ('running', 'storing')")
 
-# The conditions of partial indexes, for rows that are to be found (see `tables.py`).
+# The conditions of partial indexes, for rows that are to be found (see `rules.py`).
 ANY_HELD: ColumnElement[bool] = literal_column(HELD_SQL)
 ANY_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
 ANY_STORING: ColumnElement[bool] = literal_column("status = 'storing'")

@@ -30,8 +30,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.claim import open_to_claims
 from storage.database import Database
+from storage.ids import Uuid
 from storage.statements import ANY_READY
-from storage.tables import Tables, Uuid
+from storage.tables import Tables
 
 _MAX_STREAMS = 256
 _MAX_ROWS = 4096

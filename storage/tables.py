@@ -4,18 +4,13 @@ PostgreSQL keeps everything in the schema `darkroom`; SQLite has no schemas, so 
 the prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Database.tables`
 is the right one. What the migrations build is compared with this file by a test.
 
-CHECKs are the last line: whatever a transition or a hand-typed UPDATE does wrong, a row cannot
-have succeeded without images, ended without a time, or be held by nobody. They are written in
-words both dialects read alike. Partial indexes keep each question of the dispatcher as small as
-its answer, however many million rows have ended; their conditions are literals because neither
-planner can match a partial index against a parameter.
+The conditions of CHECKs and partial indexes are in `rules.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     JSON,
@@ -23,7 +18,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Dialect,
     Index,
     Integer,
     MetaData,
@@ -33,105 +27,24 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy import Uuid as AnyUuid
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from storage.clock import UtcDateTime, now
+from storage.ids import Uuid
 from storage.revisions import PREFIX, SCHEMA
-
-
-class Uuid(TypeDecorator[UUID]):
-    """A UUID: native on PostgreSQL, the usual 36 characters on SQLite.
-
-    So SQL typed by hand finds a job by the id that was shown.
-    """
-
-    impl = String(36)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The column type of this dialect."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(AnyUuid())
-        return dialect.type_descriptor(String(36))
-
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
-        """A UUID in; text would hide a caller's mistake until a comparison fails."""
-        if value is None or dialect.name == "postgresql":
-            return value
-        return str(value)
-
-    def process_result_value(self, value: UUID | str | None, dialect: Dialect) -> UUID | None:
-        """A UUID out."""
-        del dialect
-        return UUID(value) if isinstance(value, str) else value
-
+from storage.rules import (
+    BATCH_CHECKS,
+    DISPATCHED_SQL,
+    EXPIRING_SQL,
+    HELD_SQL,
+    JOB_CHECKS,
+    LISTED,
+    READY_SQL,
+    WAITING_SQL,
+)
 
 _JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
-
-HELD_SQL = "status IN ('running', 'storing')"
-ENDED_SQL = "status IN ('succeeded', 'failed', 'cancelled')"
-
-# The dispatcher's conditions do not name the status, though they imply it (see the CHECKs):
-# a planner whose statistics are older than the last million jobs believes that hardly any row
-# is queued, and would then look for a ready one among all that are.
-READY_SQL = (
-    "ended_at IS NULL AND worker_id IS NULL AND dispatched_at IS NULL AND not_before IS NULL"
-)
-WAITING_SQL = "not_before IS NOT NULL"
-DISPATCHED_SQL = "dispatched_at IS NOT NULL"
-EXPIRING_SQL = "ended_at IS NULL AND expires_at IS NOT NULL AND first_call_at IS NULL"
-
-LISTED = ("queued", "failed", "cancelled")
-"""States with an index of their own for listing: the held ones are few, the others many."""
-
-JOB_CHECKS = {
-    "status_known": (
-        "status IN ('queued', 'running', 'storing', 'succeeded', 'failed', 'cancelled')"
-    ),
-    "held_by_a_worker": f"NOT ({HELD_SQL}) OR (worker_id IS NOT NULL AND claim_token IS NOT NULL)",
-    "queued_by_nobody": "status <> 'queued' OR (worker_id IS NULL AND claim_token IS NULL)",
-    "deadline_while_running": "(status = 'running') = (call_deadline IS NOT NULL)",
-    "waits_only_queued": "status = 'queued' OR (not_before IS NULL AND dispatched_at IS NULL)",
-    "queued_not_cancelled": "status <> 'queued' OR NOT cancel_asked",
-    "ended_has_time": f"({ENDED_SQL}) = (ended_at IS NOT NULL)",
-    "images_where_due": (
-        "(status NOT IN ('storing', 'succeeded') OR images IS NOT NULL)"
-        " AND (status NOT IN ('queued', 'running', 'failed') OR images IS NULL)"
-    ),
-    "image_has_time": "images IS NULL OR image_in_hand_at IS NOT NULL",
-    "error_where_due": (
-        "(status <> 'failed' OR error_code IS NOT NULL)"
-        " AND (status <> 'succeeded' OR error_code IS NULL)"
-    ),
-    "error_whole": (
-        "(error_code IS NULL) = (error_message IS NULL)"
-        " AND (error_code IS NULL) = (error_whose IS NULL)"
-    ),
-    "error_whose_known": (
-        "error_whose IS NULL"
-        " OR error_whose IN ('request', 'api', 'storage', 'darkroom', 'operator')"
-    ),
-    "counts_not_negative": (
-        "fence >= 0 AND attempts >= 0 AND calls_made >= 0 AND calls_unknown >= 0"
-        " AND calls_useless >= 0 AND calls_lost >= 0 AND calls_duplicate >= 0"
-    ),
-    "counted_calls_were_made": (
-        "calls_unknown + calls_useless + calls_lost + calls_duplicate <= calls_made"
-    ),
-    "calls_before_were_made": "calls_before >= 0 AND calls_before <= calls_made",
-}
-"""What no job row may be, by the name its refusal is reported under."""
-
-BATCH_CHECKS = {
-    "counts_not_negative": "succeeded >= 0 AND failed >= 0 AND cancelled >= 0",
-    "open_has_total": "(opened_at IS NULL) = (total IS NULL)",
-    "closed_was_open": "closed_at IS NULL OR opened_at IS NOT NULL",
-    "abandoned_not_open": "abandoned_at IS NULL OR opened_at IS NULL",
-}
-"""What no batch row may be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

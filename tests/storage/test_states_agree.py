@@ -8,7 +8,7 @@ import pytest
 
 import storage
 from storage import ENDED, HELD, JobStatus, RecordRefused
-from storage.tables import ENDED_SQL, HELD_SQL, JOB_CHECKS
+from storage.rules import ENDED_SQL, HELD_SQL, JOB_CHECKS
 from tests.storage.table import TableUnderTest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "states.md").read_text(encoding="utf-8")

@@ -1,0 +1,37 @@
+"""UUIDs as a column: how each dialect keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Dialect, String
+from sqlalchemy import Uuid as AnyUuid
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class Uuid(TypeDecorator[UUID]):
+    """A UUID: native on PostgreSQL, the usual 36 characters on SQLite.
+
+    So SQL typed by hand finds a job by the id that was shown.
+    """
+
+    impl = String(36)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of this dialect."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(AnyUuid())
+        return dialect.type_descriptor(String(36))
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
+        """A UUID in; text would hide a caller's mistake until a comparison fails."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return str(value)
+
+    def process_result_value(self, value: UUID | str | None, dialect: Dialect) -> UUID | None:
+        """A UUID out."""
+        del dialect
+        return UUID(value) if isinstance(value, str) else value

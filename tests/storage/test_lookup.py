@@ -1,0 +1,73 @@
+"""Reading jobs: pages without gaps, and rows of a newer release."""
+
+from uuid import uuid4
+
+import pytest
+
+from storage import (
+    Cursor,
+    JobNotFound,
+    JobStatus,
+    RecordUnreadable,
+    fail_if_held,
+    get_job,
+    get_jobs,
+    list_jobs,
+    stuck_jobs,
+)
+from tests.storage.table import FAULT, TableUnderTest
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(table: TableUnderTest) -> None:
+    """Even where many jobs were accepted in one moment."""
+    table.batch(25)
+    singles = [table.accept() for _ in range(5)]
+    seen = list_jobs(table.db, limit=7)
+    while page := list_jobs(table.db, limit=7, before=Cursor.after(seen[-1])):
+        seen += page
+    assert len({job.id for job in seen}) == len(seen) == 30
+    assert [job.id for job in seen[:5]] == singles[::-1]
+    assert seen == sorted(seen, key=lambda job: (job.accepted_at, job.id), reverse=True)
+
+
+def test_filters_narrow_a_page(table: TableUnderTest) -> None:
+    """By status, owner, batch, error code and time."""
+    batch_id, lines = table.batch(3)
+    mine = table.accept(owner="ada")
+    failed = table.claimed(lines[0])
+    fail_if_held(table.db, failed.id, fence=1, error=FAULT)
+
+    def ids(**filters: object) -> set[object]:
+        return {job.id for job in list_jobs(table.db, **filters)}  # type: ignore[arg-type]
+
+    assert ids(owner="ada") == {mine}
+    assert ids(batch_id=batch_id) == set(lines)
+    assert ids(status=JobStatus.FAILED) == ids(code=FAULT.code) == {failed.id}
+    assert ids(since=table.job(mine).accepted_at) == {mine}
+    assert ids(status=JobStatus.RUNNING) == set()
+
+
+def test_several_jobs_are_read_at_once(table: TableUnderTest) -> None:
+    """Those that do not exist are left out; one alone is missed by name."""
+    known = [table.accept() for _ in range(3)]
+    assert {job.id for job in get_jobs(table.db, [*known, uuid4()])} == set(known)
+    with pytest.raises(JobNotFound):
+        get_job(table.db, uuid4())
+
+
+def test_a_job_held_for_long_is_called_stuck(table: TableUnderTest) -> None:
+    """The longest first; what has just begun is not."""
+    job = table.claimed(table.accept())
+    assert stuck_jobs(table.db, held_longer_than_s=60) == []
+    assert [j.id for j in stuck_jobs(table.db, held_longer_than_s=-1)] == [job.id]
+
+
+def test_a_row_of_a_newer_release_blocks_nobody(table: TableUnderTest) -> None:
+    """It is named when asked for, and left out of lists."""
+    strange, usual = table.accept(), table.accept()
+    done = table.finished(strange)
+    table.overwrite(strange, images=[{"index": 0, "key": "k", "colour": "new"}])
+    with pytest.raises(RecordUnreadable) as unreadable:
+        get_job(table.db, strange)
+    assert unreadable.value.job_id == done.id
+    assert [job.id for job in list_jobs(table.db)] == [usual]

@@ -16,9 +16,7 @@ from darkroom.errors import UserError
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.wiring import Wiring
     from storage import BatchProgress, Database
-    from tasks.beside import Beside
-    from tasks.checked import BatchOptions, CheckedBatch
-    from tasks.lines import LineFile
+    from tasks import BatchOptions, Beside, CheckedBatch, LineFile
 
 __all__ = ["batch"]
 
@@ -68,8 +66,7 @@ def batch(
     Example: darkroom batch prompts.jsonl --key night-42 --set filter_model=Photorealism
     """
     from darkroom.cli.opened import opened
-    from tasks.batch import Batches
-    from tasks.checked import BatchOptions
+    from tasks import Batches, BatchOptions
 
     options = BatchOptions(
         owner=owner, key=key, name=_name(file), priority=priority, defaults=_defaults(given or [])
@@ -94,7 +91,7 @@ def _name(file: str) -> str:
 
 
 def _defaults(given: list[str]) -> dict[str, Any]:
-    from tasks.cells import parameters, value_of
+    from tasks import parameters, value_of
 
     found = {}
     for text in given:
@@ -111,8 +108,7 @@ def _lines(
     wiring: "Wiring", file: str, line_format: str | None, options: "BatchOptions"
 ) -> "Iterator[tuple[LineFile, Beside | None]]":
     """The file's lines, and the files beside it."""
-    from tasks.beside import Beside
-    from tasks.lines import FileFormat, LineFile, format_of
+    from tasks import Beside, FileFormat, LineFile, format_of
 
     kind = line_format or ("jsonl" if file == "-" else format_of(file))
     if kind is None:
@@ -138,7 +134,7 @@ def _opened(path: Path) -> IO[bytes]:
 @contextmanager
 def _mistakes(file: str) -> Iterator[None]:
     """Say what is wrong with the file in the words of a command line."""
-    from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
+    from tasks import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
 
     try:
         yield
@@ -170,7 +166,7 @@ def _nothing_handed_in() -> Iterator[None]:
 
 
 def _announce(checked: "CheckedBatch", *, skip_invalid: bool) -> None:
-    from tasks.errors import LinesUnreadable
+    from tasks import LinesUnreadable
 
     if not skip_invalid:
         checked.require_good()

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from darkroom.errors import UserError
 from playground import RequestInvalid, parse_request
-from tasks.cells import JOB_FIELDS
-from tasks.lines import Line, LineFile
+from tasks import JOB_FIELDS, Line, LineFile
 
 __all__ = ["DemoPrompt", "demo_prompts", "prompts_file"]
 

@@ -22,11 +22,7 @@ from darkroom.local import settings_of
 from darkroom.stack import Stop
 from darkroom.wiring import Wiring
 from storage import ENDED, Database, Job, JobStatus, batch_progress, get_jobs, list_jobs
-from tasks.batch import Batches
-from tasks.beside import Beside
-from tasks.checked import BatchOptions
-from tasks.errors import LineFault
-from tasks.lines import LineFile
+from tasks import Batches, BatchOptions, Beside, LineFault, LineFile
 
 __all__ = ["Outcome", "Run"]
 

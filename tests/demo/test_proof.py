@@ -18,7 +18,7 @@ from darkroom.demo.proof import fetch, wrong_charges
 from darkroom.errors import UserError
 from playground import MODELS
 from storage import Job, JobStatus, ObjectMissing, ObjectStore, StoredImage
-from tasks.lines import Line, LineFile
+from tasks import Line, LineFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # a matter of start-up time, not of arrows
 
 __all__ = ["doctor"]
 
+COLOURS = {"ok": "green", "warn": "yellow", "bad": "bold red"}
+
 
 def doctor(
     *,
@@ -33,8 +35,7 @@ def doctor(
     if as_json:
         print_json({"ok": is_well, "findings": findings})
     else:
-        for finding in findings:
-            print("\n".join(_lines(finding)))
+        _print(findings)
     raise typer.Exit(0 if is_well else 1)
 
 
@@ -51,6 +52,14 @@ def _look(*, create_bucket: bool) -> "list[Finding]":
     return list(examine(Wiring(settings), create_bucket=create_bucket))
 
 
-def _lines(finding: "Finding") -> list[str]:
-    first = f"{finding.level:<5} {finding.about:<9} {finding.text}"
-    return [first, f"{'':15} do: {finding.advice}"] if finding.advice else [first]
+def _print(findings: "list[Finding]") -> None:
+    """A line for each, its level coloured on a terminal; never wrapped, so that it can be read."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        level = (f"{finding.level:<5} ", COLOURS[finding.level])
+        console.print(Text.assemble(level, f"{finding.about:<9} {finding.text}"))
+        if finding.advice:
+            console.print(Text(f"{'':15} do: {finding.advice}"))

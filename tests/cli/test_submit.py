@@ -9,6 +9,7 @@ import redis
 
 from storage import Database, Job, ObjectStore, get_job, list_jobs
 from tests.cli.conftest import CommandLine
+from tests.services.redis import RedisServer
 
 EVERY_PARAMETER = {
     "negative_prompt": "fog",
@@ -108,6 +109,16 @@ def test_without_a_broker_the_job_is_kept(at_table: CommandLine, tables: Databas
     assert ran.out.startswith(f"{job.id} queued")
     assert job.dispatched_at is None
     assert any("broker" in line for line in ran.lines)
+
+
+def test_a_broker_that_hangs_does_not_hold_a_job_up(
+    at_table: CommandLine, tables: Database, redis_server: RedisServer
+) -> None:
+    """A server that takes connections and answers nothing is like one that is away."""
+    redis_server.pause()
+    ran = at_table("submit", "a paper fox", broker_url=redis_server.url)
+    (job,) = list_jobs(tables)
+    assert (ran.status, job.dispatched_at) == (0, None)
 
 
 def test_the_same_key_is_the_same_job(at_table: CommandLine, tables: Database) -> None:

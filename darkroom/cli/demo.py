@@ -13,8 +13,12 @@ __all__ = ["demo"]
 def demo(
     *,
     data_dir: Annotated[
-        Path, typer.Option(help="The one folder for pictures, data and logs; kept.")
-    ] = Path("darkroom-demo"),
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For pictures, data, logs; kept. darkroom-demo, with --real darkroom-demo/real.",
+        ),
+    ] = None,
     real: Annotated[
         bool, typer.Option("--real", help="Call the real API with your key, and pay.")
     ] = False,
@@ -32,8 +36,9 @@ def demo(
     from darkroom.demo.show import Show
 
     show = Show(to_stderr=as_json)
+    folder = data_dir or Path("darkroom-demo/real" if real else "darkroom-demo")
     try:
-        outcome = run_demo(data_dir, real=real, yes=yes, show=show)
+        outcome = run_demo(folder, real=real, yes=yes, show=show)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if as_json:

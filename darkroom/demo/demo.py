@@ -5,18 +5,20 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import typer
 
 from darkroom.checks import Level
 from darkroom.checks.key import check_key
+from darkroom.demo.kind import prepare_table
 from darkroom.demo.plan import demo_plan, leave_settings_behind
 from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.run import Outcome, Run
 from darkroom.demo.show import Show, relative
 from darkroom.errors import UserError
-from darkroom.local import migrate_table, write_env_file
+from darkroom.local import write_env_file
 from darkroom.settings import load_settings
 from darkroom.stack import LocalStack, Stop, stop_on_signals
 from darkroom.wiring import Wiring
@@ -48,9 +50,10 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
         _ask(show, yes=yes)
     leave_settings_behind(folder)
     _greet(show, real=real)
+    prepare = partial(prepare_table, simulated=not real)
     with stop_on_signals() as stop:
         try:
-            with LocalStack(plan, stop=stop, prepare=migrate_table, say=show.say) as stack:
+            with LocalStack(plan, stop=stop, prepare=prepare, say=show.say) as stack:
                 outcome = _run(stack, stop, show, simulated=not real)
                 _tell(show, outcome)
                 show.where(place.folder, place.command)

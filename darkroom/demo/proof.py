@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from darkroom.errors import UserError
 from playground import PngDamaged, check_png
 from storage import Job, JobStatus, ObjectStore, StorageError, StoredImage
 
@@ -57,13 +58,20 @@ def _differences(data: bytes, image: StoredImage, job: Job) -> Iterable[str]:
 
 
 def charges(playground_url: str) -> Charges:
-    """What the simulator charged since it was started, by prompt and seed."""
+    """What the simulator charged since it was started, by prompt and seed.
+
+    Raises:
+        UserError: it can't be asked.
+    """
     parts = urlsplit(playground_url)
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.get(f"{parts.scheme}://{parts.netloc}/ledger", timeout=_TIMEOUT_S)
-        answer.raise_for_status()
-        calls: list[dict[str, Any]] = answer.json()["calls"]
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(f"{parts.scheme}://{parts.netloc}/ledger", timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+            calls: list[dict[str, Any]] = answer.json()["calls"]
+    except requests.RequestException as error:
+        raise UserError(f"the simulator does not say what it charged: {error}") from error
     return Counter({(call["prompt"], call["seed"]): call["count"] for call in calls})
 
 

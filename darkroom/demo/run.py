@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from darkroom.demo.files import PICTURES, write_pages, write_whole
+from darkroom.demo.kind import unfinished_jobs
 from darkroom.demo.made import Made, Refused
 from darkroom.demo.prompts import DemoPrompt, demo_prompts, prompts_file
 from darkroom.demo.proof import Charges, charges, fetch, wrong_charges
@@ -89,7 +90,7 @@ class Run:
         """
         if not self._wiring.objects.bucket_exists():
             self._wiring.objects.create_bucket()
-        unfinished = self._unfinished()
+        unfinished = unfinished_jobs(self._database)
         batch_id, faults = self._hand_in()
         with show.bar() as bar:
             jobs = self._wait(batch_id, bar)
@@ -130,14 +131,6 @@ class Run:
                     f"nothing ended for {PATIENCE_S:.0f} s: see {self._folder / 'logs'}"
                 )
             self._stop.asked.wait(LOOK_EVERY_S)
-
-    def _unfinished(self) -> list[Job]:
-        """Jobs of earlier, interrupted runs: they go on now, and are paid for now."""
-        return [
-            job
-            for status in (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.STORING)
-            for job in list_jobs(self._database, status=status, limit=MOST_JOBS)
-        ]
 
     def _calls_since(self, before: Sequence[Job]) -> Charges:
         calls: Charges = Counter()

@@ -12,12 +12,22 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
+from darkroom.demo.kind import prepare_table
 from darkroom.demo.plan import demo_plan
 from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.proof import fetch, wrong_charges
 from darkroom.errors import UserError
 from playground import MODELS
-from storage import Job, JobStatus, ObjectMissing, ObjectStore, StoredImage
+from storage import (
+    Database,
+    Job,
+    JobStatus,
+    NewJob,
+    ObjectMissing,
+    ObjectStore,
+    StoredImage,
+    insert_job,
+)
 from tasks import Line, LineFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -146,6 +156,22 @@ def test_a_real_demo_takes_along_what_is_about_the_api_alone(
     assert "DARKROOM_S3_BUCKET" not in ours
     assert plan.s3_bucket is plan.database_url is plan.broker_url is None
     assert plan.playground_url is not None
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_what_the_simulator_was_to_make_is_never_paid_for(
+    tmp_path: Path, *, simulated: bool
+) -> None:
+    """A folder with jobs of one kind is refused for the other, before any worker starts."""
+    variables = {"DARKROOM_DATABASE_URL": f"sqlite:///{tmp_path / 'darkroom.db'}"}
+    prepare_table(variables, simulated=simulated)
+    database = Database(variables["DARKROOM_DATABASE_URL"])
+    request = {"prompt": "a fox", "seed": 1}
+    insert_job(database, NewJob(uuid4(), request, "hash", simulated=simulated))
+    database.close()
+    prepare_table(variables, simulated=simulated)
+    with pytest.raises(UserError, match="--data-dir"):
+        prepare_table(variables, simulated=not simulated)
 
 
 def test_a_real_demo_without_a_key_is_refused(

@@ -35,8 +35,10 @@ QUICK = {
 class Fleet:
     """Worker processes of one namespace, and what they share."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], simulator: Simulator) -> None:
         self.folder = folder
+        self.mark = uuid4().hex[:12]
+        self._simulator = simulator
         self.environment = environment
         self.database = Database(environment["DARKROOM_DATABASE_URL"], pool_size=2)
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -63,6 +65,8 @@ class Fleet:
     def send(self, request: object, *, task_id: str | None = None, **options: Any) -> UUID:
         """Hand in a job as a stranger would: by task name, with JSON alone."""
         task_id = task_id or str(uuid4())
+        if isinstance(request, dict) and request.get("prompt"):
+            request = {**request, "prompt": f"{request['prompt']} {self.mark}"}
         self._producer.send_task(
             "darkroom.submit",
             kwargs={"request": request, **options},
@@ -70,6 +74,10 @@ class Fleet:
             task_id=task_id,
         )
         return UUID(task_id)
+
+    def charged(self) -> int:
+        """Calls that the simulator charged for prompts of this fleet, and of no other test."""
+        return self._simulator.charged(self.mark)
 
     def job(self, job_id: UUID) -> Job | None:
         """The row, once there is one and the database is there to tell."""
@@ -147,7 +155,7 @@ def make_fleet(tmp_path: Path, simulator: Simulator) -> Iterator[MakeFleet]:
             "DARKROOM_SPOOL_DIR": str(tmp_path / "spool"),
             **QUICK,
         }
-        made.append(Fleet(tmp_path, environment))
+        made.append(Fleet(tmp_path, environment, simulator))
         return made[-1]
 
     yield make

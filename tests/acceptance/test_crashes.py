@@ -41,15 +41,11 @@ def test_a_killed_workers_jobs_are_rescued_and_their_calls_counted_as_unknown(
     assert {job.status for job in jobs} == {"succeeded"}
     unknown = sum(job.calls_unknown for job in jobs)
     assert 0 < unknown <= 12
-    assert simulator.ledger()["total"] <= 12 + unknown
+    assert fleet.charged() <= 12 + unknown
 
 
 def test_images_in_a_dead_workers_spool_are_stored_without_a_second_call(
-    make_fleet: MakeFleet,
-    database_url: str,
-    redis_url: str,
-    s3_server: S3Server,
-    simulator: Simulator,
+    make_fleet: MakeFleet, database_url: str, redis_url: str, s3_server: S3Server
 ) -> None:
     """S3 is away, the worker is killed with paid images on its disk: the next one puts them."""
     fleet = make_fleet(database_url=database_url, broker_url=redis_url, s3=s3_server.endpoint)
@@ -66,7 +62,7 @@ def test_images_in_a_dead_workers_spool_are_stored_without_a_second_call(
     for job_id in ids:
         job = fleet.wait_for(job_id, "succeeded", "failed")
         assert (job.status, job.calls_made, job.calls_lost) == ("succeeded", 1, 0)
-    assert simulator.ledger()["total"] == 9
+    assert fleet.charged() == 9
 
 
 def test_a_stopped_and_woken_worker_changes_nothing(fleet: Fleet, simulator: Simulator) -> None:
@@ -105,15 +101,11 @@ def test_a_broker_killed_and_wiped_loses_no_job(
         broker.flushall()
     for job_id in ids:
         assert fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
-    assert simulator.ledger()["total"] == 30
+    assert fleet.charged() == 30
 
 
 def test_submitted_messages_outlive_a_database_that_is_away(
-    make_fleet: MakeFleet,
-    redis_url: str,
-    postgres_server: PostgresServer,
-    s3: S3Endpoint,
-    simulator: Simulator,
+    make_fleet: MakeFleet, redis_url: str, postgres_server: PostgresServer, s3: S3Endpoint
 ) -> None:
     """Each message becomes exactly one row once the database is back, and one call."""
     url = postgres_server.new_database()
@@ -126,7 +118,7 @@ def test_submitted_messages_outlive_a_database_that_is_away(
     postgres_server.start()
     for job_id in ids:
         assert fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
-    assert simulator.ledger()["total"] == 21
+    assert fleet.charged() == 21
 
 
 def test_a_second_sigterm_leaves_at_once(lite_fleet: Fleet, simulator: Simulator) -> None:
@@ -141,12 +133,10 @@ def test_a_second_sigterm_leaves_at_once(lite_fleet: Fleet, simulator: Simulator
     assert worker.wait(5) == 128 + signal.SIGTERM
 
 
-def test_a_full_spool_starts_no_call_and_goes_on_when_there_is_room(
-    lite_fleet: Fleet, simulator: Simulator
-) -> None:
+def test_a_full_spool_starts_no_call_and_goes_on_when_there_is_room(lite_fleet: Fleet) -> None:
     """Room for an answer is set aside before its call is made."""
     lite_fleet.start_worker(concurrency=4, spool_max_bytes=9_000_000)
     ids = send_many(lite_fleet, 12)
     for job_id in ids:
         assert lite_fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
-    assert simulator.ledger()["total"] == 12
+    assert lite_fleet.charged() == 12

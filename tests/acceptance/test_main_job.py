@@ -34,9 +34,7 @@ def stored(s3: S3Endpoint, key: str) -> bytes:
     return body
 
 
-def test_a_message_becomes_a_picture_with_its_row(
-    fleet: Fleet, s3: S3Endpoint, simulator: Simulator
-) -> None:
+def test_a_message_becomes_a_picture_with_its_row(fleet: Fleet, s3: S3Endpoint) -> None:
     """Row and object agree, and one image costs one call."""
     fleet.start_worker()
     job_id = fleet.send({"prompt": "a lighthouse", **SMALL}, owner="shop", metadata={"sku": 7})
@@ -52,20 +50,20 @@ def test_a_message_becomes_a_picture_with_its_row(
     assert "lighthouse" not in image.key
     assert (job.owner, job.metadata, job.attempts, job.calls_made) == ("shop", {"sku": 7}, 1, 1)
     assert 0 < job.request["seed"] < 2**16
-    assert simulator.ledger()["total"] == 1
+    assert fleet.charged() == 1
 
 
-def test_many_jobs_each_end_with_one_call(fleet: Fleet, simulator: Simulator) -> None:
+def test_many_jobs_each_end_with_one_call(fleet: Fleet) -> None:
     """Two workers share the work; nobody pays twice."""
     fleet.start_worker()
     fleet.start_worker()
     ids = [fleet.send({"prompt": f"a paper fox {n}", **SMALL}) for n in range(60)]
     for job_id in ids:
         assert fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
-    assert simulator.ledger()["total"] == 60
+    assert fleet.charged() == 60
 
 
-def test_a_repeated_message_is_the_same_job(lite_fleet: Fleet, simulator: Simulator) -> None:
+def test_a_repeated_message_is_the_same_job(lite_fleet: Fleet) -> None:
     """The Celery task id is the job id."""
     lite_fleet.start_worker()
     task_id = str(uuid4())
@@ -74,12 +72,10 @@ def test_a_repeated_message_is_the_same_job(lite_fleet: Fleet, simulator: Simula
     lite_fleet.wait_for(job_id, "succeeded")
     after = lite_fleet.send({"prompt": "a later one", **SMALL})
     lite_fleet.wait_for(after, "succeeded")
-    assert simulator.ledger()["total"] == 2
+    assert lite_fleet.charged() == 2
 
 
-def test_a_faulty_request_is_kept_as_a_failed_row_with_its_faults(
-    lite_fleet: Fleet, simulator: Simulator
-) -> None:
+def test_a_faulty_request_is_kept_as_a_failed_row_with_its_faults(lite_fleet: Fleet) -> None:
     """Its producer is gone: only the row can tell it."""
     lite_fleet.start_worker()
     job_id = lite_fleet.send({"prompt": "", "width": 33, "seed": 0, "colour": "red"})
@@ -89,7 +85,7 @@ def test_a_faulty_request_is_kept_as_a_failed_row_with_its_faults(
     assert job.error.whose == "request"
     for field in ("prompt", "width", "seed", "colour"):
         assert field in job.error.message
-    assert simulator.ledger()["total"] == 0
+    assert lite_fleet.charged() == 0
 
 
 def test_a_task_id_that_is_no_uuid_is_refused_by_name_in_the_log(lite_fleet: Fleet) -> None:
@@ -101,9 +97,7 @@ def test_a_task_id_that_is_no_uuid_is_refused_by_name_in_the_log(lite_fleet: Fle
     assert "order-4711" in lite_fleet.logs()
 
 
-def test_an_initial_image_travels_through_the_bucket(
-    lite_fleet: Fleet, s3: S3Endpoint, simulator: Simulator
-) -> None:
+def test_an_initial_image_travels_through_the_bucket(lite_fleet: Fleet, s3: S3Endpoint) -> None:
     """Strength 0 gives the initial picture back, so the whole way is visible in the pixels."""
     red = io.BytesIO()
     Image.new("RGB", (64, 64), (200, 30, 30)).save(red, "PNG")
@@ -115,12 +109,10 @@ def test_an_initial_image_travels_through_the_bucket(
     assert job.init_image_key is not None
     with Image.open(io.BytesIO(stored(s3, job.images[0].key))) as picture:
         assert picture.convert("RGB").getpixel((32, 32)) == (200, 30, 30)
-    assert simulator.ledger()["total"] == 1
+    assert lite_fleet.charged() == 1
 
 
-def test_an_unsafe_prompt_fails_with_the_apis_code_after_one_call(
-    lite_fleet: Fleet, simulator: Simulator
-) -> None:
+def test_an_unsafe_prompt_fails_with_the_apis_code_after_one_call(lite_fleet: Fleet) -> None:
     """A refusal is never tried again."""
     lite_fleet.start_worker()
     topics = ["gambling"]
@@ -129,7 +121,7 @@ def test_an_unsafe_prompt_fails_with_the_apis_code_after_one_call(
     assert job.error is not None
     assert job.error.code == "PROMPT_UNSAFE"
     assert job.attempts == 1
-    assert simulator.ledger()["total"] == 0
+    assert lite_fleet.charged() == 0
 
 
 def test_whatever_the_api_does_every_job_ends(fleet: Fleet, simulator: Simulator) -> None:
@@ -151,8 +143,8 @@ def test_whatever_the_api_does_every_job_ends(fleet: Fleet, simulator: Simulator
     delivered = sum(job.status == "succeeded" for job in jobs)
     in_vain = sum(job.calls_unknown + job.calls_useless for job in jobs)
     assert delivered >= 35
-    assert simulator.ledger()["total"] <= delivered + in_vain
-    assert simulator.ledger()["total"] >= delivered
+    assert fleet.charged() <= delivered + in_vain
+    assert fleet.charged() >= delivered
 
 
 def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator: Simulator) -> None:
@@ -167,7 +159,7 @@ def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator:
     for job_id in ids:
         job = lite_fleet.wait_for(job_id, "succeeded", "failed")
         assert (job.status, job.attempts, job.calls_unknown) == ("succeeded", 1, 0)
-    assert simulator.ledger()["total"] == 30
+    assert lite_fleet.charged() == 30
 
 
 def test_it_is_a_plain_celery_worker_underneath(lite_fleet: Fleet) -> None:

@@ -40,6 +40,10 @@ class Simulator(Server):
         """What was charged so far."""
         return self._ask("GET", "/ledger").json()
 
+    def charged(self, words: str) -> int:
+        """How many calls were charged whose prompt has these words."""
+        return int(self._ask("GET", "/ledger", params={"contains": words}).json()["total"])
+
     def clear_ledger(self) -> None:
         """Forget what was charged."""
         self._ask("DELETE", "/ledger")
@@ -60,10 +64,14 @@ class Simulator(Server):
         """Answer at once again."""
         self._ask("PUT", "/latency", json={"scale": 0})
 
-    def _ask(self, method: str, path: str, json: Any = None) -> requests.Response:
+    def _ask(
+        self, method: str, path: str, json: Any = None, params: dict[str, str] | None = None
+    ) -> requests.Response:
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.request(method, self.root + path, json=json, timeout=_TIMEOUT_S)
+            answer = session.request(
+                method, self.root + path, json=json, params=params, timeout=_TIMEOUT_S
+            )
             answer.raise_for_status()
             return answer
 

@@ -16,7 +16,14 @@ from darkroom.settings import Settings, load_settings
 from darkroom.stack import SimulatorOptions, StackPlan
 from storage import Database, migrate
 
-__all__ = ["ENV_FILE", "migrate_table", "plan_from", "settings_of", "write_env_file"]
+__all__ = [
+    "ENV_FILE",
+    "database_url",
+    "migrate_table",
+    "plan_from",
+    "settings_of",
+    "write_env_file",
+]
 
 ENV_FILE = "env"
 
@@ -63,7 +70,7 @@ def migrate_table(variables: Mapping[str, str]) -> None:
     Raises:
         StorageError: it cannot be reached or migrated.
     """
-    database = Database(_database_url(variables), pool_size=1)
+    database = Database(database_url(variables), pool_size=1)
     try:
         migrate(database)
     finally:
@@ -93,7 +100,8 @@ def write_env_file(data_dir: Path, variables: Mapping[str, str]) -> Path:
     return path
 
 
-def _database_url(variables: Mapping[str, str]) -> str:
+def database_url(variables: Mapping[str, str]) -> str:
+    """The table that the stack settled on: its own, or the one that the settings name."""
     return variables.get("DARKROOM_DATABASE_URL") or str(_secret(load_settings().database_url))
 
 

@@ -27,6 +27,8 @@ __all__ = ["PREFIX", "REAL_API_URL", "Settings", "load_settings", "misspelt", "v
 PREFIX = "DARKROOM_"
 REAL_API_URL = "https://playground.com/api/models/external/v1"
 
+BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Bytes = Annotated[int, Field(ge=1_000_000)]
@@ -47,7 +49,9 @@ class Settings(BaseSettings):
     extra_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Model names the API has learnt since its page was written, with commas."
     )
-    playground_proxy_url: str | None = Field(None, description="HTTP proxy for calls to the API.")
+    playground_proxy_url: SecretStr | None = Field(
+        None, description="HTTP proxy for calls to the API; its address may hold a password."
+    )
     playground_ca_bundle: Path | None = Field(
         None, description="File of CA certificates to trust for the API instead of the usual ones."
     )
@@ -207,6 +211,14 @@ class Settings(BaseSettings):
         "INFO", description="Least level that is logged."
     )
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON.")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: SecretStr) -> SecretStr:
+        scheme = value.get_secret_value().partition("://")[0]
+        if scheme not in BROKERS:
+            raise ValueError(f"the address must begin with one of {', '.join(BROKERS)}, and ://")
+        return value
 
     @field_validator("extra_models", mode="before")
     @classmethod

@@ -104,6 +104,7 @@ class Wiring:
         """The paid API."""
         settings = self.settings
         key, bundle = settings.playground_api_key, settings.playground_ca_bundle
+        proxy = settings.playground_proxy_url
         try:
             return PlaygroundClient(
                 url=settings.playground_url,
@@ -113,7 +114,7 @@ class Wiring:
                 total_timeout_s=settings.call_deadline_s,
                 max_answer_bytes=settings.max_answer_bytes,
                 pool_size=settings.concurrency,
-                proxy_url=settings.playground_proxy_url,
+                proxy_url=None if proxy is None else proxy.get_secret_value(),
                 ca_bundle=None if bundle is None else str(bundle),
             )
         except ValueError as error:

@@ -15,11 +15,13 @@ from storage import (
     Database,
     DatabaseUnavailable,
     StorageError,
+    delete_unopened,
     expire_due,
     fold_batch_deltas,
     lead,
     rescue_dead,
     resign,
+    unopened_batches,
 )
 from tasks.dispatch import Dispatch
 
@@ -28,6 +30,9 @@ __all__ = ["Dispatcher", "DispatcherPace"]
 log = logging.getLogger(__name__)
 
 TURN = "dispatcher"
+
+#: A load of a million lines takes minutes; one that has not ended in a day was abandoned.
+ABANDONED_AFTER_S = 86_400.0
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -89,6 +94,12 @@ class Dispatcher:
             self._next_rescue = time.monotonic() + 1.0
         return self._dispatch.send_due(most=ROUND_LIMIT)
 
+    def _sweep_abandoned_loads(self) -> None:
+        """Delete batches whose loading broke off: nobody will open them."""
+        for batch_id in unopened_batches(self._database, older_than_s=ABANDONED_AFTER_S):
+            delete_unopened(self._database, batch_id)
+            log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch_id)})
+
     def _give_up_the_turn(self) -> None:
         with suppress(StorageError):  # it ends by itself in a few seconds
             resign(self._database, TURN, holder=self._worker_id)
@@ -101,6 +112,7 @@ class Dispatcher:
         """
         expire_due(self._database, limit=ROUND_LIMIT)
         fold_batch_deltas(self._database)
+        self._sweep_abandoned_loads()
         if not may_rescue:
             return
         rescued = rescue_dead(

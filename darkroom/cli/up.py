@@ -1,5 +1,6 @@
 """`darkroom up`: the whole system on one machine, until told to stop."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,16 +28,18 @@ def up(
 
     Example: darkroom up --workers 2
     """
-    from darkroom.local import migrate_table, plan_from, write_env_file
+    from darkroom.kind import prepare_table
+    from darkroom.local import plan_from, write_env_file
     from darkroom.settings import load_settings
     from darkroom.stack import LocalStack, SimulatorOptions, stop_on_signals
 
     ports = {"broker": broker_port, "s3": s3_port, "simulator": simulator_port}
     options = SimulatorOptions(latency_scale=latency_scale)
     plan = plan_from(load_settings(), data_dir, workers=workers, ports=ports, simulator=options)
+    prepare = partial(prepare_table, simulated=plan.playground_url is None)
     with (
         stop_on_signals() as stop,
-        LocalStack(plan, stop=stop, prepare=migrate_table, say=print) as stack,
+        LocalStack(plan, stop=stop, prepare=prepare, say=print) as stack,
     ):
         env_file = write_env_file(data_dir, stack.variables)
         for service in stack.services:

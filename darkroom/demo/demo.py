@@ -12,12 +12,12 @@ import typer
 
 from darkroom.checks import Level
 from darkroom.checks.key import check_key
-from darkroom.demo.kind import prepare_table
 from darkroom.demo.plan import demo_plan, leave_settings_behind
 from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.run import Outcome, Run
 from darkroom.demo.show import Show, relative
 from darkroom.errors import UserError
+from darkroom.kind import prepare_table
 from darkroom.local import write_env_file
 from darkroom.settings import load_settings
 from darkroom.stack import LocalStack, Stop, stop_on_signals

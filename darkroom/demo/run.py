@@ -13,12 +13,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from darkroom.demo.files import PICTURES, write_pages, write_whole
-from darkroom.demo.kind import unfinished_jobs
 from darkroom.demo.made import Made, Refused
 from darkroom.demo.prompts import DemoPrompt, demo_prompts, prompts_file
 from darkroom.demo.proof import Charges, charges, fetch, wrong_charges
 from darkroom.demo.show import Bar, Show
 from darkroom.errors import UserError
+from darkroom.kind import unfinished_jobs
 from darkroom.local import settings_of
 from darkroom.stack import Stop
 from darkroom.wiring import Wiring

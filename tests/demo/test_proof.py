@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from darkroom.demo.kind import prepare_table
 from darkroom.demo.plan import demo_plan
 from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.proof import fetch, wrong_charges
 from darkroom.errors import UserError
+from darkroom.kind import prepare_table
 from playground import MODELS
 from storage import (
     Database,

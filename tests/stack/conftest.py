@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil  # type: ignore[import-untyped]  # its stubs are not among our pinned packages
+import psutil
 import pytest
 
 from darkroom.stack import StackPlan

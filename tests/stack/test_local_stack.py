@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import boto3
-import psutil  # type: ignore[import-untyped]  # its stubs are not among our pinned packages
+import psutil
 import pytest
 import redis
 import requests

@@ -1,6 +1,6 @@
-"""A demo's folder is simulated or real, never both.
+"""A folder of the local stack is simulated or real, never both.
 
-Jobs that an interrupted demo left behind go on with the next: what was meant for the simulator must
+Jobs that an interrupted run left behind go on with the next: what was meant for the simulator must
 not be paid for, and what was meant for the real API must not be simulated. So the table is looked
 at before any worker starts.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from darkroom.errors import UserError
-from darkroom.local import migrate_table
+from darkroom.local import database_url, migrate_table
 from storage import Database, Job, JobStatus, list_jobs
 
 __all__ = ["prepare_table", "unfinished_jobs"]
@@ -26,7 +26,7 @@ def prepare_table(variables: Mapping[str, str], *, simulated: bool) -> None:
         StorageError: it can't be reached or migrated.
     """
     migrate_table(variables)
-    database = Database(variables["DARKROOM_DATABASE_URL"], pool_size=1)
+    database = Database(database_url(variables), pool_size=1)
     try:
         jobs = [*list_jobs(database, limit=1), *unfinished_jobs(database)]
     finally:

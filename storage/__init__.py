@@ -22,6 +22,7 @@ from storage.cancel import (
 )
 from storage.claim import claim_if_due
 from storage.database import Database
+from storage.day import calls_today
 from storage.dispatch import (
     count_dispatched,
     refresh_dispatched,
@@ -34,6 +35,7 @@ from storage.errors import (
     DatabaseError,
     DatabaseMisconfigured,
     DatabaseUnavailable,
+    DayExhausted,
     IdempotencyConflict,
     JobNotFound,
     ObjectMissing,
@@ -50,6 +52,18 @@ from storage.errors import (
     StorageError,
 )
 from storage.finish import finish_if_held, mark_storing_if_held
+from storage.fleet import (
+    FleetState,
+    Pause,
+    PauseKind,
+    end_pause_if_over,
+    fleet_state,
+    pause_fleet,
+    resume_fleet,
+    slow_down,
+    speed_up,
+    take_probe,
+)
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
 from storage.keys import image_key, init_image_key
 from storage.leadership import Leadership, lead, resign
@@ -89,7 +103,9 @@ __all__ = [
     "DatabaseError",
     "DatabaseMisconfigured",
     "DatabaseUnavailable",
+    "DayExhausted",
     "EndCode",
+    "FleetState",
     "IdempotencyConflict",
     "Job",
     "JobError",
@@ -102,6 +118,8 @@ __all__ = [
     "ObjectStoreError",
     "ObjectStoreRefused",
     "ObjectStoreUnavailable",
+    "Pause",
+    "PauseKind",
     "RecordRefused",
     "RecordUnreadable",
     "Rescued",
@@ -124,6 +142,7 @@ __all__ = [
     "adopt_image",
     "ask_cancel",
     "batch_progress",
+    "calls_today",
     "cancel_jobs",
     "check_schema",
     "claim_if_due",
@@ -131,9 +150,11 @@ __all__ = [
     "create_batch",
     "delete_unopened",
     "end_lease",
+    "end_pause_if_over",
     "expire_due",
     "fail_if_held",
     "finish_if_held",
+    "fleet_state",
     "fold_batch_deltas",
     "forget_workers",
     "get_batch",
@@ -153,16 +174,21 @@ __all__ = [
     "mark_storing_if_held",
     "migrate",
     "open_batch",
+    "pause_fleet",
     "refresh_dispatched",
     "register_worker",
     "renew_lease",
     "rescue_dead",
     "reserve_due",
     "resign",
+    "resume_fleet",
     "retry_ended",
     "retry_later_if_held",
     "schema_status",
+    "slow_down",
+    "speed_up",
     "stuck_jobs",
+    "take_probe",
     "unopened_batches",
     "unreserve",
 ]

@@ -8,12 +8,14 @@ finds the row it made. What a claim finds at its limits (too many calls, too lat
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, and_, bindparam, func, null, or_, update
 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
+from storage.day import spend_one_call
 from storage.jobs import Job, JobError, job_from_row
 from storage.statements import QUEUED, read_job, run_ending
 from storage.states import EndCode, JobStatus
@@ -28,6 +30,7 @@ def claim_if_due(
     token: UUID,
     call_deadline_s: float,
     max_calls: int,
+    max_calls_per_day: int | None = None,
 ) -> Job | None:
     """Take a queued job whose time has come: queued to running, one statement.
 
@@ -41,12 +44,14 @@ def claim_if_due(
         call_deadline_s: By when the call will have ended, from now.
         max_calls: How many calls a job may cost (since it was last retried by hand); at that,
             it fails as `CALLS_EXHAUSTED`.
+        max_calls_per_day: How many calls the whole fleet may send today (in UTC); None for any.
 
     Returns:
         The row as claimed; None when there is nothing to take: unknown, held, ended, not due
         yet, its batch not open, or ended just now because a limit was reached.
 
     Raises:
+        DayExhausted: Today's calls are spent; nothing was claimed.
         DatabaseUnavailable: Perhaps claimed, perhaps not: call again with the same token.
     """
     parameters = {
@@ -56,11 +61,24 @@ def claim_if_due(
         "call_deadline_s": call_deadline_s,
         "max_calls": max_calls,
     }
-    with db.statement() as connection:
-        row = connection.execute(_claim(db.tables), parameters).mappings().first()
+    if max_calls_per_day is None:
+        with db.statement() as connection:
+            row = connection.execute(_claim(db.tables), parameters).mappings().first()
+    else:
+        row = _claim_within_day(db, parameters, max_calls_per_day)
     if row is not None:
         return job_from_row(row)
     return _claimed_before(db, job_id, token=token, max_calls=max_calls)
+
+
+def _claim_within_day(db: Database, parameters: dict[str, object], most: int) -> Any:
+    """Count the day's call and claim, both or neither."""
+    with db.begin() as connection, connection.begin_nested() as both:
+        spend_one_call(db.tables, connection, most)
+        row = connection.execute(_claim(db.tables), parameters).mappings().first()
+        if row is None:
+            both.rollback()
+        return row
 
 
 def _claimed_before(db: Database, job_id: UUID, *, token: UUID, max_calls: int) -> Job | None:

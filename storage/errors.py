@@ -15,6 +15,7 @@ the disk.
     ├── BatchNotFound
     ├── IdempotencyConflict          one key, two different requests
     ├── RecordUnreadable             a row this release cannot understand
+    ├── DayExhausted                 the calls of a day are spent
     ├── ObjectStoreError
     │   ├── ObjectStoreUnavailable   may heal by itself: try again
     │   ├── ObjectStoreRefused       keys, rights or settings are wrong
@@ -119,6 +120,18 @@ class RecordUnreadable(StorageError):
     def __init__(self, job_id: UUID, reason: str) -> None:
         self.job_id = job_id
         super().__init__(f"job {job_id} cannot be read: {reason}")
+
+
+class DayExhausted(StorageError):
+    """The fleet has sent as many calls today as the settings allow.
+
+    Attributes:
+        most: How many those are.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"today's {most} calls are spent; the day ends at midnight UTC")
 
 
 class ObjectStoreError(StorageError):

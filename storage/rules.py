@@ -69,3 +69,11 @@ BATCH_CHECKS = {
     "abandoned_not_open": "abandoned_at IS NULL OR opened_at IS NULL",
 }
 """What no batch row may be."""
+
+FLEET_CHECKS = {
+    "one_row": "id = 1",
+    "pause_is_whole": "(pause_kind IS NULL) = (paused_at IS NULL)"
+    " AND (pause_kind IS NULL) = (pause_code IS NULL)",
+    "share_in_bounds": "share > 0 AND share <= 1",
+}
+"""What the fleet's one row may not be."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     Index,
     Integer,
     MetaData,
@@ -36,6 +37,7 @@ from storage.rules import (
     BATCH_CHECKS,
     DISPATCHED_SQL,
     EXPIRING_SQL,
+    FLEET_CHECKS,
     HELD_SQL,
     JOB_CHECKS,
     LISTED,
@@ -57,6 +59,8 @@ class Tables:
     batch_deltas: Table
     workers: Table
     leaders: Table
+    fleet: Table
+    daily_calls: Table
 
 
 def _count(name: str) -> Column[int]:
@@ -226,6 +230,35 @@ def _leaders(metadata: MetaData, prefix: str) -> Table:
     )
 
 
+def _fleet(metadata: MetaData, prefix: str) -> Table:
+    name = f"{prefix}fleet"
+    return Table(
+        name,
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("pause_kind", String(16)),
+        Column("pause_code", Text),
+        Column("pause_message", Text),
+        _moment("paused_at"),
+        _moment("pause_until"),
+        _moment("probe_at"),
+        _count("probes"),
+        _moment("held_until"),
+        Column("share", Double, nullable=False, server_default=text("1.0")),
+        _moment("share_changed_at"),
+        *_checks(name, FLEET_CHECKS),
+    )
+
+
+def _daily_calls(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}daily_calls",
+        metadata,
+        Column("day", String(10), primary_key=True),
+        Column("calls", _BIG, nullable=False),
+    )
+
+
 def _tables(metadata: MetaData, prefix: str) -> Tables:
     return Tables(
         metadata=metadata,
@@ -234,6 +267,8 @@ def _tables(metadata: MetaData, prefix: str) -> Tables:
         batch_deltas=_batch_deltas(metadata, prefix),
         workers=_workers(metadata, prefix),
         leaders=_leaders(metadata, prefix),
+        fleet=_fleet(metadata, prefix),
+        daily_calls=_daily_calls(metadata, prefix),
     )
 
 

@@ -1,0 +1,71 @@
+"""How many calls the fleet may send in a day, counted in the same transaction as the claim.
+
+The count is raised before the claim and rolled back with it, so it can never be passed, whatever
+runs at once, and a claim that fails gives its place back. A day is a day in UTC, by the database's
+clock.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.database import Database
+from storage.errors import DayExhausted
+from storage.tables import Tables
+
+_TODAY_POSTGRESQL = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+_TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
+
+
+def spend_one_call(tables: Tables, connection: Connection, most: int) -> None:
+    """Count one call of today, inside the transaction that claims it.
+
+    Raises:
+        DayExhausted: Today's calls are spent; the transaction must be rolled back.
+    """
+    if connection.scalar(_spend(tables), {"most": most}) is None:
+        raise DayExhausted(most)
+
+
+def calls_today(db: Database) -> int:
+    """How many calls were counted today; 0 where nobody counts.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    daily = db.tables.daily_calls
+    with db.read() as connection:
+        found = select(daily.c.calls).where(daily.c.day == _today(db.tables))
+        return int(connection.scalar(found) or 0)
+
+
+def _today(tables: Tables) -> ColumnElement[str]:
+    is_sqlite = tables.metadata.schema is None
+    return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)
+
+
+@cache
+def _spend(tables: Tables) -> Any:
+    daily = tables.daily_calls
+    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
+    return (
+        insert_for(daily)
+        .values(day=_today(tables), calls=1)
+        .on_conflict_do_update(
+            index_elements=["day"],
+            set_={"calls": daily.c.calls + 1},
+            where=daily.c.calls < bindparam("most"),
+        )
+        .returning(daily.c.calls)
+    )

@@ -1,0 +1,167 @@
+"""The fleet's one row: pauses with a kind, slow-downs, probes; and the day's calls."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from storage import (
+    Database,
+    DayExhausted,
+    PauseKind,
+    calls_today,
+    claim_if_due,
+    end_pause_if_over,
+    fleet_state,
+    insert_job,
+    pause_fleet,
+    resume_fleet,
+    slow_down,
+    speed_up,
+    take_probe,
+)
+from storage.jobs import NewJob
+
+
+def pause(db: Database, kind: PauseKind = PauseKind.BREAKER) -> bool:
+    """Pause for a reason."""
+    return pause_fleet(db, kind, code="HTTP_500", message="the API is down")
+
+
+def test_a_new_fleet_runs_at_full_speed(db: Database) -> None:
+    """Nothing is paused, held or slowed."""
+    state = fleet_state(db)
+    assert (state.pause, state.held_s, state.share) == (None, 0.0, 1.0)
+
+
+def test_a_pause_is_begun_once_and_keeps_its_first_reason(db: Database) -> None:
+    """Of many workers that notice the same thing, one begins the pause."""
+    assert pause(db)
+    assert not pause_fleet(db, PauseKind.BREAKER, code="OTHER", message="")
+    found = fleet_state(db).pause
+    assert found is not None
+    assert (found.kind, found.code, found.message) == (
+        PauseKind.BREAKER,
+        "HTTP_500",
+        "the API is down",
+    )
+
+
+def test_an_operators_pause_replaces_any_other_and_is_not_lifted_by_a_success(
+    db: Database,
+) -> None:
+    """Who said pause must be able to rely on it."""
+    pause(db)
+    assert pause_fleet(db, PauseKind.OPERATOR, code="PAUSED", message="deploy")
+    assert not pause_fleet(db, PauseKind.OPERATOR, code="PAUSED", message="again")
+    assert not resume_fleet(db, kind=PauseKind.BREAKER)
+    assert resume_fleet(db)
+    assert not resume_fleet(db)
+    assert fleet_state(db).pause is None
+
+
+def test_one_caller_gets_the_probe_and_the_next_is_later(db: Database) -> None:
+    """A probe is a real job and may cost money."""
+    pause(db)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(take_probe, db, first_s=60, most_s=600) for _ in range(8)]
+    assert sum(answer.result() for answer in asked) == 1
+
+
+def test_only_a_breakers_pause_is_probed(db: Database) -> None:
+    """An operator's pause lets nothing through."""
+    assert not take_probe(db, first_s=1, most_s=1)
+    pause(db, PauseKind.OPERATOR)
+    assert not take_probe(db, first_s=1, most_s=1)
+
+
+def test_probes_grow_further_apart_for_ever(db: Database) -> None:
+    """Doubling any number of times breaks nothing."""
+    pause(db)
+    assert all(take_probe(db, first_s=0, most_s=0) for _ in range(40))
+
+
+def test_a_pause_with_an_end_is_lifted_when_it_is_over(db: Database) -> None:
+    """The day's calls come back by themselves."""
+    pause_fleet(db, PauseKind.BUDGET, code="DAY_EXHAUSTED", message="", for_s=3600)
+    assert not end_pause_if_over(db)
+    resume_fleet(db)
+    pause_fleet(db, PauseKind.BUDGET, code="DAY_EXHAUSTED", message="", for_s=-1)
+    assert end_pause_if_over(db)
+    assert fleet_state(db).pause is None
+
+
+def test_many_slow_downs_at_once_halve_the_share_once(db: Database) -> None:
+    """A thousand calls in flight hear the same 429."""
+    for _ in range(5):
+        slow_down(db, hold_s=30)
+    state = fleet_state(db)
+    assert state.share == 0.5
+    assert 20 < state.held_s <= 30
+
+
+def test_a_shorter_hold_does_not_shorten_one_in_force(db: Database) -> None:
+    """The longest `Retry-After` counts."""
+    slow_down(db, hold_s=100)
+    slow_down(db, hold_s=1)
+    assert fleet_state(db).held_s > 50
+
+
+def test_speed_comes_back_only_after_the_hold(db: Database) -> None:
+    """Step by step, and never beyond full speed."""
+    assert not speed_up(db)
+    slow_down(db, hold_s=100)
+    assert not speed_up(db)
+    assert fleet_state(db).share == 0.5
+
+
+def test_the_days_calls_hold_exactly_under_any_concurrency(db: Database) -> None:
+    """Counted with the claim: never one more, and a claim that fails gives its place back."""
+    jobs = [
+        insert_job(db, NewJob(id=uuid4(), request={"prompt": "x"}, request_hash="h")).job
+        for _ in range(20)
+    ]
+
+    def claim(number: int) -> bool:
+        try:
+            claimed = claim_if_due(
+                db,
+                jobs[number % 20].id,
+                worker_id=uuid4(),
+                token=uuid4(),
+                call_deadline_s=60,
+                max_calls=3,
+                max_calls_per_day=7,
+            )
+        except DayExhausted:
+            return False
+        return claimed is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        claimed = sum(threads.map(claim, range(40)))
+    assert claimed == 7
+    assert calls_today(db) == 7
+
+
+def test_a_claim_that_takes_nothing_costs_nothing_of_the_day(db: Database) -> None:
+    """The count is rolled back with the claim."""
+    nobody = claim_if_due(
+        db,
+        uuid4(),
+        worker_id=uuid4(),
+        token=uuid4(),
+        call_deadline_s=60,
+        max_calls=3,
+        max_calls_per_day=1,
+    )
+    assert nobody is None
+    assert calls_today(db) == 0
+
+
+@pytest.mark.parametrize("kind", list(PauseKind))
+def test_every_kind_of_pause_can_be_kept_and_read(db: Database, kind: PauseKind) -> None:
+    """The enum and the column agree."""
+    assert pause(db, kind)
+    found = fleet_state(db).pause
+    assert found is not None
+    assert found.kind is kind

@@ -81,12 +81,25 @@ from storage.lookup import Cursor, get_job, get_jobs, job_by_key, list_jobs, stu
 from storage.migrate import check_schema, migrate, schema_status
 from storage.objects import ObjectStore, StoredObject
 from storage.rescue import Rescued, rescue_dead
+from storage.selection import (
+    CHUNK_JOBS,
+    Selection,
+    Standing,
+    Tally,
+    count_held_unasked,
+    database_time,
+    held_unasked,
+    standings,
+    tally_jobs,
+    walk_jobs,
+)
 from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.streams import Rotation
 
 __all__ = [
+    "CHUNK_JOBS",
     "ENDED",
     "HELD",
     "MAX_CHUNK_JOBS",
@@ -125,6 +138,7 @@ __all__ = [
     "Rescued",
     "Rotation",
     "SchemaOutOfDate",
+    "Selection",
     "Spool",
     "SpoolDamaged",
     "SpoolEntry",
@@ -133,9 +147,11 @@ __all__ = [
     "SpoolUnavailable",
     "SpooledFacts",
     "SpooledImage",
+    "Standing",
     "StorageError",
     "StoredImage",
     "StoredObject",
+    "Tally",
     "Whose",
     "Worker",
     "WorkerInfo",
@@ -147,7 +163,9 @@ __all__ = [
     "check_schema",
     "claim_if_due",
     "count_dispatched",
+    "count_held_unasked",
     "create_batch",
+    "database_time",
     "delete_unopened",
     "end_lease",
     "end_pause_if_over",
@@ -161,6 +179,7 @@ __all__ = [
     "get_job",
     "get_jobs",
     "hand_back_if_held",
+    "held_unasked",
     "image_key",
     "init_image_key",
     "insert_faulty_job",
@@ -187,8 +206,11 @@ __all__ = [
     "schema_status",
     "slow_down",
     "speed_up",
+    "standings",
     "stuck_jobs",
     "take_probe",
+    "tally_jobs",
     "unopened_batches",
     "unreserve",
+    "walk_jobs",
 ]

@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     max_calls_per_job: Count = Field(
         3, description="Calls that cost money, or may have, spent on one job at most."
     )
+    max_calls_per_day: int | None = Field(
+        None, ge=1, description="Calls the fleet sends in a day (UTC) at most; none by default."
+    )
     max_useless_calls: int = Field(
         1, ge=0, le=100, description="Paid answers without a usable image that are tried again."
     )
@@ -142,6 +145,21 @@ class Settings(BaseSettings):
     hold_s: Seconds = Field(
         15.0,
         description="How long no call starts after the API refused our key, or was no API.",
+    )
+
+    # The breaker
+    breaker_failures: Count = Field(
+        20, description="Calls of one process that fail in a row before the fleet is paused."
+    )
+    blocked_failures: Count = Field(
+        3, description="The same for calls that the API refused for our key or account."
+    )
+    probe_first_s: Seconds = Field(
+        10.0, description="From a pause's first probe, a real job, to its second; then doubled."
+    )
+    probe_most_s: Seconds = Field(300.0, description="Longest wait between two probes.")
+    fleet_look_s: Seconds = Field(
+        1.0, le=60, description="How often a worker looks whether the fleet is paused or slowed."
     )
 
     # The results table

@@ -23,13 +23,17 @@ from darkroom.settings import Settings, variable
 from playground import PlaygroundClient
 from storage import Database, ObjectStore, Spool, WorkerInfo
 from tasks import (
+    Breaker,
     ByteGate,
-    CallLimits,
+    Call,
+    Claims,
     Dispatch,
     Dispatcher,
     DispatcherPace,
     Doorbell,
+    Earlier,
     Executor,
+    FleetWatch,
     Generate,
     Inbox,
     Intake,
@@ -37,8 +41,10 @@ from tasks import (
     Queues,
     RequestLimits,
     RetryPolicy,
+    Settle,
     Submit,
     Uploads,
+    WatchPace,
     make_app,
 )
 from workers import Crew, Flow, Heartbeat, install
@@ -168,62 +174,93 @@ class Wiring:
     def crew(self) -> Crew:
         """A worker process's parts. Built once, when the worker starts."""
         settings = self.settings
-        pace = Pace()
+        pace = Pace(settings.concurrency)
+        breaker = Breaker(
+            self.database,
+            failures=settings.breaker_failures,
+            blocked=settings.blocked_failures,
+        )
+        watch = self._watch(pace, breaker)
         spool = self._spool()
-        flow = Flow(self.queues.generate)
         uploads = Uploads(
             database=self.database,
             objects=self.objects,
             spool=spool,
             threads=settings.upload_threads,
             key_prefix=self.key_prefix,
+            on_stored=watch.image_was_stored,
         )
+        flow = Flow(self.queues.generate)
         inbox = Inbox(max(16, settings.concurrency // 4), on_full=flow.pause, on_low=flow.resume)
-        generate = self._generate(uploads, pace)
+        generate = self._generate(uploads, pace, breaker, watch)
         return Crew(
             inbox=inbox,
             executor=Executor(threads=settings.concurrency, inbox=inbox, run=generate),
             uploads=uploads,
-            heartbeat=self._heartbeat(inbox),
+            heartbeat=self._heartbeat(inbox, pace),
             dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
             pace=pace,
+            watch=watch,
             flow=flow,
             spool=spool,
             stopping=self.stopping,
             drain_s=settings.drain_seconds,
         )
 
-    def _generate(self, uploads: Uploads, pace: Pace) -> Generate:
+    def _watch(self, pace: Pace, breaker: Breaker) -> FleetWatch:
         settings = self.settings
-        decode_threads = settings.decode_threads or 2 * (os.cpu_count() or 1)
+        looks = WatchPace(
+            every_s=settings.fleet_look_s,
+            probe_first_s=settings.probe_first_s,
+            probe_most_s=settings.probe_most_s,
+        )
+        return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks)
+
+    def _generate(
+        self, uploads: Uploads, pace: Pace, breaker: Breaker, watch: FleetWatch
+    ) -> Generate:
+        settings = self.settings
+        policy = RetryPolicy(
+            max_attempts=settings.max_attempts,
+            max_useless_calls=settings.max_useless_calls,
+            max_unknown_calls=settings.max_unknown_calls,
+            backoff_base_s=settings.backoff_base_s,
+            backoff_max_s=settings.backoff_max_s,
+            hold_s=settings.hold_s,
+        )
         return Generate(
             database=self.database,
-            client=self.playground,
             objects=self.objects,
             uploads=uploads,
             dispatch=self.dispatch,
             pace=pace,
-            policy=RetryPolicy(
-                max_attempts=settings.max_attempts,
-                max_useless_calls=settings.max_useless_calls,
-                max_unknown_calls=settings.max_unknown_calls,
-                backoff_base_s=settings.backoff_base_s,
-                backoff_max_s=settings.backoff_max_s,
-                hold_s=settings.hold_s,
-            ),
-            limits=CallLimits(
+            breaker=breaker,
+            watch=watch,
+            call=self._call(uploads),
+            settle=Settle(self.database, policy=policy, pace=pace, breaker=breaker, watch=watch),
+            earlier=Earlier(self.database, self.objects, key_prefix=self.key_prefix),
+            claims=Claims(
+                worker_id=self.worker_id,
                 deadline_s=settings.call_deadline_s,
                 max_calls=settings.max_calls_per_job,
-                recipe=settings.embed_recipe,
+                max_calls_per_day=settings.max_calls_per_day,
             ),
-            reading=ByteGate(settings.reading_bytes),
-            decoding=threading.Semaphore(decode_threads),
-            worker_id=self.worker_id,
             stopping=self.stopping,
         )
 
-    def _heartbeat(self, inbox: Inbox) -> Heartbeat:
+    def _call(self, uploads: Uploads) -> Call:
+        settings = self.settings
+        decode_threads = settings.decode_threads or 2 * (os.cpu_count() or 1)
+        return Call(
+            self.playground,
+            uploads,
+            reading=ByteGate(settings.reading_bytes),
+            decoding=threading.Semaphore(decode_threads),
+            recipe=settings.embed_recipe,
+        )
+
+    def _heartbeat(self, inbox: Inbox, pace: Pace) -> Heartbeat:
         settings = self.settings
         worker = WorkerInfo(
             id=self.worker_id,
@@ -233,7 +270,13 @@ class Wiring:
             concurrency=settings.concurrency,
             lease_s=settings.lease_s,
         )
-        return Heartbeat(self._database(1), worker, every_s=settings.heartbeat_s, waiting=inbox.ids)
+        return Heartbeat(
+            self._database(1),
+            worker,
+            every_s=settings.heartbeat_s,
+            waiting=inbox.ids,
+            on_alive=pace.alive_for,
+        )
 
     def _dispatcher(self) -> Dispatcher:
         settings = self.settings

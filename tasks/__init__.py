@@ -6,12 +6,15 @@ of processes, signals, HTTP or the command line.
 
 from tasks.batch import Batches, Loaded
 from tasks.beside import Beside
+from tasks.breaker import Breaker
+from tasks.call import Call
 from tasks.celery_app import make_app
 from tasks.cells import JOB_FIELDS, parameters, value_of
 from tasks.checked import BatchOptions, CheckedBatch
 from tasks.dispatch import Dispatch
 from tasks.dispatcher import Dispatcher, DispatcherPace
 from tasks.doorbell import Doorbell
+from tasks.earlier import Earlier
 from tasks.errors import (
     BatchFaulty,
     BatchKeyTaken,
@@ -21,8 +24,9 @@ from tasks.errors import (
     TaskError,
 )
 from tasks.executor import Executor
+from tasks.fleet_watch import FleetWatch, WatchPace
 from tasks.gates import ByteGate
-from tasks.generate import CallLimits, Generate
+from tasks.generate import Claims, Generate
 from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
@@ -30,6 +34,7 @@ from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.options import JobOptions
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
+from tasks.settle import Settle
 from tasks.submit import Submit
 from tasks.uploads import Uploads
 
@@ -42,16 +47,20 @@ __all__ = [
     "BatchOptions",
     "Batches",
     "Beside",
+    "Breaker",
     "ByteGate",
-    "CallLimits",
+    "Call",
     "CheckedBatch",
+    "Claims",
     "Decision",
     "Dispatch",
     "Dispatcher",
     "DispatcherPace",
     "Doorbell",
+    "Earlier",
     "Executor",
     "FileFormat",
+    "FleetWatch",
     "Generate",
     "Inbox",
     "Intake",
@@ -65,10 +74,12 @@ __all__ = [
     "Queues",
     "RequestLimits",
     "RetryPolicy",
+    "Settle",
     "StagingFailed",
     "Submit",
     "TaskError",
     "Uploads",
+    "WatchPace",
     "format_of",
     "make_app",
     "parameters",

@@ -16,11 +16,13 @@ from storage import (
     DatabaseUnavailable,
     StorageError,
     delete_unopened,
+    end_pause_if_over,
     expire_due,
     fold_batch_deltas,
     lead,
     rescue_dead,
     resign,
+    speed_up,
     unopened_batches,
 )
 from tasks.dispatch import Dispatch
@@ -105,13 +107,15 @@ class Dispatcher:
             resign(self._database, TURN, holder=self._worker_id)
 
     def _tidy(self, *, may_rescue: bool) -> None:
-        """Expire, roll up, and rescue.
+        """Expire, roll up, give speed back, and rescue.
 
         After a database outage every lease has run out. A leader rescues only once its own turn
         has been unbroken for a whole lease, by when every living worker has renewed.
         """
         expire_due(self._database, limit=ROUND_LIMIT)
         fold_batch_deltas(self._database)
+        end_pause_if_over(self._database)
+        speed_up(self._database)
         self._sweep_abandoned_loads()
         if not may_rescue:
             return

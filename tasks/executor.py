@@ -58,4 +58,4 @@ class Executor:
             except Exception:
                 log.exception("a job's course broke off", extra={"job_id": str(job_id)})
             finally:
-                self._inbox.done()
+                self._inbox.done(job_id)

@@ -32,7 +32,7 @@ class Inbox:
         self._on_full = on_full
         self._on_low = on_low
         self._waiting: dict[UUID, None] = {}
-        self._under_way = 0
+        self._under_way: set[UUID] = set()
         self._changed = threading.Condition()
         self._is_full = False
         self._is_closed = False
@@ -43,20 +43,21 @@ class Inbox:
     @property
     def under_way(self) -> int:
         """Ids taken out whose course has not ended."""
-        return self._under_way
+        return len(self._under_way)
 
     @property
     def demand(self) -> int:
         """Threads that could be at work now: ids under way and ids waiting."""
         with self._changed:
-            return self._under_way + len(self._waiting)
+            return len(self._under_way) + len(self._waiting)
 
     def add(self, job_ids: Iterable[UUID]) -> bool:
         """Append ids, each once; False when the inbox is closed and took none."""
         with self._changed:
             if self._is_closed:
                 return False
-            self._waiting.update(dict.fromkeys(job_ids))
+            new = (job_id for job_id in job_ids if job_id not in self._under_way)
+            self._waiting.update(dict.fromkeys(new))
             self._changed.notify(len(self._waiting))
             filled = not self._is_full and len(self._waiting) >= self._capacity
             self._is_full = self._is_full or filled
@@ -76,17 +77,17 @@ class Inbox:
                 return None
             job_id = next(iter(self._waiting))
             del self._waiting[job_id]
-            self._under_way += 1
+            self._under_way.add(job_id)
             lowered = self._is_full and len(self._waiting) <= self._capacity // 2
             self._is_full = self._is_full and not lowered
         if lowered:
             self._on_low()
         return job_id
 
-    def done(self) -> None:
+    def done(self, job_id: UUID) -> None:
         """The course of an id that was taken has ended."""
         with self._changed:
-            self._under_way -= 1
+            self._under_way.discard(job_id)
             if not self._under_way:
                 self._changed.notify_all()
 
@@ -96,9 +97,9 @@ class Inbox:
             return self._changed.wait_for(lambda: not self._under_way, timeout_s)
 
     def ids(self) -> list[UUID]:
-        """What waits, in order, for the heartbeat to say that these are held."""
+        """What is held here, under way and waiting, for the heartbeat to say so."""
         with self._changed:
-            return list(self._waiting)
+            return [*self._under_way, *self._waiting]
 
     def close(self) -> list[UUID]:
         """Wake every waiting thread with None and give back what nobody took."""

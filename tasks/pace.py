@@ -1,51 +1,101 @@
 """When this process may start its next call.
 
-An answer of "too fast", a refused key or a server that is not the API says something about every
-other call too. Until the moment it names, no executor thread of the process starts one.
+Fed from what the whole fleet shares (is it paused, held, slowed down?) and from the process's own
+answers, which it acts upon at once. Executor threads enter here before a claim and leave after the
+call; whoever may not enter yet waits.
 """
 
 import threading
 import time
 
+from storage import FleetState
+
 __all__ = ["Pace"]
 
 
 class Pace:
-    """A moment before which no call starts, and whether calls have gone well since."""
+    """A gate in front of calls.
 
-    def __init__(self) -> None:
+    Args:
+        concurrency: calls in flight at full speed.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
         self._changed = threading.Condition()
+        self._inside = 0
+        self._share = 1.0
         self._held_until = 0.0
+        self._alive_until = float("inf")
+        self._is_paused = False
+        self._probes = 0
         self._is_stopped = False
-        self._went_well = False
+
+    def enter(self) -> bool:
+        """Wait until a call may start and take its place; False when the process stops."""
+        with self._changed:
+            while not self._is_stopped:
+                wait_s = self._wait_s()
+                if wait_s == 0:
+                    self._inside += 1
+                    return True
+                self._changed.wait(wait_s)
+            return False
+
+    def leave(self) -> None:
+        """The call has ended, or never began."""
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify()
 
     def hold(self, seconds: float) -> None:
         """Start no call for this long; a longer hold already in force stays."""
         with self._changed:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
-            self._went_well = False
 
-    def note_success(self) -> None:
-        """A call was answered with an image: what was refused before concerned that job alone."""
-        self._went_well = True
-
-    @property
-    def went_well(self) -> bool:
-        """Whether a call has succeeded since the last hold."""
-        return self._went_well
-
-    def wait(self) -> bool:
-        """Wait until a call may start; False when the process stops meanwhile."""
+    def follow(self, state: FleetState) -> None:
+        """Do as the fleet does."""
         with self._changed:
-            while not self._is_stopped:
-                left_s = self._held_until - time.monotonic()
-                if left_s <= 0:
-                    return True
-                self._changed.wait(left_s)
-            return False
+            self._share = state.share
+            self._is_paused = state.pause is not None
+            if not self._is_paused:
+                self._probes = 0
+            if state.held_s:
+                self._held_until = max(self._held_until, time.monotonic() + state.held_s)
+            self._changed.notify_all()
+
+    def let_one_through(self) -> None:
+        """Allow a single call although the fleet is paused: the probe."""
+        with self._changed:
+            self._probes = 1
+            self._changed.notify_all()
+
+    def alive_for(self, seconds: float) -> None:
+        """The lease was renewed: without the next renewal, no call starts after this long.
+
+        A process that was stopped and woken must not call before it knows that it is alive.
+        """
+        with self._changed:
+            self._alive_until = time.monotonic() + seconds
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """Wake every waiting thread: no further call starts."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
+
+    def _wait_s(self) -> float | None:
+        """Seconds until it is worth looking again; 0 to go now, None until something changes."""
+        now = time.monotonic()
+        if now >= self._alive_until:
+            return None
+        if self._is_paused and not self._probes:
+            return None
+        if now < self._held_until:
+            return self._held_until - now
+        if self._inside >= max(1, int(self._share * self._concurrency)):
+            return None
+        if self._is_paused:
+            self._probes -= 1
+        return 0

@@ -60,7 +60,8 @@ class RetryPolicy:
         Args:
             verdict: what the answer meant.
             job: the row as it was claimed, this attempt and call counted.
-            others_succeed: whether other calls went well since the API last refused our key.
+            others_succeed: whether other calls went well since this one's began, or since this
+                job's failure before.
         """
         error = JobError(verdict.code, verdict.message, WHOSE.get(verdict.meaning, "api"))
         match verdict.meaning:
@@ -69,7 +70,7 @@ class RetryPolicy:
             case Meaning.UNKNOWN:
                 decision = self._unknown(error, job)
             case Meaning.NOT_PAID:
-                decision = self._not_paid(error, job)
+                decision = self._not_paid(error, job, others_succeed=others_succeed)
             case Meaning.TOO_FAST:
                 wait_s = max(verdict.retry_after_s or 0.0, self.backoff_base_s)
                 decision = self._everyone_waits(error, wait_s)
@@ -103,10 +104,14 @@ class RetryPolicy:
         final = JobError(EndCode.OUTCOME_UNKNOWN, message, error.whose)
         return Decision(final, counted=CallCount.UNKNOWN)
 
-    def _not_paid(self, error: JobError, job: Job) -> Decision:
+    def _not_paid(self, error: JobError, job: Job, *, others_succeed: bool) -> Decision:
+        """Only while others succeed does an error say anything about this job."""
+        delay_s = self.backoff_s(job.attempts)
+        if not others_succeed:
+            return Decision(error, delay_s, give_back=True, call_back=True)
         if job.attempts >= self.max_attempts:
             return Decision(error, call_back=True)
-        return Decision(error, self.backoff_s(job.attempts), call_back=True)
+        return Decision(error, delay_s, call_back=True)
 
     def _everyone_waits(self, error: JobError, hold_s: float) -> Decision:
         """The answer said nothing about the job: it gets its attempt back, and all calls wait."""

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from storage import (
@@ -39,6 +39,7 @@ LONGEST_WAIT_S = 30.0
 #: Spool room kept for a call before its answer is known: an uncompressed 1024² picture and more.
 ROOM_PER_CALL_BYTES = 4_000_000
 ROOM_POLL_S = 0.5
+LOOKS_BEFORE_ALARM = 20
 
 
 class Uploads:
@@ -47,6 +48,7 @@ class Uploads:
     Args:
         threads: puts under way at once.
         key_prefix: before every object key.
+        on_stored: called when the bucket has taken an image: storage works.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Uploads:
         spool: Spool,
         threads: int,
         key_prefix: str,
+        on_stored: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._objects = objects
         self._spool = spool
         self._thread_count = threads
         self._key_prefix = key_prefix
+        self._on_stored = on_stored
         self._queue: list[tuple[float, int, int, SpoolEntry]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
@@ -74,16 +78,24 @@ class Uploads:
         for number in range(self._thread_count):
             threading.Thread(target=self._work, name=f"upload-{number}", daemon=True).start()
 
-    def take_room(self, stopping: threading.Event) -> bool:
+    def take_room(self, stopping: threading.Event, *, on_wait: Callable[[], None]) -> bool:
         """Keep spool room for one call, waiting for it; False when the process stops meanwhile.
 
         A call starts only while images at rest and in flight fit the spool's bound: one that could
         not be kept must not be made.
+
+        Args:
+            stopping: set when the process stops.
+            on_wait: called once when it has waited for longer than a put should take.
         """
-        while not self._spool.reserve(ROOM_PER_CALL_BYTES):
+        for looks in itertools.count(1):
+            if self._spool.reserve(ROOM_PER_CALL_BYTES):
+                return True
             if stopping.wait(ROOM_POLL_S):
                 return False
-        return True
+            if looks == LOOKS_BEFORE_ALARM:
+                on_wait()
+        raise AssertionError("unreachable: the looks have no end")
 
     def give_room(self) -> None:
         """The call has ended, and what it brought is in the spool or gone."""
@@ -193,6 +205,7 @@ class Uploads:
         stored = self.stored(entry)
         for png, row in zip(images, stored, strict=True):
             self._objects.put(row.key, png, PNG_TYPE)
+        self._on_stored()
         job_id, fence = entry.job_id, entry.fence
         if finish_if_held(self._database, job_id, fence=fence, images=stored):
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from storage import Spool, StorageError
-from tasks import Dispatch, Dispatcher, Executor, Inbox, Pace, Uploads
+from tasks import Dispatch, Dispatcher, Executor, FleetWatch, Inbox, Pace, Uploads
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
 
@@ -35,6 +35,7 @@ class Crew:
     dispatcher: Dispatcher
     dispatch: Dispatch
     pace: Pace
+    watch: FleetWatch
     flow: Flow
     spool: Spool
     stopping: threading.Event
@@ -49,8 +50,10 @@ class Crew:
         self.heartbeat.start()
         self.uploads.start()
         self.uploads.adopt()
-        for target, name in ((self._lead, "dispatcher"), (self._adopt, "adoption")):
-            threading.Thread(target=target, name=name, daemon=True).start()
+        loops = {"dispatcher": self.dispatcher.run, "fleet-watch": self.watch.run}
+        for name, loop in loops.items():
+            threading.Thread(target=loop, args=[self.stopping], name=name, daemon=True).start()
+        threading.Thread(target=self._adopt, name="adoption", daemon=True).start()
 
     def take(self, job_ids: list[UUID]) -> None:
         """Put dispatched jobs into the inbox; once stopping, hand them back at once."""
@@ -86,9 +89,6 @@ class Crew:
                 "jobs that had not started go out again later",
                 extra={"jobs": len(left), "error": str(error)},
             )
-
-    def _lead(self) -> None:
-        self.dispatcher.run(self.stopping)
 
     def _adopt(self) -> None:
         while not self.stopping.wait(ADOPT_EVERY_S):

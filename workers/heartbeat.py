@@ -6,6 +6,7 @@ look dead.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -32,6 +33,7 @@ class Heartbeat:
         worker: the row, with the lease's length.
         every_s: between two beats; at least two fit a lease.
         waiting: the ids in the inbox, so that nobody dispatches them again.
+        on_alive: called with the seconds that the lease is good for, at each renewal.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Heartbeat:
         *,
         every_s: float,
         waiting: Callable[[], Sequence[UUID]],
+        on_alive: Callable[[float], None],
     ) -> None:
         self._database = database
         self._worker = worker
         self._every_s = every_s
         self._waiting = waiting
+        self._on_alive = on_alive
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -55,7 +59,7 @@ class Heartbeat:
         Raises:
             StorageError: the table could not be written.
         """
-        register_worker(self._database, self._worker)
+        self._take_lease()
         self._thread.start()
 
     def stop(self) -> None:
@@ -74,11 +78,20 @@ class Heartbeat:
         Raises:
             StorageError: the table could not be written.
         """
-        if not renew_lease(self._database, self._worker.id, lease_s=self._worker.lease_s):
+        asked = time.monotonic()
+        if renew_lease(self._database, self._worker.id, lease_s=self._worker.lease_s):
+            # Counted from before the question: the database's lease is never the shorter one.
+            self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
+        else:
             log.warning("the lease had run out; this worker takes a new one")
-            register_worker(self._database, self._worker)
+            self._take_lease()
         if waiting := self._waiting():
             refresh_dispatched(self._database, waiting)
+
+    def _take_lease(self) -> None:
+        asked = time.monotonic()
+        register_worker(self._database, self._worker)
+        self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):

@@ -21,6 +21,9 @@ def test_an_id_that_waits_already_is_not_added_again() -> None:
     inbox.add([job_id])
     inbox.add([job_id, job_id])
     assert inbox.ids() == [job_id]
+    inbox.take()
+    inbox.add([job_id])
+    assert (len(inbox), inbox.under_way) == (0, 1)
 
 
 def test_full_is_said_once_and_low_again_at_half() -> None:
@@ -61,8 +64,9 @@ def test_demand_counts_what_waits_and_what_is_under_way() -> None:
     """The executor sizes itself by it."""
     inbox = Inbox(10)
     inbox.add([uuid4(), uuid4()])
-    inbox.take()
+    taken = inbox.take()
+    assert taken is not None
     assert (inbox.demand, inbox.under_way, len(inbox)) == (2, 1, 1)
-    inbox.done()
+    inbox.done(taken)
     assert (inbox.demand, inbox.under_way) == (1, 0)
     assert inbox.wait_until_idle(0)

@@ -1,46 +1,104 @@
 """When calls may start, and how much of their answers may be in memory."""
 
 import threading
+from datetime import UTC, datetime
 
+from storage import FleetState, Pause, PauseKind
 from tasks import ByteGate, Pace
+
+
+def paused(kind: PauseKind = PauseKind.BREAKER) -> FleetState:
+    """A fleet that is paused."""
+    return FleetState(Pause(kind, "CODE", "", datetime.now(UTC), None), 0.0, 1.0)
+
+
+RUNNING = FleetState(None, 0.0, 1.0)
+
+
+def entered(pace: Pace) -> bool:
+    """Whether a call could start within a moment."""
+    came_in = threading.Event()
+
+    def come_in() -> None:
+        if pace.enter():
+            came_in.set()
+
+    threading.Thread(target=come_in, daemon=True).start()
+    return came_in.wait(0.1)
 
 
 def test_a_call_may_start_at_once_when_nothing_holds() -> None:
     """The usual case costs no waiting."""
-    assert Pace().wait()
+    assert Pace(1).enter()
+
+
+def test_no_more_calls_are_inside_than_concurrency_allows() -> None:
+    """Who leaves makes room for one."""
+    pace = Pace(2)
+    came_in = threading.Semaphore(0)
+
+    def come_in() -> None:
+        if pace.enter():
+            came_in.release()
+
+    for _ in range(5):
+        threading.Thread(target=come_in, daemon=True).start()
+    inside = [came_in.acquire(timeout=0.2) for _ in range(3)]
+    pace.leave()
+    inside += [came_in.acquire(timeout=0.2) for _ in range(2)]
+    assert inside == [True, True, False, True, False]
+    pace.stop()
 
 
 def test_a_hold_lasts_as_long_as_the_longest_asked_for() -> None:
     """A shorter hold does not shorten one in force."""
-    pace = Pace()
+    pace = Pace(4)
     pace.hold(60)
     pace.hold(0.001)
-    waiter = threading.Thread(target=pace.wait)
-    waiter.start()
-    waiter.join(0.05)
-    assert waiter.is_alive()
+    assert not entered(pace)
     pace.stop()
-    waiter.join(5)
-    assert not waiter.is_alive()
 
 
 def test_a_stopped_process_starts_no_call() -> None:
     """Whoever waits hears that no call will start."""
-    pace = Pace()
+    pace = Pace(4)
     pace.hold(60)
     pace.stop()
-    assert not pace.wait()
+    assert not pace.enter()
 
 
-def test_success_after_a_hold_is_remembered_until_the_next_hold() -> None:
-    """It tells a refused key from one refused request."""
-    pace = Pace()
-    seen = [pace.went_well]
-    pace.note_success()
-    seen.append(pace.went_well)
-    pace.hold(0)
-    seen.append(pace.went_well)
-    assert seen == [False, True, False]
+def test_a_paused_fleet_lets_nothing_through_but_one_probe() -> None:
+    """And goes on when the pause is lifted."""
+    pace = Pace(4)
+    pace.follow(paused())
+    assert not entered(pace)
+    pace.let_one_through()
+    pace.leave()
+    pace.follow(RUNNING)
+    assert entered(pace)
+    pace.stop()
+
+
+def test_a_slowed_fleet_uses_its_share_and_never_less_than_one_call() -> None:
+    """Otherwise nobody would find out that things go better."""
+    pace = Pace(4)
+    pace.follow(FleetState(None, 0.0, 0.5))
+    assert [entered(pace) for _ in range(3)] == [True, True, False]
+    pace.stop()
+    pace = Pace(4)
+    pace.follow(FleetState(None, 0.0, 1 / 64))
+    assert [entered(pace) for _ in range(2)] == [True, False]
+    pace.stop()
+
+
+def test_without_a_lease_no_call_starts() -> None:
+    """A process that was stopped and woken first has to learn that it is alive."""
+    pace = Pace(4)
+    pace.alive_for(-1)
+    assert not entered(pace)
+    pace.alive_for(60)
+    assert entered(pace)
+    pace.stop()
 
 
 def test_bodies_are_let_in_while_they_fit() -> None:

@@ -73,10 +73,17 @@ def test_an_unknown_outcome_fails_at_once_where_the_limit_is_none() -> None:
 
 
 def test_an_unpaid_failure_burns_an_attempt_but_no_call() -> None:
-    """The API was down: nothing was charged."""
-    decision = decide(Meaning.NOT_PAID)
+    """Nothing was charged, and others succeed: it says something about this job."""
+    decision = decide(Meaning.NOT_PAID, others_succeed=True)
     assert (decision.give_back, decision.call_back, decision.counted) == (False, True, None)
-    assert decide(Meaning.NOT_PAID, attempts=4).delay_s is None
+    assert decide(Meaning.NOT_PAID, others_succeed=True, attempts=4).delay_s is None
+
+
+def test_an_outage_burns_nothing() -> None:
+    """Where nobody succeeds, a failure says nothing about the job."""
+    decision = decide(Meaning.NOT_PAID, attempts=4)
+    assert (decision.give_back, decision.call_back) == (True, True)
+    assert decision.delay_s is not None
 
 
 def test_too_fast_gives_everything_back_and_honours_retry_after() -> None:

@@ -1,0 +1,110 @@
+"""One call, from the request on the wire to an image on the disk or a verdict why there is none."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from playground import (
+    Answer,
+    ImageRequest,
+    Meaning,
+    PendingAnswer,
+    PlaygroundClient,
+    PlaygroundError,
+    Png,
+    RecipeMode,
+    Verdict,
+    embed_recipe,
+    judge,
+    recipe_text,
+)
+from storage import Job, SpooledImage, SpoolEntry, SpoolError
+from tasks.gates import ByteGate
+from tasks.uploads import Uploads
+
+__all__ = ["Call", "Called"]
+
+log = logging.getLogger(__name__)
+
+#: What an answer of unannounced length is let in as.
+UNANNOUNCED_BYTES = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What a call came to.
+
+    Attributes:
+        verdict: what the answer meant; without its images, which are elsewhere by now.
+        entry: the images in the spool; None where there were none, or the bucket has them already.
+    """
+
+    verdict: Verdict
+    entry: SpoolEntry | None = None
+
+
+class Call:
+    """Calls the API for a claimed job.
+
+    Args:
+        uploads: where images in hand go.
+        reading: bytes of answers being read and decoded at once.
+        decoding: answers being decoded at once.
+        recipe: what the PNG's text chunk says.
+    """
+
+    def __init__(
+        self,
+        client: PlaygroundClient,
+        uploads: Uploads,
+        *,
+        reading: ByteGate,
+        decoding: threading.Semaphore,
+        recipe: RecipeMode,
+    ) -> None:
+        self._client = client
+        self._uploads = uploads
+        self._reading = reading
+        self._decoding = decoding
+        self._recipe = recipe
+
+    def __call__(self, job: Job, request: ImageRequest, wire: dict[str, Any]) -> Called:
+        """Send the request and bring what comes of it to safety."""
+        try:
+            pending = self._client.send(wire)
+        except PlaygroundError as error:
+            return Called(judge(error))
+        with pending, self._reading.admit(pending.size_hint_bytes or UNANNOUNCED_BYTES):
+            verdict = self._read(pending)
+            if verdict.meaning is not Meaning.IN_HAND:
+                return Called(verdict)
+            images = [self._develop(job, request, png) for png in verdict.images]
+            return Called(verdict, self._keep(job, images))
+
+    def _read(self, pending: PendingAnswer) -> Verdict:
+        try:
+            body = pending.read()
+        except PlaygroundError as error:
+            return judge(error)
+        with self._decoding:
+            return judge(Answer(pending.status, pending.headers, body))
+
+    def _develop(self, job: Job, request: ImageRequest, png: Png) -> SpooledImage:
+        """The picture as it will be stored, its recipe spliced in."""
+        text = recipe_text(
+            self._recipe, job_id=str(job.id), request=request, simulated=job.simulated
+        )
+        data = png.data if text is None else embed_recipe(png.data, text)
+        return SpooledImage(data=data, width=png.width, height=png.height)
+
+    def _keep(self, job: Job, images: list[SpooledImage]) -> SpoolEntry | None:
+        try:
+            return self._uploads.spool(job.id, job.fence, images)
+        except SpoolError as error:
+            log.warning(
+                "the spool cannot take an image; it is put from memory",
+                extra={"job_id": str(job.id), "error": str(error)},
+            )
+            self._uploads.put_now(job.id, job.fence, images)
+            return None

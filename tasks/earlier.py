@@ -1,0 +1,76 @@
+"""Images of a job that an earlier holder stored before it died.
+
+A worker may have put an image and been killed before the row was told, with its disk lost as well.
+So before a rescued job is called, and paid, again, the bucket is asked for its earlier keys.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from itertools import count
+
+from playground import PngDamaged, check_png
+from storage import (
+    Database,
+    Job,
+    ObjectMissing,
+    ObjectStore,
+    StoredImage,
+    adopt_image,
+    hand_back_if_held,
+    image_key,
+)
+from tasks.persist import persist
+
+__all__ = ["Earlier"]
+
+log = logging.getLogger(__name__)
+
+#: Earlier fences that are asked for, the newest first: a rescue is never far behind the claim.
+MOST_FENCES = 16
+
+
+class Earlier:
+    """Looks for images under a job's earlier fences.
+
+    Args:
+        key_prefix: before every object key.
+    """
+
+    def __init__(self, database: Database, objects: ObjectStore, *, key_prefix: str) -> None:
+        self._database = database
+        self._objects = objects
+        self._key_prefix = key_prefix
+
+    def finish(self, job: Job) -> bool:
+        """Finish a claimed job with an image stored before, if there is one.
+
+        Only jobs that lost a worker with a call or an image in hand are looked up.
+
+        Raises:
+            ObjectStoreError: it cannot be answered now; no call may start.
+        """
+        if not job.calls_unknown + job.calls_lost:
+            return False
+        for fence in range(job.fence - 1, max(0, job.fence - 1 - MOST_FENCES), -1):
+            if images := list(self._stored(job, fence)):
+                self._adopt(job, fence, images)
+                return True
+        return False
+
+    def _stored(self, job: Job, fence: int) -> Iterator[StoredImage]:
+        for index in count():
+            key = image_key(self._key_prefix, job.id, fence, index)
+            try:
+                png = self._objects.get(key)
+                facts = check_png(png)
+            except (ObjectMissing, PngDamaged):
+                return
+            digest = hashlib.sha256(png).hexdigest()
+            yield StoredImage(index, key, digest, len(png), facts.width, facts.height)
+
+    def _adopt(self, job: Job, fence: int, images: list[StoredImage]) -> None:
+        # Nothing was sent under this claim: given back first, its call is no duplicate.
+        persist(lambda: hand_back_if_held(self._database, job.id, fence=job.fence))
+        if persist(lambda: adopt_image(self._database, job.id, fence=fence, images=images)):
+            log.info("an image stored before was found", extra={"job_id": str(job.id)})

@@ -1,0 +1,128 @@
+"""The breaker: failures in a row pause the fleet, a success lifts the pause."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from playground import Meaning, Verdict
+from storage import Database, PauseKind, fleet_state, migrate, pause_fleet
+from tasks import Breaker, FleetWatch, Pace, WatchPace
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A table with its fleet's row."""
+    database = Database(f"sqlite:///{tmp_path}/breaker.db", pool_size=2)
+    migrate(database)
+    yield database
+    database.close()
+
+
+def fail(breaker: Breaker, meaning: Meaning = Meaning.NOT_PAID, code: str = "HTTP_500") -> bool:
+    """One job's call fails."""
+    return breaker.failed(uuid4(), Verdict(meaning, code, "words"), started=time.monotonic())
+
+
+def is_paused(database: Database) -> bool:
+    """Whether the fleet is paused."""
+    return fleet_state(database).pause is not None
+
+
+def test_failures_in_a_row_pause_the_fleet_with_their_reason(database: Database) -> None:
+    """The last one's code and words are kept."""
+    breaker = Breaker(database, failures=3, blocked=2)
+    fail(breaker)
+    fail(breaker)
+    assert not is_paused(database)
+    fail(breaker, code="HTTP_502")
+    pause = fleet_state(database).pause
+    assert pause is not None
+    assert (pause.kind, pause.code, pause.message) == (PauseKind.BREAKER, "HTTP_502", "words")
+
+
+def test_a_success_in_between_begins_the_row_anew(database: Database) -> None:
+    """Scattered failures are each job's own."""
+    breaker = Breaker(database, failures=2, blocked=2)
+    for _ in range(5):
+        fail(breaker)
+        breaker.went_well()
+    assert not is_paused(database)
+
+
+@pytest.mark.parametrize(("meaning", "most"), [(Meaning.BLOCKED, 2), (Meaning.NOT_THE_API, 1)])
+def test_a_refused_key_and_a_wrong_server_pause_sooner(
+    database: Database, meaning: Meaning, most: int
+) -> None:
+    """No number of tries would help."""
+    breaker = Breaker(database, failures=99, blocked=2)
+    for _ in range(most - 1):
+        fail(breaker, meaning)
+    assert not is_paused(database)
+    fail(breaker, meaning)
+    assert is_paused(database)
+
+
+def test_refused_prompts_and_answers_of_too_fast_pause_nothing(database: Database) -> None:
+    """They come from an API that works."""
+    breaker = Breaker(database, failures=2, blocked=2)
+    for _ in range(9):
+        fail(breaker, Meaning.REFUSED, "PROMPT_UNSAFE")
+        fail(breaker, Meaning.TOO_FAST)
+    assert not is_paused(database)
+
+
+def test_the_next_success_lifts_the_breakers_pause_and_no_other(database: Database) -> None:
+    """Whoever's success it is."""
+    breaker = Breaker(database, failures=1, blocked=1)
+    fail(breaker)
+    breaker.went_well()
+    assert not is_paused(database)
+    pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
+    breaker.follow(PauseKind.OPERATOR)
+    breaker.went_well()
+    assert is_paused(database)
+
+
+def test_a_failure_says_something_about_a_job_only_while_others_succeed(
+    database: Database,
+) -> None:
+    """Since its call began, or since its failure before."""
+    breaker = Breaker(database, failures=99, blocked=99)
+    job_id, verdict = uuid4(), Verdict(Meaning.NOT_PAID, "HTTP_500", "")
+    assert not breaker.failed(job_id, verdict, started=time.monotonic())
+    assert not breaker.failed(job_id, verdict, started=time.monotonic())
+    breaker.went_well()
+    assert breaker.failed(job_id, verdict, started=time.monotonic())
+    assert not breaker.failed(job_id, verdict, started=time.monotonic())
+
+
+def test_a_worker_follows_the_fleet_and_gets_one_probe(database: Database) -> None:
+    """The pause reaches its pace, and one call may go through."""
+    pace = Pace(4)
+    breaker = Breaker(database, failures=1, blocked=1)
+    looks = WatchPace(every_s=1, probe_first_s=600, probe_most_s=600)
+    watch = FleetWatch(database, pace=pace, breaker=breaker, looks=looks)
+    fail(breaker)
+    watch.look()
+    assert pace.enter()
+    pace.leave()
+    breaker.went_well()
+    watch.look()
+    assert pace.enter()
+    assert pace.enter()
+
+
+def test_storages_pause_is_lifted_by_an_image_that_was_stored(database: Database) -> None:
+    """And only by that."""
+    breaker = Breaker(database, failures=9, blocked=9)
+    looks = WatchPace(every_s=1, probe_first_s=600, probe_most_s=600)
+    watch = FleetWatch(database, pace=Pace(1), breaker=breaker, looks=looks)
+    watch.image_was_stored()
+    watch.spool_is_full()
+    breaker.went_well()
+    assert is_paused(database)
+    watch.image_was_stored()
+    assert not is_paused(database)

@@ -9,6 +9,7 @@ from darkroom.checks.finding import Finding, Level
 from darkroom.checks.fleet import check_fleet
 from darkroom.checks.key import check_key
 from darkroom.checks.names import check_names
+from darkroom.checks.pause import check_pause
 from darkroom.checks.spool import check_spool
 from darkroom.checks.table import check_table
 from darkroom.errors import UserError
@@ -24,7 +25,7 @@ Check = Callable[[Wiring], Iterable[Finding]]
 ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("settings", (check_names,)),
     ("broker", (check_broker,)),
-    ("database", (check_table, check_clock, check_fleet)),
+    ("database", (check_table, check_clock, check_fleet, check_pause)),
     ("bucket", (check_bucket, check_rights)),
     ("API key", (check_key,)),
     ("spool", (check_spool,)),

@@ -13,11 +13,15 @@ import typer
 
 from darkroom import __version__
 from darkroom.cli.batch import batch
+from darkroom.cli.cancel import cancel
 from darkroom.cli.demo import demo
 from darkroom.cli.doctor import doctor
 from darkroom.cli.listing import list_
 from darkroom.cli.migrate import migrate
 from darkroom.cli.mistakes import lines_of
+from darkroom.cli.pause import pause
+from darkroom.cli.resume import resume
+from darkroom.cli.retry import retry
 from darkroom.cli.show import show
 from darkroom.cli.simulator import simulator
 from darkroom.cli.submit import submit
@@ -36,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-#: In the order of `darkroom --help`: the processes, the set-up, the jobs.
+#: In the order of `darkroom --help`: the processes, the set-up, the jobs, the fleet.
 COMMANDS = (
     demo,
     up,
@@ -49,6 +53,10 @@ COMMANDS = (
     watch,
     list_,
     show,
+    cancel,
+    retry,
+    pause,
+    resume,
 )
 
 for command in COMMANDS:

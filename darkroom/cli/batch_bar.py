@@ -33,12 +33,16 @@ def snapshots(database: "Database", batch_id: UUID) -> "Iterator[BatchProgress]"
     Raises:
         BatchNotFound: there is no such batch.
     """
+    from darkroom.cli.remarks import PauseRemarks
     from storage import DatabaseUnavailable, batch_progress
 
+    pauses = PauseRemarks(database)
     is_away = False
     while True:
         try:
             progress = batch_progress(database, batch_id)
+            if progress.ended < progress.total:
+                pauses.look()
         except DatabaseUnavailable as error:
             if not is_away:
                 note(f"waiting for the database: {error}")

@@ -28,8 +28,10 @@ def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
     Raises:
         JobNotFound: there is no such job.
     """
+    from darkroom.cli.remarks import PauseRemarks
     from storage import ENDED
 
+    pauses = PauseRemarks(database)
     seen: dict[UUID, tuple[object, ...]] = {}
     waiting = list(dict.fromkeys(job_ids))
     while waiting:
@@ -41,6 +43,7 @@ def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
             if job.status in ENDED:
                 waiting.remove(job.id)
         if waiting:
+            _when_answered(pauses.look)
             time.sleep(LOOK_AGAIN_S)
 
 

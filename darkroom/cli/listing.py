@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from darkroom.cli.say import note, print_json
+from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from storage import Cursor, Database, Job
@@ -28,6 +29,10 @@ def list_(
     before: Annotated[
         str | None, typer.Option(metavar="ID", help="The page that follows this job.")
     ] = None,
+    code: Annotated[str | None, typer.Option(help="Only jobs with this error code.")] = None,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="Jobs held longer than they may be, and why.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a job.")] = False,
 ) -> None:
     """List jobs, newest first.
@@ -36,8 +41,13 @@ def list_(
     """
     from darkroom.cli.looks import job_as_json, parse_job_id, parse_since
     from darkroom.cli.opened import opened
+    from darkroom.cli.remarks import remark_on_pause
     from storage import JobStatus, list_jobs
 
+    if stuck:
+        filters = (status, batch, owner, since, before, code)
+        _list_stuck(limit, is_filtered=any(filters), as_json=as_json)
+        return
     batch_id = None if batch is None else parse_job_id(batch)
     moment = None if since is None else parse_since(since)
     database = opened().database
@@ -47,6 +57,7 @@ def list_(
         batch_id=batch_id,
         owner=owner,
         since=moment,
+        code=code,
         before=None if before is None else _cursor(database, before),
         limit=limit + 1,
     )
@@ -58,6 +69,30 @@ def list_(
         _print_table(page)
     if has_more:
         note(f"there are more: add --before {page[-1].id}")
+    remark_on_pause(database)
+
+
+def _list_stuck(limit: int, *, is_filtered: bool, as_json: bool) -> None:
+    from darkroom.cli.looks import job_as_json
+    from darkroom.cli.opened import opened
+    from darkroom.cli.remarks import remark_on_pause
+    from darkroom.cli.stuck import stuck_and_why
+
+    if is_filtered:
+        raise UserError("--stuck goes with --limit and --json alone", exit_status=2)
+    wiring = opened()
+    found = stuck_and_why(wiring.database, wiring.settings)
+    if as_json:
+        for job, why in found[:limit]:
+            print_json(job_as_json(job) | {"stuck": why})
+    else:
+        for job, why in found[:limit]:
+            print(f"{job.id} {job.status:<7} {why}")
+    if not found:
+        note("nothing is stuck")
+    elif len(found) > limit:
+        note(f"{len(found):,} are stuck, the oldest of them shown")
+    remark_on_pause(wiring.database)
 
 
 def _cursor(database: "Database", text: str) -> "Cursor":

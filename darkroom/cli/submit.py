@@ -52,8 +52,9 @@ def submit(
     from darkroom.cli.looks import job_as_json
 
     accepted, wiring = _accept(given, out)
-    _tell(wiring, accepted)
-    if wait or out is not None:
+    will_wait = wait or out is not None
+    _tell(wiring, accepted, will_wait=will_wait)
+    if will_wait:
         _wait(wiring, accepted.job, out, as_json=as_json)
     elif as_json:
         print_json(job_as_json(accepted.job))
@@ -80,8 +81,9 @@ def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiri
     return wiring.intake.accept(handed_in.request, handed_in.options), wiring
 
 
-def _tell(wiring: "Wiring", accepted: "Accepted") -> None:
+def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
     """Remarks on what may hold the job up."""
+    from darkroom.cli.remarks import remark_on_pause
     from storage import JobStatus, get_job, live_workers
 
     job = accepted.job
@@ -95,6 +97,8 @@ def _tell(wiring: "Wiring", accepted: "Accepted") -> None:
         note("no worker is alive; the job is kept, and starts when one is: `darkroom worker`")
     elif job.dispatched_at is None:
         note("the job is kept; it starts when its turn comes, or the broker is back")
+    if not will_wait:  # else the wait says so
+        remark_on_pause(wiring.database)
 
 
 def _wait(wiring: "Wiring", job: "Job", out: Path | None, *, as_json: bool) -> None:

@@ -1,0 +1,37 @@
+"""May calls start, and at which speed? A fleet that is paused looks well everywhere else."""
+
+from collections.abc import Iterator
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.paused import ADVICE, in_words
+from darkroom.wiring import Wiring
+from storage import FleetState, Pause, PauseKind, fleet_state
+
+__all__ = ["check_pause"]
+
+ABOUT = "calls"
+
+#: Pauses that somebody wanted; the others are faults.
+WANTED = frozenset({PauseKind.OPERATOR, PauseKind.BUDGET})
+
+
+def check_pause(wiring: Wiring) -> Iterator[Finding]:
+    """Whether the fleet is paused or slowed down, since when, and who lifts that."""
+    state = fleet_state(wiring.database)
+    if state.pause is not None:
+        yield _paused(state.pause)
+    elif state.held_s > 0 or state.share < 1:
+        yield _slowed(state)
+    else:
+        yield Finding(ABOUT, Level.OK, "may start: no pause, full speed")
+
+
+def _paused(pause: Pause) -> Finding:
+    level = Level.WARN if pause.kind in WANTED else Level.BAD
+    return Finding(ABOUT, level, in_words(pause), ADVICE[pause.kind], stops_worker=False)
+
+
+def _slowed(state: FleetState) -> Finding:
+    held = f"none starts for {state.held_s:.0f} s, then " if state.held_s > 0 else ""
+    text = f"the API asked for less speed: {held}{state.share:.0%} of the calls at once"
+    return Finding(ABOUT, Level.WARN, text, "nothing: it recovers step by step", stops_worker=False)

@@ -1,0 +1,149 @@
+"""What `cancel` and `retry` share: naming many jobs, and a way through them that may be stopped.
+
+A million jobs are changed a thousand at a time, each thousand for good. So a Ctrl-C or a database
+that goes away in between leaves nothing half done, only some not begun.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import typer
+
+from darkroom.cli.say import note
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from datetime import datetime
+
+    from storage import Database, Selection, Standing
+
+__all__ = ["Filters", "Named", "look_up", "meter", "named", "stoppable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which jobs are meant, as it was said and not yet looked up."""
+
+    batch: UUID | None
+    owner: str | None
+    since: "datetime | None"
+    code: str | None = None
+
+    @classmethod
+    def read(
+        cls, *, batch: str | None, owner: str | None, since: str | None, code: str | None = None
+    ) -> "Filters":
+        """Read them from options.
+
+        Raises:
+            UserError: a batch that is no id, or a time that is none.
+        """
+        from darkroom.cli.looks import parse_job_id, parse_since
+
+        return cls(
+            batch=None if batch is None else parse_job_id(batch),
+            owner=owner,
+            since=None if since is None else parse_since(since),
+            code=code,
+        )
+
+    def up_to_now(self, database: "Database") -> "Selection":
+        """The jobs there are at this moment.
+
+        Raises:
+            BatchNotFound: there is no such batch.
+            UserError: the batch is still being handed in.
+        """
+        from storage import Selection, database_time, get_batch
+
+        if self.batch is not None and get_batch(database, self.batch).opened_at is None:
+            raise UserError(f"batch {self.batch} is still being handed in; none of it has begun")
+        return Selection(
+            as_of=database_time(database),
+            batch_id=self.batch,
+            owner=self.owner,
+            since=self.since,
+            code=self.code,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Jobs named one by one, and how they stand."""
+
+    found: "dict[UUID, Standing]"
+    missing: list[UUID]
+
+    def remark(self) -> None:
+        """Say which of them there are not."""
+        for job_id in self.missing:
+            note(f"there is no job {job_id}")
+
+
+def named(texts: Sequence[str]) -> list[UUID]:
+    """Read ids, each once.
+
+    Raises:
+        UserError: one is no id.
+    """
+    from darkroom.cli.looks import parse_job_id
+
+    return list(dict.fromkeys(parse_job_id(text) for text in texts))
+
+
+def look_up(database: "Database", ids: Sequence[UUID]) -> Named:
+    """How jobs stand that were named one by one."""
+    from storage import CHUNK_JOBS, standings
+
+    found: dict[UUID, Standing] = {}
+    for start in range(0, len(ids), CHUNK_JOBS):
+        found |= standings(database, ids[start : start + CHUNK_JOBS])
+    return Named(found, [job_id for job_id in ids if job_id not in found])
+
+
+@contextmanager
+def stoppable(report: Callable[[], None]) -> Iterator[None]:
+    """Let a long change be stopped, and say how far it got.
+
+    Args:
+        report: prints what was done until then.
+
+    Raises:
+        typer.Exit: with status 130, on Ctrl-C.
+        DatabaseError: as it came, after the report.
+    """
+    from storage import DatabaseError
+
+    try:
+        yield
+        _end_meter()
+    except KeyboardInterrupt:
+        _end_meter()
+        report()
+        note("stopped before the end; what is done stays, and the same command does the rest")
+        raise typer.Exit(130) from None
+    except DatabaseError:
+        _end_meter()
+        report()
+        note("stopped before the end; the same command does the rest")
+        raise
+
+
+def meter(what: str) -> Callable[[int], None]:
+    """Says on a terminal how far a long change is."""
+
+    def told(count: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{count:,} {what} ", end="", file=sys.stderr, flush=True)
+
+    return told
+
+
+def _end_meter() -> None:
+    """Take the meter's line away, so that the report has it."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,248 @@
+"""`darkroom retry`: jobs that ended without a picture stand in the queue again, for money.
+
+Every job retried is at least one more call. So it is said first how many that may be, and asked
+where some may have been paid already.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Annotated, Final
+from uuid import UUID
+
+import typer
+
+from darkroom.cli.say import note, print_json
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from darkroom.cli.bulk import Filters
+    from storage import Database
+
+__all__ = ["retry"]
+
+#: More jobs than this are asked about in any case, where somebody is there to answer.
+ASK_ABOVE_JOBS: Final = 1000
+
+MOST_CODES: Final = 5
+
+
+def retry(
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Jobs to try again.")
+    ] = None,
+    *,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
+    cancelled: Annotated[
+        bool, typer.Option("--cancelled", help="All that were cancelled, and have no picture.")
+    ] = False,
+    code: Annotated[str | None, typer.Option(help="Of them, those with this error code.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Of them, those accepted since: 2h, 2026-05-01T08:30."),
+    ] = None,
+    batch: Annotated[str | None, typer.Option(metavar="ID", help="Of them, this batch's.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Of them, this owner's.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it may cost, and do nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Put failed or cancelled jobs into the queue again, at the price of new calls.
+
+    It says how many calls that may be. Where the outcome of an earlier call is unknown, so that the
+    picture may be paid already, it asks first; without a terminal it wants --yes.
+
+    Example: darkroom retry --failed --code HTTP_500 --since 2h
+    """
+    from darkroom.cli.bulk import Filters, named
+    from darkroom.cli.opened import opened
+    from darkroom.cli.remarks import remark_on_pause
+
+    _check_call(job_ids, failed, cancelled, (code, since, batch, owner))
+    ids = named(job_ids or [])
+    filters = Filters.read(batch=batch, owner=owner, since=since, code=code)
+    wiring = opened()
+    most_calls = wiring.settings.max_calls_per_job
+    if ids:
+        plan = _plan_named(wiring.database, ids)
+    else:
+        plan = _plan_filtered(wiring.database, filters, is_failed=failed)
+    _announce(plan, most_calls)
+    done = _Done.of(plan, most_calls, dry_run=dry_run)
+    if not dry_run and plan.jobs:
+        _ask(plan, yes=yes)
+        _carry_out(wiring.database, plan, done, as_json=as_json)
+    _report(done, as_json=as_json)
+    if done.retried:
+        remark_on_pause(wiring.database)
+    raise typer.Exit(1 if plan.missing else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which jobs are to be retried, and what is known of them."""
+
+    chunks: Iterable[list[UUID]]
+    jobs: int
+    unknown: int
+    codes: Mapping[str, int]
+    left_alone: Mapping[str, int] = field(default_factory=dict)
+    missing: list[UUID] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Done:
+    """What came of it so far."""
+
+    dry_run: bool
+    jobs: int
+    outcome_unknown: int
+    calls_expected: int
+    calls_at_most: int
+    codes: Mapping[str, int]
+    left_alone: Mapping[str, int]
+    missing: list[UUID]
+    retried: int = 0
+    complete: bool = True
+
+    @classmethod
+    def of(cls, plan: _Plan, most_calls: int, *, dry_run: bool) -> "_Done":
+        """Nothing so far."""
+        return cls(
+            dry_run=dry_run,
+            jobs=plan.jobs,
+            outcome_unknown=plan.unknown,
+            calls_expected=plan.jobs,
+            calls_at_most=plan.jobs * most_calls,
+            codes=plan.codes,
+            left_alone=plan.left_alone,
+            missing=plan.missing,
+        )
+
+
+def _check_call(
+    job_ids: list[str] | None,
+    failed: bool,  # noqa: FBT001 - the options as they came
+    cancelled: bool,  # noqa: FBT001 - as above
+    filters: tuple[str | None, ...],
+) -> None:
+    if bool(job_ids) + failed + cancelled != 1:
+        raise UserError("retry what? Give job ids, or --failed, or --cancelled", exit_status=2)
+    if job_ids and any(option is not None for option in filters):
+        raise UserError(
+            "--code, --since, --batch and --owner go with --failed or --cancelled, not with ids",
+            exit_status=2,
+        )
+
+
+def _plan_named(database: "Database", ids: list[UUID]) -> _Plan:
+    from darkroom.cli.bulk import look_up
+    from storage import CHUNK_JOBS, JobStatus
+
+    named = look_up(database, ids)
+    named.remark()
+    ended = {JobStatus.FAILED, JobStatus.CANCELLED}
+    again = {i: job for i, job in named.found.items() if job.status in ended and not job.has_images}
+    others = [job for job_id, job in named.found.items() if job_id not in again]
+    codes = Counter(job.error_code for job in again.values() if job.error_code)
+    chosen = list(again)
+    return _Plan(
+        chunks=[chosen[n : n + CHUNK_JOBS] for n in range(0, len(chosen), CHUNK_JOBS)],
+        jobs=len(chosen),
+        unknown=sum(job.calls_unknown > 0 for job in again.values()),
+        codes=dict(codes.most_common()),
+        left_alone=Counter(str(job.status) for job in others),
+        missing=named.missing,
+    )
+
+
+def _plan_filtered(database: "Database", filters: "Filters", *, is_failed: bool) -> _Plan:
+    from storage import JobStatus, tally_jobs, walk_jobs
+
+    status = JobStatus.FAILED if is_failed else JobStatus.CANCELLED
+    meant = filters.up_to_now(database)
+    counts = tally_jobs(database, status, meant)
+    return _Plan(
+        chunks=walk_jobs(database, status, meant),
+        jobs=counts.jobs,
+        unknown=counts.unknown,
+        codes=counts.codes,
+    )
+
+
+def _announce(plan: _Plan, most_calls: int) -> None:
+    from darkroom.cli.looks import one_line
+
+    for status, number in plan.left_alone.items():
+        kept = "cancelled with its picture" if status == "cancelled" else one_line(status)
+        note(f"left alone: {number:,} {kept}")
+    if not plan.jobs:
+        return
+    least, most = plan.jobs, plan.jobs * most_calls
+    note(f"{_jobs(plan.jobs)}{_causes(plan.codes)}")
+    note(f"to retry costs {least:,} paid calls if all goes well, {most:,} at most")
+    if plan.unknown:
+        note(
+            f"the outcome of a call is unknown for {plan.unknown:,}: it may have been paid already"
+        )
+
+
+def _causes(codes: Mapping[str, int]) -> str:
+    from darkroom.cli.looks import one_line
+
+    shown = [f"{number:,} {one_line(code)}" for code, number in codes.items()]
+    if len(shown) > MOST_CODES:
+        shown[MOST_CODES:] = ["…"]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number:,} jobs"
+
+
+def _ask(plan: _Plan, *, yes: bool) -> None:
+    """Have somebody agree to paying twice, or to paying much."""
+    if yes or not (plan.unknown or plan.jobs > ASK_ABOVE_JOBS):
+        return
+    if not sys.stdin.isatty():
+        if plan.unknown:
+            raise UserError("nothing was retried: add --yes to pay for them again", exit_status=2)
+        return
+    try:
+        agreed = typer.confirm("Retry?", err=True)
+    except typer.Abort:
+        note("nothing was retried")
+        raise typer.Exit(130) from None
+    if not agreed:
+        raise UserError("nothing was retried")
+
+
+def _carry_out(database: "Database", plan: _Plan, done: _Done, *, as_json: bool) -> None:
+    from darkroom.cli.bulk import meter, stoppable
+
+    told = meter("jobs queued again")
+    done.complete = False
+    with stoppable(lambda: _report(done, as_json=as_json)):
+        for count in _retried(database, plan):
+            done.retried += count
+            told(done.retried)
+        done.complete = True
+
+
+def _retried(database: "Database", plan: _Plan) -> Iterator[int]:
+    from storage import retry_ended
+
+    for ids in plan.chunks:
+        yield len(retry_ended(database, ids))
+
+
+def _report(done: _Done, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(done))
+    elif done.dry_run:
+        print(f"{done.jobs:,} would be queued again")
+    else:
+        print(f"{done.retried:,} queued again")

@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     dispatch_again_s: Seconds = Field(
         60.0, description="A dispatched job that nobody holds is dispatched again after this."
     )
+    dispatch_lost_s: Seconds = Field(
+        3.0, description="The same while the broker's queue is empty: then its message was lost."
+    )
     drain_seconds: Seconds = Field(
         150.0, description="How long a stopping worker lets its calls and uploads end."
     )

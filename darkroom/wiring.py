@@ -38,6 +38,7 @@ from tasks import (
     Inbox,
     Intake,
     Pace,
+    QueueDepth,
     Queues,
     RequestLimits,
     RetryPolicy,
@@ -47,7 +48,7 @@ from tasks import (
     WatchPace,
     make_app,
 )
-from workers import Crew, Flow, Heartbeat, install
+from workers import Crew, Flow, Heartbeat, Watchdog, install, leave_for_supervisor
 
 __all__ = ["Wiring"]
 
@@ -141,8 +142,10 @@ class Wiring:
         return Dispatch(
             self.database,
             doorbell,
+            self._depth(),
             window=settings.dispatch_window,
             again_s=settings.dispatch_again_s,
+            lost_s=settings.dispatch_lost_s,
         )
 
     @cached_property
@@ -202,10 +205,26 @@ class Wiring:
             dispatch=self.dispatch,
             pace=pace,
             watch=watch,
+            watchdog=self._watchdog(inbox, flow),
             flow=flow,
             spool=spool,
             stopping=self.stopping,
             drain_s=settings.drain_seconds,
+        )
+
+    def _depth(self) -> QueueDepth:
+        """A look into the broker, on a connection of its own."""
+        timeout_s = self.settings.publish_timeout_s
+        return QueueDepth(self.app, self.queues.generate, timeout_s=timeout_s)
+
+    def _watchdog(self, inbox: Inbox, flow: Flow) -> Watchdog:
+        settings = self.settings
+        return Watchdog(
+            inbox=inbox,
+            depth=self._depth(),
+            room=settings.concurrency,
+            is_taking=lambda: not flow.is_paused,
+            leave=lambda: leave_for_supervisor(settings.drain_seconds),
         )
 
     def _watch(self, pace: Pace, breaker: Breaker) -> FleetWatch:

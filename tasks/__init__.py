@@ -34,6 +34,7 @@ from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.options import JobOptions
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
+from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
 from tasks.submit import Submit
 from tasks.uploads import Uploads
@@ -71,6 +72,7 @@ __all__ = [
     "LinesUnreadable",
     "Loaded",
     "Pace",
+    "QueueDepth",
     "Queues",
     "RequestLimits",
     "RetryPolicy",

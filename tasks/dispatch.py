@@ -17,6 +17,7 @@ from storage import (
     unreserve,
 )
 from tasks.doorbell import Doorbell
+from tasks.queue_depth import QueueDepth
 
 __all__ = ["Dispatch"]
 
@@ -30,17 +31,30 @@ class Dispatch:
     """Reserves due rows and rings the doorbell for them.
 
     Args:
+        depth: how many messages wait in the broker.
         window: most jobs in broker and inboxes together; None for the fleet's concurrency.
         again_s: a dispatched row that nobody took is due again after this many seconds.
+        lost_s: the same while the broker's queue is empty: then its message was lost, or the job
+            waits in an inbox, where its name coming again does no harm.
     """
 
     def __init__(
-        self, database: Database, doorbell: Doorbell, *, window: int | None, again_s: float
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        depth: QueueDepth,
+        *,
+        window: int | None,
+        again_s: float,
+        lost_s: float,
     ) -> None:
         self._database = database
         self._doorbell = doorbell
+        self._depth = depth
         self._window = window
         self._again_s = again_s
+        self._lost_s = lost_s
+        self._stale_s = again_s
         self._rotation = Rotation()
         self._turn = threading.Lock()
 
@@ -58,6 +72,14 @@ class Dispatch:
             unreserve(self._database, unsent)
         return len(job_ids) - len(unsent)
 
+    def look_for_lost(self) -> None:
+        """See whether the broker holds any dispatch; how soon lost ones go out again follows.
+
+        Asked by the dispatcher about once a second, and only while something is dispatched.
+        """
+        is_empty = self._depth.waiting() == 0
+        self._stale_s = self._lost_s if is_empty else self._again_s
+
     def hand_back(self, job_ids: list[UUID]) -> None:
         """Make jobs due at once that were dispatched but will not be taken here."""
         if job_ids:
@@ -70,7 +92,7 @@ class Dispatch:
             return reserve_due(
                 self._database,
                 limit=room,
-                stale_after_s=self._again_s,
+                stale_after_s=self._stale_s,
                 rotation=self._rotation,
             )
 

@@ -93,6 +93,7 @@ class Dispatcher:
             return 0
         if time.monotonic() >= self._next_rescue:
             self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
+            self._dispatch.look_for_lost()
             self._next_rescue = time.monotonic() + 1.0
         return self._dispatch.send_due(most=ROUND_LIMIT)
 

@@ -34,6 +34,7 @@ class Inbox:
         self._waiting: dict[UUID, None] = {}
         self._under_way: set[UUID] = set()
         self._changed = threading.Condition()
+        self._arrived = 0
         self._is_full = False
         self._is_closed = False
 
@@ -46,6 +47,11 @@ class Inbox:
         return len(self._under_way)
 
     @property
+    def arrived(self) -> int:
+        """Ids that have ever come in, to see whether any still do."""
+        return self._arrived
+
+    @property
     def demand(self) -> int:
         """Threads that could be at work now: ids under way and ids waiting."""
         with self._changed:
@@ -56,7 +62,9 @@ class Inbox:
         with self._changed:
             if self._is_closed:
                 return False
-            new = (job_id for job_id in job_ids if job_id not in self._under_way)
+            came = list(job_ids)
+            self._arrived += len(came)
+            new = (job_id for job_id in came if job_id not in self._under_way)
             self._waiting.update(dict.fromkeys(new))
             self._changed.notify(len(self._waiting))
             filled = not self._is_full and len(self._waiting) >= self._capacity

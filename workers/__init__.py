@@ -7,5 +7,15 @@ from workers.bootsteps import PoolRefused, install
 from workers.crew import ADOPT_EVERY_S, Crew
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
+from workers.watchdog import Watchdog, leave_for_supervisor
 
-__all__ = ["ADOPT_EVERY_S", "Crew", "Flow", "Heartbeat", "PoolRefused", "install"]
+__all__ = [
+    "ADOPT_EVERY_S",
+    "Crew",
+    "Flow",
+    "Heartbeat",
+    "PoolRefused",
+    "Watchdog",
+    "install",
+    "leave_for_supervisor",
+]

@@ -10,6 +10,7 @@ from storage import Spool, StorageError
 from tasks import Dispatch, Dispatcher, Executor, FleetWatch, Inbox, Pace, Uploads
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
+from workers.watchdog import Watchdog
 
 __all__ = ["Crew"]
 
@@ -36,6 +37,7 @@ class Crew:
     dispatch: Dispatch
     pace: Pace
     watch: FleetWatch
+    watchdog: Watchdog
     flow: Flow
     spool: Spool
     stopping: threading.Event
@@ -50,7 +52,11 @@ class Crew:
         self.heartbeat.start()
         self.uploads.start()
         self.uploads.adopt()
-        loops = {"dispatcher": self.dispatcher.run, "fleet-watch": self.watch.run}
+        loops = {
+            "dispatcher": self.dispatcher.run,
+            "fleet-watch": self.watch.run,
+            "watchdog": self.watchdog.run,
+        }
         for name, loop in loops.items():
             threading.Thread(target=loop, args=[self.stopping], name=name, daemon=True).start()
         threading.Thread(target=self._adopt, name="adoption", daemon=True).start()

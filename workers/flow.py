@@ -33,6 +33,11 @@ class Flow:
         self._lock = threading.Lock()
         self._is_paused = False
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether dispatches are left where they are."""
+        return self._is_paused
+
     def attach(self, consumer: _Consumer) -> None:
         """Use this consumer from now on; Celery makes a new start after a lost connection."""
         with self._lock:

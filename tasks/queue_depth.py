@@ -1,0 +1,65 @@
+"""How many dispatches wait in the broker: asked rarely, and never trusted for more than a hint."""
+
+import logging
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+__all__ = ["QueueDepth"]
+
+log = logging.getLogger(__name__)
+
+
+class QueueDepth:
+    """Asks the broker about one queue, on a connection of its own.
+
+    Args:
+        app: whose broker is asked.
+        queue: the queue's name.
+        timeout_s: longest wait for the broker.
+    """
+
+    def __init__(self, app: Celery, queue: str, *, timeout_s: float) -> None:
+        self._app = app
+        self._queue = queue
+        self._timeout_s = timeout_s
+        self._connection: Any = None  # a kombu Connection, whose stubs lack what is asked here
+
+    def waiting(self) -> int | None:
+        """Messages that no worker has taken yet; None where the broker does not say."""
+        try:
+            return self._ask()
+        except (OperationalError, OSError, *self._connected().connection_errors) as error:
+            log.debug("the broker was not to be asked", extra={"error": str(error)})
+            self._forget()
+            return None
+
+    def _ask(self) -> int:
+        connection = self._connected()
+        channel = connection.default_channel
+        try:
+            return int(channel.queue_declare(self._queue, passive=True).message_count)
+        except connection.channel_errors:
+            # An empty list does not exist on Redis, nor does a queue nobody has declared yet.
+            self._forget()
+            return 0
+
+    def _connected(self) -> Any:
+        if self._connection is None:
+            self._connection = self._app.connection_for_write(
+                connect_timeout=self._timeout_s,
+                transport_options={
+                    **self._app.conf.broker_transport_options,
+                    "socket_timeout": self._timeout_s,
+                    "socket_connect_timeout": self._timeout_s,
+                    "max_retries": 1,
+                    "interval_start": 0.1,
+                },
+            )
+        return self._connection
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            self._connection.release()
+            self._connection = None

@@ -1,0 +1,70 @@
+"""The watchdog: messages that wait and do not arrive end the worker, and nothing else does."""
+
+from uuid import uuid4
+
+import pytest
+
+from tasks import Inbox
+from workers import Watchdog
+from workers.watchdog import LOOKS
+
+
+class Depth:
+    """A broker's queue of a known length."""
+
+    def __init__(self, waiting: int | None) -> None:
+        self.length = waiting
+
+    def waiting(self) -> int | None:
+        """As long as it was told."""
+        return self.length
+
+
+def dog(inbox: Inbox, depth: Depth, *, is_taking: bool = True) -> Watchdog:
+    """A watchdog over a worker with room for four calls."""
+    return Watchdog(
+        inbox=inbox,
+        depth=depth,  # type: ignore[arg-type]  # only its length is asked
+        room=4,
+        is_taking=lambda: is_taking,
+        leave=lambda: None,
+    )
+
+
+def looks(watchdog: Watchdog, count: int) -> list[bool]:
+    """What it finds, look after look."""
+    return [watchdog.is_starved() for _ in range(count)]
+
+
+def test_messages_that_wait_and_never_arrive_are_noticed() -> None:
+    """Not at once: a consumer that reconnects needs a moment."""
+    assert looks(dog(Inbox(4), Depth(3)), LOOKS) == [False] * (LOOKS - 1) + [True]
+
+
+@pytest.mark.parametrize("length", [0, None])
+def test_an_empty_or_silent_broker_is_no_reason_to_leave(length: int | None) -> None:
+    """A broker that is away will come back; restarting would not help."""
+    assert not any(looks(dog(Inbox(4), Depth(length)), 3 * LOOKS))
+
+
+def test_a_busy_or_paused_worker_stays() -> None:
+    """It does not take messages because it has no room for them."""
+    inbox = Inbox(4)
+    inbox.add([uuid4() for _ in range(4)])
+    watchdog = dog(inbox, Depth(9))
+    watchdog.is_starved()
+    assert not any(looks(watchdog, 3 * LOOKS))
+    assert not any(looks(dog(Inbox(4), Depth(9), is_taking=False), 3 * LOOKS))
+
+
+def test_one_arrival_begins_the_count_anew() -> None:
+    """Slow is not starved."""
+    inbox = Inbox(9)
+    watchdog = dog(inbox, Depth(9))
+    for _ in range(3):
+        assert not any(looks(watchdog, LOOKS - 1))
+        job_id = uuid4()
+        inbox.add([job_id])
+        inbox.take()
+        inbox.done(job_id)
+        assert not watchdog.is_starved()

@@ -1,0 +1,98 @@
+-- One process's word with the fleet's ledger: what it holds, what it wants; what it may start, when.
+--
+-- Everything is in one hash, so that it is flushed, lost and restored as a whole:
+--   tat    when the next start is due (the "theoretical arrival time" of a GCRA), µs
+--   heard  when any process was last heard, µs
+--   epoch  since when the ledger has been heard without a gap, µs
+--   p:ID   of each process: slots held, starts wanted, last heard, last granted
+-- Times are this server's.
+local key = KEYS[1]
+local id, held, wanted, returned = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local live, slots, interval = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local lease, fresh = tonumber(ARGV[8]), tonumber(ARGV[9])
+local horizon, tolerance, poll = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
+local state, others, mine = { tat = 0, heard = 0, epoch = 0 }, {}, 0
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local name, value = fields[i], fields[i + 1]
+  if name == 'p:' .. id then
+    mine = tonumber(string.match(value, '(%S+)$'))
+  elseif string.sub(name, 1, 2) == 'p:' then
+    local h, w, heard, granted = string.match(value, '(%S+) (%S+) (%S+) (%S+)')
+    others[name] = { held = tonumber(h), wanted = tonumber(w), heard = tonumber(heard), granted = tonumber(granted) }
+  else
+    state[name] = tonumber(value)
+  end
+end
+
+-- Nobody was heard for a while: the ledger was flushed or away, and what it says is out of date.
+local is_new = now - state.heard > fresh or state.heard > now + fresh
+if is_new then state.epoch = now end
+for name, process in pairs(others) do
+  if is_new or now - process.heard > lease then
+    redis.call('HDEL', key, name)
+    others[name] = nil
+  end
+end
+
+local known, used, active, waiting = 1, held, 1, 1
+for _, process in pairs(others) do
+  known, used = known + 1, used + process.held
+  process.waits = process.wanted > 0 and now - process.heard <= fresh
+  if process.waits then waiting = waiting + 1 end
+  if process.waits or process.held > 0 then active = active + 1 end
+end
+local fleet = math.max(live, known)
+
+-- Of `free`, leave what those who wait and were served longer ago than we may want, each its part;
+-- beyond our own part, leave that of all who wait.
+local function fair(free, part, mine_held, held_of)
+  local before_us, all = 0, 0
+  for _, process in pairs(others) do
+    local due = process.waits and math.max(0, math.min(process.wanted, part - held_of(process))) or 0
+    all = all + due
+    if process.granted < mine then before_us = before_us + due end
+  end
+  local first = math.max(0, math.min(wanted, part - mine_held, free - before_us))
+  return first + math.max(0, math.min(wanted - first, free - first - all))
+end
+
+local grant, again = wanted, 0
+if slots > 0 then
+  -- Processes that live and have not been heard help themselves to their part of the limit. Until
+  -- they had time to be heard after a gap, nobody knows what they hold: no slot is given out.
+  local missing = fleet - known
+  local free = slots - used - math.floor(missing * slots / fleet)
+  if missing > 0 and now - state.epoch < fresh then free = 0 end
+  local part = math.max(1, math.floor(slots / active))
+  grant = math.min(grant, fair(free, part, held, function(process) return process.held end))
+  if grant < wanted then again = poll end
+end
+
+local start = now
+if interval > 0 then
+  interval = interval * fleet / known
+  local tat = state.tat - returned * interval
+  -- A clock that went back must not stop the fleet.
+  if tat > now + horizon + 2 * interval + 1000000 then tat = now end
+  start = math.max(tat, now - tolerance)
+  local room = math.floor((now + horizon - start) / interval) + 1
+  local part = math.max(1, math.floor(horizon / interval / waiting))
+  grant = math.min(grant, fair(room, part, 0, function() return 0 end))
+  state.tat = start + grant * interval
+  if grant < wanted and again == 0 then
+    again = state.tat - horizon / 2 - now
+    if again <= 0 then again = poll end
+  end
+end
+
+if grant > 0 then mine = now end
+redis.call('HSET', key, 'tat', string.format('%.3f', state.tat), 'heard', string.format('%.0f', now),
+  'epoch', string.format('%.0f', state.epoch),
+  'p:' .. id, string.format('%.0f %.0f %.0f %.0f', held + grant, wanted - grant, now, mine))
+redis.call('PEXPIRE', key, math.ceil(lease / 1000))
+return { grant, math.floor(start - now), math.floor(interval), math.ceil(again) }

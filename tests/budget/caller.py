@@ -1,0 +1,128 @@
+"""A process that calls as fast as its budget lets it, and notes each call where a test can read it.
+
+Started from a fork server that has the libraries loaded: a process costs milliseconds. The clock
+is the machine's monotonic one, so that notes of several processes can be laid side by side.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from uuid import uuid4
+
+from tasks.budget import BudgetLimits, CallBudget, Ledger, Place, PlaceWatch
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload([__name__])
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What all callers of a test share."""
+
+    url: str | None
+    notes: Path
+    per_second: float | None = None
+    in_flight: int | None = None
+    call_s: float = 0.05
+    threads: int = 12
+    lease_s: float = 20.0
+    lost_claims: int = 0
+    """Of each thread's admissions, how many first end as a claim that somebody else won."""
+
+
+def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudget:
+    """A started budget, as the wiring would build it."""
+    limits = BudgetLimits(fleet.per_second, fleet.in_flight)
+    ledger = None
+    if fleet.url is not None:
+        ledger = Ledger(
+            fleet.url,
+            namespace="darkroom",
+            process_id=uuid4(),
+            limits=limits,
+            lease_s=fleet.lease_s,
+        )
+    watch = PlaceWatch(lambda: place, every_s=60.0)
+    budget = CallBudget(limits, watch=watch, ledger=ledger, settle_s=0.0, stopping=stopping)
+    budget.start()
+    return budget
+
+
+def start(fleet: Fleet, place: Place) -> BaseProcess:
+    """A calling process, to be killed by whoever started it."""
+    process = SERVER.Process(target=_call_for_ever, args=(fleet, place), daemon=True)
+    process.start()
+    return process
+
+
+def _call_for_ever(fleet: Fleet, place: Place) -> None:
+    budget = budget_of(fleet, place, threading.Event())
+    notes = os.open(fleet.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for _ in range(fleet.threads):
+        threading.Thread(target=_call, args=(fleet, budget, notes), daemon=True).start()
+    threading.Event().wait()
+
+
+def _call(fleet: Fleet, budget: CallBudget, notes: int) -> None:
+    lost = fleet.lost_claims
+    while (admission := budget.admit()) is not None:
+        with admission:
+            if lost:
+                lost -= 1
+                continue
+            lost = fleet.lost_claims
+            admission.spend()
+            _note(notes, "+")
+            time.sleep(fleet.call_s)
+            _note(notes, "-")
+
+
+def _note(notes: int, what: str) -> None:
+    os.write(notes, f"{os.getpid()} {what} {time.monotonic():.6f}\n".encode())
+
+
+@dataclass(frozen=True)
+class Note:
+    """A call of process `pid` began (+1) or ended (-1)."""
+
+    pid: int
+    change: int
+    at_s: float
+
+
+def read_notes(fleet: Fleet, *, since_s: float = 0.0) -> list[Note]:
+    """All that was noted so far, in the order of time."""
+    lines = fleet.notes.read_text().splitlines() if fleet.notes.exists() else []
+    fields = [line.split() for line in lines]
+    notes = [Note(int(pid), 1 if what == "+" else -1, float(at)) for pid, what, at in fields]
+    return sorted((note for note in notes if note.at_s >= since_s), key=lambda note: note.at_s)
+
+
+def started(fleet: Fleet, *, since_s: float = 0.0, pid: int | None = None) -> int:
+    """Calls begun, of one process or of all."""
+    notes = read_notes(fleet, since_s=since_s)
+    return sum(note.change > 0 for note in notes if pid in {None, note.pid})
+
+
+def most_in_flight(fleet: Fleet, *, after_s: float = 0.0, dead: tuple[int, ...] = ()) -> int:
+    """The most calls that were open at once after a moment, those of dead processes apart."""
+    open_now, most = 0, 0
+    for note in read_notes(fleet):
+        if note.pid not in dead:
+            open_now += note.change
+            most = max(most, open_now) if note.at_s >= after_s else most
+    return most
+
+
+def wait_for_calls(fleet: Fleet, count: int, *, pid: int | None = None, within_s: float) -> bool:
+    """Wait until so many more calls have begun than when this was asked."""
+    since_s = time.monotonic()
+    while time.monotonic() < since_s + within_s:
+        if started(fleet, since_s=since_s, pid=pid) >= count:
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,0 +1,55 @@
+"""The call budget while Redis is killed, hangs, comes back, or was never there."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.budget.caller import Fleet, most_in_flight, started, wait_for_calls
+from tests.budget.conftest import StartCallers
+from tests.services.redis import RedisServer
+
+HARM: dict[str, Callable[[RedisServer], None]] = {
+    "killed": RedisServer.kill,
+    "hanging": RedisServer.pause,
+}
+REPAIR: dict[str, Callable[[RedisServer], None]] = {
+    "killed": RedisServer.start,
+    "hanging": RedisServer.resume,
+}
+
+
+@pytest.mark.parametrize("how", HARM)
+def test_calls_go_on_within_the_limits(
+    redis_server: RedisServer, tmp_path: Path, callers: StartCallers, how: str
+) -> None:
+    """Without Redis each of two busy processes keeps to its half; with it again, both share."""
+    fleet = Fleet(
+        redis_server.url, tmp_path / "notes", per_second=50.0, in_flight=10, call_s=0.1, lease_s=5.0
+    )
+    callers(fleet, 2)
+    assert wait_for_calls(fleet, 30, within_s=10)
+    since_s = time.monotonic()
+    HARM[how](redis_server)
+    assert wait_for_calls(fleet, 50, within_s=15)
+    REPAIR[how](redis_server)
+    assert wait_for_calls(fleet, 40, within_s=15)
+    lasted_s = time.monotonic() - since_s
+    # What was granted just before may come on top of the first parts.
+    assert started(fleet, since_s=since_s) <= 50 * lasted_s * 1.05 + 15
+    assert most_in_flight(fleet) <= 12
+
+
+def test_without_redis_each_keeps_to_its_part(
+    redis_server: RedisServer, tmp_path: Path, callers: StartCallers
+) -> None:
+    """A broker that is RabbitMQ: seven slots over two processes are four and three."""
+    redis_server.stop()
+    fleet = Fleet(None, tmp_path / "notes", per_second=50.0, in_flight=7, call_s=0.3)
+    since_s = time.monotonic()
+    first, second = callers(fleet, 2)
+    assert wait_for_calls(fleet, 15, pid=first.pid, within_s=10)
+    assert wait_for_calls(fleet, 10, pid=second.pid, within_s=10)
+    assert most_in_flight(fleet) == 7
+    assert started(fleet) <= 50 * (time.monotonic() - since_s) * 1.05 + 4

@@ -4,10 +4,13 @@ A million jobs are changed a thousand at a time, each thousand for good. So a Ct
 that goes away in between leaves nothing half done, only some not begun.
 """
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -106,11 +109,17 @@ def look_up(database: "Database", ids: Sequence[UUID]) -> Named:
 
 
 @contextmanager
-def stoppable(report: Callable[[], None]) -> Iterator[None]:
-    """Let a long change be stopped, and say how far it got.
+def stoppable(report: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Let a long change be stopped between two steps, and say how far it got.
+
+    A first Ctrl-C waits for the end of the step, so that the report leaves nothing out; a second
+    one does not.
 
     Args:
         report: prints what was done until then.
+
+    Yields:
+        What to call after each step.
 
     Raises:
         typer.Exit: with status 130, on Ctrl-C.
@@ -119,7 +128,8 @@ def stoppable(report: Callable[[], None]) -> Iterator[None]:
     from storage import DatabaseError
 
     try:
-        yield
+        with _interrupt_deferred() as step_done:
+            yield step_done
         _end_meter()
     except KeyboardInterrupt:
         _end_meter()
@@ -131,6 +141,30 @@ def stoppable(report: Callable[[], None]) -> Iterator[None]:
         report()
         note("stopped before the end; the same command does the rest")
         raise
+
+
+@contextmanager
+def _interrupt_deferred() -> Iterator[Callable[[], None]]:
+    """Keep a Ctrl-C until the yielded function is called; a second one comes at once."""
+    pressed = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def keep(_number: int, _frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    def step_done() -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # no signal comes here
+        yield step_done
+        return
+    signal.signal(signal.SIGINT, keep)
+    try:
+        yield step_done
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def meter(what: str) -> Callable[[int], None]:

@@ -54,9 +54,10 @@ def cancel(
     done = _Done(dry_run=dry_run)
     steps = _filtered(database, filters, done) if is_filtered else _named(database, ids, done)
     told = meter("jobs looked at")
-    with stoppable(lambda: _report(done, as_json=as_json)):
+    with stoppable(lambda: _report(done, as_json=as_json)) as step_done:
         for seen in steps:
             told(seen)
+            step_done()
         done.complete = True
     _report(done, as_json=as_json)
     raise typer.Exit(1 if done.missing else 0)

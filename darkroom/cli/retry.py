@@ -225,10 +225,11 @@ def _carry_out(database: "Database", plan: _Plan, done: _Done, *, as_json: bool)
 
     told = meter("jobs queued again")
     done.complete = False
-    with stoppable(lambda: _report(done, as_json=as_json)):
+    with stoppable(lambda: _report(done, as_json=as_json)) as step_done:
         for count in _retried(database, plan):
             done.retried += count
             told(done.retried)
+            step_done()
         done.complete = True
 
 

@@ -1,0 +1,164 @@
+"""`darkroom pause` and `resume`, and every place that tells of a pause."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+
+from darkroom.checks import Level
+from darkroom.checks.pause import check_pause
+from darkroom.settings import load_settings
+from darkroom.wiring import Wiring
+from storage import (
+    Database,
+    Job,
+    PauseKind,
+    create_batch,
+    fleet_state,
+    open_batch,
+    pause_fleet,
+    resume_fleet,
+    slow_down,
+)
+from tests.cli.conftest import CommandLine
+
+REASON = "new key on Monday"
+
+
+def test_pause_and_resume_are_in_the_table(at_table: CommandLine, tables: Database) -> None:
+    """With reason, kind and time; doing either twice changes nothing and is no error."""
+    paused = at_table("pause", "--reason", REASON, "--json")
+    assert (paused.status, paused.json["changed"]) == (0, True)
+    assert (paused.json["pause"]["kind"], paused.json["pause"]["message"]) == ("operator", REASON)
+    found = fleet_state(tables).pause
+    assert found is not None
+    assert (found.kind, found.message) == (PauseKind.OPERATOR, REASON)
+    again = at_table("pause", "--reason", "other")
+    assert again.status == 0
+    assert again.out.startswith("nothing changed: paused by hand, since ")
+    assert f"({REASON})" in again.out
+    assert at_table("resume", "--json").json["changed"] is True
+    assert fleet_state(tables).pause is None
+    once_more = at_table("resume")
+    assert (once_more.status, once_more.out) == (0, "nothing changed: there is no pause\n")
+
+
+def test_a_pause_by_hand_takes_the_place_of_one_that_ends_by_itself(
+    at_table: CommandLine, tables: Database
+) -> None:
+    """The fleet must not begin again while somebody holds it."""
+    pause_fleet(tables, PauseKind.BREAKER, code="HTTP_401", message="no such key")
+    assert at_table("pause").status == 0
+    found = fleet_state(tables).pause
+    assert found is not None
+    assert found.kind is PauseKind.OPERATOR
+
+
+def test_lifting_a_pause_of_its_own_warns_that_it_may_come_back(
+    at_table: CommandLine, tables: Database
+) -> None:
+    """The words of the API are told, without what would steer a terminal."""
+    pause_fleet(tables, PauseKind.BREAKER, code="HTTP_401", message="no\x1b[31m such key")
+    ran = at_table("resume")
+    assert ran.status == 0
+    assert "(HTTP_401: no [31m such key)" in ran.out
+    assert ran.lines[-1].startswith("if its cause is still there")
+
+
+def test_list_and_submit_remark_on_a_pause(
+    at_table: CommandLine, tables: Database, a_job: Callable[..., UUID]
+) -> None:
+    """On stderr, so that data stays data; and nothing once it is lifted."""
+    a_job()
+    at_table("pause", "--reason", REASON)
+    listed = at_table("list", "--json")
+    assert len(listed.json_lines) == 1
+    assert listed.lines[-1].startswith("no call begins: paused by hand, since ")
+    assert listed.lines[-1].endswith(f"({REASON}); `darkroom resume` lifts it")
+    submitted = at_table("submit", "a fox", "--json")
+    assert submitted.status == 0
+    assert sum(line.startswith("no call begins: ") for line in submitted.lines) == 1
+    resume_fleet(tables)
+    assert at_table("list").err == ""
+
+
+def test_who_watches_is_told_once(
+    at_table: CommandLine,
+    a_job: Callable[..., UUID],
+    finish: Callable[..., Job],
+) -> None:
+    """However often it looks meanwhile."""
+    job_id = a_job()
+    at_table("pause")
+    watching = at_table.start("watch", str(job_id))
+    assert watching.process.stderr is not None
+    told = watching.process.stderr.readline()
+    assert told.startswith("darkroom: no call begins: paused by hand")
+    finish(job_id)
+    ran = watching.end()
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_who_waits_for_a_batch_is_told(
+    at_table: CommandLine,
+    tables: Database,
+    a_job: Callable[..., UUID],
+    finish: Callable[..., Job],
+) -> None:
+    """The same remark beside a batch's counts."""
+    batch, _ = create_batch(tables, id=uuid4())
+    job_id = a_job(batch_id=batch.id)
+    open_batch(tables, batch.id, 1)
+    pause_fleet(tables, PauseKind.STORAGE, code="S3_AWAY", message="no answer")
+    watching = at_table.start("watch", "--batch", str(batch.id))
+    assert watching.process.stderr is not None
+    told = watching.process.stderr.readline()
+    assert "images cannot be stored" in told
+    assert "(S3_AWAY: no answer)" in told
+    finish(job_id)
+    assert watching.end().status == 0
+
+
+def test_the_doctor_tells_of_a_pause(at_table: CommandLine, tables: Database) -> None:
+    """In a line of its own, with its reason and its cure."""
+    pause_fleet(tables, PauseKind.BREAKER, code="HTTP_401", message="no such key")
+    ran = at_table("doctor")
+    assert ran.status == 1
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("bad   calls")]
+    assert "paused by the breaker, as calls failed in a row, since " in line
+    assert line.endswith("(HTTP_401: no such key)")
+    assert "do: mend their cause; the next good call lifts it" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "cure"),
+    [
+        (PauseKind.BUDGET, Level.WARN, "DARKROOM_MAX_CALLS_PER_DAY"),
+        (PauseKind.BREAKER, Level.BAD, "the next good call lifts it"),
+        (PauseKind.STORAGE, Level.BAD, "mend the bucket"),
+        (PauseKind.OPERATOR, Level.WARN, "`darkroom resume`"),
+    ],
+)
+def test_a_pause_of_need_is_bad_and_a_wanted_one_a_warning(
+    tables: Database, sqlite_url: str, kind: PauseKind, level: Level, cure: str
+) -> None:
+    """Each with its cure; none of them keeps a worker from starting."""
+    pause_fleet(tables, kind, code="CODE", message="words")
+    (found,) = check_pause(wiring_of(sqlite_url))
+    assert (found.level, found.stops_worker) == (level, False)
+    assert cure in found.advice
+    assert "words" in found.text
+
+
+def test_less_speed_is_a_warning(tables: Database, sqlite_url: str) -> None:
+    """Full speed is well; after a "too fast" the share that is left is told."""
+    wiring = wiring_of(sqlite_url)
+    assert [finding.level for finding in check_pause(wiring)] == [Level.OK]
+    slow_down(tables, hold_s=0)
+    (found,) = check_pause(wiring)
+    assert (found.level, "50% of the calls" in found.text) == (Level.WARN, True)
+
+
+def wiring_of(database_url: str) -> Wiring:
+    """An installation of which only the table is there."""
+    return Wiring(load_settings(database_url=database_url))

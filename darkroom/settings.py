@@ -28,6 +28,7 @@ PREFIX = "DARKROOM_"
 REAL_API_URL = "https://playground.com/api/models/external/v1"
 
 BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
+REDIS = ("redis://", "rediss://", "unix://")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -86,7 +87,23 @@ class Settings(BaseSettings):
     broker_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="Celery's broker: Redis or RabbitMQ."
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis that the fleet's call limits are kept in; the broker's, where that is "
+        "Redis. Without one each worker keeps to its part: the limit divided by living workers.",
+    )
     concurrency: Count = Field(256, description="Calls in flight per worker process.")
+    max_calls_per_second: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="Calls the whole fleet starts in a second at most; none by default.",
+    )
+    max_calls_in_flight: Count | None = Field(
+        None,
+        description="Calls the whole fleet has open at once at most; none by default. Without "
+        "Redis, not fewer than there are workers: one whose part is 0 calls nothing.",
+    )
     celery_threads: Count = Field(
         4, le=64, description="Threads of Celery's own pool, which only takes messages in."
     )
@@ -240,6 +257,19 @@ class Settings(BaseSettings):
         if scheme not in BROKERS:
             raise ValueError(f"the address must begin with one of {', '.join(BROKERS)}, and ://")
         return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(REDIS):
+            raise ValueError(f"the address must begin with one of {', '.join(REDIS)}")
+        return value
+
+    @property
+    def budget_redis_url(self) -> str | None:
+        """The Redis of the call budget, or None where there is none."""
+        address = (self.redis_url or self.broker_url).get_secret_value()
+        return address if address.startswith(REDIS) else None
 
     @field_validator("extra_models", mode="before")
     @classmethod

@@ -24,8 +24,10 @@ from playground import PlaygroundClient
 from storage import Database, ObjectStore, Spool, WorkerInfo
 from tasks import (
     Breaker,
+    BudgetLimits,
     ByteGate,
     Call,
+    CallBudget,
     Claims,
     Dispatch,
     Dispatcher,
@@ -37,7 +39,9 @@ from tasks import (
     Generate,
     Inbox,
     Intake,
+    Ledger,
     Pace,
+    PlaceWatch,
     QueueDepth,
     Queues,
     RequestLimits,
@@ -47,6 +51,7 @@ from tasks import (
     Uploads,
     WatchPace,
     make_app,
+    place_of,
 )
 from workers import Crew, Flow, Heartbeat, Watchdog, install, leave_for_supervisor
 
@@ -174,6 +179,39 @@ class Wiring:
         return Submit(self.intake, self.stopping, most_held=most_held)
 
     @cached_property
+    def budget(self) -> CallBudget:
+        """The fleet's limits on calls; without any, nothing is connected."""
+        settings = self.settings
+        limits = BudgetLimits(settings.max_calls_per_second, settings.max_calls_in_flight)
+        watch = PlaceWatch(
+            lambda: place_of(self.database, self.worker_id), every_s=settings.heartbeat_s
+        )
+        return CallBudget(
+            limits,
+            watch=watch,
+            ledger=self._ledger(limits),
+            settle_s=settings.heartbeat_s,
+            stopping=self.stopping,
+        )
+
+    def _ledger(self, limits: BudgetLimits) -> Ledger | None:
+        settings = self.settings
+        url = settings.budget_redis_url
+        if url is None or limits.are_none:
+            return None
+        try:
+            return Ledger(
+                url,
+                namespace=settings.namespace,
+                process_id=self.worker_id,
+                limits=limits,
+                lease_s=settings.lease_s,
+            )
+        except (ValueError, TypeError) as error:
+            named = variable("redis_url" if settings.redis_url else "broker_url")
+            raise UserError(f"{named}: {error}") from error
+
+    @cached_property
     def crew(self) -> Crew:
         """A worker process's parts. Built once, when the worker starts."""
         settings = self.settings
@@ -204,6 +242,7 @@ class Wiring:
             dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
             pace=pace,
+            budget=self.budget,
             watch=watch,
             watchdog=self._watchdog(inbox, flow),
             flow=flow,
@@ -254,6 +293,7 @@ class Wiring:
             uploads=uploads,
             dispatch=self.dispatch,
             pace=pace,
+            budget=self.budget,
             breaker=breaker,
             watch=watch,
             call=self._call(uploads),

@@ -7,6 +7,7 @@ of processes, signals, HTTP or the command line.
 from tasks.batch import Batches, Loaded
 from tasks.beside import Beside
 from tasks.breaker import Breaker
+from tasks.budget import BudgetLimits, CallBudget, Ledger, PlaceWatch, place_of
 from tasks.call import Call
 from tasks.celery_app import make_app
 from tasks.cells import JOB_FIELDS, parameters, value_of
@@ -49,8 +50,10 @@ __all__ = [
     "Batches",
     "Beside",
     "Breaker",
+    "BudgetLimits",
     "ByteGate",
     "Call",
+    "CallBudget",
     "CheckedBatch",
     "Claims",
     "Decision",
@@ -66,12 +69,14 @@ __all__ = [
     "Inbox",
     "Intake",
     "JobOptions",
+    "Ledger",
     "Line",
     "LineFault",
     "LineFile",
     "LinesUnreadable",
     "Loaded",
     "Pace",
+    "PlaceWatch",
     "QueueDepth",
     "Queues",
     "RequestLimits",
@@ -85,5 +90,6 @@ __all__ = [
     "format_of",
     "make_app",
     "parameters",
+    "place_of",
     "value_of",
 ]

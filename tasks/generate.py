@@ -25,6 +25,7 @@ from storage import (
     mark_storing_if_held,
 )
 from tasks.breaker import Breaker
+from tasks.budget import Admission, CallBudget
 from tasks.call import Call
 from tasks.dispatch import Dispatch
 from tasks.earlier import Earlier
@@ -79,6 +80,7 @@ class Generate:
         uploads: Uploads,
         dispatch: Dispatch,
         pace: Pace,
+        budget: CallBudget,
         breaker: Breaker,
         watch: FleetWatch,
         call: Call,
@@ -92,6 +94,7 @@ class Generate:
         self._uploads = uploads
         self._dispatch = dispatch
         self._pace = pace
+        self._budget = budget
         self._breaker = breaker
         self._watch = watch
         self._call = call
@@ -111,15 +114,29 @@ class Generate:
             self._uploads.give_room()
 
     def _in_turn(self, job_id: UUID) -> None:
-        if not self._pace.enter():
+        admission = self._leave_to_call()
+        if admission is None:
             self._dispatch.hand_back([job_id])
             return
         try:
-            self._run(job_id)
+            with admission:
+                self._run(job_id, admission)
         finally:
             self._pace.leave()
 
-    def _run(self, job_id: UUID) -> None:
+    def _leave_to_call(self) -> Admission | None:
+        """Wait for the fleet's pace and budget; None when the process stops.
+
+        The pace is asked again once the budget has given leave: the fleet may be paused by then.
+        """
+        while self._pace.wait_until_open():
+            admission = self._budget.admit()
+            if admission is None or self._pace.try_enter():
+                return admission
+            admission.end()
+        return None
+
+    def _run(self, job_id: UUID, admission: Admission) -> None:
         try:
             job = self._claim(job_id)
         except DayExhausted as error:
@@ -127,7 +144,7 @@ class Generate:
             self._dispatch.hand_back([job_id])
             return
         if job is not None:
-            self._make(job)
+            self._make(job, admission)
 
     def _claim(self, job_id: UUID) -> Job | None:
         token = uuid4()
@@ -144,7 +161,7 @@ class Generate:
             )
         )
 
-    def _make(self, job: Job) -> None:
+    def _make(self, job: Job, admission: Admission) -> None:
         """Call for a claimed job, unless its image is there already or it cannot be called."""
         try:
             if self._earlier.finish(job):
@@ -160,7 +177,9 @@ class Generate:
             self._put_off(job, error)
         else:
             started = time.monotonic()
+            admission.spend()
             called = self._call(job, request, wire)
+            admission.end()
             if called.verdict.meaning is not Meaning.IN_HAND:
                 self._settle(job, called.verdict, started=started)
                 return

@@ -33,14 +33,30 @@ class Pace:
 
     def enter(self) -> bool:
         """Wait until a call may start and take its place; False when the process stops."""
+        while self.wait_until_open():
+            if self.try_enter():
+                return True
+        return False
+
+    def wait_until_open(self) -> bool:
+        """Wait until a call may start, without taking its place; False when the process stops."""
         with self._changed:
             while not self._is_stopped:
                 wait_s = self._wait_s()
                 if wait_s == 0:
-                    self._inside += 1
                     return True
                 self._changed.wait(wait_s)
             return False
+
+    def try_enter(self) -> bool:
+        """Take a call's place if it may start now; what it had to wait for may have taken long."""
+        with self._changed:
+            if self._is_stopped or self._wait_s() != 0:
+                return False
+            if self._is_paused:
+                self._probes -= 1
+            self._inside += 1
+            return True
 
     def leave(self) -> None:
         """The call has ended, or never began."""
@@ -96,6 +112,4 @@ class Pace:
             return self._held_until - now
         if self._inside >= max(1, int(self._share * self._concurrency)):
             return None
-        if self._is_paused:
-            self._probes -= 1
         return 0

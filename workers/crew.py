@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from storage import Spool, StorageError
-from tasks import Dispatch, Dispatcher, Executor, FleetWatch, Inbox, Pace, Uploads
+from tasks import CallBudget, Dispatch, Dispatcher, Executor, FleetWatch, Inbox, Pace, Uploads
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
 from workers.watchdog import Watchdog
@@ -36,6 +36,7 @@ class Crew:
     dispatcher: Dispatcher
     dispatch: Dispatch
     pace: Pace
+    budget: CallBudget
     watch: FleetWatch
     watchdog: Watchdog
     flow: Flow
@@ -50,6 +51,7 @@ class Crew:
             StorageError: the table or the spool cannot be used.
         """
         self.heartbeat.start()
+        self.budget.start()
         self.uploads.start()
         self.uploads.adopt()
         loops = {
@@ -81,6 +83,7 @@ class Crew:
         is_idle = self.inbox.wait_until_idle(deadline - time.monotonic())
         is_stored = self.uploads.wait_until_empty(deadline - time.monotonic())
         self.uploads.stop()
+        self.budget.close()
         self.heartbeat.stop()
         if not is_idle or not is_stored:
             log.warning("stopping with work under way; leases and the spool see to it")

@@ -29,7 +29,9 @@ def test_every_secret_is_marked_and_can_come_from_a_file() -> None:
     named = {line.split("`")[1] for line in lines}
     assert named == {
         "DARKROOM_PLAYGROUND_API_KEY",
+        "DARKROOM_PLAYGROUND_PROXY_URL",
         "DARKROOM_BROKER_URL",
+        "DARKROOM_REDIS_URL",
         "DARKROOM_DATABASE_URL",
     }
     assert all("_FILE`" in line for line in lines)

@@ -37,8 +37,9 @@ def cancel(
 ) -> None:
     """Cancel jobs: waiting ones at once, those under way when their call ends.
 
-    A call under way is paid for, so a picture that it brings is kept. Of several options, all have
-    to fit. Exit status 1 where a job named by id does not exist.
+    A call under way is paid for, so a picture that it brings is kept.
+    Of several options, all have to fit. Exit status 1 where there is no job
+    of an id that was named.
 
     Example: darkroom cancel --batch 0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10 --dry-run
     """

@@ -52,8 +52,9 @@ def retry(
 ) -> None:
     """Put failed or cancelled jobs into the queue again, at the price of new calls.
 
-    It says how many calls that may be. Where the outcome of an earlier call is unknown, so that the
-    picture may be paid already, it asks first; without a terminal it wants --yes.
+    It says how many calls that may be. Where the outcome of an earlier call
+    is unknown, so that the picture may be paid already, it asks first;
+    without a terminal it wants --yes.
 
     Example: darkroom retry --failed --code HTTP_500 --since 2h
     """

@@ -105,8 +105,8 @@ def test_another_broker_than_we_know_is_named(
 ) -> None:
     """A scheme that nobody speaks is no traceback, and no job is made before it is found out."""
     ran = at_table(*command, broker_url=f"pigeon://ann:{SECRET}@loft")
-    assert ran.status == 1
-    assert ran.lines[-1].startswith("DARKROOM_BROKER_URL is no broker's address")
+    assert ran.status == 2
+    assert ran.lines[-1].startswith("settings: DARKROOM_BROKER_URL: ")
     assert SECRET not in ran.out + ran.err
     assert list_jobs(tables) == []
 

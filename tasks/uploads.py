@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from storage import (
+    CallCount,
     Database,
+    JobError,
     ObjectStore,
     Spool,
     SpoolDamaged,
@@ -25,13 +27,16 @@ from storage import (
     adopt_image,
     finish_if_held,
     image_key,
+    retry_later_if_held,
 )
 from storage.spool_files import encode
+from tasks.persist import persist
 
 __all__ = ["Uploads"]
 
 log = logging.getLogger(__name__)
 
+IMAGE_LOST = "IMAGE_LOST"
 PNG_TYPE = "image/png"
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
@@ -191,8 +196,7 @@ class Uploads:
             self._deliver(entry, self._spool.read(entry))
             self._spool.drop(entry)
         except SpoolDamaged as error:
-            log.warning("a spooled image is damaged", extra={"error": str(error)})
-            return True
+            self._report_lost(entry, error)
         except StorageError as error:
             self._report(entry.job_id, error)
             return False
@@ -215,6 +219,21 @@ class Uploads:
         # Another image of this job came first: the loser of a fence deletes its own object.
         for row in stored:
             self._objects.delete(row.key)
+
+    def _report_lost(self, entry: SpoolEntry, error: SpoolDamaged) -> None:
+        """The file is not what was written: the job needs another call, and the row says why."""
+        log.error("a paid image is lost: %s", error, extra={"job_id": str(entry.job_id)})
+        why = JobError(IMAGE_LOST, f"the image in the spool was damaged: {error}", "storage")
+        persist(
+            lambda: retry_later_if_held(
+                self._database,
+                entry.job_id,
+                fence=entry.fence,
+                delay_s=0.0,
+                error=why,
+                counted=CallCount.LOST,
+            )
+        )
 
     def _report(self, job_id: UUID, error: StorageError) -> None:
         log.warning(

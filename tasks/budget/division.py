@@ -4,12 +4,15 @@ Exact as long as every worker is busy and none comes or goes; what an idle worke
 nobody else may. The part is the limit divided by the workers that live.
 """
 
+import logging
 from collections.abc import Callable
 
 from tasks.budget.grant import Ask, BudgetLimits, Grant
 from tasks.budget.place import Place
 
 __all__ = ["Division"]
+
+log = logging.getLogger(__name__)
 
 #: A slot of our own that becomes free wakes whoever waits for it; this is for parts that grow.
 POLL_S = 0.5
@@ -36,6 +39,7 @@ class Division:
         self._place = place
         self._opens_at_s = opens_at_s
         self._next_s = 0.0
+        self._has_part = True
 
     def exchange(self, ask: Ask, now_s: float) -> Grant:
         """What may be started of what is wanted.
@@ -55,7 +59,15 @@ class Division:
     def _free(self, ask: Ask, place: Place) -> int:
         if self._limits.in_flight is None:
             return ask.wanted
-        return max(0, place.part_of(self._limits.in_flight) - ask.held)
+        part = place.part_of(self._limits.in_flight)
+        if self._has_part and not part:
+            log.warning(
+                "without Redis, this worker makes no calls: the limit in flight is smaller than "
+                "the number of workers",
+                extra={"limit": self._limits.in_flight, "workers": place.count},
+            )
+        self._has_part = part > 0
+        return max(0, part - ask.held)
 
     def _paced(self, count: int, returned: int, apart_s: float, now_s: float) -> Grant:
         """As many as are due now; the next one's time is known."""

@@ -4,7 +4,7 @@
 --   tat    when the next start is due (the "theoretical arrival time" of a GCRA), µs
 --   heard  when any process was last heard, µs
 --   epoch  since when the ledger has been heard without a gap, µs
---   p:ID   of each process: slots held, starts wanted, last heard, last granted
+--   p:ID   of each process: slots held, starts wanted, last heard, starts served so far
 -- Times are this server's.
 local key = KEYS[1]
 local id, held, wanted, returned = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -15,17 +15,23 @@ local horizon, tolerance, poll = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumbe
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
-local state, others, mine = { tat = 0, heard = 0, epoch = 0 }, {}, 0
+local state, others = { tat = 0, heard = 0, epoch = 0 }, {}
+local me = { wanted = 0, served = 0 }
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local name, value = fields[i], fields[i + 1]
-  if name == 'p:' .. id then
-    mine = tonumber(string.match(value, '(%S+)$'))
-  elseif string.sub(name, 1, 2) == 'p:' then
-    local h, w, heard, granted = string.match(value, '(%S+) (%S+) (%S+) (%S+)')
-    others[name] = { held = tonumber(h), wanted = tonumber(w), heard = tonumber(heard), granted = tonumber(granted) }
-  else
-    state[name] = tonumber(value)
+  if string.sub(name, 1, 2) == 'p:' then
+    local h, w, heard, served = string.match(value, '^(%d+) (%d+) (%d+) (%d+)$')
+    local process = h and { held = h + 0, wanted = w + 0, heard = heard + 0, served = served + 0 }
+    if not process then
+      redis.call('HDEL', key, name)
+    elseif name == 'p:' .. id then
+      me = process
+    else
+      others[name] = process
+    end
+  elseif state[name] then
+    state[name] = tonumber(value) or 0
   end
 end
 
@@ -39,26 +45,43 @@ for name, process in pairs(others) do
   end
 end
 
-local known, used, active, waiting = 1, held, 1, 1
+local known, used, active, waiting, least = 1, held, 1, 1, nil
 for _, process in pairs(others) do
   known, used = known + 1, used + process.held
   process.waits = process.wanted > 0 and now - process.heard <= fresh
-  if process.waits then waiting = waiting + 1 end
+  if process.waits then
+    waiting = waiting + 1
+    least = math.min(least or process.served, process.served)
+  end
   if process.waits or process.held > 0 then active = active + 1 end
 end
 local fleet = math.max(live, known)
+-- Who comes, or comes back from having enough, has no claim to what the others were served meanwhile.
+if me.wanted == 0 and least then me.served = math.max(me.served, least) end
 
--- Of `free`, leave what those who wait and were served longer ago than we may want, each its part;
--- beyond our own part, leave that of all who wait.
-local function fair(free, part, mine_held, held_of)
+local slot_part = math.max(1, math.floor(slots / active))
+
+-- Of `free`, leave what waiting processes that were served less than we are due, up to a part each;
+-- beyond our own part, leave what all that wait are due.
+local function fair(free, part, ours, due_of)
   local before_us, all = 0, 0
   for _, process in pairs(others) do
-    local due = process.waits and math.max(0, math.min(process.wanted, part - held_of(process))) or 0
+    local due = process.waits and math.max(0, math.min(process.wanted, due_of(process, part))) or 0
     all = all + due
-    if process.granted < mine then before_us = before_us + due end
+    if process.served < me.served then before_us = before_us + due end
   end
-  local first = math.max(0, math.min(wanted, part - mine_held, free - before_us))
+  local first = math.max(0, math.min(wanted, part - ours, free - before_us))
   return first + math.max(0, math.min(wanted - first, free - first - all))
+end
+
+local function slots_due(process, part)
+  return part - process.held
+end
+
+-- A start is kept only for a process that is due the slot it takes: else two might wait for each
+-- other, one for a slot and one for a start.
+local function starts_due(process, part)
+  return (slots == 0 or process.held < slot_part) and part or 0
 end
 
 local grant, again = wanted, 0
@@ -68,8 +91,7 @@ if slots > 0 then
   local missing = fleet - known
   local free = slots - used - math.floor(missing * slots / fleet)
   if missing > 0 and now - state.epoch < fresh then free = 0 end
-  local part = math.max(1, math.floor(slots / active))
-  grant = math.min(grant, fair(free, part, held, function(process) return process.held end))
+  grant = math.min(grant, fair(free, slot_part, held, slots_due))
   if grant < wanted then again = poll end
 end
 
@@ -82,7 +104,7 @@ if interval > 0 then
   start = math.max(tat, now - tolerance)
   local room = math.floor((now + horizon - start) / interval) + 1
   local part = math.max(1, math.floor(horizon / interval / waiting))
-  grant = math.min(grant, fair(room, part, 0, function() return 0 end))
+  grant = math.min(grant, fair(room, part, 0, starts_due))
   state.tat = start + grant * interval
   if grant < wanted and again == 0 then
     again = state.tat - horizon / 2 - now
@@ -90,9 +112,9 @@ if interval > 0 then
   end
 end
 
-if grant > 0 then mine = now end
 redis.call('HSET', key, 'tat', string.format('%.3f', state.tat), 'heard', string.format('%.0f', now),
   'epoch', string.format('%.0f', state.epoch),
-  'p:' .. id, string.format('%.0f %.0f %.0f %.0f', held + grant, wanted - grant, now, mine))
+  'p:' .. id, string.format('%.0f %.0f %.0f %.0f', held + grant, wanted - grant, now,
+    me.served + grant))
 redis.call('PEXPIRE', key, math.ceil(lease / 1000))
 return { grant, math.floor(start - now), math.floor(interval), math.ceil(again) }

@@ -1,5 +1,7 @@
 """A process's own part of the limits."""
 
+import logging
+
 import pytest
 
 from tasks.budget import Ask, BudgetLimits, Place
@@ -44,3 +46,11 @@ def test_a_newcomer_waits_until_it_has_been_seen() -> None:
     early = division.exchange(Ask(0, 1, 0), 3.0)
     assert (early.count, early.again_in_s) == (0, 2.0)
     assert division.exchange(Ask(0, 1, 0), 5.0).count == 1
+
+
+def test_a_worker_without_a_part_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Two slots, three workers, no Redis: the third calls nothing, and its log tells why."""
+    division = Division(BudgetLimits(None, 2), lambda: Place(2, 3), opens_at_s=0.0)
+    with caplog.at_level(logging.WARNING):
+        assert [division.exchange(Ask(0, 1, 0), float(i)).count for i in range(3)] == [0, 0, 0]
+    assert ["makes no calls" in record.message for record in caplog.records] == [True]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.budget.caller import Fleet, most_in_flight, started, wait_for_calls
 from tests.budget.conftest import StartCallers
@@ -18,6 +19,21 @@ REPAIR: dict[str, Callable[[RedisServer], None]] = {
     "killed": RedisServer.start,
     "hanging": RedisServer.resume,
 }
+
+
+def _wait_until_heard(server: RedisServer, processes: int, *, within_s: float) -> None:
+    """Wait until so many processes have told the ledger what they hold, after this moment."""
+    deadline_s = time.monotonic() + within_s
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        seconds, micros = client.time()
+        since_us = int(seconds) * 1_000_000 + int(micros)
+        while time.monotonic() < deadline_s:
+            ledger = client.hgetall("darkroom:call-budget")
+            told_us = [int(v.split()[2]) for k, v in ledger.items() if k.startswith("p:")]
+            if sum(at_us > since_us for at_us in told_us) >= processes:
+                return
+            time.sleep(0.05)
+    raise AssertionError(f"fewer than {processes} processes came back to Redis")
 
 
 @pytest.mark.parametrize("how", HARM)
@@ -34,6 +50,7 @@ def test_calls_go_on_within_the_limits(
     HARM[how](redis_server)
     assert wait_for_calls(fleet, 50, within_s=15)
     REPAIR[how](redis_server)
+    _wait_until_heard(redis_server, 2, within_s=15)
     assert wait_for_calls(fleet, 40, within_s=15)
     lasted_s = time.monotonic() - since_s
     # What was granted just before may come on top of the first parts.

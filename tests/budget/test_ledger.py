@@ -1,0 +1,109 @@
+"""What the ledger gives out when it does not know everything."""
+
+import logging
+import time
+from uuid import uuid4
+
+import pytest
+import redis
+
+from tasks.budget import Ask, BudgetLimits, Ledger
+from tests.services.redis import RedisServer
+
+
+def _ledger(url: str, *, in_flight: int = 10, lease_s: float = 20.0) -> Ledger:
+    limits = BudgetLimits(None, in_flight)
+    return Ledger(url, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=lease_s)
+
+
+def _given(ledger: Ledger, ask: Ask, *, live: int) -> int:
+    grant = ledger.exchange(ask, time.monotonic(), live=live)
+    assert grant is not None
+    return grant.count
+
+
+def test_after_a_flush_nothing_is_given_until_all_were_heard(redis_url: str) -> None:
+    """Two hold eight and two of ten; an emptied ledger must not think that one of them is alone."""
+    one, other = _ledger(redis_url), _ledger(redis_url)
+    _given(one, Ask(8, 0, 0), live=2)
+    _given(other, Ask(2, 0, 0), live=2)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert _given(one, Ask(8, 5, 0), live=2) == 0
+    assert _given(other, Ask(2, 5, 0), live=2) == 0
+    assert _given(one, Ask(7, 5, 0), live=2) == 0, "the other waits too, and has less"
+    assert _given(other, Ask(2, 5, 0), live=2) == 1
+
+
+def test_who_lives_unheard_is_left_its_part(redis_url: str) -> None:
+    """One of two workers cannot reach Redis and helps itself to half: the other gets half."""
+    ledger = _ledger(redis_url, lease_s=0.5)
+    held, until_s = 0, time.monotonic() + 3.0
+    while time.monotonic() < until_s:
+        held += _given(ledger, Ask(held, 20, 0), live=2)
+        time.sleep(0.02)
+    assert held == 5
+
+
+def test_a_dead_process_holds_its_slots_no_longer_than_its_lease(redis_url: str) -> None:
+    """Its word counts for a lease, then the slots are another's."""
+    dead, other = _ledger(redis_url, lease_s=1.0), _ledger(redis_url, lease_s=1.0)
+    assert _given(dead, Ask(0, 10, 0), live=1) == 10
+    assert _given(other, Ask(0, 10, 0), live=1) == 0
+    until_s = time.monotonic() + 10
+    while not (given := _given(other, Ask(0, 10, 0), live=1)) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert given == 10
+
+
+def test_whatever_redis_answers_is_no_error_for_a_job(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key of another kind: told in the log, and no answer."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("darkroom:call-budget", "a text")
+    assert _ledger(redis_url).exchange(Ask(0, 1, 0), 0.0, live=1) is None
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_what_cannot_be_read_is_dropped(redis_url: str) -> None:
+    """A later release may write what this one does not know; it must not stop this one."""
+    ledger = _ledger(redis_url)
+    _given(ledger, Ask(0, 1, 0), live=1)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("darkroom:call-budget", mapping={"p:someone": "?", "tat": "?", "more": "?"})
+    assert _given(ledger, Ask(1, 20, 0), live=1) == 9
+
+
+def test_a_slot_and_a_start_are_never_kept_for_two(redis_url: str) -> None:
+    """Few starts and few slots: whoever is due one is due the other, and somebody always goes."""
+    limits = BudgetLimits(20.0, 3)
+    fleet = [
+        Ledger(redis_url, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=20.0)
+        for _ in range(4)
+    ]
+    held, given = [0] * 4, [0] * 4
+    until_s = time.monotonic() + 20
+    while min(given) < 6 and time.monotonic() < until_s:
+        for i, ledger in enumerate(fleet):
+            # The first two keep what they have for long; the others end at once.
+            ended = held[i] > 0 and (i > 1 or sum(given) % 3 == i)
+            held[i] -= ended
+            count = _given(ledger, Ask(held[i], 5, 0), live=4)
+            held[i] += count
+            given[i] += count
+            assert sum(held) <= 3
+        time.sleep(0.01)
+    assert min(given) >= 6
+
+
+def test_a_wrong_password_or_no_server_is_no_answer(redis_server: RedisServer) -> None:
+    """And for two seconds nobody is asked again, however often calls start."""
+    wrong = _ledger(redis_server.url.replace("redis://", "redis://nobody:wrong@"))
+    assert wrong.exchange(Ask(0, 1, 0), 0.0, live=1) is None
+    redis_server.kill()
+    ledger = _ledger(redis_server.url)
+    assert ledger.exchange(Ask(0, 1, 0), 100.0, live=1) is None
+    redis_server.start()
+    assert ledger.exchange(Ask(0, 1, 0), 101.0, live=1) is None
+    assert ledger.exchange(Ask(0, 1, 0), 103.0, live=1) is not None

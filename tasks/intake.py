@@ -6,6 +6,7 @@ row is committed first and the message sent after, so a lost message costs a mom
 
 import hashlib
 import logging
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ from storage import (
     NewJob,
     ObjectStore,
     StorageError,
+    Whose,
     init_image_key,
     insert_faulty_job,
     insert_job,
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 
 INVALID_REQUEST = "INVALID_REQUEST"
 KEY_TAKEN = "IDEMPOTENCY_KEY_TAKEN"
+NOT_KEPT = "NOT_KEPT"
 MAX_MESSAGE_CHARS = 2000
 
 
@@ -170,8 +173,18 @@ class Intake:
         """Keep a job whose idempotency key is taken as failed, naming the job that has it."""
         return self._keep_failed(job_id, message, KEY_TAKEN, str(error))
 
+    def keep_broken(self, job_id: UUID, message: Mapping[str, Any], error: Exception) -> Accepted:
+        """Keep a job that nothing could be made of, by a fault of ours, as failed."""
+        why = f"Darkroom could not take this job in ({type(error).__name__}); its log says more"
+        return self._keep_failed(job_id, message, NOT_KEPT, why, "darkroom")
+
     def _keep_failed(
-        self, job_id: UUID, message: Mapping[str, Any], code: str, why: str
+        self,
+        job_id: UUID,
+        message: Mapping[str, Any],
+        code: str,
+        why: str,
+        whose: Whose = "request",
     ) -> Accepted:
         checked, _ = parse_options({"owner": message.get("owner", "default")})
         request = message.get("request")
@@ -182,7 +195,7 @@ class Intake:
             request_hash=hash_of(request),
             simulated=self._simulated,
         )
-        error = JobError(code, why[:MAX_MESSAGE_CHARS], "request")
+        error = JobError(code, why[:MAX_MESSAGE_CHARS], whose)
         return insert_faulty_job(self._database, job, error)
 
     def _keep_init_image(self, image: bytes) -> str:
@@ -202,7 +215,10 @@ class Intake:
 
 def hash_of(raw: object) -> str:
     """SHA-256 of a request as handed in, before defaults and seed; key order is no matter."""
-    text = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=repr)
+    try:
+        text = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=repr)
+    except TypeError:  # its numbers, letters or depth are beyond JSON here, so it has faults anyway
+        text = reprlib.repr(raw).encode("utf-8", "backslashreplace")
     return hashlib.sha256(text).hexdigest()
 
 
@@ -210,8 +226,21 @@ def _storable(request: object) -> dict[str, object]:
     """What can be kept of a request with faults: small, JSON, and without its initial image."""
     if not isinstance(request, dict):
         return {}
-    kept = {str(key): value for key, value in request.items() if key != "init_image"}
+    kept = {
+        str(key): value
+        for key, value in request.items()
+        if key != "init_image" and _has_json_form([str(key), value])
+    }
     text = orjson.dumps(kept, default=repr)
     is_small = len(text) <= 64 * 1024 and b"\\u0000" not in text
     storable: dict[str, object] = orjson.loads(text) if is_small else {}
     return storable
+
+
+def _has_json_form(value: object) -> bool:
+    """False for a number beyond 64 bits, half a surrogate pair, or endless nesting."""
+    try:
+        orjson.dumps(value, default=repr)
+    except TypeError:
+        return False
+    return True

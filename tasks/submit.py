@@ -13,7 +13,7 @@ from uuid import UUID
 from celery.exceptions import Reject
 
 from playground import RequestInvalid
-from storage import DatabaseUnavailable, IdempotencyConflict, ObjectStoreUnavailable
+from storage import IdempotencyConflict, RecordRefused, StorageError
 from tasks.intake import Intake
 
 __all__ = ["Submit", "read_ids"]
@@ -66,9 +66,17 @@ class Submit:
         raise Reject("stopping before the job could be kept", requeue=True)
 
     def _keep(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Make it a row; False when storage could not take it, for whatever reason, yet.
+
+        Nothing that a person can mend (a full disk, a right that is missing) may cost a message:
+        Celery acknowledges one whose task raises.
+        """
+        message = dict(kwargs)
+        if args:
+            message["request"] = args[0] if len(args) == 1 else list(args)
         try:
-            self._accept(job_id, args, kwargs)
-        except (DatabaseUnavailable, ObjectStoreUnavailable) as error:
+            self._accept_or_tell(job_id, message)
+        except StorageError as error:
             log.warning(
                 "a submitted job waits for storage to come back",
                 extra={"job_id": str(job_id), "error": str(error)},
@@ -76,20 +84,32 @@ class Submit:
             return False
         return True
 
-    def _accept(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        options = dict(kwargs)
-        if args:
-            options["request"] = args[0] if len(args) == 1 else list(args)
+    def _accept_or_tell(self, job_id: UUID, message: Mapping[str, Any]) -> None:
+        """What would never work becomes a failed row that says so, a fault of ours included."""
+        try:
+            self._accept(job_id, message)
+        except Exception as error:
+            if isinstance(error, StorageError) and not isinstance(error, RecordRefused):
+                raise
+            # By its kind alone: what it says may quote the prompt.
+            log.error(  # noqa: TRY400 - a traceback would quote it as well
+                "a submitted job could not be taken in, and is kept as failed",
+                extra={"job_id": str(job_id), "error": type(error).__name__},
+            )
+            self._intake.keep_broken(job_id, message, error)
+
+    def _accept(self, job_id: UUID, message: Mapping[str, Any]) -> None:
+        options = dict(message)
         try:
             self._intake.accept(options.pop("request", None), options, job_id=job_id)
         except RequestInvalid as error:
-            self._intake.keep_faulty(job_id, kwargs, error)
+            self._intake.keep_faulty(job_id, message, error)
             log.warning(
                 "a submitted job is kept as failed: its request has faults",
                 extra={"job_id": str(job_id), "fields": [fault.field for fault in error.faults]},
             )
         except IdempotencyConflict as error:
-            self._intake.keep_conflicting(job_id, kwargs, error)
+            self._intake.keep_conflicting(job_id, message, error)
             log.warning(
                 "a submitted job is kept as failed: its idempotency key is taken",
                 extra={"job_id": str(job_id)},

@@ -1,0 +1,122 @@
+"""A submit message is a row or it waits; nothing makes it vanish."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+import tasks.submit
+from storage import Database, JobStatus, ObjectStoreRefused, get_job, migrate
+from tasks import Intake, RequestLimits, Submit
+
+DEEP: list[Any] = []
+for _ in range(300):
+    DEEP = [DEEP]
+
+
+class Quiet:
+    """A dispatch that has nothing to do here: no broker in a unit test."""
+
+    def send_due(self, *, most: int) -> int:
+        """Send nothing."""
+        del most
+        return 0
+
+
+class Balky(Intake):
+    """An intake whose first tries end as a test wants them to."""
+
+    ends: list[Exception]
+
+    def accept(
+        self,
+        request: object,
+        options: Mapping[str, Any] | None = None,
+        *,
+        job_id: UUID | None = None,
+    ) -> Any:
+        """Fail while there is something to fail with."""
+        if self.ends:
+            raise self.ends.pop(0)
+        return super().accept(request, options, job_id=job_id)
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Any:
+    """A migrated table."""
+    found = Database(sqlite_url)
+    migrate(found)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def intake(database: Database) -> Balky:
+    """An intake over it, which accepts at once unless told otherwise."""
+    quiet: Any = Quiet()
+
+    def no_bucket() -> Any:
+        raise AssertionError("no initial image, no bucket")
+
+    made = Balky(database, no_bucket, quiet, limits=RequestLimits(), key_prefix="", simulated=False)
+    made.ends = []
+    return made
+
+
+@pytest.fixture
+def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> Submit:
+    """What a worker does with messages, less patiently."""
+    monkeypatch.setattr(tasks.submit, "HOLD_S", 0.01)
+    return Submit(intake, threading.Event(), most_held=1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seed", 10**30), ("prompt", "half \ud800"), ("width", DEEP), ("half \ud800", 1)],
+)
+def test_a_request_beyond_json_is_kept_as_failed_with_the_rest_of_its_fields(
+    submit: Submit, database: Database, field: str, value: object
+) -> None:
+    """Kombu delivers numbers, letters and depths that no other part of JSON's world takes."""
+    job_id = uuid4()
+    submit(str(job_id), [], {"request": {"height": 64, field: value}})
+    job = get_job(database, job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.code == "INVALID_REQUEST"
+    assert job.request == {"height": 64}
+
+
+def test_a_request_given_by_position_is_shown_on_its_failed_row(
+    submit: Submit, database: Database
+) -> None:
+    """`submit.delay({…})` without the name is a request as well."""
+    job_id = uuid4()
+    submit(str(job_id), [{"prompt": "x", "width": 33}], {})
+    assert get_job(database, job_id).request == {"prompt": "x", "width": 33}
+
+
+def test_a_storage_that_refuses_holds_the_message_until_somebody_mends_it(
+    submit: Submit, intake: Balky, database: Database
+) -> None:
+    """A missing right is no reason to lose a job: Celery acknowledges a task that raises."""
+    refused = ObjectStoreRefused("AccessDenied", "no right to put")
+    intake.ends = [refused, refused]
+    job_id = uuid4()
+    submit(str(job_id), [], {"request": {"prompt": "a fox"}})
+    assert get_job(database, job_id).status is JobStatus.QUEUED
+
+
+def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
+    submit: Submit, intake: Balky, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The producer has gone; a row is how it finds out."""
+    intake.ends = [ValueError("could not digest 'a secret prompt'")]
+    job_id = uuid4()
+    submit(str(job_id), [], {"request": {"prompt": "a secret prompt"}})
+    job = get_job(database, job_id)
+    assert job.error is not None
+    assert (job.status, job.error.code, job.error.whose) == ("failed", "NOT_KEPT", "darkroom")
+    assert "secret" not in job.error.message + caplog.text

@@ -31,7 +31,7 @@ def test_starts_given_out_are_the_limit_exactly(redis_url: str, per_second: floa
             ledger.exchange(Ask(0, 0, 0), 0.0, live=3)
         began_s = _server_s(client)
         given = 0
-        while _server_s(client) < began_s + 1.0:
+        while _server_s(client) < began_s + 0.6:
             for ledger in ledgers:
                 grant = ledger.exchange(Ask(0, 50, 0), 0.0, live=3)
                 assert grant is not None
@@ -48,7 +48,7 @@ def test_processes_keep_the_limit_together(
     fleet = Fleet(redis_url, tmp_path / "notes", per_second=60.0, call_s=0.01)
     began_s = time.monotonic()
     processes = callers(fleet, 3)
-    assert wait_for_calls(fleet, 200, within_s=15)
+    assert wait_for_calls(fleet, 120, within_s=15)
     lasted_s = time.monotonic() - began_s
     total = started(fleet)
     assert total <= 60 * lasted_s * 1.05 + 3
@@ -64,7 +64,7 @@ def test_lost_claims_cost_the_fleet_nothing(
     callers(fleet, 2)
     assert wait_for_calls(fleet, 5, within_s=10)
     since_s = time.monotonic()
-    assert wait_for_calls(fleet, 80, within_s=20)
+    assert wait_for_calls(fleet, 50, within_s=20)
     lasted_s = time.monotonic() - since_s
     # Had each claim cost its token, it would be 4 a second.
     assert 16 * lasted_s < started(fleet, since_s=since_s) <= 40 * lasted_s * 1.05 + 9

@@ -36,7 +36,6 @@ __all__ = ["Uploads"]
 
 log = logging.getLogger(__name__)
 
-IMAGE_LOST = "IMAGE_LOST"
 PNG_TYPE = "image/png"
 IMAGE_LOST = "IMAGE_LOST"
 FIRST_WAIT_S = 0.5
@@ -205,28 +204,6 @@ class Uploads:
             log.exception("an upload broke off", extra={"job_id": str(entry.job_id)})
             return False
         return True
-
-    def _tell_lost(self, entry: SpoolEntry, error: SpoolDamaged) -> None:
-        """A paid image is no more: its job is due again.
-
-        Nobody else would ever tell: a job that is storing is rescued only from a dead worker.
-        """
-        job_id, why = entry.job_id, JobError(IMAGE_LOST, str(error), "darkroom")
-        for failures in itertools.count():
-            try:
-                retry_later_if_held(
-                    self._database,
-                    job_id,
-                    fence=entry.fence,
-                    delay_s=0.0,
-                    error=why,
-                    counted=CallCount.LOST,
-                )
-            except StorageError as away:
-                self._report(job_id, away)
-                time.sleep(_wait_s(failures))
-            else:
-                return
 
     def _deliver(self, entry: SpoolEntry, images: Sequence[bytes]) -> None:
         stored = self.stored(entry)

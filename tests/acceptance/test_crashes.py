@@ -65,26 +65,6 @@ def test_images_in_a_dead_workers_spool_are_stored_without_a_second_call(
     assert fleet.charged() == 9
 
 
-def test_an_image_damaged_on_the_disk_is_counted_as_lost_and_made_again(
-    make_fleet: MakeFleet, sqlite_url: str, redis_url: str, s3_server: S3Server
-) -> None:
-    """What goes into the bucket is what was received; the file is set aside, not deleted."""
-    fleet = make_fleet(database_url=sqlite_url, broker_url=redis_url, s3=s3_server.endpoint)
-    fleet.start_worker()
-    fleet.wait_for(fleet.send({"prompt": "warm", **SMALL}), "succeeded")
-    s3_server.kill()
-    job_id = fleet.send({"prompt": "a torn letter", **SMALL})
-    fleet.wait_for(job_id, "storing")
-    [file] = (fleet.folder / "spool").glob(f"*/{job_id}.*")
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-20] + bytes(20))
-    fleet.wait_until(lambda: "a paid image is lost" in fleet.logs())
-    s3_server.start()
-    job = fleet.wait_for(job_id, "succeeded", "failed")
-    assert (job.status, job.calls_made, job.calls_lost) == ("succeeded", 2, 1)
-    assert list((fleet.folder / "spool" / "damaged").iterdir())
-
-
 def test_a_stopped_and_woken_worker_changes_nothing(fleet: Fleet, simulator: Simulator) -> None:
     """Its jobs were rescued meanwhile; row and object stay those of the rescuer."""
     simulator.put_latency(1.0)

@@ -15,6 +15,10 @@ demo: .venv/local.stamp ## two dozen prompts become pictures in a bucket (no key
 test: .venv/dev.stamp ## everything, against real services
 	@$(PY) -m pytest $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/dev.stamp ## every fault of the matrix under load, every job and paid call counted (half an hour)
+	@$(PY) -m chaos $(ARGS)
+
 .PHONY: check
 check: .venv/dev.stamp ## lint, types, import arrows, formatting
 	$(PY) -m ruff check .

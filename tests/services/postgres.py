@@ -59,7 +59,7 @@ class PostgresServer(Server):
 
 
 @dataclass(frozen=True, slots=True)
-class _Installation:
+class Installation:
     """The binaries, an initialised data folder to copy, and who runs them."""
 
     folder: Path
@@ -108,7 +108,7 @@ def _within_reach(wheel: Path, folder: Path) -> Path:
     return folder / wheel.name
 
 
-def _initialise(installation: _Installation) -> None:
+def _initialise(installation: Installation) -> None:
     options = ["--username", _USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
     quick = ["--no-sync", "--no-instructions"]
     uid, gid = installation.run_as or (None, None)
@@ -125,7 +125,8 @@ def _initialise(installation: _Installation) -> None:
 
 
 @contextmanager
-def _installed() -> Iterator[_Installation]:
+def installed() -> Iterator[Installation]:
+    """Unpack PostgreSQL and initialise a data folder, both removed at the end."""
     wheel = _wheel()
     folder = Path(tempfile.mkdtemp(prefix="darkroom-test-postgres-", dir="/tmp"))
     try:
@@ -135,7 +136,7 @@ def _installed() -> Iterator[_Installation]:
             run_as = (nobody.pw_uid, nobody.pw_gid)
             wheel = _within_reach(wheel, folder)
             os.chown(folder, *run_as)
-        installation = _Installation(
+        installation = Installation(
             folder, wheel / "pginstall" / "bin", folder / "template", run_as
         )
         _initialise(installation)
@@ -145,7 +146,8 @@ def _installed() -> Iterator[_Installation]:
 
 
 @contextmanager
-def _running(installation: _Installation) -> Iterator[PostgresServer]:
+def running(installation: Installation) -> Iterator[PostgresServer]:
+    """A PostgreSQL over a data folder of its own, started."""
     data = installation.folder / f"data-{uuid.uuid4().hex[:8]}"
     shutil.copytree(installation.template, data, copy_function=shutil.copy)
     if installation.run_as is not None:
@@ -169,14 +171,14 @@ def _running(installation: _Installation) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def _postgres_installation() -> Iterator[_Installation]:
-    with _installed() as installation:
+def _postgres_installation() -> Iterator[Installation]:
+    with installed() as installation:
         yield installation
 
 
 @pytest.fixture(scope="session")
-def _postgres_of_session(_postgres_installation: _Installation) -> Iterator[PostgresServer]:
-    with _running(_postgres_installation) as server:
+def _postgres_of_session(_postgres_installation: Installation) -> Iterator[PostgresServer]:
+    with running(_postgres_installation) as server:
         yield server
 
 
@@ -189,8 +191,8 @@ def postgres_url(_postgres_of_session: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_server(_postgres_installation: _Installation) -> Iterator[PostgresServer]:
+def postgres_server(_postgres_installation: Installation) -> Iterator[PostgresServer]:
     """A PostgreSQL of the test's own, to be killed and started; `.url` is an empty database."""
-    with _running(_postgres_installation) as server:
+    with running(_postgres_installation) as server:
         server.url = server.new_database()
         yield server

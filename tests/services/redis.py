@@ -38,7 +38,8 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _server(folder: Path, *options: str) -> RedisServer:
+def valkey_in(folder: Path, *options: str) -> RedisServer:
+    """A Valkey that is still to be started, with its data in this folder."""
     binary = _binary()
     fixed = ["--bind", Server.host, "--dir", str(folder), "--maxmemory-policy", "noeviction"]
     return RedisServer(
@@ -51,7 +52,7 @@ def _server(folder: Path, *options: str) -> RedisServer:
 
 @pytest.fixture(scope="session")
 def _redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = _server(tmp_path_factory.mktemp("valkey"), "--appendonly", "no")
+    server = valkey_in(tmp_path_factory.mktemp("valkey"), "--appendonly", "no")
     server.start()
     yield server
     server.stop()
@@ -69,7 +70,7 @@ def redis_url(_redis_of_session: RedisServer) -> str:
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """Valkey of the test's own, to be killed and started; its writes are on disk when answered."""
     folder = tmp_path_factory.mktemp("valkey-own")
-    server = _server(folder, "--appendonly", "yes", "--appendfsync", "always")
+    server = valkey_in(folder, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     yield server
     server.stop()

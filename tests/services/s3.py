@@ -63,7 +63,8 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def _server(folder: Path) -> S3Server:
+def rclone_in(folder: Path) -> S3Server:
+    """An S3 endpoint that is still to be started, with its buckets below this folder."""
     binary = _binary()
     data = folder / "buckets"
     data.mkdir()
@@ -79,7 +80,8 @@ def _server(folder: Path) -> S3Server:
     )
 
 
-def _new_bucket(server: S3Server) -> S3Endpoint:
+def new_bucket(server: S3Server) -> S3Endpoint:
+    """Create an empty bucket."""
     endpoint = S3Endpoint(server.url, f"bucket-{uuid.uuid4().hex[:12]}")
     client = boto3.client(
         "s3",
@@ -98,7 +100,7 @@ def _new_bucket(server: S3Server) -> S3Endpoint:
 
 @pytest.fixture(scope="session")
 def _s3_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = _server(tmp_path_factory.mktemp("s3"))
+    server = rclone_in(tmp_path_factory.mktemp("s3"))
     server.start()
     yield server
     server.stop()
@@ -107,14 +109,14 @@ def _s3_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Serve
 @pytest.fixture
 def s3(_s3_of_session: S3Server) -> S3Endpoint:
     """A real S3 endpoint with an empty bucket of the test's own."""
-    return _new_bucket(_s3_of_session)
+    return new_bucket(_s3_of_session)
 
 
 @pytest.fixture
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """S3 of the test's own, to be killed and started; `.endpoint` has an empty bucket."""
-    server = _server(tmp_path_factory.mktemp("s3-own"))
+    server = rclone_in(tmp_path_factory.mktemp("s3-own"))
     server.start()
-    server.endpoint = _new_bucket(server)
+    server.endpoint = new_bucket(server)
     yield server
     server.stop()

@@ -67,6 +67,11 @@ class Server:
         assert self._process is not None, f"{self.name} is not running"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped or killed since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it and return when it answers."""
         assert self._process is None, f"{self.name} runs already"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,19 @@ class Simulator(Server):
 
     def charged(self, words: str) -> int:
         """How many calls were charged whose prompt has these words."""
-        return int(self._ask("GET", "/ledger", params={"contains": words}).json()["total"])
+        return self.charges(words).total()
+
+    def charges(self, words: str) -> Counter[str]:
+        """Charged calls by prompt, for prompts that have these words."""
+        calls = self._ask("GET", "/ledger", params={"contains": words}).json()["calls"]
+        charges: Counter[str] = Counter()
+        for call in calls:
+            charges[str(call["prompt"])] += int(call["count"])
+        return charges
+
+    def asked(self) -> int:
+        """Requests that came, charged or not."""
+        return int(self._ask("GET", "/healthz").json()["requests"])
 
     def clear_ledger(self) -> None:
         """Forget what was charged."""
@@ -59,6 +72,10 @@ class Simulator(Server):
     def put_latency(self, seconds: float) -> None:
         """Have every call take this long."""
         self._ask("PUT", "/latency", json={"range_s": [seconds, seconds]})
+
+    def put_latency_range(self, low_s: float, high_s: float) -> None:
+        """Have calls take between so many seconds and so many."""
+        self._ask("PUT", "/latency", json={"range_s": [low_s, high_s]})
 
     def clear_latency(self) -> None:
         """Answer at once again."""
@@ -85,13 +102,14 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _server(folder: Path) -> Simulator:
+def simulator_in(folder: Path, *options: str) -> Simulator:
+    """A simulator that is still to be started, logging into this folder."""
     if importlib.util.find_spec("simulator.__main__") is None:
         absent("the simulator is not here")
     start = [sys.executable, "-m", "simulator", "--api-key", _API_KEY, "--latency-scale", "0"]
     return Simulator(
         "simulator",
-        lambda port: [*start, "--port", str(port)],
+        lambda port: [*start, "--port", str(port), *options],
         _answers,
         folder=folder,
         env={"PYTHONPATH": str(_REPO)},
@@ -100,7 +118,7 @@ def _server(folder: Path) -> Simulator:
 
 @pytest.fixture(scope="session")
 def _simulator_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    server = _server(tmp_path_factory.mktemp("simulator"))
+    server = simulator_in(tmp_path_factory.mktemp("simulator"))
     server.start()
     yield server
     server.stop()
@@ -118,7 +136,7 @@ def simulator(_simulator_of_session: Simulator) -> Simulator:
 @pytest.fixture
 def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     """A simulator of the test's own, to be killed and started again."""
-    server = _server(tmp_path_factory.mktemp("simulator-own"))
+    server = simulator_in(tmp_path_factory.mktemp("simulator-own"))
     server.start()
     yield server
     server.stop()

@@ -11,6 +11,8 @@ SERVICE_FIXTURES = frozenset(
     {
         "redis_url",
         "redis_server",
+        "rabbitmq_url",
+        "rabbitmq_server",
         "s3",
         "s3_server",
         "postgres_url",

@@ -1,0 +1,277 @@
+"""Workers of one namespace over a ground's servers, their jobs, and what the table says of them.
+
+The table is read with SQL of its own where it must be watched closely; what is handed in goes
+through the doors that producers use.
+"""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from celery import Celery
+from sqlalchemy import func, select
+from uuid_utils.compat import uuid7
+
+from chaos.ground import Ground
+from chaos.snags import Snag
+from chaos.worker import WorkerProcess
+from darkroom.settings import load_settings
+from darkroom.wiring import Wiring
+from storage import (
+    ENDED,
+    MAX_CHUNK_JOBS,
+    Database,
+    DatabaseUnavailable,
+    Job,
+    NewJob,
+    get_jobs,
+    insert_jobs,
+    migrate,
+)
+from tests.services.s3 import S3Endpoint, new_bucket
+
+__all__ = ["Fleet", "Stuck"]
+
+LOOK_AGAIN_S = 0.05
+START_WITHIN_S = 60.0
+CHUNK = 500
+
+
+class Stuck(Exception):
+    """Something that was waited for did not come."""
+
+
+class Fleet:
+    """Worker processes and their namespace.
+
+    Args:
+        ground: the servers.
+        folder: for spools and logs.
+        overrides: settings by field name, over those that the scale suggests; without a
+            `database_url`, the fleet gets a new PostgreSQL database.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        folder: Path,
+        **overrides: object,
+    ) -> None:
+        self.ground = ground
+        self.folder = folder
+        self.mark = uuid4().hex[:12]
+        self.namespace = f"c{self.mark}"
+        self.bucket: S3Endpoint = new_bucket(ground.s3)
+        self.database_url = str(overrides.get("database_url") or ground.postgres.new_database())
+        self.settings = self._suggested() | {name: str(v) for name, v in overrides.items()}
+        self.workers: list[WorkerProcess] = []
+        self.peak_memory_bytes = 0
+        self.peak_spool_bytes = 0
+        self.database = Database(self.database_url, pool_size=4)
+        self._over = threading.Event()
+        migrate(self.database)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def _suggested(self) -> dict[str, str]:
+        scale, ground = self.ground.scale, self.ground
+        deadline_s = scale.shortened(120)
+        return {
+            "namespace": self.namespace,
+            "broker_url": ground.redis.url,
+            "database_url": self.database_url,
+            "s3_bucket": self.bucket.bucket,
+            "s3_endpoint_url": self.bucket.endpoint_url,
+            "s3_region": self.bucket.region,
+            "s3_addressing": "path",
+            "playground_url": ground.simulator.url,
+            "playground_api_key": ground.simulator.api_key,
+            "spool_dir": str(self.folder / "spool"),
+            "concurrency": str(scale.concurrency),
+            "lease_s": str(scale.lease_s),
+            "heartbeat_s": str(scale.shortened(5)),
+            "call_deadline_s": str(deadline_s),
+            "read_timeout_s": str(scale.shortened(90)),
+            "drain_seconds": str(deadline_s + 10),
+            "backoff_base_s": "0.2",
+            "backoff_max_s": str(scale.shortened(10)),
+            "hold_s": str(scale.shortened(5)),
+            "spool_grace_s": str(scale.shortened(300)),
+            "dispatch_again_s": str(scale.shortened(60)),
+            "publish_pause_s": str(scale.shortened(5)),
+            "probe_first_s": str(scale.shortened(10)),
+            "probe_most_s": str(scale.shortened(60)),
+        }
+
+    def start_worker(self, snag: Snag | None = None, /, **overrides: object) -> WorkerProcess:
+        """Start one worker; it is at work a second later."""
+        settings = self.settings | {name: str(v) for name, v in overrides.items()}
+        environment = {
+            **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
+            "AWS_ACCESS_KEY_ID": self.bucket.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.bucket.secret_access_key,
+            **{f"DARKROOM_{name.upper()}": value for name, value in settings.items()},
+        }
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = WorkerProcess(environment, self.folder, log, snag)
+        self.workers.append(worker)
+        return worker
+
+    def start(self, count: int, **overrides: object) -> list[WorkerProcess]:
+        """Start workers and wait until each has its lease."""
+        workers = [self.start_worker(**overrides) for _ in range(count)]
+        self.wait_for_leases(workers)
+        return workers
+
+    def wait_for_leases(self, workers: Iterable[WorkerProcess]) -> None:
+        """Wait until these workers are known to the table."""
+        pids = {worker.pid for worker in workers}
+        self.wait_until(
+            lambda: pids <= self.worker_ids().keys(), START_WITHIN_S, "a worker's lease"
+        )
+
+    def load(self, count: int) -> list[UUID]:
+        """Put jobs into the table, as a batch's loading does: no message is sent."""
+        jobs = [
+            NewJob(id=uuid7(), request=self.request(n), request_hash=str(n)) for n in range(count)
+        ]
+        for start in range(0, count, min(CHUNK, MAX_CHUNK_JOBS)):
+            insert_jobs(self.database, jobs[start : start + CHUNK])
+        return [job.id for job in jobs]
+
+    def request(self, number: int) -> dict[str, Any]:
+        """A request whose prompt tells this fleet's calls from all others in the ledger."""
+        small = {} if self.ground.scale.is_canned else {"width": 64, "height": 64}
+        prompt = f"a quiet harbour {self.mark} number {uuid4().hex[:8]}"
+        return {"prompt": prompt, "seed": 1 + number % 60_000, "num_inference_steps": 5, **small}
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """A producer's process: this one, wired with the fleet's own settings."""
+        os.environ["AWS_ACCESS_KEY_ID"] = self.bucket.access_key_id
+        os.environ["AWS_SECRET_ACCESS_KEY"] = self.bucket.secret_access_key
+        return Wiring(load_settings(**self.settings))
+
+    @cached_property
+    def stranger(self) -> Celery:
+        """A producer that has nothing of ours: a bare Celery app on the same broker."""
+        return Celery("stranger", broker=self.settings["broker_url"], set_as_current=False)
+
+    def send(self, number: int, task_id: str) -> None:
+        """Hand in a job by message, as a stranger would."""
+        self.stranger.send_task(
+            "darkroom.submit",
+            kwargs={"request": self.request(number)},
+            queue=f"{self.namespace}.submit",
+            task_id=task_id,
+        )
+
+    def ring(self, job_ids: Sequence[UUID]) -> None:
+        """Send a dispatch message by hand."""
+        self.stranger.send_task(
+            "darkroom.generate",
+            args=[[str(job_id) for job_id in job_ids]],
+            queue=f"{self.namespace}.generate",
+        )
+
+    def worker_ids(self) -> dict[int, UUID]:
+        """The workers the table knows, by process id."""
+        workers = self.database.tables.workers
+        try:
+            with self.database.read() as connection:
+                rows = connection.execute(select(workers.c.pid, workers.c.id)).all()
+        except DatabaseUnavailable:
+            return {}
+        return {int(row.pid): row.id for row in rows}
+
+    def counts(self) -> Counter[str]:
+        """How many jobs are in each state; empty while the database is away."""
+        jobs = self.database.tables.jobs
+        question = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+        try:
+            with self.database.read() as connection:
+                return Counter({str(status): int(n) for status, n in connection.execute(question)})
+        except DatabaseUnavailable:
+            return Counter()
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended."""
+        found = self.counts()
+        return sum(found[state.value] for state in ENDED)
+
+    def held_by(self, worker: WorkerProcess, *states: str) -> list[UUID]:
+        """The jobs that a worker holds in these states, however dead it is."""
+        jobs, workers = self.database.tables.jobs, self.database.tables.workers
+        mine = select(workers.c.id).where(workers.c.pid == worker.pid)
+        held = select(jobs.c.id).where(jobs.c.worker_id.in_(mine), jobs.c.status.in_(states))
+        try:
+            with self.database.read() as connection:
+                return list(connection.scalars(held))
+        except DatabaseUnavailable:
+            return []
+
+    def jobs(self, ids: Sequence[UUID]) -> list[Job]:
+        """Rows by id."""
+        found: list[Job] = []
+        for start in range(0, len(ids), CHUNK):
+            found.extend(get_jobs(self.database, ids[start : start + CHUNK]))
+        return found
+
+    def all_ids(self) -> list[UUID]:
+        """Every job of this fleet's table."""
+        with self.database.read() as connection:
+            return list(connection.scalars(select(self.database.tables.jobs.c.id)))
+
+    def wait_until(self, is_so: Callable[[], bool], within_s: float, what: str) -> float:
+        """Look again and again; how long it took.
+
+        Raises:
+            Stuck: it did not come.
+        """
+        began = time.monotonic()
+        while not is_so():
+            if time.monotonic() - began > within_s:
+                raise Stuck(f"{what} did not come within {within_s:.0f} s ({dict(self.counts())})")
+            self._over.wait(LOOK_AGAIN_S)
+        return time.monotonic() - began
+
+    def spooled(self) -> list[Path]:
+        """Files that wait in any spool of this fleet."""
+        return list(self.folder.glob("spool*/*/*.spool"))
+
+    def said(self, words: str) -> bool:
+        """Whether a worker logged this."""
+        logs = self.folder.glob("worker-*.log")
+        return any(words in log.read_text(errors="replace") for log in logs)
+
+    def close(self) -> None:
+        """Kill what still runs, and let the connections go."""
+        self._over.set()
+        for worker in self.workers:
+            worker.kill()
+        if "stranger" in self.__dict__:
+            self.stranger.close()
+        if "wiring" in self.__dict__:
+            self.wiring.app.close()
+            self.wiring.database.close()
+        self.database.close()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.25):
+            for worker in list(self.workers):
+                self.peak_memory_bytes = max(self.peak_memory_bytes, worker.memory_bytes)
+            total = sum(_size_of(path) for path in self.spooled())
+            self.peak_spool_bytes = max(self.peak_spool_bytes, total)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it has been dropped meanwhile
+        return 0

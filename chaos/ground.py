@@ -1,0 +1,57 @@
+"""The servers a run stands on: Valkey, PostgreSQL, S3, the simulator; all real, all ours to kill.
+
+Started once and shared by the rows; a row that breaks a server brings it back, and each row gets a
+database, a bucket and a namespace of its own.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos.scale import Scale
+from tests.services.postgres import PostgresServer, installed, running
+from tests.services.redis import RedisServer, valkey_in
+from tests.services.s3 import S3Server, rclone_in
+from tests.services.simulator import Simulator, simulator_in
+
+__all__ = ["Ground"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Running servers, and the folder below which everything of a run lies."""
+
+    folder: Path
+    scale: Scale
+    redis: RedisServer
+    postgres: PostgresServer
+    s3: S3Server
+    simulator: Simulator
+    ended: list[str] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def of(cls, scale: Scale) -> Iterator["Ground"]:
+        """Start the servers for runs of this size; all are stopped and deleted at the end."""
+        folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            postgres = stack.enter_context(running(stack.enter_context(installed())))
+            canned = ["--canned"] if scale.is_canned else []
+            ledger = ["--ledger", str(folder / "ledger.jsonl")]
+            redis = valkey_in(folder, "--appendonly", "yes", "--appendfsync", "always")
+            ground = cls(
+                folder=folder,
+                scale=scale,
+                redis=redis,
+                postgres=postgres,
+                s3=rclone_in(folder),
+                simulator=simulator_in(folder, *canned, *ledger),
+            )
+            for server in (ground.redis, ground.s3, ground.simulator):
+                server.start()
+                stack.callback(server.stop)
+            yield ground

@@ -1,0 +1,58 @@
+"""The fault matrix: its rows in order, each with the function that plays it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaos.rows import api, broker, database, disk, machine, objects, workers
+from chaos.stage import Stage
+
+__all__ = ["MATRIX", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Attributes:
+        name: for `--rows`.
+        fault: for the table.
+        play: does it.
+    """
+
+    name: str
+    fault: str
+    play: Callable[[Stage], None]
+
+
+MATRIX: tuple[Row, ...] = (
+    Row("killed", "kill -9 of a worker with its calls in flight", workers.killed_in_flight),
+    Row("steps", "kill -9 at each of seven steps", workers.killed_at_each_step),
+    Row("storing", "kill -9 in storing, the spool back much later", workers.killed_in_storing),
+    Row("stopped", "SIGSTOP at each of seven steps, SIGCONT later", workers.stopped_at_each_step),
+    Row("machine", "workers, broker and database killed together", machine.machine_killed),
+    Row("broker", "Redis kill -9, restarted from its file", broker.broker_killed),
+    Row("flush", "Redis FLUSHALL", broker.broker_wiped),
+    Row("broker-away", "Redis down while producers submit", broker.broker_away),
+    Row("submits", "worker killed, database down, submits waiting", broker.submits_waiting),
+    Row("restart-db", "PostgreSQL kill -9 and restarted", database.database_restarted),
+    Row("db-away", "PostgreSQL down longer than a lease", database.database_away),
+    Row("db-locked", "SQLite locked by another writer", database.database_locked),
+    Row("reply", "claim or finish committed, its reply lost", database.reply_lost),
+    Row("s3-away", "S3 down", objects.s3_away),
+    Row("s3-hangs", "S3 hanging", objects.s3_hanging),
+    Row("s3-503", "S3: 503 to half of the puts", objects.puts_refused),
+    Row("s3-cut", "S3: connections cut in mid-put", objects.puts_cut),
+    Row("429", "API: storm of 429 with Retry-After", api.too_fast),
+    Row("500", "API: 30 % answered with 500", api.errors_500),
+    Row("resets", "API: resets before and after the work", api.resets),
+    Row("hangs", "API: calls that hang", api.hangs),
+    Row("trickle", "API: answers that trickle", api.trickles),
+    Row("damaged", "API: 10 % damaged PNGs", api.damaged),
+    Row("html", "API: an HTML page instead", api.html_page),
+    Row("key", "API: our key refused", api.wrong_key),
+    Row("outage", "API: nothing listens", api.outage),
+    Row("rolling", "rolling restart, three times", workers.rolling_restart),
+    Row("disk", "disk full in the spool folder", disk.disk_full),
+    Row("five", "every message delivered five times", broker.delivered_five_times),
+    Row("rabbitmq", "RabbitMQ kill -9 and restarted", broker.rabbitmq_killed),
+)

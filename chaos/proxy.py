@@ -1,0 +1,135 @@
+"""A TCP proxy that stands between the workers and a server, and misbehaves when told to.
+
+What it does with what a client sends is a function of the bytes; the protocols themselves are known
+to the rows, not here.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from enum import Enum, auto
+
+from tests.services.server import Server
+
+__all__ = ["Act", "Proxy"]
+
+CHUNK_BYTES = 65_536
+
+
+class Act(Enum):
+    """What to do with a chunk that a client sent."""
+
+    PASS_ON = auto()
+    # Pass it on, take the server's answer, keep that back and cut both lines.
+    CUT_AT_REPLY = auto()
+    # Pass half of it on, then cut both lines.
+    CUT_MIDWAY = auto()
+
+
+class Proxy:
+    """Listens on a port of its own and passes on, as long as `judge` says so.
+
+    Args:
+        target_port: the server's, on loopback.
+        judge: asked about each chunk from a client: an act, or bytes to answer with instead.
+    """
+
+    host = Server.host
+
+    def __init__(
+        self,
+        target_port: int,
+        judge: Callable[["Line", bytes], "Act | bytes"] = lambda _line, _chunk: Act.PASS_ON,
+    ) -> None:
+        self._target = (Server.host, target_port)
+        self._judge = judge
+        self._listener = socket.create_server((Server.host, 0), backlog=256)
+        self.port: int = self._listener.getsockname()[1]
+        self._lines: set[Line] = set()
+        threading.Thread(target=self._listen, name="proxy", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening and cut every line."""
+        self._listener.close()
+        for line in list(self._lines):
+            line.cut()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target, timeout=10)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            line = Line(client, server, self._judge)
+            self._lines.add(line)
+            line.open(on_end=self._lines.discard)
+
+
+class Line:
+    """One client's connection and its other half to the server.
+
+    Attributes:
+        is_in_body: for judges that tell the head of a request from what follows.
+    """
+
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket,
+        judge: Callable[["Line", bytes], "Act | bytes"],
+    ) -> None:
+        self.is_in_body = False
+        self._client = client
+        self._server = server
+        self._judge = judge
+        self._withholds_reply = False
+
+    def open(self, on_end: Callable[["Line"], object]) -> None:
+        """Pass on in both directions, each in a thread of its own."""
+
+        def up() -> None:
+            with contextlib.suppress(OSError):
+                self._pump_up()
+            self.cut()
+            on_end(self)
+
+        def down() -> None:
+            with contextlib.suppress(OSError):
+                self._pump_down()
+            self.cut()
+
+        for pump in (up, down):
+            threading.Thread(target=pump, name="proxy-line", daemon=True).start()
+
+    def cut(self) -> None:
+        """Close both halves at once."""
+        for half in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                half.shutdown(socket.SHUT_RDWR)
+            half.close()
+
+    def _pump_up(self) -> None:
+        while chunk := self._client.recv(CHUNK_BYTES):
+            act = self._judge(self, chunk)
+            if isinstance(act, bytes):
+                self._client.sendall(act)
+                return
+            if act is Act.CUT_MIDWAY:
+                self._server.sendall(chunk[: len(chunk) // 2])
+                return
+            if act is Act.CUT_AT_REPLY:
+                self._withholds_reply = True
+            self._server.sendall(chunk)
+
+    def _pump_down(self) -> None:
+        while chunk := self._server.recv(CHUNK_BYTES):
+            if self._withholds_reply:
+                return
+            self._client.sendall(chunk)

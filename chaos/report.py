@@ -1,0 +1,83 @@
+"""The table at the end of a run, for a terminal and for a page of documentation."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaos.result import Result
+
+__all__ = ["table", "write_json"]
+
+HEAD = (
+    "fault",
+    "jobs",
+    "lost",
+    "twice",
+    "charged",
+    "unknown",
+    "uncounted",
+    "recover s",
+    "after÷before",
+    "peak MB",
+    "verdict",
+)
+
+
+def table(results: Sequence[Result]) -> str:
+    """Markdown, aligned, followed by what was broken, noted and skipped."""
+    lines = [HEAD, *(_cells(result) for result in results)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+    texts = [_row(line, widths) for line in lines]
+    rule = "|".join(["", *("-" * (width + 2) for width in widths), ""])
+    return "\n".join([texts[0], rule, *texts[1:], "", *_remarks(results)])
+
+
+def write_json(path: Path, results: Sequence[Result]) -> None:
+    """The same, for programs."""
+    path.write_text(json.dumps([result.as_json() for result in results], indent=1) + "\n", "utf-8")
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0].ljust(widths[0])
+    rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "| " + " | ".join([first, *rest]) + " |"
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    fault = result.fault if result.runner == "darkroom" else f"  … {result.runner}"
+    if result.skipped:
+        return (fault, *[""] * (len(HEAD) - 2), "skipped")
+    return (
+        fault,
+        str(result.jobs),
+        str(result.lost),
+        str(result.stored_twice),
+        str(result.charged),
+        str(result.unknown),
+        str(result.uncounted),
+        _number(result.recover_s, 1),
+        _number(result.throughput, 2),
+        f"{result.peak_memory_mb:.0f}",
+        _verdict(result),
+    )
+
+
+def _verdict(result: Result) -> str:
+    if result.runner != "darkroom":
+        return "for comparison"
+    return "BROKEN" if result.broken else "kept"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _remarks(results: Sequence[Result]) -> list[str]:
+    lines = []
+    for result in results:
+        about = result.fault if result.runner == "darkroom" else f"{result.fault} ({result.runner})"
+        if result.skipped:
+            lines.append(f"{about}: skipped, {result.skipped}")
+        lines.extend(f"{about}: BROKEN: {sentence}" for sentence in result.broken)
+        lines.extend(f"{about}: {sentence}" for sentence in result.notes)
+    return lines

@@ -1,0 +1,167 @@
+"""The paid API storming, failing, lying, gone: each answer is counted as what it means."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaos.stage import Stage
+from chaos.tally import Tally
+from storage import EndCode, JobStatus, fleet_state
+
+__all__ = [
+    "damaged",
+    "errors_500",
+    "hangs",
+    "html_page",
+    "outage",
+    "resets",
+    "too_fast",
+    "trickles",
+    "wrong_key",
+]
+
+Fault = Mapping[str, Any]
+
+
+def too_fast(stage: Stage) -> None:
+    """Half of all calls get a 429 with `Retry-After` for a while."""
+    storm = [{"kind": "status", "status": 429, "retry_after": "1", "rate": 0.5}]
+    _for_a_while(stage, storm, matrix_s=40)
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    _no_attempt_burned(stage, found)
+
+
+def errors_500(stage: Stage) -> None:
+    """30 % of all calls are answered with 500, from the first to the last."""
+    found = _throughout(stage, [{"kind": "status", "status": 500, "rate": 0.3}], max_attempts=30)
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+
+
+def resets(stage: Stage) -> None:
+    """Connections are reset: some before the request was read, some after the work was done."""
+    faults = [{"kind": "reset_before", "rate": 0.1}, {"kind": "reset_after", "rate": 0.1}]
+    found = _throughout(stage, faults)
+    _only_unknown_may_fail(stage, found)
+
+
+def hangs(stage: Stage) -> None:
+    """Some calls never get an answer."""
+    found = _throughout(stage, [{"kind": "hang", "rate": 0.05}], **_impatient(stage))
+    _only_unknown_may_fail(stage, found)
+
+
+def trickles(stage: Stage) -> None:
+    """Some answers come a few bytes at a time, without end."""
+    slowly = [{"kind": "trickle", "rate": 0.05, "bytes_per_s": 50.0}]
+    found = _throughout(stage, slowly, **_impatient(stage))
+    _only_unknown_may_fail(stage, found)
+
+
+def damaged(stage: Stage) -> None:
+    """10 % of the pictures are cut short or have a flipped bit."""
+    kinds = [{"kind": "truncated_png", "rate": 0.05}, {"kind": "flipped_bit", "rate": 0.05}]
+    found = _throughout(stage, kinds)
+    for job in found.jobs:
+        kept = bool(job.images) or job.calls_useless > 1
+        stage.must("only what came damaged twice fails", kept=kept, found=job.id)
+    useless = sum(job.calls_useless for job in found.jobs)
+    delivered = sum(bool(job.images) for job in found.jobs)
+    kept = found.charged == delivered + useless
+    stage.must("each damaged picture is counted", kept=kept, found=(found.charged, useless))
+
+
+def html_page(stage: Stage) -> None:
+    """For a while a page of HTML is all that comes."""
+    _for_a_while(stage, [{"kind": "html"}], matrix_s=60)
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    _no_attempt_burned(stage, found)
+
+
+def wrong_key(stage: Stage) -> None:
+    """The API refuses our key for a while."""
+    _for_a_while(stage, [{"kind": "status", "status": 401, "code": "UNAUTHORIZED"}], matrix_s=60)
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    _no_attempt_burned(stage, found)
+
+
+def outage(stage: Stage) -> None:
+    """Nothing listens at the API's address; ten minutes of the matrix are two here."""
+    fleet = stage.make_fleet()
+    stage.load()
+    fleet.start(2)
+    stage.wait_for_load()
+    stage.fault_begins()
+    stage.ground.simulator.kill()
+    stage.wait_until(lambda: fleet_state(fleet.database).pause is not None, "a pause of the fleet")
+    waiting = {job.id for job in fleet.jobs(stage.accepted) if job.status is JobStatus.QUEUED}
+    spent = {job.id: job.attempts for job in fleet.jobs(stage.accepted)}
+    stage.note(f"{sum(spent[i] for i in waiting)} attempts were spent before the breaker opened")
+    stage.sleep_under_load(120)
+    stage.ground.simulator.start()
+    stage.ground.simulator.put_latency_range(*stage.scale.latency_s)
+    stage.fault_ends()
+    stage.recovered()
+    found = stage.finish()
+    stage.all_succeed(found)
+    burned = [
+        job.id for job in found.jobs if job.id in waiting and job.attempts != spent[job.id] + 1
+    ]
+    stage.must("a paused fleet burns no attempt", kept=not burned, found=f"{len(burned)} jobs")
+    extra = found.charged - len(stage.accepted)
+    kept = extra <= found.unknown
+    stage.must("calls cut off by the outage are counted as unknown", kept=kept, found=extra)
+
+
+def _throughout(stage: Stage, faults: Sequence[Fault], **overrides: object) -> Tally:
+    """Play a fault from the first call to the last."""
+    fleet = stage.make_fleet(**overrides)
+    stage.ground.simulator.put_faults(faults)
+    stage.load()
+    fleet.start(2)
+    return stage.finish()
+
+
+def _for_a_while(stage: Stage, faults: Sequence[Fault], *, matrix_s: float) -> None:
+    """Play a fault in the middle of the work."""
+    fleet = stage.make_fleet()
+    stage.load()
+    fleet.start(2)
+    stage.wait_for_load()
+    stage.fault_begins()
+    stage.ground.simulator.put_faults(faults)
+    stage.sleep_under_load(matrix_s)
+    asked = stage.ground.simulator.asked()
+    stage.ground.simulator.clear_faults()
+    stage.fault_ends()
+    stage.note(f"{asked} requests in all until the API was well again")
+    stage.recovered()
+
+
+def _impatient(stage: Stage) -> dict[str, object]:
+    """Timeouts just above the longest honest call, so that a hang is soon over."""
+    deadline_s = stage.scale.latency_s[1] * 2 + 1
+    return {"read_timeout_s": deadline_s - 0.5, "call_deadline_s": deadline_s}
+
+
+def _no_attempt_burned(stage: Stage, found: Tally) -> None:
+    burned = sum(job.attempts - 1 for job in found.jobs)
+    stage.must("no attempt is burned", kept=not burned, found=burned)
+
+
+def _only_unknown_may_fail(stage: Stage, found: Tally) -> None:
+    """A job may cost `max_unknown_calls` more; then it fails, and says that it may be paid."""
+    others = [
+        f"{job.id} {job.error}"
+        for job in found.failed
+        if job.error is None or job.error.code != EndCode.OUTCOME_UNKNOWN.value
+    ]
+    stage.must("a job fails only as OUTCOME_UNKNOWN", kept=not others, found=others[:3])
+    capped = [job.id for job in found.jobs if job.calls_unknown > 2]
+    stage.must("unknown calls are capped", kept=not capped, found=capped[:3])
+    stage.must("unknown calls are counted", kept=found.unknown > 0, found=found.unknown)

@@ -1,0 +1,181 @@
+"""The broker killed, wiped, away, repeating itself: a message is only a doorbell."""
+
+import random
+import shutil
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID, uuid4
+
+import redis
+
+from chaos.fleet import Fleet
+from chaos.rabbitmq import RabbitServer, rabbitmq_in
+from chaos.stage import Stage
+from tests.services.server import Server
+
+__all__ = [
+    "broker_away",
+    "broker_killed",
+    "broker_wiped",
+    "delivered_five_times",
+    "rabbitmq_killed",
+    "submits_waiting",
+]
+
+GO_ON_WITHIN_S = 10.0
+ACCEPTED_WITHIN_S = 2.5
+
+
+def broker_killed(stage: Stage) -> None:
+    """Redis is killed -9 and started again from its file."""
+    _outage(stage, stage.ground.redis, away_s=3)
+
+
+def broker_wiped(stage: Stage) -> None:
+    """FLUSHALL: every message is gone."""
+    fleet = stage.make_fleet()
+    stage.load()
+    fleet.start(2)
+    with _producing(stage, fleet):
+        stage.wait_for_load()
+        stage.fault_begins()
+        with redis.Redis.from_url(stage.ground.redis.url) as client:
+            client.flushall()
+        took_s = _goes_on(stage)
+    stage.must("goes on within 10 s", kept=took_s <= GO_ON_WITHIN_S, found=f"{took_s:.1f}")
+    _nothing_repeated(stage)
+
+
+def broker_away(stage: Stage) -> None:
+    """Redis is down for 30 s while producers go on handing in."""
+    _outage(stage, stage.ground.redis, away_s=30)
+
+
+def submits_waiting(stage: Stage) -> None:
+    """A worker dies and the database is away while many `darkroom.submit` messages wait."""
+    fleet = stage.make_fleet()
+    worker, _ = fleet.start(2)
+    stage.load(stage.scale.jobs // 4)
+    stage.wait_for_load()
+    stage.fault_begins()
+    stage.ground.postgres.kill()
+    messages = [uuid4() for _ in range(stage.scale.jobs // 2)]
+    for number, job_id in enumerate(messages):
+        fleet.send(number, str(job_id))
+    stage.accepted.extend(messages)
+    worker.kill()
+    stage.sleep(20)
+    stage.ground.postgres.start()
+    stage.fault_ends()
+    fleet.start(1)
+    stage.recovered()
+    found = stage.finish()
+    stage.all_succeed(found)
+    ids = fleet.all_ids()
+    wanted = sorted(stage.accepted)
+    stage.must("each message is exactly one row", kept=sorted(ids) == wanted, found=len(ids))
+
+
+def delivered_five_times(stage: Stage) -> None:
+    """Every message comes five times, in any order, and the dispatcher's own besides."""
+    fleet = stage.make_fleet()
+    fleet.start(2)
+    ids = stage.load(stage.scale.jobs // 2)
+    handed_in = [uuid4() for _ in range(stage.scale.jobs // 2)]
+    stage.accepted.extend(handed_in)
+    stage.fault_begins()
+    dice = random.Random(5)
+    for _ in range(5):
+        dice.shuffle(ids)
+        for start in range(0, len(ids), 4):
+            fleet.ring(ids[start : start + 4])
+        for number, job_id in enumerate(handed_in):
+            fleet.send(number, str(job_id))
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    claimed = [job.id for job in found.jobs if job.calls_made != 1]
+    stage.must("each job is claimed once", kept=not claimed, found=claimed[:3])
+
+
+def rabbitmq_killed(stage: Stage) -> None:
+    """RabbitMQ with quorum queues, killed -9 and started again."""
+    if shutil.which("rabbitmq-server") is None:
+        stage.skip("rabbitmq-server is not installed")
+    server = rabbitmq_in(stage.folder)
+    server.start()
+    try:
+        _outage(stage, server, away_s=3)
+    finally:
+        server.stop()
+
+
+def _outage(stage: Stage, broker: Server, *, away_s: float) -> None:
+    """Kill the broker under load, let producers go on, bring it back, count."""
+    more = {"broker_url": broker.url} if isinstance(broker, RabbitServer) else {}
+    fleet = stage.make_fleet(**more)
+    stage.load()
+    fleet.start(2)
+    with _producing(stage, fleet) as waits_s:
+        stage.wait_for_load()
+        stage.fault_begins()
+        broker.kill()
+        stage.sleep(away_s)
+        broker.start()
+        stage.fault_ends()
+        took_s = _goes_on(stage)
+    stage.must("goes on within 10 s", kept=took_s <= GO_ON_WITHIN_S, found=f"{took_s:.1f}")
+    slowest_s, usual_s = max(waits_s), statistics.median(waits_s)
+    stage.note(f"accepting took {usual_s * 1000:.0f} ms, {slowest_s * 1000:.0f} ms at most")
+    stage.must(
+        "accepting stays fast", kept=slowest_s <= ACCEPTED_WITHIN_S, found=f"{slowest_s:.1f} s"
+    )
+    _nothing_repeated(stage)
+
+
+def _goes_on(stage: Stage) -> float:
+    """Seconds until a job is claimed that had not been claimed at the fault's end."""
+    fleet = stage.fleet
+    began = {job.id for job in fleet.jobs(stage.accepted) if job.first_call_at is not None}
+
+    def is_claimed() -> bool:
+        jobs = fleet.jobs(list(stage.accepted))
+        return any(job.first_call_at is not None and job.id not in began for job in jobs)
+
+    return stage.recovered(is_claimed)
+
+
+def _nothing_repeated(stage: Stage) -> None:
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+
+
+@contextmanager
+def _producing(stage: Stage, fleet: Fleet) -> Iterator[list[float]]:
+    """Hand jobs in one by one, through the intake, until the block ends; how long each took."""
+    intake = fleet.wiring.intake
+    waits_s: list[float] = []
+    accepted: list[UUID] = []
+    over = threading.Event()
+
+    def produce() -> None:
+        number = 0
+        while not over.wait(0.05):
+            began = time.monotonic()
+            accepted.append(intake.accept(fleet.request(number)).job.id)
+            waits_s.append(time.monotonic() - began)
+            number += 1
+
+    producer = threading.Thread(target=produce, name="producer", daemon=True)
+    producer.start()
+    try:
+        yield waits_s
+    finally:
+        over.set()
+        producer.join()
+        stage.accepted.extend(accepted)
+        stage.note(f"{len(accepted)} jobs were handed in meanwhile")

@@ -1,0 +1,109 @@
+"""The results table away, locked, or silent at the moment that counts."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from threading import Lock
+
+from chaos.proxy import Act, Line, Proxy
+from chaos.stage import Stage
+
+__all__ = ["database_away", "database_locked", "database_restarted", "reply_lost"]
+
+CLAIM = b"claim_token=$"
+FINISH = b"ended_at=clock_timestamp() WHERE"
+IN_HAND = b"image_in_hand_at=coalesce"
+
+
+def database_restarted(stage: Stage) -> None:
+    """PostgreSQL is killed and starts again at once."""
+    _away(stage, 2)
+
+
+def database_away(stage: Stage) -> None:
+    """PostgreSQL is gone for two leases: every worker looks dead when it comes back."""
+    _away(stage, 40)
+
+
+def database_locked(stage: Stage) -> None:
+    """SQLite: somebody else's transaction holds the write lock for a whole lease."""
+    path = stage.folder / "darkroom.db"
+    fleet = stage.make_fleet(database_url=f"sqlite:///{path}")
+    stage.load()
+    fleet.start(2)
+    stage.wait_for_load()
+    stage.fault_begins()
+    _hold_the_lock(stage, path)
+    stage.fault_ends()
+    stage.recovered()
+    _nothing_repeated(stage)
+
+
+def reply_lost(stage: Stage) -> None:
+    """The database commits a claim, or a finish, and the connection is cut before it can say so."""
+    postgres = stage.ground.postgres
+    most = max(6, stage.scale.jobs // 20)
+    cuts = {"claim": 0, "in hand": 0, "finish": 0}
+    guard = Lock()
+
+    def judge(_line: Line, chunk: bytes) -> Act:
+        what = _transition(chunk)
+        with guard:
+            if what is None or cuts[what] >= most:
+                return Act.PASS_ON
+            cuts[what] += 1
+        return Act.CUT_AT_REPLY
+
+    url = postgres.new_database()
+    proxy = Proxy(postgres.port, judge)
+    try:
+        fleet = stage.make_fleet(database_url=url)
+        stage.load()
+        through = url.replace(f":{postgres.port}/", f":{proxy.port}/")
+        fleet.start(2, database_url=through)
+        stage.fault_begins()
+        found = stage.finish()
+    finally:
+        proxy.close()
+    stage.note(", ".join(f"{n} replies to {what} lost" for what, n in cuts.items()))
+    stage.must("replies were lost at each transition", kept=all(cuts.values()), found=cuts)
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    again = [job.id for job in found.jobs if job.calls_made != 1]
+    stage.must("a claim whose reply was lost is recognised", kept=not again, found=again[:3])
+
+
+def _away(stage: Stage, matrix_s: float) -> None:
+    fleet = stage.make_fleet()
+    stage.load()
+    fleet.start(2)
+    stage.wait_for_load()
+    stage.fault_begins()
+    stage.ground.postgres.kill()
+    stage.sleep(matrix_s)
+    stage.ground.postgres.start()
+    stage.fault_ends()
+    stage.recovered()
+    _nothing_repeated(stage)
+
+
+def _nothing_repeated(stage: Stage) -> None:
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+
+
+def _hold_the_lock(stage: Stage, path: Path) -> None:
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(stage.scale.shortened(20))
+        other.execute("ROLLBACK")
+
+
+def _transition(chunk: bytes) -> str | None:
+    if CLAIM in chunk:
+        return "claim"
+    if IN_HAND in chunk:
+        return "finish" if FINISH in chunk else "in hand"
+    return None

@@ -1,0 +1,74 @@
+"""The spool's disk full: no call may start whose picture could not be kept."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from chaos.stage import Stage
+
+__all__ = ["disk_full"]
+
+DISK_BYTES = 64_000_000
+
+
+def disk_full(stage: Stage) -> None:
+    """Somebody fills the disk that the spools are on, and clears it up a while later."""
+    with _small_disk(stage) as disk:
+        fleet = stage.make_fleet(spool_dir=disk, spool_max_bytes=DISK_BYTES // 2, concurrency=8)
+        stage.load()
+        fleet.start(2)
+        stage.wait_for_load()
+        stage.fault_begins()
+        ballast = _fill(disk)
+        stage.sleep_under_load(20)
+        at_rest = stage.ground.simulator.charged(fleet.mark)
+        stage.sleep_under_load(40)
+        later = stage.ground.simulator.charged(fleet.mark)
+        ballast.unlink()
+        stage.fault_ends()
+        stage.recovered()
+        found = stage.finish()
+        stage.must(
+            "no call starts while the disk is full", kept=later == at_rest, found=later - at_rest
+        )
+        stage.must("the log says so", kept=fleet.said("no room"), found="nothing in the logs")
+        stage.all_succeed(found)
+        stage.one_call_each(found)
+
+
+@contextmanager
+def _small_disk(stage: Stage) -> Iterator[Path]:
+    """A little filesystem of its own, in memory."""
+    disk = stage.folder / "spool"
+    disk.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if mount is None or umount is None or os.geteuid() != 0:
+        stage.skip("mounting a small disk needs root")
+    command: list[str | Path] = [
+        mount,
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size={DISK_BYTES}",
+        "darkroom-chaos",
+        disk,
+    ]
+    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        stage.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run([umount, "--lazy", disk], check=False)
+
+
+def _fill(disk: Path) -> Path:
+    """Write until there is no room; other writers take what is left meanwhile."""
+    ballast = disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return ballast

@@ -1,0 +1,31 @@
+"""The whole machine: everything dies at the same moment, and everything comes back."""
+
+from chaos.stage import Stage
+
+__all__ = ["machine_killed"]
+
+
+def machine_killed(stage: Stage) -> None:
+    """Workers, broker and database are killed together and started again."""
+    ground = stage.ground
+    fleet = stage.make_fleet()
+    stage.load()
+    crew = fleet.start(2)
+    stage.wait_for_load()
+    in_flight = sum(len(fleet.held_by(worker, "running")) for worker in crew)
+    stage.fault_begins()
+    for worker in crew:
+        worker.kill()
+    ground.redis.kill()
+    ground.postgres.kill()
+    ground.postgres.start()
+    ground.redis.start()
+    stage.fault_ends()
+    fleet.start(2)
+    stage.recovered(lambda: not any(fleet.held_by(worker, "running") for worker in crew))
+    found = stage.finish()
+    stage.all_succeed(found)
+    extra = found.charged - len(stage.accepted)
+    most = in_flight + 2 * stage.scale.concurrency // 4
+    stage.must("extra calls are at most those in flight", kept=extra <= most, found=extra)
+    stage.must("each is counted as unknown", kept=found.unknown >= extra, found=found.unknown)

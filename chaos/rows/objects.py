@@ -1,0 +1,98 @@
+"""S3 away, hanging, refusing, cutting off: an image that is paid for waits on the disk."""
+
+import random
+from collections.abc import Callable
+
+from chaos.proxy import Act, Line, Proxy
+from chaos.stage import Stage
+
+__all__ = ["puts_cut", "puts_refused", "s3_away", "s3_hanging"]
+
+MOST_MEMORY_BYTES = 400_000_000
+SLOW_DOWN = (
+    b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+def s3_away(stage: Stage) -> None:
+    """The endpoint refuses connections for a minute."""
+    s3 = stage.ground.s3
+    _outage(stage, s3.kill, s3.start)
+
+
+def s3_hanging(stage: Stage) -> None:
+    """The endpoint takes connections for a minute and answers nothing."""
+    s3 = stage.ground.s3
+    _outage(stage, s3.pause, s3.resume)
+
+
+def puts_refused(stage: Stage) -> None:
+    """Half of the puts are answered with 503."""
+    dice = random.Random(503)
+
+    def judge(_line: Line, chunk: bytes) -> Act | bytes:
+        return SLOW_DOWN if chunk.startswith(b"PUT ") and dice.random() < 0.5 else Act.PASS_ON
+
+    _through(stage, judge)
+
+
+def puts_cut(stage: Stage) -> None:
+    """A third of the puts lose their connection in the middle of the picture."""
+    dice = random.Random(33)
+
+    def judge(line: Line, chunk: bytes) -> Act:
+        if line.is_in_body:
+            return Act.CUT_MIDWAY
+        line.is_in_body = chunk.startswith(b"PUT ") and dice.random() < 1 / 3
+        return Act.PASS_ON
+
+    _through(stage, judge)
+
+
+def _outage(stage: Stage, down: Callable[[], object], up: Callable[[], object]) -> None:
+    bound_bytes = 2 * stage.scale.concurrency * 4_000_000
+    fleet = stage.make_fleet(spool_max_bytes=bound_bytes)
+    stage.load()
+    fleet.start(2)
+    stage.wait_for_load()
+    stage.fault_begins()
+    down()
+    stage.sleep_under_load(60)
+    up()
+    stage.fault_ends()
+    stage.recovered()
+    _judge(stage)
+    spool_mb, bound_mb = fleet.peak_spool_bytes // 1_000_000, 2 * bound_bytes // 1_000_000
+    stage.note(f"{spool_mb} MB in two spools at most")
+    stage.must("the spool is bounded", kept=spool_mb <= bound_mb, found=f"{spool_mb} MB")
+
+
+def _through(stage: Stage, judge: Callable[[Line, bytes], Act | bytes]) -> None:
+    """The whole row through a proxy that spoils some puts."""
+    proxy = Proxy(stage.ground.s3.port, judge)
+    try:
+        fleet = stage.make_fleet(s3_endpoint_url=f"http://{proxy.host}:{proxy.port}")
+        stage.load()
+        fleet.start(2)
+        stage.fault_begins()
+        _judge(stage)
+    finally:
+        proxy.close()
+
+
+def _judge(stage: Stage) -> None:
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    late_s = stage.scale.latency_s[1] + stage.scale.shortened(40)
+    took_s = [
+        (job.image_in_hand_at - job.first_call_at).total_seconds()
+        for job in found.jobs
+        if job.image_in_hand_at and job.first_call_at
+    ]
+    stage.note(f"slowest answer in hand after {max(took_s, default=0):.1f} s")
+    on_time = all(seconds <= late_s for seconds in took_s)
+    stage.must("answers are read in time", kept=on_time, found=f"{max(took_s, default=0):.1f} s")
+    peak = stage.fleet.peak_memory_bytes
+    stage.must("memory is bounded", kept=peak <= MOST_MEMORY_BYTES, found=f"{peak / 1e6:.0f} MB")

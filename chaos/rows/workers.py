@@ -1,0 +1,175 @@
+"""Workers killed, stopped, restarted: the rows about a process that goes away, or seems to."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from chaos.fleet import Fleet
+from chaos.snags import STEPS, Snag
+from chaos.stage import Stage
+from chaos.worker import WorkerProcess
+from storage import Job, JobStatus
+
+__all__ = [
+    "killed_at_each_step",
+    "killed_in_flight",
+    "killed_in_storing",
+    "rolling_restart",
+    "stopped_at_each_step",
+]
+
+AGAIN_WITHIN_S = 30.0
+HAS_ITS_IMAGE = {"spooled", "marked storing", "put", "finished"}
+
+
+def killed_in_flight(stage: Stage) -> None:
+    """Kill -9 of a worker with a hundred calls in flight; leases are the defaults' at full size."""
+    scale = stage.scale
+    leases = {"lease_s": 20, "heartbeat_s": 5} if scale.name == "full" else {}
+    fleet = stage.make_fleet(concurrency=scale.first_concurrency, **leases)
+    victim, _ = fleet.start(2)
+    stage.load(scale.first_jobs)
+    stage.wait_for_load(0.1)
+    least = int(0.8 * scale.first_concurrency)
+    stage.wait_until(lambda: len(fleet.held_by(victim, "running")) >= least, "calls in flight")
+    stage.fault_begins()
+    victim.kill()
+    in_flight = set(fleet.held_by(victim, "running"))
+    stage.note(f"{len(in_flight)} calls were in flight")
+    took_s = stage.recovered(lambda: not fleet.held_by(victim, "running"))
+    stage.must("dispatched again within 30 s", kept=took_s <= AGAIN_WITHIN_S, found=f"{took_s:.1f}")
+    found = stage.finish()
+    stage.all_succeed(found)
+    extra = found.charged - len(stage.accepted)
+    stage.must("extra calls are at most those in flight", kept=extra <= len(in_flight), found=extra)
+    strangers = [job.id for job in found.jobs if job.calls_unknown and job.id not in in_flight]
+    stage.must("only they are counted as unknown", kept=not strangers, found=strangers[:3])
+    uncounted = [job.id for job in found.jobs if job.id in in_flight and job.calls_unknown != 1]
+    stage.must("each of them is counted as unknown", kept=not uncounted, found=uncounted[:3])
+
+
+def killed_at_each_step(stage: Stage) -> None:
+    """Each of seven workers dies at another step, under load; two live on, with the same spool."""
+    fleet = stage.make_fleet()
+    notes = stage.folder / "snags.jsonl"
+    stage.load()
+    fleet.start(1)
+    victims = _snagged(stage, fleet, notes, signal.SIGKILL)
+    stage.load_until(
+        lambda: all(worker.exit_status is not None for worker in victims), "every worker's death"
+    )
+    stage.fault_begins()
+    fleet.start(1)
+    stage.recovered(lambda: not any(fleet.held_by(w, "running", "storing") for w in victims))
+    jobs = {job.id: job for job in stage.finish().jobs}
+    for line in _lines(notes):
+        step, job = line["step"], jobs[UUID(line["job"])]
+        if step in HAS_ITS_IMAGE:
+            _must_not_have_been_called_again(stage, step, job)
+        else:
+            is_counted = (job.calls_unknown, job.calls_made) == (1, 2)
+            stage.must(f"killed when {step}: one unknown call", kept=is_counted, found=job)
+    stage.all_succeed(stage.tally or stage.count())
+
+
+def killed_in_storing(stage: Stage) -> None:
+    """S3 hangs, a worker dies with images on a disk of its own, and that comes back much later."""
+    fleet = stage.make_fleet()
+    elsewhere = {"spool_dir": stage.folder / "spool-elsewhere"}
+    stage.load()
+    fleet.start(1)
+    [victim] = fleet.start(1, **elsewhere)
+    stage.wait_for_load()
+    stage.ground.s3.pause()
+    stage.wait_until(lambda: len(fleet.held_by(victim, "storing")) >= 5, "images on their way")
+    stage.fault_begins()
+    victim.kill()
+    stage.ground.s3.resume()
+    storing, running = set(fleet.held_by(victim, "storing")), fleet.held_by(victim, "running")
+    stage.sleep(60)
+    still = set(fleet.held_by(victim, "storing"))
+    stage.must("a stored image is waited for", kept=still == storing, found=len(storing - still))
+    fleet.start(1, **elsewhere)
+    stage.fault_ends()
+    stage.recovered(lambda: not fleet.held_by(victim, "storing"))
+    found = stage.finish()
+    stage.all_succeed(found)
+    again = [job.id for job in found.jobs if job.id in storing and job.calls_made != 1]
+    stage.must("a spooled image is adopted, not paid again", kept=not again, found=again[:3])
+    lost = sum(job.calls_lost for job in found.jobs)
+    stage.must("no image counts as lost", kept=not lost, found=lost)
+    extra = found.charged - len(stage.accepted)
+    stage.must("extra calls are at most those in flight", kept=extra <= len(running), found=extra)
+
+
+def stopped_at_each_step(stage: Stage) -> None:
+    """Each of seven workers sleeps at another step for three leases, and wakes up stale."""
+    fleet = stage.make_fleet()
+    notes = stage.folder / "snags.jsonl"
+    stage.load()
+    fleet.start(2)
+    sleepers = _snagged(stage, fleet, notes, signal.SIGSTOP)
+    stage.load_until(lambda: all(worker.is_stopped for worker in sleepers), "every worker's sleep")
+    stage.fault_begins()
+    stage.sleep(60)
+    stage.recovered(lambda: not any(fleet.held_by(worker, "running") for worker in sleepers))
+    before = {job.id: job for job in fleet.jobs(stage.accepted) if job.status.value == "succeeded"}
+    for worker in sleepers:
+        worker.signal(signal.SIGCONT)
+    found = stage.finish()
+    stage.all_succeed(found)
+    changed = [
+        job.id
+        for job in found.jobs
+        if job.id in before
+        and (job.images, job.fence) != (before[job.id].images, before[job.id].fence)
+    ]
+    stage.must("a stale worker changes no row that has ended", kept=not changed, found=changed[:3])
+
+
+def rolling_restart(stage: Stage) -> None:
+    """Every worker is replaced, three times, by SIGTERM, as a deploy does."""
+    fleet = stage.make_fleet()
+    stage.load()
+    crew = fleet.start(2)
+    stage.wait_for_load(0.1)
+    stage.fault_begins()
+    patience_s = stage.scale.shortened(150) + 20
+    for _ in range(3):
+        for place, old in enumerate(crew):
+            [crew[place]] = fleet.start(1)
+            old.signal(signal.SIGTERM)
+            status = old.wait(patience_s)
+            stage.must("a worker leaves with status 0", kept=status == 0, found=status)
+        stage.load(stage.scale.concurrency)
+    stage.fault_ends()
+    stage.recovered()
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    burned = sum(job.attempts - 1 for job in found.jobs)
+    stage.must("no attempt is burned", kept=not burned, found=burned)
+
+
+def _snagged(
+    stage: Stage, fleet: Fleet, notes: Path, number: signal.Signals
+) -> list[WorkerProcess]:
+    """A worker for each step; with few calls each, so that all get their share of the load."""
+    calls = max(2, stage.scale.concurrency // 8)
+    delay_s = stage.scale.latency_s[0] / 2
+    return [
+        fleet.start_worker(Snag(step, number, notes, delay_s=delay_s), concurrency=calls)
+        for step in STEPS
+    ]
+
+
+def _must_not_have_been_called_again(stage: Stage, step: str, job: Job) -> None:
+    kept = job.calls_made == 1 and job.status is JobStatus.SUCCEEDED
+    found = f"{job.id} {job.status.value}, {job.calls_made} calls, {job.calls_unknown} unknown"
+    stage.must(f"killed when {step}: no second call", kept=kept, found=found)
+
+
+def _lines(notes: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in notes.read_text("utf-8").splitlines()]

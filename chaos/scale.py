@@ -1,0 +1,46 @@
+"""How large a run is, and how much shorter its minutes are than the matrix's.
+
+The matrix speaks of a lease of 20 s, and of outages of 20, 40 and 60 s: what matters is how they
+compare. So a run picks its lease, and every duration of the matrix shrinks with it.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "SMALL", "Scale"]
+
+LEASE_OF_THE_MATRIX_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One size of the whole matrix.
+
+    Attributes:
+        jobs: handed in by most rows.
+        first_jobs: handed in by the first row.
+        latency_s: shortest and longest call of the simulator.
+        lease_s: stands for the 20 s of the defaults.
+        concurrency: calls in flight per worker.
+        first_concurrency: the same in the first row, which wants 100 and more.
+        is_canned: 1.5 MB pictures, prepared once; small painted ones otherwise.
+        patience_s: how long a row may take to end all its jobs before they count as stuck.
+    """
+
+    name: str
+    jobs: int
+    first_jobs: int
+    latency_s: tuple[float, float]
+    lease_s: float
+    concurrency: int
+    first_concurrency: int
+    is_canned: bool
+    patience_s: float
+
+    def shortened(self, matrix_s: float) -> float:
+        """Seconds that stand for so many of the matrix, in proportion to the lease."""
+        return matrix_s * self.lease_s / LEASE_OF_THE_MATRIX_S
+
+
+SMALL = Scale("small", 40, 90, (0.15, 0.4), 2.0, 8, 16, is_canned=False, patience_s=60)
+QUICK = Scale("quick", 120, 300, (0.5, 1.5), 2.5, 24, 110, is_canned=True, patience_s=120)
+FULL = Scale("full", 2_000, 10_000, (1.0, 3.0), 4.0, 128, 128, is_canned=True, patience_s=600)

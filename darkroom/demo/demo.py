@@ -101,6 +101,10 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
     except KeyboardInterrupt:
         show.say("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
         raise
+    except UserError as error:  # told now as well: images in hand may take minutes to save
+        stop.ask()
+        show.say(f"\n{error}\nStopping: what is in hand is being saved; Ctrl-C leaves at once.")
+        raise
     show.say(f"  [dim]{len(outcome.pictures)} pictures in {time.monotonic() - began_s:.1f} s\n")
     return outcome
 

@@ -20,7 +20,7 @@ from darkroom.demo.show import Bar, Show
 from darkroom.errors import UserError
 from darkroom.kind import unfinished_jobs
 from darkroom.local import settings_of
-from darkroom.stack import Stop
+from darkroom.stack import Disk, Stop
 from darkroom.wiring import Wiring
 from storage import ENDED, Database, Job, JobStatus, batch_progress, get_jobs, list_jobs
 from tasks import Batches, BatchOptions, Beside, LineFault, LineFile
@@ -126,6 +126,11 @@ class Run:
                     bar.ended(_name(job), job)
             if len(told) == len(jobs):
                 return jobs
+            if Disk(self._folder).is_full():
+                raise UserError(
+                    f"the disk that holds {self._folder} is full: make room and start the demo "
+                    "again; what was handed in is kept, and goes on then"
+                )
             if time.monotonic() - last_s > PATIENCE_S:
                 raise UserError(
                     f"nothing ended for {PATIENCE_S:.0f} s: see {self._folder / 'logs'}"

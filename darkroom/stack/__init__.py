@@ -4,12 +4,14 @@
 no settings.
 """
 
+from darkroom.stack.disk import Disk
 from darkroom.stack.plan import SimulatorOptions, StackPlan
 from darkroom.stack.services import Service
 from darkroom.stack.stack import LocalStack
 from darkroom.stack.stop import Stop, stop_on_signals
 
 __all__ = [
+    "Disk",
     "LocalStack",
     "Service",
     "SimulatorOptions",

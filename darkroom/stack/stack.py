@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from darkroom.stack.disk import Disk
 from darkroom.stack.folder import DataFolder
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.process import Child, Program
@@ -134,14 +135,17 @@ class LocalStack:
             child.start()
 
     def _watch(self) -> None:
+        disk = Disk(self.plan.data_dir)
         while not self._closing.wait(_LOOK_EVERY_S):
+            if (line := disk.look()) is not None:
+                self._tell("disk", line)
             for child in [*self._service_children, *self._worker_children]:
                 line = child.look()
                 if line is not None:
-                    self._tell(child, line)
+                    self._tell(child.program.name, line)
 
-    def _tell(self, child: Child, line: str) -> None:
-        log.warning("%s", line, extra={"child": child.program.name})
+    def _tell(self, who: str, line: str) -> None:
+        log.warning("%s", line, extra={"child": who})
         if self._say is None:
             return
         try:

@@ -1,0 +1,36 @@
+"""Whether the disk under a data folder is full: what dies of it says so only deep in some log."""
+
+import shutil
+from pathlib import Path
+
+LEAST_FREE_BYTES = 2_000_000
+"""Ours: below this not one more picture fits, and a server's log or journal may not either."""
+
+
+class Disk:
+    """The disk that holds a folder.
+
+    Args:
+        folder: The folder; it exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._was_full = False
+
+    def is_full(self) -> bool:
+        """Tell whether there is no room for one more picture."""
+        try:
+            return shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES
+        except OSError:
+            return False  # whatever that is, it is not fullness
+
+    def look(self) -> str | None:
+        """Return a line when the disk has become full, or has room again."""
+        is_full = self.is_full()
+        if is_full is self._was_full:
+            return None
+        self._was_full = is_full
+        if is_full:
+            return f"the disk that holds {self._folder} is full: make room, and the work goes on"
+        return f"the disk that holds {self._folder} has room again"

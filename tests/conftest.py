@@ -1,10 +1,16 @@
 """What every test gets: no `DARKROOM_*` variables, no sockets unless it asks for a real service."""
 
 import os
+import signal
 
 import pytest
 
 pytest_plugins = ["tests.services"]
+
+# Started in the background by a shell script, we would ignore Ctrl-C, and so would every command
+# that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

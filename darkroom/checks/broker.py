@@ -27,7 +27,7 @@ def check_broker(wiring: Wiring) -> Iterator[Finding]:
         UserError: there is no broker at the address.
     """
     connection = connection_to_check(wiring)
-    address = connection.as_uri()
+    address = address_of(connection)
     try:
         with connection:
             connection.ensure_connection(max_retries=1, timeout=TIMEOUT_S)
@@ -36,7 +36,16 @@ def check_broker(wiring: Wiring) -> Iterator[Finding]:
                 channel: Any = connection.default_channel  # Kombu's Redis channel has a client
                 yield from _redis(channel.client, address)
     except (KombuError, OperationalError, OSError) as error:
-        raise UserError(f"DARKROOM_BROKER_URL: no broker at {address} ({error})") from error
+        raise UserError(
+            f"DARKROOM_BROKER_URL: no broker at {address} ({error}); start one there, or let "
+            "`darkroom up` run everything on this machine"
+        ) from error
+
+
+def address_of(connection: Connection) -> str:
+    """The broker's address without its password; without the mark of one where there is none."""
+    address: str = connection.as_uri()
+    return address if connection.password else address.replace("://:**@", "://", 1)
 
 
 def connection_to_check(wiring: Wiring) -> Connection:

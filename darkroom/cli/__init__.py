@@ -90,7 +90,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         app(list(arguments), prog_name="darkroom")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before a command got to what it tells about its own end
+        print("darkroom: stopped", file=sys.stderr)
         return 130
     except Exception as error:  # noqa: BLE001 - what no room of ours foresaw is raised again
         lines, status = lines_of(error)

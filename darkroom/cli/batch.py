@@ -78,7 +78,8 @@ def batch(
         with _nothing_handed_in():
             checked = batches.check(lines, options, beside=beside, told=told)
         with checked:
-            _announce(checked, skip_invalid=skip_invalid)
+            is_simulated = wiring.settings.simulated
+            _announce(checked, skip_invalid=skip_invalid, is_simulated=is_simulated)
             _ask(checked, yes=yes or file == "-")
             found = _load(wiring, batches, checked)
     counts = _follow(wiring.database, found) if wait else None
@@ -112,6 +113,7 @@ def _lines(
 
     kind = line_format or ("jsonl" if file == "-" else format_of(file))
     if kind is None:
+        _opened(Path(file)).close()  # a file that is not there has no format either
         raise UserError(f"{file}: say --format jsonl or --format csv", exit_status=2)
     as_kind = cast("FileFormat", kind)
     given = frozenset(options.defaults)
@@ -165,7 +167,7 @@ def _nothing_handed_in() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _announce(checked: "CheckedBatch", *, skip_invalid: bool) -> None:
+def _announce(checked: "CheckedBatch", *, skip_invalid: bool, is_simulated: bool) -> None:
     from tasks import LinesUnreadable
 
     if not skip_invalid:
@@ -176,7 +178,8 @@ def _announce(checked: "CheckedBatch", *, skip_invalid: bool) -> None:
         note(f"… and {checked.fault_count - len(checked.faults):,} more")
     if not checked.count:
         raise LinesUnreadable("has no good line in it")
-    calls = "1 paid call" if checked.count == 1 else f"{checked.count:,} paid calls"
+    calls = f"{checked.count:,} {'simulated' if is_simulated else 'paid'} call"
+    calls += "" if checked.count == 1 else "s"
     note(f"{calls}, about {_size(checked.estimated_bytes)} of pictures (estimated by their sizes)")
 
 

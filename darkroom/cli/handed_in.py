@@ -45,6 +45,7 @@ class HandedIn:
 
     def __init__(self, given: Mapping[str, Any], *, max_init_image_bytes: int) -> None:
         self._faults: list[Fault] = []
+        self._init_image: Path | None = given["init_image"]
         request = {name: given[name] for name in _AS_THEY_ARE}
         request |= {name: _number_or_text(given[name]) for name in _NUMBERS}
         request["init_image"] = self._image(given["init_image"], max_init_image_bytes)
@@ -70,9 +71,18 @@ class HandedIn:
         try:
             intake.check(self.request, self.options)
         except RequestInvalid as error:
-            raise RequestInvalid([*error.faults, *self._faults]) from None
+            faults = [self._as_given(fault) for fault in error.faults]
+            raise RequestInvalid([*faults, *self._faults]) from None
         if self._faults:
             raise RequestInvalid(self._faults)
+
+    def _as_given(self, fault: "Fault") -> "Fault":
+        """An initial image is a file here, not its base64."""
+        if fault.field != "init_image" or self._init_image is None:
+            return fault
+        from playground import Fault
+
+        return Fault(fault.field, _shown(str(self._init_image)), fault.rule)
 
     def _image(self, file: Path | None, max_bytes: int) -> str | None:
         if file is None:
@@ -106,7 +116,11 @@ class HandedIn:
     def _fault(self, field: str, value: str, rule: str) -> None:
         from playground import Fault
 
-        self._faults.append(Fault(field, repr(value[:_SHOWN_CHARS])[:_SHOWN_CHARS], rule))
+        self._faults.append(Fault(field, _shown(value), rule))
+
+
+def _shown(value: str) -> str:
+    return repr(value[:_SHOWN_CHARS])[:_SHOWN_CHARS]
 
 
 def _number_or_text(text: str | None) -> int | str | None:

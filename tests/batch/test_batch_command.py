@@ -189,3 +189,24 @@ def test_no_temporary_file_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path:
     staging.add({"prompt": "secret"})
     assert list(tmp_path.iterdir()) == []
     staging.close()
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing_whatever_its_name(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Nobody is asked for the format of nothing."""
+    status, _, said = run(environment, tmp_path, "prompts")
+    assert (status, said) == (2, "darkroom: prompts: No such file or directory\n")
+    assert not list_jobs(database)
+
+
+def test_simulated_calls_are_not_called_paid(
+    database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A newcomer beside the simulator is told of no cost."""
+    (tmp_path / "a.jsonl").write_text(GOOD)
+    environment |= {"DARKROOM_SIMULATED": "1"}
+    status, _, said = run(environment, tmp_path, "a.jsonl", "--no-wait")
+    assert status == 0
+    assert said.startswith("darkroom: 1 simulated call, about")
+    assert [job.simulated for job in list_jobs(database)] == [True]

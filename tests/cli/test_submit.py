@@ -85,6 +85,7 @@ def test_every_fault_has_its_line_and_nothing_is_kept(
     assert fields == own_names | {"prompt", "expires_in_s"}
     assert len(ran.lines) == len(fields)
     assert "height = 'tall': must be a whole number" in ran.err
+    assert "init_image = 'sketch.png': must be base64 of an image" in ran.err
     assert list_jobs(tables) == []
 
 

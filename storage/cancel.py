@@ -29,13 +29,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from storage.claim import EXPIRED, ended_values, has_expired
+from storage.claim import EXPIRED, has_expired
 from storage.clock import instant
 from storage.database import Database
 from storage.errors import JobNotFound
 from storage.ids import Uuid
 from storage.let_go import CANCELLED
-from storage.statements import ANY_EXPIRING, HELD, LET_GO, QUEUED, id_in, read_job, run_ending
+from storage.statements import (
+    ANY_EXPIRING,
+    HELD,
+    LET_GO,
+    QUEUED,
+    ended_values,
+    error_parameters,
+    id_in,
+    read_job,
+    run_ending,
+)
 from storage.states import JobStatus
 from storage.tables import Tables
 
@@ -95,7 +105,7 @@ def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
     if not ids:
         return Cancelled(0, 0, 0)
     which = {"ids": list(ids)}
-    error = {f"new_{name}": value for name, value in CANCELLED.columns().items()}
+    error = error_parameters(CANCELLED)
     asked = _mark_held(db, which)
     cancelled = {row["id"] for row in run_ending(db, _cancel(db.tables), which | error)}
     # What was claimed between the two statements is marked now.
@@ -116,7 +126,7 @@ def expire_due(db: Database, limit: int = 1000) -> int:
     Raises:
         DatabaseUnavailable: Call again.
     """
-    error = {f"new_{name}": value for name, value in EXPIRED.columns().items()}
+    error = error_parameters(EXPIRED)
     return len(run_ending(db, _expire(db.tables), error | {"at_most": limit}))
 
 
@@ -182,7 +192,8 @@ def _cancel(tables: Tables) -> Update:
 @cache
 def _expire(tables: Tables) -> Update:
     jobs = tables.jobs
-    late = select(jobs.c.id).where(ANY_EXPIRING, jobs.c.expires_at <= instant())
+    # Also here, or rows in states of a newer release would fill the limit and be passed over.
+    late = select(jobs.c.id).where(ANY_EXPIRING, QUEUED, jobs.c.expires_at <= instant())
     late = late.order_by(jobs.c.expires_at).limit(bindparam("at_most"))
     if tables.metadata.schema is not None:
         late = late.with_for_update(skip_locked=True)

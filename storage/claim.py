@@ -16,8 +16,17 @@ from sqlalchemy import ColumnElement, Update, and_, bindparam, func, null, or_, 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.day import spend_one_call
+from storage.errors import RecordUnreadable
 from storage.jobs import Job, JobError, job_from_row
-from storage.statements import QUEUED, read_job, run_ending
+from storage.set_aside import set_aside
+from storage.statements import (
+    QUEUED,
+    UNDECODABLE,
+    ended_values,
+    error_parameters,
+    read_job,
+    run_ending,
+)
 from storage.states import EndCode, JobStatus
 from storage.tables import Tables
 
@@ -48,7 +57,8 @@ def claim_if_due(
 
     Returns:
         The row as claimed; None when there is nothing to take: unknown, held, ended, not due
-        yet, its batch not open, or ended just now because a limit was reached.
+        yet, its batch not open, or ended just now because a limit was reached or the row cannot
+        be read.
 
     Raises:
         DayExhausted: Today's calls are spent; nothing was claimed.
@@ -61,14 +71,21 @@ def claim_if_due(
         "call_deadline_s": call_deadline_s,
         "max_calls": max_calls,
     }
-    if max_calls_per_day is None:
-        with db.statement() as connection:
-            row = connection.execute(_claim(db.tables), parameters).mappings().first()
-    else:
-        row = _claim_within_day(db, parameters, max_calls_per_day)
-    if row is not None:
-        return job_from_row(row)
-    return _claimed_before(db, job_id, token=token, max_calls=max_calls)
+    try:
+        row = _take(db, parameters, max_calls_per_day)
+        if row is not None:
+            return job_from_row(row)
+        return _claimed_before(db, job_id, token=token, max_calls=max_calls)
+    except (*UNDECODABLE, RecordUnreadable) as error:
+        set_aside(db, job_id, token=token, reason=str(error))
+        return None
+
+
+def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | None) -> Any:
+    if max_calls_per_day is not None:
+        return _claim_within_day(db, parameters, max_calls_per_day)
+    with db.statement() as connection:
+        return connection.execute(_claim(db.tables), parameters).mappings().first()
 
 
 def _claim_within_day(db: Database, parameters: dict[str, object], most: int) -> Any:
@@ -98,17 +115,13 @@ def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
         words = f"{made} calls made, {max_calls} allowed"
         error = JobError(EndCode.CALLS_EXHAUSTED, words, "darkroom")
         limits = {"job_id": job.id, "max_calls": max_calls}
-        run_ending(db, _exhaust(db.tables), limits | _as_parameters(error))
+        run_ending(db, _exhaust(db.tables), limits | error_parameters(error))
     elif job.expires_at is not None:
-        run_ending(db, _expire(db.tables), {"job_id": job.id} | _as_parameters(EXPIRED))
+        run_ending(db, _expire(db.tables), {"job_id": job.id} | error_parameters(EXPIRED))
 
 
 EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
 """What a job that waited too long is told."""
-
-
-def _as_parameters(error: JobError) -> dict[str, str]:
-    return {f"new_{name}": value for name, value in error.columns().items()}
 
 
 def open_to_claims(tables: Tables) -> ColumnElement[bool]:
@@ -179,16 +192,3 @@ def _expire(tables: Tables) -> Update:
         .where(jobs.c.id == bindparam("job_id"), QUEUED, has_expired(tables))
         .values(ended_values(JobStatus.CANCELLED))
     )
-
-
-def ended_values(status: JobStatus) -> dict[str, object]:
-    """What a queued row is set to when it ends without a call; binds `new_error_…`."""
-    return {
-        "status": status.value,
-        "ended_at": now(),
-        "not_before": null(),
-        "dispatched_at": null(),
-        "error_code": bindparam("new_error_code"),
-        "error_message": bindparam("new_error_message"),
-        "error_whose": bindparam("new_error_whose"),
-    }

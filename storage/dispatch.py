@@ -141,7 +141,7 @@ def _stamp(tables: Tables) -> Update:
 def _ripen(tables: Tables) -> Update:
     """Jobs that were to wait and have: they stand in the queue again."""
     jobs = tables.jobs
-    ripe = select(jobs.c.id).where(ANY_WAITING, jobs.c.not_before <= instant())
+    ripe = select(jobs.c.id).where(ANY_WAITING, QUEUED, jobs.c.not_before <= instant())
     return _freed(tables, ripe, jobs.c.not_before).values(not_before=null(), dispatched_at=null())
 
 
@@ -151,7 +151,7 @@ def _forget_lost(tables: Tables) -> Update:
     jobs = tables.jobs
     sent = jobs.c.dispatched_at.is_not(None)
     stale = select(jobs.c.id).where(
-        sent, jobs.c.dispatched_at <= after(seconds_param("stale_after_s"))
+        sent, QUEUED, jobs.c.dispatched_at <= after(seconds_param("stale_after_s"))
     )
     return _freed(tables, stale, jobs.c.dispatched_at).values(dispatched_at=null())
 

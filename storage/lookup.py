@@ -7,7 +7,7 @@ Jobs of a batch that is not open yet are left out unless asked for by their batc
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ from storage.database import Database
 from storage.errors import JobNotFound, RecordUnreadable
 from storage.ids import Uuid
 from storage.jobs import Job, job_from_row
-from storage.statements import ANY_HELD, read_job
+from storage.statements import ANY_HELD, UNDECODABLE, read_job
 from storage.states import JobStatus
 
 log = logging.getLogger(__name__)
@@ -133,12 +133,23 @@ def _in_state(status: JobStatus) -> ColumnElement[bool]:
 
 
 def _readable(db: Database, page: Select[tuple[object, ...]]) -> list[Job]:
+    try:
+        with db.read() as connection:
+            rows = connection.execute(page).mappings().all()
+        return [job_from_row(row) for row in rows]
+    except (*UNDECODABLE, RecordUnreadable):
+        return list(_one_by_one(db, page))
+
+
+def _one_by_one(db: Database, page: Select[tuple[object, ...]]) -> Iterator[Job]:
+    """A page with a row in it that cannot be read: the others."""
     with db.read() as connection:
-        rows = connection.execute(page).mappings().all()
-    found = []
-    for row in rows:
+        ids = connection.scalars(page.with_only_columns(db.tables.jobs.c.id)).all()
+    for job_id in ids:
         try:
-            found.append(job_from_row(row))
+            job = read_job(db, job_id)
         except RecordUnreadable as error:
-            log.warning("a row was left out: %s", error, extra={"job_id": str(row["id"])})
-    return found
+            log.warning("a row was left out: %s", error, extra={"job_id": str(job_id)})
+        else:
+            if job is not None:
+                yield job

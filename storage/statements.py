@@ -30,10 +30,13 @@ from sqlalchemy import (
     update,
 )
 
+from storage.clock import now
 from storage.database import Database
-from storage.jobs import Job, job_from_row
+from storage.errors import RecordRefused, RecordUnreadable
+from storage.jobs import Job, JobError, job_from_row
 from storage.rules import EXPIRING_SQL, HELD_SQL, READY_SQL, WAITING_SQL
 from storage.states import HELD as HELD_STATES
+from storage.states import JobStatus
 from storage.tables import Tables
 
 # Guards, for rows that are found by their ids. The empty text keeps every planner from looking
@@ -64,6 +67,28 @@ NO_ERROR: Mapping[str, Any] = {
     "error_whose": null(),
 }
 """Nothing is wrong, or not any more."""
+
+
+def ended_values(status: JobStatus) -> dict[str, object]:
+    """What a queued row is set to when it ends without a call; binds `new_error_…`."""
+    return {
+        "status": status.value,
+        "ended_at": now(),
+        "not_before": null(),
+        "dispatched_at": null(),
+        "error_code": bindparam("new_error_code"),
+        "error_message": bindparam("new_error_message"),
+        "error_whose": bindparam("new_error_whose"),
+    }
+
+
+def error_parameters(error: JobError) -> dict[str, str]:
+    """What `ended_values` binds."""
+    return {f"new_{name}": value for name, value in error.columns().items()}
+
+
+# What the drivers say of a value that is no JSON, no time or no UUID, or of a time beyond Python's.
+UNDECODABLE = (ValueError, TypeError, RecordRefused)
 
 _COUNTED = ("succeeded", "failed", "cancelled")
 
@@ -124,8 +149,11 @@ def read_job(db: Database, job_id: UUID) -> Job | None:
     Raises:
         RecordUnreadable: A value this release does not know.
     """
-    with db.read() as connection:
-        found = connection.execute(_by_id(db.tables), {"job_id": job_id}).mappings().first()
+    try:
+        with db.read() as connection:
+            found = connection.execute(_by_id(db.tables), {"job_id": job_id}).mappings().first()
+    except UNDECODABLE as error:
+        raise RecordUnreadable(job_id, str(error)) from error
     return None if found is None else job_from_row(found)
 
 

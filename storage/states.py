@@ -27,8 +27,8 @@ class JobStatus(StrEnum):
     # Entered by finish and adopt; left by nobody.
     SUCCEEDED = "succeeded"
 
-    # Entered by accepting a faulty request, fail, an exhausted call limit and rescue; left by
-    # retry by hand, and by adopt where the outcome was unknown.
+    # Entered by accepting a faulty request, fail, an exhausted call limit, an unreadable row and
+    # rescue; left by retry by hand, and by adopt where the outcome was unknown.
     FAILED = "failed"
 
     # Entered by cancel, expire, and wherever a held job that was asked to stop lets go; left by
@@ -54,6 +54,9 @@ class EndCode(StrEnum):
 
     # The job was not started by its `expires_at`.
     EXPIRED = "EXPIRED"
+
+    # The row holds what nobody can make sense of.
+    ROW_UNREADABLE = "ROW_UNREADABLE"
 
     # Someone asked for it to stop.
     CANCELLED = "CANCELLED"

@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from storage.claim import open_to_claims
 from storage.database import Database
 from storage.ids import Uuid
-from storage.statements import ANY_READY
+from storage.statements import ANY_READY, QUEUED
 from storage.tables import Tables
 
 _MAX_STREAMS = 256
@@ -152,7 +152,8 @@ def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[
 
 def _of_one_stream(tables: Tables, stream: Any) -> Select[Any]:
     jobs = tables.jobs
-    same = (ANY_READY, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
+    # The status as well: rows in states of a newer release must not stand before the others.
+    same = (ANY_READY, QUEUED, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
     oldest = select(jobs.c.id, jobs.c.stream, jobs.c.batch_id).where(*same)
     return oldest.order_by(jobs.c.accepted_at, jobs.c.id).limit(bindparam("each", type_=Integer()))
 

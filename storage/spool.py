@@ -9,6 +9,7 @@ must not be made. A file that is not what was written is set aside, never delete
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -60,6 +61,7 @@ class Spool:
         self._entries: dict[Path, SpoolEntry] = {}
         self._used_bytes = 0
         self._reserved_bytes = 0
+        self._is_disk_full = False
         self._damaged: list[SpoolDamaged] = []
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
@@ -131,10 +133,12 @@ class Spool:
         """Set room aside for a call about to be made.
 
         Returns:
-            Whether there was room; if not, the call must wait.
+            Whether there was room, within the bound and on the disk; if not, the call must wait.
         """
         with self._guard:
             if self._used_bytes + self._reserved_bytes + size_bytes > self._max_bytes:
+                return False
+            if not self._disk_has(self._reserved_bytes + size_bytes):
                 return False
             self._reserved_bytes += size_bytes
             return True
@@ -218,6 +222,28 @@ class Spool:
         damaged = SpoolDamaged(aside, str(reason), job_id, fence)
         log.error("%s", damaged, extra={"job_id": str(job_id), "path": str(aside)})
         return damaged
+
+    def _disk_has(self, size_bytes: int) -> bool:
+        """Whether the disk itself has room, told in the log when that changes."""
+        free_bytes = self._free_bytes()
+        is_full = free_bytes is not None and free_bytes < size_bytes
+        if is_full and not self._is_disk_full:
+            log.error(
+                "no room on the spool's disk: no call starts until there is",
+                extra={"path": str(self._root), "free_bytes": free_bytes},
+            )
+        elif self._is_disk_full and not is_full:
+            log.info("the spool's disk has room again", extra={"path": str(self._root)})
+        self._is_disk_full = is_full
+        return not is_full
+
+    def _free_bytes(self) -> int | None:
+        """What the disk has left for us; None where it won't say: the write will tell."""
+        try:
+            disk = os.statvfs(self._root)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize
 
     def _make_room(self, size_bytes: int) -> None:
         with self._guard:

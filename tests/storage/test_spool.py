@@ -213,3 +213,20 @@ def test_threads_may_share_a_spool(tmp_path: Path) -> None:
         list(threads.map(one, range(200)))
     assert (spool.used_bytes, spool.entries()) == (0, [])
     spool.close()
+
+
+def test_no_room_is_promised_that_the_disk_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call whose picture could not be kept must not start; the log says why, once."""
+    spool = _spool(tmp_path)
+    disk = os.statvfs(tmp_path)
+    pages = 1500 // disk.f_frsize + 1
+    full = os.statvfs_result((*disk[:4], pages, *disk[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    room = pages * disk.f_frsize
+    assert not spool.reserve(room + 1)
+    assert not spool.reserve(room + 1)
+    assert len([line for line in caplog.messages if "no room" in line]) == 1
+    assert spool.reserve(room)
+    assert not spool.reserve(1)

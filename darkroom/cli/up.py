@@ -28,6 +28,8 @@ def up(
 
     Example: darkroom up --workers 2
     """
+    from shlex import quote
+
     from darkroom.kind import prepare_table
     from darkroom.local import plan_from, write_env_file
     from darkroom.settings import load_settings
@@ -46,7 +48,8 @@ def up(
             print(f"  {service.name:<11} {service.address}  ({service.origin})")
         print(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
         print(
-            f"\nUp. In another terminal:\n\n  . {env_file}\n  darkroom submit 'a paper fox' --wait"
+            f"\nUp. In another terminal:\n\n  . {quote(str(env_file))}\n"
+            "  darkroom submit 'a paper fox' --wait"
         )
         print("\nCtrl-C stops everything; what was handed in is kept and goes on next time.")
         stack.wait()

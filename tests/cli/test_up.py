@@ -1,0 +1,49 @@
+"""`darkroom up` as a person runs it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COMMAND = (sys.executable, "-P", "-m", "darkroom", "up", "--data-dir")
+UP_WITHIN_S = 60
+
+
+def test_up_among_strangers_packages_says_what_can_be_typed_and_stops_on_ctrl_c(
+    tmp_path: Path,
+) -> None:
+    """A path with a space; folders named like our rooms; a second `up` that is refused."""
+    for room in ("tasks", "storage", "workers"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").write_text("raise SystemExit('not ours')\n")
+    told = tmp_path / "told.txt"
+    with told.open("wb") as out:
+        up = subprocess.Popen(
+            [*COMMAND, "my data", "--latency-scale", "0"],
+            cwd=tmp_path,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+    try:
+        give_up_s = time.monotonic() + UP_WITHIN_S
+        while "Ctrl-C stops everything" not in told.read_text():
+            assert up.poll() is None, told.read_text()
+            assert time.monotonic() < give_up_s
+            time.sleep(0.1)
+        second = subprocess.run(
+            [*COMMAND, "my data"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 1
+        assert f"is in use by another Darkroom (process {up.pid})" in second.stderr
+        env_file = tmp_path / "my data" / "env"
+        assert f"  . {shlex.quote('my data/env')}\n" in told.read_text()
+        assert env_file.stat().st_mode & 0o077 == 0
+    finally:
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0
+    assert told.read_text().endswith("Stopped. The data is in my data.\n")
+    assert "not ours" not in told.read_text()

@@ -130,7 +130,8 @@ class Settings(BaseSettings):
         0.25, le=60, description="How often the leader looks for jobs that are due."
     )
     dispatch_window: Count | None = Field(
-        None, description="Most jobs in broker and inboxes; by default the fleet's concurrency."
+        None,
+        description="Most jobs in broker and inboxes; by default about a second of starts.",
     )
     dispatch_ids: Count = Field(16, le=256, description="Most job ids in one message.")
     dispatch_again_s: Seconds = Field(

@@ -50,6 +50,7 @@ from tasks import (
     Submit,
     Uploads,
     WatchPace,
+    Window,
     make_app,
     place_of,
 )
@@ -148,7 +149,11 @@ class Wiring:
             self.database,
             doorbell,
             self._depth(),
-            window=settings.dispatch_window,
+            window=Window(
+                self.database,
+                fixed=settings.dispatch_window,
+                per_second=settings.max_calls_per_second,
+            ),
             again_s=settings.dispatch_again_s,
             lost_s=settings.dispatch_lost_s,
         )

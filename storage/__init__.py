@@ -70,6 +70,7 @@ from storage.leadership import Leadership, lead, resign
 from storage.leases import (
     Worker,
     WorkerInfo,
+    count_running,
     end_lease,
     forget_workers,
     live_workers,
@@ -164,6 +165,7 @@ __all__ = [
     "claim_if_due",
     "count_dispatched",
     "count_held_unasked",
+    "count_running",
     "create_batch",
     "database_time",
     "delete_unopened",

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, literal, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import after, instant, now
 from storage.database import Database
 from storage.statements import ANY_HELD
+
+# In the very words of the partial index, which both planners then take.
+_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,18 @@ def live_workers(db: Database) -> list[Worker]:
     with db.read() as connection:
         rows = connection.execute(alive.order_by(workers.c.started_at, workers.c.id)).mappings()
         return [Worker(**row) for row in rows]
+
+
+def count_running(db: Database, limit: int) -> int:
+    """How many calls are under way in the whole fleet, counted up to `limit`.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    some = select(literal(1)).select_from(db.tables.jobs).where(_RUNNING)
+    counted = select(func.count()).select_from(some.limit(limit).subquery())
+    with db.read() as connection:
+        return int(connection.scalar(counted) or 0)
 
 
 def forget_workers(db: Database, *, dead_for_s: float) -> int:

@@ -39,6 +39,7 @@ from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
 from tasks.submit import Submit
 from tasks.uploads import Uploads
+from tasks.window import Window
 
 __all__ = [
     "GENERATE",
@@ -87,6 +88,7 @@ __all__ = [
     "TaskError",
     "Uploads",
     "WatchPace",
+    "Window",
     "format_of",
     "make_app",
     "parameters",

@@ -8,23 +8,14 @@ import logging
 import threading
 from uuid import UUID
 
-from storage import (
-    Database,
-    Rotation,
-    count_dispatched,
-    live_workers,
-    reserve_due,
-    unreserve,
-)
+from storage import Database, Rotation, reserve_due, unreserve
 from tasks.doorbell import Doorbell
 from tasks.queue_depth import QueueDepth
+from tasks.window import Window
 
 __all__ = ["Dispatch"]
 
 log = logging.getLogger(__name__)
-
-#: What goes out while no worker has said yet how many calls it can hold.
-WINDOW_OF_AN_EMPTY_FLEET = 256
 
 
 class Dispatch:
@@ -32,7 +23,7 @@ class Dispatch:
 
     Args:
         depth: how many messages wait in the broker.
-        window: most jobs in broker and inboxes together; None for the fleet's concurrency.
+        window: how far ahead of the fleet dispatches run.
         again_s: a dispatched row that nobody took is due again after this many seconds.
         lost_s: the same while the broker's queue is empty: then its message was lost, or the job
             waits in an inbox, where its name coming again does no harm.
@@ -44,7 +35,7 @@ class Dispatch:
         doorbell: Doorbell,
         depth: QueueDepth,
         *,
-        window: int | None,
+        window: Window,
         again_s: float,
         lost_s: float,
     ) -> None:
@@ -66,17 +57,20 @@ class Dispatch:
         """
         if not self._doorbell.is_open:
             return 0
-        job_ids = self._reserve(min(most, self._room()))
+        job_ids = self._reserve(min(most, self._window.room()))
         unsent = self._doorbell.ring(job_ids)
         if unsent:
             unreserve(self._database, unsent)
-        return len(job_ids) - len(unsent)
+        sent = len(job_ids) - len(unsent)
+        self._window.went_out(sent)
+        return sent
 
-    def look_for_lost(self) -> None:
-        """See whether the broker holds any dispatch; how soon lost ones go out again follows.
+    def take_stock(self) -> None:
+        """See how fast jobs start, and whether the broker holds any dispatch.
 
-        Asked by the dispatcher about once a second, and only while something is dispatched.
+        How soon lost ones go out again follows from it. Called about once a second by the leader.
         """
+        self._window.measure()
         is_empty = self._depth.waiting() == 0
         self._stale_s = self._lost_s if is_empty else self._again_s
 
@@ -95,11 +89,3 @@ class Dispatch:
                 stale_after_s=self._stale_s,
                 rotation=self._rotation,
             )
-
-    def _room(self) -> int:
-        window = self._window or self._concurrency_of_the_fleet()
-        return max(0, window - count_dispatched(self._database, limit=window))
-
-    def _concurrency_of_the_fleet(self) -> int:
-        total = sum(worker.concurrency for worker in live_workers(self._database))
-        return total or WINDOW_OF_AN_EMPTY_FLEET

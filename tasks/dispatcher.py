@@ -19,6 +19,7 @@ from storage import (
     end_pause_if_over,
     expire_due,
     fold_batch_deltas,
+    forget_workers,
     lead,
     rescue_dead,
     resign,
@@ -35,6 +36,9 @@ TURN = "dispatcher"
 
 #: A load of a million lines takes minutes; one that has not ended in a day was abandoned.
 ABANDONED_AFTER_S = 86_400.0
+
+#: A worker's row is of use to an operator for a while after its end.
+FORGOTTEN_AFTER_S = 86_400.0
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -93,7 +97,7 @@ class Dispatcher:
             return 0
         if time.monotonic() >= self._next_rescue:
             self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
-            self._dispatch.look_for_lost()
+            self._dispatch.take_stock()
             self._next_rescue = time.monotonic() + 1.0
         return self._dispatch.send_due(most=ROUND_LIMIT)
 
@@ -118,6 +122,7 @@ class Dispatcher:
         end_pause_if_over(self._database)
         speed_up(self._database)
         self._sweep_abandoned_loads()
+        forget_workers(self._database, dead_for_s=FORGOTTEN_AFTER_S)
         if not may_rescue:
             return
         rescued = rescue_dead(

@@ -1,0 +1,86 @@
+"""How far ahead of the fleet dispatches run: what can start now, and about a second of starts.
+
+Whatever is in the broker or an inbox has been put in order already. The less there is of it, the
+sooner a job handed in late gets its turn; too little of it, and call slots stand empty.
+"""
+
+import math
+import threading
+import time
+
+from storage import Database, count_dispatched, count_running, live_workers
+
+__all__ = ["Window"]
+
+#: What goes out while no worker has said yet how many calls it can hold.
+CONCURRENCY_OF_AN_EMPTY_FLEET = 256
+
+#: However slow the fleet, this many are on their way: finding out that there is more must not cost
+#: a round of the dispatcher each time.
+LEAST = 16
+
+#: The fleet's size and load are looked up at most this often; accepting a job asks every time.
+LOOK_EVERY_S = 0.25
+
+
+class Window:
+    """How many more jobs may be dispatched now.
+
+    Args:
+        fixed: an operator's own bound instead; None to follow the fleet.
+        per_second: calls that the fleet may start in a second at most, or None.
+    """
+
+    def __init__(self, database: Database, *, fixed: int | None, per_second: float | None) -> None:
+        self._database = database
+        self._fixed = fixed
+        self._most_ready = None if per_second is None else math.ceil(per_second)
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
+        self._free = CONCURRENCY_OF_AN_EMPTY_FLEET
+        self._starts_per_s = 0.0
+        self._sent = 0
+        self._before = 0
+        self._measured_at = time.monotonic()
+
+    def room(self) -> int:
+        """Jobs that may go out now.
+
+        Raises:
+            StorageError: the table could not say.
+        """
+        width = self._fixed or self._width()
+        return max(0, width - count_dispatched(self._database, limit=width))
+
+    def went_out(self, count: int) -> None:
+        """So many jobs were dispatched."""
+        with self._lock:
+            self._sent += count
+
+    def measure(self) -> None:
+        """Learn how many jobs start in a second; the dispatcher calls this about once a second.
+
+        What went out and is no longer waiting has started.
+        """
+        waiting = count_dispatched(self._database, limit=1_000_000)
+        with self._lock:
+            now = time.monotonic()
+            started = max(0, self._before + self._sent - waiting)
+            rate = started / max(0.1, now - self._measured_at)
+            self._starts_per_s = (self._starts_per_s + rate) / 2
+            self._sent, self._before, self._measured_at = 0, waiting, now
+
+    def _width(self) -> int:
+        with self._lock:
+            if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
+                self._free = self._look()
+                self._looked_at = time.monotonic()
+            ready = self._free
+            if self._most_ready is not None:
+                ready = min(ready, self._most_ready)
+            return max(LEAST, ready + math.ceil(self._starts_per_s))
+
+    def _look(self) -> int:
+        total = sum(worker.concurrency for worker in live_workers(self._database))
+        total = total or CONCURRENCY_OF_AN_EMPTY_FLEET
+        return max(0, total - count_running(self._database, limit=total))

@@ -39,13 +39,18 @@ def demo_plan(data_dir: Path, *, real: bool) -> StackPlan:
     """Plan a stack that uses nothing from outside its folder, but perhaps the real API.
 
     Raises:
-        UserError: the real API is wanted and no key is set.
+        UserError: the real API is wanted, and no key is set or the settings are a simulator's.
     """
     settings = load_settings() if real else None
     if settings is not None and settings.playground_api_key is None:
         raise UserError(
             "--real needs DARKROOM_PLAYGROUND_API_KEY, your key for the image API; "
             "without --real the simulator answers, at no cost"
+        )
+    if settings is not None and settings.simulated:
+        raise UserError(
+            "--real, but DARKROOM_SIMULATED says that the simulator answers: these settings are a "
+            "local stack's; start from a shell that has not read its env file"
         )
     environment = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
     if settings is not None:

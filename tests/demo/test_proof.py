@@ -174,6 +174,16 @@ def test_what_the_simulator_was_to_make_is_never_paid_for(
         prepare_table(variables, simulated=not simulated)
 
 
+def test_a_real_demo_with_a_local_stacks_settings_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody is told of paid calls that the simulator would answer."""
+    monkeypatch.setenv("DARKROOM_PLAYGROUND_API_KEY", "simulated")
+    monkeypatch.setenv("DARKROOM_SIMULATED", "1")
+    with pytest.raises(UserError, match="DARKROOM_SIMULATED"):
+        demo_plan(tmp_path, real=True)
+
+
 def test_a_real_demo_without_a_key_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -12,9 +12,13 @@ from celery import Celery, Task
 from kombu import Queue
 
 from tasks.names import GENERATE, SUBMIT, Queues
+from tasks.queue_as_found import QueueAsFound
 from tasks.submit import Submit, read_ids
 
 __all__ = ["make_app"]
+
+#: A message handed in is sent once RabbitMQ says that it has it, not once it has left us.
+RABBITMQ_OPTIONS = {"confirm_publish": True}
 
 
 def make_app(
@@ -56,10 +60,9 @@ def _add_generate(app: Celery, take: Callable[[list[UUID]], None]) -> None:
 
 
 def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str, Any]:
-    arguments = {} if is_redis else {"x-queue-type": "quorum"}
-    names = (queues.generate, queues.submit)
+    declare = _redis_queue if is_redis else _quorum_queue
     return {
-        "task_queues": [Queue(name, routing_key=name, queue_arguments=arguments) for name in names],
+        "task_queues": [declare(name) for name in (queues.generate, queues.submit)],
         "task_default_queue": queues.submit,
         "task_default_queue_type": "classic" if is_redis else "quorum",
         "task_routes": {GENERATE: {"queue": queues.generate}, SUBMIT: {"queue": queues.submit}},
@@ -73,11 +76,21 @@ def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
-        "broker_transport_options": _transport_options(queues) if is_redis else {},
+        "broker_transport_options": (
+            _redis_options(queues) if is_redis else dict(RABBITMQ_OPTIONS)
+        ),
     }
 
 
-def _transport_options(queues: Queues) -> dict[str, Any]:
+def _redis_queue(name: str) -> Queue:
+    return Queue(name, routing_key=name)
+
+
+def _quorum_queue(name: str) -> Queue:
+    return QueueAsFound(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
+
+
+def _redis_options(queues: Queues) -> dict[str, Any]:
     """Kombu's bookkeeping on Redis under our own names, and swept often (kombu#305, #1836)."""
     return {
         "unacked_key": f"{queues.namespace}.unacked",

@@ -11,10 +11,11 @@ from uuid import UUID
 
 from celery import Celery
 from kombu import Connection, Producer
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
 from kombu.pools import producers
 
 from tasks.names import GENERATE, Queues
+from tasks.short_wait import short_wait_connection
 
 __all__ = ["Doorbell"]
 
@@ -72,7 +73,7 @@ class Doorbell:
                     retry=False,
                     ignore_result=True,
                 )
-        except (OperationalError, OSError) as error:
+        except (KombuError, OSError) as error:
             self._closed_until = time.monotonic() + self._pause_s
             log.warning(
                 "the broker did not take a message; jobs stay in the table and go out later",
@@ -83,16 +84,7 @@ class Doorbell:
 
     def _producer(self) -> Producer:
         if self._connection is None:
-            self._connection = self._app.connection_for_write(
-                connect_timeout=self._timeout_s,
-                transport_options={
-                    **self._app.conf.broker_transport_options,
-                    "socket_timeout": self._timeout_s,
-                    "socket_connect_timeout": self._timeout_s,
-                    "max_retries": 1,
-                    "interval_start": 0.1,
-                },
-            )
+            self._connection = short_wait_connection(self._app, self._timeout_s)
         producer: Producer = producers[self._connection].acquire(
             block=True, timeout=self._timeout_s
         )

@@ -6,6 +6,8 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from tasks.short_wait import short_wait_connection
+
 __all__ = ["QueueDepth"]
 
 log = logging.getLogger(__name__)
@@ -47,19 +49,10 @@ class QueueDepth:
 
     def _connected(self) -> Any:
         if self._connection is None:
-            self._connection = self._app.connection_for_write(
-                connect_timeout=self._timeout_s,
-                transport_options={
-                    **self._app.conf.broker_transport_options,
-                    "socket_timeout": self._timeout_s,
-                    "socket_connect_timeout": self._timeout_s,
-                    "max_retries": 1,
-                    "interval_start": 0.1,
-                },
-            )
+            self._connection = short_wait_connection(self._app, self._timeout_s)
         return self._connection
 
     def _forget(self) -> None:
         if self._connection is not None:
-            self._connection.release()
+            self._connection.collect()  # a polite goodbye would wait for the broker
             self._connection = None

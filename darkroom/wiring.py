@@ -37,6 +37,7 @@ from tasks import (
     Executor,
     FleetWatch,
     Generate,
+    Held,
     Inbox,
     Intake,
     Ledger,
@@ -180,8 +181,12 @@ class Wiring:
     @cached_property
     def submit(self) -> Submit:
         """What `darkroom.submit` messages do."""
-        most_held = max(1, self.settings.celery_threads - 1)
-        return Submit(self.intake, self.stopping, most_held=most_held)
+        held = Held(max(1, self.settings.celery_threads - 1), self._submit_flow)
+        return Submit(self.intake, self.stopping, held=held)
+
+    @cached_property
+    def _submit_flow(self) -> Flow:
+        return Flow(self.queues.submit)
 
     @cached_property
     def budget(self) -> CallBudget:
@@ -250,7 +255,7 @@ class Wiring:
             budget=self.budget,
             watch=watch,
             watchdog=self._watchdog(inbox, flow),
-            flow=flow,
+            flows=(flow, self._submit_flow),
             spool=spool,
             stopping=self.stopping,
             drain_s=settings.drain_seconds,

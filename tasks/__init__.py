@@ -28,6 +28,7 @@ from tasks.executor import Executor
 from tasks.fleet_watch import FleetWatch, WatchPace
 from tasks.gates import ByteGate
 from tasks.generate import Claims, Generate
+from tasks.held import Held
 from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
@@ -67,6 +68,7 @@ __all__ = [
     "FileFormat",
     "FleetWatch",
     "Generate",
+    "Held",
     "Inbox",
     "Intake",
     "JobOptions",

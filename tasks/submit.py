@@ -6,6 +6,7 @@ the message here; when the worker stops meanwhile, the message goes back to its 
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from celery.exceptions import Reject
 
 from playground import RequestInvalid
 from storage import IdempotencyConflict, RecordRefused, StorageError
+from tasks.held import Held
 from tasks.intake import Intake
 
 __all__ = ["Submit", "read_ids"]
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 #: Seconds between two tries while the database or the object store is away.
 HOLD_S = 1.0
 
+#: Longest that a message is held in one go. RabbitMQ closes the channel of a consumer that leaves
+#: a message unacknowledged for 30 minutes (its `consumer_timeout`), and Celery ends with it.
+HOLD_AT_MOST_S = 1500.0
+
 
 class Submit:
     """Keeps jobs that other codebases hand in by message.
@@ -30,20 +36,21 @@ class Submit:
     Args:
         intake: what accepts them.
         stopping: set when the worker stops, so that a held message is handed back.
-        most_held: messages held at once while storage is away. Fewer than Celery's pool has
-            threads, or dispatches could not come in meanwhile.
+        held: where messages wait while storage is away. Fewer than Celery's pool has threads, or
+            dispatches could not come in meanwhile.
     """
 
-    def __init__(self, intake: Intake, stopping: threading.Event, *, most_held: int) -> None:
+    def __init__(self, intake: Intake, stopping: threading.Event, *, held: Held) -> None:
         self._intake = intake
         self._stopping = stopping
-        self._holding = threading.BoundedSemaphore(most_held)
+        self._held = held
 
     def __call__(self, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Make one message's job a row; a message that comes again finds the row there.
 
         Raises:
-            Reject: the worker stops before the row could be committed; the message is requeued.
+            Reject: the worker stops before the row could be committed, or storage stays away; the
+                message is requeued.
         """
         job_id = _job_id(task_id)
         if job_id is None:
@@ -55,15 +62,17 @@ class Submit:
             self._hold(job_id, args, kwargs)
 
     def _hold(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        if not self._holding.acquire(timeout=HOLD_S):
+        if not self._held.enter():
+            self._stopping.wait(HOLD_S)
             raise Reject("storage is away, and enough messages are held", requeue=True)
+        until = time.monotonic() + HOLD_AT_MOST_S
         try:
-            while not self._stopping.wait(HOLD_S):
+            while not self._stopping.wait(HOLD_S) and time.monotonic() < until:
                 if self._keep(job_id, args, kwargs):
                     return
         finally:
-            self._holding.release()
-        raise Reject("stopping before the job could be kept", requeue=True)
+            self._held.leave()
+        raise Reject("the job could not be kept yet", requeue=True)
 
     def _keep(self, job_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Make it a row; False when storage could not take it, for whatever reason, yet.

@@ -54,12 +54,13 @@ def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
         terminate = stop
 
     class FlowStep(bootsteps.StartStopStep):
-        """Gives the tap its consumer, at every new connection."""
+        """Gives the taps their consumer, at every new connection."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, parent: Any) -> None:
-            parent.controller.crew.flow.attach(parent)
+            for flow in parent.controller.crew.flows:
+                flow.attach(parent)
 
     worker_init.connect(_require_threads, sender=None, weak=False)
     app.steps["worker"].add(CrewStep)

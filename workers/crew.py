@@ -26,6 +26,7 @@ class Crew:
 
     Attributes:
         stopping: set when the process stops; whatever waits somewhere looks at it.
+        flows: taps on the queues, in want of Celery's consumer.
         drain_s: how long calls and uploads may take to end.
     """
 
@@ -39,7 +40,7 @@ class Crew:
     budget: CallBudget
     watch: FleetWatch
     watchdog: Watchdog
-    flow: Flow
+    flows: tuple[Flow, ...]
     spool: Spool
     stopping: threading.Event
     drain_s: float

@@ -1,4 +1,4 @@
-"""Stops and resumes consuming dispatches as the inbox fills and empties.
+"""Stops and resumes consuming a queue: dispatches as the inbox fills and empties, submits in need.
 
 A worker that took every message would starve the others and hold jobs it cannot start for minutes.
 Done through Celery's consumer, in its own thread: no pool thread ever waits for room.
@@ -24,7 +24,7 @@ class Flow:
     """A tap on one queue.
 
     Args:
-        queue: the queue that dispatches come by.
+        queue: the queue's name.
     """
 
     def __init__(self, queue: str) -> None:
@@ -35,26 +35,32 @@ class Flow:
 
     @property
     def is_paused(self) -> bool:
-        """Whether dispatches are left where they are."""
+        """Whether messages are left where they are."""
         return self._is_paused
 
     def attach(self, consumer: _Consumer) -> None:
-        """Use this consumer from now on; Celery makes a new start after a lost connection."""
+        """Use this consumer from now on; Celery makes a new start after a lost connection.
+
+        Either way it is told: what was asked while the connection broke may have come to nothing.
+        """
         with self._lock:
             self._consumer = consumer
-            if self._is_paused:
-                consumer.call_soon(consumer.cancel_task_queue, self._queue)
+            self._tell()
 
     def pause(self) -> None:
-        """Take no more dispatches."""
+        """Take no more messages."""
         with self._lock:
             self._is_paused = True
-            if self._consumer is not None:
-                self._consumer.call_soon(self._consumer.cancel_task_queue, self._queue)
+            self._tell()
 
     def resume(self) -> None:
-        """Take dispatches again."""
+        """Take messages again."""
         with self._lock:
             self._is_paused = False
-            if self._consumer is not None:
-                self._consumer.call_soon(self._consumer.add_task_queue, self._queue)
+            self._tell()
+
+    def _tell(self) -> None:
+        consumer = self._consumer
+        if consumer is not None:
+            told = consumer.cancel_task_queue if self._is_paused else consumer.add_task_queue
+            consumer.call_soon(told, self._queue)

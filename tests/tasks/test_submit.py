@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from celery.exceptions import Reject
 
 import tasks.submit
 from storage import Database, JobStatus, ObjectStoreRefused, get_job, migrate
-from tasks import Intake, RequestLimits, Submit
+from tasks import Held, Intake, RequestLimits, Submit
 
 DEEP: list[Any] = []
 for _ in range(300):
@@ -23,6 +24,21 @@ class Quiet:
         """Send nothing."""
         del most
         return 0
+
+
+class Tapped:
+    """A queue's tap that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pause(self) -> None:
+        """Remember it."""
+        self.told.append("pause")
+
+    def resume(self) -> None:
+        """Remember it."""
+        self.told.append("resume")
 
 
 class Balky(Intake):
@@ -69,7 +85,7 @@ def intake(database: Database) -> Balky:
 def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> Submit:
     """What a worker does with messages, less patiently."""
     monkeypatch.setattr(tasks.submit, "HOLD_S", 0.01)
-    return Submit(intake, threading.Event(), most_held=1)
+    return Submit(intake, threading.Event(), held=Held(1, Tapped()))
 
 
 @pytest.mark.parametrize(
@@ -120,3 +136,27 @@ def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
     assert job.error is not None
     assert (job.status, job.error.code, job.error.whose) == ("failed", "NOT_KEPT", "darkroom")
     assert "secret" not in job.error.message + caplog.text
+
+
+def test_no_message_comes_in_while_as_many_are_held_as_may_be() -> None:
+    """One that came back again and again would be dropped by RabbitMQ's delivery limit."""
+    tap = Tapped()
+    held = Held(2, tap)
+    assert (held.enter(), held.enter()) == (True, True)
+    assert tap.told == []
+    assert (held.enter(), held.enter()) == (False, False)
+    assert tap.told == ["pause"]
+    held.leave()
+    assert tap.told == ["pause", "resume"]
+    assert held.enter()
+
+
+def test_a_message_is_not_held_longer_than_a_broker_lets_it_be(
+    submit: Submit, intake: Balky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes back to its queue before RabbitMQ closes the channel over it."""
+    monkeypatch.setattr(tasks.submit, "HOLD_AT_MOST_S", 0.0)
+    refused = ObjectStoreRefused("AccessDenied", "no right to put")
+    intake.ends = [refused] * 9
+    with pytest.raises(Reject, match="could not be kept yet', True"):
+        submit(str(uuid4()), [], {"request": {"prompt": "a fox"}})

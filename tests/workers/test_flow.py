@@ -1,0 +1,54 @@
+"""A tap on a queue keeps to what was asked last, over every reconnection."""
+
+from collections.abc import Callable
+from typing import Any
+
+from workers import Flow
+
+
+class Consumer:
+    """Celery's consumer as far as a tap knows it: consuming, until told otherwise."""
+
+    def __init__(self, *, consumes: bool = True) -> None:
+        self.consumes = consumes
+        self.asked: list[Callable[[], None]] = []
+
+    def call_soon(self, p: Callable[..., Any], *args: Any) -> None:
+        """Note it for the consumer's own thread."""
+        self.asked.append(lambda: p(*args))
+
+    def cancel_task_queue(self, queue: str) -> None:
+        """Stop."""
+        assert queue == "darkroom.generate"
+        self.consumes = False
+
+    def add_task_queue(self, queue: str) -> None:
+        """Start."""
+        assert queue == "darkroom.generate"
+        self.consumes = True
+
+    def turn(self) -> None:
+        """Do what was asked."""
+        for ask in self.asked:
+            ask()
+        self.asked.clear()
+
+
+def test_what_was_asked_of_a_lost_connection_holds_on_the_next() -> None:
+    """Celery remembers a cancelled queue over reconnections, and loses what it had no time for."""
+    flow = Flow("darkroom.generate")
+    first = Consumer()
+    flow.attach(first)
+    flow.pause()
+    first.turn()
+    assert not first.consumes
+    flow.resume()  # and the connection is lost before the consumer's thread comes to it
+    second = Consumer(consumes=False)
+    flow.attach(second)
+    second.turn()
+    assert second.consumes
+    flow.pause()
+    third = Consumer()
+    flow.attach(third)
+    third.turn()
+    assert not third.consumes

@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
+# Most tests wait for real processes rather than compute, so there are more testers than cores.
+TESTERS ?= 4
 
 .PHONY: help
 help: ## list these commands
@@ -13,7 +15,7 @@ demo: .venv/local.stamp ## two dozen prompts become pictures in a bucket (no key
 
 .PHONY: test
 test: .venv/dev.stamp ## everything, against real services
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(TESTERS) --dist worksteal $(ARGS)
 
 .PHONY: chaos
 chaos: .venv/dev.stamp ## every fault of the matrix under load, every job and paid call counted (half an hour)

@@ -13,7 +13,9 @@ PAGES = (
     "CONTRIBUTING.md",
     "docs/api.md",
     "docs/design.md",
+    "docs/operations.md",
     "docs/producers.md",
+    "docs/reliability.md",
 )
 
 

@@ -1,0 +1,200 @@
+"""What the operator's page says to type does what the page says."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from typer.main import get_command
+
+from darkroom.cli import app
+from darkroom.settings import Settings
+from storage import JobStatus, ObjectStore, adopt_image, image_key, init_image_key
+from tasks.earlier import Earlier
+from tasks.uploads import ROOM_PER_CALL_BYTES
+from tests.docs.conftest import blocks
+from tests.services import S3Endpoint
+from tests.storage.table import TableUnderTest, picture
+from workers.watchdog import EVERY_S, LOOKS
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG_AGO, RECENTLY = "2025-06-01 00:00:00.000000", "2026-06-01 00:00:00.000000"
+#: The smallest picture.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c494441"
+    "54789c63606060000000040001f61738550000000049454e44ae426082"
+)
+
+
+def run(table: TableUnderTest, page: str, name: str) -> int:
+    """Run the statement of this name as the page has it; how many rows it changed."""
+    [statement] = [block for block in blocks(page, "sql") if block.startswith(f"-- {name}\n")]
+    if table.db.dialect == "sqlite":
+        statement = statement.replace("darkroom.", "darkroom_")
+    with table.db.begin() as connection:
+        return connection.exec_driver_sql(statement).rowcount
+
+
+def change(table: TableUnderTest, statement: str) -> None:
+    """Run an UPDATE by hand."""
+    with table.db.begin() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def date(table: TableUnderTest, job_id: UUID, accepted: str, ended: str | None) -> None:
+    """Set when a job came and ended, by hand."""
+    prefix = "darkroom." if table.db.dialect == "postgresql" else "darkroom_"
+    moment = "NULL" if ended is None else f"'{ended}'"
+    change(
+        table,
+        f"UPDATE {prefix}jobs SET accepted_at = '{accepted}', ended_at = {moment}"  # noqa: S608 - our own words
+        f" WHERE id = '{job_id}'",
+    )
+
+
+def view(table: TableUnderTest) -> set[UUID]:
+    """Jobs that the users' own SQL sees."""
+    name = "darkroom.results_v1" if table.db.dialect == "postgresql" else "darkroom_results_v1"
+    return {UUID(str(row[0])) for row in table.sql(f"SELECT id FROM {name}")}  # noqa: S608 - as above
+
+
+def test_old_jobs_that_have_ended_are_deleted_and_nothing_else(
+    table: TableUnderTest, operations: str
+) -> None:
+    """Neither the young, nor those that wait, however old; the view shows the rest."""
+    old, young, late = (table.finished(table.accept()).id for _ in range(3))
+    waiting = table.accept()
+    date(table, old, LONG_AGO, LONG_AGO)
+    date(table, young, RECENTLY, RECENTLY)
+    date(table, late, LONG_AGO, RECENTLY)
+    date(table, waiting, LONG_AGO, None)
+    assert run(table, operations, "old jobs that have ended") == 1
+    assert view(table) == {young, late, waiting}
+    assert run(table, operations, "old jobs that have ended") == 0
+
+
+def test_a_batch_goes_with_its_last_job(table: TableUnderTest, operations: str) -> None:
+    """Not before it: its other jobs would vanish from the view."""
+    batch_id, jobs = table.batch(2)
+    for job_id in jobs:
+        table.finished(job_id)
+    prefix = "darkroom." if table.db.dialect == "postgresql" else "darkroom_"
+    change(table, f"UPDATE {prefix}batches SET closed_at = '{LONG_AGO}'")  # noqa: S608 - our own words
+    date(table, jobs[0], LONG_AGO, LONG_AGO)
+    assert run(table, operations, "old jobs that have ended") == 1
+    assert run(table, operations, "old batches without jobs") == 0
+    assert view(table) == {jobs[1]}
+    date(table, jobs[1], LONG_AGO, LONG_AGO)
+    assert run(table, operations, "old jobs that have ended") == 1
+    assert run(table, operations, "old batches without jobs") == 1
+    assert view(table) == set()
+    assert table.sql(f"SELECT id FROM {prefix}batches WHERE id = '{batch_id}'") == []  # noqa: S608 - as above
+
+
+def test_no_table_refers_to_the_rows_that_are_deleted(table: TableUnderTest) -> None:
+    """So a delete locks and looks up nothing elsewhere."""
+    assert [
+        key for each in table.db.tables.metadata.tables.values() for key in each.foreign_keys
+    ] == []
+
+
+def test_after_a_restore_a_forgotten_image_in_a_spool_finishes_its_job(
+    table: TableUnderTest, operations: str
+) -> None:
+    """The row has never heard of that fence; without the statement the image would be refused."""
+    waiting, held = table.accept(), table.claimed(table.accept()).id
+    for job_id in (waiting, held):
+        forgotten = picture(job_id, fence=3)
+        assert not adopt_image(table.db, job_id, fence=3, images=forgotten)
+    assert run(table, operations, "after a restore: what waits") == 1
+    assert run(table, operations, "after a restore: what was held by a worker") == 1
+    for job_id in (waiting, held):
+        assert adopt_image(table.db, job_id, fence=3, images=picture(job_id, fence=3))
+        assert table.status(job_id) is JobStatus.SUCCEEDED
+
+
+def test_after_a_restore_a_forgotten_object_is_found_before_a_second_call(
+    table: TableUnderTest, operations: str, s3: S3Endpoint
+) -> None:
+    """It was put under the first fence, and the backup knows of no claim."""
+    objects = ObjectStore(
+        bucket=s3.bucket,
+        endpoint_url=s3.endpoint_url,
+        region=s3.region,
+        public_url=None,
+        addressing="path",
+        checksums="when_required",
+        extra_put_args={},
+        max_connections=2,
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+    )
+    earlier = Earlier(table.db, objects, key_prefix="darkroom/")
+    job_id = table.accept()
+    objects.put(image_key("darkroom/", job_id, 1, 0), PNG, "image/png")
+    assert run(table, operations, "after a restore: what waits") == 1
+    job = table.claimed(job_id)
+    assert earlier.finish(job)
+    ended = table.job(job_id)
+    assert (ended.status, ended.calls_made, ended.calls_unknown) == (JobStatus.SUCCEEDED, 1, 1)
+    assert ended.images[0].key == image_key("darkroom/", job_id, 1, 0)
+
+
+def test_the_lifecycle_rule_is_one_and_has_our_prefixes(operations: str) -> None:
+    """S3's own model takes it, and it covers the keys we make under the default settings."""
+    [text] = blocks(operations, "json")
+    rules: dict[str, Any] = json.loads(text)
+    service = botocore.session.get_session().get_service_model("s3")
+    shape = service.shape_for("BucketLifecycleConfiguration")
+    assert not ParamValidator().validate(rules, shape).has_errors()
+    default = Settings.model_fields
+    prefix = f"{default['s3_key_prefix'].default}{default['namespace'].default}/"
+    keys = (image_key(prefix, uuid4(), 1, 0), init_image_key(prefix, "ab" * 32))
+    covered = [rule["Filter"]["Prefix"] for rule in rules["Rules"]]
+    assert len(covered) == len(keys)
+    for key, start in zip(keys, covered, strict=True):
+        assert key.startswith(start)
+        assert start.startswith(prefix)
+
+
+def commands(page: str) -> list[list[str]]:
+    """Every command line of ours that a page shows, in blocks and in the middle of sentences."""
+    typed = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    typed += re.findall(r"`(darkroom [^`]*)`", page)
+    return [shlex.split(line, comments=True)[1:] for line in typed if line.startswith("darkroom ")]
+
+
+@pytest.mark.parametrize("name", ["operations.md", "reliability.md"])
+def test_every_command_shown_is_one(name: str) -> None:
+    """Its name and its options; nothing is run."""
+    group = get_command(app).commands  # type: ignore[attr-defined]  # a group has them
+    shown = commands((ROOT / "docs" / name).read_text(encoding="utf-8"))
+    assert shown
+    for words in shown:
+        command = group[words[0]]
+        if len(words) > 1:  # a bare name, in the middle of a sentence, is only a name
+            command.make_context(words[0], words[1:])
+
+
+def test_every_line_of_a_log_is_logged(operations: str) -> None:
+    """An alarm on a sentence that nobody writes would never ring."""
+    table = operations.partition("## What the logs say")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    rooms = ("tasks", "workers", "storage")
+    code = "".join(
+        path.read_text("utf-8") for room in rooms for path in (ROOT / room).rglob("*.py")
+    )
+    assert len(lines) > 4
+    assert [line for line in lines if line not in code] == []
+    assert "stopping: calls under way may end" in code
+
+
+def test_the_page_counts_as_the_code_does(operations: str) -> None:
+    """Room in the spool for a call, and how long a starved worker waits."""
+    assert f"reserves {ROOM_PER_CALL_BYTES // 1_000_000} MB" in operations
+    assert f"after about {EVERY_S * LOOKS:.0f} seconds" in operations

@@ -8,14 +8,13 @@ import pytest
 from darkroom.settings import Settings, variable
 from tasks import SUBMIT, JobOptions, Queues
 
-PAGES = (
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "docs/api.md",
-    "docs/design.md",
-    "docs/operations.md",
-    "docs/producers.md",
-    "docs/reliability.md",
+ROOT = Path(__file__).resolve().parents[2]
+
+#: All pages but the one that is made from the settings.
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    if path.name != "settings.md"
 )
 
 
@@ -60,8 +59,8 @@ def test_producers_are_told_of_every_field(root: Path) -> None:
 def test_the_five_lines_use_the_names_that_are_served(root: Path) -> None:
     """The lines that a stranger copies send the task we have, to the queue we read, as Python."""
     text = (root / "docs" / "producers.md").read_text(encoding="utf-8")
-    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    compile(first, "producers.md", "exec")
-    compile(second, "producers.md", "exec")
+    first, *others = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for lines in (first, *others):
+        compile(lines, "producers.md", "exec")
     assert f'send_task("{SUBMIT}", queue="{Queues("darkroom").submit}"' in first
     assert len([line for line in first.splitlines() if line.strip()]) == 5

@@ -13,6 +13,7 @@ from kombu import Queue
 
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.queue_as_found import QueueAsFound
+from tasks.reconnect import SoonAgain
 from tasks.submit import Submit, read_ids
 
 __all__ = ["make_app"]
@@ -38,7 +39,7 @@ def make_app(
         submit: gives what keeps handed-in jobs; called at the first message.
         take: puts dispatched ids into the worker's inbox, at once.
     """
-    app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={})
+    app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={}, amqp=SoonAgain)
     app.conf.update(_configuration(queues, threads, is_redis=broker_url.startswith("redis")))
     _add_submit(app, submit)
     _add_generate(app, take)
@@ -76,6 +77,7 @@ def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
         "broker_transport_options": (
             _redis_options(queues) if is_redis else dict(RABBITMQ_OPTIONS)
         ),

@@ -9,12 +9,12 @@ Other codebases need nothing of ours: they send `darkroom.submit` by name.
 from celery import Task
 
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
+from darkroom.worker_wiring import WorkerWiring
 from tasks import SUBMIT
 
 __all__ = ["app", "submit"]
 
-app = Wiring(load_settings()).app
+app = WorkerWiring(load_settings()).app
 
 #: Hands in a job by message; its Celery task id is the job id.
 submit: Task[..., None] = app.tasks[SUBMIT]

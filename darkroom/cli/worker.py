@@ -23,9 +23,9 @@ def worker(
 
     from darkroom.preflight import check_worker
     from darkroom.settings import load_settings
-    from darkroom.wiring import Wiring
+    from darkroom.worker_wiring import WorkerWiring
 
-    wiring = Wiring(load_settings(concurrency=concurrency))
+    wiring = WorkerWiring(load_settings(concurrency=concurrency))
     check_worker(wiring)
     process = wiring.app.Worker(
         hostname=f"{wiring.settings.namespace}-{wiring.worker_id.hex[-12:]}@{gethostname()}",

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
+from darkroom.worker_wiring import WorkerWiring
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_a_redis_address_that_cannot_be_read_is_told_at_the_start() -> None:
     """It has the right beginning, and a port that is none."""
     settings = load_settings(redis_url="redis://:secret@host:port/0", max_calls_in_flight=4)
     with pytest.raises(UserError, match="DARKROOM_REDIS_URL") as refused:
-        _ = Wiring(settings).budget
+        _ = WorkerWiring(settings).budget
     assert "secret" not in str(refused.value)
 
 
 def test_without_limits_the_wiring_builds_nothing_that_runs() -> None:
     """No database is set, no Redis is there, and leave to call is given."""
     before = threading.active_count()
-    budget = Wiring(load_settings()).budget
+    budget = WorkerWiring(load_settings()).budget
     budget.start()
     assert budget.admit() is not None
     budget.close()

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection, Queue, pools
 
 from darkroom.stack.ports import free_port
-from tests.services.absence import absent
 from tests.services.server import Server
 
 #: Where Debian keeps what its own `rabbitmq-server` starts under another user, with other folders.
@@ -113,7 +112,7 @@ def rabbitmq_in(folder: Path) -> RabbitServer:
     """A RabbitMQ that is still to be started, with its data in this folder."""
     found = shutil.which("rabbitmq-server")
     if found is None or shutil.which("epmd") is None:
-        absent("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)")
+        pytest.skip("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)")
     return RabbitServer(_DEBIAN if _DEBIAN.exists() else Path(found), folder)
 
 
@@ -128,6 +127,7 @@ def _rabbitmq_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 @pytest.fixture
 def rabbitmq_url(_rabbitmq_of_session: RabbitServer) -> str:
     """URL of a real RabbitMQ without queues of the fleet."""
+    pools.reset()  # the producers of the test before remember queues that will be gone
     with Connection(_rabbitmq_of_session.url) as connection:
         for name in ("darkroom.submit", "darkroom.generate"):
             Queue(name, channel=connection.default_channel).delete()

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _play(ground: Ground, row: Row, *, beside: bool) -> list[Result]:
-    result = run_row(ground, row.fault, row.play)
+    result = run_row(ground, row)
     verdict = result.skipped or "; ".join(result.broken) or "kept"
     sys.stdout.write(f"{row.name}: {verdict} ({result.took_s:.0f} s)\n")
     sys.stdout.flush()

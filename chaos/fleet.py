@@ -42,6 +42,9 @@ LOOK_AGAIN_S = 0.05
 START_WITHIN_S = 60.0
 CHUNK = 500
 
+#: Alembic keeps the migration under way in a global; rows that are played side by side take turns.
+_MIGRATING = threading.Lock()
+
 
 class Stuck(Exception):
     """Something that was waited for did not come."""
@@ -75,7 +78,8 @@ class Fleet:
         self.peak_spool_bytes = 0
         self.database = Database(self.database_url, pool_size=4)
         self._over = threading.Event()
-        migrate(self.database)
+        with _MIGRATING:
+            migrate(self.database)
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def _suggested(self) -> dict[str, str]:
@@ -103,6 +107,7 @@ class Fleet:
             "hold_s": str(scale.shortened(5)),
             "spool_grace_s": str(scale.shortened(300)),
             "dispatch_again_s": str(scale.shortened(60)),
+            "submit_again_s": str(scale.shortened(60)),
             "publish_pause_s": str(scale.shortened(5)),
             "probe_first_s": str(scale.shortened(10)),
             "probe_most_s": str(scale.shortened(60)),
@@ -153,8 +158,6 @@ class Fleet:
     @cached_property
     def wiring(self) -> Wiring:
         """A producer's process: this one, wired with the fleet's own settings."""
-        os.environ["AWS_ACCESS_KEY_ID"] = self.bucket.access_key_id
-        os.environ["AWS_SECRET_ACCESS_KEY"] = self.bucket.secret_access_key
         return Wiring(load_settings(**self.settings))
 
     @cached_property

@@ -17,16 +17,24 @@ class Row:
         name: for `--rows`.
         fault: for the table.
         play: does it.
+        on_sqlite: over a SQLite file instead of PostgreSQL.
     """
 
     name: str
     fault: str
     play: Callable[[Stage], None]
+    on_sqlite: bool = False
 
 
 MATRIX: tuple[Row, ...] = (
     Row("killed", "kill -9 of a worker with its calls in flight", workers.killed_in_flight),
     Row("steps", "kill -9 at each of seven steps", workers.killed_at_each_step),
+    Row(
+        "steps-sqlite",
+        "kill -9 at each of seven steps, SQLite",
+        workers.killed_at_each_step,
+        on_sqlite=True,
+    ),
     Row("storing", "kill -9 in storing, the spool back much later", workers.killed_in_storing),
     Row("stopped", "SIGSTOP at each of seven steps, SIGCONT later", workers.stopped_at_each_step),
     Row("machine", "workers, broker and database killed together", machine.machine_killed),
@@ -36,7 +44,7 @@ MATRIX: tuple[Row, ...] = (
     Row("submits", "worker killed, database down, submits waiting", broker.submits_waiting),
     Row("restart-db", "PostgreSQL kill -9 and restarted", database.database_restarted),
     Row("db-away", "PostgreSQL down longer than a lease", database.database_away),
-    Row("db-locked", "SQLite locked by another writer", database.database_locked),
+    Row("db-locked", "SQLite locked by another writer", database.database_locked, on_sqlite=True),
     Row("reply", "claim or finish committed, its reply lost", database.reply_lost),
     Row("s3-away", "S3 down", objects.s3_away),
     Row("s3-hangs", "S3 hanging", objects.s3_hanging),

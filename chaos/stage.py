@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
@@ -28,6 +28,25 @@ UNDER_LOAD_SHARE = 0.2
 SHOWN = 3
 
 
+class Playable(Protocol):
+    """What a row of the matrix is to the stage."""
+
+    @property
+    def fault(self) -> str:
+        """For the table."""
+        ...
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether the results table is a SQLite file instead of PostgreSQL."""
+        ...
+
+    @property
+    def play(self) -> "Callable[[Stage], None]":
+        """Does it."""
+        ...
+
+
 class CannotRun(Exception):
     """This machine lacks what the row needs; the message says what."""
 
@@ -35,8 +54,9 @@ class CannotRun(Exception):
 class Stage:
     """One row's fleet, clock and verdict."""
 
-    def __init__(self, ground: Ground, fault: str) -> None:
+    def __init__(self, ground: Ground, fault: str, *, on_sqlite: bool = False) -> None:
         self.ground = ground
+        self._on_sqlite = on_sqlite
         self.scale: Scale = ground.scale
         self.folder = ground.folder / uuid4().hex[:8]
         self.folder.mkdir()
@@ -60,6 +80,8 @@ class Stage:
         simulator = self.ground.simulator
         simulator.clear_faults()
         simulator.put_latency_range(*self.scale.latency_s)
+        if self._on_sqlite:
+            overrides = {"database_url": f"sqlite:///{self.folder / 'darkroom.db'}", **overrides}
         self._fleet = Fleet(self.ground, self.folder, **overrides)
         return self._fleet
 
@@ -231,13 +253,13 @@ def _mended(ground: Ground) -> Iterator[None]:
         ground.simulator.clear_faults()
 
 
-def run_row(ground: Ground, fault: str, play: Callable[[Stage], None]) -> Result:
+def run_row(ground: Ground, row: Playable) -> Result:
     """Play one row and judge it. Never raises for what the fleet did."""
     began = time.monotonic()
-    stage = Stage(ground, fault)
+    stage = Stage(ground, row.fault, on_sqlite=row.on_sqlite)
     with _mended(ground):
         try:
-            play(stage)
+            row.play(stage)
         except CannotRun as reason:
             stage.result.skipped = str(reason)
         except (Stuck, StorageError) as error:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,10 @@ _SERVER.set_forkserver_preload(
 )
 
 PR_SET_PDEATHSIG = 1
+LOOK_AGAIN_S = 0.02
+
+#: The library notes a child's end once; two threads that look at the same moment would disagree.
+_LOOKING = threading.Lock()
 
 
 class WorkerProcess:
@@ -42,13 +47,15 @@ class WorkerProcess:
     ) -> None:
         self.snag = snag
         self._process = _SERVER.Process(target=_become, args=(dict(environment), folder, log, snag))
-        self._process.start()
+        with _LOOKING:
+            self._process.start()
         self.pid = int(self._process.pid or 0)
 
     @property
     def exit_status(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""
-        return self._process.exitcode
+        with _LOOKING:
+            return self._process.exitcode
 
     @property
     def is_stopped(self) -> bool:
@@ -74,11 +81,14 @@ class WorkerProcess:
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         self.signal(signal.SIGKILL)
-        self._process.join()
+        while self.exit_status is None:
+            time.sleep(LOOK_AGAIN_S)
 
     def wait(self, within_s: float) -> int | None:
         """Wait for its end; its exit status, or None if it still runs."""
-        self._process.join(within_s)
+        until = time.monotonic() + within_s
+        while self.exit_status is None and time.monotonic() < until:
+            time.sleep(LOOK_AGAIN_S)
         return self.exit_status
 
 

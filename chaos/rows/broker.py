@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import redis
 
 from chaos.fleet import Fleet
-from chaos.rabbitmq import RabbitServer, rabbitmq_in
 from chaos.stage import Stage
+from tests.services.rabbitmq import RabbitServer, rabbitmq_in
 from tests.services.server import Server
 
 __all__ = [
@@ -115,7 +115,11 @@ def rabbitmq_killed(stage: Stage) -> None:
 
 def _outage(stage: Stage, broker: Server, *, away_s: float) -> None:
     """Kill the broker under load, let producers go on, bring it back, count."""
-    more = {"broker_url": broker.url} if isinstance(broker, RabbitServer) else {}
+    more = (
+        {"broker_url": broker.url, "redis_url": stage.ground.redis.url}
+        if isinstance(broker, RabbitServer)
+        else {}
+    )
     fleet = stage.make_fleet(**more)
     stage.load()
     fleet.start(2)

@@ -28,13 +28,12 @@ def database_away(stage: Stage) -> None:
 
 def database_locked(stage: Stage) -> None:
     """SQLite: somebody else's transaction holds the write lock for a whole lease."""
-    path = stage.folder / "darkroom.db"
-    fleet = stage.make_fleet(database_url=f"sqlite:///{path}")
+    fleet = stage.make_fleet()
     stage.load()
     fleet.start(2)
     stage.wait_for_load()
     stage.fault_begins()
-    _hold_the_lock(stage, path)
+    _hold_the_lock(stage, Path(fleet.database_url.removeprefix("sqlite:///")))
     stage.fault_ends()
     stage.recovered()
     _nothing_repeated(stage)

@@ -23,7 +23,7 @@ SERVICE_FIXTURES = frozenset(
     },
 )
 
-FOLDERS_OF_PROCESSES = frozenset({"acceptance", "services", "simulator", "stack"})
+FOLDERS_OF_PROCESSES = frozenset({"acceptance", "chaos", "services", "simulator", "stack"})
 """Rooms of tests/ whose every test starts servers of its own."""
 
 

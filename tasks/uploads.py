@@ -17,6 +17,7 @@ from storage import (
     CallCount,
     Database,
     JobError,
+    JobNotFound,
     ObjectStore,
     Spool,
     SpoolDamaged,
@@ -26,6 +27,7 @@ from storage import (
     StoredImage,
     adopt_image,
     finish_if_held,
+    get_job,
     image_key,
     retry_later_if_held,
 )
@@ -140,6 +142,9 @@ class Uploads:
         for failures in itertools.count():
             try:
                 self._deliver(entry, [image.data for image in images])
+            except JobNotFound:
+                log.warning("an image came for a deleted job", extra={"job_id": str(job_id)})
+                return
             except StorageError as error:
                 self._report(job_id, error)
                 time.sleep(_wait_s(failures))
@@ -195,6 +200,9 @@ class Uploads:
         try:
             self._deliver(entry, self._spool.read(entry))
             self._spool.drop(entry)
+        except JobNotFound as error:
+            # Another fleet's, or an older copy of our table: not ours to throw away.
+            log.warning("a spooled image is kept: %s", error, extra={"file": str(entry.path)})
         except SpoolDamaged as error:
             self._report_lost(entry, error)
         except StorageError as error:
@@ -216,9 +224,11 @@ class Uploads:
         if adopt_image(self._database, job_id, fence=fence, images=stored):
             log.info("an image finished a job that had been rescued", extra={"job_id": str(job_id)})
             return
-        # Another image of this job came first: the loser of a fence deletes its own object.
+        # Another image of this job came first, or the table does not know the job: either way
+        # nobody will ever look for these objects.
         for row in stored:
             self._objects.delete(row.key)
+        get_job(self._database, job_id)
 
     def _report_lost(self, entry: SpoolEntry, error: SpoolDamaged) -> None:
         """The file is not what was written: the job needs another call, and the row says why."""

@@ -19,6 +19,7 @@ from storage import (
     migrate,
 )
 from tasks import Uploads
+from tests.services import S3Endpoint
 
 
 def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_again(
@@ -49,4 +50,32 @@ def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_ag
     assert (job.status, job.calls_made, job.calls_lost) == (JobStatus.QUEUED, 1, 1)
     assert job.error is not None
     assert job.error.code == "IMAGE_LOST"
+    database.close()
+
+
+def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
+    tmp_path: Path, sqlite_url: str, s3: S3Endpoint
+) -> None:
+    """Two fleets on one spool folder, a table restored from yesterday: nothing is thrown away."""
+    database = Database(sqlite_url)
+    migrate(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    objects = ObjectStore(
+        bucket=s3.bucket,
+        endpoint_url=s3.endpoint_url,
+        region=s3.region,
+        addressing="path",
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+    )
+    uploads = Uploads(database=database, objects=objects, spool=spool, threads=1, key_prefix="x/")
+    entry = uploads.spool(uuid7(), 1, [SpooledImage(data=b"png" * 99, width=9, height=11)])
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(20)
+    uploads.stop()
+    assert entry.path.exists()
+    assert not objects.exists(uploads.stored(entry)[0].key)
+    spool.close()
+    objects.close()
     database.close()

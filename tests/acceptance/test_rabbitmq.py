@@ -193,11 +193,11 @@ def test_rabbitmq_killed_and_restarted_under_load_loses_no_job(
     producer = threading.Thread(target=produce, name="producer")
     producer.start()
     try:
-        fleet.wait_until(lambda: len(ids) >= 30)
+        fleet.wait_until(lambda: len(ids) >= 20)
         rabbitmq_server.kill()
         sent_before = len(ids)
         rabbitmq_server.start()
-        fleet.wait_until(lambda: len(ids) >= sent_before + 30)
+        fleet.wait_until(lambda: len(ids) >= sent_before + 10)
     finally:
         over.set()
         producer.join()

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -133,12 +133,26 @@ class Fleet:
         self.wait_for_leases(workers)
         return workers
 
-    def wait_for_leases(self, workers: Iterable[WorkerProcess]) -> None:
-        """Wait until these workers are known to the table."""
+    def wait_for_leases(self, workers: Sequence[WorkerProcess]) -> None:
+        """Wait until these workers are known to the table.
+
+        Raises:
+            Stuck: one of them ended at its start.
+        """
         pids = {worker.pid for worker in workers}
-        self.wait_until(
-            lambda: pids <= self.worker_ids().keys(), START_WITHIN_S, "a worker's lease"
-        )
+
+        def are_known() -> bool:
+            if any(worker.exit_status is not None for worker in workers):
+                raise Stuck(f"a worker ended at its start: {self.last_words()}")
+            return pids <= self.worker_ids().keys()
+
+        self.wait_until(are_known, START_WITHIN_S, "a worker's lease")
+
+    def last_words(self) -> str:
+        """The last line that each worker logged."""
+        logs = sorted(self.folder.glob("worker-*.log"))
+        lines = [log.read_text(errors="replace").splitlines()[-1:] for log in logs]
+        return "; ".join(line for last in lines for line in last)
 
     def load(self, count: int) -> list[UUID]:
         """Put jobs into the table, as a batch's loading does: no message is sent."""

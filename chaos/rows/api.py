@@ -1,5 +1,6 @@
 """The paid API storming, failing, lying, gone: each answer is counted as what it means."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = [
     "trickles",
     "wrong_key",
 ]
+
+LOOK_S = 2.0
 
 Fault = Mapping[str, Any]
 
@@ -99,6 +102,7 @@ def outage(stage: Stage) -> None:
     stage.fault_begins()
     stage.ground.simulator.kill()
     stage.wait_until(lambda: fleet_state(fleet.database).pause is not None, "a pause of the fleet")
+    time.sleep(LOOK_S)  # every worker has looked by then, and what it had begun has failed
     waiting = {job.id for job in fleet.jobs(stage.accepted) if job.status is JobStatus.QUEUED}
     spent = {job.id: job.attempts for job in fleet.jobs(stage.accepted)}
     stage.note(f"{sum(spent[i] for i in waiting)} attempts were spent before the breaker opened")

@@ -29,13 +29,17 @@ def killed_in_flight(stage: Stage) -> None:
     scale = stage.scale
     leases = {"lease_s": 20, "heartbeat_s": 5} if scale.name == "full" else {}
     fleet = stage.make_fleet(concurrency=scale.first_concurrency, **leases)
-    victim, _ = fleet.start(2)
+    [victim] = fleet.start(1)
+    fleet.start(1, concurrency=scale.first_concurrency // 4)
     stage.load(scale.first_jobs)
     stage.wait_for_load(0.1)
+    # Long calls until then: a hundred at once is a matter of how long they take, not of the fault.
+    stage.ground.simulator.put_latency(2 * scale.latency_s[1])
     least = int(0.8 * scale.first_concurrency)
     stage.load_until(lambda: len(fleet.held_by(victim, "running")) >= least, "calls in flight")
     stage.fault_begins()
     victim.kill()
+    stage.ground.simulator.put_latency_range(*scale.latency_s)
     in_flight = set(fleet.held_by(victim, "running"))
     stage.note(f"{len(in_flight)} calls were in flight")
     took_s = stage.recovered(lambda: not fleet.held_by(victim, "running"))

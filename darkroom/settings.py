@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     celery_threads: Count = Field(
         4, le=64, description="Threads of Celery's own pool, which only takes messages in."
     )
+    submit_again_s: Seconds = Field(
+        60.0,
+        description="On Redis, a submit message whose worker died comes back after this.",
+    )
     upload_threads: Count = Field(16, description="Images being put into storage at once.")
     reading_bytes: Bytes = Field(
         128_000_000, description="Bytes of answers being read and decoded at once in a process."

@@ -65,6 +65,7 @@ class Wiring:
             broker_url=settings.broker_url.get_secret_value(),
             queues=self.queues,
             threads=settings.celery_threads,
+            submit_again_s=settings.submit_again_s,
             submit=lambda: self.submit,
             take=take,
         )

@@ -45,6 +45,9 @@ from workers import Crew, Flow, Heartbeat, Watchdog, install, leave_for_supervis
 
 __all__ = ["WorkerWiring"]
 
+#: Between two looks for dead processes' spools, or sooner where leases are short.
+ADOPT_EVERY_S = 5.0
+
 
 class WorkerWiring(Wiring):
     """Everything that a worker process may need, built from one set of settings.
@@ -131,6 +134,7 @@ class WorkerWiring(Wiring):
             flows=(flow, self.submit_flow),
             spool=spool,
             stopping=self.stopping,
+            adopt_every_s=min(ADOPT_EVERY_S, settings.lease_s / 4),
             drain_s=settings.drain_seconds,
         )
 

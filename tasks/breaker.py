@@ -40,15 +40,23 @@ class Breaker:
         self._in_a_row = 0
         self._last_success = float("-inf")
         self._last_failures: OrderedDict[UUID, float] = OrderedDict()
-        self._is_open = False
+        self._opened_at: float | None = None
 
-    def went_well(self) -> None:
-        """A call brought an image: whatever the breaker paused may go on."""
+    def went_well(self, *, started: float) -> None:
+        """A call brought an image: whatever the breaker paused before it began may go on.
+
+        A call sent before the trouble began proves nothing about the API now.
+
+        Args:
+            started: when the call began, by `time.monotonic()`.
+        """
         with self._lock:
             self._in_a_row = 0
-            self._last_success = time.monotonic()
-            was_open, self._is_open = self._is_open, False
-        if was_open and self._try(lambda: resume_fleet(self._database, kind=PauseKind.BREAKER)):
+            self._last_success = max(self._last_success, started)
+            lifts = self._opened_at is not None and started >= self._opened_at
+            if lifts:
+                self._opened_at = None
+        if lifts and self._try(lambda: resume_fleet(self._database, kind=PauseKind.BREAKER)):
             log.warning("a call went well: the fleet goes on")
 
     def failed(self, job_id: UUID, verdict: Verdict, *, started: float) -> bool:
@@ -60,8 +68,8 @@ class Breaker:
             started: when the call began, by `time.monotonic()`.
 
         Returns:
-            Whether others succeeded since this job's failure before, or since the call began: only
-            then does the failure say anything about this job.
+            Whether others succeeded with calls sent after this job's failure before, or after this
+            call: only then does the failure say anything about this job.
         """
         with self._lock:
             before = self._last_failures.pop(job_id, started)
@@ -79,7 +87,10 @@ class Breaker:
     def follow(self, kind: PauseKind | None) -> None:
         """The fleet is paused for this, or not at all: a success here may have to lift it."""
         with self._lock:
-            self._is_open = kind is PauseKind.BREAKER
+            if kind is not PauseKind.BREAKER:
+                self._opened_at = None
+            elif self._opened_at is None:
+                self._opened_at = time.monotonic()
 
     def _limit(self, verdict: Verdict) -> int:
         if verdict.meaning is Meaning.NOT_THE_API:
@@ -88,7 +99,8 @@ class Breaker:
 
     def _open(self, verdict: Verdict) -> None:
         with self._lock:
-            self._is_open = True
+            if self._opened_at is None:
+                self._opened_at = time.monotonic()
         begun = self._try(
             lambda: pause_fleet(
                 self._database, PauseKind.BREAKER, code=verdict.code, message=verdict.message

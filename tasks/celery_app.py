@@ -27,6 +27,7 @@ def make_app(
     broker_url: str,
     queues: Queues,
     threads: int,
+    submit_again_s: float,
     submit: Callable[[], Submit],
     take: Callable[[list[UUID]], None],
 ) -> Celery:
@@ -36,11 +37,12 @@ def make_app(
         broker_url: Redis or RabbitMQ.
         queues: the fleet's queue names.
         threads: size of Celery's own pool, which only takes messages in.
+        submit_again_s: a submit message whose worker died comes back after this, on Redis.
         submit: gives what keeps handed-in jobs; called at the first message.
         take: puts dispatched ids into the worker's inbox, at once.
     """
     app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={}, amqp=SoonAgain)
-    app.conf.update(_configuration(queues, threads, is_redis=broker_url.startswith("redis")))
+    app.conf.update(_configuration(queues, threads, broker_url, submit_again_s))
     _add_submit(app, submit)
     _add_generate(app, take)
     return app
@@ -60,7 +62,10 @@ def _add_generate(app: Celery, take: Callable[[list[UUID]], None]) -> None:
         take(read_ids(str(self.request.id), args, kwargs))
 
 
-def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str, Any]:
+def _configuration(
+    queues: Queues, threads: int, broker_url: str, submit_again_s: float
+) -> dict[str, Any]:
+    is_redis = broker_url.startswith("redis")
     declare = _redis_queue if is_redis else _quorum_queue
     return {
         "task_queues": [declare(name) for name in (queues.generate, queues.submit)],
@@ -79,7 +84,7 @@ def _configuration(queues: Queues, threads: int, *, is_redis: bool) -> dict[str,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": (
-            _redis_options(queues) if is_redis else dict(RABBITMQ_OPTIONS)
+            _redis_options(queues, submit_again_s) if is_redis else dict(RABBITMQ_OPTIONS)
         ),
     }
 
@@ -92,13 +97,17 @@ def _quorum_queue(name: str) -> Queue:
     return QueueAsFound(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
 
 
-def _redis_options(queues: Queues) -> dict[str, Any]:
-    """Kombu's bookkeeping on Redis under our own names, and swept often (kombu#305, #1836)."""
+def _redis_options(queues: Queues, submit_again_s: float) -> dict[str, Any]:
+    """Kombu's bookkeeping on Redis under our own names, and swept often (kombu#305, #1836).
+
+    Kombu waits an hour by default before it gives a dead worker's messages back. Ours may come back
+    soon: a repeated message finds its row.
+    """
     return {
         "unacked_key": f"{queues.namespace}.unacked",
         "unacked_index_key": f"{queues.namespace}.unacked_index",
         "unacked_mutex_key": f"{queues.namespace}.unacked_mutex",
         "unacked_restore_throttle": 1,
         "unacked_restore_interval": 5,
-        "visibility_timeout": 3600,
+        "visibility_timeout": submit_again_s,
     }

@@ -183,7 +183,7 @@ class Generate:
             if called.verdict.meaning is not Meaning.IN_HAND:
                 self._settle(job, called.verdict, started=started)
                 return
-            self._breaker.went_well()
+            self._breaker.went_well(started=started)
             if called.entry is not None:
                 self._mark_storing(job, called.entry)
 

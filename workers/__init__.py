@@ -4,13 +4,12 @@ What is done with jobs is in `tasks`; this room only gives it a process to live 
 """
 
 from workers.bootsteps import PoolRefused, install
-from workers.crew import ADOPT_EVERY_S, Crew
+from workers.crew import Crew
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
 from workers.watchdog import Watchdog, leave_for_supervisor
 
 __all__ = [
-    "ADOPT_EVERY_S",
     "Crew",
     "Flow",
     "Heartbeat",

@@ -16,9 +16,6 @@ __all__ = ["Crew"]
 
 log = logging.getLogger(__name__)
 
-#: Between two looks for spools that dead processes of this machine have left.
-ADOPT_EVERY_S = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Crew:
@@ -27,6 +24,8 @@ class Crew:
     Attributes:
         stopping: set when the process stops; whatever waits somewhere looks at it.
         flows: taps on the queues, in want of Celery's consumer.
+        adopt_every_s: between two looks for spools that dead processes of this machine have left;
+            well below a lease, so that an image is found before its job is called again.
         drain_s: how long calls and uploads may take to end.
     """
 
@@ -43,6 +42,7 @@ class Crew:
     flows: tuple[Flow, ...]
     spool: Spool
     stopping: threading.Event
+    adopt_every_s: float
     drain_s: float
 
     def start(self) -> None:
@@ -101,7 +101,7 @@ class Crew:
             )
 
     def _adopt(self) -> None:
-        while not self.stopping.wait(ADOPT_EVERY_S):
+        while not self.stopping.wait(self.adopt_every_s):
             try:
                 if adopted := self.uploads.adopt():
                     log.info("images of a dead worker were found", extra={"answers": adopted})

@@ -48,7 +48,7 @@ def test_a_success_in_between_begins_the_row_anew(database: Database) -> None:
     breaker = Breaker(database, failures=2, blocked=2)
     for _ in range(5):
         fail(breaker)
-        breaker.went_well()
+        breaker.went_well(started=time.monotonic())
     assert not is_paused(database)
 
 
@@ -78,11 +78,11 @@ def test_the_next_success_lifts_the_breakers_pause_and_no_other(database: Databa
     """Whoever's success it is."""
     breaker = Breaker(database, failures=1, blocked=1)
     fail(breaker)
-    breaker.went_well()
+    breaker.went_well(started=time.monotonic())
     assert not is_paused(database)
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
     breaker.follow(PauseKind.OPERATOR)
-    breaker.went_well()
+    breaker.went_well(started=time.monotonic())
     assert is_paused(database)
 
 
@@ -94,8 +94,19 @@ def test_a_failure_says_something_about_a_job_only_while_others_succeed(
     job_id, verdict = uuid4(), Verdict(Meaning.NOT_PAID, "HTTP_500", "")
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
-    breaker.went_well()
+    breaker.went_well(started=time.monotonic())
     assert breaker.failed(job_id, verdict, started=time.monotonic())
+    assert not breaker.failed(job_id, verdict, started=time.monotonic())
+
+
+def test_a_call_sent_before_the_trouble_lifts_and_proves_nothing(database: Database) -> None:
+    """With a hundred calls in flight, some of before still succeed while the key is refused."""
+    breaker = Breaker(database, failures=1, blocked=1)
+    before = time.monotonic()
+    job_id, verdict = uuid4(), Verdict(Meaning.BLOCKED, "HTTP_401", "")
+    breaker.failed(job_id, verdict, started=time.monotonic())
+    breaker.went_well(started=before)
+    assert is_paused(database)
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
 
 
@@ -109,7 +120,7 @@ def test_a_worker_follows_the_fleet_and_gets_one_probe(database: Database) -> No
     watch.look()
     assert pace.enter()
     pace.leave()
-    breaker.went_well()
+    breaker.went_well(started=time.monotonic())
     watch.look()
     assert pace.enter()
     assert pace.enter()
@@ -122,7 +133,7 @@ def test_storages_pause_is_lifted_by_an_image_that_was_stored(database: Database
     watch = FleetWatch(database, pace=Pace(1), breaker=breaker, looks=looks)
     watch.image_was_stored()
     watch.spool_is_full()
-    breaker.went_well()
+    breaker.went_well(started=time.monotonic())
     assert is_paused(database)
     watch.image_was_stored()
     assert not is_paused(database)

@@ -18,6 +18,7 @@ def test_a_broker_that_comes_back_is_found_within_seconds_however_long_it_was_aw
         broker_url=f"{scheme}://127.0.0.1:{free_port()}//",
         queues=Queues("darkroom"),
         threads=1,
+        submit_again_s=60,
         submit=lambda: pytest.fail("nothing was sent"),
         take=lambda _: pytest.fail("nothing was sent"),
     )

@@ -234,8 +234,9 @@ def test_a_handshake_that_hangs_ends_with_the_connect_timeout() -> None:
 
 def test_a_reset_before_the_request_was_sent_is_not_sent() -> None:
     """A large request that breaks off halfway can't have been charged."""
+    patient = {"connect_timeout_s": 30.0, "total_timeout_s": 60.0}  # a busy machine is no reset
     with (
-        serving(good, greet=lambda conn, _: reset(conn)) as (client, _),
+        serving(good, greet=lambda conn, _: reset(conn), **patient) as (client, _),
         pytest.raises(NotSent) as caught,
     ):
         client.send({**WIRE, "init_image": "A" * 20_000_000})

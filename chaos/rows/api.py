@@ -44,20 +44,29 @@ def errors_500(stage: Stage) -> None:
 
 def resets(stage: Stage) -> None:
     """Connections are reset: some before the request was read, some after the work was done."""
-    faults = [{"kind": "reset_before", "rate": 0.1}, {"kind": "reset_after", "rate": 0.1}]
+    faults = [
+        {"kind": "reset_after", "count": 2},
+        {"kind": "reset_before", "rate": 0.1},
+        {"kind": "reset_after", "rate": 0.1},
+    ]
     found = _throughout(stage, faults)
     _only_unknown_may_fail(stage, found)
 
 
 def hangs(stage: Stage) -> None:
     """Some calls never get an answer."""
-    found = _throughout(stage, [{"kind": "hang", "rate": 0.05}], **_impatient(stage))
+    hanging = [{"kind": "hang", "count": 2}, {"kind": "hang", "rate": 0.05}]
+    found = _throughout(stage, hanging, **_impatient(stage))
     _only_unknown_may_fail(stage, found)
 
 
 def trickles(stage: Stage) -> None:
     """Some answers come a few bytes at a time, without end."""
-    slowly = [{"kind": "trickle", "rate": 0.05, "bytes_per_s": 50.0}]
+    # Two for certain: a share alone may strike nobody among a few dozen calls.
+    slowly = [
+        {"kind": "trickle", "count": 2, "bytes_per_s": 50.0},
+        {"kind": "trickle", "rate": 0.05, "bytes_per_s": 50.0},
+    ]
     found = _throughout(stage, slowly, **_impatient(stage))
     _only_unknown_may_fail(stage, found)
 

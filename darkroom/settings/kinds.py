@@ -1,0 +1,41 @@
+"""What a setting may be: the bounds and forms that more than a type says.
+
+A form that needs a rule of its own has it here, beside the words that tell somebody who broke it.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+__all__ = ["REDIS", "BrokerUrl", "Bytes", "Count", "Names", "RedisUrl", "Seconds"]
+
+BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
+REDIS = ("redis://", "rediss://", "unix://")
+
+
+def _known_broker(value: SecretStr) -> SecretStr:
+    scheme = value.get_secret_value().partition("://")[0]
+    if scheme not in BROKERS:
+        raise ValueError(f"the address must begin with one of {', '.join(BROKERS)}, and ://")
+    return value
+
+
+def _redis(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(REDIS):
+        raise ValueError(f"the address must begin with one of {', '.join(REDIS)}")
+    return value
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Bytes = Annotated[int, Field(ge=1_000_000)]
+BrokerUrl = Annotated[SecretStr, AfterValidator(_known_broker)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]

@@ -52,18 +52,7 @@ from storage.errors import (
     StorageError,
 )
 from storage.finish import finish_if_held, mark_storing_if_held
-from storage.fleet import (
-    FleetState,
-    Pause,
-    PauseKind,
-    end_pause_if_over,
-    fleet_state,
-    pause_fleet,
-    resume_fleet,
-    slow_down,
-    speed_up,
-    take_probe,
-)
+from storage.fleet import FleetState, fleet_state
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
 from storage.keys import image_key, init_image_key
 from storage.leadership import Leadership, lead, resign
@@ -81,6 +70,14 @@ from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.lookup import Cursor, get_job, get_jobs, job_by_key, list_jobs, stuck_jobs
 from storage.migrate import check_schema, migrate, schema_status
 from storage.objects import ObjectStore, StoredObject
+from storage.pause import (
+    Pause,
+    PauseKind,
+    end_pause_if_over,
+    pause_fleet,
+    resume_fleet,
+    take_probe,
+)
 from storage.rescue import Rescued, rescue_dead
 from storage.selection import (
     CHUNK_JOBS,
@@ -94,6 +91,7 @@ from storage.selection import (
     tally_jobs,
     walk_jobs,
 )
+from storage.share import slow_down, speed_up
 from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus

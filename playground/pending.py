@@ -7,7 +7,6 @@ being read at once. Until then an answer costs a socket and little memory.
 import http.client
 import re
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
@@ -53,12 +52,7 @@ class PendingAnswer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def read(self) -> bytes:

@@ -7,7 +7,6 @@ Ending goes the other way: workers first, with time for their calls, then the se
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Self
 
 from darkroom.stack.disk import Disk
@@ -74,12 +73,7 @@ class LocalStack:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def pids(self) -> dict[str, int]:

@@ -6,7 +6,6 @@ whatever has not been settled.
 """
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 __all__ = ["Admission"]
@@ -36,10 +35,5 @@ class Admission:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()

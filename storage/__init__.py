@@ -93,7 +93,7 @@ from storage.selection import (
 )
 from storage.share import slow_down, speed_up
 from storage.spool import Spool
-from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry
+from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.streams import Rotation
 
@@ -212,5 +212,6 @@ __all__ = [
     "tally_jobs",
     "unopened_batches",
     "unreserve",
+    "unwritten_entry",
     "walk_jobs",
 ]

@@ -116,6 +116,12 @@ def encode(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> tuple[by
     return line, SpoolEntry(Path(), job_id, fence, size_bytes, facts)
 
 
+def unwritten_entry(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
+    """What an entry would say of pictures that no file holds, as the disk did not take them."""
+    _, entry = encode(job_id, fence, images)
+    return entry
+
+
 def write_file(path: Path, parts: Sequence[bytes], *, fsync: bool) -> None:
     """Write a file whole or not at all.
 

@@ -30,8 +30,8 @@ from storage import (
     get_job,
     image_key,
     retry_later_if_held,
+    unwritten_entry,
 )
-from storage.spool_files import encode
 from tasks.persist import persist
 
 __all__ = ["Uploads"]
@@ -138,7 +138,7 @@ class Uploads:
 
     def put_now(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> None:
         """Put images from memory and finish, trying until the bucket and the table have them."""
-        _, entry = encode(job_id, fence, images)
+        entry = unwritten_entry(job_id, fence, images)
         for failures in itertools.count():
             try:
                 self._deliver(entry, [image.data for image in images])

@@ -15,6 +15,7 @@ from playground import Meaning, RequestInvalid, restore_request, to_wire
 from storage import (
     Database,
     DayExhausted,
+    EndCode,
     Job,
     JobError,
     ObjectMissing,
@@ -40,7 +41,6 @@ __all__ = ["Claims", "Generate"]
 
 log = logging.getLogger(__name__)
 
-ROW_UNREADABLE = "ROW_UNREADABLE"
 INIT_IMAGE_MISSING = "INIT_IMAGE_MISSING"
 STORAGE_AWAY = "STORAGE_AWAY"
 
@@ -170,7 +170,7 @@ class Generate:
             key = job.init_image_key
             wire = to_wire(request, init_image=None if key is None else self._objects.get(key))
         except RequestInvalid as error:
-            self._give_up(job, JobError(ROW_UNREADABLE, str(error), "darkroom"))
+            self._give_up(job, JobError(EndCode.ROW_UNREADABLE, str(error), "darkroom"))
         except ObjectMissing as error:
             self._give_up(job, JobError(INIT_IMAGE_MISSING, str(error), "storage"))
         except StorageError as error:

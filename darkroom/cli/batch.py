@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import interruptible, note, print_json
 from darkroom.errors import UserError
 
@@ -54,8 +55,8 @@ def batch(
         ),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the end of every job.")] = True,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before many calls.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    yes: Annotated[bool, options.yes("Don't ask before many calls.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Hand in many jobs: a JSON object a line, or CSV with the parameters as its first row.
 
@@ -68,15 +69,15 @@ def batch(
     from darkroom.cli.opened import opened
     from tasks import Batches, BatchOptions
 
-    options = BatchOptions(
+    common = BatchOptions(
         owner=owner, key=key, name=_name(file), priority=priority, defaults=_defaults(given or [])
     )
     wiring = opened()
-    with _mistakes(file), _lines(wiring, file, line_format, options) as (lines, beside):
+    with _mistakes(file), _lines(wiring, file, line_format, common) as (lines, beside):
         told = _counter("lines checked")
         batches = Batches(wiring.intake, wiring.database)
         with _nothing_handed_in():
-            checked = batches.check(lines, options, beside=beside, told=told)
+            checked = batches.check(lines, common, beside=beside, told=told)
         with checked:
             is_simulated = wiring.settings.simulated
             _announce(checked, skip_invalid=skip_invalid, is_simulated=is_simulated)

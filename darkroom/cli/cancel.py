@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import print_json
 from darkroom.errors import UserError
 
@@ -18,22 +19,15 @@ __all__ = ["cancel"]
 
 
 def cancel(
-    job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Jobs to cancel.")
-    ] = None,
+    job_ids: Annotated[list[str] | None, options.job_ids("Jobs to cancel.")] = None,
     *,
-    batch: Annotated[
-        str | None, typer.Option(metavar="ID", help="All of this batch that has not ended.")
-    ] = None,
+    batch: Annotated[str | None, options.batch_id("All of this batch that has not ended.")] = None,
     owner: Annotated[str | None, typer.Option(help="All of this owner's.")] = None,
     since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="All younger ones: 2h, 7d, or 2026-05-01T08:30."),
+        str | None, options.since("All younger ones: 2h, 7d, or 2026-05-01T08:30.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count what would be done, and do nothing.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    dry_run: Annotated[bool, options.dry_run("Count what would be done, and do nothing.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Cancel jobs: waiting ones at once, those under way when their call ends.
 

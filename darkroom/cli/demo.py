@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import print_json
 
 __all__ = ["demo"]
@@ -22,8 +23,8 @@ def demo(
     real: Annotated[
         bool, typer.Option("--real", help="Call the real API with your key, and pay.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before paid calls.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON at the end.")] = False,
+    yes: Annotated[bool, options.yes("Don't ask before paid calls.")] = False,
+    as_json: Annotated[bool, options.as_json("Print JSON at the end.")] = False,
 ) -> None:
     """See the whole system work: broker, worker, bucket and table, no key and no cost.
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import print_json
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -19,7 +20,7 @@ def doctor(
     create_bucket: Annotated[
         bool, typer.Option("--create-bucket", help="Create the bucket first, if there is none.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Test settings, broker, database, bucket, key, clock and disk.
 

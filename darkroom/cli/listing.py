@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import note, print_json
 from darkroom.errors import UserError
 
@@ -19,11 +20,10 @@ MAX_PAGE = 10_000
 def list_(
     *,
     status: Annotated[Status | None, typer.Option(help="Only jobs in this state.")] = None,
-    batch: Annotated[str | None, typer.Option(metavar="ID", help="Only this batch's.")] = None,
+    batch: Annotated[str | None, options.batch_id("Only this batch's.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
     since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only younger ones: 2h, 7d, or 2026-05-01T08:30."),
+        str | None, options.since("Only younger ones: 2h, 7d, or 2026-05-01T08:30.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Jobs on a page.")] = 20,
     before: Annotated[
@@ -33,7 +33,7 @@ def list_(
     stuck: Annotated[
         bool, typer.Option("--stuck", help="Jobs held longer than they may be, and why.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a job.")] = False,
+    as_json: Annotated[bool, options.as_json("Print a JSON line a job.")] = False,
 ) -> None:
     """List jobs, newest first.
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import print_json
 
 __all__ = ["migrate"]
@@ -15,7 +16,7 @@ def migrate(
         bool,
         typer.Option("--check", help="Only tell; exit status 1 where there is something to do."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Create the results table, or bring it to this release.
 

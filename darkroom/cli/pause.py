@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import note, print_json
 
 __all__ = ["pause"]
@@ -17,7 +18,7 @@ def pause(
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; shown wherever the pause is.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Pause the fleet: calls under way end, and no other begins.
 

@@ -1,9 +1,6 @@
 """`darkroom resume`: a pause is lifted, whoever began it."""
 
-from typing import Annotated
-
-import typer
-
+from darkroom.cli import options
 from darkroom.cli.say import note, print_json
 
 __all__ = ["resume"]
@@ -11,7 +8,7 @@ __all__ = ["resume"]
 
 def resume(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Lift the fleet's pause, by hand or of its own: calls begin again at once.
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import note, print_json
 from darkroom.errors import UserError
 
@@ -29,9 +30,7 @@ MOST_CODES: Final = 5
 
 
 def retry(
-    job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Jobs to try again.")
-    ] = None,
+    job_ids: Annotated[list[str] | None, options.job_ids("Jobs to try again.")] = None,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
     cancelled: Annotated[
@@ -39,16 +38,13 @@ def retry(
     ] = False,
     code: Annotated[str | None, typer.Option(help="Of them, those with this error code.")] = None,
     since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Of them, those accepted since: 2h, 2026-05-01T08:30."),
+        str | None, options.since("Of them, those accepted since: 2h, 2026-05-01T08:30.")
     ] = None,
-    batch: Annotated[str | None, typer.Option(metavar="ID", help="Of them, this batch's.")] = None,
+    batch: Annotated[str | None, options.batch_id("Of them, this batch's.")] = None,
     owner: Annotated[str | None, typer.Option(help="Of them, this owner's.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it may cost, and do nothing.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    dry_run: Annotated[bool, options.dry_run("Say what it may cost, and do nothing.")] = False,
+    yes: Annotated[bool, options.yes("Don't ask.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Put failed or cancelled jobs into the queue again, at the price of new calls.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import print_json
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -17,14 +18,11 @@ __all__ = ["show"]
 def show(
     job_id: Annotated[str, typer.Argument(metavar="ID", help="The job.")],
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Save its image, SHA-256 checked."),
-    ] = None,
+    out: Annotated[Path | None, options.out("Save its image, SHA-256 checked.")] = None,
     url: Annotated[
         bool, typer.Option("--url", help="Print a link that anyone may open for a while.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show a job: state, request, calls, images, times.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from darkroom.cli import submit_options as options
+from darkroom.cli.options import AsJson
 from darkroom.cli.say import interruptible, note, print_json
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -40,7 +41,7 @@ def submit(
     expires_in: options.ExpiresIn = None,
     wait: options.Wait = False,
     out: options.Out = None,
-    as_json: options.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Hand in one job.
 

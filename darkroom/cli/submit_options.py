@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from darkroom.cli import options
+
 _REQUEST = "The request (with the API's defaults)"
 _JOB = "The job"
 
@@ -85,7 +87,4 @@ ExpiresIn = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait for its end; exit status 1 if that is no image.")
 ]
-Out = Annotated[
-    Path | None, typer.Option("-o", "--out", metavar="FILE", help="Wait, and save the image.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path | None, options.out("Wait, and save the image.")]

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import typer
 
+from darkroom.cli import options
 from darkroom.cli.say import interruptible, print_json
 from darkroom.errors import UserError
 
@@ -15,12 +16,10 @@ __all__ = ["watch"]
 
 
 def watch(
-    job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Jobs to watch.")
-    ] = None,
+    job_ids: Annotated[list[str] | None, options.job_ids("Jobs to watch.")] = None,
     *,
-    batch: Annotated[str | None, typer.Option(metavar="ID", help="A batch to watch.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a change.")] = False,
+    batch: Annotated[str | None, options.batch_id("A batch to watch.")] = None,
+    as_json: Annotated[bool, options.as_json("Print a JSON line a change.")] = False,
 ) -> None:
     """Show jobs or a batch live, until all have ended.
 

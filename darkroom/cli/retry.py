@@ -5,28 +5,25 @@ where some may have been paid already.
 """
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import typer
 
 from darkroom.cli import options
+from darkroom.cli.retry_plan import Plan, announce, plan_of
 from darkroom.cli.say import note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
-    from darkroom.cli.bulk import Filters
     from storage import Database
 
 __all__ = ["retry"]
 
 #: More jobs than this are asked about in any case, where somebody is there to answer.
 ASK_ABOVE_JOBS: Final = 1000
-
-MOST_CODES: Final = 5
 
 
 def retry(
@@ -63,11 +60,8 @@ def retry(
     filters = Filters.read(batch=batch, owner=owner, since=since, code=code)
     wiring = opened()
     most_calls = wiring.settings.max_calls_per_job
-    if ids:
-        plan = _plan_named(wiring.database, ids)
-    else:
-        plan = _plan_filtered(wiring.database, filters, is_failed=failed)
-    _announce(plan, most_calls)
+    plan = plan_of(wiring.database, ids, filters, is_failed=failed)
+    announce(plan, most_calls)
     done = _Done.of(plan, most_calls, dry_run=dry_run)
     if not dry_run and plan.jobs:
         _ask(plan, yes=yes)
@@ -76,18 +70,6 @@ def retry(
     if done.retried:
         remark_on_pause(wiring.database)
     raise typer.Exit(1 if plan.missing else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Which jobs are to be retried, and what is known of them."""
-
-    chunks: Iterable[list[UUID]]
-    jobs: int
-    unknown: int
-    codes: Mapping[str, int]
-    left_alone: Mapping[str, int] = field(default_factory=dict)
-    missing: list[UUID] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -106,7 +88,7 @@ class _Done:
     complete: bool = True
 
     @classmethod
-    def of(cls, plan: _Plan, most_calls: int, *, dry_run: bool) -> "_Done":
+    def of(cls, plan: Plan, most_calls: int, *, dry_run: bool) -> "_Done":
         """Nothing so far."""
         return cls(
             dry_run=dry_run,
@@ -135,72 +117,7 @@ def _check_call(
         )
 
 
-def _plan_named(database: "Database", ids: list[UUID]) -> _Plan:
-    from darkroom.cli.bulk import look_up
-    from storage import CHUNK_JOBS, JobStatus
-
-    named = look_up(database, ids)
-    named.remark()
-    ended = {JobStatus.FAILED, JobStatus.CANCELLED}
-    again = {i: job for i, job in named.found.items() if job.status in ended and not job.has_images}
-    others = [job for job_id, job in named.found.items() if job_id not in again]
-    codes = Counter(job.error_code for job in again.values() if job.error_code)
-    chosen = list(again)
-    return _Plan(
-        chunks=[chosen[n : n + CHUNK_JOBS] for n in range(0, len(chosen), CHUNK_JOBS)],
-        jobs=len(chosen),
-        unknown=sum(job.calls_unknown > 0 for job in again.values()),
-        codes=dict(codes.most_common()),
-        left_alone=Counter(str(job.status) for job in others),
-        missing=named.missing,
-    )
-
-
-def _plan_filtered(database: "Database", filters: "Filters", *, is_failed: bool) -> _Plan:
-    from storage import JobStatus, tally_jobs, walk_jobs
-
-    status = JobStatus.FAILED if is_failed else JobStatus.CANCELLED
-    meant = filters.up_to_now(database)
-    counts = tally_jobs(database, status, meant)
-    return _Plan(
-        chunks=walk_jobs(database, status, meant),
-        jobs=counts.jobs,
-        unknown=counts.unknown,
-        codes=counts.codes,
-    )
-
-
-def _announce(plan: _Plan, most_calls: int) -> None:
-    from darkroom.cli.looks import one_line
-
-    for status, number in plan.left_alone.items():
-        kept = "cancelled with its picture" if status == "cancelled" else one_line(status)
-        note(f"left alone: {number:,} {kept}")
-    if not plan.jobs:
-        return
-    least, most = plan.jobs, plan.jobs * most_calls
-    note(f"{_jobs(plan.jobs)}{_causes(plan.codes)}")
-    note(f"to retry costs {least:,} paid calls if all goes well, {most:,} at most")
-    if plan.unknown:
-        note(
-            f"the outcome of a call is unknown for {plan.unknown:,}: it may have been paid already"
-        )
-
-
-def _causes(codes: Mapping[str, int]) -> str:
-    from darkroom.cli.looks import one_line
-
-    shown = [f"{number:,} {one_line(code)}" for code, number in codes.items()]
-    if len(shown) > MOST_CODES:
-        shown[MOST_CODES:] = ["…"]
-    return f" ({', '.join(shown)})" if shown else ""
-
-
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number:,} jobs"
-
-
-def _ask(plan: _Plan, *, yes: bool) -> None:
+def _ask(plan: Plan, *, yes: bool) -> None:
     """Have somebody agree to paying twice, or to paying much."""
     if yes or not (plan.unknown or plan.jobs > ASK_ABOVE_JOBS):
         return
@@ -217,7 +134,7 @@ def _ask(plan: _Plan, *, yes: bool) -> None:
         raise UserError("nothing was retried")
 
 
-def _carry_out(database: "Database", plan: _Plan, done: _Done, *, as_json: bool) -> None:
+def _carry_out(database: "Database", plan: Plan, done: _Done, *, as_json: bool) -> None:
     from darkroom.cli.bulk import meter, stoppable
 
     told = meter("jobs queued again")
@@ -230,7 +147,7 @@ def _carry_out(database: "Database", plan: _Plan, done: _Done, *, as_json: bool)
         done.complete = True
 
 
-def _retried(database: "Database", plan: _Plan) -> Iterator[int]:
+def _retried(database: "Database", plan: Plan) -> Iterator[int]:
     from storage import retry_ended
 
     for ids in plan.chunks:

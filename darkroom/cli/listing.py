@@ -39,7 +39,7 @@ def list_(
 
     Example: darkroom list --status failed --since 2h
     """
-    from darkroom.cli.looks import job_as_json, parse_job_id, parse_since
+    from darkroom.cli.bulk import Filters
     from darkroom.cli.opened import opened
     from darkroom.cli.remarks import remark_on_pause
     from storage import JobStatus, list_jobs
@@ -48,27 +48,19 @@ def list_(
         filters = (status, batch, owner, since, before, code)
         _list_stuck(limit, is_filtered=any(filters), as_json=as_json)
         return
-    batch_id = None if batch is None else parse_job_id(batch)
-    moment = None if since is None else parse_since(since)
+    meant = Filters.read(batch=batch, owner=owner, since=since, code=code)
     database = opened().database
     page = list_jobs(
         database,
         status=None if status is None else JobStatus(status),
-        batch_id=batch_id,
-        owner=owner,
-        since=moment,
-        code=code,
+        batch_id=meant.batch,
+        owner=meant.owner,
+        since=meant.since,
+        code=meant.code,
         before=None if before is None else _cursor(database, before),
         limit=limit + 1,
     )
-    has_more, page = len(page) > limit, page[:limit]
-    if as_json:
-        for job in page:
-            print_json(job_as_json(job))
-    else:
-        _print_table(page)
-    if has_more:
-        note(f"there are more: add --before {page[-1].id}")
+    _print_page(page[:limit], has_more=len(page) > limit, as_json=as_json)
     remark_on_pause(database)
 
 
@@ -100,6 +92,18 @@ def _cursor(database: "Database", text: str) -> "Cursor":
     from storage import Cursor, get_job
 
     return Cursor.after(get_job(database, parse_job_id(text)))
+
+
+def _print_page(page: "list[Job]", *, has_more: bool, as_json: bool) -> None:
+    from darkroom.cli.looks import job_as_json
+
+    if as_json:
+        for job in page:
+            print_json(job_as_json(job))
+    else:
+        _print_table(page)
+    if has_more:
+        note(f"there are more: add --before {page[-1].id}")
 
 
 def _print_table(page: "list[Job]") -> None:

@@ -50,19 +50,13 @@ def submit(
     Example: darkroom submit "a paper fox" --seed 7 --width 768 -o fox.png
     """
     given = dict(locals())  # every parameter of the API is one of ours, by its own name
-    from darkroom.cli.looks import job_as_json
-
     accepted, wiring = _accept(given, out)
     will_wait = wait or out is not None
     _tell(wiring, accepted, will_wait=will_wait)
     if will_wait:
         _wait(wiring, accepted.job, out, as_json=as_json)
-    elif as_json:
-        print_json(job_as_json(accepted.job))
     else:
-        job = accepted.job
-        print(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
-        note(f"look again: darkroom watch {job.id}")
+        _print(accepted.job, as_json=as_json)
 
 
 def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiring]":
@@ -100,6 +94,16 @@ def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
         note("the job is kept; it starts when its turn comes, or the broker is back")
     if not will_wait:  # else the wait says so
         remark_on_pause(wiring.database)
+
+
+def _print(job: "Job", *, as_json: bool) -> None:
+    from darkroom.cli.looks import job_as_json
+
+    if as_json:
+        print_json(job_as_json(job))
+        return
+    print(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
+    note(f"look again: darkroom watch {job.id}")
 
 
 def _wait(wiring: "Wiring", job: "Job", out: Path | None, *, as_json: bool) -> None:

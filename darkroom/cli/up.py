@@ -1,10 +1,14 @@
 """`darkroom up`: the whole system on one machine, until told to stop."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from darkroom.stack import Service
 
 __all__ = ["up"]
 
@@ -28,8 +32,6 @@ def up(
 
     Example: darkroom up --workers 2
     """
-    from shlex import quote
-
     from darkroom.kind import prepare_table
     from darkroom.local import plan_from, write_env_file
     from darkroom.settings import load_settings
@@ -44,14 +46,24 @@ def up(
         LocalStack(plan, stop=stop, prepare=prepare, say=print) as stack,
     ):
         env_file = write_env_file(data_dir, stack.variables)
-        for service in stack.services:
-            print(f"  {service.name:<11} {service.address}  ({service.origin})")
-        print(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
-        print(
-            f"\nUp. In another terminal:\n\n  . {quote(str(env_file))}\n"
-            "  darkroom submit 'a paper fox' --wait"
-        )
-        print("\nCtrl-C stops everything; what was handed in is kept and goes on next time.")
+        _say_what_is_up(stack.services, workers, data_dir)
+        _say_how_to_go_on(env_file)
         stack.wait()
         print("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
     print(f"Stopped. The data is in {data_dir}.")
+
+
+def _say_what_is_up(services: "Iterable[Service]", workers: int, data_dir: Path) -> None:
+    for service in services:
+        print(f"  {service.name:<11} {service.address}  ({service.origin})")
+    print(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
+
+
+def _say_how_to_go_on(env_file: Path) -> None:
+    from shlex import quote
+
+    print(
+        f"\nUp. In another terminal:\n\n  . {quote(str(env_file))}\n"
+        "  darkroom submit 'a paper fox' --wait"
+    )
+    print("\nCtrl-C stops everything; what was handed in is kept and goes on next time.")

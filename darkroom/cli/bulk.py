@@ -1,5 +1,7 @@
 """What `cancel` and `retry` share: naming many jobs, and a way through them that may be stopped.
 
+`list` reads its filters here, too.
+
 A million jobs are changed a thousand at a time, each thousand for good. So a Ctrl-C or a database
 that goes away in between leaves nothing half done, only some not begun.
 """

@@ -11,8 +11,6 @@ FROM python:3.11.15-slim-bookworm AS base
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/darkroom --shell /usr/sbin/nologin darkroom \
     && install -d -o darkroom -g darkroom /var/lib/darkroom /var/lib/darkroom/spool
 ENV PATH=/opt/darkroom/bin:$PATH \
-    # glibc gives every thread a heap of its own otherwise, and a worker has hundreds of threads.
-    MALLOC_ARENA_MAX=2 \
     # A folder that somebody mounts here cannot shadow our packages.
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \

@@ -33,7 +33,7 @@ GROUPS: Final[Mapping[str, str]] = {
 HEAD: Final = f"""\
 # Settings
 
-Made from `darkroom/settings.py` by `python -m darkroom.settings_page`; not written by hand.
+Made from `darkroom/settings/` by `python -m darkroom.settings_page`; not written by hand.
 
 Every setting is an environment variable that begins with `{PREFIX}`, or a line of a file `.env` in
 the folder a command is started from; the environment wins. They are checked as a whole when a

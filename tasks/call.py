@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from playground import (
@@ -80,6 +80,8 @@ class Call:
             if verdict.meaning is not Meaning.IN_HAND:
                 return Called(verdict)
             images = [self._develop(job, request, png) for png in verdict.images]
+            # Let go of the pictures as they came before the disk is waited for.
+            verdict = replace(verdict, images=())
             return Called(verdict, self._keep(job, images))
 
     def _read(self, pending: PendingAnswer) -> Verdict:

@@ -1,14 +1,28 @@
-"""Two limits on what happens once an answer begins: bytes being read, answers being decoded.
+"""A limit on what happens once an answer begins: bytes being read at once.
 
 A thousand threads may wait for the API, but a thousand bodies of 2 MB at once are 2 GB. Bounding
 the readers instead of the bytes would leave answers unread whenever the network is slow.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 __all__ = ["ByteGate"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """One body in the queue.
+
+    Each has an event of its own: with one between them, a thousand threads would wake whenever one
+    of them may go on.
+    """
+
+    size_bytes: int
+    may_enter: threading.Event = field(default_factory=threading.Event)
 
 
 class ByteGate:
@@ -21,27 +35,30 @@ class ByteGate:
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
         self._inside_bytes = 0
-        self._queue: list[object] = []
-        self._changed = threading.Condition()
+        self._queue: deque[_Waiting] = deque()
+        self._guard = threading.Lock()
 
     @contextmanager
     def admit(self, size_bytes: int) -> Iterator[None]:
         """Hold `size_bytes` of the bound for the length of the block."""
         size_bytes = min(size_bytes, self._capacity_bytes)
-        ticket = object()
-        with self._changed:
-            self._queue.append(ticket)
-            self._changed.wait_for(lambda: self._is_next(ticket, size_bytes))
-            self._queue.pop(0)
-            self._inside_bytes += size_bytes
-            self._changed.notify_all()
+        body = _Waiting(size_bytes)
+        with self._guard:
+            self._queue.append(body)
+            self._let_in()
+        body.may_enter.wait()
         try:
             yield
         finally:
-            with self._changed:
+            with self._guard:
                 self._inside_bytes -= size_bytes
-                self._changed.notify_all()
+                self._let_in()
 
-    def _is_next(self, ticket: object, size_bytes: int) -> bool:
-        fits = self._inside_bytes + size_bytes <= self._capacity_bytes
-        return self._queue[0] is ticket and fits
+    def _let_in(self) -> None:
+        while self._queue and self._fits(self._queue[0]):
+            first = self._queue.popleft()
+            self._inside_bytes += first.size_bytes
+            first.may_enter.set()
+
+    def _fits(self, body: _Waiting) -> bool:
+        return self._inside_bytes + body.size_bytes <= self._capacity_bytes

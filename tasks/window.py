@@ -16,7 +16,8 @@ __all__ = ["Window"]
 CONCURRENCY_OF_AN_EMPTY_FLEET = 256
 
 #: However slow the fleet, this many are on their way: finding out that there is more must not cost
-#: a round of the dispatcher each time.
+#: a round of the dispatcher each time. A fleet that may start fewer than this in two seconds gets
+#: those two seconds' worth: some rounds' worth in any case.
 LEAST = 16
 
 #: The fleet's size and load are looked up at most this often; accepting a job asks every time.
@@ -75,10 +76,10 @@ class Window:
             if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
                 self._free = self._look()
                 self._looked_at = time.monotonic()
-            ready = self._free
+            ready, least = self._free, LEAST
             if self._most_ready is not None:
-                ready = min(ready, self._most_ready)
-            return max(LEAST, ready + math.ceil(self._starts_per_s))
+                ready, least = min(ready, self._most_ready), min(least, 2 * self._most_ready)
+            return max(least, ready + math.ceil(self._starts_per_s))
 
     def _look(self) -> int:
         total = sum(worker.concurrency for worker in live_workers(self._database))

@@ -1,0 +1,35 @@
+"""How far ahead of the fleet jobs are dispatched."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from storage import Database, migrate
+from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[Database]:
+    """An empty table."""
+    database = Database(sqlite_url)
+    migrate(database)
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(("per_second", "room"), [(1 / 60, 2), (3.0, 6), (100.0, 100)])
+def test_a_fleet_that_may_start_few_calls_gets_few_jobs_ahead(
+    database: Database, per_second: float, room: int
+) -> None:
+    """What is in an inbox is in order already: an urgent job must not wait a minute behind it."""
+    assert Window(database, fixed=None, per_second=per_second).room() == room
+
+
+def test_a_fleet_without_a_limit_gets_what_it_can_hold(database: Database) -> None:
+    """Before any worker has said how much that is, as much as one of them takes by default."""
+    assert Window(database, fixed=None, per_second=None).room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+
+
+def test_an_operators_own_window_is_kept(database: Database) -> None:
+    """`DARKROOM_DISPATCH_WINDOW` is for who knows better."""
+    assert Window(database, fixed=7, per_second=1.0).room() == 7

@@ -261,7 +261,7 @@ class Spool:
 
 
 def _named(path: Path) -> tuple[UUID | None, int | None]:
-    """Job and fence as the file's name has them, for a report; never to be acted on alone."""
+    """Job and fence as the file's name has them, where its header can't be read."""
     with suppress(ValueError):
         job_id, fence, *_ = path.name.split(".")
         return UUID(job_id), int(fence)

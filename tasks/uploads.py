@@ -156,6 +156,8 @@ class Uploads:
         entries = self._spool.adopt()
         for entry in entries:
             self.add(entry)
+        for damaged in self._spool.take_damaged():
+            self._report_lost(damaged)
         return len(entries)
 
     def wait_until_empty(self, timeout_s: float) -> bool:
@@ -204,7 +206,7 @@ class Uploads:
             # Another fleet's, or an older copy of our table: not ours to throw away.
             log.warning("a spooled image is kept: %s", error, extra={"file": str(entry.path)})
         except SpoolDamaged as error:
-            self._report_lost(entry, error)
+            self._report_lost(error)
         except StorageError as error:
             self._report(entry.job_id, error)
             return False
@@ -230,15 +232,18 @@ class Uploads:
             self._objects.delete(row.key)
         get_job(self._database, job_id)
 
-    def _report_lost(self, entry: SpoolEntry, error: SpoolDamaged) -> None:
+    def _report_lost(self, damaged: SpoolDamaged) -> None:
         """The file is not what was written: the job needs another call, and the row says why."""
-        log.error("a paid image is lost: %s", error, extra={"job_id": str(entry.job_id)})
-        why = JobError(IMAGE_LOST, f"the image in the spool was damaged: {error}", "storage")
+        log.error("a paid image is lost: %s", damaged, extra={"job_id": str(damaged.job_id)})
+        job_id, fence = damaged.job_id, damaged.fence
+        if job_id is None or fence is None:
+            return  # not even its name can be read; its job is called again after the grace
+        why = JobError(IMAGE_LOST, f"the image in the spool was damaged: {damaged}", "storage")
         persist(
             lambda: retry_later_if_held(
                 self._database,
-                entry.job_id,
-                fence=entry.fence,
+                job_id,
+                fence=fence,
                 delay_s=0.0,
                 error=why,
                 counted=CallCount.LOST,

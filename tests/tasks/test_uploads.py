@@ -1,17 +1,21 @@
 """What the upload threads do with spooled images that cannot be stored any more."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import pytest
 from uuid_utils.compat import uuid7
 
 from storage import (
     Database,
+    Job,
     JobStatus,
     NewJob,
     ObjectStore,
     Spool,
     SpooledImage,
+    SpoolEntry,
     claim_if_due,
     get_job,
     insert_job,
@@ -22,43 +26,89 @@ from tasks import Uploads
 from tests.services import S3Endpoint
 
 
-def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_again(
-    tmp_path: Path, sqlite_url: str
-) -> None:
-    """Its worker lives, so no rescue would ever come: the job must not stay in storing."""
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[Database]:
+    """An empty table."""
     database = Database(sqlite_url)
     migrate(database)
+    yield database
+    database.close()
+
+
+def claimed_job(database: Database) -> Job:
+    """A job that a worker has claimed."""
     job_id = insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
     job = claim_if_due(
         database, job_id, worker_id=uuid4(), token=uuid4(), call_deadline_s=60, max_calls=3
     )
     assert job is not None
-    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    return job
+
+
+def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploads:
+    """Upload threads whose puts would all fail."""
     nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
-    uploads = Uploads(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
-    entry = uploads.spool(job_id, job.fence, [SpooledImage(data=b"png" * 99, width=9, height=11)])
-    assert mark_storing_if_held(database, job_id, fence=job.fence, images=uploads.stored(entry))
-    data = bytearray(entry.path.read_bytes())
-    data[-5] ^= 1
-    entry.path.write_bytes(data)
+    return Uploads(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
+
+
+def spooled(database: Database, uploads: Uploads, job: Job) -> SpoolEntry:
+    """The job's picture on the disk, and its row told so."""
+    entry = uploads.spool(job.id, job.fence, [SpooledImage(data=b"png" * 99, width=9, height=11)])
+    assert mark_storing_if_held(database, job.id, fence=job.fence, images=uploads.stored(entry))
+    return entry
+
+
+def flip_bit(path: Path, at: int) -> None:
+    """What a failing disk does."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def assert_counted_as_lost(database: Database, job_id: UUID) -> None:
+    """Due again, its call still counted, and the row says why."""
+    job = get_job(database, job_id)
+    assert (job.status, job.calls_made, job.calls_lost) == (JobStatus.QUEUED, 1, 1)
+    assert job.error is not None
+    assert job.error.code == "IMAGE_LOST"
+
+
+def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_again(
+    tmp_path: Path, database: Database
+) -> None:
+    """Its worker lives, so no rescue would ever come: the job must not stay in storing."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_without_a_bucket(database, spool)
+    entry = spooled(database, uploads, job)
+    flip_bit(entry.path, -5)
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)
     uploads.stop()
     spool.close()
-    job = get_job(database, job_id)
-    assert (job.status, job.calls_made, job.calls_lost) == (JobStatus.QUEUED, 1, 1)
-    assert job.error is not None
-    assert job.error.code == "IMAGE_LOST"
-    database.close()
+    assert_counted_as_lost(database, job.id)
+
+
+def test_a_file_of_a_dead_worker_that_cannot_be_read_costs_its_job_no_wait(
+    tmp_path: Path, database: Database
+) -> None:
+    """Nobody will find that picture any more, so nobody need wait for it."""
+    job = claimed_job(database)
+    dead = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    entry = spooled(database, uploads_without_a_bucket(database, dead), job)
+    flip_bit(entry.path, 0)
+    dead.close()
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    assert uploads_without_a_bucket(database, spool).adopt() == 0
+    spool.close()
+    assert_counted_as_lost(database, job.id)
 
 
 def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
-    tmp_path: Path, sqlite_url: str, s3: S3Endpoint
+    tmp_path: Path, database: Database, s3: S3Endpoint
 ) -> None:
     """Two fleets on one spool folder, a table restored from yesterday: nothing is thrown away."""
-    database = Database(sqlite_url)
-    migrate(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     objects = ObjectStore(
         bucket=s3.bucket,
@@ -78,4 +128,3 @@ def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
     assert not objects.exists(uploads.stored(entry)[0].key)
     spool.close()
     objects.close()
-    database.close()

@@ -15,7 +15,7 @@ from celery.signals import setup_logging
 from darkroom import __version__
 from darkroom.errors import UserError
 from darkroom.logs import configure_logs
-from darkroom.settings import variable
+from darkroom.settings import Settings, variable
 from darkroom.wiring import Wiring
 from storage import Spool, WorkerInfo
 from tasks import (
@@ -41,7 +41,15 @@ from tasks import (
     WatchPace,
     place_of,
 )
-from workers import Crew, Flow, Heartbeat, Watchdog, install, leave_for_supervisor
+from workers import (
+    Crew,
+    Flow,
+    Heartbeat,
+    Watchdog,
+    install,
+    leave_for_supervisor,
+    share_one_heap,
+)
 
 __all__ = ["WorkerWiring"]
 
@@ -55,6 +63,10 @@ class WorkerWiring(Wiring):
     Raises (from any property):
         UserError: a setting that this part needs is missing or cannot work; the line names it.
     """
+
+    def __init__(self, settings: Settings) -> None:
+        share_one_heap()  # before anything starts a thread, which would bring a heap of its own
+        super().__init__(settings)
 
     @cached_property
     def app(self) -> Celery:

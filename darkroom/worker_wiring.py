@@ -6,6 +6,7 @@ Apart from `wiring.py` because producers, commands and the gateway never build a
 import os
 import socket
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from uuid import UUID
 
@@ -119,7 +120,7 @@ class WorkerWiring(Wiring):
             failures=settings.breaker_failures,
             blocked=settings.blocked_failures,
         )
-        watch = self._watch(pace, breaker)
+        watch = self._watch(pace, breaker, lambda: uploads.is_clear())  # noqa: PLW0108 - made below
         spool = self._spool()
         uploads = Uploads(
             database=self.database,
@@ -160,14 +161,14 @@ class WorkerWiring(Wiring):
             leave=lambda: leave_for_supervisor(settings.drain_seconds),
         )
 
-    def _watch(self, pace: Pace, breaker: Breaker) -> FleetWatch:
+    def _watch(self, pace: Pace, breaker: Breaker, is_clear: Callable[[], bool]) -> FleetWatch:
         settings = self.settings
         looks = WatchPace(
             every_s=settings.fleet_look_s,
             probe_first_s=settings.probe_first_s,
             probe_most_s=settings.probe_most_s,
         )
-        return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks)
+        return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks, is_clear=is_clear)
 
     def _generate(
         self, uploads: Uploads, pace: Pace, breaker: Breaker, watch: FleetWatch

@@ -65,14 +65,14 @@ def choose(db: Database, connection: Connection, limit: int, rotation: Rotation)
         rotation: Moved on to the last stream served.
     """
     chosen: list[Ready] = []
-    priority = connection.scalar(_highest(db.tables))
+    priority = connection.scalar(highest_ready(db.tables))
     while priority is not None and len(chosen) < limit:
         for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
             wanted = limit - len(chosen)
             streams = _open_streams(db, connection, priority, low, high)
             lines = _lines(db, connection, priority, streams, wanted)
             chosen.extend(_in_turn(lines, wanted))
-        priority = connection.scalar(_next_highest(db.tables), {"priority": priority})
+        priority = connection.scalar(next_ready(db.tables), {"priority": priority})
     if chosen:
         rotation.after = chosen[-1].stream
     return chosen
@@ -115,12 +115,14 @@ def _lines(
 
 
 @cache
-def _highest(tables: Tables) -> Select[Any]:
+def highest_ready(tables: Tables) -> Select[Any]:
+    """The highest priority of any ready job; NULL where none is."""
     return select(func.max(tables.jobs.c.priority)).where(ANY_READY)
 
 
 @cache
-def _next_highest(tables: Tables) -> Select[Any]:
+def next_ready(tables: Tables) -> Select[Any]:
+    """The highest priority of ready jobs below `priority`."""
     jobs = tables.jobs
     return select(func.max(jobs.c.priority)).where(
         ANY_READY, jobs.c.priority < bindparam("priority")

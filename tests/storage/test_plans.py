@@ -15,6 +15,7 @@ from storage import (
     ask_cancel,
     batch_progress,
     count_dispatched,
+    count_queued,
     delete_unopened,
     expire_due,
     fail_if_held,
@@ -80,6 +81,7 @@ def _story(table: TableUnderTest) -> None:
     table.alive()
     reserve_due(db, limit=5, stale_after_s=60)
     count_dispatched(db, 100)
+    count_queued(db, "ada", 100)
     refresh_dispatched(db, ids[:2])
     unreserve(db, ids[:2])
     table.finished(ids[0])

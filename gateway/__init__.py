@@ -3,3 +3,25 @@
 What a job is, when it is valid and what becomes of it is in `tasks` and `storage`; here requests
 are read with bounds, callers are told apart, and answers and faults get their HTTP form.
 """
+
+from gateway.app import make_gateway
+from gateway.caller import Authenticate, Caller, Scope, anyone, caller_with
+from gateway.errors import GatewayError
+from gateway.server import Server, listen
+from gateway.services import GatewayLimits, Services
+from gateway.watch import Watch
+
+__all__ = [
+    "Authenticate",
+    "Caller",
+    "GatewayError",
+    "GatewayLimits",
+    "Scope",
+    "Server",
+    "Services",
+    "Watch",
+    "anyone",
+    "caller_with",
+    "listen",
+    "make_gateway",
+]

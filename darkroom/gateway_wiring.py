@@ -5,26 +5,42 @@ A new part of the HTTP contract is one more name in `ROUTERS`.
 
 from collections.abc import Callable
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from darkroom.settings import Settings
+from darkroom.errors import UserError
+from darkroom.settings import Settings, variable
 from darkroom.wiring import Wiring
 from gateway import (
     Authenticate,
     GatewayLimits,
+    KeyHolders,
+    OwnerLimits,
+    Rates,
     Services,
     Watch,
-    anyone,
     health,
+    jobs,
     make_gateway,
 )
 
-__all__ = ["ROUTERS", "GatewayWiring"]
+__all__ = ["ROUTERS", "GatewayWiring", "listens_locally"]
 
 #: Every part of the gateway.
-ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (health.router,)
+ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
+    health.router,
+    jobs.router,
+)
+
+
+def listens_locally(host: str) -> bool:
+    """Whether nobody but this machine reaches what listens on this address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class GatewayWiring(Wiring):
@@ -36,8 +52,20 @@ class GatewayWiring(Wiring):
 
     @cached_property
     def authenticate(self) -> Authenticate:
-        """Who is asking."""
-        return anyone
+        """Who is asking; without keys everybody may, on this machine."""
+        is_local = listens_locally(self.settings.gateway_host)
+        return KeyHolders(self.database, open_until_keys=is_local)
+
+    @cached_property
+    def owners(self) -> OwnerLimits:
+        """How much each owner may hand in."""
+        settings = self.settings
+        try:
+            rates = Rates(settings.budget_redis_url, namespace=settings.namespace)
+        except (ValueError, TypeError) as error:
+            named = variable("redis_url" if settings.redis_url else "broker_url")
+            raise UserError(f"{named}: {error}") from error
+        return OwnerLimits(self.database, rates)
 
     @cached_property
     def limits(self) -> GatewayLimits:
@@ -57,6 +85,7 @@ class GatewayWiring(Wiring):
             intake=self.intake,
             objects=lambda: self.objects,
             authenticate=self.authenticate,
+            owners=self.owners,
             watch=Watch(self.database, max_watchers=self.limits.max_watchers),
             url_expires_s=settings.s3_url_expires_s,
             max_calls_per_job=settings.max_calls_per_job,

@@ -7,6 +7,9 @@ are read with bounds, callers are told apart, and answers and faults get their H
 from gateway.app import make_gateway
 from gateway.caller import Authenticate, Caller, Scope, anyone, caller_with
 from gateway.errors import GatewayError
+from gateway.keys import KeyHolders
+from gateway.limits import OwnerLimits
+from gateway.rates import Rates
 from gateway.server import Server, listen
 from gateway.services import GatewayLimits, Services
 from gateway.watch import Watch
@@ -16,6 +19,9 @@ __all__ = [
     "Caller",
     "GatewayError",
     "GatewayLimits",
+    "KeyHolders",
+    "OwnerLimits",
+    "Rates",
     "Scope",
     "Server",
     "Services",

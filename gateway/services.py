@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.caller import Authenticate
+from gateway.limits import OwnerLimits
 from gateway.watch import Watch
 from storage import Database, ObjectStore
 from tasks import Intake
@@ -48,6 +49,7 @@ class Services:
         intake: where jobs come in.
         objects: gives the bucket, when a route first needs it.
         authenticate: makes a caller of an `Authorization` header.
+        owners: keeps owners to their limits; whatever hands in asks it first.
         watch: tells of jobs whose row changed.
         url_expires_s: how long a signed link works.
         max_calls_per_job: calls that a retried job may cost.
@@ -58,6 +60,7 @@ class Services:
     intake: Intake
     objects: Callable[[], ObjectStore]
     authenticate: Authenticate
+    owners: OwnerLimits
     watch: Watch
     url_expires_s: int = 3600
     max_calls_per_job: int = 3

@@ -1,10 +1,13 @@
-"""What can be wrong with a batch as it is handed in.
+"""What can be wrong with what was handed in: a batch's lines, or where a webhook should go.
 
 TaskError
 ├── LinesUnreadable     the file as a whole: empty, no such column, cut short, not UTF-8
 ├── BatchFaulty         lines that ask for nothing that can be done
 ├── BatchKeyTaken       the key belongs to a batch with another content
-└── StagingFailed       no room on this machine's disk for the checked lines
+├── StagingFailed       no room on this machine's disk for the checked lines
+├── ReceiverRefused     a webhook's address that must not be called
+├── ReceiverNotFound    a webhook's address whose host name leads nowhere, for now
+└── SecretUnusable      what should sign webhooks is no secret of theirs
 """
 
 from collections.abc import Sequence
@@ -16,6 +19,9 @@ __all__ = [
     "BatchKeyTaken",
     "LineFault",
     "LinesUnreadable",
+    "ReceiverNotFound",
+    "ReceiverRefused",
+    "SecretUnusable",
     "StagingFailed",
     "TaskError",
 ]
@@ -70,3 +76,18 @@ class BatchKeyTaken(TaskError):
 
 class StagingFailed(TaskError):
     """The checked lines could not be kept on disk until the last one is checked."""
+
+
+class ReceiverRefused(TaskError):
+    """A webhook must not go there; the message completes the sentence "the address …".
+
+    It quotes host, port and IP address at most: a path or query may hold a secret.
+    """
+
+
+class ReceiverNotFound(TaskError):
+    """The host name of a webhook's address can't be resolved; later it may."""
+
+
+class SecretUnusable(TaskError):
+    """A signing secret is not of the form that Standard Webhooks lays down; it is not quoted."""

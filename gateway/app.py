@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.described import describe
 from gateway.problems import handle_problems, problem
 from gateway.services import Services
 
@@ -50,6 +51,7 @@ def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
     )
     app.state.services = services
     handle_problems(app)
+    describe(app)
     app.add_middleware(Outermost)
     for router in routers:
         app.include_router(router)

@@ -91,6 +91,7 @@ from storage.pause import (
     resume_fleet,
     take_probe,
 )
+from storage.queue_position import MAX_POSITION, queue_position
 from storage.rescue import Rescued, rescue_dead
 from storage.selection import (
     CHUNK_JOBS,
@@ -116,6 +117,7 @@ __all__ = [
     "ENDED",
     "HELD",
     "MAX_CHUNK_JOBS",
+    "MAX_POSITION",
     "SECRET_PREFIX",
     "Accepted",
     "ApiKey",
@@ -222,6 +224,7 @@ __all__ = [
     "note_key_used",
     "open_batch",
     "pause_fleet",
+    "queue_position",
     "refresh_dispatched",
     "register_worker",
     "renew_lease",

@@ -78,6 +78,11 @@ def choose(db: Database, connection: Connection, limit: int, rotation: Rotation)
     return chosen
 
 
+def count_open_streams(db: Database, connection: Connection, priority: int) -> int:
+    """How many streams of a priority have a job that is ready, up to a bound."""
+    return len(_open_streams(db, connection, priority, _FIRST, _LAST))
+
+
 def _in_turn(lines: Sequence[Sequence[Ready]], wanted: int) -> Iterator[Ready]:
     for lap in zip_longest(*lines):
         for ready in lap:

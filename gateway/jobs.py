@@ -114,6 +114,7 @@ class Jobs:
         limits = self._services.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
         key = idempotency_key_of(request)
+        await run_in_threadpool(self._services.owners.admit, caller.owner)
         body = await read_body(
             request, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s
         )

@@ -92,8 +92,7 @@ class Watch:
         Raises:
             Busy: as many wait as may.
         """
-        if self._count >= self._max_watchers or self._has_stopped:
-            raise Busy("as many requests wait for jobs as may; ask for the job instead")
+        self.require_room()
         watcher = Watcher()
         self._watchers.setdefault(job_id, set()).add(watcher)
         self._count += 1
@@ -106,6 +105,15 @@ class Watch:
             self._watchers[job_id].discard(watcher)
             if not self._watchers[job_id]:
                 del self._watchers[job_id]
+
+    def require_room(self) -> None:
+        """Make sure that one more may wait.
+
+        Raises:
+            Busy: as many wait as may.
+        """
+        if self._count >= self._max_watchers or self._has_stopped:
+            raise Busy("as many requests wait for jobs as may; ask for the job instead")
 
     def stop(self) -> None:
         """Send everybody home, as this process is about to end."""

@@ -11,7 +11,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from darkroom.errors import UserError
-from darkroom.settings import Settings, variable
+from darkroom.settings import Settings, environment, variable
 from darkroom.wiring import Wiring
 from gateway import (
     Authenticate,
@@ -21,10 +21,15 @@ from gateway import (
     Rates,
     Services,
     Watch,
+    cancel,
+    events,
     health,
     jobs,
     make_gateway,
+    retry,
 )
+from gateway.hooks import Hooks, HooksFileFaulty, load_hooks
+from gateway.hooks import router as hooks_router
 
 __all__ = ["ROUTERS", "GatewayWiring", "listens_locally"]
 
@@ -32,6 +37,9 @@ __all__ = ["ROUTERS", "GatewayWiring", "listens_locally"]
 ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
     health.router,
     jobs.router,
+    cancel.router,
+    retry.router,
+    events.router,
 )
 
 
@@ -93,6 +101,19 @@ class GatewayWiring(Wiring):
         )
 
     @cached_property
+    def hooks(self) -> Hooks:
+        """The webhooks that are taken in, by name; none where the settings name no file."""
+        file = self.settings.hooks_file
+        if file is None:
+            return {}
+        try:
+            return load_hooks(file, environment=environment(), limits=self.request_limits)
+        except HooksFileFaulty as error:
+            faults = "; ".join(map(str, error.faults))
+            raise UserError(f"{variable('hooks_file')}={file}: {faults}") from None
+
+    @cached_property
     def gateway(self) -> FastAPI:
         """The ASGI app."""
-        return make_gateway(self.services, [part(self.services) for part in self.routers])
+        parts = [part(self.services) for part in self.routers]
+        return make_gateway(self.services, [*parts, hooks_router(self.services, self.hooks)])

@@ -241,6 +241,11 @@ class Settings(BaseSettings):
     gateway_threads: Count = Field(
         32, le=1000, description="Requests at work on storage at once in a gateway process."
     )
+    hooks_file: Path | None = Field(
+        None,
+        description="TOML file of the webhooks that the gateway takes in; `darkroom hooks check` "
+        "looks it over.",
+    )
 
     # Pictures, logs
     embed_recipe: Literal["id", "full", "off"] = Field(

@@ -86,6 +86,34 @@ def test_a_key_says_whose_it_is_and_what_it_may(keyed: Gateway) -> None:
     assert "admin" in refused.json()["detail"]
 
 
+def with_key(gateway: Gateway, owner: str, *scopes: str) -> Gateway:
+    """The same gateway, as the holder of a new key sees it."""
+    secret = create_key(gateway.database, owner=owner, scopes=scopes).secret
+    return Gateway(gateway.url, gateway.services, bearer(secret))
+
+
+def test_jobs_are_the_owners_whose_key_handed_them_in(keyed: Gateway) -> None:
+    """Another owner's job is 404, whatever the key may; without a key nothing is shown at all."""
+    shop = with_key(keyed, "shop", "submit", "read")
+    museum = with_key(keyed, "museum", "submit", "read", "admin")
+    job_id = shop.submit("a paper fox")
+    assert shop.get(f"/v1/jobs/{job_id}").json()["owner"] == "shop"
+    assert museum.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert [job["id"] for job in shop.get("/v1/jobs").json()["jobs"]] == [str(job_id)]
+    assert museum.get("/v1/jobs").json()["jobs"] == []
+    assert keyed.get(f"/v1/jobs/{job_id}").status_code == 401
+
+
+def test_reading_and_handing_in_take_their_own_scopes(keyed: Gateway) -> None:
+    """A key for a shop window cannot order, one that orders cannot look."""
+    reader, submitter = with_key(keyed, "shop", "read"), with_key(keyed, "shop", "submit")
+    job_id = submitter.submit()
+    assert reader.get(f"/v1/jobs/{job_id}").status_code == 200
+    assert submitter.get(f"/v1/jobs/{job_id}").status_code == 403
+    assert reader.post("/v1/jobs", json={"request": {"prompt": "x"}}).status_code == 403
+    assert keyed.count_jobs() == 1
+
+
 HEADERS = (
     None,
     "",

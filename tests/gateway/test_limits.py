@@ -1,13 +1,11 @@
 """Owners are held to their limits, and only they."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Depends
 
 from darkroom.gateway_wiring import GatewayWiring
-from gateway import Caller, OwnerLimits, Rates, Scope, Services, caller_with
+from gateway import OwnerLimits, Rates
 from gateway.errors import ParameterInvalid, TooManyRequests
 from gateway.limits import COUNT_S, FULL_S, REMEMBER_S
 from gateway.rates import window_of
@@ -245,37 +243,29 @@ def test_a_changed_limit_is_seen_within_seconds(
     assert admitted(limits, "shop", 1) == 1
 
 
-def knock(services: Services) -> APIRouter:
-    """A part that does nothing but ask the limits."""
-    routes = APIRouter()
-
-    @routes.post("/knock")
-    def come_in(caller: Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]) -> dict[str, str]:
-        services.owners.admit(caller.owner)
-        return {}
-
-    return routes
-
-
 def test_over_http_a_limit_is_429_with_the_time_to_come_again(
     start: Callable[[str], GatewayWiring], sqlite_table_url: str
 ) -> None:
-    """As a problem document; other owners go on."""
+    """As a problem document, with nothing kept; other owners go on, and reading is not limited."""
     wiring = start(sqlite_table_url)
-    wiring.routers = (knock,)
     del wiring.authenticate  # what the conftest put in the place of the real one
     set_owner_limits(wiring.database, "shop", max_per_second=0.01)
     keys = {
-        owner: create_key(wiring.database, owner=owner, scopes={"submit"}).secret
+        owner: create_key(wiring.database, owner=owner, scopes={"submit", "read"}).secret
         for owner in ("shop", "museum")
     }
     with serving(wiring.gateway) as url:
-        gateway = Gateway(url, wiring.services, {})
-        shop, museum = ({"Authorization": f"Bearer {secret}"} for secret in keys.values())
-        assert gateway.post("/knock", headers=shop).status_code == 200
-        refused = gateway.post("/knock", headers=shop)
-        assert gateway.post("/knock", headers=museum).status_code == 200
+        shop, museum = (
+            Gateway(url, wiring.services, {"Authorization": f"Bearer {secret}"})
+            for secret in keys.values()
+        )
+        job_id = shop.submit()
+        refused = shop.post("/v1/jobs", json={"request": {"prompt": "another"}})
+        assert shop.get(f"/v1/jobs/{job_id}").status_code == 200
+        museum.submit()
+        assert shop.count_jobs() == 2
     wiring.database.close()
+    wiring.app.close()
     assert refused.status_code == 429
     assert refused.json()["type"] == "urn:darkroom:problem:too-many-requests"
     assert 1 <= int(refused.headers["Retry-After"]) <= 100

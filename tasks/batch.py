@@ -154,22 +154,17 @@ class Batches:
             faults = "; ".join(str(_as_told(fault)) for fault in error.faults)
             batch.fault(LineFault(line.number, faults))
         else:
-            batch.keep(self._record(line.number, request, parsed, checked), parsed)
+            job_id = batch.job_id(line.number, checked.idempotency_key)
+            place = {"line": line.number, "key": checked.idempotency_key}
+            batch.keep(place | self._record(job_id, request, parsed, checked), job_id, parsed)
 
     def _record(
-        self,
-        number: int,
-        request: dict[str, Any],
-        parsed: ImageRequest,
-        options: JobOptions,
+        self, job_id: UUID, request: dict[str, Any], parsed: ImageRequest, options: JobOptions
     ) -> dict[str, Any]:
         """A good line on disk: its row, or the request where a picture has to be stored first."""
-        key = options.idempotency_key
-        place = {"line": number, "key": key}
         if parsed.init_image is not None:
-            return place | {"request": request, "options": options.model_dump()}
-        row = self._intake.new_job(request, parsed, options)
-        return place | {"row": _kept(row)}
+            return {"request": request, "options": options.model_dump()}
+        return {"row": _kept(self._intake.new_job(request, parsed, options, job_id=job_id))}
 
     def _job(self, batch: CheckedBatch, record: dict[str, Any]) -> NewJob:
         job_id = batch.job_id(record["line"], record["key"])

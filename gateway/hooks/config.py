@@ -54,13 +54,14 @@ _A_NAME: Final = "must have a name of at most 63 of a-z, 0-9, dash, underscore"
 
 
 def load_hooks(
-    file: Path, *, environment: Mapping[str, str], limits: RequestLimits | None = None
+    file: Path, *, environment: Mapping[str, str] | None, limits: RequestLimits | None = None
 ) -> Hooks:
     """The hooks of a file.
 
     Args:
         file: TOML.
-        environment: where `env:NAME` secrets are looked up.
+        environment: where `env:NAME` secrets are looked up. None looks no secret up, and gives
+            hooks that take nothing for genuine.
         limits: what this installation allows beyond, or short of, the API's page.
 
     Raises:
@@ -70,10 +71,11 @@ def load_hooks(
     faults: list[HookFault] = []
     hooks: dict[str, Hook] = {}
     for name, hook in written.hooks.items():
-        keys = list(_keys(name, hook, environment, file.parent, faults))
+        keys: tuple[bytes, ...] = ()
+        if environment is not None:
+            keys = tuple(_keys(name, hook, environment, file.parent, faults))
         faults += _constant_faults(name, hook, limits or RequestLimits())
-        if len(keys) == len(hook.secrets):
-            hooks[name] = _ready(name, hook, tuple(keys))
+        hooks[name] = _ready(name, hook, keys)
     if faults:
         raise HooksFileFaulty(faults)
     return hooks

@@ -62,6 +62,17 @@ def anyone(authorization: str | None) -> Caller:
     return Caller(owner="default", scopes=frozenset(Scope))
 
 
+def _refuse_pages(request: Request) -> None:
+    """Whoever needs no key is on this machine; and so are browsers, with anybody's pages in them.
+
+    A page may send requests to any address and port, and a name of its own may point here.
+    """
+    host = (request.url.hostname or "").lower()
+    is_here = host in {"localhost", "::1"} or host.startswith("127.")
+    if "origin" in request.headers or not is_here:
+        raise Forbidden("without an API key the gateway answers programs on its own machine only")
+
+
 def caller_with(scope: Scope) -> Callable[..., Caller]:
     """A FastAPI dependency: the caller, if their key has this scope.
 
@@ -74,7 +85,10 @@ def caller_with(scope: Scope) -> Callable[..., Caller]:
         _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
     ) -> Caller:
         authenticate: Authenticate = request.app.state.services.authenticate
-        found = authenticate(request.headers.get("authorization"))
+        authorization = request.headers.get("authorization")
+        found = authenticate(authorization)
+        if authorization is None:
+            _refuse_pages(request)
         if scope not in found.scopes:
             raise Forbidden(f"it takes a key with the scope {scope}")
         return found

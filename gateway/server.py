@@ -110,6 +110,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # so that whoever reads our address may connect at once
     except OSError:
         listener.close()
         raise

@@ -16,6 +16,8 @@ from darkroom.cli.batch import batch
 from darkroom.cli.cancel import cancel
 from darkroom.cli.demo import demo
 from darkroom.cli.doctor import doctor
+from darkroom.cli.gateway import gateway
+from darkroom.cli.hooks import hooks
 from darkroom.cli.keys import keys
 from darkroom.cli.listing import list_
 from darkroom.cli.migrate import migrate
@@ -47,6 +49,7 @@ COMMANDS = (
     demo,
     up,
     worker,
+    gateway,
     simulator,
     migrate,
     doctor,
@@ -65,7 +68,7 @@ for command in COMMANDS:
     app.command(name=command.__name__.rstrip("_"))(command)
 
 #: Nouns with a few verbs of their own, after the commands.
-for group in (keys, owners):
+for group in (keys, owners, hooks):
     app.add_typer(group)
 
 

@@ -5,10 +5,10 @@ the one that counts. It has no timeout of its own: a name server that answers sl
 would hold a delivery thread, so it is asked on a thread that may be left behind.
 """
 
-import queue
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from tasks.errors import ReceiverNotFound
 
@@ -33,19 +33,21 @@ def look_up(resolver: Resolve, host: str, *, timeout_s: float) -> Sequence[str]:
     Raises:
         ReceiverNotFound: it knows no address, or did not answer in time.
     """
-    answers: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
+    answer: Future[Sequence[str]] = Future()
 
     def ask() -> None:
         try:
-            answers.put(resolver(host))
-        except (OSError, UnicodeError):
-            answers.put(())
+            answer.set_result(resolver(host))
+        except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits
+            answer.set_exception(error)
 
     threading.Thread(target=ask, name="webhook-lookup", daemon=True).start()
     try:
-        found = answers.get(timeout=timeout_s)
-    except queue.Empty:
+        found = answer.result(timeout_s)
+    except TimeoutError:
         raise ReceiverNotFound(f"{host}: nobody said in time where that is") from None
+    except (OSError, UnicodeError):
+        found = ()
     if not found:
         raise ReceiverNotFound(f"{host}: no such host")
     return found

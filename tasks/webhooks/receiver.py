@@ -20,6 +20,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 USUAL_PORTS: Final = (range(80, 81), range(443, 444), range(1024, 65536))
 _PLAIN: Final = re.compile(r"[!-\[\]-~]+", re.ASCII)  # printable ASCII but for the backslash
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_BRACKETED: Final = re.compile(r"\[[^]]*\](?::[0-9]*)?", re.ASCII)
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 _MAX_NAME_CHARS: Final = 253
 
@@ -100,7 +101,8 @@ def _host(parts: SplitResult) -> str:
     if parts.netloc.startswith("["):
         try:
             # A zone ("%eth0") would choose one of our own network cards.
-            return str(IPv6Address("" if "%" in host else host))
+            whole = _BRACKETED.fullmatch(parts.netloc) is not None and "%" not in host
+            return str(IPv6Address(host if whole else ""))
         except AddressValueError:
             raise ReceiverRefused("the address has no IPv6 address in its brackets") from None
     if len(host) > _MAX_NAME_CHARS or not _NAME.fullmatch(host):

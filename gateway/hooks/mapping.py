@@ -1,10 +1,10 @@
 """From a payload to a request: values with `{placeholders}`, and nothing that could be a program.
 
 `{product.title}` stands for what the payload has at that path, `{product.title|untitled}` has a
-default for where it has nothing (or null). A value that is one placeholder and nothing else keeps
-its JSON type; in the midst of a text only texts, numbers and true/false can stand. `{{` and `}}`
-are braces. No conditions, no loops, no filters: what needs them needs a program of its own, and
-the HTTP interface is there for it.
+default for where it has nothing, null or an empty text: senders differ in how they say "not set".
+A value that is one placeholder and nothing else keeps its JSON type; in the midst of a text only
+texts, numbers and true/false can stand. `{{` and `}}` are braces. No conditions, no loops, no
+filters: what needs them needs a program of its own, and the HTTP interface is there for it.
 
 Whether the outcome is a request the API takes is not decided here.
 """
@@ -162,7 +162,7 @@ def _alone(piece: str | Placeholder, payload: Any, field: str, faults: list[Faul
     if found is MISSING and piece.default is None:
         faults.append(_missing(piece, field))
         return None
-    if piece.default is not None and (found is MISSING or found is None):
+    if piece.default is not None and _is_nothing(found):
         return _typed(piece.default)
     return found
 
@@ -172,16 +172,21 @@ def _within(piece: str | Placeholder, payload: Any, field: str, faults: list[Fau
     if isinstance(piece, str):
         return piece
     found = look_up(payload, piece.path)
+    if piece.default is not None and _is_nothing(found):
+        return piece.default
     if found is MISSING or found is None:
-        if piece.default is None:
-            faults.append(_missing(piece, field))
-        return piece.default or ""
+        faults.append(_missing(piece, field))
+        return ""
     if isinstance(found, str):
         return found
     if isinstance(found, (bool, int, float)):
         return _number(found, piece, field, faults)
     faults.append(_no_text(piece, field))
     return ""
+
+
+def _is_nothing(found: Any) -> bool:
+    return found is MISSING or found is None or found == ""
 
 
 def _number(found: float, piece: Placeholder, field: str, faults: list[Fault]) -> str:

@@ -19,6 +19,7 @@ PAYLOAD: dict[str, Any] = {
     "stock": True,
     "a.b": {"c|d": "odd"},
     "0": "zero",
+    "empty": "",
 }
 
 JSON = st.recursive(
@@ -56,6 +57,8 @@ def made_of(value: Any, payload: Any = PAYLOAD) -> Any:
         ("in stock: {stock}", "in stock: true"),
         ("{product.tags}", ["tea", "green"]),
         ("{product.note}", None),
+        ("{empty}", ""),
+        ("<{empty}>", "<>"),
         ("{ product.title }", "Green tea"),
         ("{0}", "zero"),
         (r"{a\.b.c\|d}", "odd"),
@@ -86,10 +89,12 @@ def test_a_value_becomes_what_the_payload_has(written: Any, made: Any) -> None:
         (r"{note|a \| b \} c}", "a | b } c"),
         ("{images.9.src|nothing}", "nothing"),
         ("{product.tags.title|nothing}", "nothing"),
+        ("{empty|768}", 768),
+        ("a {empty|cup}", "a cup"),
     ],
 )
 def test_a_default_stands_where_the_payload_has_nothing(written: str, made: Any) -> None:
-    """Null is nothing, too; alone, a default that looks like JSON is JSON."""
+    """So are null and an empty text; alone, a default that looks like JSON is JSON."""
     assert made_of(written) == made
     assert type(made_of(written)) is type(made)
 

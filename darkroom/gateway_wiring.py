@@ -81,6 +81,7 @@ class GatewayWiring(Wiring):
         settings = self.settings
         return GatewayLimits(
             max_body_bytes=settings.gateway_max_body_bytes,
+            body_timeout_s=settings.gateway_body_timeout_s,
             threads=settings.gateway_threads,
         )
 

@@ -73,6 +73,8 @@ class JobOptions(BaseModel):
     @classmethod
     def _web_address(cls, text: str | None) -> str | None:
         if text is not None:
+            if not text.isprintable():  # pydantic's reader drops line ends and codes the rest
+                raise ValueError("control characters")
             AnyHttpUrl(text)
         return text
 

@@ -238,6 +238,9 @@ class Settings(BaseSettings):
         32_000_000,
         description="Largest body of one job, unpacked; an `init_image` takes 4/3 of its size.",
     )
+    gateway_body_timeout_s: Seconds = Field(
+        60.0, description="How long a client may take to send the body of one job."
+    )
     gateway_threads: Count = Field(
         32, le=1000, description="Requests at work on storage at once in a gateway process."
     )

@@ -125,30 +125,28 @@ def test_jobs_that_failed_after_the_first_request_are_not_met_by_the_next(gatewa
     assert gateway.post("/v1/jobs/retry", json=again).json()["retried"] == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "body", "field"),
-    [
-        ("cancel", {}, "body"),
-        ("cancel", [], "body"),
-        ("cancel", {"all": True, "ids": [str(uuid4())]}, "body"),
-        ("cancel", {"all": "yes"}, "all"),
-        ("cancel", {"al": True}, "al"),
-        ("cancel", {"ids": []}, "ids"),
-        ("cancel", {"ids": ["17"]}, "ids.0"),
-        ("cancel", {"since": "yesterday"}, "since"),
-        ("retry", {}, "body"),
-        ("retry", {"code": "HTTP_500"}, "body"),
-        ("retry", {"status": "succeeded"}, "status"),
-        ("retry", {"status": "failed", "pay_again": 1}, "pay_again"),
-        ("retry", {"status": "failed", "owner": "stranger"}, "owner"),
-    ],
+TOO_MUCH: tuple[tuple[str, object, str], ...] = (
+    ("cancel", {}, "body"),
+    ("cancel", [], "body"),
+    ("cancel", {"all": True, "ids": [str(uuid4())]}, "body"),
+    ("cancel", {"all": "yes"}, "all"),
+    ("cancel", {"al": True}, "al"),
+    ("cancel", {"ids": []}, "ids"),
+    ("cancel", {"ids": ["17"]}, "ids.0"),
+    ("cancel", {"since": "yesterday"}, "since"),
+    ("retry", {}, "body"),
+    ("retry", {"code": "HTTP_500"}, "body"),
+    ("retry", {"status": "succeeded"}, "status"),
+    ("retry", {"status": "failed", "pay_again": 1}, "pay_again"),
+    ("retry", {"status": "failed", "owner": "stranger"}, "owner"),
 )
-def test_a_change_that_could_mean_too_much_is_refused(
-    one_gateway: Gateway, change: str, body: object, field: str
-) -> None:
+
+
+def test_a_change_that_could_mean_too_much_is_refused(one_gateway: Gateway) -> None:
     """An empty or misspelt filter must not mean everything."""
-    answer = one_gateway.post(f"/v1/jobs/{change}", json=body)
-    assert (answer.status_code, fields_of(answer)) == (422, [field])
+    for change, body, field in TOO_MUCH:
+        answer = one_gateway.post(f"/v1/jobs/{change}", json=body)
+        assert (answer.status_code, fields_of(answer)) == (422, [field]), body
 
 
 def test_a_batch_that_there_is_not_is_not_found(one_gateway: Gateway) -> None:

@@ -206,29 +206,27 @@ def test_lists_are_filtered_by_state_code_and_time(gateway: Gateway) -> None:
     assert second["next"] is None
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("statsu=failed", "statsu"),
-        ("status=lost", "status"),
-        ("status=failed&status=queued", "status"),
-        ("batch=17", "batch"),
-        ("since=yesterday", "since"),
-        ("since=2026-05-01T08:30:00", "since"),
-        ("since=0001-01-01T00:00:00%2B14:00", "since"),
-        ("limit=0", "limit"),
-        ("limit=1e9", "limit"),
-        ("code=%00", "code"),
-        ("cursor=MTJ8eA", "cursor"),
-        ("cursor=%C3%A9", "cursor"),
-    ],
+MISSPELT = (
+    ("statsu=failed", "statsu"),
+    ("status=lost", "status"),
+    ("status=failed&status=queued", "status"),
+    ("batch=17", "batch"),
+    ("since=yesterday", "since"),
+    ("since=2026-05-01T08:30:00", "since"),
+    ("since=0001-01-01T00:00:00%2B14:00", "since"),
+    ("limit=0", "limit"),
+    ("limit=1e9", "limit"),
+    ("code=%00", "code"),
+    ("cursor=MTJ8eA", "cursor"),
+    ("cursor=%C3%A9", "cursor"),
 )
-def test_a_filter_that_cannot_be_meant_is_refused_by_name(
-    one_gateway: Gateway, query: str, field: str
-) -> None:
+
+
+def test_a_filter_that_cannot_be_meant_is_refused_by_name(one_gateway: Gateway) -> None:
     """A typo must not show all jobs."""
-    answer = one_gateway.get(f"/v1/jobs?{query}")
-    assert (answer.status_code, fields_of(answer)) == (422, [field])
+    for query, field in MISSPELT:
+        answer = one_gateway.get(f"/v1/jobs?{query}")
+        assert (answer.status_code, fields_of(answer)) == (422, [field]), query
 
 
 def test_what_is_somebody_elses_does_not_exist(gateway: Gateway) -> None:

@@ -1,8 +1,8 @@
-"""Owners: how much each of them may hand in.
+"""Owners: how much each of them may hand in, and have under way.
 
 An owner exists by being named in a job; a row here exists only where somebody set a limit. No
-row, and NULL in a row, mean no limit. Who counts what against the limits is the gateway's business;
-how much an owner has waiting is asked in `backlog.py`.
+row, and NULL in a row, mean no limit. What is handed in is counted by the gateway, which asks in
+`backlog.py` how much waits; what is under way is counted in `allowances.py`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ class Owner:
         name: As in the owner's jobs.
         max_per_second: Jobs handed in each second over HTTP, at most; None for any number.
         max_queued: Jobs that may wait at once for more to be taken in; None for any number.
+        max_in_flight: Calls to the API at once, at most, however many workers there are; None for
+            as many as the fleet may have.
         created_at: When the first limit was set.
     """
 
     name: str
     max_per_second: float | None
     max_queued: int | None
+    max_in_flight: int | None
     created_at: datetime
 
 
@@ -39,6 +42,7 @@ class OwnerChanges(TypedDict, total=False):
 
     max_per_second: float | None
     max_queued: int | None
+    max_in_flight: int | None
 
 
 def get_owner(db: Database, name: str) -> Owner | None:
@@ -77,7 +81,7 @@ def set_owner_limits(db: Database, name: str, **limits: Unpack[OwnerChanges]) ->
         The row as it is now.
 
     Raises:
-        RecordRefused: A rate that is not above 0, or a negative number of jobs.
+        RecordRefused: A rate that is not above 0, or a negative number.
         DatabaseUnavailable: Call again.
     """
     owners = db.tables.owners

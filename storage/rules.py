@@ -84,5 +84,6 @@ KEY_CHECKS = {"hash_is_sha256": "length(secret_hash) = 64"}
 OWNER_CHECKS = {
     "rate_is_positive": "max_per_second IS NULL OR max_per_second > 0",
     "queued_not_negative": "max_queued IS NULL OR max_queued >= 0",
+    "in_flight_not_negative": "max_in_flight IS NULL OR max_in_flight >= 0",
 }
 """What no owner's row may be."""

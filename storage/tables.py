@@ -261,6 +261,7 @@ def _owners(metadata: MetaData, prefix: str) -> Table:
         Column("name", Text, primary_key=True),
         Column("max_per_second", Double),
         Column("max_queued", Integer),
+        Column("max_in_flight", Integer),
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
         *checks(name, OWNER_CHECKS),
     )

@@ -51,9 +51,11 @@ def test_a_rate_that_lets_nothing_through_is_refused(db: Database, rate: float) 
 
 
 def test_a_negative_number_of_jobs_is_refused(db: Database) -> None:
-    """0 is a limit: this owner may hand in nothing."""
+    """0 is a limit: this owner may hand in nothing, or has nothing called."""
     with pytest.raises(RecordRefused):
         set_owner_limits(db, "shop", max_queued=-1)
+    with pytest.raises(RecordRefused):
+        set_owner_limits(db, "shop", max_in_flight=-1)
 
 
 def test_what_waits_is_counted_over_priorities_and_batches(table: TableUnderTest) -> None:

@@ -31,6 +31,7 @@ from storage import (
     reserve_due,
     retry_ended,
     retry_later_if_held,
+    set_owner_limits,
     stuck_jobs,
     unreserve,
 )
@@ -79,6 +80,8 @@ def _story(table: TableUnderTest) -> None:
     batch_id, lines = table.batch(4)
     unopened, _ = table.batch(3, opened=False)
     table.alive()
+    set_owner_limits(db, "ada", max_in_flight=100)
+    set_owner_limits(db, "o1", max_in_flight=0)
     reserve_due(db, limit=5, stale_after_s=60)
     count_dispatched(db, 100)
     count_queued(db, "ada", 100)

@@ -86,12 +86,16 @@ def _create_owners(kinds: Kinds) -> None:
         Column("name", Text(), primary_key=True),
         Column("max_per_second", Double()),
         Column("max_queued", Integer()),
+        Column("max_in_flight", Integer()),
         Column("created_at", kinds.moment, nullable=False, server_default=kinds.now),
         CheckConstraint(
             "max_per_second IS NULL OR max_per_second > 0", name=f"{table}_rate_is_positive"
         ),
         CheckConstraint(
             "max_queued IS NULL OR max_queued >= 0", name=f"{table}_queued_not_negative"
+        ),
+        CheckConstraint(
+            "max_in_flight IS NULL OR max_in_flight >= 0", name=f"{table}_in_flight_not_negative"
         ),
         schema=kinds.schema,
     )

@@ -8,7 +8,7 @@
 `webhooks` checks what the gateway sends back; `testing` stands in for the gateway in your tests.
 """
 
-from darkroom_client.batch import Batch, BatchState, Result
+from darkroom_client.batch import Batch, BatchState, Result, Stopped
 from darkroom_client.body import Request
 from darkroom_client.client import Client
 from darkroom_client.errors import (
@@ -68,6 +68,7 @@ __all__ = [
     "Result",
     "Retries",
     "StartTimeout",
+    "Stopped",
     "Times",
     "TooManyRequests",
     "Unauthorized",

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
 #: Lines are sent in pieces of about this size: one line each would be one packet each.
 _PIECE_BYTES = 64 * 1024
+#: A slow iterable must not look like a client that has died.
+_PIECE_S = 1.0
 
 
 class Request(TypedDict, total=False):
@@ -68,12 +71,12 @@ class Lines:
 
     def pieces(self) -> Iterator[bytes]:
         """The body, in pieces."""
-        piece = bytearray()
+        piece, begun_s = bytearray(), time.monotonic()
         for line in self._lines():
             piece += line
-            if len(piece) >= _PIECE_BYTES:
+            if len(piece) >= _PIECE_BYTES or time.monotonic() - begun_s > _PIECE_S:
                 yield bytes(piece)
-                piece.clear()
+                piece, begun_s = bytearray(), time.monotonic()
         if piece:
             yield bytes(piece)
 

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 
 from requests.adapters import BaseAdapter
 
-from darkroom_client import errors
-from darkroom_client.batch import Batch
+from darkroom_client.batch import Batch, read_batch
 from darkroom_client.body import Lines, LinesBroken, job_body
 from darkroom_client.connection import Ask, Connection
 from darkroom_client.job import Job
@@ -177,20 +176,23 @@ class Client:
         jobs: Iterable[Mapping[str, Any]],
         *,
         key: str | None = None,
+        name: str | None = None,
+        priority: int | None = None,
         skip_invalid: bool = False,
-        callback_url: str | None = None,
     ) -> Batch:
         """Hand in many jobs as one batch: all of them, or none; memory does not grow with them.
 
         Args:
             jobs: one mapping a job: the parameters of `submit`, and `key`, `metadata` and
-                `priority` of that line. A list, or anything that can be gone through twice, is
+                `priority` of that line. What comes must not pause for long: the gateway waits a
+                minute. A list, or anything that can be gone through twice, is
                 sent again after a broken connection; a generator is not, as it is used up by then.
             key: your name for the batch: sent again under it, it is the same batch, whatever was
                 lost in between. By default a fresh one.
+            name: for people.
+            priority: of lines that have none of their own.
             skip_invalid: keep the good lines although others have faults; `faults` of the handle
                 lists those.
-            callback_url: who is told when all have ended.
 
         Raises:
             InvalidRequest: `faults` lists what is wrong, by line and field; nothing was kept.
@@ -199,11 +201,11 @@ class Client:
             Exception: whatever going through `jobs` raises; nothing was kept.
         """
         lines = Lines(jobs)
-        query = _query(skip_invalid=skip_invalid, callback_url=callback_url)
+        query = _query(skip_invalid="true" if skip_invalid else None, name=name, priority=priority)
         ask = Ask(
             "POST",
             f"/v1/batches{query}",
-            {"Content-Type": "application/x-ndjson"},
+            {"Content-Type": "application/jsonl"},
             lines.pieces,
             key or _fresh_key(),
             repeatable=not lines.once,
@@ -213,9 +215,8 @@ class Client:
             status, told = self._connection.json(ask)
         except LinesBroken as broken:
             raise broken.fault from None
-        if not isinstance(told, dict) or "id" not in told:
-            raise errors.NotTheGateway("the answer is no batch: is this the gateway's address?")
-        return Batch(self._connection, str(told["id"]), told, created=status in _CREATED)
+        state = read_batch(told)
+        return Batch(self._connection, state.id, state, created=status in _CREATED)
 
     def job(self, job_id: str | uuid.UUID) -> Job:
         """A handle on a job that was handed in before, by whomever; the gateway is not asked yet.
@@ -248,9 +249,5 @@ def _listed(topics: Iterable[str] | None) -> object:
 
 
 def _query(**parameters: object) -> str:
-    given = {name: _written(value) for name, value in parameters.items() if value}
+    given = {name: value for name, value in parameters.items() if value}
     return f"?{urlencode(given)}" if given else ""
-
-
-def _written(value: object) -> object:
-    return "true" if value is True else value

@@ -123,7 +123,6 @@ def read_job(told: object) -> JobState:
     """
     if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
         raise NotTheGateway("the answer is no job: is this the gateway's address?")
-    error = told.get("error")
     calls, times = told.get("calls") or {}, told.get("times") or {}
     return JobState(
         id=str(told["id"]),
@@ -134,9 +133,9 @@ def read_job(told: object) -> JobState:
         request=told.get("request") or {},
         priority=told.get("priority", 0),
         calls=Calls(*(calls.get(name, 0) for name in ("made", "unknown", "useless", "lost"))),
-        error=_problem(error) if error else None,
+        error=problem_of(told.get("error")),
         pictures=tuple(_picture(each) for each in told.get("images") or ()),
-        times=Times(**{name: _moment(times.get(name)) for name in Times.__dataclass_fields__}),
+        times=Times(**{name: moment(times.get(name)) for name in Times.__dataclass_fields__}),
         queue_position=told.get("queue_position"),
         cancel_asked=bool(told.get("cancel_asked", False)),
         simulated=bool(told.get("simulated", False)),
@@ -145,7 +144,10 @@ def read_job(told: object) -> JobState:
     )
 
 
-def _problem(told: Mapping[str, Any]) -> Problem:
+def problem_of(told: Mapping[str, Any] | None) -> Problem | None:
+    """A job's error as the gateway tells it; None for none."""
+    if not told:
+        return None
     return Problem(*(str(told.get(name, "")) for name in ("code", "message", "whose")))
 
 
@@ -161,6 +163,7 @@ def _picture(told: Mapping[str, Any]) -> Picture:
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """A time as the gateway writes it."""
     # Python before 3.11 does not read a final Z.
     return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))

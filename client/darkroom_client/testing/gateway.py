@@ -21,10 +21,10 @@ from urllib3.response import HTTPResponse
 
 from darkroom_client.state import ENDED
 from darkroom_client.testing.jobs import FakeJobs
+from darkroom_client.testing.lines import Lines
 from darkroom_client.testing.rules import faults_in
 
 _ID = r"([0-9a-f-]{36})"
-_OF_A_LINE = frozenset({"key", "metadata", "priority"})
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class FakeGateway(BaseAdapter):
             ("POST", re.compile("/v1/batches"), self._submit_many),
             ("GET", re.compile(f"/v1/batches/{_ID}"), self._show_batch),
             ("GET", re.compile(f"/v1/batches/{_ID}/results"), self._results),
+            ("POST", re.compile(f"/v1/batches/{_ID}/cancel"), self._cancel_batch),
             ("GET", re.compile("/objects/(.+)"), self._object),
         )
 
@@ -153,13 +154,36 @@ class FakeGateway(BaseAdapter):
         return Answer(404) if data is None else Answer(200, data, {"Content-Type": "image/png"})
 
     def _submit_many(self, asked: Asked) -> Answer:
-        raise NotImplementedError
+        name = asked.query.get("name")
+        lines = Lines(asked.body, int(asked.query.get("priority", "0")))
+        if not lines.count:
+            return _problem(400, "body-unreadable", "the batch is empty")
+        keep_out = {"faulty_lines": lines.faulty, "faults": lines.faults} if lines.faulty else {}
+        if lines.faulty and (not lines.good or asked.query.get("skip_invalid") != "true"):
+            return _problem(422, "faulty-lines", f"faulty lines: {lines.faulty}", **keep_out)
+        same, other = self._jobs.known("batch", asked.key, asked.body.decode())
+        if other is not None:
+            return _problem(409, "idempotency-conflict", "other lines", holder=other)
+        batch_id = same or self._jobs.add_batch(lines.good, name)
+        self._jobs.remember("batch", asked.key, asked.body.decode(), batch_id)
+        return _json(200 if same else 202, {**self._jobs.batch(batch_id), **keep_out})
 
     def _show_batch(self, _asked: Asked, batch_id: str) -> Answer:
-        raise NotImplementedError
+        if batch_id not in self._jobs.batches:
+            return _no_such_thing()
+        return _json(200, self._jobs.batch(batch_id))
 
     def _results(self, _asked: Asked, batch_id: str) -> Answer:
-        raise NotImplementedError
+        if batch_id not in self._jobs.batches:
+            return _no_such_thing()
+        lines = [json.dumps(line) + "\n" for line in self._jobs.results(batch_id)]
+        return Answer(200, "".join(lines).encode(), {"Content-Type": "application/jsonl"})
+
+    def _cancel_batch(self, _asked: Asked, batch_id: str) -> Answer:
+        if batch_id not in self._jobs.batches:
+            return _no_such_thing()
+        done = sum(self._jobs.cancel(job) for job in self._jobs.of_batch(batch_id))
+        return _json(200, {"cancelled": done, "asked": 0, "complete": True})
 
 
 def _read(request: requests.PreparedRequest) -> Asked:

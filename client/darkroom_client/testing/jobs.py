@@ -16,6 +16,8 @@ from darkroom_client.testing.png import HEIGHT, WIDTH, tiny_png
 
 _dice = random.SystemRandom()
 
+_STATES = ("queued", "running", "storing", "succeeded", "failed", "cancelled")
+
 _TIMES = ("accepted_at", "first_call_at", "image_in_hand_at", "ended_at", "expires_at")
 
 
@@ -42,6 +44,7 @@ class FakeJobs:
 
     Attributes:
         by_id: every job, as the gateway tells it, in the order they came.
+        batches: every batch, without what its jobs tell.
         objects: the bucket: bytes by object key.
         failures: how the next jobs end; the others succeed.
         refusals: how the next requests are answered.
@@ -58,6 +61,7 @@ class FakeJobs:
         self.held = False
         self.lock = threading.RLock()
         self._url = url
+        self._line_keys: dict[str, str | None] = {}
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}
 
     def known(self, kind: str, key: str | None, content: object) -> tuple[str | None, str | None]:
@@ -96,6 +100,52 @@ class FakeJobs:
         if not self.held:
             self._end(self.by_id[job_id])
         return job_id
+
+    def add_batch(self, lines: list[dict[str, Any]], name: str | None) -> str:
+        """Take a batch in: good lines, as `testing.lines` reads them."""
+        batch_id, now = str(uuid.uuid4()), _now()
+        self.batches[batch_id] = {
+            "id": batch_id,
+            "name": name,
+            "owner": "default",
+            "created_at": now,
+            "opened_at": now,
+        }
+        for line in lines:
+            job_id = self.add(line["request"], line["options"], batch_id)
+            self._line_keys[job_id] = line["key"]
+        return batch_id
+
+    def of_batch(self, batch_id: str) -> list[dict[str, Any]]:
+        """A batch's jobs."""
+        return [job for job in self.by_id.values() if job["batch_id"] == batch_id]
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """A batch, as the gateway tells it."""
+        jobs = self.of_batch(batch_id)
+        counts = {state: sum(job["status"] == state for job in jobs) for state in _STATES}
+        over = not counts["queued"]
+        return {
+            **self.batches[batch_id],
+            "status": "ended" if over else "running",
+            "total": len(jobs),
+            "counts": counts,
+            "rate_per_s": None,
+            "eta_s": 0.0 if over else None,
+            "closed_at": max(job["times"]["ended_at"] for job in jobs) if over else None,
+        }
+
+    def results(self, batch_id: str) -> list[dict[str, Any]]:
+        """What became of a batch's lines."""
+        return [
+            {
+                **{name: job[name] for name in ("id", "status", "metadata", "error")},
+                "key": self._line_keys[job["id"]],
+                "seed": job["request"]["seed"],
+                "object_keys": [image["key"] for image in job["images"]],
+            }
+            for job in self.of_batch(batch_id)
+        ]
 
     def release(self) -> None:
         """End what waits."""

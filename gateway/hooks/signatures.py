@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 __all__ = [
@@ -68,7 +68,7 @@ class StandardWebhooks:
         keys: the secrets, decoded from their `whsec_…` form.
     """
 
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
 
     def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
         """As `Signature.check`; the list of signatures may have one for each of two secrets."""
@@ -92,7 +92,7 @@ class TimestampedHmac:
         header: its name in lower case.
     """
 
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
     header: str = "stripe-signature"
 
     def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
@@ -121,7 +121,7 @@ class BodyHmac:
         digest: the hash.
     """
 
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
     header: str
     encoding: Literal["hex", "base64"] = "hex"
     prefix: str = ""
@@ -146,7 +146,7 @@ class BearerToken:
         header: its name in lower case; in `authorization` the token comes after `Bearer`.
     """
 
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
     header: str = "authorization"
 
     def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:

@@ -1,4 +1,4 @@
-"""`darkroom owners`: how much each owner may hand in over HTTP."""
+"""`darkroom owners`: how much each owner may hand in over HTTP, and have under way."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,7 +16,7 @@ __all__ = ["owners"]
 NONE: Final = "none"
 MIN_PER_SECOND: Final = 0.001
 MAX_PER_SECOND: Final = 100_000
-MAX_QUEUED: Final = 2_000_000_000
+MAX_COUNT: Final = 2_000_000_000
 
 owners = typer.Typer(
     name="owners",
@@ -38,11 +38,14 @@ def set_(
         str | None,
         typer.Option(metavar="COUNT", help="Waiting jobs above which none is taken in; none: any."),
     ] = None,
+    max_in_flight: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Calls to the API at once; none: any.")
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Set limits of an owner; those that are not named stay as they are.
 
-    They hold for what comes in by the gateway, which sees them within seconds.
+    Those on handing in hold at the gateway, that on calls wherever a job came from.
 
     Example: darkroom owners set shop --max-per-second 0.5 --max-queued none
     """
@@ -50,7 +53,7 @@ def set_(
     from darkroom.cli.opened import opened
     from storage import set_owner_limits
 
-    changes = _changes(max_per_second, max_queued)
+    changes = _changes(max_per_second, max_queued, max_in_flight)
     check_owner(name)
     owner = set_owner_limits(opened().database, name, **changes)
     if as_json:
@@ -81,14 +84,20 @@ def list_(
         note("no owner has a limit")
 
 
-def _changes(max_per_second: str | None, max_queued: str | None) -> "OwnerChanges":
+def _changes(
+    max_per_second: str | None, max_queued: str | None, max_in_flight: str | None
+) -> "OwnerChanges":
     changes: OwnerChanges = {}
     if max_per_second is not None:
         changes["max_per_second"] = _rate(max_per_second)
     if max_queued is not None:
-        changes["max_queued"] = _count(max_queued)
+        changes["max_queued"] = _count("--max-queued", max_queued)
+    if max_in_flight is not None:
+        changes["max_in_flight"] = _count("--max-in-flight", max_in_flight)
     if not changes:
-        raise UserError("set what? Give --max-per-second or --max-queued", exit_status=2)
+        raise UserError(
+            "set what? Give --max-per-second, --max-queued or --max-in-flight", exit_status=2
+        )
     return changes
 
 
@@ -105,12 +114,12 @@ def _rate(text: str) -> float | None:
     return rate
 
 
-def _count(text: str) -> int | None:
+def _count(option: str, text: str) -> int | None:
     if text == NONE:
         return None
-    if not (text.isascii() and text.isdecimal() and int(text) <= MAX_QUEUED):
-        bounds = f"a whole number from 0 to {MAX_QUEUED}, or {NONE}"
-        raise UserError(f"--max-queued: {bounds}", exit_status=2)
+    if not (text.isascii() and text.isdecimal() and int(text) <= MAX_COUNT):
+        bounds = f"a whole number from 0 to {MAX_COUNT}, or {NONE}"
+        raise UserError(f"{option}: {bounds}", exit_status=2)
     return int(text)
 
 
@@ -119,7 +128,10 @@ def _as_json(owner: "Owner") -> dict[str, Any]:
 
 
 def _in_words(owner: "Owner") -> str:
-    rate, most = owner.max_per_second, owner.max_queued
-    how_often = "any number of times" if rate is None else f"{rate:g} times"
-    how_many = "any number" if most is None else f"{most:,}"
-    return f"hands in {how_often} a second; {how_many} waiting"
+    rate = "any number of" if owner.max_per_second is None else f"{owner.max_per_second:g}"
+    waiting, calls = _limit(owner.max_queued), _limit(owner.max_in_flight)
+    return f"hands in {rate} times a second; {waiting} waiting; {calls} in flight"
+
+
+def _limit(most: int | None) -> str:
+    return "any number" if most is None else f"{most:,}"

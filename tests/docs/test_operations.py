@@ -203,4 +203,4 @@ def test_the_page_counts_as_the_code_does(operations: str) -> None:
     assert f"reserves {ROOM_PER_CALL_BYTES // 1_000_000} MB" in operations
     assert f"after about {EVERY_S * LOOKS:.0f} seconds" in operations
     assert f"refused within {keys.REMEMBER_S:.0f} seconds" in operations
-    assert f"seen within {limits.REMEMBER_S:.0f} seconds" in operations
+    assert f"seen\nwithin {limits.REMEMBER_S:.0f} seconds" in operations

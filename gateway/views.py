@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from storage import MAX_POSITION, Job, ObjectStore, StorageError, StoredImage
 
@@ -98,8 +98,6 @@ class TimesView(BaseModel):
 
 class JobView(BaseModel):
     """A job."""
-
-    model_config = ConfigDict(json_schema_extra={"example": dict(EXAMPLE_JOB)})
 
     id: UUID
     status: str = Field(

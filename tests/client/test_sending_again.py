@@ -21,6 +21,7 @@ from tests.client.scripted import Line, scripted
 pytestmark = pytest.mark.enable_socket
 
 JOB = Line(202, b'{"id": "1f0c2d4e-0000-4000-8000-000000000001", "status": "queued"}')
+BATCH = b'{"id": "1f0c2d4e-0000-4000-8000-000000000002", "status": "running"}'
 GONE = Line(0)
 BUSY = Line(503, headers={"Retry-After": "0"})
 AT_ONCE = Retries(attempts=3, first_wait_s=0.0)
@@ -91,7 +92,7 @@ def test_a_gateway_that_stays_away_is_given_up() -> None:
 
 def test_a_batch_from_a_list_is_sent_again_and_whole() -> None:
     """Going through it a second time gives the same lines."""
-    batch = Line(202, b'{"id": "1f0c2d4e-0000-4000-8000-000000000002"}')
+    batch = Line(202, BATCH)
     jobs = [{"prompt": f"fox {n}"} for n in range(3)]
     with scripted(BUSY, batch) as script, Client(script.url, retries=AT_ONCE) as client:
         client.submit_many(jobs)

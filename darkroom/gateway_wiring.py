@@ -21,6 +21,7 @@ from gateway import (
     Rates,
     Services,
     Watch,
+    batches,
     cancel,
     events,
     health,
@@ -40,6 +41,7 @@ ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
     cancel.router,
     retry.router,
     events.router,
+    batches.router,
 )
 
 
@@ -81,6 +83,7 @@ class GatewayWiring(Wiring):
         settings = self.settings
         return GatewayLimits(
             max_body_bytes=settings.gateway_max_body_bytes,
+            max_batch_bytes=settings.gateway_max_batch_bytes,
             body_timeout_s=settings.gateway_body_timeout_s,
             threads=settings.gateway_threads,
         )

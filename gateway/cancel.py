@@ -38,7 +38,7 @@ from storage import (
     walk_jobs,
 )
 
-__all__ = ["router"]
+__all__ = ["CancelCounts", "Cancelling", "router"]
 
 Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
 
@@ -113,9 +113,10 @@ class Cancelling:
         """Asks jobs to stop: those named by `ids`, or all that fit the filters."""
         limits = self._services.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
-        return await run_in_threadpool(self._many, read_bulk(CancelMany, body), caller)
+        return await run_in_threadpool(self.cancel_many, read_bulk(CancelMany, body), caller)
 
-    def _many(self, form: CancelMany, caller: Caller) -> CancelCounts:
+    def cancel_many(self, form: CancelMany, caller: Caller) -> CancelCounts:
+        """Ask the caller's jobs that are meant to stop, as far as time allows."""
         counts = CancelCounts(dry_run=form.dry_run)
         if form.ids is not None:
             self._named(form.ids, caller, counts)

@@ -6,14 +6,17 @@ status, and a title; what is particular to one request is the message. `problems
     GatewayError
     ├── BodyUnreadable    400  no JSON, or JSON that two readers could understand differently
     ├── ParameterInvalid  422  values that break rules, all of them, by field
+    ├── LinesFaulty       422  lines of a batch that do, the first hundred of them
     ├── Unauthenticated   401  no key, or none that is known
     ├── Forbidden         403  the key may not do this
     ├── NotFound          404  there is no such thing, or it is another owner's
     ├── NotThere          409  the job has no picture (yet)
+    ├── StillLoading      409  the batch is still being handed in
     ├── WouldPayAgain     409  a retry that may pay twice has to be agreed to
     ├── TooSlow           408  the request did not arrive in time
     ├── BodyTooLarge      413
     ├── BodyEncoded       415  a content coding other than gzip
+    ├── FormatUnknown     415  a batch in no format that is read
     ├── TooManyRequests   429  a limit of the owner's
     └── Busy              503  a limit of this process
 """
@@ -29,10 +32,13 @@ __all__ = [
     "BodyUnreadable",
     "Busy",
     "Forbidden",
+    "FormatUnknown",
     "GatewayError",
+    "LinesFaulty",
     "NotFound",
     "NotThere",
     "ParameterInvalid",
+    "StillLoading",
     "TooManyRequests",
     "TooSlow",
     "Unauthenticated",
@@ -82,6 +88,21 @@ class ParameterInvalid(GatewayError):
         super().__init__("; ".join(f"{fault.field}: must be {fault.rule}" for fault in faults))
 
 
+class LinesFaulty(GatewayError):
+    """Lines of a batch break rules, so nothing of it was taken in.
+
+    Args:
+        faults: of the first faulty lines, each with its line's number.
+        count: how many lines are faulty.
+    """
+
+    status, slug, title = 422, "faulty-lines", "Lines of the batch break rules"
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]], count: int) -> None:
+        super().__init__(f"faulty lines: {count}; nothing was taken in")
+        self.facts.update(faulty_lines=count, faults=list(faults))
+
+
 class Unauthenticated(GatewayError):
     """No key came, or none that is known; which of the two is not said."""
 
@@ -108,6 +129,12 @@ class NotThere(GatewayError):
     """The job is known, and what is asked of it is not there (yet)."""
 
     status, slug, title = 409, "no-image", "The job has no such picture"
+
+
+class StillLoading(GatewayError):
+    """The batch is not in yet; as long as it is not, it has no jobs."""
+
+    status, slug, title = 409, "batch-loading", "The batch is still being handed in"
 
 
 class WouldPayAgain(GatewayError):
@@ -144,6 +171,12 @@ class BodyEncoded(GatewayError):
     """The body has a content coding other than gzip."""
 
     status, slug, title = 415, "unknown-encoding", "This content coding is not known"
+
+
+class FormatUnknown(GatewayError):
+    """A batch came in a format that is not read here."""
+
+    status, slug, title = 415, "unknown-format", "This format is not known"
 
 
 class TooManyRequests(GatewayError):

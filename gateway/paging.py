@@ -57,6 +57,8 @@ def read_cursor(text: str) -> Cursor:
 def known_parameters_once(request: Request) -> None:
     """A dependency: every query parameter is one of the route's, and comes once.
 
+    Those of a batch's lines, `set`, come as often as there are any.
+
     Raises:
         ParameterInvalid: one is not, or comes twice.
     """
@@ -66,7 +68,7 @@ def known_parameters_once(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     rule = f"left out: the parameters are {', '.join(sorted(known)) or 'none'}"
     faults = [Fault(name[:80], "(not shown)", rule) for name in names if name not in known]
-    twice = {name for name in names if name in known and names.count(name) > 1}
+    twice = {name for name in {*names} & known - {"set"} if names.count(name) > 1}
     faults += [Fault(name, "(several)", "given once") for name in sorted(twice)]
     if faults:
         raise ParameterInvalid(faults)

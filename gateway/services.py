@@ -22,6 +22,9 @@ class GatewayLimits:
     Attributes:
         max_body_bytes: of one job's body, as it came and unpacked; an `init_image` is in it.
         max_text_bytes: of the same without its `init_image`.
+        max_batch_bytes: of one batch, as it came and unpacked; it lies on disk.
+        silence_s: a batch may pause so long while it arrives.
+        loads: batches checked and loaded at once; others wait.
         body_timeout_s: for a body of one job to arrive.
         max_wait_s: a client may wait for a job's end in one request.
         max_watchers: waits and event streams at once.
@@ -32,6 +35,9 @@ class GatewayLimits:
 
     max_body_bytes: int = 32_000_000
     max_text_bytes: int = 1_000_000
+    max_batch_bytes: int = 2_000_000_000
+    silence_s: float = 60.0
+    loads: int = 2
     body_timeout_s: float = 60.0
     max_wait_s: float = 60.0
     max_watchers: int = 2000

@@ -151,8 +151,8 @@ class Batches:
         except NotBeside as error:
             batch.fault(LineFault(line.number, f"init_image = {request['init_image']!r}: {error}"))
         except RequestInvalid as error:
-            faults = "; ".join(str(_as_told(fault)) for fault in error.faults)
-            batch.fault(LineFault(line.number, faults))
+            faults = tuple(map(_as_told, error.faults))
+            batch.fault(LineFault(line.number, "; ".join(map(str, faults)), faults))
         else:
             job_id = batch.job_id(line.number, checked.idempotency_key)
             place = {"line": line.number, "key": checked.idempotency_key}

@@ -11,8 +11,10 @@ TaskError
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from playground import Fault
 
 __all__ = [
     "BatchFaulty",
@@ -29,10 +31,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class LineFault:
-    """Why a line asks for nothing that can be done; told, not raised."""
+    """Why a line asks for nothing that can be done; told, not raised.
+
+    Attributes:
+        line: its number, from 1.
+        reason: a sentence with all that is wrong.
+        faults: the same by field, where the line could be read at all.
+    """
 
     line: int
     reason: str
+    faults: tuple[Fault, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """One line of text."""

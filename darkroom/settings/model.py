@@ -238,6 +238,11 @@ class Settings(BaseSettings):
         32_000_000,
         description="Largest body of one job, unpacked; an `init_image` takes 4/3 of its size.",
     )
+    gateway_max_batch_bytes: Bytes = Field(
+        2_000_000_000,
+        description="Largest batch, unpacked; while it is checked it lies in the folder for "
+        "temporary files, with its good lines beside it.",
+    )
     gateway_body_timeout_s: Seconds = Field(
         60.0, description="How long a client may take to send the body of one job."
     )

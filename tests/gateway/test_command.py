@@ -91,6 +91,20 @@ def test_a_gateway_without_keys_serves_its_own_machine_and_says_so(
     assert process.returncode in {0, -signal.SIGTERM}
 
 
+def test_a_gateway_told_to_stop_lets_its_streams_go(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """Nobody's open event stream holds up a deploy."""
+    process = run()
+    with stopped(process, []) as url:
+        job = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S).json()
+        stream = requests.get(f"{url}/v1/jobs/{job['id']}/events", stream=True, timeout=WITHIN_S)
+        lines = stream.iter_lines()
+        assert next(lines).startswith(b"retry")
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert not [line for line in lines if b"ended" in line and b"true" in line]
+
+
 def test_another_address_is_refused_in_one_line_while_there_is_no_key(
     run: Callable[..., subprocess.Popen[str]],
 ) -> None:

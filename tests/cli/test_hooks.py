@@ -156,6 +156,19 @@ def test_what_is_not_there_is_a_line(at_hooks: CommandLine) -> None:
     ]
 
 
+def test_a_gateway_does_not_start_with_a_faulty_file(at_table: CommandLine) -> None:
+    """Better than to refuse deliveries one by one; one line tells all."""
+    (at_table.folder / "hooks.toml").write_text(FILE)
+    ran = at_table("gateway", "--port", "0", hooks_file="hooks.toml")
+    assert ran.status == 1
+    assert ran.lines[-1] == (
+        "DARKROOM_HOOKS_FILE=hooks.toml: "
+        "hook shop: secrets[0]: must be in the environment, which has no SHOP_SECRET; "
+        "hook code: secrets[0]: must be in a file that can be read "
+        "(github-secret: No such file or directory)"
+    )
+
+
 @pytest.mark.parametrize("verb", ["check", "test"])
 def test_each_verb_shows_an_example_and_all_its_options(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
-from storage import Job, get_job
+from storage import Job, get_job, set_owner_limits
 from tests.gateway.running import Gateway, fields_of
 
 SECRET = base64.b64encode(b"a secret of the shop's own").decode()
@@ -136,6 +137,39 @@ def test_a_delivery_that_comes_again_is_the_same_job(gateway: Gateway) -> None:
     assert [answer.json()["created"] for answer in answers] == [True, False, False, False]
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert gateway.count_jobs() == 1
+
+
+def test_the_same_delivery_many_times_at_once_is_one_job(gateway: Gateway) -> None:
+    """A sender that lost patience, on several connections."""
+    body = text_of(CREATED)
+    headers = standard(body)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: deliver(gateway, "shop", body, headers), range(16)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert sum(answer.json()["created"] for answer in answers) == 1
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert gateway.count_jobs() == 1
+
+
+def test_a_job_of_a_hook_is_seen_by_its_owner(one_gateway: Gateway) -> None:
+    """And by nobody else: the sender gets an id, and no more."""
+    body = text_of({"title": "a paper fox"})
+    answer = deliver(one_gateway, "plain", body, plain(body)).json()
+    assert one_gateway.get(f"/v1/jobs/{answer['id']}").json()["owner"] == "default"
+    body = text_of(CREATED)
+    answer = deliver(one_gateway, "shop", body, standard(body)).json()
+    assert one_gateway.get(f"/v1/jobs/{answer['id']}").status_code == 404
+
+
+def test_the_owners_limits_hold_for_its_hooks(one_gateway: Gateway) -> None:
+    """The sender is told when to come again, and does."""
+    set_owner_limits(one_gateway.database, "shop", max_per_second=0.01)
+    body = text_of(CREATED)
+    assert deliver(one_gateway, "shop", body, standard(body)).status_code == 202
+    answer = deliver(one_gateway, "shop", body, standard(body, id_="msg_2"))
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert one_gateway.count_jobs() == 1
 
 
 def test_another_event_is_another_job(one_gateway: Gateway) -> None:

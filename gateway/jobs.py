@@ -11,6 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
 from gateway.body import read_body
 from gateway.caller import Caller, Scope, caller_with
@@ -195,12 +196,15 @@ class Jobs:
             raise NotFound(f"the job has {len(job.images)} picture(s)")
         if download is None or download.lower() in {"0", "false", "no"}:
             return Response(status_code=302, headers={"Location": self._links.sign(image)})
-        data = self._services.objects().get(image.key)
-        name = f"{job.id}-{image.index}.png"
-        return Response(
-            data,
+        return StreamingResponse(
+            self._services.objects().stream(image.key),
             media_type="image/png",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            headers={
+                "Content-Length": str(
+                    image.size_bytes
+                ),  # so that a broken stream is seen to be one
+                "Content-Disposition": f'attachment; filename="{job.id}-{image.index}.png"',
+            },
         )
 
     def _view(self, job: Job) -> JobView:

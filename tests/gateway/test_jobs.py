@@ -145,6 +145,16 @@ def test_a_picture_is_a_redirect_to_the_bucket_or_the_bytes_themselves(gateway: 
     assert gateway.get(f"/v1/jobs/{job_id}/images/1").status_code == 404
 
 
+def test_a_picture_that_somebody_deleted_is_gone(one_gateway: Gateway) -> None:
+    """410 before a byte is sent, not a broken download."""
+    job_id = one_gateway.submit()
+    job = one_gateway.succeed(job_id)
+    one_gateway.services.objects().delete(job.images[0].key)
+    answer = one_gateway.get(f"/v1/jobs/{job_id}/images/0?download")
+    assert answer.status_code == 410
+    assert answer.json()["type"] == "urn:darkroom:problem:image-gone"
+
+
 def test_a_failed_job_says_why_and_what_it_cost(gateway: Gateway) -> None:
     """Whose matter it is, for programs and people."""
     job_id = gateway.submit()

@@ -1,10 +1,10 @@
-"""How many more jobs of an owner may go out: those whose calls in flight are limited.
+"""How many more jobs of an owner may go out: those whose calls in flight or a day are limited.
 
-A limit on calls in flight is kept where jobs are handed out, not where they are claimed: a job
-that may not be called would otherwise be named in messages, take up the fleet's window, and be put
-back, over and over. What is under way is what runs, and what has been sent to a worker and will.
-So the limit holds for as long as messages arrive; one that came later than it was waited for can
-pass it by one.
+These limits are kept where jobs are handed out, not where they are claimed: a job that may not be
+called would otherwise be named in messages, take up the fleet's window, and be put back, over and
+over. What is under way is what runs, and what has been sent to a worker and will. So the limits
+hold for as long as messages arrive; one that came later than it was waited for can pass them by
+one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,27 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from storage.ids import Uuid
 from storage.jobs import stream_of
+from storage.owner_days import calls_today_of
 from storage.statements import ANY_RUNNING
 from storage.tables import Tables
+
+_MANY = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +72,26 @@ def allowances_now(tables: Tables, connection: Connection) -> Allowances:
         tables: Of the connection's database.
         connection: A write transaction.
     """
-    limits: dict[str, int] = dict(connection.execute(_limits(tables)).all())
+    limits = {name: (most, daily) for name, most, daily in connection.execute(_limits(tables))}
     if not limits:
         return Allowances({})
     ours = set(limits)
     if tables.metadata.schema is not None:  # SQLite: the one writer
         ours = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
-    left = {name: most if name in ours else 0 for name, most in limits.items()}
-    for name, count in connection.execute(_under_way(tables), {"owners": list(ours)}):
-        left[name] = max(left[name] - count, 0)
+    held = {
+        name: counts for name, *counts in connection.execute(_held(tables), {"owners": list(ours)})
+    }
+    # Asked last: a job that is claimed in between counts as sent and as called, never as neither.
+    called = calls_today_of(tables, connection, list(ours))
+    left = dict.fromkeys(limits, 0)
+    for name in ours:
+        most, daily = limits[name]
+        under_way, sent = held.get(name, (0, 0))
+        free = (
+            _MANY if most is None else most - under_way,
+            _MANY if daily is None else daily - called.get(name, 0) - sent,
+        )
+        left[name] = max(min(free), 0)
     return Allowances(left)
 
 
@@ -89,7 +115,8 @@ def _among_owners(column: ColumnElement[str]) -> ColumnElement[bool]:
 @cache
 def _limits(tables: Tables) -> Select[Any]:
     owners = tables.owners
-    return select(owners.c.name, owners.c.max_in_flight).where(owners.c.max_in_flight.is_not(None))
+    limits = (owners.c.max_in_flight, owners.c.max_calls_per_day)
+    return select(owners.c.name, *limits).where(or_(*(limit.is_not(None) for limit in limits)))
 
 
 @cache
@@ -100,13 +127,14 @@ def _locked(tables: Tables) -> Select[Any]:
 
 
 @cache
-def _under_way(tables: Tables) -> Select[Any]:
+def _held(tables: Tables) -> Select[Any]:
     """In one statement, as a job goes from sent to running in one: neither twice nor not at all."""
     jobs = tables.jobs
     own = select(jobs.c.owner).where(_among_owners(jobs.c.owner))
-    both = union_all(own.where(ANY_RUNNING), own.where(jobs.c.dispatched_at.is_not(None)))
-    held = both.subquery("held")
-    return select(held.c.owner, func.count()).group_by(held.c.owner)
+    running = own.add_columns(literal_column("0", Integer).label("is_sent")).where(ANY_RUNNING)
+    sent = own.add_columns(literal_column("1", Integer).label("is_sent"))
+    both = union_all(running, sent.where(jobs.c.dispatched_at.is_not(None))).subquery("held")
+    return select(both.c.owner, func.count(), func.sum(both.c.is_sent)).group_by(both.c.owner)
 
 
 @cache

@@ -27,6 +27,8 @@ class Owner:
         max_queued: Jobs that may wait at once for more to be taken in; None for any number.
         max_in_flight: Calls to the API at once, at most, however many workers there are; None for
             as many as the fleet may have.
+        max_calls_per_day: Calls to the API in a day (UTC), at most, counted from when the limit was
+            set; None for as many as the fleet may send.
         created_at: When the first limit was set.
     """
 
@@ -34,6 +36,7 @@ class Owner:
     max_per_second: float | None
     max_queued: int | None
     max_in_flight: int | None
+    max_calls_per_day: int | None
     created_at: datetime
 
 
@@ -43,6 +46,7 @@ class OwnerChanges(TypedDict, total=False):
     max_per_second: float | None
     max_queued: int | None
     max_in_flight: int | None
+    max_calls_per_day: int | None
 
 
 def get_owner(db: Database, name: str) -> Owner | None:

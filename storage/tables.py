@@ -59,6 +59,7 @@ class Tables:
     daily_calls: Table
     api_keys: Table
     owners: Table
+    owner_calls: Table
 
 
 def _job_columns() -> list[Column[Any]]:
@@ -262,8 +263,19 @@ def _owners(metadata: MetaData, prefix: str) -> Table:
         Column("max_per_second", Double),
         Column("max_queued", Integer),
         Column("max_in_flight", Integer),
+        Column("max_calls_per_day", Integer),
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
         *checks(name, OWNER_CHECKS),
+    )
+
+
+def _owner_calls(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}owner_calls",
+        metadata,
+        Column("day", String(10), primary_key=True),
+        Column("owner", Text, primary_key=True),
+        Column("calls", BIG, nullable=False),
     )
 
 
@@ -279,6 +291,7 @@ def _tables(metadata: MetaData, prefix: str) -> Tables:
         daily_calls=_daily_calls(metadata, prefix),
         api_keys=_api_keys(metadata, prefix),
         owners=_owners(metadata, prefix),
+        owner_calls=_owner_calls(metadata, prefix),
     )
 
 

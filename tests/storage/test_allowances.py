@@ -1,14 +1,18 @@
-"""An owner with a limit on calls in flight gets no more of them, and keeps nobody else waiting."""
+"""An owner with a limit on calls gets no more of them, and keeps nobody else waiting."""
 
 import importlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from storage import (
     Database,
+    DayExhausted,
+    calls_today,
+    claim_if_due,
     finish_if_held,
     mark_storing_if_held,
     reserve_due,
@@ -130,3 +134,84 @@ def test_an_owner_being_handed_out_elsewhere_waits_for_nobody(two: TableUnderTes
         assert set(owners_of(two, sent(two))) == {"museum"}
     other.close()
     assert owners_of(two, sent(two)) == ["shop"] * 3
+
+
+def calls_counted(table: TableUnderTest) -> list[tuple[str, int]]:
+    """Owners whose calls were counted today."""
+    daily = table.db.tables.owner_calls
+    with table.db.read() as connection:
+        return [(row.owner, row.calls) for row in connection.execute(daily.select())]
+
+
+def test_a_days_calls_are_counted_with_the_claim_for_limited_owners_alone(
+    table: TableUnderTest,
+) -> None:
+    """A claim that takes nothing counts nothing, and a repeated one nothing more."""
+    set_owner_limits(table.db, "shop", max_calls_per_day=10)
+    set_owner_limits(table.db, "museum", max_in_flight=10)
+    ids = [table.accept(owner=owner) for owner in ("shop", "shop", "museum", "nobody")]
+    token = uuid4()
+    for _ in range(2):
+        table.claimed(ids[0], token=token)
+        assert table.claim(ids[0]) is None
+    for job_id in ids[1:]:
+        table.claimed(job_id)
+    assert calls_counted(table) == [("shop", 2)]
+
+
+def test_the_fleets_daily_limit_and_an_owners_are_counted_together(
+    table: TableUnderTest,
+) -> None:
+    """In one transaction, with the claim."""
+    set_owner_limits(table.db, "shop", max_calls_per_day=10)
+    ids = [table.accept(owner="shop") for _ in range(2)]
+    claims: dict[str, Any] = {"worker_id": uuid4(), "call_deadline_s": 60, "max_calls": 3}
+    assert claim_if_due(table.db, ids[0], token=uuid4(), max_calls_per_day=1, **claims)
+    with pytest.raises(DayExhausted):
+        claim_if_due(table.db, ids[1], token=uuid4(), max_calls_per_day=1, **claims)
+    assert calls_counted(table) == [("shop", 1)]
+    assert calls_today(table.db) == 1
+
+
+def test_an_owners_day_ends_with_the_last_call_it_allows(two: TableUnderTest) -> None:
+    """Those sent are those that will be called: never one more; others go on."""
+    set_owner_limits(two.db, "shop", max_in_flight=None, max_calls_per_day=4)
+    first = sent(two, limit=6)
+    assert owners_of(two, first).count("shop") == 3
+    for job_id in first:
+        two.finished(job_id)
+    rest = sent(two)
+    assert (owners_of(two, rest).count("shop"), owners_of(two, rest).count("museum")) == (1, 7)
+    for job_id in rest:
+        two.finished(job_id)
+    assert sent(two) == []
+    assert dict(calls_counted(two)) == {"shop": 4}
+
+
+def test_the_next_day_an_owner_has_calls_again(two: TableUnderTest) -> None:
+    """Yesterday's are yesterday's."""
+    set_owner_limits(two.db, "shop", max_calls_per_day=2)
+    for job_id in sent(two):
+        two.finished(job_id)
+    assert sent(two) == []
+    daily = two.db.tables.owner_calls
+    with two.db.begin() as connection:
+        connection.execute(daily.update().values(day="2025-11-01"))
+    assert owners_of(two, sent(two)) == ["shop"] * 2
+
+
+def test_of_two_limits_the_tighter_holds(two: TableUnderTest) -> None:
+    """Calls in flight are no more than the day has left, and the other way round."""
+    set_owner_limits(two.db, "shop", max_in_flight=2, max_calls_per_day=9)
+    assert owners_of(two, sent(two)).count("shop") == 2
+    set_owner_limits(two.db, "shop", max_in_flight=9, max_calls_per_day=3)
+    assert owners_of(two, sent(two)).count("shop") == 1
+
+
+def test_many_claims_at_once_are_each_counted(table: TableUnderTest) -> None:
+    """They meet at one row, and none is lost."""
+    set_owner_limits(table.db, "shop", max_calls_per_day=100)
+    ids = [table.accept(owner="shop") for _ in range(24)]
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(table.claim, ids))
+    assert calls_counted(table) == [("shop", 24)]

@@ -1,6 +1,6 @@
 """Who may use the gateway, and how much: keys, of which only hashes are kept, and owners' limits.
 
-Expands only: two tables beside the others, so workers of the release before go on as they were.
+Expands only: three tables beside the others, so workers of the release before go on as they were.
 """
 
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from alembic import op
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Column,
     DateTime,
@@ -32,6 +33,7 @@ class Kinds(NamedTuple):
     uuid: Any
     json: Any
     moment: Any
+    big: Any
     now: Any
 
 
@@ -41,6 +43,7 @@ _POSTGRESQL = Kinds(
     uuid=Uuid(),
     json=JSONB(),
     moment=TIMESTAMP(timezone=True),
+    big=BigInteger(),
     now=text("clock_timestamp()"),
 )
 
@@ -50,15 +53,23 @@ _SQLITE = Kinds(
     uuid=String(36),
     json=JSON(),
     moment=DateTime(),
+    big=Integer(),
     now=text("(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"),
 )
 
 
 def upgrade() -> None:
-    """Make the two tables, empty: no key yet, and nobody limited."""
+    """Make the tables, empty: no key yet, and nobody limited."""
     kinds = _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE
     _create_keys(kinds)
     _create_owners(kinds)
+    op.create_table(
+        f"{kinds.prefix}owner_calls",
+        Column("day", String(10), primary_key=True),
+        Column("owner", Text(), primary_key=True),
+        Column("calls", kinds.big, nullable=False),
+        schema=kinds.schema,
+    )
 
 
 def _create_keys(kinds: Kinds) -> None:
@@ -87,6 +98,7 @@ def _create_owners(kinds: Kinds) -> None:
         Column("max_per_second", Double()),
         Column("max_queued", Integer()),
         Column("max_in_flight", Integer()),
+        Column("max_calls_per_day", Integer()),
         Column("created_at", kinds.moment, nullable=False, server_default=kinds.now),
         CheckConstraint(
             "max_per_second IS NULL OR max_per_second > 0", name=f"{table}_rate_is_positive"
@@ -96,6 +108,10 @@ def _create_owners(kinds: Kinds) -> None:
         ),
         CheckConstraint(
             "max_in_flight IS NULL OR max_in_flight >= 0", name=f"{table}_in_flight_not_negative"
+        ),
+        CheckConstraint(
+            "max_calls_per_day IS NULL OR max_calls_per_day >= 0",
+            name=f"{table}_calls_not_negative",
         ),
         schema=kinds.schema,
     )

@@ -1,6 +1,6 @@
 """`darkroom owners`: how much each owner may hand in over HTTP, and have under way."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -41,11 +41,14 @@ def set_(
     max_in_flight: Annotated[
         str | None, typer.Option(metavar="COUNT", help="Calls to the API at once; none: any.")
     ] = None,
+    max_calls_per_day: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Calls in a day (UTC); none: any.")
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Set limits of an owner; those that are not named stay as they are.
 
-    Those on handing in hold at the gateway, that on calls wherever a job came from.
+    Those on handing in hold at the gateway, those on calls wherever a job came from.
 
     Example: darkroom owners set shop --max-per-second 0.5 --max-queued none
     """
@@ -53,7 +56,12 @@ def set_(
     from darkroom.cli.opened import opened
     from storage import set_owner_limits
 
-    changes = _changes(max_per_second, max_queued, max_in_flight)
+    counts = {
+        "max_queued": max_queued,
+        "max_in_flight": max_in_flight,
+        "max_calls_per_day": max_calls_per_day,
+    }
+    changes = _changes(max_per_second, counts)
     check_owner(name)
     owner = set_owner_limits(opened().database, name, **changes)
     if as_json:
@@ -84,20 +92,14 @@ def list_(
         note("no owner has a limit")
 
 
-def _changes(
-    max_per_second: str | None, max_queued: str | None, max_in_flight: str | None
-) -> "OwnerChanges":
+def _changes(max_per_second: str | None, counts: dict[str, str | None]) -> "OwnerChanges":
     changes: OwnerChanges = {}
     if max_per_second is not None:
         changes["max_per_second"] = _rate(max_per_second)
-    if max_queued is not None:
-        changes["max_queued"] = _count("--max-queued", max_queued)
-    if max_in_flight is not None:
-        changes["max_in_flight"] = _count("--max-in-flight", max_in_flight)
+    given = {name: _count(name, text) for name, text in counts.items() if text is not None}
+    changes.update(cast("OwnerChanges", given))
     if not changes:
-        raise UserError(
-            "set what? Give --max-per-second, --max-queued or --max-in-flight", exit_status=2
-        )
+        raise UserError("set what? Give a limit, such as --max-queued 10000", exit_status=2)
     return changes
 
 
@@ -114,11 +116,12 @@ def _rate(text: str) -> float | None:
     return rate
 
 
-def _count(option: str, text: str) -> int | None:
+def _count(name: str, text: str) -> int | None:
     if text == NONE:
         return None
     if not (text.isascii() and text.isdecimal() and int(text) <= MAX_COUNT):
         bounds = f"a whole number from 0 to {MAX_COUNT}, or {NONE}"
+        option = "--" + name.replace("_", "-")
         raise UserError(f"{option}: {bounds}", exit_status=2)
     return int(text)
 
@@ -129,8 +132,9 @@ def _as_json(owner: "Owner") -> dict[str, Any]:
 
 def _in_words(owner: "Owner") -> str:
     rate = "any number of" if owner.max_per_second is None else f"{owner.max_per_second:g}"
-    waiting, calls = _limit(owner.max_queued), _limit(owner.max_in_flight)
-    return f"hands in {rate} times a second; {waiting} waiting; {calls} in flight"
+    waiting, at_once = _limit(owner.max_queued), _limit(owner.max_in_flight)
+    calls = f"{at_once} in flight, {_limit(owner.max_calls_per_day)} a day"
+    return f"hands in {rate} times a second; {waiting} waiting; calls: {calls}"
 
 
 def _limit(most: int | None) -> str:

@@ -20,6 +20,7 @@ from gateway.hooks.filter import Condition, Scalar
 from gateway.hooks.mapping import parse_template
 from gateway.hooks.paths import parse_path
 from gateway.hooks.signatures import (
+    MOST_SECRETS,
     BearerToken,
     BodyHmac,
     Signature,
@@ -100,7 +101,7 @@ class WrittenHook(_Written):
     secrets_are_base64: ClassVar[bool] = False
 
     secrets: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
-        min_length=1, max_length=2
+        min_length=1, max_length=MOST_SECRETS
     )
     owner: str = "default"
     key: Annotated[str | None, AfterValidator(_is_template)] = None

@@ -231,6 +231,15 @@ def test_what_we_take_the_standard_webhooks_library_takes_and_the_other_way_roun
         theirs.verify(BODY.replace(b"T", b"t"), headers)
 
 
+@EVERY
+def test_what_fills_up_the_time_is_no_secret(scheme: str) -> None:
+    """Neither one secret nor none makes the empty one good."""
+    make, sign = SCHEMES[scheme]
+    empty = sign(b"\0") if scheme == "standard" else sign(b"")  # their library takes no empty one
+    assert check(make((NEW,)), empty) is None
+    assert check(make(()), empty) is None
+
+
 def test_sha512_and_a_prefix_of_ones_own() -> None:
     """What the general scheme is for."""
     signature = BodyHmac((NEW,), "x-signature", prefix="v0=", digest="sha512")

@@ -10,7 +10,7 @@ from gateway.errors import GatewayError
 from gateway.keys import KeyHolders
 from gateway.limits import OwnerLimits
 from gateway.rates import Rates
-from gateway.server import Server, listen
+from gateway.server import Server, listen, raise_file_limit
 from gateway.services import GatewayLimits, Services
 from gateway.watch import Watch
 
@@ -30,4 +30,5 @@ __all__ = [
     "caller_with",
     "listen",
     "make_gateway",
+    "raise_file_limit",
 ]

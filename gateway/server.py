@@ -4,6 +4,7 @@ What a slow or silent client may cost is bounded here, below HTTP, where the app
 """
 
 import asyncio
+import resource
 import socket
 from asyncio import TimerHandle
 from typing import Any
@@ -12,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["Server", "listen"]
+__all__ = ["Server", "listen", "raise_file_limit"]
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
@@ -92,6 +93,12 @@ class Server(uvicorn.Server):
         self._watch.stop()
         await asyncio.sleep(0)
         await super().shutdown(sockets)
+
+
+def raise_file_limit() -> None:
+    """Allow as many open connections as the machine lets us; the usual soft limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -36,13 +36,14 @@ def gateway(
     from darkroom.gateway_wiring import GatewayWiring
     from darkroom.logs import configure_logs
     from darkroom.settings import load_settings
-    from gateway import Server
+    from gateway import Server, raise_file_limit
 
     wiring = GatewayWiring(load_settings(gateway_host=host, gateway_port=port))
     configure_logs(wiring.settings.log_level, wiring.settings.log_format)
     check_tables(wiring)
     _check_keys(wiring)
     server = Server(wiring.gateway)
+    raise_file_limit()
     with _listener(wiring) as listener:
         address, number = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

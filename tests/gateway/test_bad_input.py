@@ -7,13 +7,15 @@ import logging
 import socket
 import time
 import zlib
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from darkroom.gateway_wiring import GatewayWiring
 from gateway.server import PatientOnlySoLong
-from tests.gateway.running import WITHIN_S, Gateway
+from tests.gateway.running import WITHIN_S, Gateway, serving
 
 FOX = b'{"request": {"prompt": "a paper fox"}}'
 JSON = {"Content-Type": "application/json"}
@@ -182,6 +184,27 @@ def test_a_preference_that_cannot_be_met_is_passed_over(one_gateway: Gateway) ->
         headers = {**JSON, "Prefer": prefer.encode("latin-1")}
         answer = one_gateway.post("/v1/jobs", data=FOX, headers=headers)
         assert (answer.status_code, answer.headers.get("Preference-Applied")) == (202, None)
+
+
+HOSTS = ("[", "[::1", "a:b", ":", "", "\xff", "127.0.0.1:x", "localhost:99999999", "[::1]:8080")
+
+
+def test_a_host_that_is_none_is_no_bug(
+    start: Callable[[str], GatewayWiring], sqlite_table_url: str
+) -> None:
+    """A gateway without keys looks at it, and serves only names of its own machine."""
+    wiring = start(sqlite_table_url)
+    with serving(wiring.gateway) as url:
+        gateway = Gateway(url, wiring.services, {})
+        answers = {}
+        for host in HOSTS:
+            with connected(gateway) as line:
+                head = f"GET /v1/jobs HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                line.sendall(head.encode("latin-1"))
+                answers[host] = rest_of(line)[:12]
+    wiring.database.close()
+    assert answers.pop("[::1]:8080") == b"HTTP/1.1 200"
+    assert {answer[-3:] for answer in answers.values()} <= {b"200", b"400", b"403"}, answers
 
 
 HEADS = (

@@ -13,6 +13,8 @@ from darkroom_client.state import ENDED, JobState, Problem, read_job
 from darkroom_client.waiting import Waiting
 
 _NO_CONTENT = 204
+#: More at once would be waited for where a proxy has taken the stream's chunks apart.
+_AS_IT_COMES = 1
 
 
 class Job:
@@ -121,7 +123,7 @@ class Job:
                     heard = True
                     if answer.status_code == _NO_CONTENT:
                         return
-                    for event in stream.events(stream.lines(answer.iter_content(None))):
+                    for event in stream.events(stream.lines(answer.iter_content(_AS_IT_COMES))):
                         yield event
                         if event.data.get("status") in ENDED:
                             return

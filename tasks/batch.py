@@ -6,6 +6,7 @@ until one UPDATE opens it. No message is sent: the dispatcher finds what is due.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -204,14 +205,21 @@ class Batches:
 
     def _insert(self, batch: CheckedBatch, told: Told) -> None:
         done = 0
-        for chunk in _chunks(self._job(batch, record) for record in batch.records()):
-            self._insert_chunk(chunk)
-            done += len(chunk)
-            told(done)
+        chunks = _chunks(self._job(batch, record) for record in batch.records())
+        # The next chunk is made ready while the database is at work on this one.
+        with ThreadPoolExecutor(1, "batch-load") as loader:
+            under_way: Future[int] | None = None
+            for chunk in chunks:
+                done += under_way.result() if under_way else 0
+                told(done)
+                under_way = loader.submit(self._insert_chunk, chunk)
+            done += under_way.result() if under_way else 0
+        told(done)
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _insert_chunk(self, jobs: list[NewJob]) -> None:
+    def _insert_chunk(self, jobs: list[NewJob]) -> int:
         insert_jobs(self._database, jobs)
+        return len(jobs)
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
     def _open(self, batch: CheckedBatch) -> None:

@@ -14,7 +14,14 @@ from pydantic import BaseModel, Field
 from storage import Batch, BatchProgress, Job
 from tasks import LineFault
 
-__all__ = ["BatchPage", "BatchView", "LineFaultView", "faults_by_line", "result_line"]
+__all__ = [
+    "BatchPage",
+    "BatchView",
+    "CountsView",
+    "LineFaultView",
+    "faults_by_line",
+    "result_line",
+]
 
 #: Of a batch that ends faster than a clock tells, the rate is not infinite.
 _LEAST_S: Final = 0.001

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway import errors
+from gateway.batch_views import BatchView, CountsView
 from gateway.errors import GatewayError
 from gateway.views import EXAMPLE_JOB
 from tests.docs.conftest import blocks
@@ -16,8 +17,8 @@ from tests.gateway.running import Gateway, picture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text(encoding="utf-8")
 
-#: Told on the pages of batches and of webhooks.
-ELSEWHERE = ("/v1/batches", "/v1/hooks", "/v1/webhooks")
+#: Told on the page of webhooks.
+ELSEWHERE = ("/v1/hooks", "/v1/webhooks")
 
 
 def test_every_route_of_jobs_is_on_the_page(one_gateway: Gateway) -> None:
@@ -61,6 +62,25 @@ def test_the_five_lines_bring_a_picture(one_gateway: Gateway, tmp_path: Path) ->
     run(script, tmp_path)
     assert (tmp_path / "fox.png").read_bytes() == picture()
     assert one_gateway.count_jobs() == 1
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_lines_of_a_batch_hand_it_in(one_gateway: Gateway, tmp_path: Path) -> None:
+    """As they stand, but for the address; sent twice they are one batch."""
+    script = next(block for block in blocks(PAGE, "sh") if "/v1/batches" in block)
+    script = "KEY=none\n" + script.replace("http://127.0.0.1:8080", one_gateway.url)
+    run(script, tmp_path)
+    run(script, tmp_path)
+    (batch,) = one_gateway.get("/v1/batches").json()["batches"]
+    assert (batch["name"], batch["total"], one_gateway.count_jobs()) == ("night", 2, 2)
+
+
+def test_the_batch_on_the_page_has_every_field_of_a_batch() -> None:
+    """And so has the line of its results."""
+    shown = next(block for block in blocks(PAGE, "json") if '"eta_s"' in block)
+    fields = {*BatchView.model_fields} - {"faulty_lines", "faults"}
+    for field in [*fields, *CountsView.model_fields]:
+        assert f'"{field}":' in shown, field
 
 
 def run(script: str, folder: Path) -> None:

@@ -158,7 +158,7 @@ class Connection:
     def _begun(self, ask: Ask) -> requests.Response:
         """Send it, and see that the answer is none of those that are errors."""
         with _translated(ask):
-            answer = self._send(ask)
+            answer = _insist_on_all(self._send(ask))
             if answer.status_code < _REDIRECTS or (answer.is_redirect and ask.may_redirect):
                 return answer
             with answer:
@@ -167,7 +167,7 @@ class Connection:
 
     def _got(self, url: str) -> requests.Response:
         with _translated(Ask("GET", "")):
-            answer = self._get(url)
+            answer = _insist_on_all(self._get(url))
             if answer.ok:
                 return answer
             answer.close()
@@ -227,6 +227,12 @@ def _translated(ask: Ask) -> Iterator[None]:
         )
         ours.lasting = isinstance(error, (requests.exceptions.SSLError, ValueError))
         raise ours from None
+
+
+def _insist_on_all(answer: requests.Response) -> requests.Response:
+    """Have a body that is shorter than announced be an error: in urllib3 before 2 it is none."""
+    answer.raw.enforce_content_length = True
+    return answer
 
 
 def _bounded(answer: requests.Response) -> bytes:

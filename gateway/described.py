@@ -70,6 +70,11 @@ SUBMISSION: Final = json_body(
         "properties": {
             "request": {"$ref": "#/components/schemas/ImageRequest"},
             **_options(),
+            "expires_at": {
+                "type": ["string", "null"],
+                "format": "date-time",
+                "description": "The same as `expires_in_s`, as a moment with its offset from UTC.",
+            },
         },
     },
     {

@@ -5,7 +5,9 @@ of them HTTP has, and what it calls them.
 """
 
 import json
+import reprlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from fastapi import Request
@@ -23,6 +25,12 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 #: What may stand beside `request`. The owner is the caller's, and the key is a header.
 OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "metadata")
+
+#: The same as `expires_in_s`, as a moment; turned into seconds here.
+EXPIRES_AT: Final = "expires_at"
+
+#: As far off as `JobOptions.expires_in_s` may be.
+MAX_EXPIRY_S: Final = timedelta(days=30).total_seconds()
 
 
 def accept(
@@ -52,7 +60,13 @@ def accept(
         _check_text(given, max_text_bytes)
     options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
     options |= {"owner": caller.owner} | ({} if key is None else {"idempotency_key": key})
-    faults = [_unknown(name) for name in given if name not in {"request", *OPTIONS}]
+    known = {"request", EXPIRES_AT, *OPTIONS}
+    faults = [_unknown(name) for name in given if name not in known]
+    if given.get(EXPIRES_AT) is not None:
+        left_s = _seconds_until(given[EXPIRES_AT])
+        if left_s is None or "expires_in_s" in options:
+            faults.append(_no_expiry(given[EXPIRES_AT]))
+        options["expires_in_s"] = left_s
     try:
         if faults:
             intake.check(request, options)
@@ -97,8 +111,23 @@ def _check_text(given: Mapping[str, Any], max_text_bytes: int) -> None:
         raise BodyTooLarge(f"without its init_image a job has at most {max_text_bytes} bytes")
 
 
+def _seconds_until(moment: object) -> float | None:
+    """How far off a moment is that a job may expire at; None for any other value."""
+    try:
+        until = datetime.fromisoformat(moment) if isinstance(moment, str) else None
+        left_s = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no time, or one without its offset
+        return None
+    return left_s if 0 < left_s <= MAX_EXPIRY_S else None
+
+
+def _no_expiry(value: object) -> Fault:
+    rule = "a time to come, with its offset from UTC, at most 30 days off; or expires_in_s instead"
+    return Fault(EXPIRES_AT, reprlib.repr(value)[:80], rule)
+
+
 def _unknown(name: str) -> Fault:
-    known = ", ".join(("request", *OPTIONS))
+    known = ", ".join(("request", EXPIRES_AT, *OPTIONS))
     if name == "idempotency_key":
         rule = f"left out: the key goes into the header {IDEMPOTENCY_KEY}"
     elif name == "owner":

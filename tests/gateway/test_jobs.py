@@ -2,6 +2,7 @@
 
 import base64
 import threading
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -104,6 +105,23 @@ def test_every_fault_of_request_and_options_is_in_one_answer(gateway: Gateway) -
     expected = {"prompt", "width", "sede", "priority", "callback_url", "owner", "colour"}
     assert set(fields_of(answer)) == expected
     assert gateway.count_jobs() == 0
+
+
+def test_a_job_may_expire_at_a_moment(one_gateway: Gateway) -> None:
+    """The same as so many seconds; what is no moment to come is a fault."""
+    moment = datetime.now(timezone(timedelta(hours=5))) + timedelta(hours=1)
+    job = one_gateway.post("/v1/jobs", json={**FOX, "expires_at": moment.isoformat()}).json()
+    kept = datetime.fromisoformat(job["times"]["expires_at"])
+    assert abs((kept - moment).total_seconds()) < 60
+    past, far = "2020-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"
+    early, vague = "0001-01-01T00:00:00+14:00", "2031-01-01T00:00:00"
+    nonsense: tuple[object, ...] = (past, far, early, vague, "soon", 17, [])
+    for wrong in nonsense:
+        answer = one_gateway.post("/v1/jobs", json={**FOX, "expires_at": wrong})
+        assert (answer.status_code, fields_of(answer)) == (422, ["expires_at"]), wrong
+    both = {"expires_at": moment.isoformat(), "expires_in_s": 60}
+    assert fields_of(one_gateway.post("/v1/jobs", json={**FOX, **both})) == ["expires_at"]
+    assert one_gateway.count_jobs() == 1
 
 
 def test_somebody_who_waits_is_answered_when_the_job_ends(gateway: Gateway) -> None:

@@ -153,10 +153,10 @@ class Retrying:
             return
         deadline_s = time.monotonic() + self._services.limits.bulk_s
         for ids in walk_jobs(self._database, status, meant):
-            if time.monotonic() > deadline_s:
+            counts.retried += len(retry_ended(self._database, ids))
+            if time.monotonic() > deadline_s:  # after a chunk, so that every request gets on
                 counts.complete = False
                 return
-            counts.retried += len(retry_ended(self._database, ids))
 
     def _price(self, counts: RetryCounts, jobs: int, unknown: int) -> None:
         counts.jobs = jobs

@@ -1,12 +1,14 @@
 """Cancelling and retrying, one or many: what is meant, what it costs, and nobody else's."""
 
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
 
-from gateway import Authenticate, Caller, Scope
-from storage import CallCount, JobStatus, get_job
-from tests.gateway.running import Gateway, fields_of
+from darkroom.gateway_wiring import GatewayWiring
+from gateway import Authenticate, Caller, GatewayLimits, Scope
+from storage import CallCount, JobStatus, NewJob, get_job, insert_jobs
+from tests.gateway.running import Gateway, fields_of, serving
 
 
 @pytest.fixture
@@ -123,6 +125,29 @@ def test_jobs_that_failed_after_the_first_request_are_not_met_by_the_next(gatewa
     gateway.fail(gateway.submit("later"))
     again = {"status": "failed", "as_of": first["as_of"]}
     assert gateway.post("/v1/jobs/retry", json=again).json()["retried"] == 1
+
+
+def test_a_change_that_takes_too_long_says_so_and_the_next_request_goes_on(
+    start: Callable[[str], GatewayWiring], sqlite_table_url: str
+) -> None:
+    """A thousand at a time at least, each for good; nobody waits minutes for an answer."""
+    wiring = start(sqlite_table_url)
+    wiring.limits = GatewayLimits(bulk_s=-1)
+    request = {"prompt": "a fox", "seed": 1}
+    jobs = [NewJob(id=uuid4(), request=request, request_hash="fox") for _ in range(1300)]
+    insert_jobs(wiring.database, jobs[:1000])
+    insert_jobs(wiring.database, jobs[1000:])
+    with serving(wiring.gateway) as url:
+        gateway = Gateway(url, wiring.services, {})
+        first = gateway.post("/v1/jobs/cancel", json={"all": True}).json()
+        assert (first["cancelled"], first["complete"]) == (1000, False)
+        again = {"all": True, "as_of": first["as_of"]}
+        assert gateway.post("/v1/jobs/cancel", json=again).json()["cancelled"] == 300
+        retried = gateway.post("/v1/jobs/retry", json={"status": "cancelled"}).json()
+        assert (retried["jobs"], retried["retried"], retried["complete"]) == (1300, 1000, False)
+        rest = {"status": "cancelled", "as_of": retried["as_of"]}
+        assert gateway.post("/v1/jobs/retry", json=rest).json()["retried"] == 300
+    wiring.database.close()
 
 
 TOO_MUCH: tuple[tuple[str, object, str], ...] = (

@@ -6,6 +6,7 @@ Apart from `wiring.py` because producers, commands and the gateway never build a
 import os
 import socket
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from celery.signals import setup_logging
 from darkroom import __version__
 from darkroom.errors import UserError
 from darkroom.logs import configure_logs
-from darkroom.settings import variable
+from darkroom.settings import Settings, variable
 from darkroom.wiring import Wiring
 from storage import Spool, WorkerInfo
 from tasks import (
@@ -41,7 +42,15 @@ from tasks import (
     WatchPace,
     place_of,
 )
-from workers import Crew, Flow, Heartbeat, Watchdog, install, leave_for_supervisor
+from workers import (
+    Crew,
+    Flow,
+    Heartbeat,
+    Watchdog,
+    install,
+    leave_for_supervisor,
+    share_one_heap,
+)
 
 __all__ = ["WorkerWiring"]
 
@@ -55,6 +64,10 @@ class WorkerWiring(Wiring):
     Raises (from any property):
         UserError: a setting that this part needs is missing or cannot work; the line names it.
     """
+
+    def __init__(self, settings: Settings) -> None:
+        share_one_heap()  # before anything starts a thread, which would bring a heap of its own
+        super().__init__(settings)
 
     @cached_property
     def app(self) -> Celery:
@@ -107,7 +120,7 @@ class WorkerWiring(Wiring):
             failures=settings.breaker_failures,
             blocked=settings.blocked_failures,
         )
-        watch = self._watch(pace, breaker)
+        watch = self._watch(pace, breaker, lambda: uploads.is_clear())  # noqa: PLW0108 - made below
         spool = self._spool()
         uploads = Uploads(
             database=self.database,
@@ -148,14 +161,14 @@ class WorkerWiring(Wiring):
             leave=lambda: leave_for_supervisor(settings.drain_seconds),
         )
 
-    def _watch(self, pace: Pace, breaker: Breaker) -> FleetWatch:
+    def _watch(self, pace: Pace, breaker: Breaker, is_clear: Callable[[], bool]) -> FleetWatch:
         settings = self.settings
         looks = WatchPace(
             every_s=settings.fleet_look_s,
             probe_first_s=settings.probe_first_s,
             probe_most_s=settings.probe_most_s,
         )
-        return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks)
+        return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks, is_clear=is_clear)
 
     def _generate(
         self, uploads: Uploads, pace: Pace, breaker: Breaker, watch: FleetWatch

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as boto
 
+from storage import leftovers
 from storage.errors import (
     BucketMissing,
     ObjectMissing,
@@ -71,6 +72,7 @@ def translated(address: str, bucket: str, key: str = "") -> Iterator[None]:
     try:
         yield
     except (boto.BotoCoreError, boto.ClientError, Boto3Error, OSError, ValueError) as foreign:
+        leftovers.collect()
         raise translate(foreign, address, bucket, key) from foreign
 
 

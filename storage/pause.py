@@ -44,7 +44,8 @@ class PauseKind(StrEnum):
     # Calls failed in a row without a success; lifted by a call that goes well.
     BREAKER = "breaker"
 
-    # Images cannot be stored and a spool is full; lifted by an image that was stored.
+    # Images cannot be stored and a spool is full; lifted by an image that was stored, or by a
+    # process that has none to store and room for more.
     STORAGE = "storage"
 
     # The day's calls are spent; lifted by the next day.

@@ -148,10 +148,16 @@ class Spool:
         with self._guard:
             self._reserved_bytes = max(0, self._reserved_bytes - size_bytes)
 
-    def room_for(self, size_bytes: int) -> bool:
-        """Whether a reservation of this size would succeed now."""
+    def is_clear(self, size_bytes: int) -> bool:
+        """Whether nothing rests here, and what calls in flight may bring would fit.
+
+        Args:
+            size_bytes: What one call may bring, for when none is in flight.
+        """
         with self._guard:
-            return self._used_bytes + self._reserved_bytes + size_bytes <= self._max_bytes
+            expected_bytes = max(self._reserved_bytes, size_bytes)
+            fits = expected_bytes <= self._max_bytes and self._disk_has(expected_bytes)
+            return not self._entries and fits
 
     def adopt(self) -> list[SpoolEntry]:
         """Take over what processes that are no more have left.

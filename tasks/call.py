@@ -8,7 +8,6 @@ from typing import Any
 from playground import (
     Answer,
     ImageRequest,
-    Meaning,
     PendingAnswer,
     PlaygroundClient,
     PlaygroundError,
@@ -76,21 +75,21 @@ class Call:
         except PlaygroundError as error:
             return Called(judge(error))
         with pending, self._reading.admit(pending.size_hint_bytes or UNANNOUNCED_BYTES):
-            verdict = self._read(pending)
-            if verdict.meaning is not Meaning.IN_HAND:
-                return Called(verdict)
-            images = [self._develop(job, request, png) for png in verdict.images]
-            # Let go of the pictures as they came before the disk is waited for.
-            verdict = replace(verdict, images=())
-            return Called(verdict, self._keep(job, images))
+            verdict, images = self._read(job, request, pending)
+            return Called(verdict, self._keep(job, images) if images else None)
 
-    def _read(self, pending: PendingAnswer) -> Verdict:
+    def _read(
+        self, job: Job, request: ImageRequest, pending: PendingAnswer
+    ) -> tuple[Verdict, list[SpooledImage]]:
         try:
             body = pending.read()
         except PlaygroundError as error:
-            return judge(error)
+            return judge(error), []
         with self._decoding:
-            return judge(Answer(pending.status, pending.headers, body))
+            # Only in here is a picture in memory twice and more; whoever leaves has one copy.
+            verdict = judge(Answer(pending.status, pending.headers, body))
+            images = [self._develop(job, request, png) for png in verdict.images]
+            return replace(verdict, images=()), images
 
     def _develop(self, job: Job, request: ImageRequest, png: Png) -> SpooledImage:
         """The picture as it will be stored, its recipe spliced in."""

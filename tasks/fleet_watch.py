@@ -7,6 +7,7 @@ probe: one process in all of them gets it and lets one real job through.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from storage import (
@@ -47,12 +48,23 @@ class WatchPace:
 
 
 class FleetWatch:
-    """Keeps the process's pace in step with the fleet."""
+    """Keeps the process's pace in step with the fleet.
+
+    Args:
+        is_clear: whether this process has nothing to store and room for calls.
+    """
 
     def __init__(
-        self, database: Database, *, pace: Pace, breaker: Breaker, looks: WatchPace
+        self,
+        database: Database,
+        *,
+        pace: Pace,
+        breaker: Breaker,
+        looks: WatchPace,
+        is_clear: Callable[[], bool],
     ) -> None:
         self._database = database
+        self._is_clear = is_clear
         self._pace = pace
         self._breaker = breaker
         self._looks = looks
@@ -83,6 +95,10 @@ class FleetWatch:
         self._pause = kind
         self._breaker.follow(kind)
         self._pace.follow(state)
+        if kind is PauseKind.STORAGE and self._is_clear():
+            # The disk may have been full of something else: then no image is left to be stored,
+            # and nobody else would ever lift the pause.
+            self._lift_storage()
         if kind is PauseKind.BREAKER and take_probe(
             self._database, first_s=self._looks.probe_first_s, most_s=self._looks.probe_most_s
         ):
@@ -111,10 +127,13 @@ class FleetWatch:
 
     def image_was_stored(self) -> None:
         """Storage works: a pause on its account is over."""
-        if self._pause is not PauseKind.STORAGE:
-            return
+        if self._pause is PauseKind.STORAGE:
+            self._lift_storage()
+
+    def _lift_storage(self) -> None:
         try:
-            resume_fleet(self._database, kind=PauseKind.STORAGE)
+            if resume_fleet(self._database, kind=PauseKind.STORAGE):
+                log.warning("images can be kept again: the fleet goes on")
         except StorageError as error:
             log.warning("the pause could not be lifted", extra={"error": str(error)})
 

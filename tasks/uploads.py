@@ -104,6 +104,10 @@ class Uploads:
                 on_wait()
         raise AssertionError("unreachable: the looks have no end")
 
+    def is_clear(self) -> bool:
+        """Whether nothing waits for the bucket here and there is room for calls."""
+        return self._spool.is_clear(ROOM_PER_CALL_BYTES)
+
     def give_room(self) -> None:
         """The call has ended, and what it brought is in the spool or gone."""
         self._spool.release(ROOM_PER_CALL_BYTES)

@@ -7,6 +7,7 @@ from workers.bootsteps import PoolRefused, install
 from workers.crew import Crew
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
+from workers.one_heap import share_one_heap
 from workers.watchdog import Watchdog, leave_for_supervisor
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Watchdog",
     "install",
     "leave_for_supervisor",
+    "share_one_heap",
 ]

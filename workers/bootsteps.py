@@ -12,7 +12,6 @@ from celery.signals import worker_init
 from storage import StorageError
 from workers.crew import Crew
 from workers.leave import leave_on_signals
-from workers.one_heap import share_one_heap
 
 __all__ = ["PoolRefused", "install"]
 
@@ -39,7 +38,6 @@ def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
 
         def __init__(self, parent: Any, **kwargs: Any) -> None:
             super().__init__(parent, **kwargs)
-            share_one_heap()  # before there are threads
             parent.crew = self.crew = make_crew()
 
         def start(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature

@@ -62,5 +62,13 @@ class Flow:
     def _tell(self) -> None:
         consumer = self._consumer
         if consumer is not None:
-            told = consumer.cancel_task_queue if self._is_paused else consumer.add_task_queue
-            consumer.call_soon(told, self._queue)
+            consumer.call_soon(self._apply, consumer)
+
+    def _apply(self, consumer: _Consumer) -> None:
+        """Bring a consumer to what holds now, in its own thread.
+
+        Not to what held when it was asked: its event loop keeps what it is asked to do in a set and
+        does it in any order, so that a stop could come after the start that took it back.
+        """
+        told = consumer.cancel_task_queue if self._is_paused else consumer.add_task_queue
+        told(self._queue)

@@ -1,5 +1,7 @@
 """The bucket, over a real S3 endpoint, and its errors in our words."""
 
+import gc
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from storage import (
     ObjectStoreUnavailable,
     image_key,
     init_image_key,
+    leftovers,
 )
 from storage.object_faults import translate
 from tests.services import S3Endpoint
@@ -126,6 +129,27 @@ def test_a_store_that_is_away_is_worth_waiting_for(open_store: Open) -> None:
     store = open_store(endpoint_url="http://127.0.0.1:9")
     with pytest.raises(ObjectStoreUnavailable, match=r"127\.0\.0\.1:9"):
         store.exists("a")
+
+
+def test_a_picture_whose_put_failed_is_let_go(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the bucket is away, memory must not grow with every try."""
+    monkeypatch.setattr(leftovers, "EVERY_S", 0.0)
+    store = open_store(endpoint_url="http://127.0.0.1:9")
+    picture = bytes(1_000_000)
+
+    def references_after_a_try() -> int:
+        with pytest.raises(ObjectStoreUnavailable):
+            store.put("a", picture)
+        return sys.getrefcount(picture)
+
+    gc.disable()
+    try:
+        first = references_after_a_try()
+        assert [references_after_a_try() for _ in range(3)] == [first] * 3
+    finally:
+        gc.enable()
 
 
 def _answer(code: str, status: int) -> boto.ClientError:

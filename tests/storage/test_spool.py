@@ -146,7 +146,7 @@ def test_the_bound_counts_calls_in_flight(tmp_path: Path) -> None:
     spool = _spool(tmp_path, max_bytes=3000)
     assert spool.reserve(1000)
     entry = spool.write(uuid4(), 1, [_picture(1500)])
-    assert not spool.room_for(1000)
+    assert not spool.is_clear(1000)
     assert not spool.reserve(1000)
     spool.release(1000)
     assert (spool.reserved_bytes, spool.reserve(1000)) == (0, True)

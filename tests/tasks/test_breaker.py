@@ -1,5 +1,6 @@
 """The breaker: failures in a row pause the fleet, a success lifts the pause."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_a_worker_follows_the_fleet_and_gets_one_probe(database: Database) -> No
     pace = Pace(4)
     breaker = Breaker(database, failures=1, blocked=1)
     looks = WatchPace(every_s=1, probe_first_s=600, probe_most_s=600)
-    watch = FleetWatch(database, pace=pace, breaker=breaker, looks=looks)
+    watch = FleetWatch(database, pace=pace, breaker=breaker, looks=looks, is_clear=lambda: False)
     fail(breaker)
     watch.look()
     assert pace.enter()
@@ -130,10 +131,28 @@ def test_storages_pause_is_lifted_by_an_image_that_was_stored(database: Database
     """And only by that."""
     breaker = Breaker(database, failures=9, blocked=9)
     looks = WatchPace(every_s=1, probe_first_s=600, probe_most_s=600)
-    watch = FleetWatch(database, pace=Pace(1), breaker=breaker, looks=looks)
+    watch = FleetWatch(database, pace=Pace(1), breaker=breaker, looks=looks, is_clear=lambda: False)
     watch.image_was_stored()
     watch.spool_is_full()
     breaker.went_well(started=time.monotonic())
     assert is_paused(database)
     watch.image_was_stored()
+    assert not is_paused(database)
+
+
+def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Database) -> None:
+    """Somebody else had filled the disk: with that gone, no image would ever come to lift it."""
+    clear = threading.Event()
+    watch = FleetWatch(
+        database,
+        pace=Pace(1),
+        breaker=Breaker(database, failures=9, blocked=9),
+        looks=WatchPace(every_s=1, probe_first_s=600, probe_most_s=600),
+        is_clear=clear.is_set,
+    )
+    watch.spool_is_full()
+    watch.look()
+    assert is_paused(database)
+    clear.set()
+    watch.look()
     assert not is_paused(database)

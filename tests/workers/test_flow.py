@@ -28,8 +28,8 @@ class Consumer:
         self.consumes = True
 
     def turn(self) -> None:
-        """Do what was asked."""
-        for ask in self.asked:
+        """Do what was asked, in an order that nobody promised."""
+        for ask in reversed(self.asked):
             ask()
         self.asked.clear()
 
@@ -52,3 +52,18 @@ def test_what_was_asked_of_a_lost_connection_holds_on_the_next() -> None:
     flow.attach(third)
     third.turn()
     assert not third.consumes
+
+
+def test_a_stop_that_was_taken_back_at_once_stops_nothing() -> None:
+    """The event loop does not do things in the order they were asked for."""
+    flow = Flow("darkroom.generate")
+    consumer = Consumer()
+    flow.attach(consumer)
+    flow.pause()
+    flow.resume()
+    consumer.turn()
+    assert consumer.consumes
+    flow.resume()
+    flow.pause()
+    consumer.turn()
+    assert not consumer.consumes

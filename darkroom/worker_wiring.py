@@ -131,7 +131,12 @@ class WorkerWiring(Wiring):
             on_stored=watch.image_was_stored,
         )
         flow = Flow(self.queues.generate)
-        inbox = Inbox(max(16, settings.concurrency // 4), on_full=flow.pause, on_low=flow.resume)
+        inbox = Inbox(
+            max(16, settings.concurrency // 4),
+            slots=settings.concurrency,
+            on_full=flow.pause,
+            on_low=flow.resume,
+        )
         generate = self._generate(uploads, pace, breaker, watch)
         return Crew(
             inbox=inbox,

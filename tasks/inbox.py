@@ -16,7 +16,10 @@ class Inbox:
     """An ordered set of job ids that threads wait on.
 
     Args:
-        capacity: ids at which it calls itself full; it calls itself low again at half of that.
+        capacity: ids beyond the slots at which it calls itself full; it calls itself low again at
+            half of that.
+        slots: ids that can be under way at once. What free slots are about to take does not count:
+            a burst that they swallow would stop the consumer for a second, and leave them empty.
         on_full: called once when it fills up. Must not block.
         on_low: called once when it has emptied to half. Must not block.
     """
@@ -25,10 +28,12 @@ class Inbox:
         self,
         capacity: int,
         *,
+        slots: int = 0,
         on_full: Callable[[], object] = lambda: None,
         on_low: Callable[[], object] = lambda: None,
     ) -> None:
-        self._capacity = capacity
+        self._full_at = slots + capacity
+        self._low_at = slots + capacity // 2
         self._on_full = on_full
         self._on_low = on_low
         self._waiting: dict[UUID, None] = {}
@@ -55,7 +60,7 @@ class Inbox:
     def demand(self) -> int:
         """Threads that could be at work now: ids under way and ids waiting."""
         with self._changed:
-            return len(self._under_way) + len(self._waiting)
+            return self._held
 
     def add(self, job_ids: Iterable[UUID]) -> bool:
         """Append ids, each once; False when the inbox is closed and took none."""
@@ -67,7 +72,7 @@ class Inbox:
             new = (job_id for job_id in came if job_id not in self._under_way)
             self._waiting.update(dict.fromkeys(new))
             self._changed.notify(len(self._waiting))
-            filled = not self._is_full and len(self._waiting) >= self._capacity
+            filled = not self._is_full and self._held >= self._full_at
             self._is_full = self._is_full or filled
         if filled:
             self._on_full()
@@ -86,10 +91,6 @@ class Inbox:
             job_id = next(iter(self._waiting))
             del self._waiting[job_id]
             self._under_way.add(job_id)
-            lowered = self._is_full and len(self._waiting) <= self._capacity // 2
-            self._is_full = self._is_full and not lowered
-        if lowered:
-            self._on_low()
         return job_id
 
     def done(self, job_id: UUID) -> None:
@@ -98,6 +99,10 @@ class Inbox:
             self._under_way.discard(job_id)
             if not self._under_way:
                 self._changed.notify_all()
+            lowered = self._is_full and self._held <= self._low_at
+            self._is_full = self._is_full and not lowered
+        if lowered:
+            self._on_low()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is under way; False if the time ran out first."""
@@ -117,3 +122,7 @@ class Inbox:
             self._waiting.clear()
             self._changed.notify_all()
         return left
+
+    @property
+    def _held(self) -> int:
+        return len(self._under_way) + len(self._waiting)

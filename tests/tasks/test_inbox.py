@@ -29,14 +29,35 @@ def test_an_id_that_waits_already_is_not_added_again() -> None:
 def test_full_is_said_once_and_low_again_at_half() -> None:
     """Whoever feeds the inbox hears of each change once."""
     said: list[str] = []
-    inbox = Inbox(4, on_full=lambda: said.append("full"), on_low=lambda: said.append("low"))
-    inbox.add([uuid4() for _ in range(3)])
+    inbox = Inbox(
+        4, slots=2, on_full=lambda: said.append("full"), on_low=lambda: said.append("low")
+    )
+    inbox.add([uuid4() for _ in range(5)])
     assert said == []
     inbox.add([uuid4() for _ in range(3)])
     assert said == ["full"]
-    for _ in range(4):
-        inbox.take()
+    for _ in range(3):
+        end_one(inbox)
+    assert said == ["full"]
+    end_one(inbox)
     assert said == ["full", "low"]
+
+
+def test_a_burst_for_free_slots_does_not_fill_it() -> None:
+    """Stopping and starting a consumer takes a second, in which those slots would stand empty."""
+    said: list[str] = []
+    inbox = Inbox(4, slots=100, on_full=lambda: said.append("full"))
+    inbox.add([uuid4() for _ in range(103)])
+    assert said == []
+    inbox.add([uuid4()])
+    assert said == ["full"]
+
+
+def end_one(inbox: Inbox) -> None:
+    """A job's whole course."""
+    job_id = inbox.take()
+    assert job_id is not None
+    inbox.done(job_id)
 
 
 def test_adding_never_waits_however_full() -> None:

@@ -28,6 +28,7 @@ COPY requirements/run.lock requirements/
 RUN pip --python /opt/darkroom/bin/python install --require-hashes -r requirements/run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY darkroom darkroom
+COPY gateway gateway
 COPY playground playground
 COPY simulator simulator
 COPY storage storage

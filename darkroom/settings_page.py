@@ -27,6 +27,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "database_url": "The results table",
     "s3_bucket": "The object store",
     "spool_dir": "The spool",
+    "gateway_host": "The gateway",
     "embed_recipe": "Pictures, logs",
 }
 

@@ -136,23 +136,27 @@ class Wiring:
             lost_s=settings.dispatch_lost_s,
         )
 
-    @cached_property
-    def intake(self) -> Intake:
-        """Where jobs come in."""
+    @property
+    def request_limits(self) -> RequestLimits:
+        """What this installation allows beyond, or short of, the API's page."""
         settings = self.settings
-        limits = RequestLimits(
+        return RequestLimits(
             extra_models=settings.extra_models,
             max_side_px=settings.max_side_px,
             max_prompt_chars=settings.max_prompt_chars,
             max_init_image_bytes=settings.max_init_image_bytes,
         )
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Where jobs come in."""
         return Intake(
             self.database,
             lambda: self.objects,
             self.dispatch,
-            limits=limits,
+            limits=self.request_limits,
             key_prefix=self.key_prefix,
-            simulated=settings.simulated,
+            simulated=self.settings.simulated,
         )
 
     @cached_property

@@ -25,10 +25,9 @@ from playground.verdict import Answer, Meaning, Verdict
 from playground.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
 from playground.wire import (
     init_image_bytes,
+    kept_form,
     restore_request,
     to_wire,
-    with_seed,
-    without_init_image,
 )
 
 __all__ = [
@@ -55,11 +54,10 @@ __all__ = [
     "embed_recipe",
     "init_image_bytes",
     "judge",
+    "kept_form",
     "parse_request",
     "recipe_text",
     "request_schema",
     "restore_request",
     "to_wire",
-    "with_seed",
-    "without_init_image",
 ]

@@ -193,7 +193,9 @@ class ImageRequest(BaseModel):
     @classmethod
     def _known_model(cls, name: str | None, info: ValidationInfo) -> str | None:
         limits = _limits(info)
-        if name is None or name in limits.models or (limits.any_model and name.strip()):
+        if name is None or name in words.MODELS or name in limits.extra_models:
+            return name
+        if limits.any_model and name.strip():
             return name
         raise broken(f"one of {', '.join(limits.models)}")
 

@@ -14,14 +14,7 @@ from playground.request import ImageRequest, Limits, check_request
 
 # The system's generator: processes that were forked or started together share no state.
 _CHANCE: Final = random.SystemRandom()
-
-
-def with_seed(request: ImageRequest) -> ImageRequest:
-    """Choose a seed (1..65535) where none is set, so that the image can be made again."""
-    if request.seed is not None:
-        return request
-    seed = _CHANCE.randint(words.MIN_SEED, words.MAX_SEED)
-    return request.model_copy(update={"seed": seed})
+_SEED_BITS: Final = words.MAX_SEED.bit_length()
 
 
 def init_image_bytes(request: ImageRequest) -> bytes | None:
@@ -29,13 +22,6 @@ def init_image_bytes(request: ImageRequest) -> bytes | None:
     if request.init_image is None:
         return None
     return pybase64.b64decode(request.init_image, validate=True)
-
-
-def without_init_image(request: ImageRequest) -> ImageRequest:
-    """Take the initial image off, for keeping it elsewhere."""
-    if request.init_image is None:
-        return request
-    return request.model_copy(update={"init_image": None})
 
 
 def to_wire(request: ImageRequest, *, init_image: bytes | None = None) -> dict[str, object]:
@@ -55,6 +41,21 @@ def to_wire(request: ImageRequest, *, init_image: bytes | None = None) -> dict[s
     if init_image is not None:
         wire["init_image"] = pybase64.b64encode_as_string(init_image)
     return wire
+
+
+def kept_form(request: ImageRequest) -> dict[str, object]:
+    """Write what a table row keeps: the wire form with a seed, and without the initial image."""
+    kept = to_wire(request)
+    kept.pop("init_image", None)
+    kept.setdefault("seed", _seed())
+    return kept
+
+
+def _seed() -> int:
+    # Bits that make no seed are thrown away, so every seed is as likely as any other.
+    while not words.MIN_SEED <= (bits := _CHANCE.getrandbits(_SEED_BITS)) <= words.MAX_SEED:
+        pass
+    return bits
 
 
 def restore_request(row: object) -> ImageRequest:

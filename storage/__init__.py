@@ -2,6 +2,18 @@
 
 from storage.accept import MAX_CHUNK_JOBS, Accepted, insert_faulty_job, insert_job, insert_jobs
 from storage.adopt import adopt_image
+from storage.api_keys import (
+    SECRET_PREFIX,
+    ApiKey,
+    NewKey,
+    any_keys,
+    create_key,
+    find_key,
+    list_keys,
+    note_key_used,
+    revoke_key,
+)
+from storage.backlog import count_queued
 from storage.batch_counts import BatchProgress, batch_progress, fold_batch_deltas
 from storage.batches import (
     Batch,
@@ -70,6 +82,7 @@ from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.lookup import Cursor, get_job, get_jobs, job_by_key, list_jobs, stuck_jobs
 from storage.migrate import check_schema, migrate, schema_status
 from storage.objects import ObjectStore, StoredObject
+from storage.owners import Owner, OwnerChanges, get_owner, list_owners, set_owner_limits
 from storage.pause import (
     Pause,
     PauseKind,
@@ -78,6 +91,7 @@ from storage.pause import (
     resume_fleet,
     take_probe,
 )
+from storage.queue_position import MAX_POSITION, queue_position
 from storage.rescue import Rescued, rescue_dead
 from storage.selection import (
     CHUNK_JOBS,
@@ -92,6 +106,7 @@ from storage.selection import (
     walk_jobs,
 )
 from storage.share import slow_down, speed_up
+from storage.sightings import Sighting, sightings
 from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
@@ -102,7 +117,10 @@ __all__ = [
     "ENDED",
     "HELD",
     "MAX_CHUNK_JOBS",
+    "MAX_POSITION",
+    "SECRET_PREFIX",
     "Accepted",
+    "ApiKey",
     "Batch",
     "BatchNotFound",
     "BatchProgress",
@@ -125,11 +143,14 @@ __all__ = [
     "JobStatus",
     "Leadership",
     "NewJob",
+    "NewKey",
     "ObjectMissing",
     "ObjectStore",
     "ObjectStoreError",
     "ObjectStoreRefused",
     "ObjectStoreUnavailable",
+    "Owner",
+    "OwnerChanges",
     "Pause",
     "PauseKind",
     "RecordRefused",
@@ -138,6 +159,7 @@ __all__ = [
     "Rotation",
     "SchemaOutOfDate",
     "Selection",
+    "Sighting",
     "Spool",
     "SpoolDamaged",
     "SpoolEntry",
@@ -155,6 +177,7 @@ __all__ = [
     "Worker",
     "WorkerInfo",
     "adopt_image",
+    "any_keys",
     "ask_cancel",
     "batch_progress",
     "calls_today",
@@ -163,14 +186,17 @@ __all__ = [
     "claim_if_due",
     "count_dispatched",
     "count_held_unasked",
+    "count_queued",
     "count_running",
     "create_batch",
+    "create_key",
     "database_time",
     "delete_unopened",
     "end_lease",
     "end_pause_if_over",
     "expire_due",
     "fail_if_held",
+    "find_key",
     "finish_if_held",
     "fleet_state",
     "fold_batch_deltas",
@@ -178,6 +204,7 @@ __all__ = [
     "get_batch",
     "get_job",
     "get_jobs",
+    "get_owner",
     "hand_back_if_held",
     "held_unasked",
     "image_key",
@@ -189,11 +216,15 @@ __all__ = [
     "lead",
     "list_batches",
     "list_jobs",
+    "list_keys",
+    "list_owners",
     "live_workers",
     "mark_storing_if_held",
     "migrate",
+    "note_key_used",
     "open_batch",
     "pause_fleet",
+    "queue_position",
     "refresh_dispatched",
     "register_worker",
     "renew_lease",
@@ -203,7 +234,10 @@ __all__ = [
     "resume_fleet",
     "retry_ended",
     "retry_later_if_held",
+    "revoke_key",
     "schema_status",
+    "set_owner_limits",
+    "sightings",
     "slow_down",
     "speed_up",
     "standings",

@@ -18,15 +18,19 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    literal,
     null,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.clock import after, now
+from storage.clock import UtcDateTime, after, now
 from storage.database import Database
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
+from storage.ids import Uuid
+from storage.lookup import Cursor
 from storage.tables import Tables
 
 _FOLD_AT_ONCE = 5000
@@ -174,18 +178,24 @@ def find_batch(db: Database, batch_id: UUID) -> Batch | None:
     return None if row is None else Batch(**row)
 
 
-def list_batches(db: Database, *, owner: str | None = None, limit: int = 50) -> list[Batch]:
+def list_batches(
+    db: Database, *, owner: str | None = None, before: Cursor | None = None, limit: int = 50
+) -> list[Batch]:
     """Batches, newest first.
 
     Args:
         db: The results table.
         owner: Only this one's.
+        before: Where the page before this one ended, by the moment it was created.
         limit: At most so many.
     """
     batches = db.tables.batches
     newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc())
     if owner is not None:
         newest = newest.where(batches.c.owner == owner)
+    if before is not None:
+        edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
+        newest = newest.where(tuple_(batches.c.created_at, batches.c.id) < edge)
     with db.read() as connection:
         return [Batch(**row) for row in connection.execute(newest.limit(limit)).mappings()]
 

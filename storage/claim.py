@@ -11,13 +11,27 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, func, null, or_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.day import spend_one_call
 from storage.errors import RecordUnreadable
 from storage.jobs import Job, JobError, job_from_row
+from storage.owner_days import count_one
 from storage.set_aside import set_aside
 from storage.statements import (
     QUEUED,
@@ -85,17 +99,25 @@ def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | 
     if max_calls_per_day is not None:
         return _claim_within_day(db, parameters, max_calls_per_day)
     with db.statement() as connection:
-        return connection.execute(_claim(db.tables), parameters).mappings().first()
+        return _claimed(db.tables, connection, parameters)
 
 
 def _claim_within_day(db: Database, parameters: dict[str, object], most: int) -> Any:
     """Count the day's call and claim, both or neither."""
     with db.begin() as connection, connection.begin_nested() as both:
         spend_one_call(db.tables, connection, most)
-        row = connection.execute(_claim(db.tables), parameters).mappings().first()
+        row = _claimed(db.tables, connection, parameters)
         if row is None:
             both.rollback()
         return row
+
+
+def _claimed(tables: Tables, connection: Connection, parameters: dict[str, object]) -> Any:
+    """Claim and count the call of an owner who has a daily limit; on PostgreSQL one statement."""
+    row = connection.execute(_claim(tables), parameters).mappings().first()
+    if row is not None and tables.metadata.schema is None:
+        connection.execute(_count_call(tables), {"of_owner": row["owner"]})
+    return row
 
 
 def _claimed_before(db: Database, job_id: UUID, *, token: UUID, max_calls: int) -> Job | None:
@@ -148,7 +170,22 @@ def has_expired(tables: Tables) -> ColumnElement[bool]:
 
 
 @cache
-def _claim(tables: Tables) -> Update:
+def _claim(tables: Tables) -> Update | Select[Any]:
+    taken = _take_if_due(tables).returning(*tables.jobs.c)
+    if tables.metadata.schema is None:
+        return taken
+    claimed = taken.cte("claimed")
+    counted = count_one(tables, claimed.c.owner, of=claimed).cte("counted")
+    return select(claimed).add_cte(counted)
+
+
+@cache
+def _count_call(tables: Tables) -> Any:
+    return count_one(tables, bindparam("of_owner", type_=Text()))
+
+
+@cache
+def _take_if_due(tables: Tables) -> Update:
     jobs = tables.jobs
     due = (
         jobs.c.id == bindparam("job_id"),
@@ -170,7 +207,7 @@ def _claim(tables: Tables) -> Update:
         "not_before": null(),
         "dispatched_at": null(),
     }
-    return update(jobs).where(*due).values(taken).returning(*jobs.c)
+    return update(jobs).where(*due).values(taken)
 
 
 @cache

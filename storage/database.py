@@ -9,7 +9,6 @@ asked of the tables to the transitions, and waiting out an outage to whoever cal
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,12 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from storage.errors import DatabaseMisconfigured
-from storage.faults import NotJson, translated
+from storage.faults import translated
+from storage.json_text import json_text
 from storage.tables import POSTGRESQL, SQLITE, Tables
-
-# A NUL as JSON writes it, not preceded by an odd number of backslashes. PostgreSQL's jsonb
-# cannot hold one, so SQLite may not either: both must refuse the same jobs.
-_NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 _POOL_TIMEOUT_S = 30.0
 
@@ -149,7 +145,7 @@ def _engine(address: URL, pool_size: int, options: dict[str, Any]) -> Engine:
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         hide_parameters=True,
-        json_serializer=_to_json,
+        json_serializer=json_text,
         **options,
     )
 
@@ -192,13 +188,3 @@ def _prepare_sqlite(engine: Engine) -> None:
     def _begun(connection: Connection) -> None:
         word = connection.get_execution_options().get("begin_with", "BEGIN")
         connection.exec_driver_sql(word)
-
-
-def _to_json(value: Any) -> str:
-    try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise NotJson(str(error)) from error
-    if "\\u0000" in text and _NUL_IN_JSON.search(text):
-        raise NotJson("a NUL character, which PostgreSQL cannot keep")
-    return text

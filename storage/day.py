@@ -46,11 +46,12 @@ def calls_today(db: Database) -> int:
     """
     daily = db.tables.daily_calls
     with db.read() as connection:
-        found = select(daily.c.calls).where(daily.c.day == _today(db.tables))
+        found = select(daily.c.calls).where(daily.c.day == today(db.tables))
         return int(connection.scalar(found) or 0)
 
 
-def _today(tables: Tables) -> ColumnElement[str]:
+def today(tables: Tables) -> ColumnElement[str]:
+    """This day in UTC, as `YYYY-MM-DD`."""
     is_sqlite = tables.metadata.schema is None
     return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)
 
@@ -61,7 +62,7 @@ def _spend(tables: Tables) -> Any:
     insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
     return (
         insert_for(daily)
-        .values(day=_today(tables), calls=1)
+        .values(day=today(tables), calls=1)
         .on_conflict_do_update(
             index_elements=["day"],
             set_={"calls": daily.c.calls + 1},

@@ -4,7 +4,8 @@ A reservation is a time on the row: this job was put into a message at that mome
 nothing. If no worker has claimed the job by the time the reservation is stale, the job is due
 again; the message was lost, or sits in an inbox that says so by refreshing. Jobs are reserved
 highest priority first, and within a priority stream by stream in turn: a stream is a batch, or
-what one owner handed in outside batches. The index of ready jobs is itself the list of open
+what one owner handed in outside batches. Owners with as much under way as they may have are passed
+over. The index of ready jobs is itself the list of open
 streams, read by skipping from one to the next, so a reservation costs what it hands out and not
 what is waiting.
 """
@@ -28,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from storage.allowances import allowances_now
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.ids import Uuid
@@ -60,7 +62,8 @@ def reserve_due(
         bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
         connection.execute(_ripen(db.tables), bounds)
         connection.execute(_forget_lost(db.tables), bounds)
-        chosen = choose(db, connection, limit, turn)
+        allowances = allowances_now(db.tables, connection)
+        chosen = choose(db, connection, limit, turn, allowances)
         taken = set(connection.scalars(_stamp(db.tables), {"ids": [c.id for c in chosen]}))
     return [ready.id for ready in chosen if ready.id in taken]
 

@@ -8,7 +8,7 @@ decided in `keys.py`; whether a failure is worth waiting out, in `object_faults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
@@ -22,6 +22,7 @@ from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
 from storage.object_faults import translated
 
 _ATTEMPTS = 3
+_PIECE_BYTES = 1 << 18
 _MAX_LINK_S = 7 * 24 * 3600  # the longest that signature version 4 allows
 _HOME_REGION = "us-east-1"  # the one region whose name must not be sent when creating a bucket
 
@@ -118,6 +119,22 @@ class ObjectStore:
             with answer["Body"] as body:
                 data: bytes = body.read()
         return data
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Fetch an object piece by piece, for who passes it on and need not hold it whole.
+
+        Raises:
+            ObjectMissing: There is none; known before the first piece.
+            ObjectStoreError: One of its other kinds; also between two pieces.
+        """
+        with self._translated(key):
+            answer = self._client(self._endpoint_url).get_object(Bucket=self.bucket, Key=key)
+        return self._pieces(key, answer["Body"])
+
+    def _pieces(self, key: str, body: Any) -> Iterator[bytes]:
+        with self._translated(key), body:
+            while piece := body.read(_PIECE_BYTES):
+                yield piece
 
     def head(self, key: str) -> StoredObject | None:
         """What is known of an object; None where there is none.

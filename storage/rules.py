@@ -77,3 +77,14 @@ FLEET_CHECKS = {
     "share_in_bounds": "share > 0 AND share <= 1",
 }
 """What the fleet's one row may not be."""
+
+KEY_CHECKS = {"hash_is_sha256": "length(secret_hash) = 64"}
+"""What no key's row may be: above all, not the secret itself."""
+
+OWNER_CHECKS = {
+    "rate_is_positive": "max_per_second IS NULL OR max_per_second > 0",
+    "queued_not_negative": "max_queued IS NULL OR max_queued >= 0",
+    "in_flight_not_negative": "max_in_flight IS NULL OR max_in_flight >= 0",
+    "calls_not_negative": "max_calls_per_day IS NULL OR max_calls_per_day >= 0",
+}
+"""What no owner's row may be."""

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy import Uuid as AnyUuid
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from storage.allowances import Allowances, without_spent
 from storage.claim import open_to_claims
 from storage.database import Database
 from storage.ids import Uuid
@@ -53,9 +54,16 @@ class Ready:
 
     id: UUID
     stream: UUID
+    owner: str
 
 
-def choose(db: Database, connection: Connection, limit: int, rotation: Rotation) -> list[Ready]:
+def choose(
+    db: Database,
+    connection: Connection,
+    limit: int,
+    rotation: Rotation,
+    allowances: Allowances,
+) -> list[Ready]:
     """Pick ready jobs: all of a higher priority before any of a lower, streams in turn.
 
     Args:
@@ -63,25 +71,55 @@ def choose(db: Database, connection: Connection, limit: int, rotation: Rotation)
         connection: An open transaction.
         limit: At most so many.
         rotation: Moved on to the last stream served.
+        allowances: What limited owners may still have; what is picked is taken from it.
     """
     chosen: list[Ready] = []
-    priority = connection.scalar(_highest(db.tables))
+    priority = connection.scalar(highest_ready(db.tables))
     while priority is not None and len(chosen) < limit:
         for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
             wanted = limit - len(chosen)
-            streams = _open_streams(db, connection, priority, low, high)
-            lines = _lines(db, connection, priority, streams, wanted)
-            chosen.extend(_in_turn(lines, wanted))
-        priority = connection.scalar(_next_highest(db.tables), {"priority": priority})
+            chosen += _choose_between(
+                db, connection, priority, (low, high), wanted=wanted, allowances=allowances
+            )
+        priority = connection.scalar(next_ready(db.tables), {"priority": priority})
     if chosen:
         rotation.after = chosen[-1].stream
     return chosen
 
 
-def _in_turn(lines: Sequence[Sequence[Ready]], wanted: int) -> Iterator[Ready]:
+def _choose_between(
+    db: Database,
+    connection: Connection,
+    priority: int,
+    bounds: tuple[UUID, UUID],
+    *,
+    wanted: int,
+    allowances: Allowances,
+) -> list[Ready]:
+    """Pick from the streams between two bounds, past those that may have nothing now."""
+    low, high = bounds
+    while wanted > 0:
+        streams = _open_streams(db, connection, priority, low, high)
+        free = without_spent(db.tables, connection, streams, allowances)
+        lines = _lines(db, connection, priority, free, wanted)
+        chosen = list(_in_turn(lines, wanted, allowances))
+        if chosen or len(streams) < _MAX_STREAMS:
+            return chosen
+        low = max(streams)
+    return []
+
+
+def count_open_streams(db: Database, connection: Connection, priority: int) -> int:
+    """How many streams of a priority have a job that is ready, up to a bound."""
+    return len(_open_streams(db, connection, priority, _FIRST, _LAST))
+
+
+def _in_turn(
+    lines: Sequence[Sequence[Ready]], wanted: int, allowances: Allowances
+) -> Iterator[Ready]:
     for lap in zip_longest(*lines):
         for ready in lap:
-            if ready is not None and wanted > 0:
+            if ready is not None and wanted > 0 and allowances.take(ready.owner):
                 wanted -= 1
                 yield ready
 
@@ -109,18 +147,20 @@ def _lines(
     else:
         one = _head(db.tables)
         rows = [r for s in streams for r in connection.execute(one, bounds | {"stream_id": s})]
-    for job_id, stream in rows:
-        lines[stream].append(Ready(job_id, stream))
+    for job_id, stream, owner in rows:
+        lines[stream].append(Ready(job_id, stream, owner))
     return list(lines.values())
 
 
 @cache
-def _highest(tables: Tables) -> Select[Any]:
+def highest_ready(tables: Tables) -> Select[Any]:
+    """The highest priority of any ready job; NULL where none is."""
     return select(func.max(tables.jobs.c.priority)).where(ANY_READY)
 
 
 @cache
-def _next_highest(tables: Tables) -> Select[Any]:
+def next_ready(tables: Tables) -> Select[Any]:
+    """The highest priority of ready jobs below `priority`."""
     jobs = tables.jobs
     return select(func.max(jobs.c.priority)).where(
         ANY_READY, jobs.c.priority < bindparam("priority")
@@ -154,15 +194,16 @@ def _of_one_stream(tables: Tables, stream: Any) -> Select[Any]:
     jobs = tables.jobs
     # The status as well: rows in states of a newer release must not stand before the others.
     same = (ANY_READY, QUEUED, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
-    oldest = select(jobs.c.id, jobs.c.stream, jobs.c.batch_id).where(*same)
+    oldest = select(jobs.c.id, jobs.c.stream, jobs.c.owner, jobs.c.batch_id).where(*same)
     return oldest.order_by(jobs.c.accepted_at, jobs.c.id).limit(bindparam("each", type_=Integer()))
 
 
 @cache
 def _head(tables: Tables) -> Select[Any]:
     line = _of_one_stream(tables, bindparam("stream_id", type_=Uuid()))
+    jobs = tables.jobs
     return line.where(open_to_claims(tables)).with_only_columns(
-        tables.jobs.c.id, tables.jobs.c.stream
+        jobs.c.id, jobs.c.stream, jobs.c.owner
     )
 
 
@@ -171,4 +212,4 @@ def _heads(tables: Tables) -> Select[Any]:
     wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
     streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
     line = _of_one_stream(tables, streams.c.stream).where(open_to_claims(tables)).lateral("line")
-    return select(line.c.id, line.c.stream).select_from(streams.join(line, true()))
+    return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))

@@ -4,7 +4,8 @@ PostgreSQL keeps everything in the schema `darkroom`; SQLite has no schemas, so 
 the prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Database.tables`
 is the right one. What the migrations build is compared with this file by a test.
 
-The conditions of CHECKs and partial indexes are in `rules.py`.
+The conditions of CHECKs and partial indexes are in `rules.py`, what several tables are put
+together from in `columns.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     Double,
     Index,
@@ -25,12 +23,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.clock import UtcDateTime, now
+from storage.columns import BIG, JSON_VALUE, checks, count, index, moment
 from storage.ids import Uuid
 from storage.revisions import PREFIX, SCHEMA
 from storage.rules import (
@@ -40,13 +37,12 @@ from storage.rules import (
     FLEET_CHECKS,
     HELD_SQL,
     JOB_CHECKS,
+    KEY_CHECKS,
     LISTED,
+    OWNER_CHECKS,
     READY_SQL,
     WAITING_SQL,
 )
-
-_JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,14 +57,9 @@ class Tables:
     leaders: Table
     fleet: Table
     daily_calls: Table
-
-
-def _count(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False, server_default=text("0"))
-
-
-def _moment(name: str) -> Column[Any]:
-    return Column(name, UtcDateTime)
+    api_keys: Table
+    owners: Table
+    owner_calls: Table
 
 
 def _job_columns() -> list[Column[Any]]:
@@ -81,70 +72,59 @@ def _job_columns() -> list[Column[Any]]:
         Column("owner", Text, nullable=False),
         Column("idempotency_key", Text),
         Column("request_hash", Text, nullable=False),
-        Column("request", _JSON, nullable=False),
+        Column("request", JSON_VALUE, nullable=False),
         Column("init_image_key", Text),
-        Column("metadata", _JSON),
+        Column("metadata", JSON_VALUE),
         Column("priority", Integer, nullable=False, server_default=text("0")),
         Column("status", String(16), nullable=False, server_default=text("'queued'")),
-        Column("fence", _BIG, nullable=False, server_default=text("0")),
-        _count("attempts"),
-        _count("calls_made"),
+        Column("fence", BIG, nullable=False, server_default=text("0")),
+        count("attempts"),
+        count("calls_made"),
         # Of them, those made before someone retried the job by hand: its limit begins anew.
-        _count("calls_before"),
-        _count("calls_unknown"),
-        _count("calls_useless"),
-        _count("calls_lost"),
-        _count("calls_duplicate"),
+        count("calls_before"),
+        count("calls_unknown"),
+        count("calls_useless"),
+        count("calls_lost"),
+        count("calls_duplicate"),
         Column("worker_id", Uuid),
         Column("claim_token", Uuid),
-        _moment("call_deadline"),
-        _moment("not_before"),
-        _moment("expires_at"),
-        _moment("dispatched_at"),
+        moment("call_deadline"),
+        moment("not_before"),
+        moment("expires_at"),
+        moment("dispatched_at"),
         Column("cancel_asked", Boolean, nullable=False, server_default=text("false")),
         Column("error_code", Text),
         Column("error_message", Text),
         Column("error_whose", String(16)),
-        Column("images", _JSON),
+        Column("images", JSON_VALUE),
         Column("callback_url", Text),
         Column("simulated", Boolean, nullable=False, server_default=text("false")),
         Column("accepted_at", UtcDateTime, nullable=False, server_default=now()),
-        _moment("first_call_at"),
-        _moment("image_in_hand_at"),
-        _moment("ended_at"),
+        moment("first_call_at"),
+        moment("image_in_hand_at"),
+        moment("ended_at"),
     ]
-
-
-def _index(name: str, *parts: str, where: str | None = None, unique: bool = False) -> Index:
-    condition: dict[str, Any] = (
-        {} if where is None else {f"{d}_where": text(where) for d in _DIALECTS}
-    )
-    columns: list[Any] = [literal_column(part) if " " in part else part for part in parts]
-    return Index(name, *columns, unique=unique, **condition)
-
-
-_DIALECTS = ("postgresql", "sqlite")
 
 
 def _job_indexes(prefix: str) -> list[Index]:
     name = f"{prefix}jobs"
     return [
-        _index(f"{name}_ready", "priority DESC", "stream", "accepted_at", "id", where=READY_SQL),
-        _index(f"{name}_waiting", "not_before", where=WAITING_SQL),
-        _index(f"{name}_dispatched", "dispatched_at", where=DISPATCHED_SQL),
-        _index(f"{name}_expiring", "expires_at", where=EXPIRING_SQL),
-        _index(f"{name}_held", "worker_id", where=HELD_SQL),
-        _index(f"{name}_deadline", "call_deadline", where="status = 'running'"),
-        _index(f"{name}_storing", "image_in_hand_at", where="status = 'storing'"),
-        _index(f"{name}_batch_held", "batch_id", "status", where=HELD_SQL),
-        _index(f"{name}_newest", "accepted_at", "id"),
+        index(f"{name}_ready", "priority DESC", "stream", "accepted_at", "id", where=READY_SQL),
+        index(f"{name}_waiting", "not_before", where=WAITING_SQL),
+        index(f"{name}_dispatched", "dispatched_at", where=DISPATCHED_SQL),
+        index(f"{name}_expiring", "expires_at", where=EXPIRING_SQL),
+        index(f"{name}_held", "worker_id", where=HELD_SQL),
+        index(f"{name}_deadline", "call_deadline", where="status = 'running'"),
+        index(f"{name}_storing", "image_in_hand_at", where="status = 'storing'"),
+        index(f"{name}_batch_held", "batch_id", "status", where=HELD_SQL),
+        index(f"{name}_newest", "accepted_at", "id"),
         *(
-            _index(f"{name}_{status}", "accepted_at", "id", where=f"status = '{status}'")
+            index(f"{name}_{status}", "accepted_at", "id", where=f"status = '{status}'")
             for status in LISTED
         ),
-        _index(f"{name}_owner", "owner", "accepted_at", "id"),
-        _index(f"{name}_batch", "batch_id", "accepted_at", "id", where="batch_id IS NOT NULL"),
-        _index(
+        index(f"{name}_owner", "owner", "accepted_at", "id"),
+        index(f"{name}_batch", "batch_id", "accepted_at", "id", where="batch_id IS NOT NULL"),
+        index(
             f"{name}_key",
             "owner",
             "idempotency_key",
@@ -154,12 +134,8 @@ def _job_indexes(prefix: str) -> list[Index]:
     ]
 
 
-def _checks(table: str, checks: dict[str, str]) -> list[CheckConstraint]:
-    return [CheckConstraint(rule, name=f"{table}_{name}") for name, rule in checks.items()]
-
-
 def _jobs(metadata: MetaData, prefix: str) -> Table:
-    parts = [*_job_columns(), *_checks(f"{prefix}jobs", JOB_CHECKS), *_job_indexes(prefix)]
+    parts = [*_job_columns(), *checks(f"{prefix}jobs", JOB_CHECKS), *_job_indexes(prefix)]
     return Table(f"{prefix}jobs", metadata, *parts)
 
 
@@ -174,17 +150,17 @@ def _batches(metadata: MetaData, prefix: str) -> Table:
         Column("request_hash", Text),
         Column("name", Text),
         Column("total", Integer),
-        _count("succeeded"),
-        _count("failed"),
-        _count("cancelled"),
+        count("succeeded"),
+        count("failed"),
+        count("cancelled"),
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
-        _moment("opened_at"),
-        _moment("closed_at"),
-        _moment("abandoned_at"),
-        *_checks(name, BATCH_CHECKS),
-        _index(f"{name}_key", "owner", "key", where="key IS NOT NULL", unique=True),
-        _index(f"{name}_newest", "created_at", "id"),
-        _index(f"{name}_unopened", "created_at", where="opened_at IS NULL"),
+        moment("opened_at"),
+        moment("closed_at"),
+        moment("abandoned_at"),
+        *checks(name, BATCH_CHECKS),
+        index(f"{name}_key", "owner", "key", where="key IS NOT NULL", unique=True),
+        index(f"{name}_newest", "created_at", "id"),
+        index(f"{name}_unopened", "created_at", where="opened_at IS NULL"),
     )
 
 
@@ -193,12 +169,12 @@ def _batch_deltas(metadata: MetaData, prefix: str) -> Table:
     return Table(
         name,
         metadata,
-        Column("id", _BIG, primary_key=True, autoincrement=True),
+        Column("id", BIG, primary_key=True, autoincrement=True),
         Column("batch_id", Uuid, nullable=False),
-        _count("succeeded"),
-        _count("failed"),
-        _count("cancelled"),
-        _index(f"{name}_batch", "batch_id"),
+        count("succeeded"),
+        count("failed"),
+        count("cancelled"),
+        index(f"{name}_batch", "batch_id"),
     )
 
 
@@ -214,8 +190,8 @@ def _workers(metadata: MetaData, prefix: str) -> Table:
         Column("concurrency", Integer, nullable=False),
         Column("started_at", UtcDateTime, nullable=False, server_default=now()),
         Column("lease_until", UtcDateTime, nullable=False),
-        _moment("ended_at"),
-        _index(f"{name}_lease", "lease_until"),
+        moment("ended_at"),
+        index(f"{name}_lease", "lease_until"),
     )
 
 
@@ -239,14 +215,14 @@ def _fleet(metadata: MetaData, prefix: str) -> Table:
         Column("pause_kind", String(16)),
         Column("pause_code", Text),
         Column("pause_message", Text),
-        _moment("paused_at"),
-        _moment("pause_until"),
-        _moment("probe_at"),
-        _count("probes"),
-        _moment("held_until"),
+        moment("paused_at"),
+        moment("pause_until"),
+        moment("probe_at"),
+        count("probes"),
+        moment("held_until"),
         Column("share", Double, nullable=False, server_default=text("1.0")),
-        _moment("share_changed_at"),
-        *_checks(name, FLEET_CHECKS),
+        moment("share_changed_at"),
+        *checks(name, FLEET_CHECKS),
     )
 
 
@@ -255,7 +231,51 @@ def _daily_calls(metadata: MetaData, prefix: str) -> Table:
         f"{prefix}daily_calls",
         metadata,
         Column("day", String(10), primary_key=True),
-        Column("calls", _BIG, nullable=False),
+        Column("calls", BIG, nullable=False),
+    )
+
+
+def _api_keys(metadata: MetaData, prefix: str) -> Table:
+    name = f"{prefix}api_keys"
+    return Table(
+        name,
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("owner", Text, nullable=False),
+        Column("name", Text),
+        Column("secret_hash", String(64), nullable=False),
+        Column("scopes", JSON_VALUE, nullable=False),
+        Column("created_at", UtcDateTime, nullable=False, server_default=now()),
+        # A day is enough to find keys that nobody uses, and costs one write a day.
+        Column("last_used_day", String(10)),
+        moment("revoked_at"),
+        *checks(name, KEY_CHECKS),
+        index(f"{name}_secret", "secret_hash", unique=True),
+    )
+
+
+def _owners(metadata: MetaData, prefix: str) -> Table:
+    name = f"{prefix}owners"
+    return Table(
+        name,
+        metadata,
+        Column("name", Text, primary_key=True),
+        Column("max_per_second", Double),
+        Column("max_queued", Integer),
+        Column("max_in_flight", Integer),
+        Column("max_calls_per_day", Integer),
+        Column("created_at", UtcDateTime, nullable=False, server_default=now()),
+        *checks(name, OWNER_CHECKS),
+    )
+
+
+def _owner_calls(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}owner_calls",
+        metadata,
+        Column("day", String(10), primary_key=True),
+        Column("owner", Text, primary_key=True),
+        Column("calls", BIG, nullable=False),
     )
 
 
@@ -269,6 +289,9 @@ def _tables(metadata: MetaData, prefix: str) -> Tables:
         leaders=_leaders(metadata, prefix),
         fleet=_fleet(metadata, prefix),
         daily_calls=_daily_calls(metadata, prefix),
+        api_keys=_api_keys(metadata, prefix),
+        owners=_owners(metadata, prefix),
+        owner_calls=_owner_calls(metadata, prefix),
     )
 
 

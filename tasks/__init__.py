@@ -33,7 +33,7 @@ from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
 from tasks.names import GENERATE, SUBMIT, Queues
-from tasks.options import JobOptions
+from tasks.options import JobOptions, parse_options
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
@@ -94,6 +94,7 @@ __all__ = [
     "format_of",
     "make_app",
     "parameters",
+    "parse_options",
     "place_of",
     "value_of",
 ]

@@ -6,6 +6,7 @@ until one UPDATE opens it. No message is sent: the dispatcher finds what is due.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -151,25 +152,20 @@ class Batches:
         except NotBeside as error:
             batch.fault(LineFault(line.number, f"init_image = {request['init_image']!r}: {error}"))
         except RequestInvalid as error:
-            faults = "; ".join(str(_as_told(fault)) for fault in error.faults)
-            batch.fault(LineFault(line.number, faults))
+            faults = tuple(map(_as_told, error.faults))
+            batch.fault(LineFault(line.number, "; ".join(map(str, faults)), faults))
         else:
-            batch.keep(self._record(line.number, request, parsed, checked), parsed)
+            job_id = batch.job_id(line.number, checked.idempotency_key)
+            place = {"line": line.number, "key": checked.idempotency_key}
+            batch.keep(place | self._record(job_id, request, parsed, checked), job_id, parsed)
 
     def _record(
-        self,
-        number: int,
-        request: dict[str, Any],
-        parsed: ImageRequest,
-        options: JobOptions,
+        self, job_id: UUID, request: dict[str, Any], parsed: ImageRequest, options: JobOptions
     ) -> dict[str, Any]:
         """A good line on disk: its row, or the request where a picture has to be stored first."""
-        key = options.idempotency_key
-        place = {"line": number, "key": key}
         if parsed.init_image is not None:
-            return place | {"request": request, "options": options.model_dump()}
-        row = self._intake.new_job(request, parsed, options)
-        return place | {"row": _kept(row)}
+            return {"request": request, "options": options.model_dump()}
+        return {"row": _kept(self._intake.new_job(request, parsed, options, job_id=job_id))}
 
     def _job(self, batch: CheckedBatch, record: dict[str, Any]) -> NewJob:
         job_id = batch.job_id(record["line"], record["key"])
@@ -209,14 +205,21 @@ class Batches:
 
     def _insert(self, batch: CheckedBatch, told: Told) -> None:
         done = 0
-        for chunk in _chunks(self._job(batch, record) for record in batch.records()):
-            self._insert_chunk(chunk)
-            done += len(chunk)
-            told(done)
+        chunks = _chunks(self._job(batch, record) for record in batch.records())
+        # The next chunk is made ready while the database is at work on this one.
+        with ThreadPoolExecutor(1, "batch-load") as loader:
+            under_way: Future[int] | None = None
+            for chunk in chunks:
+                done += under_way.result() if under_way else 0
+                told(done)
+                under_way = loader.submit(self._insert_chunk, chunk)
+            done += under_way.result() if under_way else 0
+        told(done)
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _insert_chunk(self, jobs: list[NewJob]) -> None:
+    def _insert_chunk(self, jobs: list[NewJob]) -> int:
         insert_jobs(self._database, jobs)
+        return len(jobs)
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
     def _open(self, batch: CheckedBatch) -> None:

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, UUID
 
-from uuid_utils.compat import uuid7
+from uuid_utils.compat import uuid5, uuid7
 
 from playground import ImageRequest
 from tasks.errors import BatchFaulty, LineFault
@@ -113,14 +113,14 @@ class CheckedBatch:
         if len(self.faults) < MAX_FAULTS_TOLD:
             self.faults.append(fault)
 
-    def keep(self, record: dict[str, Any], request: ImageRequest) -> None:
-        """Keep a good line for the load."""
+    def keep(self, record: dict[str, Any], job_id: UUID, request: ImageRequest) -> None:
+        """Keep a good line, which will be this job, for the load."""
         self._staging.add(record)
         self.count += 1
         width, height = request.width or DEFAULT_SIDE_PX, request.height or DEFAULT_SIDE_PX
         self.estimated_bytes += round(width * height * PNG_BYTES_PER_PIXEL)
         if record["key"] is not None:
-            self._repeats.add(self.job_id(record["line"], record["key"]))
+            self._repeats.add(job_id)
 
     def find_repeats(self) -> None:
         """Turn lines whose key an earlier line has into faulty ones."""

@@ -1,21 +1,29 @@
-"""What can be wrong with a batch as it is handed in.
+"""What can be wrong with what was handed in: a batch's lines, or where a webhook should go.
 
 TaskError
 ├── LinesUnreadable     the file as a whole: empty, no such column, cut short, not UTF-8
 ├── BatchFaulty         lines that ask for nothing that can be done
 ├── BatchKeyTaken       the key belongs to a batch with another content
-└── StagingFailed       no room on this machine's disk for the checked lines
+├── StagingFailed       no room on this machine's disk for the checked lines
+├── ReceiverRefused     a webhook's address that must not be called
+├── ReceiverNotFound    a webhook's address whose host name leads nowhere, for now
+└── SecretUnusable      what should sign webhooks is no secret of theirs
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from playground import Fault
 
 __all__ = [
     "BatchFaulty",
     "BatchKeyTaken",
     "LineFault",
     "LinesUnreadable",
+    "ReceiverNotFound",
+    "ReceiverRefused",
+    "SecretUnusable",
     "StagingFailed",
     "TaskError",
 ]
@@ -23,10 +31,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class LineFault:
-    """Why a line asks for nothing that can be done; told, not raised."""
+    """Why a line asks for nothing that can be done; told, not raised.
+
+    Attributes:
+        line: its number, from 1.
+        reason: a sentence with all that is wrong.
+        faults: the same by field, where the line could be read at all.
+    """
 
     line: int
     reason: str
+    faults: tuple[Fault, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """One line of text."""
@@ -70,3 +85,18 @@ class BatchKeyTaken(TaskError):
 
 class StagingFailed(TaskError):
     """The checked lines could not be kept on disk until the last one is checked."""
+
+
+class ReceiverRefused(TaskError):
+    """A webhook must not go there; the message completes the sentence "the address …".
+
+    It quotes host, port and IP address at most: a path or query may hold a secret.
+    """
+
+
+class ReceiverNotFound(TaskError):
+    """The host name of a webhook's address can't be resolved; later it may."""
+
+
+class SecretUnusable(TaskError):
+    """A signing secret is not of the form that Standard Webhooks lays down; it is not quoted."""

@@ -19,10 +19,8 @@ from playground import (
     ImageRequest,
     RequestInvalid,
     init_image_bytes,
+    kept_form,
     parse_request,
-    to_wire,
-    with_seed,
-    without_init_image,
 )
 from storage import (
     Accepted,
@@ -149,7 +147,7 @@ class Intake:
         return NewJob(
             id=job_id or uuid7(),
             owner=options.owner,
-            request=to_wire(with_seed(without_init_image(parsed))),
+            request=kept_form(parsed),
             request_hash=hash_of(raw),
             idempotency_key=options.idempotency_key,
             priority=options.priority,

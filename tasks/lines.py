@@ -126,7 +126,7 @@ def _json_lines(raw: Iterator[tuple[int, bytes | None]]) -> Iterator[Line | Line
 
 def _json_line(number: int, text: bytes) -> Line | LineFault:
     try:
-        found = _DECODER.decode(text.decode("utf-8").strip())
+        found = _decoded(text.decode("utf-8").strip())
     except UnicodeDecodeError as error:
         return LineFault(number, f"not UTF-8 (byte {error.start + 1})")
     except json.JSONDecodeError as error:
@@ -138,6 +138,13 @@ def _json_line(number: int, text: bytes) -> Line | LineFault:
     if not isinstance(found, dict):
         return LineFault(number, "not a JSON object: each line is one request, {…}")
     return Line(number, found)
+
+
+def _decoded(text: str) -> Any:
+    found, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return found
 
 
 def _csv_lines(

@@ -27,6 +27,8 @@ RULES = {
     "expires_in_s": "a number of seconds above 0, at most 30 days",
 }
 
+_ENCODE = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
 _Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:@-]+$")]
 _Key = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -62,7 +64,7 @@ class JobOptions(BaseModel):
     @classmethod
     def _small_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         if value is not None:
-            text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+            text = _ENCODE(value)
             if len(text.encode()) > MAX_METADATA_BYTES or "\\u0000" in text:
                 raise ValueError("too large")
         return value
@@ -71,6 +73,8 @@ class JobOptions(BaseModel):
     @classmethod
     def _web_address(cls, text: str | None) -> str | None:
         if text is not None:
+            if not text.isprintable():  # pydantic's reader drops line ends and codes the rest
+                raise ValueError("control characters")
             AnyHttpUrl(text)
         return text
 

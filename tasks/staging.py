@@ -6,11 +6,16 @@ The file has no name in its folder, so nothing of it stays however the process e
 import json
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from tasks.errors import StagingFailed
 
 __all__ = ["Staging"]
+
+#: Before a record that orjson could not write, and would read as something else.
+_BY_JSON: Final = b" "
 
 
 class Staging:
@@ -33,7 +38,7 @@ class Staging:
             StagingFailed: it can't be written.
         """
         try:
-            self._file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            self._file.write(_text(record) + b"\n")
         except OSError as error:
             raise _failed(error) from error
 
@@ -47,7 +52,7 @@ class Staging:
             self._file.flush()
             self._file.seek(0)
             for text in self._file:
-                yield json.loads(text)
+                yield _record(text)
             self._file.seek(0, 2)
         except OSError as error:
             raise _failed(error) from error
@@ -58,6 +63,18 @@ class Staging:
             self._file.close()
         except OSError as error:  # what was buffered found no room, and is not wanted any more
             del error
+
+
+def _text(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record)
+    except TypeError:  # a number beyond 64 bits, or deeper than orjson goes
+        return _BY_JSON + json.dumps(record).encode()
+
+
+def _record(text: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = (json if text.startswith(_BY_JSON) else orjson).loads(text)
+    return found
 
 
 def _failed(error: OSError) -> StagingFailed:

@@ -16,9 +16,13 @@ from darkroom.cli.batch import batch
 from darkroom.cli.cancel import cancel
 from darkroom.cli.demo import demo
 from darkroom.cli.doctor import doctor
+from darkroom.cli.gateway import gateway
+from darkroom.cli.hooks import hooks
+from darkroom.cli.keys import keys
 from darkroom.cli.listing import list_
 from darkroom.cli.migrate import migrate
 from darkroom.cli.mistakes import lines_of
+from darkroom.cli.owners import owners
 from darkroom.cli.pause import pause
 from darkroom.cli.resume import resume
 from darkroom.cli.retry import retry
@@ -45,6 +49,7 @@ COMMANDS = (
     demo,
     up,
     worker,
+    gateway,
     simulator,
     migrate,
     doctor,
@@ -61,6 +66,10 @@ COMMANDS = (
 
 for command in COMMANDS:
     app.command(name=command.__name__.rstrip("_"))(command)
+
+#: Nouns with a few verbs of their own, after the commands.
+for group in (keys, owners, hooks):
+    app.add_typer(group)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

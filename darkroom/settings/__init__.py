@@ -4,9 +4,18 @@ This is the only place that reads the environment. One frozen object goes from h
 every other room takes plain values.
 """
 
+from darkroom.settings.environment import environment
 from darkroom.settings.load import load_settings
 from darkroom.settings.misspelt import misspelt
 from darkroom.settings.model import REAL_API_URL, Settings
 from darkroom.settings.variable import PREFIX, variable
 
-__all__ = ["PREFIX", "REAL_API_URL", "Settings", "load_settings", "misspelt", "variable"]
+__all__ = [
+    "PREFIX",
+    "REAL_API_URL",
+    "Settings",
+    "environment",
+    "load_settings",
+    "misspelt",
+    "variable",
+]

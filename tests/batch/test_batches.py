@@ -395,6 +395,20 @@ def test_staged_lines_can_be_read_more_than_once() -> None:
     staging.close()
 
 
+def test_numbers_and_depths_beyond_the_quick_writer_are_staged_as_well(
+    database: Database, batches: Batches
+) -> None:
+    """Metadata is JSON, which bounds neither; what comes back is what was handed in."""
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    metadata = [{"large": 2**70}, {"deep": deep}, {"plain": 0.1}]
+    file = lines(*({"prompt": "fox", "metadata": one} for one in metadata))
+    loaded = hand_in(batches, file)
+    found = [job.metadata for job in jobs_of(database, loaded.batch_id)]
+    assert all(one in found for one in metadata)
+
+
 def _png() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (8, 8), "orange").save(out, "PNG")

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from darkroom.cli import app
 from darkroom.settings import Settings
+from gateway import keys, limits
 from storage import JobStatus, ObjectStore, adopt_image, image_key, init_image_key
 from tasks.earlier import Earlier
 from tasks.uploads import ROOM_PER_CALL_BYTES
@@ -166,7 +167,8 @@ def commands(page: str) -> list[list[str]]:
     """Every command line of ours that a page shows, in blocks and in the middle of sentences."""
     typed = [line for block in blocks(page, "sh") for line in block.splitlines()]
     typed += re.findall(r"`(darkroom [^`]*)`", page)
-    return [shlex.split(line, comments=True)[1:] for line in typed if line.startswith("darkroom ")]
+    ours = [line.partition(" > ")[0] for line in typed if line.startswith("darkroom ")]
+    return [shlex.split(line, comments=True)[1:] for line in ours]
 
 
 @pytest.mark.parametrize("name", ["operations.md", "reliability.md"])
@@ -176,9 +178,11 @@ def test_every_command_shown_is_one(name: str) -> None:
     shown = commands((ROOT / "docs" / name).read_text(encoding="utf-8"))
     assert shown
     for words in shown:
-        command = group[words[0]]
-        if len(words) > 1:  # a bare name, in the middle of a sentence, is only a name
-            command.make_context(words[0], words[1:])
+        command, *rest = group[words[0]], *words[1:]
+        if rest and hasattr(command, "commands"):  # a noun with verbs
+            command, *rest = command.commands[rest[0]], *rest[1:]
+        if rest:  # a bare name, in the middle of a sentence, is only a name
+            command.make_context(command.name, rest)
 
 
 def test_every_line_of_a_log_is_logged(operations: str) -> None:
@@ -195,6 +199,8 @@ def test_every_line_of_a_log_is_logged(operations: str) -> None:
 
 
 def test_the_page_counts_as_the_code_does(operations: str) -> None:
-    """Room in the spool for a call, and how long a starved worker waits."""
+    """Room in the spool for a call, how long a starved worker waits and a revoked key lives."""
     assert f"reserves {ROOM_PER_CALL_BYTES // 1_000_000} MB" in operations
     assert f"after about {EVERY_S * LOOKS:.0f} seconds" in operations
+    assert f"refused within {keys.REMEMBER_S:.0f} seconds" in operations
+    assert f"seen\nwithin {limits.REMEMBER_S:.0f} seconds" in operations

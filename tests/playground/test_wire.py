@@ -5,11 +5,10 @@ import pytest
 from playground import (
     RequestInvalid,
     init_image_bytes,
+    kept_form,
     parse_request,
     restore_request,
     to_wire,
-    with_seed,
-    without_init_image,
 )
 from tests.playground.pictures import base64_of, picture
 
@@ -33,26 +32,25 @@ def test_strength_is_text_on_the_wire() -> None:
 def test_a_missing_seed_is_chosen_within_the_pages_range() -> None:
     """Every chosen seed is 1 to 65535, and they differ."""
     bare = parse_request({"prompt": "x"})
-    seeds = {with_seed(bare).seed for _ in range(200)}
-    assert all(seed is not None and 1 <= seed <= 65535 for seed in seeds)
+    seeds = {kept_form(bare)["seed"] for _ in range(200)}
+    assert all(isinstance(seed, int) and 1 <= seed <= 65535 for seed in seeds)
     assert len(seeds) > 100
     assert bare.seed is None
 
 
 def test_a_given_seed_is_kept() -> None:
     """A producer's own seed is never replaced."""
-    assert with_seed(parse_request({"prompt": "x", "seed": 7})).seed == 7
+    assert kept_form(parse_request({"prompt": "x", "seed": 7}))["seed"] == 7
 
 
 def test_the_initial_image_comes_off_and_goes_on_again() -> None:
     """Kept apart and put back, it is sent as it was handed in."""
     data = picture()
-    request = parse_request({"prompt": "x", "init_image": base64_of(data)})
-    rest = without_init_image(request)
+    request = parse_request({"prompt": "x", "init_image": base64_of(data), "seed": 7})
+    row = kept_form(request)
     assert init_image_bytes(request) == data
-    assert init_image_bytes(rest) is None
-    assert "init_image" not in to_wire(rest)
-    assert to_wire(rest, init_image=data) == to_wire(request)
+    assert "init_image" not in row
+    assert to_wire(restore_request(row), init_image=data) == to_wire(request)
 
 
 def test_a_row_is_restored_though_its_model_was_forgotten() -> None:

@@ -15,6 +15,7 @@ from storage import (
     ask_cancel,
     batch_progress,
     count_dispatched,
+    count_queued,
     delete_unopened,
     expire_due,
     fail_if_held,
@@ -30,6 +31,7 @@ from storage import (
     reserve_due,
     retry_ended,
     retry_later_if_held,
+    set_owner_limits,
     stuck_jobs,
     unreserve,
 )
@@ -78,8 +80,11 @@ def _story(table: TableUnderTest) -> None:
     batch_id, lines = table.batch(4)
     unopened, _ = table.batch(3, opened=False)
     table.alive()
+    set_owner_limits(db, "ada", max_in_flight=100)
+    set_owner_limits(db, "o1", max_in_flight=0)
     reserve_due(db, limit=5, stale_after_s=60)
     count_dispatched(db, 100)
+    count_queued(db, "ada", 100)
     refresh_dispatched(db, ids[:2])
     unreserve(db, ids[:2])
     table.finished(ids[0])

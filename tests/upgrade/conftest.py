@@ -3,6 +3,7 @@
 import base64
 import importlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,16 @@ def migrate_to(monkeypatch: pytest.MonkeyPatch) -> MigrateTo:
 
 
 def insert_frozen_rows(database: Database) -> None:
-    """Run the frozen SQL, statement by statement."""
-    text = (PREVIOUS / "rows.sql").read_text(encoding="utf-8")
-    if database.dialect == "sqlite":
-        text = text.replace("INTO darkroom.", "INTO darkroom_")
-    lines = [line for line in text.splitlines() if not line.startswith("--")]
-    with database.begin() as connection:
-        for statement in "\n".join(lines).split(";\n"):
-            if statement.strip():
-                connection.exec_driver_sql(statement)
+    """Run the frozen SQL, statement by statement, the oldest release's first."""
+    for path in (PREVIOUS / "rows.sql", PREVIOUS / "rows-0002.sql"):
+        text = path.read_text(encoding="utf-8")
+        if database.dialect == "sqlite":
+            text = re.sub(r"\b(INTO|UPDATE) darkroom\.", r"\1 darkroom_", text)
+        lines = [line for line in text.splitlines() if not line.startswith("--")]
+        with database.begin() as connection:
+            for statement in "\n".join(lines).split(";\n"):
+                if statement.strip():
+                    connection.exec_driver_sql(statement)
 
 
 @pytest.fixture

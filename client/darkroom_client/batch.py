@@ -1,0 +1,232 @@
+"""Many jobs handed in together, followed by one id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from darkroom_client.connection import Ask, Connection
+from darkroom_client.errors import Fault, NotTheGateway
+from darkroom_client.events import Stream
+from darkroom_client.job import Job
+from darkroom_client.problems import faults_of
+from darkroom_client.state import ENDED, Problem, moment, problem_of
+from darkroom_client.waiting import Waiting
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """A batch as it was when the gateway was asked.
+
+    Attributes:
+        status: `loading` while it is being handed in, `running`, or `ended`: all its jobs have.
+        name: for people.
+        total: how many jobs it has; 0 while it is loading.
+        counts: how many of them are in each state.
+        rate_per_s: jobs ended per second so far; None while nobody can say.
+        eta_s: seconds until all have ended if it goes on like this; None while nobody can say.
+        raw: all that the gateway said.
+    """
+
+    id: str
+    status: str
+    name: str | None
+    owner: str
+    total: int
+    counts: Mapping[str, int]
+    rate_per_s: float | None
+    eta_s: float | None
+    created_at: datetime | None
+    opened_at: datetime | None
+    closed_at: datetime | None
+    raw: Mapping[str, Any]
+
+    @property
+    def done(self) -> int:
+        """How many jobs have ended, well or not."""
+        return sum(self.counts.get(name, 0) for name in ENDED)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all have."""
+        return self.status == "ended"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What asking a batch to stop came to, in jobs.
+
+    Attributes:
+        cancelled: they had not begun, and have ended now.
+        asked: they end with the call that is under way, which is paid for.
+    """
+
+    cancelled: int
+    asked: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one line of a batch.
+
+    Attributes:
+        id: the job's.
+        key: the line's own name, if it had one.
+        status: the job's, as for `Job.status`.
+        seed: what its picture was, or will be, made with.
+        object_keys: its pictures in the bucket.
+        raw: all that the gateway said.
+        job: a handle on it, to fetch its pictures with.
+    """
+
+    id: str
+    key: str | None
+    status: str
+    metadata: Mapping[str, Any] | None
+    seed: int | None
+    error: Problem | None
+    object_keys: tuple[str, ...]
+    raw: Mapping[str, Any]
+    job: Job
+
+
+class Batch:
+    """A handle on one batch, made by `Client.submit_many` or, from an id, by `Client.batch`.
+
+    Attributes:
+        id: the batch's id.
+        created: False if the key found a batch that was there before; None if unknown.
+        faults: of lines that were left out, if leaving out was asked for; the first hundred lines'.
+        faulty_lines: how many lines were left out.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        batch_id: str,
+        state: BatchState | None = None,
+        *,
+        created: bool | None = None,
+    ) -> None:
+        self._connection = connection
+        self._state = state
+        self.id = batch_id
+        self.created = created
+        told = {} if state is None else state.raw
+        self.faults: tuple[Fault, ...] = faults_of(told.get("faults"))
+        self.faulty_lines: int = told.get("faulty_lines") or 0
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.id}>"
+
+    @property
+    def state(self) -> BatchState:
+        """What the gateway last said; asked for if it never was."""
+        return self.refresh().state if self._state is None else self._state
+
+    def refresh(self) -> Batch:
+        """Ask the gateway how the batch is; the handle itself, brought up to date.
+
+        Raises:
+            NotFound: there is no such batch, or it is another owner's.
+        """
+        self._hear(self._connection.json(Ask("GET", self._path))[1])
+        return self
+
+    def wait(self, *, timeout_s: float | None = None) -> Batch:
+        """Wait until all jobs have ended, well or not: `state.counts` tells how many did how.
+
+        Args:
+            timeout_s: longest wait; None is for as long as it takes.
+
+        Raises:
+            WaitTimeout: they had not; they go on.
+        """
+        clock = Waiting(timeout_s=timeout_s)
+        while True:
+            asked_s = clock.look(self._connection, self._path, self._hear)
+            if self._state is not None and self._state.ended:
+                return self
+            clock.rest(f"batch {self.id}", started=True, asked_s=asked_s)
+
+    def results(self) -> Iterator[Result]:
+        """What became of each line so far, in no order that matters, read as it comes in.
+
+        Raises:
+            NotFound: there is no such batch, or it is another owner's.
+            Conflict: it is still being handed in.
+            NoAnswer: the connection broke; begin again.
+        """
+        ask = Ask("GET", f"{self._path}/results", {"Accept": "application/jsonl"})
+        with self._connection.open(ask) as answer:
+            for line in Stream.lines(answer.iter_content(64 * 1024)):
+                if line.strip():
+                    yield self._result(line)
+
+    def cancel(self) -> Stopped:
+        """Ask that all its jobs be stopped: those that wait end at once, the others when they can.
+
+        Raises:
+            NotFound: there is no such batch, or it is another owner's.
+            Conflict: it is still being handed in.
+        """
+        cancelled = asked = 0
+        while True:
+            # Cancelling twice is cancelling once.
+            _, told = self._connection.json(Ask("POST", f"{self._path}/cancel", repeatable=True))
+            cancelled += told.get("cancelled", 0)
+            asked += told.get("asked", 0)
+            if told.get("complete", True):
+                return Stopped(cancelled, asked)
+
+    def _hear(self, told: object) -> None:
+        self._state = read_batch(told)
+
+    @property
+    def _path(self) -> str:
+        return f"/v1/batches/{self.id}"
+
+    def _result(self, line: str) -> Result:
+        try:
+            told = json.loads(line)
+            job_id, status = str(told["id"]), str(told["status"])
+        except (ValueError, TypeError, KeyError):
+            raise NotTheGateway("a line of the results is none") from None
+        return Result(
+            id=job_id,
+            key=told.get("key"),
+            status=status,
+            metadata=told.get("metadata"),
+            seed=told.get("seed"),
+            error=problem_of(told.get("error")),
+            object_keys=tuple(told.get("object_keys") or ()),
+            raw=told,
+            job=Job(self._connection, job_id),
+        )
+
+
+def read_batch(told: object) -> BatchState:
+    """Read the gateway's words about a batch.
+
+    Raises:
+        NotTheGateway: these are not words about a batch.
+    """
+    if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
+        raise NotTheGateway("the answer is no batch: is this the gateway's address?")
+    return BatchState(
+        id=str(told["id"]),
+        status=str(told["status"]),
+        name=told.get("name"),
+        owner=str(told.get("owner", "")),
+        total=told.get("total") or 0,
+        counts=told.get("counts") or {},
+        rate_per_s=told.get("rate_per_s"),
+        eta_s=told.get("eta_s"),
+        created_at=moment(told.get("created_at")),
+        opened_at=moment(told.get("opened_at")),
+        closed_at=moment(told.get("closed_at")),
+        raw=told,
+    )

@@ -1,0 +1,251 @@
+"""One gateway, as a thing to ask: sessions, timeouts, sending again, foreign errors made ours.
+
+What is asked, and what an answer's content means, is left to the handles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.auth import AuthBase
+
+from darkroom_client import errors
+from darkroom_client.problems import problem
+from darkroom_client.retries import Retries
+
+#: No answer but images and results is larger; those are streamed.
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+_REDIRECTS = 300
+_T = TypeVar("_T")
+
+
+class _Bearer(AuthBase):
+    """Sends the key, or nothing; without it `requests` would send what a `.netrc` says."""
+
+    def __init__(self, api_key: str | None) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._api_key is not None:
+            request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request, in a form that can be sent again.
+
+    Attributes:
+        method: `GET`, `POST` …
+        path: below the gateway's address, beginning with a slash.
+        headers: besides those that every request has.
+        body: makes the body, afresh each time it is sent; None for none.
+        idempotency_key: sent as a header; without one, only a GET is sent again.
+        repeatable: whether sending it twice does no more than sending it once; None: as its method
+            and key say.
+        may_redirect: true if the answer may be an address; it is given, never followed.
+        read_timeout_s: longest silence; None for the connection's own.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Callable[[], bytes | Iterator[bytes]] | None = None
+    idempotency_key: str | None = None
+    repeatable: bool | None = None
+    may_redirect: bool = False
+    read_timeout_s: float | None = None
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        if self.repeatable is not None:
+            return self.repeatable
+        return self.method == "GET" or self.idempotency_key is not None
+
+
+class Connection:
+    """Asks one gateway; used by any number of threads, and by processes forked from this one.
+
+    Args:
+        url: where the gateway is, such as `https://darkroom.example.com`.
+        api_key: sent with every request; None for a gateway without keys.
+        connect_timeout_s: longest wait for a connection.
+        read_timeout_s: longest silence while an answer is awaited or read.
+        retries: bounds on sending again.
+        adapter: what carries requests, in place of the network.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        *,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        retries: Retries,
+        user_agent: str,
+        adapter: BaseAdapter | None = None,
+    ) -> None:
+        self.url = _address(url)
+        self.read_timeout_s = read_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._retries = retries
+        self._user_agent = f"{user_agent} python/{sys.version_info[0]}.{sys.version_info[1]}"
+        self._auth, self._nobody = _Bearer(api_key), _Bearer(None)
+        self._adapter = adapter
+        self._session = (os.getpid(), self._new_session())
+
+    def json(self, ask: Ask) -> tuple[int, Any]:
+        """Ask, and read a JSON answer: its status and content.
+
+        Raises:
+            DarkroomError: no success came, after as many attempts as are allowed.
+        """
+        return self._repeated(ask, lambda: self._whole(ask))
+
+    @contextmanager
+    def open(self, ask: Ask) -> Iterator[requests.Response]:
+        """Ask, and give the answer with its body still to be read.
+
+        Raises:
+            DarkroomError: as `json`; a connection that breaks while the body is read is `NoAnswer`.
+        """
+        with self._repeated(ask, lambda: self._begun(ask)) as answer, _translated(ask):
+            yield answer
+
+    @contextmanager
+    def elsewhere(self, url: str) -> Iterator[requests.Response]:
+        """Get a signed link, without the key: it is the bucket that answers, not the gateway."""
+        ask = Ask("GET", "")
+        with self._repeated(ask, lambda: self._got(url)) as answer, _translated(ask):
+            yield answer
+
+    def close(self) -> None:
+        """Close the connections kept for later."""
+        self._session[1].close()
+
+    def _repeated(self, ask: Ask, once: Callable[[], _T]) -> _T:
+        """Do it once, and again for as long as that may help and is allowed."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return once()
+            except (errors.TooManyRequests, errors.Unavailable) as error:
+                wait_s = self._retries.wait_s(attempt, error.retry_after_s)
+                lasting = isinstance(error, errors.NoAnswer) and error.lasting
+                if wait_s is None or lasting or not ask.may_be_repeated:
+                    raise
+            time.sleep(wait_s)
+
+    def _whole(self, ask: Ask) -> tuple[int, Any]:
+        with self._begun(ask) as answer, _translated(ask):
+            content = _json(_bounded(answer))
+            if content is None:
+                raise errors.NotTheGateway(f"HTTP {answer.status_code}, and no JSON in it")
+            return answer.status_code, content
+
+    def _begun(self, ask: Ask) -> requests.Response:
+        """Send it, and see that the answer is none of those that are errors."""
+        with _translated(ask):
+            answer = _insist_on_all(self._send(ask))
+            if answer.status_code < _REDIRECTS or (answer.is_redirect and ask.may_redirect):
+                return answer
+            with answer:
+                content = None if answer.is_redirect else _json(_bounded(answer))
+        raise problem(answer.status_code, answer.headers, content, ask.idempotency_key)
+
+    def _got(self, url: str) -> requests.Response:
+        with _translated(Ask("GET", "")):
+            answer = _insist_on_all(self._get(url))
+            if answer.ok:
+                return answer
+            answer.close()
+        raise problem(answer.status_code, answer.headers, None)
+
+    def _send(self, ask: Ask) -> requests.Response:
+        headers = {"Accept": "application/json", **ask.headers}
+        if ask.idempotency_key is not None:
+            headers["Idempotency-Key"] = ask.idempotency_key
+        return self._own_session().request(
+            ask.method,
+            self.url + ask.path,
+            headers=headers,
+            data=None if ask.body is None else ask.body(),
+            auth=self._auth,
+            timeout=(self._connect_timeout_s, ask.read_timeout_s or self.read_timeout_s),
+            allow_redirects=False,  # the key is for this address and no other
+            stream=True,
+        )
+
+    def _get(self, url: str) -> requests.Response:
+        timeout = (self._connect_timeout_s, self.read_timeout_s)
+        return self._own_session().get(url, auth=self._nobody, timeout=timeout, stream=True)
+
+    def _own_session(self) -> requests.Session:
+        """This process's session: sockets that a fork shares would mix up answers."""
+        pid, session = self._session
+        if pid != os.getpid():
+            session = self._new_session()
+            self._session = (os.getpid(), session)
+        return session
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.headers["User-Agent"] = self._user_agent
+        if self._adapter is not None:
+            session.mount("http://", self._adapter)
+            session.mount("https://", self._adapter)
+        return session
+
+
+def _address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("the gateway's address begins with http:// or https://")
+    return url.rstrip("/")
+
+
+@contextmanager
+def _translated(ask: Ask) -> Iterator[None]:
+    """Make an exception of `requests` ours, without its words: they hold signed links."""
+    try:
+        yield
+    except requests.RequestException as error:
+        ours = errors.NoAnswer(
+            f"{ask.method} {ask.path or 'a signed link'}: {type(error).__name__}",
+            idempotency_key=ask.idempotency_key,
+        )
+        ours.lasting = isinstance(error, (requests.exceptions.SSLError, ValueError))
+        raise ours from None
+
+
+def _insist_on_all(answer: requests.Response) -> requests.Response:
+    """Have a body that is shorter than announced be an error: in urllib3 before 2 it is none."""
+    answer.raw.enforce_content_length = True
+    return answer
+
+
+def _bounded(answer: requests.Response) -> bytes:
+    body = bytearray()
+    for piece in answer.iter_content(64 * 1024):
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            raise errors.NotTheGateway(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

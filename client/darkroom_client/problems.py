@@ -1,0 +1,108 @@
+"""An answer that is no success becomes an error of ours, here and nowhere else.
+
+The gateway tells problems as RFC 9457 `application/problem+json`. What stands in between (a proxy,
+a load balancer) answers with anything, so nothing in a body is believed to be there.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from darkroom_client import errors
+
+_BY_STATUS: dict[int, type[errors.Refused]] = {
+    400: errors.InvalidRequest,
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    410: errors.NotFound,
+    413: errors.InvalidRequest,
+    415: errors.InvalidRequest,
+    422: errors.InvalidRequest,
+    429: errors.TooManyRequests,
+}
+#: A gateway that is starting, stopping or without its database, or the proxy that misses it; and a
+#: request that took too long to arrive.
+_AWAY = frozenset({408, 502, 503, 504})
+_COMMON = frozenset({"type", "title", "status", "detail", "faults"})
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def problem(
+    status: int, headers: Mapping[str, str], body: object, idempotency_key: str | None = None
+) -> errors.DarkroomError:
+    """Say what an answer means that is no success.
+
+    Args:
+        status: the HTTP status, 300 or more.
+        headers: the answer's headers, names in any case.
+        body: its JSON, or None if it was none.
+        idempotency_key: what the request was sent under.
+    """
+    if 300 <= status < 400:  # noqa: PLR2004 - redirections: RFC 9110, 15.4
+        return errors.NotTheGateway(f"HTTP {status}: the gateway never redirects such a request")
+    told: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    wait_s = retry_after_s(headers)
+    if status in _AWAY:
+        what = _text(told, "detail") or _text(told, "title") or "the gateway is not available"
+        return errors.Unavailable(
+            f"HTTP {status}: {what}", retry_after_s=wait_s, idempotency_key=idempotency_key
+        )
+    error = _BY_STATUS.get(status, errors.GatewayFault)(
+        status,
+        type=_text(told, "type") or "about:blank",
+        title=_text(told, "title"),
+        detail=_text(told, "detail"),
+        faults=faults_of(told.get("faults")),
+        facts={name: value for name, value in told.items() if name not in _COMMON},
+    )
+    if isinstance(error, errors.TooManyRequests):
+        error.retry_after_s = wait_s
+    return error
+
+
+def faults_of(told: object) -> tuple[errors.Fault, ...]:
+    """Read a problem's `faults`, leaving out what is none."""
+    found = told if isinstance(told, list) else []
+    return tuple(_fault(each) for each in found if isinstance(each, dict))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if absent or senseless."""
+    values = {name.lower(): value.strip() for name, value in headers.items()}
+    value = values.get("retry-after", "")
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    then = _timestamp(value)
+    if then is None:
+        return None
+    now = _timestamp(values.get("date", ""))
+    return max(0.0, then - (time.time() if now is None else now))
+
+
+def _timestamp(value: str) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None
+
+
+def _text(told: Mapping[str, Any], name: str) -> str:
+    value = told.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _fault(told: Mapping[str, Any]) -> errors.Fault:
+    line = told.get("line")
+    value = told.get("value")
+    return errors.Fault(
+        _text(told, "field"),
+        value if isinstance(value, str) else repr(value),
+        _text(told, "rule"),
+        line if isinstance(line, int) else None,
+    )

@@ -1,0 +1,45 @@
+"""How often a request is sent again, and how long to wait before.
+
+Full jitter: each wait is drawn evenly between nothing and a bound that doubles, so that clients
+that failed together do not come back together
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+_dice = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Bounds on sending again.
+
+    Attributes:
+        attempts: how often a request is sent at most, the first time included; 1 is "never again".
+        first_wait_s: bound of the first wait; each later one is twice the one before.
+        most_wait_s: no wait is longer. A gateway that asks for more (`Retry-After`) is not asked
+            again: the error tells how long it wanted.
+    """
+
+    attempts: int = 5
+    first_wait_s: float = 0.5
+    most_wait_s: float = 30.0
+
+    def wait_s(self, attempt: int, asked_s: float | None) -> float | None:
+        """How long to wait before sending again.
+
+        Args:
+            attempt: how often it was sent already, from 1.
+            asked_s: the gateway's `Retry-After`, if it gave one.
+
+        Returns:
+            Seconds, or None: give up.
+        """
+        if attempt >= self.attempts or (asked_s is not None and asked_s > self.most_wait_s):
+            return None
+        bound_s = min(self.most_wait_s, self.first_wait_s * 2.0 ** (attempt - 1))
+        drawn_s = _dice.uniform(0.0, bound_s)
+        return drawn_s if asked_s is None else min(self.most_wait_s, asked_s + drawn_s)

@@ -1,0 +1,169 @@
+"""What the gateway says of a job, as values: read once, never changing.
+
+Members that this release does not know are left in `raw`, and members that are missing become None:
+a gateway that is newer or older must not break its users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from darkroom_client.errors import NotTheGateway
+
+#: The states a job never leaves by itself.
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a job ended without a picture, or waits to be tried again.
+
+    Attributes:
+        code: a constant name for machines.
+        message: a sentence for people.
+        whose: `request`, `api`, `storage`, `darkroom` or `operator`.
+    """
+
+    code: str
+    message: str
+    whose: str
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls to the paid API that were made for a job, and those of them that came to nothing."""
+
+    made: int = 0
+    unknown: int = 0
+    useless: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Times:
+    """When things happened to a job, by the database's clock; None: not yet."""
+
+    accepted_at: datetime | None = None
+    first_call_at: datetime | None = None
+    image_in_hand_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A stored picture; the bytes are got through `Job.images`.
+
+    Attributes:
+        index: its place among the job's pictures, from 0.
+        key: its object key in the bucket.
+        sha256: of its bytes, in hexadecimal digits.
+        url: a signed link that soon runs out.
+    """
+
+    index: int
+    key: str
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+    url: str | None
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job as it was when the gateway was asked.
+
+    Attributes:
+        status: `queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`.
+        request: the API's parameters, with the seed that was chosen.
+        error: why it ended without a picture, or why it waits to be tried again.
+        queue_position: an estimate, while it is queued.
+        cancel_asked: true if it will end with the call that is under way.
+        simulated: true if the picture is the simulator's.
+        raw: all that the gateway said.
+    """
+
+    id: str
+    status: str
+    owner: str
+    batch_id: str | None
+    metadata: Mapping[str, Any] | None
+    request: Mapping[str, Any]
+    priority: int
+    calls: Calls
+    error: Problem | None
+    pictures: tuple[Picture, ...]
+    times: Times
+    queue_position: int | None
+    cancel_asked: bool
+    simulated: bool
+    callback_url: str | None
+    raw: Mapping[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.status in ENDED
+
+    @property
+    def started(self) -> bool:
+        """Whether anyone has begun with it."""
+        return self.status != "queued" or self.times.first_call_at is not None
+
+
+def read_job(told: object) -> JobState:
+    """Read the gateway's words about a job.
+
+    Raises:
+        NotTheGateway: these are not words about a job.
+    """
+    if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
+        raise NotTheGateway("the answer is no job: is this the gateway's address?")
+    calls, times = told.get("calls") or {}, told.get("times") or {}
+    return JobState(
+        id=str(told["id"]),
+        status=str(told["status"]),
+        owner=str(told.get("owner", "")),
+        batch_id=told.get("batch_id"),
+        metadata=told.get("metadata"),
+        request=told.get("request") or {},
+        priority=told.get("priority", 0),
+        calls=Calls(*(calls.get(name, 0) for name in ("made", "unknown", "useless", "lost"))),
+        error=problem_of(told.get("error")),
+        pictures=tuple(_picture(each) for each in told.get("images") or ()),
+        times=Times(**{name: moment(times.get(name)) for name in Times.__dataclass_fields__}),
+        queue_position=told.get("queue_position"),
+        cancel_asked=bool(told.get("cancel_asked", False)),
+        simulated=bool(told.get("simulated", False)),
+        callback_url=told.get("callback_url"),
+        raw=told,
+    )
+
+
+def problem_of(told: Mapping[str, Any] | None) -> Problem | None:
+    """A job's error as the gateway tells it; None for none."""
+    if not told:
+        return None
+    return Problem(*(str(told.get(name, "")) for name in ("code", "message", "whose")))
+
+
+def _picture(told: Mapping[str, Any]) -> Picture:
+    return Picture(
+        index=told["index"],
+        key=str(told.get("key", "")),
+        sha256=str(told.get("sha256", "")),
+        size_bytes=told.get("size_bytes", 0),
+        width=told.get("width", 0),
+        height=told.get("height", 0),
+        url=told.get("url"),
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time as the gateway writes it."""
+    # Python before 3.11 does not read a final Z.
+    return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))

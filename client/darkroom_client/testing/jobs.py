@@ -1,0 +1,207 @@
+"""The jobs of a gateway in memory, in the form in which the gateway would tell them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from darkroom_client.testing.png import HEIGHT, WIDTH, tiny_png
+
+_dice = random.SystemRandom()
+
+_STATES = ("queued", "running", "storing", "succeeded", "failed", "cancelled")
+
+_TIMES = ("accepted_at", "first_call_at", "image_in_hand_at", "ended_at", "expires_at")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a job shall end."""
+
+    code: str
+    message: str
+    whose: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How a request shall be answered."""
+
+    status: int
+    retry_after_s: float | None
+    detail: str
+
+
+class FakeJobs:
+    """A results table in memory, and what a test wants to happen.
+
+    Attributes:
+        by_id: every job, as the gateway tells it, in the order they came.
+        batches: every batch, without what its jobs tell.
+        objects: the bucket: bytes by object key.
+        failures: how the next jobs end; the others succeed.
+        refusals: how the next requests are answered.
+        held: true while jobs stay queued.
+        lock: taken for each request: users' code has threads.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.by_id: dict[str, dict[str, Any]] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.objects: dict[str, bytes] = {}
+        self.failures: deque[Failure] = deque()
+        self.refusals: deque[Refusal] = deque()
+        self.held = False
+        self.lock = threading.RLock()
+        self._url = url
+        self._line_keys: dict[str, str | None] = {}
+        self._keys: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def known(self, kind: str, key: str | None, content: object) -> tuple[str | None, str | None]:
+        """What was handed in under this key before: its id, and the id if it was something else."""
+        if key is None or (kind, key) not in self._keys:
+            return None, None
+        holder, digest = self._keys[kind, key]
+        return (holder, None) if digest == _digest(content) else (None, holder)
+
+    def remember(self, kind: str, key: str | None, content: object, holder: str) -> None:
+        """Note who has a key, and for what."""
+        if key is not None:
+            self._keys[kind, key] = (holder, _digest(content))
+
+    def add(self, request: dict[str, Any], options: dict[str, Any], batch_id: str | None) -> str:
+        """Take a job in, and end it unless jobs are held."""
+        job_id = str(uuid.uuid4())
+        kept = {name: value for name, value in request.items() if name != "init_image"}
+        self.by_id[job_id] = {
+            "id": job_id,
+            "status": "queued",
+            "owner": "default",
+            "batch_id": batch_id,
+            "metadata": options.get("metadata"),
+            "request": {**kept, "seed": request.get("seed") or _dice.randint(1, 65535)},
+            "priority": options.get("priority", 0),
+            "calls": {"made": 0, "unknown": 0, "useless": 0, "lost": 0},
+            "error": None,
+            "images": [],
+            "times": {**dict.fromkeys(_TIMES), "accepted_at": _now()},
+            "queue_position": 1,
+            "cancel_asked": False,
+            "simulated": False,
+            "callback_url": options.get("callback_url"),
+        }
+        if not self.held:
+            self._end(self.by_id[job_id])
+        return job_id
+
+    def add_batch(self, lines: list[dict[str, Any]], name: str | None) -> str:
+        """Take a batch in: good lines, as `testing.lines` reads them."""
+        batch_id, now = str(uuid.uuid4()), _now()
+        self.batches[batch_id] = {
+            "id": batch_id,
+            "name": name,
+            "owner": "default",
+            "created_at": now,
+            "opened_at": now,
+        }
+        for line in lines:
+            job_id = self.add(line["request"], line["options"], batch_id)
+            self._line_keys[job_id] = line["key"]
+        return batch_id
+
+    def of_batch(self, batch_id: str) -> list[dict[str, Any]]:
+        """A batch's jobs."""
+        return [job for job in self.by_id.values() if job["batch_id"] == batch_id]
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """A batch, as the gateway tells it."""
+        jobs = self.of_batch(batch_id)
+        counts = {state: sum(job["status"] == state for job in jobs) for state in _STATES}
+        over = not counts["queued"]
+        return {
+            **self.batches[batch_id],
+            "status": "ended" if over else "running",
+            "total": len(jobs),
+            "counts": counts,
+            "rate_per_s": None,
+            "eta_s": 0.0 if over else None,
+            "closed_at": max(job["times"]["ended_at"] for job in jobs) if over else None,
+        }
+
+    def results(self, batch_id: str) -> list[dict[str, Any]]:
+        """What became of a batch's lines."""
+        return [
+            {
+                **{name: job[name] for name in ("id", "status", "metadata", "error")},
+                "key": self._line_keys[job["id"]],
+                "seed": job["request"]["seed"],
+                "object_keys": [image["key"] for image in job["images"]],
+            }
+            for job in self.of_batch(batch_id)
+        ]
+
+    def release(self) -> None:
+        """End what waits."""
+        with self.lock:
+            self.held = False
+            for job in self.by_id.values():
+                if job["status"] == "queued":
+                    self._end(job)
+
+    def cancel(self, job: dict[str, Any]) -> bool:
+        """Cancel a job that waits; whether it did."""
+        if job["status"] != "queued":
+            return False
+        error = {
+            "code": "CANCELLED",
+            "message": "someone asked for it to stop",
+            "whose": "operator",
+        }
+        self._over(job, "cancelled", error=error)
+        return True
+
+    def _end(self, job: dict[str, Any]) -> None:
+        now = _now()
+        job["calls"]["made"] = 1
+        job["times"]["first_call_at"] = now
+        if self.failures:
+            failure = self.failures.popleft()
+            error = {"code": failure.code, "message": failure.message, "whose": failure.whose}
+            self._over(job, "failed", error=error)
+        else:
+            job["times"]["image_in_hand_at"] = now
+            self._over(job, "succeeded", images=[self._store(job)])
+
+    def _store(self, job: dict[str, Any]) -> dict[str, Any]:
+        png = tiny_png(job["request"]["seed"])
+        key = f"images/{job['id']}/1-0.png"
+        self.objects[key] = png
+        return {
+            "index": 0,
+            "key": key,
+            "sha256": hashlib.sha256(png).hexdigest(),
+            "size_bytes": len(png),
+            "width": WIDTH,
+            "height": HEIGHT,
+            "url": f"{self._url}/objects/{key}",
+        }
+
+    def _over(self, job: dict[str, Any], status: str, **more: Any) -> None:
+        job.update(status=status, queue_position=None, **more)
+        job["times"]["ended_at"] = _now()
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()

@@ -1,0 +1,141 @@
+"""`darkroom owners`: how much each owner may hand in over HTTP, and have under way."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import typer
+
+from darkroom.cli import options
+from darkroom.cli.say import note, print_json
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from storage import Owner, OwnerChanges
+
+__all__ = ["owners"]
+
+NONE: Final = "none"
+MIN_PER_SECOND: Final = 0.001
+MAX_PER_SECOND: Final = 100_000
+MAX_COUNT: Final = 2_000_000_000
+
+owners = typer.Typer(
+    name="owners",
+    help="Set and list owners' limits.\n\nExample: darkroom owners set shop --max-queued 10000",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@owners.command("set")
+def set_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The owner.")],
+    *,
+    max_per_second: Annotated[
+        str | None,
+        typer.Option(metavar="RATE", help="Jobs or batches handed in each second; none: any."),
+    ] = None,
+    max_queued: Annotated[
+        str | None,
+        typer.Option(metavar="COUNT", help="Waiting jobs above which none is taken in; none: any."),
+    ] = None,
+    max_in_flight: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Calls to the API at once; none: any.")
+    ] = None,
+    max_calls_per_day: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Calls in a day (UTC); none: any.")
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Set limits of an owner; those that are not named stay as they are.
+
+    Those on handing in hold at the gateway, those on calls wherever a job came from.
+
+    Example: darkroom owners set shop --max-per-second 0.5 --max-queued none
+    """
+    from darkroom.cli.keys import check_owner
+    from darkroom.cli.opened import opened
+    from storage import set_owner_limits
+
+    counts = {
+        "max_queued": max_queued,
+        "max_in_flight": max_in_flight,
+        "max_calls_per_day": max_calls_per_day,
+    }
+    changes = _changes(max_per_second, counts)
+    check_owner(name)
+    owner = set_owner_limits(opened().database, name, **changes)
+    if as_json:
+        print_json(_as_json(owner))
+    else:
+        print(f"{owner.name}: {_in_words(owner)}")
+
+
+@owners.command("list")
+def list_(
+    *,
+    as_json: Annotated[bool, options.as_json("Print a JSON line an owner.")] = False,
+) -> None:
+    """List the owners that have had a limit.
+
+    Example: darkroom owners list
+    """
+    from darkroom.cli.opened import opened
+    from storage import list_owners
+
+    found = list_owners(opened().database)
+    for owner in found:
+        if as_json:
+            print_json(_as_json(owner))
+        else:
+            print(f"{owner.name}: {_in_words(owner)}")
+    if not found:
+        note("no owner has a limit")
+
+
+def _changes(max_per_second: str | None, counts: dict[str, str | None]) -> "OwnerChanges":
+    changes: OwnerChanges = {}
+    if max_per_second is not None:
+        changes["max_per_second"] = _rate(max_per_second)
+    given = {name: _count(name, text) for name, text in counts.items() if text is not None}
+    changes.update(cast("OwnerChanges", given))
+    if not changes:
+        raise UserError("set what? Give a limit, such as --max-queued 10000", exit_status=2)
+    return changes
+
+
+def _rate(text: str) -> float | None:
+    if text == NONE:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not MIN_PER_SECOND <= rate <= MAX_PER_SECOND:
+        bounds = f"a number from {MIN_PER_SECOND} to {MAX_PER_SECOND}, or {NONE}"
+        raise UserError(f"--max-per-second: {bounds}", exit_status=2)
+    return rate
+
+
+def _count(name: str, text: str) -> int | None:
+    if text == NONE:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) <= MAX_COUNT):
+        bounds = f"a whole number from 0 to {MAX_COUNT}, or {NONE}"
+        option = "--" + name.replace("_", "-")
+        raise UserError(f"{option}: {bounds}", exit_status=2)
+    return int(text)
+
+
+def _as_json(owner: "Owner") -> dict[str, Any]:
+    return {name: getattr(owner, name) for name in owner.__slots__}
+
+
+def _in_words(owner: "Owner") -> str:
+    rate = "any number of" if owner.max_per_second is None else f"{owner.max_per_second:g}"
+    waiting, at_once = _limit(owner.max_queued), _limit(owner.max_in_flight)
+    calls = f"{at_once} in flight, {_limit(owner.max_calls_per_day)} a day"
+    return f"hands in {rate} times a second; {waiting} waiting; calls: {calls}"
+
+
+def _limit(most: int | None) -> str:
+    return "any number" if most is None else f"{most:,}"

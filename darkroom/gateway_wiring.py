@@ -1,0 +1,123 @@
+"""The gateway built from settings: the one place that knows all of its parts.
+
+A new part of the HTTP contract is one more name in `ROUTERS`.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from darkroom.errors import UserError
+from darkroom.settings import Settings, environment, variable
+from darkroom.wiring import Wiring
+from gateway import (
+    Authenticate,
+    GatewayLimits,
+    KeyHolders,
+    OwnerLimits,
+    Rates,
+    Services,
+    Watch,
+    batches,
+    cancel,
+    events,
+    health,
+    jobs,
+    make_gateway,
+    retry,
+)
+from gateway.hooks import Hooks, HooksFileFaulty, load_hooks
+from gateway.hooks import router as hooks_router
+
+__all__ = ["ROUTERS", "GatewayWiring", "listens_locally"]
+
+#: Every part of the gateway.
+ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
+    health.router,
+    jobs.router,
+    cancel.router,
+    retry.router,
+    events.router,
+    batches.router,
+)
+
+
+def listens_locally(host: str) -> bool:
+    """Whether nobody but this machine reaches what listens on this address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class GatewayWiring(Wiring):
+    """What a gateway process needs, built on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.routers = ROUTERS
+
+    @cached_property
+    def authenticate(self) -> Authenticate:
+        """Who is asking; without keys everybody may, on this machine."""
+        is_local = listens_locally(self.settings.gateway_host)
+        return KeyHolders(self.database, open_until_keys=is_local)
+
+    @cached_property
+    def owners(self) -> OwnerLimits:
+        """How much each owner may hand in."""
+        settings = self.settings
+        try:
+            rates = Rates(settings.budget_redis_url, namespace=settings.namespace)
+        except (ValueError, TypeError) as error:
+            named = variable("redis_url" if settings.redis_url else "broker_url")
+            raise UserError(f"{named}: {error}") from error
+        return OwnerLimits(self.database, rates)
+
+    @cached_property
+    def limits(self) -> GatewayLimits:
+        """Bounds of this process."""
+        settings = self.settings
+        return GatewayLimits(
+            max_body_bytes=settings.gateway_max_body_bytes,
+            max_batch_bytes=settings.gateway_max_batch_bytes,
+            body_timeout_s=settings.gateway_body_timeout_s,
+            threads=settings.gateway_threads,
+        )
+
+    @cached_property
+    def services(self) -> Services:
+        """What the routes work with."""
+        settings = self.settings
+        return Services(
+            database=self.database,
+            intake=self.intake,
+            objects=lambda: self.objects,
+            authenticate=self.authenticate,
+            owners=self.owners,
+            watch=Watch(self.database, max_watchers=self.limits.max_watchers),
+            url_expires_s=settings.s3_url_expires_s,
+            max_calls_per_job=settings.max_calls_per_job,
+            limits=self.limits,
+        )
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """The webhooks that are taken in, by name; none where the settings name no file."""
+        file = self.settings.hooks_file
+        if file is None:
+            return {}
+        try:
+            return load_hooks(file, environment=environment(), limits=self.request_limits)
+        except HooksFileFaulty as error:
+            faults = "; ".join(map(str, error.faults))
+            raise UserError(f"{variable('hooks_file')}={file}: {faults}") from None
+
+    @cached_property
+    def gateway(self) -> FastAPI:
+        """The ASGI app."""
+        parts = [part(self.services) for part in self.routers]
+        return make_gateway(self.services, [*parts, hooks_router(self.services, self.hooks)])

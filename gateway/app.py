@@ -1,0 +1,115 @@
+"""The ASGI app: the parts' routers put together, with what holds for every request.
+
+Each part (`jobs.py`, `events.py`, …) exports `router(services)`. Here are only the rules that no
+part may forget: faults become problem documents, answers are not cached or sniffed, and the log
+gets a line with the path, without the query, and never a body.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.described import describe
+from gateway.problems import handle_problems, problem
+from gateway.services import Services
+
+__all__ = ["make_gateway"]
+
+log = logging.getLogger(__name__)
+
+MAX_LOGGED_PATH_CHARS: Final = 200
+
+
+def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
+    """Put the gateway together.
+
+    Args:
+        services: what the routes work with; also at `app.state.services`.
+        routers: the parts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = services.limits.threads
+        yield
+        services.watch.stop()
+
+    app = FastAPI(
+        title="Darkroom",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    handle_problems(app)
+    describe(app)
+    app.add_middleware(Outermost)
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+class Outermost:
+    """Around every request: one line in the log, careful headers, and bugs that tell nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.monotonic()
+        status: int | None = None
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not show the caller anything
+            _log_bug(error)
+            if status is None:
+                await _sorry()(scope, receive, sending)
+        finally:
+            took_ms = round((time.monotonic() - began_s) * 1000)
+            log.info(
+                "%s %s %s",
+                scope["method"],
+                _path(scope),
+                status or "-",
+                extra={"took_ms": took_ms},
+            )
+
+
+def _path(scope: Scope) -> str:
+    """The path as it came: percent-encoded, so that it cannot break a line; without its query."""
+    raw: bytes = scope.get("raw_path") or b"?"
+    return raw.partition(b"?")[0][:MAX_LOGGED_PATH_CHARS].decode("ascii", "backslashreplace")
+
+
+def _log_bug(error: Exception) -> None:
+    """Where it happened, without the message, which may quote a request."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a request met a bug: %s\n%s", type(error).__name__, where)
+
+
+def _sorry() -> ASGIApp:
+    detail = "the gateway met a fault of its own; its log says more"
+    return problem(500, "internal", "Something is wrong with the gateway", detail)

@@ -1,0 +1,96 @@
+"""Who is asking, and what they may do: what every route knows of a caller, and no more.
+
+How a key becomes a caller is not decided here: `Services.authenticate` does it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Protocol
+
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from gateway.errors import Forbidden
+
+__all__ = ["Authenticate", "Caller", "Scope", "anyone", "caller_with"]
+
+# For the OpenAPI document; the header itself is read by `Services.authenticate`.
+_BEARER = HTTPBearer(auto_error=False, scheme_name="apiKey", description="`darkroom keys create`")
+
+
+class Scope(StrEnum):
+    """What a key may be good for."""
+
+    # Handing in jobs, and cancelling and retrying one's own.
+    SUBMIT = "submit"
+
+    # Looking at one's own jobs and pictures.
+    READ = "read"
+
+    # What changes more than jobs: forgetting, replaying deliveries.
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody whose key was good.
+
+    Attributes:
+        owner: whose jobs they see and touch; all others do not exist for them.
+        scopes: what the key allows.
+    """
+
+    owner: str
+    scopes: frozenset[Scope]
+
+
+class Authenticate(Protocol):
+    """Turns an `Authorization` header into a caller."""
+
+    def __call__(self, authorization: str | None) -> Caller:
+        """Find out who it is.
+
+        Raises:
+            Unauthenticated: nobody we know.
+        """
+
+
+def anyone(authorization: str | None) -> Caller:
+    """Whoever reaches a gateway that has no keys: it listens on its own machine only."""
+    del authorization
+    return Caller(owner="default", scopes=frozenset(Scope))
+
+
+def _refuse_pages(request: Request) -> None:
+    """Whoever needs no key is on this machine; and so are browsers, with anybody's pages in them.
+
+    A page may send requests to any address and port, and a name of its own may point here.
+    """
+    host = (request.url.hostname or "").lower()
+    is_here = host in {"localhost", "::1"} or host.startswith("127.")
+    if "origin" in request.headers or not is_here:
+        raise Forbidden("without an API key the gateway answers programs on its own machine only")
+
+
+def caller_with(scope: Scope) -> Callable[..., Caller]:
+    """A FastAPI dependency: the caller, if their key has this scope.
+
+    It raises `Unauthenticated` and `Forbidden`.
+    """
+
+    # A plain function, as the key is looked up in the table: FastAPI gives it a thread.
+    def caller(
+        request: Request,
+        _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
+    ) -> Caller:
+        authenticate: Authenticate = request.app.state.services.authenticate
+        authorization = request.headers.get("authorization")
+        found = authenticate(authorization)
+        if authorization is None:
+            _refuse_pages(request)
+        if scope not in found.scopes:
+            raise Forbidden(f"it takes a key with the scope {scope}")
+        return found
+
+    return caller

@@ -1,0 +1,140 @@
+"""`POST /v1/hooks/{name}`: a sender's delivery becomes a job, within milliseconds.
+
+The order is what matters. The bytes are read with bounds and their signature is checked before
+anything else looks at them; then they are parsed, filtered, mapped and taken in like any job. The
+answer does not wait for the picture: senders give up after a few seconds.
+
+A stranger cannot find out which hooks there are: a name that is none is checked against a secret
+that nobody has, and answered like a wrong signature. A body has to come as it was signed, so a
+content coding is refused.
+
+A delivery that came before is the job it made, with 202 again. So is one whose key is known and
+whose request is another, be it that the sender altered the event between two tries or that the
+mapping was changed: to the sender it is the same event, which it would send again for days if it
+were told of a conflict, and the picture of it is made or on its way. The log says so.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from gateway.body import parse_json, read_body
+from gateway.described import json_body
+from gateway.errors import BodyEncoded, ParameterInvalid
+from gateway.hooks.config import Hooks
+from gateway.hooks.errors import NotGenuine
+from gateway.hooks.hook import Hook
+from gateway.hooks.signatures import BodyHmac, Genuine, Headers
+from gateway.problems import responses
+from gateway.services import Services
+from playground import RequestInvalid
+from storage import IdempotencyConflict
+
+__all__ = ["Delivered", "router"]
+
+log = logging.getLogger(__name__)
+
+_BODY = json_body(
+    {"type": ["object", "array"], "description": "Whatever its sender sends."},
+    {"id": "evt_1", "type": "product.created", "product": {"title": "Green tea"}},
+)
+
+
+class Delivered(BaseModel):
+    """What became of a delivery."""
+
+    accepted: bool = Field(description="Whether there is a job of it.")
+    id: UUID | None = Field(None, description="The job.")
+    created: bool | None = Field(None, description="False where an earlier delivery made it.")
+    reason: Literal["filtered"] | None = Field(None, description="Why there is no job.")
+
+
+def router(
+    services: Services, hooks: Hooks, *, clock: Callable[[], float] = time.time
+) -> APIRouter:
+    """The route of incoming webhooks.
+
+    Args:
+        services: what the routes work with.
+        hooks: by name.
+        clock: tells seconds since 1970, for signatures that have a time.
+    """
+    deliveries = Deliveries(services, hooks, clock)
+    routes = APIRouter(prefix="/v1/hooks", tags=["hooks"])
+    routes.post(
+        "/{name}",
+        status_code=202,
+        summary="Take a webhook in",
+        response_model_exclude_none=True,
+        responses=responses(400, 401, 408, 413, 415, 422, 429, 503),
+        openapi_extra=_BODY,
+    )(deliveries.receive)
+    return routes
+
+
+class Deliveries:
+    """The route's doing, step by step."""
+
+    def __init__(self, services: Services, hooks: Hooks, clock: Callable[[], float]) -> None:
+        self._services = services
+        self._hooks = hooks
+        self._clock = clock
+        self._nobodys = BodyHmac((secrets.token_bytes(32),), header="x-nobody")
+
+    async def receive(
+        self,
+        request: Request,
+        name: Annotated[str, Path(description="The hook, as its file names it.")],
+    ) -> Delivered:
+        """Signed as the hook's file says; the answer does not wait for the picture."""
+        limits = self._services.limits
+        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise BodyEncoded("a hook's body has to come as it was signed, without a coding")
+        body = await read_body(
+            request, max_bytes=limits.max_text_bytes, timeout_s=limits.body_timeout_s
+        )
+        return await run_in_threadpool(self._deliver, name, dict(request.headers), body)
+
+    def _deliver(self, name: str, headers: Headers, body: bytes) -> Delivered:
+        hook, genuine = self._checked(name, headers, body)
+        try:
+            return self._take_in(hook, body, genuine)
+        except (ParameterInvalid, RequestInvalid) as error:
+            fields = [fault.field for fault in error.faults]
+            log.warning(
+                "a delivery of hook %s makes no request", hook.name, extra={"fields": fields}
+            )
+            raise
+
+    def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, Genuine]:
+        """The hook, if there is one and this is from its sender."""
+        hook = self._hooks.get(name)
+        signature = self._nobodys if hook is None else hook.signature
+        genuine = signature.check(headers, body, now_s=self._clock())
+        if hook is None or genuine is None:
+            raise NotGenuine
+        return hook, genuine
+
+    def _take_in(self, hook: Hook, body: bytes, genuine: Genuine) -> Delivered:
+        payload = parse_json(body)
+        if not hook.wants(payload):
+            return Delivered(accepted=False, reason="filtered")
+        asked = hook.ask(payload, body, genuine)
+        self._services.owners.admit(hook.owner)
+        try:
+            accepted = self._services.intake.accept(asked.request, asked.options)
+        except IdempotencyConflict as conflict:
+            log.warning(
+                "a delivery of hook %s came again with another request; the first one counts",
+                hook.name,
+                extra={"job_id": str(conflict.job_id)},
+            )
+            return Delivered(accepted=True, id=conflict.job_id, created=False)
+        return Delivered(accepted=True, id=accepted.job.id, created=accepted.created)

@@ -1,0 +1,57 @@
+"""An owner's own things by id: what is somebody else's does not exist.
+
+An id that is none is answered like one of nobody, so that neither form nor owner can be guessed.
+"""
+
+from uuid import UUID
+
+from gateway.caller import Caller
+from gateway.errors import NotFound
+from storage import Batch, BatchNotFound, Database, Job, JobNotFound, get_batch, get_job
+
+__all__ = ["own_batch", "own_job"]
+
+
+def own_job(database: Database, caller: Caller, job_id: str) -> Job:
+    """A job of the caller's.
+
+    Raises:
+        NotFound: there is none of this id, or it is another owner's.
+        StorageError: nobody can say.
+    """
+    missing = NotFound("there is no such job")
+    try:
+        job = get_job(database, _id(job_id, missing))
+    except JobNotFound:
+        raise missing from None
+    if job.owner != caller.owner:
+        raise missing
+    return job
+
+
+def own_batch(database: Database, caller: Caller, batch_id: str | UUID) -> Batch:
+    """A batch of the caller's, even one that is still being handed in.
+
+    Raises:
+        NotFound: there is none of this id, or it is another owner's.
+        StorageError: nobody can say.
+    """
+    missing = NotFound("there is no such batch")
+    try:
+        batch = get_batch(database, _id(str(batch_id), missing))
+    except BatchNotFound:
+        raise missing from None
+    if batch.owner != caller.owner:
+        raise missing
+    return batch
+
+
+def _id(text: str, missing: NotFound) -> UUID:
+    """An id in its usual form alone: one job has one address."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        raise missing from None
+    if str(found) != text.lower():
+        raise missing
+    return found

@@ -1,0 +1,29 @@
+"""Waiting for a job's end inside a request: a coroutine's business, not a thread's."""
+
+import asyncio
+from uuid import UUID
+
+from gateway.errors import Busy
+from gateway.watch import Watch
+
+__all__ = ["wait_for_end"]
+
+
+async def wait_for_end(watch: Watch, job_id: UUID, within_s: float) -> None:
+    """Wait until a job has ended, or time is up; at once where too many wait already.
+
+    Args:
+        watch: looks at the table.
+        job_id: which.
+        within_s: longest wait.
+    """
+    clock = asyncio.get_running_loop()
+    deadline_s = clock.time() + within_s
+    try:
+        async with watch.on(job_id) as watcher:
+            while (left_s := deadline_s - clock.time()) > 0 and not watcher.is_over:
+                seen = await watcher.news(left_s)
+                if seen is None or seen.has_ended:
+                    return
+    except Busy:
+        return

@@ -1,0 +1,206 @@
+"""One set of claims, held by the gateway in memory and by a real one alike."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom_client import (
+    Conflict,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    StartTimeout,
+    WaitTimeout,
+)
+from tests.client.conftest import Side
+
+SOON_S = 20.0
+
+#: Requests that both refuse, and the fields they complain of.
+FAULTY: list[tuple[dict[str, Any], list[str]]] = [
+    ({"prompt": ""}, ["prompt"]),
+    ({"prompt": "  "}, ["prompt"]),
+    ({"prompt": None}, ["prompt"]),
+    ({"prompt": "a\0b"}, ["prompt"]),
+    ({"prompt": 7}, ["prompt"]),
+    ({"width": 7}, ["width"]),
+    ({"width": 0, "height": -1}, ["height", "width"]),
+    ({"width": "64"}, ["width"]),
+    ({"width": True}, ["width"]),
+    ({"num_inference_steps": 151}, ["num_inference_steps"]),
+    ({"seed": 0}, ["seed"]),
+    ({"seed": 65536}, ["seed"]),
+    ({"strength": 1.5}, ["strength"]),
+    ({"strength": "1e-3"}, ["strength"]),
+    ({"guidance_scale": 2**31}, ["guidance_scale"]),
+    ({"expand_prompt": "yes"}, ["expand_prompt"]),
+    ({"prompt_rejection_topics": "gambling"}, ["prompt_rejection_topics"]),
+    ({"priority": 101}, ["priority"]),
+    ({"metadata": [1]}, ["metadata"]),
+    ({"expires_in_s": 0}, ["expires_in_s"]),
+    ({"callback_url": "ftp://example.com"}, ["callback_url"]),
+    ({"colour": "red", "seed": 0, "priority": 1000}, ["colour", "priority", "seed"]),
+]
+
+#: Requests that both take.
+FAULTLESS: list[dict[str, Any]] = [
+    {},
+    {"width": 64, "height": 128},
+    {"width": 65, "filter_model": "Playground_v2.5"},
+    {"strength": 0.35},
+    {"strength": "0.35"},
+    {"prompt_rejection_topics": ("gambling", "drugs")},
+    {"scheduler": "EULER_A", "guidance_scale": 7, "num_inference_steps": 50},
+    {"expand_prompt": True, "verify_prompt_safety": False},
+    {"priority": -100, "expires_in_s": 60, "metadata": {}},
+]
+
+
+def test_a_job_that_succeeds_has_a_picture_that_can_be_saved(side: Side, tmp_path: Path) -> None:
+    """From handing in to a file."""
+    side.hold()
+    job = side.client.submit("a paper fox", seed=7, metadata={"product": 17})
+    assert (job.status, job.created, job.images) == ("queued", True, ())
+    side.succeed(job.id)
+    assert job.wait(timeout_s=SOON_S) is job
+    [image] = job.images
+    target = image.save(tmp_path / "fox.png")
+    assert target.read_bytes() == image.bytes()
+    assert target.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(image.bytes()) == image.about.size_bytes
+    assert (image.url or "").startswith("http")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".png"] == ["fox.png"]
+    assert not list(tmp_path.glob(".fox*"))
+
+
+def test_what_was_said_about_a_job_comes_back(side: Side) -> None:
+    """The request with a seed that was chosen, and all options."""
+    side.hold()
+    job = side.client.submit(
+        "a paper fox",
+        width=768,
+        priority=3,
+        metadata={"a": [1, None, "ü"]},
+        callback_url="https://shop.example.com/done",
+    )
+    state = side.client.job(job.id).state
+    assert state.request["prompt"] == "a paper fox"
+    assert state.request["width"] == 768
+    assert 1 <= state.request["seed"] <= 65535
+    assert (state.priority, state.metadata) == (3, {"a": [1, None, "ü"]})
+    assert state.callback_url == "https://shop.example.com/done"
+    assert (state.owner, state.batch_id, state.error) == ("default", None, None)
+    assert state.times.accepted_at is not None
+    assert abs(datetime.now(UTC) - state.times.accepted_at) < timedelta(minutes=5)
+    assert state.queue_position == 1
+
+
+def test_a_handle_is_rebuilt_from_an_id_alone(side: Side) -> None:
+    """In another process, or another week."""
+    side.hold()
+    job = side.client.submit("a paper fox")
+    again = side.client.job(uuid.UUID(job.id))
+    side.succeed(job.id)
+    assert again.wait(timeout_s=SOON_S).images[0].bytes() == job.refresh().images[0].bytes()
+    assert again.created is None
+
+
+def test_a_job_that_fails_raises_its_reason(side: Side) -> None:
+    """Typed, with code and whose fault it is."""
+    side.hold()
+    job = side.client.submit("a paper fox")
+    side.fail(job.id)
+    with pytest.raises(JobFailed) as caught:
+        job.wait(timeout_s=SOON_S)
+    assert (caught.value.code, caught.value.whose) == ("PROMPT_UNSAFE", "request")
+    assert caught.value.reason == "this topic is not drawn"
+    assert (job.status, job.images) == ("failed", ())
+    assert job.error is not None
+    assert job.error.code == "PROMPT_UNSAFE"
+
+
+def test_a_job_that_waits_is_cancelled_at_once(side: Side) -> None:
+    """And twice is as once."""
+    side.hold()
+    job = side.client.submit("a paper fox")
+    assert job.cancel().status == "cancelled"
+    assert job.cancel().status == "cancelled"
+    with pytest.raises(JobCancelled):
+        job.wait(timeout_s=SOON_S)
+
+
+def test_time_to_start_and_time_in_all_are_told_apart(side: Side) -> None:
+    """Which of them ran out is the error's type; both are timeouts."""
+    side.hold()
+    job = side.client.submit("a paper fox")
+    with pytest.raises(StartTimeout) as start:
+        job.wait(start_timeout_s=0.05, timeout_s=SOON_S)
+    with pytest.raises(WaitTimeout) as whole:
+        job.wait(start_timeout_s=SOON_S, timeout_s=0.05)
+    assert isinstance(start.value, TimeoutError)
+    assert isinstance(whole.value, TimeoutError)
+    side.succeed(job.id)
+    assert job.wait(start_timeout_s=0.0, timeout_s=0.0).status == "succeeded"
+
+
+def test_the_same_key_is_the_same_job(side: Side) -> None:
+    """Seed or none, whoever sends it."""
+    side.hold()
+    first = side.client.submit("a paper fox", idempotency_key="order-4711")
+    again = side.client.submit("a paper fox", idempotency_key="order-4711")
+    assert first.id == again.id
+    assert (first.created, again.created) == (True, False)
+    assert side.client.submit("a paper fox").id != first.id
+
+
+def test_the_same_key_with_another_request_is_a_conflict(side: Side) -> None:
+    """And says whose it is."""
+    side.hold()
+    first = side.client.submit("a paper fox", idempotency_key="order-4711")
+    with pytest.raises(Conflict) as caught:
+        side.client.submit("a paper crane", idempotency_key="order-4711")
+    assert caught.value.facts["holder"] == first.id
+
+
+def test_a_request_with_faults_is_refused_with_all_of_them(side: Side) -> None:
+    """By field, at once, in one error; the two gateways see the same faults."""
+    for given, fields in FAULTY:
+        with pytest.raises(InvalidRequest) as caught:
+            side.client.submit(**{"prompt": "a paper fox", **given})
+        assert sorted(fault.field for fault in caught.value.faults) == fields, given
+        assert caught.value.type == "urn:darkroom:problem:invalid-request"
+
+
+def test_a_request_without_faults_is_taken(side: Side) -> None:
+    """The fake is no stricter than the gateway."""
+    for given in FAULTLESS:
+        assert side.client.submit("a paper fox", **given).created, given
+
+
+def test_an_id_that_nobody_has_is_not_found(side: Side) -> None:
+    """For every way to ask."""
+    job = side.client.job(uuid.uuid4())
+    for ask in (job.refresh, job.cancel, job.wait, lambda: list(job.events())):
+        with pytest.raises(NotFound):
+            ask()
+
+
+def test_what_is_no_id_never_becomes_a_request(side: Side) -> None:
+    """A path made of it could lead anywhere."""
+    for text in ("", "..", "../batches", "x" * 36, "1/../../healthz"):
+        with pytest.raises(ValueError, match="UUID"):
+            side.client.job(text)
+
+
+def test_events_end_with_the_jobs_end(side: Side) -> None:
+    """The last one says how it ended, and nothing comes after it."""
+    side.hold()
+    job = side.client.submit("a paper fox")
+    side.succeed(job.id)
+    found = list(job.events())
+    assert found[-1].data["status"] == "succeeded"
+    assert list(side.client.job(job.id).events(after=found[-1].id)) == []

@@ -1,0 +1,109 @@
+"""A real gateway over real services: uvicorn on a thread, either database, Valkey and S3.
+
+A test file may override `routers` or `authenticate` to try a part that is not wired yet, or
+callers of its own. `gateway` runs a test on both databases, `one_gateway` on SQLite alone.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter
+
+from darkroom.gateway_wiring import ROUTERS, GatewayWiring
+from darkroom.settings import load_settings
+from gateway import Authenticate, Services, anyone
+from storage import Database
+from tests.gateway.running import Gateway, serving
+from tests.services import S3Endpoint
+from tests.storage.conftest import _empty, migrated_postgres_url, sqlite_template
+
+__all__ = ["migrated_postgres_url", "sqlite_template"]
+
+
+@pytest.fixture
+def routers() -> tuple[Callable[[Services], APIRouter], ...]:
+    """The parts that are served."""
+    return ROUTERS
+
+
+@pytest.fixture
+def authenticate() -> Authenticate:
+    """Who the callers are."""
+    return anyone
+
+
+@pytest.fixture
+def overrides() -> dict[str, object]:
+    """Settings that a test wants otherwise."""
+    return {}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def table_url(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty results table, once on each database."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("sqlite_table_url"))
+    url: str = request.getfixturevalue("migrated_postgres_url")
+    database = Database(url)
+    _empty(database)
+    database.close()
+    return url
+
+
+@pytest.fixture
+def sqlite_table_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated, empty results table on SQLite."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}"
+
+
+@pytest.fixture
+def start(
+    *,
+    redis_url: str,
+    s3: S3Endpoint,
+    routers: tuple[Callable[[Services], APIRouter], ...],
+    authenticate: Authenticate,
+    overrides: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], GatewayWiring]:
+    """Makes the wiring of a gateway over a database."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_access_key)
+
+    def make(database_url: str) -> GatewayWiring:
+        settings = load_settings(
+            database_url=database_url,
+            broker_url=redis_url,
+            s3_bucket=s3.bucket,
+            s3_endpoint_url=s3.endpoint_url,
+            s3_addressing="path",
+            **overrides,
+        )
+        wiring = GatewayWiring(settings)
+        wiring.routers = routers
+        wiring.authenticate = authenticate
+        return wiring
+
+    return make
+
+
+@pytest.fixture
+def gateway(start: Callable[[str], GatewayWiring], table_url: str) -> Iterator[Gateway]:
+    """A gateway that runs, once over each database."""
+    yield from _running(start(table_url))
+
+
+@pytest.fixture
+def one_gateway(start: Callable[[str], GatewayWiring], sqlite_table_url: str) -> Iterator[Gateway]:
+    """A gateway that runs over SQLite, for what has nothing to do with the database."""
+    yield from _running(start(sqlite_table_url))
+
+
+def _running(wiring: GatewayWiring) -> Iterator[Gateway]:
+    with serving(wiring.gateway) as url:
+        yield Gateway(url, wiring.services, {})
+    wiring.database.close()
+    wiring.objects.close()
+    wiring.app.close()

@@ -1,0 +1,156 @@
+"""`darkroom gateway` as a process: where it listens, whom it refuses, how it stops."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from storage import Database, create_key
+from tests.cli.conftest import plain_environment
+from tests.gateway.running import WITHIN_S
+from tests.services import S3Endpoint
+
+FOX = {"request": {"prompt": "a very secret fox"}}
+
+
+@pytest.fixture
+def environment(sqlite_table_url: str, redis_url: str, s3: S3Endpoint) -> dict[str, str]:
+    """A whole installation without keys."""
+    return plain_environment() | {
+        "DARKROOM_DATABASE_URL": sqlite_table_url,
+        "DARKROOM_BROKER_URL": redis_url,
+        "DARKROOM_S3_BUCKET": s3.bucket,
+        "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,
+        "DARKROOM_GATEWAY_PORT": "0",
+        "AWS_ACCESS_KEY_ID": s3.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path, environment: Mapping[str, str]) -> Callable[..., subprocess.Popen[str]]:
+    """Starts the command."""
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "darkroom", "gateway", *arguments],
+            env=environment,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@contextmanager
+def stopped(process: subprocess.Popen[str], said: list[str]) -> Iterator[str]:
+    """A gateway's address; at the end it is told to stop, and `said` has what it wrote."""
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            said.append(line)
+            found = re.search(r"listening on (http://\S+)", line)
+            if found:
+                yield found[1]
+                break
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=WITHIN_S)
+        said.append(rest)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_gateway_without_keys_serves_its_own_machine_and_says_so(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """A job goes in; SIGTERM ends the process at once; the log tells paths and no prompt."""
+    said: list[str] = []
+    process = run()
+    with stopped(process, said) as url:
+        answer = requests.post(f"{url}/v1/jobs?", json=FOX, timeout=WITHIN_S)
+        assert answer.status_code == 202
+        page = requests.get(f"{url}/v1/jobs?code=A_SECRET_CODE", timeout=WITHIN_S)
+        assert len(page.json()["jobs"]) == 0
+        requests.get(f"{url}/v1/jobs/%0Afake%20line", timeout=WITHIN_S)
+    text = "".join(said)
+    assert "no API key exists" in text
+    assert "POST /v1/jobs 202" in text
+    assert "GET /v1/jobs/%0Afake%20line 404" in text
+    assert "secret" not in text.lower()
+    assert "Traceback" not in text
+    assert process.returncode in {0, -signal.SIGTERM}
+
+
+def test_a_gateway_told_to_stop_lets_its_streams_go(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """Nobody's open event stream holds up a deploy."""
+    process = run()
+    with stopped(process, []) as url:
+        job = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S).json()
+        stream = requests.get(f"{url}/v1/jobs/{job['id']}/events", stream=True, timeout=WITHIN_S)
+        lines = stream.iter_lines()
+        assert next(lines).startswith(b"retry")
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert not [line for line in lines if b"ended" in line and b"true" in line]
+
+
+def test_another_address_is_refused_in_one_line_while_there_is_no_key(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """Nobody's bill is open to a network by accident."""
+    process = run("--host", "0.0.0.0")  # noqa: S104 - it is refused
+    _, err = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1
+    assert "darkroom keys create" in err
+
+
+def test_with_a_key_nobody_is_served_without_it(
+    run: Callable[..., subprocess.Popen[str]], sqlite_table_url: str
+) -> None:
+    """On its own machine neither."""
+    database = Database(sqlite_table_url)
+    secret = create_key(database, owner="shop", scopes=["submit"]).secret
+    database.close()
+    with stopped(run(), []) as url:
+        refused = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S)
+        key = {"Authorization": f"Bearer {secret}"}
+        served = requests.post(f"{url}/v1/jobs", json=FOX, headers=key, timeout=WITHIN_S)
+    assert (refused.status_code, served.status_code) == (401, 202)
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+    assert served.json()["owner"] == "shop"
+
+
+def test_an_address_that_is_taken_is_one_line(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """It names the settings and the reason."""
+    with stopped(run(), []) as url:
+        second = run("--port", url.rpartition(":")[2])
+        _, err = second.communicate(timeout=WITHIN_S)
+    assert second.returncode == 1
+    assert "DARKROOM_GATEWAY_PORT" in err
+    assert "Traceback" not in err
+
+
+def test_a_web_page_cannot_use_a_gateway_without_keys(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """Any page in a browser on this machine could send jobs, or read them by a name of its own."""
+    with stopped(run(), []) as url:
+        page = {"Origin": "https://evil.example"}
+        sent = requests.post(f"{url}/v1/jobs", json=FOX, headers=page, timeout=WITHIN_S)
+        named = {"Host": "evil.example"}
+        read = requests.get(f"{url}/v1/jobs", headers=named, timeout=WITHIN_S)
+    assert (sent.status_code, read.status_code) == (403, 403)

@@ -1,0 +1,86 @@
+"""The whole way: a stranger's HTTP request, a fleet of one worker, a picture from the bucket."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from storage import Database, create_key, migrate
+from tests.cli.conftest import plain_environment
+from tests.gateway.running import WITHIN_S, wait_until
+from tests.services import S3Endpoint, Simulator
+
+
+def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(
+    postgres_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Real processes, PostgreSQL, Valkey and S3; one request in, one picture out, one call paid."""
+    database = Database(postgres_url)
+    migrate(database)
+    secret = create_key(database, owner="shop", scopes=["submit", "read"]).secret
+    database.close()
+    environment = plain_environment() | {
+        "DARKROOM_DATABASE_URL": postgres_url,
+        "DARKROOM_BROKER_URL": redis_url,
+        "DARKROOM_S3_BUCKET": s3.bucket,
+        "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,
+        "DARKROOM_S3_ADDRESSING": "path",
+        "DARKROOM_PLAYGROUND_URL": simulator.url,
+        "DARKROOM_PLAYGROUND_API_KEY": simulator.api_key,
+        "DARKROOM_SPOOL_DIR": str(tmp_path / "spool"),
+        "DARKROOM_CONCURRENCY": "4",
+        "DARKROOM_GATEWAY_PORT": "0",
+        "AWS_ACCESS_KEY_ID": s3.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
+    }
+    log = tmp_path / "gateway.log"
+    with (
+        running("worker", environment, tmp_path / "worker.log"),
+        running("gateway", environment, log),
+    ):
+        url = wait_until(lambda: _address(log.read_text("utf-8")))
+        me = {"Authorization": f"Bearer {secret}"}
+        body = {"request": {"prompt": "a paper fox", "width": 64, "height": 64}}
+        how = {**me, "Idempotency-Key": "order-17", "Prefer": "wait=60"}
+        first = requests.post(f"{url}/v1/jobs", json=body, headers=how, timeout=90)
+        again = requests.post(f"{url}/v1/jobs", json=body, headers=how, timeout=90)
+        job = first.json()
+        assert (first.status_code, job["status"]) == (200, "succeeded"), first.text
+        assert (job["owner"], job["calls"]["made"]) == ("shop", 1)
+        assert again.json()["id"] == job["id"]
+        path = f"{url}/v1/jobs/{job['id']}/images/0"
+        picture = requests.get(path, headers=me, timeout=WITHIN_S).content
+    assert simulator.charged("a paper fox") == 1
+    assert hashlib.sha256(picture).hexdigest() == job["images"][0]["sha256"]
+    assert picture.startswith(b"\x89PNG")
+
+
+def _address(log: str) -> str | None:
+    """What the gateway said it listens on."""
+    _, _, rest = log.partition("gateway listening on ")
+    return rest.split()[0] if "\n" in rest else None
+
+
+@contextmanager
+def running(command: str, environment: dict[str, str], log: Path) -> Iterator[None]:
+    """A command of ours as a process, until the block ends."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "darkroom", command],
+            env=environment,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            yield
+            process.terminate()
+            process.wait(WITHIN_S)
+        finally:
+            process.kill()
+            process.wait()

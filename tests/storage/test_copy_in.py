@@ -1,0 +1,134 @@
+"""COPY: what a chunk of a batch means stays the same, whichever way it goes in."""
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from storage import (
+    Database,
+    DatabaseUnavailable,
+    RecordRefused,
+    accept,
+    copy_in,
+    create_batch,
+    get_job,
+    insert_jobs,
+    list_jobs,
+    migrate,
+    open_batch,
+)
+from tests.services.postgres import PostgresServer
+from tests.storage.table import TableUnderTest, new_job
+
+
+def test_every_field_of_a_chunk_comes_back_from_the_row(table: TableUnderTest) -> None:
+    """Text that COPY's format gives a meaning of its own is kept as text."""
+    batch, _ = create_batch(table.db, id=uuid4())
+    job = new_job(
+        batch_id=batch.id,
+        owner="ada",
+        idempotency_key="tab\tline\nback\\slash \\N \\.",
+        request={"prompt": 'a "fox"\tin\n\\N \\. \\u0000 ü 🦊', "seed": 7, "topics": ["x"]},
+        metadata={"sku": "ü-1", "large": 2**70, "half": 0.5, "none": None},
+        priority=-3,
+        init_image_key="init/ab",
+        callback_url="https://example.org/",
+        simulated=True,
+    )
+    bare = new_job(batch_id=batch.id)
+    assert insert_jobs(table.db, [job, bare]) == 2
+    assert open_batch(table.db, batch.id, 2)
+    kept = get_job(table.db, job.id)
+    for name in (*_KEPT, "priority", "init_image_key", "callback_url", "simulated"):
+        assert getattr(kept, name) == getattr(job, name)
+    empty = get_job(table.db, bare.id)
+    assert (empty.metadata, empty.init_image_key, empty.expires_at) == (None, None, None)
+
+
+_KEPT = ("id", "batch_id", "owner", "idempotency_key", "request", "request_hash", "metadata")
+
+
+def test_copy_knows_every_column_that_a_statement_has() -> None:
+    """A column that is added to one of the two is missed in the other; lifetimes need the clock."""
+    assert {*copy_in._COLUMNS} == accept._columns(new_job()).keys() - {"expires_in_s"}
+
+
+def test_no_value_of_json_is_the_databases_null(table: TableUnderTest) -> None:
+    """`metadata IS NULL` finds the jobs that came without."""
+    insert_jobs(table.db, [new_job(), new_job(metadata={})])
+    jobs = table.db.tables.jobs.fullname
+    assert table.sql(f"SELECT count(*) FROM {jobs} WHERE metadata IS NULL") == [(1,)]  # noqa: S608 - our own table
+
+
+def test_a_chunk_with_a_known_key_keeps_its_new_ones(table: TableUnderTest) -> None:
+    """One repeat turns the others away no more than it does in a statement."""
+    insert_jobs(table.db, [new_job(idempotency_key="a")])
+    chunk = [new_job(idempotency_key=key) for key in ("a", "b", "c", "c")]
+    assert insert_jobs(table.db, chunk) == 2
+    assert len(list_jobs(table.db)) == 3
+
+
+def test_a_lifetime_counts_from_the_databases_clock(table: TableUnderTest) -> None:
+    """A chunk with lifetimes goes in as well, and each job has its own."""
+    short, endless = new_job(expires_in_s=60.0), new_job()
+    assert insert_jobs(table.db, [short, endless]) == 2
+    kept = get_job(table.db, short.id)
+    assert kept.expires_at is not None
+    assert 59 < (kept.expires_at - kept.accepted_at).total_seconds() < 61
+    assert get_job(table.db, endless.id).expires_at is None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"request": {"prompt": "a\0b"}},
+        {"request": {"prompt": "a\ud800b"}},
+        {"request": {"prompt": float("nan")}},
+        {"request": {"prompt": object()}},
+        {"metadata": {"x": float("inf")}},
+        {"idempotency_key": "a\ud800b"},
+    ],
+)
+def test_one_value_that_no_row_can_hold_keeps_the_whole_chunk_out(
+    table: TableUnderTest, bad: dict[str, object]
+) -> None:
+    """The refusal has our name, nothing of the chunk is kept, and the next one goes in."""
+    with pytest.raises(RecordRefused):
+        insert_jobs(table.db, [new_job(), new_job(**bad), new_job()])
+    assert list_jobs(table.db) == []
+    assert insert_jobs(table.db, [new_job()]) == 1
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("bad", [{"owner": "a\0b"}, {"priority": 2**40}, {"priority": "high"}])
+def test_what_postgresql_alone_refuses_has_our_name_too(
+    postgres_url: str, bad: dict[str, object]
+) -> None:
+    """SQLite would keep these values; nothing that is checked before has them."""
+    db = Database(postgres_url)
+    migrate(db)
+    with pytest.raises(RecordRefused):
+        insert_jobs(db, [new_job(), new_job(**bad)])
+    assert list_jobs(db) == []
+    db.close()
+
+
+@pytest.mark.enable_socket
+def test_a_server_that_dies_under_a_chunk_is_away_and_comes_back(
+    postgres_server: PostgresServer,
+) -> None:
+    """Waiting helps, so the name says so; the pool keeps no connection that is dead."""
+    db = Database(postgres_server.url, connect_timeout_s=2)
+    migrate(db)
+    insert_jobs(db, [new_job()])
+    postgres_server.kill()
+    with pytest.raises(DatabaseUnavailable):
+        insert_jobs(db, [new_job()])
+    postgres_server.start()
+    jobs = [new_job() for _ in range(3)]
+    assert insert_jobs(db, jobs) == 3
+    assert insert_jobs(db, jobs) == 0
+    with db.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM darkroom.jobs")) == 4
+    db.close()

@@ -23,10 +23,12 @@ def run(
         encoding="utf-8",
     )
     make.chmod(0o755)
-    # A Python whose `-m venv` answers at once: what a bare Debian lacks is not tried here.
+    # A Python whose `-m venv` answers at once, and a server that is there: what a bare Debian lacks
+    # is neither tried nor installed here.
     python = folder / "python"
-    python.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
-    python.chmod(0o755)
+    for stub in (python, folder / "rabbitmq-server"):
+        stub.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+        stub.chmod(0o755)
     return subprocess.run(
         [str(clone / ".ci" / "run")],
         capture_output=True,

@@ -41,6 +41,6 @@ class Scale:
         return matrix_s * self.lease_s / LEASE_OF_THE_MATRIX_S
 
 
-SMALL = Scale("small", 40, 90, (0.15, 0.4), 2.0, 8, 16, is_canned=False, patience_s=60)
+SMALL = Scale("small", 40, 90, (0.15, 0.4), 2.0, 8, 16, is_canned=False, patience_s=100)
 QUICK = Scale("quick", 120, 300, (0.5, 1.5), 2.5, 24, 110, is_canned=True, patience_s=120)
 FULL = Scale("full", 2_000, 10_000, (1.0, 3.0), 4.0, 128, 128, is_canned=True, patience_s=600)

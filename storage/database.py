@@ -43,6 +43,9 @@ class Database:
         statement_timeout_s: The server ends longer statements (PostgreSQL; sent as a start-up
             option, which PgBouncer must be told to let through). None: the server's own setting.
         lock_timeout_s: The same for waiting on a lock.
+        asleep_s: The server ends a transaction whose client says nothing for this long
+            (PostgreSQL): a process that was stopped in the middle of one must not keep others
+            from its rows until it wakes.
 
     Raises:
         DatabaseMisconfigured: The URL is of no kind known here, or SQLite's folder is missing.
@@ -57,6 +60,7 @@ class Database:
         busy_timeout_s: float = 30.0,
         statement_timeout_s: float | None = None,
         lock_timeout_s: float | None = None,
+        asleep_s: float = 10.0,
     ) -> None:
         address = _parse(url)
         self.safe_url = address.render_as_string(hide_password=True)
@@ -70,6 +74,7 @@ class Database:
         self._engine: Engine = _engine(address, pool_size, options)
         self._writer: Engine
         if self.dialect == "postgresql":
+            _end_sleepers(self._engine, asleep_s)
             self._writer = self._engine
             self._single: Engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             self._reader: Engine = self._single
@@ -168,6 +173,17 @@ def _postgresql_arguments(
     if settings:
         arguments["options"] = " ".join(settings)
     return {"connect_args": arguments, "use_native_hstore": False}
+
+
+def _end_sleepers(engine: Engine, asleep_s: float) -> None:
+    """Set on the connection, not as a start-up option: PgBouncer lets no such option through."""
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {int(asleep_s * 1000)}")
+        cursor.close()
+        connection.commit()
 
 
 def _prepare_sqlite(engine: Engine) -> None:

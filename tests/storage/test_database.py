@@ -244,3 +244,26 @@ def test_no_exception_of_the_libraries_is_missed() -> None:
         assert len(kinds) > 5
         for kind in kinds:
             assert isinstance(translate(_instance(kind), "db://x"), DatabaseError)
+
+
+def test_a_process_that_sleeps_in_a_transaction_is_ended_by_the_server(postgres_url: str) -> None:
+    """Stopped between two statements, it would keep everybody from the rows it has changed."""
+    sleeper = Database(postgres_url, asleep_s=0.5)
+    other = Database(postgres_url, lock_timeout_s=20)
+    with other.begin() as connection:
+        connection.execute(text("CREATE TABLE bed (n integer)"))
+        connection.execute(text("INSERT INTO bed VALUES (1)"))
+
+    def oversleep() -> None:
+        with sleeper.begin() as asleep:
+            asleep.execute(text("UPDATE bed SET n = 2"))
+            with other.statement() as connection:
+                assert connection.execute(text("UPDATE bed SET n = n + 10")).rowcount == 1
+            asleep.execute(text("UPDATE bed SET n = 3"))
+
+    with pytest.raises(DatabaseUnavailable):
+        oversleep()
+    with other.read() as connection:
+        assert connection.scalar(text("SELECT n FROM bed")) == 11
+    sleeper.close()
+    other.close()

@@ -37,6 +37,7 @@ from storage.database import Database
 from storage.day import calls_today
 from storage.dispatch import (
     count_dispatched,
+    forget_lost,
     refresh_dispatched,
     reserve_due,
     unreserve,
@@ -200,6 +201,7 @@ __all__ = [
     "finish_if_held",
     "fleet_state",
     "fold_batch_deltas",
+    "forget_lost",
     "forget_workers",
     "get_batch",
     "get_job",

@@ -92,6 +92,25 @@ def refresh_dispatched(db: Database, ids: Sequence[UUID]) -> int:
     return _set_dispatched(db, ids, now())
 
 
+def forget_lost(db: Database, *, limit: int, stale_after_s: float) -> int:
+    """Put jobs back into the queue whose dispatch nobody claimed; how many.
+
+    Reserving does so too, but only while there is room for more: lost dispatches that fill the
+    whole window would keep their places for ever.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+        stale_after_s: Seconds since their dispatch, or since an inbox last said that it has them.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
+    with db.statement() as connection:
+        return connection.execute(_forget_lost(db.tables), bounds).rowcount
+
+
 def count_dispatched(db: Database, limit: int) -> int:
     """How many jobs broker and inboxes hold, counted up to `limit`.
 

@@ -8,7 +8,7 @@ import logging
 import threading
 from uuid import UUID
 
-from storage import Database, Rotation, reserve_due, unreserve
+from storage import Database, Rotation, forget_lost, reserve_due, unreserve
 from tasks.doorbell import Doorbell
 from tasks.queue_depth import QueueDepth
 from tasks.window import Window
@@ -16,6 +16,9 @@ from tasks.window import Window
 __all__ = ["Dispatch"]
 
 log = logging.getLogger(__name__)
+
+#: Lost dispatches put back in one round: about a window of any size in some seconds.
+MOST_FORGOTTEN = 1000
 
 
 class Dispatch:
@@ -68,11 +71,13 @@ class Dispatch:
     def take_stock(self) -> None:
         """See how fast jobs start, and whether the broker holds any dispatch.
 
-        How soon lost ones go out again follows from it. Called about once a second by the leader.
+        How soon lost ones go out again follows from it, and those are queued again here: they may
+        be all that the window holds. Called about once a second by the leader.
         """
         self._window.measure()
         is_empty = self._depth.waiting() == 0
         self._stale_s = self._lost_s if is_empty else self._again_s
+        forget_lost(self._database, limit=MOST_FORGOTTEN, stale_after_s=self._stale_s)
 
     def hand_back(self, job_ids: list[UUID]) -> None:
         """Make jobs due at once that were dispatched but will not be taken here."""

@@ -5,6 +5,7 @@ from uuid import UUID
 from storage import (
     Rotation,
     count_dispatched,
+    forget_lost,
     refresh_dispatched,
     reserve_due,
     retry_later_if_held,
@@ -41,6 +42,16 @@ def test_a_lost_message_is_sent_again(table: TableUnderTest) -> None:
     assert reserve_due(table.db, limit=1, stale_after_s=-1) == [job_id]
     assert refresh_dispatched(table.db, [job_id]) == 1
     assert _reserve(table, 1) == []
+
+
+def test_lost_messages_leave_the_window_even_when_they_fill_it(table: TableUnderTest) -> None:
+    """Whoever asks only for as many jobs as there is room for would never find them."""
+    ids = {table.accept() for _ in range(3)}
+    assert set(_reserve(table, 3)) == ids
+    assert forget_lost(table.db, limit=10, stale_after_s=60) == 0
+    assert forget_lost(table.db, limit=10, stale_after_s=-1) == 3
+    assert count_dispatched(table.db, 10) == 0
+    assert set(_reserve(table, 3)) == ids
 
 
 def test_a_claimed_job_is_out_of_the_window(table: TableUnderTest) -> None:

@@ -1,0 +1,49 @@
+"""Dispatching: what is due goes out, as far as the window has room."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from storage import Database, NewJob, insert_job, migrate
+from tasks import Dispatch
+from tasks.window import Window
+
+
+class Broker:
+    """Takes every message, and loses it at once."""
+
+    is_open = True
+
+    def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """None of them comes back as unsent."""
+        del job_ids
+        return []
+
+    def waiting(self) -> int:
+        """Nothing is in it."""
+        return 0
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[Database]:
+    """A table with more jobs than the window of the test."""
+    database = Database(sqlite_url)
+    migrate(database)
+    for _ in range(5):
+        insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64))
+    yield database
+    database.close()
+
+
+def test_a_window_full_of_lost_messages_is_sent_again(database: Database) -> None:
+    """They are all that it holds, so no room would ever come by itself."""
+    broker: Any = Broker()
+    window = Window(database, fixed=3, per_second=None)
+    dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=-1)
+    assert dispatch.send_due(10) == 3
+    assert dispatch.send_due(10) == 0
+    dispatch.take_stock()
+    assert dispatch.send_due(10) == 3

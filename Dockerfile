@@ -25,7 +25,7 @@ RUN python -m venv --without-pip /opt/darkroom
 WORKDIR /src
 # The lock first: a change of our own code leaves this layer as it was.
 COPY requirements/run.lock requirements/
-RUN pip --python /opt/darkroom/bin/python install --require-hashes -r requirements/run.lock
+RUN pip --python /opt/darkroom/bin/python install --require-hashes --no-deps -r requirements/run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY darkroom darkroom
 COPY gateway gateway
@@ -38,7 +38,7 @@ RUN pip --python /opt/darkroom/bin/python install --no-deps --no-build-isolation
 
 FROM build AS build-simulator
 COPY requirements/local.lock requirements/
-RUN pip --python /opt/darkroom/bin/python install --require-hashes -r requirements/local.lock
+RUN pip --python /opt/darkroom/bin/python install --require-hashes --no-deps -r requirements/local.lock
 
 FROM build AS build-darkroom
 # What was needed to build the project is not needed to run it.

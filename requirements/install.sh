@@ -23,7 +23,9 @@ fi
 echo "darkroom: installing requirements/$what.lock into .venv (once) ..."
 log=.venv/install.log
 {
-    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes \
+    # The lock names everything, so nothing is left to resolve: older pips, met with `package[extra]` in a
+    # dependency, would ask the index for its newest release and find no hash for that.
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps \
         -r "requirements/$what.lock" &&
     .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation \
         --no-index --editable .

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text, update
+from uuid_utils.compat import uuid7
 
 from storage import (
     Database,
@@ -31,7 +32,7 @@ FAULT = JobError("HTTP_500", "the API stumbled", "api")
 
 def new_job(**changes: Any) -> NewJob:
     """A job that nobody has seen yet."""
-    values: dict[str, Any] = {"id": uuid4(), "request": {"prompt": "a fox", "seed": 7}}
+    values: dict[str, Any] = {"id": uuid7(), "request": {"prompt": "a fox", "seed": 7}}
     return NewJob(**{**values, "request_hash": "hash", **changes})
 
 
@@ -53,7 +54,7 @@ class TableUnderTest:
 
     def batch(self, size: int, *, opened: bool = True, **changes: Any) -> tuple[UUID, list[UUID]]:
         """Hand in a batch of so many jobs."""
-        batch, _ = create_batch(self.db, id=uuid4())
+        batch, _ = create_batch(self.db, id=uuid7())
         jobs = [new_job(batch_id=batch.id, **changes) for _ in range(size)]
         insert_jobs(self.db, jobs)
         if opened:

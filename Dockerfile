@@ -9,7 +9,8 @@
 FROM python:3.11.15-slim-bookworm AS base
 # 10001: a number no distribution gives away, so files in volumes are plainly ours.
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/darkroom --shell /usr/sbin/nologin darkroom \
-    && install -d -o darkroom -g darkroom /var/lib/darkroom /var/lib/darkroom/spool
+    && install -d -o darkroom -g darkroom /var/lib/darkroom /var/lib/darkroom/spool \
+        /var/lib/darkroom/uploads
 ENV PATH=/opt/darkroom/bin:$PATH \
     # A folder that somebody mounts here cannot shadow our packages.
     PYTHONSAFEPATH=1 \

@@ -35,6 +35,7 @@ def plan_from(
     workers: int = 1,
     ports: Mapping[str, int] | None = None,
     simulator: SimulatorOptions | None = None,
+    with_gateway: bool = False,
 ) -> StackPlan:
     """Plan a machine: services that the settings name are used instead of started.
 
@@ -46,8 +47,11 @@ def plan_from(
         workers: worker processes.
         ports: fixed ports by service; free ones otherwise.
         simulator: how the simulator behaves, where it is started.
+        with_gateway: whether jobs can be handed in over HTTP; at `DARKROOM_GATEWAY_PORT` where it
+            is set and `ports` says nothing.
     """
     named = settings.model_fields_set
+    usual = {"gateway": settings.gateway_port} if "gateway_port" in named else {}
     has_api = {"playground_api_key", "playground_url"} & named
     return StackPlan(
         data_dir=data_dir,
@@ -58,9 +62,10 @@ def plan_from(
         s3_bucket=settings.s3_bucket,
         s3_endpoint_url=settings.s3_endpoint_url,
         playground_url=settings.playground_url if has_api else None,
-        ports=ports or {},
+        ports={**usual, **(ports or {})},
         simulator=simulator or SimulatorOptions(),
         drain_s=settings.drain_seconds,
+        with_gateway=with_gateway,
     )
 
 

@@ -14,6 +14,7 @@ __all__ = ["up"]
 
 
 def up(
+    *,
     data_dir: Annotated[
         Path, typer.Option(help="The one folder for data and logs; kept from run to run.")
     ] = Path("darkroom-data"),
@@ -21,11 +22,18 @@ def up(
     broker_port: Annotated[int, typer.Option(help="Port of the local Redis; 0: a free one.")] = 0,
     s3_port: Annotated[int, typer.Option(help="Port of the local S3; 0: a free one.")] = 0,
     simulator_port: Annotated[int, typer.Option(help="Port of the simulator; 0: a free one.")] = 0,
+    gateway: Annotated[
+        bool, typer.Option("--gateway/--no-gateway", help="Take in jobs over HTTP as well.")
+    ] = True,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the gateway; DARKROOM_GATEWAY_PORT if set, else a free one."),
+    ] = None,
     latency_scale: Annotated[
         float, typer.Option(min=0, help="Factor on the simulator's 5-15 s a picture.")
     ] = 1.0,
 ) -> None:
-    """Run Redis, S3, the table and workers on this machine, supervised.
+    """Run Redis, S3, the table, workers and a gateway on this machine, supervised.
 
     Services that the settings name are used instead of started. Without
     DARKROOM_PLAYGROUND_API_KEY the simulator answers: no key, no cost.
@@ -39,7 +47,17 @@ def up(
 
     ports = {"broker": broker_port, "s3": s3_port, "simulator": simulator_port}
     options = SimulatorOptions(latency_scale=latency_scale)
-    plan = plan_from(load_settings(), data_dir, workers=workers, ports=ports, simulator=options)
+    settings = load_settings()
+    if gateway_port is not None:
+        ports["gateway"] = gateway_port
+    plan = plan_from(
+        settings,
+        data_dir,
+        workers=workers,
+        ports=ports,
+        simulator=options,
+        with_gateway=gateway,
+    )
     prepare = partial(prepare_table, simulated=plan.playground_url is None)
     with (
         stop_on_signals() as stop,
@@ -47,7 +65,7 @@ def up(
     ):
         env_file = write_env_file(data_dir, stack.variables)
         _say_what_is_up(stack.services, workers, data_dir)
-        _say_how_to_go_on(env_file)
+        _say_how_to_go_on(stack.services, env_file)
         stack.wait()
         print("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
     print(f"Stopped. The data is in {data_dir}.")
@@ -59,11 +77,18 @@ def _say_what_is_up(services: "Iterable[Service]", workers: int, data_dir: Path)
     print(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
 
 
-def _say_how_to_go_on(env_file: Path) -> None:
+def _say_how_to_go_on(services: "Iterable[Service]", env_file: Path) -> None:
     from shlex import quote
 
     print(
         f"\nUp. In another terminal:\n\n  . {quote(str(env_file))}\n"
         "  darkroom submit 'a paper fox' --wait"
     )
+    for service in services:
+        if service.name == "gateway":
+            print(
+                f"\nor, from any language:\n\n  curl {service.address}/v1/jobs "
+                "-H 'Prefer: wait=60' \\\n"
+                """    --json '{"request": {"prompt": "a paper fox"}}'"""
+            )
     print("\nCtrl-C stops everything; what was handed in is kept and goes on next time.")

@@ -45,6 +45,20 @@ def rclone_binary(search_path: str) -> Path:
     raise UserError(f"no rclone found; {_INSTALL}, or set DARKROOM_S3_BUCKET to a bucket you have")
 
 
+def check_gateway_parts() -> None:
+    """Make sure what the gateway imports is installed, before anything is started.
+
+    Raises:
+        UserError: Something is missing.
+    """
+    for part in ("fastapi", "uvicorn", "httptools", "limits"):
+        if importlib.util.find_spec(part) is None:
+            raise UserError(
+                f"the gateway needs {part}: install darkroom-queue[gateway], or go without it "
+                "(--no-gateway)"
+            )
+
+
 def check_simulator_parts() -> None:
     """Make sure what the simulator imports is installed, before it fails with a traceback in a log.
 

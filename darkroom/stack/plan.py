@@ -8,7 +8,7 @@ from pathlib import Path
 from darkroom.errors import UserError
 from darkroom.stack.ports import LAST_PORT
 
-SERVICE_PORTS = ("broker", "s3", "simulator")
+SERVICE_PORTS = ("broker", "s3", "simulator", "gateway")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,13 @@ class StackPlan:
         s3_bucket: Bucket to use, or None to start an S3 endpoint with a bucket of its own.
         s3_endpoint_url: Where that bucket is; None with a bucket means AWS.
         playground_url: The image API to call, or None to start the simulator.
-        ports: Fixed ports by service (`broker`, `s3`, `simulator`); a free one where 0 or none.
+        ports: Fixed ports by service (`broker`, `s3`, `simulator`, `gateway`); a free one where 0
+            or none.
         simulator: How the simulator behaves.
         drain_s: How long stopping workers may take to end their calls.
         worker_command: How one worker is started.
+        with_gateway: Whether jobs can be handed in over HTTP.
+        gateway_command: How the gateway is started; its address is added.
     """
 
     data_dir: Path
@@ -59,6 +62,8 @@ class StackPlan:
     simulator: SimulatorOptions = field(default_factory=SimulatorOptions)
     drain_s: float = 150.0
     worker_command: tuple[str, ...] = (sys.executable, "-P", "-m", "darkroom", "worker")
+    with_gateway: bool = False
+    gateway_command: tuple[str, ...] = (sys.executable, "-P", "-m", "darkroom", "gateway")
 
     def check(self) -> None:
         """Refuse a plan that would mix up real and simulated, or that can't be followed.

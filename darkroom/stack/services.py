@@ -6,7 +6,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from darkroom.stack.addresses import choose_ports
+from darkroom.stack.binaries import check_gateway_parts
 from darkroom.stack.folder import DataFolder
+from darkroom.stack.gateway import gateway_url
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.process import Program
 from darkroom.stack.s3 import BUCKET, REGION, endpoint_url, local_keys, s3
@@ -19,7 +21,7 @@ class Service:
     """One part of the system, as shown to a person.
 
     Attributes:
-        name: What it is: `broker`, `database`, `s3`, `playground`.
+        name: What it is: `broker`, `database`, `s3`, `playground`, `gateway`.
         address: Where it is; never with a password.
         origin: Whether this stack started it or uses one that the settings name.
     """
@@ -35,32 +37,38 @@ class Composition:
 
     Attributes:
         services: Every part, started or used.
-        programs: What has to be started, in order.
+        programs: What has to be started, in order, before anything of ours.
         variables: Settings that differ from what children inherit.
+        ports: Where everything that is started listens.
     """
 
     services: list[Service] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict, repr=False)
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 def compose(plan: StackPlan, folder: DataFolder) -> Composition:
     """Settle ports, keys, programs and variables; starts nothing.
 
     Raises:
-        UserError: A port is taken, a binary is missing, or the folder can't be written.
+        UserError: A port is taken, something is not installed, or the folder can't be written.
     """
     external = {
         "broker": plan.broker_url,
         "s3": plan.s3_bucket,
         "simulator": plan.playground_url,
     }
-    ports = choose_ports(plan, folder, [name for name, url in external.items() if url is None])
-    made = Composition()
+    started = [name for name, url in external.items() if url is None]
+    ports = choose_ports(plan, folder, [*started, *(["gateway"] if plan.with_gateway else [])])
+    made = Composition(ports=ports)
     _add_database(made, plan, folder)
     _add_broker(made, plan, folder, ports)
     _add_s3(made, plan, folder, ports)
     _add_playground(made, plan, folder, ports)
+    if plan.with_gateway:
+        check_gateway_parts()
+        made.services.append(Service("gateway", gateway_url(ports["gateway"]), "started"))
     made.variables["DARKROOM_SPOOL_DIR"] = str(folder.subfolder("spool"))
     if plan.concurrency is not None:
         made.variables["DARKROOM_CONCURRENCY"] = str(plan.concurrency)

@@ -1,7 +1,8 @@
 """The stack itself: starts what has to be started, keeps it running, and leaves nothing behind.
 
-Services come up side by side; workers when all of them answer. A thread then watches every child.
-Ending goes the other way: workers first, with time for their calls, then the services.
+Services come up side by side; workers and the gateway when all of them answer. A thread then
+watches every child. Ending goes the other way: ours first, with time for their calls, then the
+services.
 """
 
 import logging
@@ -11,9 +12,10 @@ from typing import Self
 
 from darkroom.stack.disk import Disk
 from darkroom.stack.folder import DataFolder
+from darkroom.stack.gateway import gateway
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.process import Child, Program
-from darkroom.stack.services import Service, child_environment, compose
+from darkroom.stack.services import Composition, Service, child_environment, compose
 from darkroom.stack.stop import Stop
 from darkroom.stack.workers import workers
 
@@ -28,13 +30,13 @@ class LocalStack:
     Args:
         plan: What to start and what to use.
         stop: Asked to end by signals or by the caller; asked twice, workers get no time to drain.
-        prepare: Called with the variables while services come up and before any worker: the place
-            to migrate the database.
+        prepare: Called with the variables while services come up and before any worker or gateway:
+            the place to migrate the database.
         say: Gets a line for a person when a child died or was started again.
 
     Attributes:
         variables: The settings (and AWS keys) that this stack settled, as environment variables.
-        environment: The whole environment of its workers.
+        environment: The whole environment of its workers and its gateway.
         services: Every part of the system, and whether it was started or is used.
     """
 
@@ -55,7 +57,7 @@ class LocalStack:
         self._say = say
         self._folder: DataFolder | None = None
         self._service_children: list[Child] = []
-        self._worker_children: list[Child] = []
+        self._our_children: list[Child] = []
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -78,27 +80,30 @@ class LocalStack:
 
     def pids(self) -> dict[str, int]:
         """Return the process ids of the children that run now, by name."""
-        children = [*self._service_children, *self._worker_children]
-        return {child.program.name: child.pid for child in children if child.pid is not None}
+        return {child.program.name: child.pid for child in self._children if child.pid is not None}
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until `stop` is asked; tell whether it was."""
         return self.stop.asked.wait(timeout_s)
 
     def close(self) -> None:
-        """End workers (drained, unless hurried), then services in reverse; free the folder."""
+        """End ours (workers drained, unless hurried), then services in reverse; free the folder."""
         self._closing.set()
         try:
             if self._watcher is not None:
                 self._watcher.join()
-            self._end(self._worker_children)
+            self._end(self._our_children)
             for child in reversed(self._service_children):
                 self._end([child])
         finally:  # a Ctrl-C that comes as an exception: still nothing stays behind
             self._abandon()
 
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._service_children, *self._our_children]
+
     def _abandon(self) -> None:
-        for child in [*self._worker_children, *self._service_children]:
+        for child in reversed(self._children):
             child.kill()
         if self._folder is not None:
             self._folder.close()
@@ -116,10 +121,19 @@ class LocalStack:
             self._prepare(self.variables)
         for child in self._service_children:
             child.wait_ready(self.stop.asked)
-        programs = workers(self.plan, self._folder, self.environment)
-        self._launch(programs, self._worker_children)
+        self._launch(self._ours(made, self._folder), self._our_children)
+        for child in self._our_children:
+            if child.program.answers is not None:
+                child.wait_ready(self.stop.asked)
         self._watcher = threading.Thread(target=self._watch, name="darkroom-stack", daemon=True)
         self._watcher.start()
+
+    def _ours(self, made: Composition, folder: DataFolder) -> list[Program]:
+        programs = workers(self.plan, folder, self.environment)
+        if self.plan.with_gateway:
+            port = made.ports["gateway"]
+            programs.append(gateway(self.plan, folder, port, self.environment))
+        return programs
 
     @staticmethod
     def _launch(programs: list[Program], children: list[Child]) -> None:
@@ -133,7 +147,7 @@ class LocalStack:
         while not self._closing.wait(_LOOK_EVERY_S):
             if (line := disk.look()) is not None:
                 self._tell("disk", line)
-            for child in [*self._service_children, *self._worker_children]:
+            for child in self._children:
                 line = child.look()
                 if line is not None:
                     self._tell(child.program.name, line)

@@ -1,6 +1,7 @@
 """`darkroom up` as a person runs it."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -8,14 +9,21 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import requests
+
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "up", "--data-dir")
 UP_WITHIN_S = 60
 
 
+@pytest.mark.enable_socket
 def test_up_among_strangers_packages_says_what_can_be_typed_and_stops_on_ctrl_c(
     tmp_path: Path,
 ) -> None:
-    """A path with a space; folders named like our rooms; a second `up` that is refused."""
+    """A path with a space; folders named like our rooms; a second `up` that is refused.
+
+    The address that it prints of the gateway takes a job in, on the way to its picture.
+    """
     for room in ("tasks", "storage", "workers"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text("raise SystemExit('not ours')\n")
@@ -42,6 +50,14 @@ def test_up_among_strangers_packages_says_what_can_be_typed_and_stops_on_ctrl_c(
         env_file = tmp_path / "my data" / "env"
         assert f"  . {shlex.quote('my data/env')}\n" in told.read_text()
         assert env_file.stat().st_mode & 0o077 == 0
+        gateway = re.search(r"gateway +(http://127\.0\.0\.1:\d+)  \(started\)", told.read_text())
+        assert gateway is not None, told.read_text()
+        assert f"curl {gateway[1]}/v1/jobs" in told.read_text()
+        assert requests.get(f"{gateway[1]}/readyz", timeout=30).status_code == 200
+        body = {"request": {"prompt": "a paper fox", "width": 64, "height": 64}}
+        wait = {"Prefer": "wait=60"}
+        job = requests.post(f"{gateway[1]}/v1/jobs", json=body, headers=wait, timeout=90)
+        assert (job.status_code, job.json()["status"]) == (200, "succeeded"), job.text
     finally:
         up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0

@@ -58,8 +58,9 @@ def compose_text(root: Path) -> str:
 
 @pytest.fixture(scope="session")
 def composed(parse: Parse, compose_text: str) -> Composed:
-    """The whole stack, the simulator included, with every variable filled in."""
-    done = parse(compose_text, "--env-file", "deploy/simulator.env", "--profile", "simulator")
+    """The whole stack, behind whichever profile, with every variable filled in."""
+    profiles = ("--profile", "simulator", "--profile", "gateway")
+    done = parse(compose_text, "--env-file", "deploy/simulator.env", *profiles)
     assert done.returncode == 0, done.stderr
     found: Composed = yaml.safe_load(done.stdout)
     return found

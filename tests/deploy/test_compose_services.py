@@ -13,10 +13,11 @@ import yaml
 
 from darkroom import __version__
 from darkroom.settings import load_settings, misspelt
+from gateway.server import STOP_GRACE_S
 
 Services = dict[str, Any]
 
-OURS = ("migrate", "doctor", "worker", "simulator")
+OURS = ("migrate", "doctor", "worker", "gateway", "simulator")
 ONCE = ("migrate", "doctor")
 KEEPERS = ("redis", "postgres", "objects")
 
@@ -28,7 +29,7 @@ def seconds(duration: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("name", ["migrate", "doctor", "worker"])
+@pytest.mark.parametrize("name", ["migrate", "doctor", "worker", "gateway"])
 def test_every_variable_is_a_setting_of_ours(
     services: Services, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -76,6 +77,26 @@ def test_a_stopping_worker_gets_longer_than_it_may_drain(services: Services) -> 
     assert seconds(worker["stop_grace_period"]) >= drain_s + 15
 
 
+def test_the_gateway_is_watched_where_it_listens_and_gets_time_to_end(services: Services) -> None:
+    """Its health check asks the port that its settings name, and its readiness, not its life."""
+    gateway = services["gateway"]
+    port = gateway["environment"]["DARKROOM_GATEWAY_PORT"]
+    assert f"http://127.0.0.1:{port}/readyz" in gateway["healthcheck"]["test"][-1]
+    assert gateway["ports"][0].endswith(f":{port}")
+    assert seconds(gateway["stop_grace_period"]) >= STOP_GRACE_S + 10
+
+
+def test_a_batch_that_is_handed_in_lies_on_disk_and_not_in_memory(
+    composed: dict[str, Any], root: Path
+) -> None:
+    """Its temporary files go to a volume, whose folder the image gives to the gateway's user."""
+    gateway = composed["services"]["gateway"]
+    folder = gateway["environment"]["TMPDIR"]
+    volume, _, target = gateway["volumes"][0].partition(":")
+    assert (volume in composed["volumes"], target) == (True, folder)
+    assert folder in (root / "Dockerfile").read_text("utf-8")
+
+
 def test_every_image_is_pinned(services: Services) -> None:
     """No image changes under an installation that did not ask for it."""
     for name, service in services.items():
@@ -111,11 +132,12 @@ def test_what_stays_up_comes_back_and_is_watched(services: Services) -> None:
 
 
 def test_what_runs_once_is_waited_for(services: Services) -> None:
-    """No worker starts before the tables are there and the doctor has found nothing wrong."""
-    waits = services["worker"]["depends_on"]
+    """Nothing of ours starts before the tables are there and the doctor found nothing wrong."""
     for name in ONCE:
-        assert waits[name]["condition"] == "service_completed_successfully"
         assert services[name]["restart"].startswith("on-failure")
+        for who in ("worker", "gateway"):
+            waits = services[who]["depends_on"]
+            assert waits[name]["condition"] == "service_completed_successfully"
 
 
 def test_what_must_survive_is_on_a_volume(composed: dict[str, Any]) -> None:

@@ -9,7 +9,12 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.stack import LocalStack, Service
-from darkroom.stack.binaries import check_simulator_parts, rclone_binary, redis_binary
+from darkroom.stack.binaries import (
+    check_gateway_parts,
+    check_simulator_parts,
+    rclone_binary,
+    redis_binary,
+)
 from darkroom.stack.folder import DataFolder
 from darkroom.stack.services import child_environment, compose
 from tests.stack.conftest import MakePlan
@@ -88,6 +93,18 @@ def test_services_that_the_settings_name_are_used(tmp_path: Path, make_plan: Mak
     ]
 
 
+def test_the_gateway_has_a_port_and_can_be_left_out(tmp_path: Path, make_plan: MakePlan) -> None:
+    """It is shown where it will be, the same next time; without one there is no such service."""
+    folder = DataFolder(tmp_path)
+    with_one = make_plan(with_gateway=True)
+    first, again = compose(with_one, folder), compose(with_one, folder)
+    without = compose(make_plan(), folder)
+    folder.close()
+    url = f"http://127.0.0.1:{first.ports['gateway']}"
+    assert first.services[-1] == again.services[-1] == Service("gateway", url, "started")
+    assert "gateway" not in [service.name for service in without.services]
+
+
 def test_a_local_bucket_is_all_the_aws_that_workers_see(
     tmp_path: Path, make_plan: MakePlan
 ) -> None:
@@ -118,3 +135,5 @@ def test_missing_binaries_are_named_with_what_to_do(monkeypatch: pytest.MonkeyPa
         rclone_binary("")
     with pytest.raises(UserError, match=r"needs numpy.*DARKROOM_PLAYGROUND_API_KEY"):
         check_simulator_parts()
+    with pytest.raises(UserError, match=r"needs fastapi.*darkroom-queue\[gateway\].*--no-gateway"):
+        check_gateway_parts()

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,17 +146,19 @@ def installed() -> Iterator[Installation]:
 
 
 @contextmanager
-def running(installation: Installation) -> Iterator[PostgresServer]:
-    """A PostgreSQL over a data folder of its own, started."""
+def running(
+    installation: Installation, options: Mapping[str, str] | None = None
+) -> Iterator[PostgresServer]:
+    """A PostgreSQL over a data folder of its own, started; `options` override those of tests."""
     data = installation.folder / f"data-{uuid.uuid4().hex[:8]}"
     shutil.copytree(installation.template, data, copy_function=shutil.copy)
     if installation.run_as is not None:
         for path in [data, *data.rglob("*")]:
             os.chown(path, *installation.run_as)
-    options = [f"--{name}={value}" for name, value in _OPTIONS.items()]
+    chosen = [f"--{name}={value}" for name, value in {**_OPTIONS, **(options or {})}.items()]
     server = PostgresServer(
         f"postgres-{data.name}",
-        lambda port: [installation.binaries / "postgres", "-D", data, "-p", str(port), *options],
+        lambda port: [installation.binaries / "postgres", "-D", data, "-p", str(port), *chosen],
         _answers,
         folder=installation.folder,
         stop_signal=signal.SIGINT,  # "fast": ends sessions instead of waiting for them

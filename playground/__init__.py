@@ -19,7 +19,7 @@ from playground.judge import judge
 from playground.pending import PendingAnswer
 from playground.png import Png, check_png
 from playground.recipe import RecipeMode, embed_recipe, recipe_text
-from playground.request import ImageRequest, parse_request
+from playground.request import ImageRequest, Limits, check_request, parse_request
 from playground.schema import request_schema
 from playground.verdict import Answer, Meaning, Verdict
 from playground.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
@@ -39,6 +39,7 @@ __all__ = [
     "CallFailed",
     "Fault",
     "ImageRequest",
+    "Limits",
     "Meaning",
     "NotSent",
     "OutcomeUnknown",
@@ -51,6 +52,7 @@ __all__ = [
     "RequestInvalid",
     "Verdict",
     "check_png",
+    "check_request",
     "embed_recipe",
     "init_image_bytes",
     "judge",

@@ -65,10 +65,10 @@ def _whole_text(text: str) -> str:
     return text
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
+def _filled_text(text: str) -> str:
+    if not text or text.isspace():
         raise ValueError("blank")
-    return text
+    return _whole_text(text)
 
 
 def _as_tuple(value: object) -> object:
@@ -84,7 +84,7 @@ def _text_schema(description: str, **more: object) -> dict[str, Any]:
 
 
 _Text = Annotated[str, AfterValidator(_whole_text)]
-_FilledText = Annotated[_Text, AfterValidator(_not_blank)]
+_FilledText = Annotated[str, AfterValidator(_filled_text)]
 _Int32 = Annotated[int, Field(ge=words.INT32_MIN, le=words.INT32_MAX)]
 _Side = Annotated[int, Field(ge=words.MIN_SIDE_PX, le=words.INT32_MAX)]
 _Steps = Annotated[int, Field(ge=words.MIN_STEPS, le=words.MAX_STEPS)]
@@ -263,8 +263,10 @@ def check_request(raw: object, limits: Limits) -> ImageRequest:
     if not isinstance(raw, Mapping):
         raise RequestInvalid([Fault("request", shown(raw), "a JSON object of parameters")])
     given = cast("Mapping[object, object]", raw)
-    known = {key: value for key, value in given.items() if key in RULES}
-    faults = [unknown_key(key, value) for key, value in given.items() if key not in RULES]
+    known, faults = dict(given), list[Fault]()
+    if not given.keys() <= RULES.keys():
+        known = {key: value for key, value in given.items() if key in RULES}
+        faults = [unknown_key(key, value) for key, value in given.items() if key not in RULES]
     try:
         request = ImageRequest.model_validate(known, context=limits)
     except ValidationError as error:

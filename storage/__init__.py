@@ -15,6 +15,7 @@ from storage.api_keys import (
 )
 from storage.backlog import count_queued
 from storage.batch_counts import BatchProgress, batch_progress, fold_batch_deltas
+from storage.batch_rows import BatchRow, RowsInCommon, insert_batch_rows
 from storage.batches import (
     Batch,
     create_batch,
@@ -67,6 +68,7 @@ from storage.errors import (
 from storage.finish import finish_if_held, mark_storing_if_held
 from storage.fleet import FleetState, fleet_state
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
+from storage.json_text import JsonText, json_text
 from storage.keys import image_key, init_image_key
 from storage.leadership import Leadership, lead, resign
 from storage.leases import (
@@ -125,6 +127,7 @@ __all__ = [
     "Batch",
     "BatchNotFound",
     "BatchProgress",
+    "BatchRow",
     "BucketMissing",
     "CallCount",
     "CancelOutcome",
@@ -142,6 +145,7 @@ __all__ = [
     "JobError",
     "JobNotFound",
     "JobStatus",
+    "JsonText",
     "Leadership",
     "NewJob",
     "NewKey",
@@ -158,6 +162,7 @@ __all__ = [
     "RecordUnreadable",
     "Rescued",
     "Rotation",
+    "RowsInCommon",
     "SchemaOutOfDate",
     "Selection",
     "Sighting",
@@ -211,10 +216,12 @@ __all__ = [
     "held_unasked",
     "image_key",
     "init_image_key",
+    "insert_batch_rows",
     "insert_faulty_job",
     "insert_job",
     "insert_jobs",
     "job_by_key",
+    "json_text",
     "lead",
     "list_batches",
     "list_jobs",

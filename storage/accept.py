@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.batch_counts import tell_batch
 from storage.clock import after, now, seconds_param
-from storage.copy_in import copy_in
+from storage.copy_in import copy_in, in_columns
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, IdempotencyConflict
 from storage.jobs import Job, JobError, NewJob, clean_text, job_from_row, stream_of
@@ -105,8 +105,22 @@ def insert_jobs(db: Database, jobs: Sequence[NewJob]) -> int:
         return 0
     # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
     rows = [_columns(job) for job in sorted(jobs, key=lambda job: job.id)]
-    if _can_copy(db, jobs) and copy_in(db, rows):
+    if _can_copy(db, jobs) and copy_in(db, map(in_columns, rows)):
         return len(rows)
+    return insert_rows(db, rows)
+
+
+def insert_rows(db: Database, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert rows in one statement, passing over those that are there already; how many are new.
+
+    Args:
+        db: The results table.
+        rows: Columns by name, and `expires_in_s`; in the order of their ids.
+
+    Raises:
+        RecordRefused: A value no row can hold; none of them is kept.
+        DatabaseUnavailable: Perhaps committed, perhaps not.
+    """
     with db.statement() as connection:
         return len(connection.execute(_bulk(db.tables), rows).all())
 

@@ -6,7 +6,7 @@ first, as nearly every chunk is new, and `accept.py` has the statement that pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -16,10 +16,10 @@ from storage.database import Database
 from storage.json_text import json_text
 from storage.tables import Tables
 
-__all__ = ["copy_in"]
+__all__ = ["COLUMNS", "copy_in", "in_columns"]
 
 #: In the table's order; the others get their defaults.
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "id",
     "batch_id",
     "stream",
@@ -36,12 +36,22 @@ _COLUMNS: Final = (
 _JSON: Final = ("request", "metadata")
 
 
-def copy_in(db: Database, rows: Sequence[Mapping[str, Any]]) -> bool:
+def in_columns(row: Mapping[str, Any]) -> list[Any]:
+    """A row's values in the order of `COLUMNS`, its JSON written.
+
+    Raises:
+        NotJson: JSON cannot hold one of them; `Database` says so as `RecordRefused`.
+    """
+    return [_cell(name, row[name]) for name in COLUMNS]
+
+
+def copy_in(db: Database, rows: Iterable[Sequence[Any]]) -> bool:
     """Insert rows that are all new, in one transaction.
 
     Args:
         db: The results table, on PostgreSQL.
-        rows: Columns by name, none with a lifetime: only a statement can add it to the clock.
+        rows: Values in the order of `COLUMNS`. None has a lifetime: only a statement can add it to
+            the clock.
 
     Returns:
         Whether they are in; False when an id or a key was there already, and then none is.
@@ -61,16 +71,16 @@ def copy_in(db: Database, rows: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _copy(connection: Connection, tables: Tables, rows: Sequence[Mapping[str, Any]]) -> None:
+def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]]) -> None:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver allowed
-    names = ", ".join(_COLUMNS)
+    names = ", ".join(COLUMNS)
     with (
         driver.cursor() as cursor,
         cursor.copy(f"COPY {tables.jobs.fullname} ({names}) FROM STDIN") as sink,
     ):
         for row in rows:
-            sink.write_row([_cell(name, row[name]) for name in _COLUMNS])
+            sink.write_row(row)
 
 
 def _cell(name: str, value: Any) -> Any:

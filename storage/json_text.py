@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from storage.faults import NotJson
 
-__all__ = ["json_text"]
+__all__ = ["JsonText", "json_text"]
 
 # Made once: `json.dumps` makes an encoder for each call that wants anything but its defaults.
 _ENCODE: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
@@ -16,16 +16,24 @@ _ENCODE: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separator
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def json_text(value: Any) -> str:
+class JsonText(str):
+    """JSON that is written already, by whoever had checked the value; a row keeps it as it is."""
+
+    __slots__ = ()
+
+
+def json_text(value: Any) -> JsonText:
     """Write a value for a row.
 
     Raises:
         NotJson: JSON, or PostgreSQL's idea of it, cannot hold it.
     """
+    if isinstance(value, JsonText):
+        return value
     try:
         text = _ENCODE(value)
     except (ValueError, TypeError, RecursionError) as error:
         raise NotJson(str(error)) from error
     if "\\u0000" in text and _NUL.search(text):
         raise NotJson("a NUL character, which PostgreSQL cannot keep")
-    return text
+    return JsonText(text)

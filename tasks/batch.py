@@ -12,27 +12,33 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import orjson
 import stamina
+from pybase64 import b64decode
 
-from playground import Fault, ImageRequest, RequestInvalid
+from playground import Fault, RequestInvalid, kept_form
 from storage import (
     MAX_CHUNK_JOBS,
     Batch,
+    BatchRow,
     Database,
     DatabaseUnavailable,
     IdempotencyConflict,
-    NewJob,
+    JsonText,
+    RowsInCommon,
     create_batch,
     delete_unopened,
-    insert_jobs,
+    insert_batch_rows,
+    json_text,
     open_batch,
 )
 from tasks.beside import MARK, Beside, NotBeside
 from tasks.checked import BatchOptions, CheckedBatch
 from tasks.errors import BatchKeyTaken, LineFault, LinesUnreadable
-from tasks.intake import Intake
+from tasks.good_line import GoodLine
+from tasks.intake import Intake, hash_of
 from tasks.lines import Line, LineFile
-from tasks.options import JobOptions, parse_options
+from tasks.options import parse_options
 
 __all__ = ["Batches", "Loaded"]
 
@@ -156,31 +162,29 @@ class Batches:
             batch.fault(LineFault(line.number, "; ".join(map(str, faults)), faults))
         else:
             job_id = batch.job_id(line.number, checked.idempotency_key)
-            place = {"line": line.number, "key": checked.idempotency_key}
-            batch.keep(place | self._record(job_id, request, parsed, checked), job_id, parsed)
+            good = GoodLine(
+                number=line.number,
+                key=checked.idempotency_key,
+                job_id=str(job_id),
+                request_hash=hash_of(request),
+                request=orjson.dumps(kept_form(parsed)).decode(),
+                metadata=None if checked.metadata is None else json_text(checked.metadata),
+                priority=checked.priority,
+                init_image=parsed.init_image,
+            )
+            batch.keep(good, job_id, parsed)
 
-    def _record(
-        self, job_id: UUID, request: dict[str, Any], parsed: ImageRequest, options: JobOptions
-    ) -> dict[str, Any]:
-        """A good line on disk: its row, or the request where a picture has to be stored first."""
-        if parsed.init_image is not None:
-            return {"request": request, "options": options.model_dump()}
-        return {"row": _kept(self._intake.new_job(request, parsed, options, job_id=job_id))}
-
-    def _job(self, batch: CheckedBatch, record: dict[str, Any]) -> NewJob:
-        job_id = batch.job_id(record["line"], record["key"])
-        # A line's key is unique within its batch, a job's within its owner.
-        key = None if record["key"] is None else f"{batch.batch_id}/{record['key']}"
-        if "row" in record:
-            row = record["row"] | {"idempotency_key": key}
-            return NewJob(id=job_id, batch_id=batch.batch_id, **row)
-        parsed, options = self._intake.check(record["request"], record["options"])
-        return self._intake.new_job(
-            record["request"],
-            parsed,
-            options.model_copy(update={"idempotency_key": key}),
-            job_id=job_id,
-            batch_id=batch.batch_id,
+    def _row(self, batch: CheckedBatch, line: GoodLine) -> BatchRow:
+        image = line.init_image
+        return BatchRow(
+            line.job_id,
+            # A line's key is unique within its batch, a job's within its owner.
+            None if line.key is None else f"{batch.batch_id}/{line.key}",
+            line.request_hash,
+            JsonText(line.request),
+            None if image is None else self._intake.keep_init_image(b64decode(image)),
+            None if line.metadata is None else JsonText(line.metadata),
+            line.priority,
         )
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
@@ -205,21 +209,22 @@ class Batches:
 
     def _insert(self, batch: CheckedBatch, told: Told) -> None:
         done = 0
-        chunks = _chunks(self._job(batch, record) for record in batch.records())
+        chunks = _chunks(self._row(batch, line) for line in batch.lines())
+        common = RowsInCommon(batch.batch_id, batch.options.owner, self._intake.simulated)
         # The next chunk is made ready while the database is at work on this one.
         with ThreadPoolExecutor(1, "batch-load") as loader:
             under_way: Future[int] | None = None
             for chunk in chunks:
                 done += under_way.result() if under_way else 0
                 told(done)
-                under_way = loader.submit(self._insert_chunk, chunk)
+                under_way = loader.submit(self._insert_chunk, common, chunk)
             done += under_way.result() if under_way else 0
         told(done)
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _insert_chunk(self, jobs: list[NewJob]) -> int:
-        insert_jobs(self._database, jobs)
-        return len(jobs)
+    def _insert_chunk(self, common: RowsInCommon, rows: list[BatchRow]) -> int:
+        insert_batch_rows(self._database, common, rows)
+        return len(rows)
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
     def _open(self, batch: CheckedBatch) -> None:
@@ -243,12 +248,6 @@ def _follow_mark(request: dict[str, Any], beside: Beside | None) -> None:
         request["init_image"] = beside.base64_of(name.removeprefix(MARK))
 
 
-def _kept(job: NewJob) -> dict[str, Any]:
-    """What is the same of a row whichever id it gets."""
-    names = ("owner", "request", "request_hash", "priority", "metadata", "simulated")
-    return {name: getattr(job, name) for name in names}
-
-
 def _as_told(fault: Fault) -> Fault:
     """The fault under the name that a line has for it."""
     if fault.field != "idempotency_key":
@@ -256,7 +255,7 @@ def _as_told(fault: Fault) -> Fault:
     return Fault("key", fault.value, fault.rule)
 
 
-def _chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
-    rest = iter(jobs)
+def _chunks(rows: Iterable[BatchRow]) -> Iterator[list[BatchRow]]:
+    rest = iter(rows)
     while chunk := list(islice(rest, MAX_CHUNK_JOBS)):
         yield chunk

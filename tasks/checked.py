@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from uuid import NAMESPACE_URL, UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from uuid_utils.compat import uuid5, uuid7
+import uuid_utils
+from uuid_utils.compat import uuid7
 
 from playground import ImageRequest
 from tasks.errors import BatchFaulty, LineFault
+from tasks.good_line import GoodLine
 from tasks.repeats import Repeats
 from tasks.staging import Staging
 
@@ -75,6 +77,7 @@ class CheckedBatch:
     def __init__(self, options: BatchOptions) -> None:
         self.options = options
         self.batch_id = options.batch_id()
+        self._namespace = uuid_utils.UUID(str(self.batch_id))
         self.faults: list[LineFault] = []
         self.fault_count = 0
         self.count = 0
@@ -103,9 +106,9 @@ class CheckedBatch:
         if self.fault_count:
             raise BatchFaulty(self.faults, self.fault_count)
 
-    def job_id(self, number: int, key: str | None) -> UUID:
+    def job_id(self, number: int, key: str | None) -> uuid_utils.UUID:
         """The id of a line's job: the same however often the batch is handed in."""
-        return uuid5(self.batch_id, f"line:{number}" if key is None else f"key:{key}")
+        return uuid_utils.uuid5(self._namespace, f"line:{number}" if key is None else f"key:{key}")
 
     def fault(self, fault: LineFault) -> None:
         """Note a faulty line."""
@@ -113,14 +116,14 @@ class CheckedBatch:
         if len(self.faults) < MAX_FAULTS_TOLD:
             self.faults.append(fault)
 
-    def keep(self, record: dict[str, Any], job_id: UUID, request: ImageRequest) -> None:
+    def keep(self, line: GoodLine, job_id: uuid_utils.UUID, request: ImageRequest) -> None:
         """Keep a good line, which will be this job, for the load."""
-        self._staging.add(record)
+        self._staging.add(line)
         self.count += 1
         width, height = request.width or DEFAULT_SIDE_PX, request.height or DEFAULT_SIDE_PX
         self.estimated_bytes += round(width * height * PNG_BYTES_PER_PIXEL)
-        if record["key"] is not None:
-            self._repeats.add(job_id)
+        if line.key is not None:
+            self._repeats.add(job_id.bytes)
 
     def find_repeats(self) -> None:
         """Turn lines whose key an earlier line has into faulty ones."""
@@ -129,9 +132,9 @@ class CheckedBatch:
             return
         first: dict[str, int] = {}
         found = []
-        for record in self._staging:
-            line, key = record["line"], record["key"]
-            if key is None or Repeats.half_of(self.job_id(line, key)) not in halves:
+        for good in self._staging:
+            line, key = good.number, good.key
+            if key is None or Repeats.half_of(UUID(good.job_id).bytes) not in halves:
                 continue
             if first.setdefault(key, line) != line:
                 found.append(LineFault(line, f"key {key!r} is that of line {first[key]} already"))
@@ -140,6 +143,6 @@ class CheckedBatch:
         self.fault_count += len(found)
         self.faults = heapq.nsmallest(MAX_FAULTS_TOLD, [*self.faults, *found])
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def lines(self) -> Iterator[GoodLine]:
         """The good lines."""
-        return (record for record in self._staging if record["line"] not in self._left_out)
+        return (line for line in self._staging if line.number not in self._left_out)

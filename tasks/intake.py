@@ -17,10 +17,11 @@ from uuid_utils.compat import uuid7
 
 from playground import (
     ImageRequest,
+    Limits,
     RequestInvalid,
+    check_request,
     init_image_bytes,
     kept_form,
-    parse_request,
 )
 from storage import (
     Accepted,
@@ -80,9 +81,19 @@ class Intake:
         self._database = database
         self._objects = objects
         self._dispatch = dispatch
-        self._limits = limits
+        self._limits = Limits(
+            extra_models=limits.extra_models,
+            max_side_px=limits.max_side_px,
+            max_prompt_chars=limits.max_prompt_chars,
+            max_init_image_bytes=limits.max_init_image_bytes,
+        )
         self._key_prefix = key_prefix
         self._simulated = simulated
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the rows say that the simulator answers."""
+        return self._simulated
 
     def check(self, request: object, options: Mapping[str, Any]) -> tuple[ImageRequest, JobOptions]:
         """Check a request and its options against every rule, storing nothing.
@@ -90,15 +101,9 @@ class Intake:
         Raises:
             RequestInvalid: with all the faults of both.
         """
-        checked, faults = parse_options(dict(options))
+        checked, faults = parse_options(options)
         try:
-            parsed = parse_request(
-                request,
-                extra_models=self._limits.extra_models,
-                max_side_px=self._limits.max_side_px,
-                max_prompt_chars=self._limits.max_prompt_chars,
-                max_init_image_bytes=self._limits.max_init_image_bytes,
-            )
+            parsed = check_request(request, self._limits)
         except RequestInvalid as error:
             raise RequestInvalid([*error.faults, *faults]) from None
         if checked is None:
@@ -153,11 +158,24 @@ class Intake:
             priority=options.priority,
             metadata=options.metadata,
             batch_id=batch_id,
-            init_image_key=None if image is None else self._keep_init_image(image),
+            init_image_key=None if image is None else self.keep_init_image(image),
             callback_url=options.callback_url,
             expires_in_s=options.expires_in_s,
             simulated=self._simulated,
         )
+
+    def keep_init_image(self, image: bytes) -> str:
+        """Put a request's initial image into the object store, once however often it comes.
+
+        Returns:
+            Its object key.
+
+        Raises:
+            StorageError: it could not be kept.
+        """
+        key = init_image_key(self._key_prefix, hashlib.sha256(image).hexdigest())
+        self._objects().put(key, image, "application/octet-stream")
+        return key
 
     def keep_faulty(
         self, job_id: UUID, message: Mapping[str, Any], error: RequestInvalid
@@ -195,11 +213,6 @@ class Intake:
         )
         error = JobError(code, why[:MAX_MESSAGE_CHARS], whose)
         return insert_faulty_job(self._database, job, error)
-
-    def _keep_init_image(self, image: bytes) -> str:
-        key = init_image_key(self._key_prefix, hashlib.sha256(image).hexdigest())
-        self._objects().put(key, image, "application/octet-stream")
-        return key
 
     def _ring(self) -> None:
         try:

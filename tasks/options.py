@@ -4,6 +4,7 @@ Checked together with the request, so that one answer lists the faults of both.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -79,7 +80,7 @@ class JobOptions(BaseModel):
         return text
 
 
-def parse_options(raw: dict[str, Any]) -> tuple[JobOptions | None, list[Fault]]:
+def parse_options(raw: Mapping[str, Any]) -> tuple[JobOptions | None, list[Fault]]:
     """The options, or every fault found in them."""
     try:
         return JobOptions.model_validate(raw), []

@@ -6,10 +6,10 @@ of each job's id (a hash of its key) is kept; who has the same half is found out
 
 from array import array
 from collections import Counter
-from uuid import UUID
 
 __all__ = ["Repeats"]
 
+#: By the last byte of an id.
 _PARTS = 256
 
 
@@ -19,10 +19,9 @@ class Repeats:
     def __init__(self) -> None:
         self._parts = [array("Q") for _ in range(_PARTS)]
 
-    def add(self, job_id: UUID) -> None:
-        """Note one more id."""
-        half = self.half_of(job_id)
-        self._parts[half % _PARTS].append(half)
+    def add(self, job_id: bytes) -> None:
+        """Note one more id, by its 16 bytes."""
+        self._parts[job_id[-1]].append(self.half_of(job_id))
 
     def halves(self) -> set[int]:
         """Those that were noted more than once."""
@@ -35,6 +34,6 @@ class Repeats:
         }
 
     @staticmethod
-    def half_of(job_id: UUID) -> int:
+    def half_of(job_id: bytes) -> int:
         """What is kept of an id."""
-        return job_id.int & 0xFFFF_FFFF_FFFF_FFFF
+        return int.from_bytes(job_id[8:])

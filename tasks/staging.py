@@ -3,23 +3,19 @@
 The file has no name in its folder, so nothing of it stays however the process ends.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
-from typing import Any, Final
 
 import orjson
 
 from tasks.errors import StagingFailed
+from tasks.good_line import GoodLine
 
 __all__ = ["Staging"]
 
-#: Before a record that orjson could not write, and would read as something else.
-_BY_JSON: Final = b" "
-
 
 class Staging:
-    """Records written one after the other, then read in the same order.
+    """Good lines written one after the other, then read in the same order.
 
     Raises:
         StagingFailed: the disk is full, or the folder for temporary files can't be written.
@@ -31,19 +27,19 @@ class Staging:
         except OSError as error:
             raise _failed(error) from error
 
-    def add(self, record: dict[str, Any]) -> None:
-        """Keep one more record, of JSON types.
+    def add(self, line: GoodLine) -> None:
+        """Keep one more line.
 
         Raises:
             StagingFailed: it can't be written.
         """
         try:
-            self._file.write(_text(record) + b"\n")
+            self._file.write(orjson.dumps(tuple(line), option=orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
             raise _failed(error) from error
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Every record, from the first.
+    def __iter__(self) -> Iterator[GoodLine]:
+        """Every line, from the first.
 
         Raises:
             StagingFailed: what was written last did not reach the disk.
@@ -52,29 +48,17 @@ class Staging:
             self._file.flush()
             self._file.seek(0)
             for text in self._file:
-                yield _record(text)
+                yield GoodLine._make(orjson.loads(text))
             self._file.seek(0, 2)
         except OSError as error:
             raise _failed(error) from error
 
     def close(self) -> None:
-        """Forget every record."""
+        """Forget every line."""
         try:
             self._file.close()
         except OSError as error:  # what was buffered found no room, and is not wanted any more
             del error
-
-
-def _text(record: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(record)
-    except TypeError:  # a number beyond 64 bits, or deeper than orjson goes
-        return _BY_JSON + json.dumps(record).encode()
-
-
-def _record(text: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = (json if text.startswith(_BY_JSON) else orjson).loads(text)
-    return found
 
 
 def _failed(error: OSError) -> StagingFailed:

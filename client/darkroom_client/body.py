@@ -93,11 +93,16 @@ def _set_only(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int)):
+        return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(value).decode("ascii")
     return list(value) if isinstance(value, (tuple, set, frozenset)) else value
 
 
 def _json(value: object) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8")
+    return _encoded(value).encode("utf-8")
+
+
+# Made once: `json.dumps` makes an encoder for each call that wants anything but its defaults.
+_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -182,11 +182,12 @@ def test_ctrl_c_while_watching_says_that_the_batch_goes_on(
 
 def test_no_temporary_file_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So nothing of the prompts stays behind even after a kill -9."""
+    from tasks.good_line import GoodLine  # noqa: PLC0415 - as below
     from tasks.staging import Staging  # noqa: PLC0415 - after the folder is set
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     staging = Staging()
-    staging.add({"prompt": "secret"})
+    staging.add(GoodLine(1, None, "", "", '{"prompt":"secret"}', None, 0, None))
     assert list(tmp_path.iterdir()) == []
     staging.close()
 

@@ -3,10 +3,10 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from PIL import Image
@@ -14,14 +14,16 @@ from PIL import Image
 import tasks.batch
 from playground import RequestInvalid
 from storage import (
+    BatchRow,
     Database,
     DatabaseUnavailable,
     Job,
     JobStatus,
     ObjectStore,
+    RowsInCommon,
     batch_progress,
     get_batch,
-    insert_jobs,
+    insert_batch_rows,
     list_batches,
     list_jobs,
     migrate,
@@ -32,6 +34,7 @@ from tasks.batch import Batches, Loaded
 from tasks.beside import Beside
 from tasks.checked import BatchOptions
 from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
+from tasks.good_line import GoodLine
 from tasks.lines import FileFormat, LineFile
 from tasks.staging import Staging
 
@@ -236,22 +239,22 @@ def test_an_interrupted_load_leaves_nothing_and_can_be_repeated(
     database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C between two chunks: no row stays, and the same key works again."""
-    real = insert_jobs
+    real = insert_batch_rows
     chunks: list[int] = []
 
-    def insert(db: Database, jobs: Any) -> int:
+    def insert(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> None:
         if chunks:
             raise KeyboardInterrupt
-        chunks.append(len(jobs))
-        return real(db, jobs)
+        chunks.append(len(rows))
+        real(db, common, rows)
 
-    monkeypatch.setattr(tasks.batch, "insert_jobs", insert)
+    monkeypatch.setattr(tasks.batch, "insert_batch_rows", insert)
     with pytest.raises(KeyboardInterrupt):
         hand_in(batches, prompts(1500), key="night")
     assert chunks == [1000]
     assert list_batches(database) == []
     assert list_jobs(database) == []
-    monkeypatch.setattr(tasks.batch, "insert_jobs", real)
+    monkeypatch.setattr(tasks.batch, "insert_batch_rows", real)
     assert hand_in(batches, prompts(1500), key="night").created
 
 
@@ -279,17 +282,16 @@ def test_a_lost_answer_from_the_database_makes_no_double(
     database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A chunk that was committed although the connection broke is sent again harmlessly."""
-    real = insert_jobs
+    real = insert_batch_rows
     lost: list[int] = []
 
-    def insert(db: Database, jobs: Any) -> int:
-        count = real(db, jobs)
+    def insert(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> None:
+        real(db, common, rows)
         if not lost:
-            lost.append(count)
+            lost.append(len(rows))
             raise DatabaseUnavailable("the connection broke")
-        return count
 
-    monkeypatch.setattr(tasks.batch, "insert_jobs", insert)
+    monkeypatch.setattr(tasks.batch, "insert_batch_rows", insert)
     loaded = hand_in(batches, prompts(4))
     assert lost == [4]
     assert len(jobs_of(database, loaded.batch_id)) == loaded.total == 4
@@ -390,12 +392,13 @@ def test_an_image_in_the_line_itself_works_too(
 def test_staged_lines_can_be_read_more_than_once() -> None:
     """Looking for doubles and loading both go over them."""
     staging = Staging()
-    staging.add({"line": 1})
-    assert list(staging) == list(staging) == [{"line": 1}]
+    line = GoodLine(1, "k", str(uuid4()), "0" * 64, '{"prompt":"ü \\"fox\\""}', None, -3, None)
+    staging.add(line)
+    assert list(staging) == list(staging) == [line]
     staging.close()
 
 
-def test_numbers_and_depths_beyond_the_quick_writer_are_staged_as_well(
+def test_metadata_of_any_size_of_number_and_any_depth_is_kept(
     database: Database, batches: Batches
 ) -> None:
     """Metadata is JSON, which bounds neither; what comes back is what was handed in."""

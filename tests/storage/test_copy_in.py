@@ -1,18 +1,23 @@
 """COPY: what a chunk of a batch means stays the same, whichever way it goes in."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
 from storage import (
+    MAX_CHUNK_JOBS,
+    BatchRow,
     Database,
     DatabaseUnavailable,
+    JsonText,
     RecordRefused,
+    RowsInCommon,
     accept,
     copy_in,
     create_batch,
     get_job,
+    insert_batch_rows,
     insert_jobs,
     list_jobs,
     migrate,
@@ -51,7 +56,7 @@ _KEPT = ("id", "batch_id", "owner", "idempotency_key", "request", "request_hash"
 
 def test_copy_knows_every_column_that_a_statement_has() -> None:
     """A column that is added to one of the two is missed in the other; lifetimes need the clock."""
-    assert {*copy_in._COLUMNS} == accept._columns(new_job()).keys() - {"expires_in_s"}
+    assert {*copy_in.COLUMNS} == accept._columns(new_job()).keys() - {"expires_in_s"}
 
 
 def test_no_value_of_json_is_the_databases_null(table: TableUnderTest) -> None:
@@ -59,6 +64,29 @@ def test_no_value_of_json_is_the_databases_null(table: TableUnderTest) -> None:
     insert_jobs(table.db, [new_job(), new_job(metadata={})])
     jobs = table.db.tables.jobs.fullname
     assert table.sql(f"SELECT count(*) FROM {jobs} WHERE metadata IS NULL") == [(1,)]  # noqa: S608 - our own table
+
+
+def test_rows_of_a_batch_are_kept_as_they_were_written(table: TableUnderTest) -> None:
+    """Text in every column, and what is there already is passed over, by COPY or by statement."""
+    batch, _ = create_batch(table.db, id=uuid4(), owner="ada")
+    common = RowsInCommon(batch.id, "ada", simulated=True)
+    request = JsonText('{"prompt":"a \\"fox\\"\\tin \\\\N ü 🦊","seed":7}')
+    full = BatchRow(
+        str(uuid4()), "a\\b", "0" * 64, request, "init/ab", JsonText('{"half":0.5}'), -3
+    )
+    bare = BatchRow(str(uuid4()), None, "1" * 64, JsonText('{"prompt":"x"}'), None, None, 0)
+    insert_batch_rows(table.db, common, [full])
+    insert_batch_rows(table.db, common, [bare, full])
+    assert open_batch(table.db, batch.id, 2)
+    kept, empty = (get_job(table.db, UUID(row.id)) for row in (full, bare))
+    assert kept.request == {"prompt": 'a "fox"\tin \\N ü 🦊', "seed": 7}
+    assert (kept.batch_id, kept.owner, kept.idempotency_key) == (batch.id, "ada", "a\\b")
+    assert (kept.metadata, kept.init_image_key, kept.priority) == ({"half": 0.5}, "init/ab", -3)
+    assert (kept.request_hash, kept.simulated) == ("0" * 64, True)
+    assert (empty.metadata, empty.init_image_key, empty.callback_url) == (None, None, None)
+    assert len(list_jobs(table.db, batch_id=batch.id)) == 2
+    with pytest.raises(ValueError, match="1001 rows"):
+        insert_batch_rows(table.db, common, [bare] * (MAX_CHUNK_JOBS + 1))
 
 
 def test_a_chunk_with_a_known_key_keeps_its_new_ones(table: TableUnderTest) -> None:

@@ -1,0 +1,88 @@
+"""The rows of a batch, a chunk at a time, in the form that costs least: all of it text already.
+
+A batch has a million of them, so what each costs here is what accepting it costs. What a chunk
+means is as for `insert_jobs`: rows that are there already are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from storage.accept import MAX_CHUNK_JOBS, insert_rows
+from storage.copy_in import COLUMNS, copy_in
+from storage.database import Database
+from storage.jobs import stream_of
+from storage.json_text import JsonText
+
+__all__ = ["BatchRow", "RowsInCommon", "insert_batch_rows"]
+
+
+class BatchRow(NamedTuple):
+    """One job of a batch.
+
+    Attributes:
+        id: a UUID, as its usual 36 characters.
+        idempotency_key: unique per owner.
+        request_hash: of the request as it was handed in.
+        request: as it will be sent, without its initial image.
+        init_image_key: where that image's bytes are.
+        metadata: the owner's own small notes.
+        priority: higher goes first.
+    """
+
+    id: str
+    idempotency_key: str | None
+    request_hash: str
+    request: JsonText
+    init_image_key: str | None
+    metadata: JsonText | None
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsInCommon:
+    """What all rows of a batch have in common; as in `NewJob`."""
+
+    batch_id: UUID
+    owner: str
+    simulated: bool
+
+
+def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> None:
+    """Insert a chunk of a batch that is not open yet; ids and keys that are known are passed over.
+
+    Args:
+        db: The results table.
+        common: What the rows have in common.
+        rows: At most `MAX_CHUNK_JOBS`.
+
+    Raises:
+        ValueError: The chunk is too large.
+        RecordRefused: A value no row can hold; none of the chunk is kept.
+        DatabaseUnavailable: Perhaps committed, perhaps not: call again with the same rows.
+    """
+    if len(rows) > MAX_CHUNK_JOBS:
+        raise ValueError(f"{len(rows)} rows in one chunk, {MAX_CHUNK_JOBS} at most")
+    # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
+    ordered = _in_columns(common, sorted(rows, key=itemgetter(0)))
+    if db.dialect == "postgresql" and copy_in(db, ordered):
+        return
+    insert_rows(db, [_named(row) for row in ordered])
+
+
+def _in_columns(common: RowsInCommon, rows: Sequence[BatchRow]) -> list[tuple[Any, ...]]:
+    """The rows in the order of `COLUMNS`."""
+    stream = stream_of(common.owner, common.batch_id)
+    before = (str(common.batch_id), str(stream), common.owner)
+    after = (None, common.simulated)  # lines of a batch have no callback of their own
+    return [(row.id, *before, *row[1:], *after) for row in rows]
+
+
+def _named(row: Sequence[Any]) -> dict[str, Any]:
+    named = dict(zip(COLUMNS, row, strict=True))
+    ids = {name: UUID(named[name]) for name in ("id", "batch_id", "stream")}
+    return named | ids | {"expires_in_s": None}

@@ -21,6 +21,10 @@ test: .venv/dev.stamp ## everything, against real services
 chaos: .venv/dev.stamp ## every fault of the matrix under load, every job and paid call counted (half an hour)
 	@$(PY) -m chaos $(ARGS)
 
+.PHONY: bench
+bench: .venv/dev.stamp ## what an image costs and how many calls a process holds, beside other queues (minutes)
+	@$(PY) -m benchmarks $(ARGS)
+
 .PHONY: check
 check: .venv/dev.stamp ## lint, types, import arrows, formatting
 	$(PY) -m ruff check .

@@ -1,29 +1,75 @@
 """`python -m benchmarks`: measure, and print one table."""
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from benchmarks.backlog import backlog
 from benchmarks.cpu import cpu
-from benchmarks.ground import ground
+from benchmarks.flight import flight
+from benchmarks.ground import Servers
+from benchmarks.idle import idle
+from benchmarks.million import million
+from benchmarks.plans import plans
+from benchmarks.reading import Reading
+from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.trips import trips
 
-FIGURES = ["cpu"]
+Measure = Callable[[Servers, Scale], Iterator[Reading]]
+
+FIGURES: dict[str, Measure] = {
+    "cpu": cpu,
+    "flight": flight,
+    "idle": idle,
+    "trips": trips,
+    "million": million,
+    "backlog": backlog,
+    "plans": plans,
+}
+#: Cheap enough to be measured in every round.
+REPEATED = {"cpu"}
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks",
+        description="Measures what an image costs and how many calls a process holds.",
+        epilog="example: python -m benchmarks --quick --only cpu trips",
+    )
+    add = parser.add_argument
+    names = " ".join(FIGURES)
+    add("--only", nargs="+", choices=FIGURES, metavar="NAME", help=f"only these: {names}")
+    add("--quick", action="store_true", help="a tenth of the size, for a look at the way through")
+    add("--rounds", type=int, metavar="N", help="how often the cheap figures are measured")
+    add("--images", type=int, metavar="N", help="images that Darkroom makes in a round")
+    add("--lines", type=int, metavar="N", help="lines of the batch that the gateway takes in")
+    add("--backlog", type=int, metavar="N", help="jobs queued, against a thousand")
+    add("--rows", type=int, metavar="N", help="rows of the table whose plans are looked at")
+    add("--json", type=Path, metavar="FILE", help="write every reading there as well")
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what was asked for."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="What an image costs.")
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=FIGURES)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=1600)
-    asked = parser.parse_args(argv)
-    with ground() as servers:
-        for _ in range(asked.rounds):
-            for reading in cpu(servers, images=asked.images):
-                numbers = "  ".join(f"{n} {v:8.2f}" for n, v in reading.numbers.items())
-                sys.stdout.write(f"{reading.figure} {reading.contender:18} {numbers}\n")
-                sys.stdout.flush()
+    asked = _arguments().parse_args(argv)
+    sizes = ("rounds", "images", "lines", "backlog", "rows")
+    given = {name: getattr(asked, name) for name in sizes if getattr(asked, name) is not None}
+    scale = dataclasses.replace(QUICK if asked.quick else FULL, **given)
+    with Servers.started() as servers:
+        for reading in _measure(servers, scale, asked.only or list(FIGURES)):
+            numbers = "  ".join(f"{n} {v:.2f}" for n, v in reading.numbers.items())
+            sys.stdout.write(f"{reading.figure} {reading.contender:18} {numbers}\n")
+            sys.stdout.flush()
     return 0
+
+
+def _measure(servers: Servers, scale: Scale, names: Sequence[str]) -> Iterator[Reading]:
+    for turn in range(scale.rounds):
+        for name in names:
+            if turn == 0 or name in REPEATED:
+                yield from FIGURES[name](servers, scale)
 
 
 if __name__ == "__main__":

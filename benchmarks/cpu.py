@@ -1,7 +1,7 @@
 """Worker CPU per delivered image, everything included; and what it costs the servers beside.
 
 The contenders take turns in every round, so that a ratio is taken within one run: what else the
-machine does then is the same for both.
+machine does then is the same for all.
 """
 
 import json
@@ -10,44 +10,47 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.account import Account
 from benchmarks.contender import Contender
 from benchmarks.darkroom_fleet import DarkroomFleet
-from benchmarks.ground import Sink, charges
+from benchmarks.ground import Servers
 from benchmarks.patience import until
-from benchmarks.processes import charged_s
 from benchmarks.reading import Reading
-from benchmarks.textbook import celery_textbook
-from chaos import Ground
+from benchmarks.scale import Scale
+from benchmarks.textbook import celery_textbook, dramatiq_textbook
 from tests.services.s3 import new_bucket
 
-__all__ = ["cpu"]
+__all__ = ["CPU", "cpu"]
 
+CPU = "worker CPU per image"
 REPO = Path(__file__).parents[1]
-LATENCY_S = 1.0
+LATENCY_S = 2.0
+CALLS = 256
+TEXTBOOK_CALLS = 32
 
 
-def cpu(servers: Ground, *, images: int) -> Iterator[Reading]:
-    """One round: everybody makes images, and is read.
-
-    Args:
-        servers: the ground.
-        images: how many Darkroom makes; a textbook worker makes fewer, as each takes it longer.
-    """
-    yield Reading("cpu", "raw", {"worker_ms": raw(servers, images, checks=False)})
-    yield Reading("cpu", "raw with checks", {"worker_ms": raw(servers, images, checks=True)})
+def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
+    """One round: everybody makes images, and is read."""
+    yield Reading(CPU, "raw limit", {"worker_ms": raw(servers, scale.images, checks=False)})
+    checked = raw(servers, scale.images, checks=True)
+    yield Reading(CPU, "raw limit with checks", {"worker_ms": checked})
     servers.simulator.put_latency(LATENCY_S)
-    yield delivered(servers, DarkroomFleet(servers), images)
-    yield delivered(servers, celery_textbook(servers, processes=16), images // 8)
+    yield delivered(servers, DarkroomFleet(servers, concurrency=CALLS), scale.images)
+    two = DarkroomFleet(servers, workers=2, concurrency=CALLS // 2)
+    yield delivered(servers, two, scale.images)
+    celery = celery_textbook(servers, processes=TEXTBOOK_CALLS)
+    yield delivered(servers, celery, scale.textbook_images)
+    dramatiq = dramatiq_textbook(servers, processes=2, threads=TEXTBOOK_CALLS // 2)
+    yield delivered(servers, dramatiq, scale.textbook_images)
     servers.simulator.clear_latency()
 
 
-def raw(servers: Ground, images: int, *, checks: bool) -> float:
+def raw(servers: Servers, images: int, *, checks: bool) -> float:
     """Milliseconds an image at the raw limit."""
     servers.simulator.clear_latency()
-    address = servers.simulator.url.removeprefix(servers.simulator.root)
     words = {
         "--api-port": servers.simulator.port,
-        "--path": address,
+        "--path": servers.simulator.url.removeprefix(servers.simulator.root),
         "--key": servers.simulator.api_key,
         "--s3-port": servers.s3.port,
         "--bucket": new_bucket(servers.s3).bucket,
@@ -63,30 +66,14 @@ def raw(servers: Ground, images: int, *, checks: bool) -> float:
     return float(json.loads(done.stdout)["cpu_ms"])
 
 
-def delivered(servers: Ground, contender: Contender, images: int) -> Reading:
+def delivered(servers: Servers, contender: Contender, images: int) -> Reading:
     """Have a contender deliver so many images, and read what was charged for them."""
-    sink = servers.s3
-    assert isinstance(sink, Sink)  # noqa: S101 - the ground of benchmarks has no other
     try:
         contender.start()
         begin = contender.prepare(images)
-        before, first = charges(servers), sum(map(charged_s, contender.pids))
-        wanted = sink.puts(contender.bucket) + images
+        account = Account(servers, contender)
         begin()
-        took_s = until(lambda: sink.puts(contender.bucket) >= wanted, "the last image")
-        after, last = charges(servers).since(before), sum(map(charged_s, contender.pids))
+        until(lambda: account.images >= images, f"the last image of {contender.name}")
+        return Reading(CPU, contender.name, account.close())
     finally:
         contender.stop()
-    each = 1000 / images
-    return Reading(
-        "cpu",
-        contender.name,
-        {
-            "worker_ms": (last - first) * each,
-            "postgres_ms": after.postgres * each,
-            "broker_ms": after.broker * each,
-            "simulator_ms": after.simulator * each,
-            "sink_ms": after.sink * each,
-            "images_per_s": images / took_s,
-        },
-    )

@@ -4,23 +4,24 @@ The jobs are in the table before they are due, as a million-line batch's are, so
 costs is in nobody's account but the loader's.
 """
 
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from benchmarks.ground import Sink
+from benchmarks.ground import Servers
 from benchmarks.patience import until
-from chaos import Ground
+from benchmarks.processes import peak_bytes
 from chaos.fleet import Fleet
 from storage import MAX_CHUNK_JOBS, NewJob, create_batch, insert_jobs, open_batch
 
 __all__ = ["DarkroomFleet"]
 
 WARM_UP = 8
+DRAIN_S = 30.0
 
 
 class DarkroomFleet:
@@ -34,32 +35,41 @@ class DarkroomFleet:
     """
 
     def __init__(
-        self, servers: Ground, *, workers: int = 1, concurrency: int = 256, **settings: object
+        self, servers: Servers, *, workers: int = 1, concurrency: int = 256, **settings: object
     ) -> None:
         self.name = "Darkroom" if workers == 1 else f"Darkroom, {workers} processes"
+        self.calls = workers * concurrency
         self._servers = servers
         self._workers = workers
         folder = Path(tempfile.mkdtemp(prefix="fleet-", dir=servers.folder))
-        self.fleet = Fleet(servers, folder, concurrency=concurrency, **settings)
+        bundle = servers.simulator.ca_bundle
+        trust = {} if bundle is None else {"playground_ca_bundle": bundle}
+        self.fleet = Fleet(servers, folder, concurrency=concurrency, **trust, **settings)
+        self.fleet.environment |= {} if bundle is None else {"AWS_CA_BUNDLE": str(bundle)}
         self.bucket = self.fleet.bucket.bucket
 
-    def start(self) -> None:
+    def start(self, **settings: object) -> None:
         """Workers with a lease each, that have delivered a few images."""
-        self.fleet.start(self._workers)
+        self.start_cold(**settings)
         count = WARM_UP * self._workers
         self.prepare(count)()
-        sink = self._servers.s3
-        assert isinstance(sink, Sink)  # noqa: S101 - the ground of benchmarks has no other
-        until(lambda: sink.puts(self.bucket) >= count, "the first images")
+        until(lambda: self._servers.s3.puts(self.bucket) >= count, "the first images")
         until(lambda: self.fleet.ended >= count, "the first jobs' ends")
+
+    def start_cold(self, **settings: object) -> None:
+        """Workers with a lease each that have done nothing yet."""
+        self.fleet.start(self._workers, **settings)
 
     def prepare(self, count: int) -> Callable[[], object]:
         """Load a batch that is not open yet; opening it is one UPDATE."""
         database, batch_id = self.fleet.database, uuid7()
         create_batch(database, id=batch_id)
         for start in range(0, count, MAX_CHUNK_JOBS):
-            some = range(start, min(start + MAX_CHUNK_JOBS, count))
-            insert_jobs(database, [self._job(number, batch_id) for number in some])
+            numbers = range(start, min(start + MAX_CHUNK_JOBS, count))
+            jobs = [
+                NewJob(uuid7(), self.fleet.request(n), str(n), batch_id=batch_id) for n in numbers
+            ]
+            insert_jobs(database, jobs)
         return partial(open_batch, database, batch_id, count)
 
     @property
@@ -67,10 +77,18 @@ class DarkroomFleet:
         """The workers'."""
         return [worker.pid for worker in self.fleet.workers]
 
+    @property
+    def memory_bytes(self) -> int:
+        """The most that each ever had; pages shared with others are counted for each."""
+        return sum(map(peak_bytes, self.pids))
+
+    def drain(self) -> None:
+        """Have the workers end as a deploy would, and wait."""
+        for worker in self.fleet.workers:
+            worker.signal(signal.SIGTERM)
+        for worker in self.fleet.workers:
+            worker.wait(DRAIN_S)
+
     def stop(self) -> None:
         """Kill what runs."""
         self.fleet.close()
-
-    def _job(self, number: int, batch_id: UUID) -> NewJob:
-        request = self.fleet.request(number)
-        return NewJob(id=uuid7(), request=request, request_hash=str(number), batch_id=batch_id)

@@ -5,68 +5,27 @@ costs the fleet's own processes, and what it costs those beside it.
 """
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
+from benchmarks.certificate import make_certificate
 from benchmarks.processes import charged_s
-from benchmarks.sink import PUTS_PATH
+from benchmarks.sink_process import Sink, sink_in
 from chaos import Ground, Scale
 from tests.services.postgres import installed, running
 from tests.services.redis import valkey_in
-from tests.services.s3 import S3Server
-from tests.services.server import Server
 from tests.services.simulator import simulator_in
 
-__all__ = ["DEFAULTS", "Charges", "Sink", "charges", "ground"]
-
-REPO = Path(__file__).parents[1]
+__all__ = ["Charges", "Servers", "over_tls", "put_slow_bodies"]
 
 #: Chaos shortens what settings say in proportion to its lease; at 20 s they are the defaults.
 DEFAULTS = Scale("bench", 0, 0, (1.0, 1.0), 20.0, 256, 256, is_canned=True, patience_s=600)
 
-
-class Sink(S3Server):
-    """The minimal S3, as a process."""
-
-    def puts(self, bucket: str) -> int:
-        """How many objects a bucket was given."""
-        connection = HTTPConnection(self.host, self.port, timeout=30)
-        try:
-            connection.request("GET", PUTS_PATH)
-            found: dict[str, int] = orjson.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-        return found.get(bucket, 0)
-
-
-def _answers(port: int) -> bool:
-    connection = HTTPConnection(Server.host, port, timeout=2)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == 200
-    except HTTPException:
-        return False
-    finally:
-        connection.close()
-
-
-def sink_in(folder: Path, *options: str) -> Sink:
-    """A sink that is still to be started, logging into this folder."""
-    start = [sys.executable, "-m", "benchmarks.sink"]
-    return Sink(
-        "sink",
-        lambda port: [*start, "--port", str(port), *options],
-        _answers,
-        folder=folder,
-        env={"PYTHONPATH": str(REPO)},
-    )
+#: The base64 JSON around the simulator's prepared picture, nearly.
+BODY_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,41 +37,70 @@ class Charges:
     simulator: float
     sink: float
 
-    def since(self, before: "Charges") -> "Charges":
-        """What came on top."""
+    def each_ms(self, before: "Charges", images: int) -> dict[str, float]:
+        """Milliseconds that came on top per image, by server."""
+        return {
+            "postgres_ms": 1000 * (self.postgres - before.postgres) / images,
+            "broker_ms": 1000 * (self.broker - before.broker) / images,
+            "simulator_ms": 1000 * (self.simulator - before.simulator) / images,
+            "sink_ms": 1000 * (self.sink - before.sink) / images,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Servers(Ground):
+    """Valkey, PostgreSQL, the simulator with its prepared picture, and the sink."""
+
+    s3: Sink
+
+    def charges(self) -> Charges:
+        """What the servers were charged up to now."""
         return Charges(
-            self.postgres - before.postgres,
-            self.broker - before.broker,
-            self.simulator - before.simulator,
-            self.sink - before.sink,
+            postgres=charged_s(self.postgres.pid),
+            broker=charged_s(self.redis.pid),
+            simulator=charged_s(self.simulator.pid),
+            sink=charged_s(self.s3.pid),
         )
 
-
-def charges(servers: Ground) -> Charges:
-    """What the servers were charged up to now."""
-    return Charges(
-        postgres=charged_s(servers.postgres.pid),
-        broker=charged_s(servers.redis.pid),
-        simulator=charged_s(servers.simulator.pid),
-        sink=charged_s(servers.s3.pid),
-    )
+    @classmethod
+    @contextmanager
+    def started(cls) -> Iterator["Servers"]:
+        """Start them; all are stopped and their data deleted at the end."""
+        folder = Path(tempfile.mkdtemp(prefix="darkroom-bench-"))
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            servers = cls(
+                folder=folder,
+                scale=DEFAULTS,
+                redis=valkey_in(folder, "--appendonly", "no"),
+                postgres=stack.enter_context(running(stack.enter_context(installed()))),
+                s3=sink_in(folder),
+                simulator=simulator_in(folder, "--canned"),
+            )
+            for server in (servers.redis, servers.s3, servers.simulator):
+                server.start()
+                stack.callback(server.stop)
+            yield servers
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """Start the servers; all are stopped and their data deleted at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="darkroom-bench-"))
+def over_tls(servers: Servers) -> Iterator[Servers]:
+    """The same servers, with a simulator and a sink that speak TLS."""
+    folder = Path(tempfile.mkdtemp(prefix="tls-", dir=servers.folder))
+    certificate, key = make_certificate(folder)
+    tls = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    secure = replace(
+        servers,
+        s3=sink_in(folder, *tls, ca_bundle=certificate),
+        simulator=simulator_in(folder, "--canned", *tls, ca_bundle=certificate),
+    )
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        servers = Ground(
-            folder=folder,
-            scale=DEFAULTS,
-            redis=valkey_in(folder, "--appendonly", "no"),
-            postgres=stack.enter_context(running(stack.enter_context(installed()))),
-            s3=sink_in(folder),
-            simulator=simulator_in(folder, "--canned"),
-        )
-        for server in (servers.redis, servers.s3, servers.simulator):
+        for server in (secure.s3, secure.simulator):
             server.start()
             stack.callback(server.stop)
-        yield servers
+        yield secure
+
+
+def put_slow_bodies(servers: Servers, seconds: float) -> None:
+    """Have every picture's body take this long to arrive, in five pieces."""
+    servers.simulator.put_faults([{"kind": "trickle", "bytes_per_s": BODY_BYTES / seconds}])

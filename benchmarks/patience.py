@@ -11,7 +11,12 @@ LOOK_AGAIN_S = 0.05
 PATIENCE_S = 300.0
 
 
-def until(is_so: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> float:
+def until(
+    is_so: Callable[[], bool],
+    what: str,
+    within_s: float = PATIENCE_S,
+    look_again_s: float = LOOK_AGAIN_S,
+) -> float:
     """Look again and again; how long it took, in seconds.
 
     Raises:
@@ -21,5 +26,5 @@ def until(is_so: Callable[[], bool], what: str, within_s: float = PATIENCE_S) ->
     while not is_so():
         if time.monotonic() - began > within_s:
             raise Stuck(f"{what} did not come within {within_s:.0f} s")
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(look_again_s)
     return time.monotonic() - began

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import dramatiq
 from celery import Celery
+from dramatiq.brokers.redis import RedisBroker
 
-from benchmarks.ground import Sink
+from benchmarks.ground import Servers
 from benchmarks.patience import until
-from chaos import Ground
+from benchmarks.processes import memory_bytes
 from tests.services.s3 import new_bucket
 
-__all__ = ["TextbookWorkers", "celery_textbook"]
+__all__ = ["TextbookWorkers", "celery_textbook", "dramatiq_textbook"]
 
 REPO = Path(__file__).parents[1]
 
@@ -31,27 +33,28 @@ class TextbookWorkers:
     Args:
         servers: what they run over.
         name: in the table.
+        calls: how many it has in flight.
         mark: the name of the queue, different in every run.
         command: starts the workers.
         send: hands in one job.
-        warm_up: so many jobs, for every process to have done one.
     """
 
     def __init__(
         self,
-        servers: Ground,
+        servers: Servers,
         *,
         name: str,
+        calls: int,
         mark: str,
         command: Sequence[str],
         send: Callable[[dict[str, Any]], object],
-        warm_up: int,
     ) -> None:
         self.name = name
+        self.calls = calls
         self._servers = servers
         self._command = command
         self._send = send
-        self._warm_up = warm_up
+        self._warm_up = 3 * calls  # enough for every process to have done one
         endpoint = new_bucket(servers.s3)
         self.bucket = endpoint.bucket
         self._log = servers.folder / f"{mark}.log"
@@ -80,9 +83,8 @@ class TextbookWorkers:
                 stderr=subprocess.STDOUT,
             )
         self.prepare(self._warm_up)()
-        sink = self._servers.s3
-        assert isinstance(sink, Sink)  # noqa: S101 - the ground of benchmarks has no other
-        until(lambda: sink.puts(self.bucket) >= self._warm_up, f"{self.name}'s first images")
+        sink, wanted = self._servers.s3, self._warm_up
+        until(lambda: sink.puts(self.bucket) >= wanted, f"{self.name}'s first images")
 
     def prepare(self, count: int) -> Callable[[], object]:
         """Nothing to be done before the messages are sent."""
@@ -98,6 +100,11 @@ class TextbookWorkers:
         """The first process; the others are below it."""
         return [self._process.pid] if self._process is not None else []
 
+    @property
+    def memory_bytes(self) -> int:
+        """All of them together; pages that they share are counted once."""
+        return sum(map(memory_bytes, self.pids))
+
     def stop(self) -> None:
         """Have them end, and wait."""
         if self._process is not None:
@@ -106,7 +113,7 @@ class TextbookWorkers:
             self._process = None
 
 
-def celery_textbook(servers: Ground, *, processes: int) -> TextbookWorkers:
+def celery_textbook(servers: Servers, *, processes: int) -> TextbookWorkers:
     """Celery with its default pool: a process per call in flight."""
     mark = f"t{uuid4().hex[:12]}"
     producer = Celery("producer", broker=servers.redis.url, set_as_current=False)
@@ -114,10 +121,34 @@ def celery_textbook(servers: Ground, *, processes: int) -> TextbookWorkers:
     return TextbookWorkers(
         servers,
         name="Celery",
+        calls=processes,
         mark=mark,
         command=[*start, f"-c{processes}", "-n", f"{mark}@%h", "-l", "WARNING"],
         send=lambda request: producer.send_task(
             "chaos.textbook.generate", args=[request], queue=mark
         ),
-        warm_up=3 * processes,
+    )
+
+
+def dramatiq_textbook(servers: Servers, *, processes: int, threads: int) -> TextbookWorkers:
+    """Dramatiq as its guide starts it: a few processes of several threads."""
+    mark = f"d{uuid4().hex[:12]}"
+    broker = RedisBroker(url=servers.redis.url)  # type: ignore[no-untyped-call]
+    broker.declare_queue(mark)
+    start = [sys.executable, "-m", "dramatiq", "benchmarks.dramatiq_task"]
+
+    def send(request: dict[str, Any]) -> None:
+        broker.enqueue(
+            dramatiq.Message(
+                queue_name=mark, actor_name="generate", args=(request,), kwargs={}, options={}
+            )
+        )
+
+    return TextbookWorkers(
+        servers,
+        name="Dramatiq",
+        calls=processes * threads,
+        mark=mark,
+        command=[*start, "--processes", str(processes), "--threads", str(threads)],
+        send=send,
     )

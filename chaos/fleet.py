@@ -58,6 +58,9 @@ class Fleet:
         folder: for spools and logs.
         overrides: settings by field name, over those that the scale suggests; without a
             `database_url`, the fleet gets a new PostgreSQL database.
+
+    Attributes:
+        environment: variables that its workers get besides their settings.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Fleet:
         **overrides: object,
     ) -> None:
         self.ground = ground
+        self.environment: dict[str, str] = {}
         self.folder = folder
         self.mark = uuid4().hex[:12]
         self.namespace = f"c{self.mark}"
@@ -118,6 +122,7 @@ class Fleet:
         settings = self.settings | {name: str(v) for name, v in overrides.items()}
         environment = {
             **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
+            **self.environment,
             "AWS_ACCESS_KEY_ID": self.bucket.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.bucket.secret_access_key,
             **{f"DARKROOM_{name.upper()}": value for name, value in settings.items()},

@@ -12,4 +12,4 @@ lock() {
 }
 lock run --extra gateway --group build
 lock local --extra gateway --extra local --group build -c requirements/run.lock
-lock dev --all-extras --group build --group test --group check -c requirements/local.lock
+lock dev --all-extras --group build --group test --group bench --group check -c requirements/local.lock

@@ -42,6 +42,8 @@ def _arguments() -> argparse.ArgumentParser:
     add("--canned", action="store_true", help="hand out one prepared picture of 1.5 MB")
     add("--ledger", type=Path, metavar="FILE", help="keep the charged calls in this file")
     add("--faults", type=Path, metavar="FILE", help="JSON list of fault rules to start with")
+    add("--tls-cert", type=Path, metavar="FILE", help="speak TLS with this certificate (PEM)")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key, if in a file of its own")
     return parser
 
 
@@ -86,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     studio = Studio(canned=asked.canned)
     api = Api(studio, ledger, faults, latency, asked.api_key)
     try:
-        serve(build_app(api), host=asked.host, port=asked.port)
+        tls = {"tls_cert": asked.tls_cert, "tls_key": asked.tls_key}
+        serve(build_app(api), host=asked.host, port=asked.port, **tls)
     except (OSError, OverflowError) as failed:
         sys.stderr.write(f"simulator: cannot listen on {asked.host}:{asked.port}: {failed}\n")
         return 1

@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 from collections.abc import Generator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,7 +28,8 @@ class _Server(uvicorn.Server):
         """Says where it listens once it does."""
         await super().startup(sockets=sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        print(f"simulator listening on http://{host}:{port}{API_PATH}", flush=True)  # noqa: T201 -- the promised line
+        scheme = "https" if self.config.is_ssl else "http"
+        print(f"simulator listening on {scheme}://{host}:{port}{API_PATH}", flush=True)  # noqa: T201 -- the promised line
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -46,16 +48,25 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def serve(app: Starlette, *, host: str, port: int) -> None:
+def serve(
+    app: Starlette,
+    *,
+    host: str,
+    port: int,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Args:
         app: What to serve.
         host: Address to listen on.
         port: TCP port; 0 takes a free one.
+        tls_cert: PEM file of the certificate to speak TLS with; None speaks plain HTTP.
+        tls_key: PEM file of its private key; None finds it in the same file.
 
     Raises:
-        OSError: The address cannot be had.
+        OSError: The address cannot be had, or the certificate cannot be read.
     """
     _raise_file_limit()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -74,5 +85,7 @@ def serve(app: Starlette, *, host: str, port: int) -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_GRACE_S,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
     )
     asyncio.run(_Server(config).serve(sockets=[listener]))

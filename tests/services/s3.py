@@ -34,11 +34,13 @@ class S3Server(Server):
     """An S3 endpoint that tests may kill; `endpoint` names a bucket of its own."""
 
     endpoint: S3Endpoint
+    ca_bundle: Path | None = None
+    """Whom to trust where it speaks TLS; plain HTTP without."""
 
     @property
     def url(self) -> str:
         """The endpoint's URL, without a bucket."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.ca_bundle else 'http'}://{self.host}:{self.port}"
 
 
 def _binary() -> Path:
@@ -90,6 +92,7 @@ def new_bucket(server: S3Server) -> S3Endpoint:
         aws_access_key_id=_ACCESS_KEY_ID,
         aws_secret_access_key=_SECRET_ACCESS_KEY,
         config=Config(s3={"addressing_style": "path"}, proxies={}),
+        verify=str(server.ca_bundle) if server.ca_bundle else None,
     )
     try:
         client.create_bucket(Bucket=endpoint.bucket)

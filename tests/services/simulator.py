@@ -26,11 +26,13 @@ class Simulator(Server):
     """
 
     api_key = _API_KEY
+    ca_bundle: Path | None = None
+    """Whom to trust where it speaks TLS; plain HTTP without."""
 
     @property
     def root(self) -> str:
         """The address above which ledger and faults are found."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.ca_bundle else 'http'}://{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -86,6 +88,7 @@ class Simulator(Server):
     ) -> requests.Response:
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = str(self.ca_bundle) if self.ca_bundle else True
             answer = session.request(
                 method, self.root + path, json=json, params=params, timeout=_TIMEOUT_S
             )
@@ -93,27 +96,37 @@ class Simulator(Server):
             return answer
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, ca_bundle: Path | None) -> bool:
+    scheme = "https" if ca_bundle else "http"
     try:
         with requests.Session() as session:
             session.trust_env = False
-            return session.get(f"http://{Server.host}:{port}/ledger", timeout=2).ok
+            session.verify = str(ca_bundle) if ca_bundle else True
+            return session.get(f"{scheme}://{Server.host}:{port}/ledger", timeout=2).ok
     except requests.RequestException:
         return False
 
 
-def simulator_in(folder: Path, *options: str) -> Simulator:
-    """A simulator that is still to be started, logging into this folder."""
+def simulator_in(folder: Path, *options: str, ca_bundle: Path | None = None) -> Simulator:
+    """A simulator that is still to be started, logging into this folder.
+
+    Args:
+        folder: for its log.
+        options: more words of its command line; a certificate for TLS among them.
+        ca_bundle: whom to trust then.
+    """
     if importlib.util.find_spec("simulator.__main__") is None:
         absent("the simulator is not here")
     start = [sys.executable, "-m", "simulator", "--api-key", _API_KEY, "--latency-scale", "0"]
-    return Simulator(
+    simulator = Simulator(
         "simulator",
         lambda port: [*start, "--port", str(port), *options],
-        _answers,
+        lambda port: _answers(port, ca_bundle),
         folder=folder,
         env={"PYTHONPATH": str(_REPO)},
     )
+    simulator.ca_bundle = ca_bundle
+    return simulator
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,54 @@
+"""Calls in flight in one process: its memory, what it delivers in steady state, and at what CPU.
+
+The steady state begins when the first generation of calls has been delivered; from then on it is
+watched for a whole number of call times, so that it does not matter in which rhythm calls end.
+"""
+
+import time
+from collections.abc import Iterator
+
+from benchmarks.account import Account
+from benchmarks.darkroom_fleet import DarkroomFleet
+from benchmarks.ground import Servers, over_tls, put_slow_bodies
+from benchmarks.patience import until
+from benchmarks.reading import Reading
+from benchmarks.scale import Scale
+
+__all__ = ["FLIGHT", "FLIGHT_SLOW", "FLIGHT_TLS", "flight"]
+
+FLIGHT = "calls in flight"
+FLIGHT_SLOW = "calls in flight, bodies of 0.5 s"
+FLIGHT_TLS = "calls in flight, TLS"
+SLOW_S = 0.5
+
+
+def flight(servers: Servers, scale: Scale) -> Iterator[Reading]:
+    """Each number of calls once over plain HTTP; the largest with slow bodies and over TLS too."""
+    for calls in scale.calls:
+        yield in_flight(servers, scale, FLIGHT, calls)
+    put_slow_bodies(servers, SLOW_S)
+    yield in_flight(servers, scale, FLIGHT_SLOW, scale.calls[-1])
+    servers.simulator.clear_faults()
+    with over_tls(servers) as secure:
+        yield in_flight(secure, scale, FLIGHT_TLS, scale.calls[-1])
+
+
+def in_flight(servers: Servers, scale: Scale, figure: str, calls: int) -> Reading:
+    """One process with so many calls in flight."""
+    servers.simulator.put_latency(scale.latency_s)
+    fleet = DarkroomFleet(servers, concurrency=calls)
+    try:
+        generations = 3 + round(scale.window_s / scale.latency_s)
+        begin = fleet.prepare(generations * calls)
+        fleet.start_cold()
+        begin()
+        until(lambda: servers.s3.puts(fleet.bucket) >= calls, "the first generation of calls")
+        account = Account(servers, fleet)
+        time.sleep(scale.window_s)
+        numbers = account.close()
+    finally:
+        fleet.stop()
+        servers.simulator.clear_latency()
+    possible_per_s = calls / scale.latency_s
+    share = {"of_possible": numbers["images_per_s"] / possible_per_s}
+    return Reading(figure, "Darkroom", {"calls": calls, **numbers, **share})

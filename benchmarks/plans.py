@@ -1,0 +1,106 @@
+"""How many rows the database looks at for a job when there are millions, against a thousand.
+
+The steps are the product's own functions; their statements are explained as they are sent. Half of
+the rows have ended, half are queued.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from uuid import UUID, uuid4
+
+from benchmarks.crowd import crowd
+from benchmarks.explained import explained
+from benchmarks.ground import Servers
+from benchmarks.reading import Reading
+from benchmarks.scale import Scale
+from storage import (
+    Cursor,
+    Database,
+    Job,
+    JobStatus,
+    StoredImage,
+    WorkerInfo,
+    batch_progress,
+    claim_if_due,
+    finish_if_held,
+    list_jobs,
+    mark_storing_if_held,
+    migrate,
+    register_worker,
+    reserve_due,
+)
+
+__all__ = ["PLANS", "plans"]
+
+PLANS = "plans over many rows"
+SMALL = 1_000
+CALLS = 16
+PAGE = 50
+REQUEST = {"prompt": "a quiet harbour", "seed": 7}
+
+
+def plans(servers: Servers, scale: Scale) -> Iterator[Reading]:
+    """Every step over a small table and over a large one."""
+    for rows in (SMALL, scale.rows):
+        url = servers.postgres.new_database()
+        database = Database(url)
+        try:
+            migrate(database)
+            batch_id = crowd(database, url, REQUEST, rows // 2, ended=rows - rows // 2)
+            yield from _steps(database, batch_id, rows)
+        finally:
+            database.close()
+            servers.postgres.drop_database(url)
+
+
+def _steps(database: Database, batch_id: UUID, rows: int) -> Iterator[Reading]:
+    for name, step in _named_steps(database, batch_id).items():
+        with explained() as found:
+            step()
+        numbers = {
+            "rows": rows,
+            "statements": found.statements,
+            "rows_read": found.rows_read,
+            "pages": found.pages,
+            "scans": len(found.scans),
+        }
+        yield Reading(PLANS, name, numbers)
+
+
+def _named_steps(database: Database, batch_id: UUID) -> Mapping[str, Callable[[], object]]:
+    worker_id = uuid4()
+    info = WorkerInfo(worker_id, "bench", 1, "0", 1, 20.0)
+    due: list[UUID] = []
+    claimed: list[Job] = []
+
+    def find_due() -> None:
+        due.extend(reserve_due(database, limit=CALLS, stale_after_s=60))
+
+    def claim() -> None:
+        job = claim_if_due(
+            database, due[0], worker_id=worker_id, token=uuid4(), call_deadline_s=60, max_calls=3
+        )
+        claimed.extend([job] if job else [])
+
+    def finish() -> None:
+        job = claimed[0]
+        image = StoredImage(0, "key", "0" * 64, 1_500_000, 1024, 1024)
+        mark_storing_if_held(database, job.id, fence=job.fence, images=[image])
+        finish_if_held(database, job.id, fence=job.fence, images=[image])
+
+    register_worker(database, info)
+    page = list_jobs(database, limit=PAGE)
+    ended = list_jobs(database, status=JobStatus.SUCCEEDED, limit=1)
+    return {
+        f"finding {CALLS} due rows": find_due,
+        "claiming one": claim,
+        "in hand, then finished": finish,
+        f"listing {PAGE}": lambda: list_jobs(database, limit=PAGE),
+        f"listing the {PAGE} after them": lambda: list_jobs(
+            database, before=Cursor.after(page[-1]), limit=PAGE
+        ),
+        f"listing {PAGE} of a batch": lambda: list_jobs(database, batch_id=batch_id, limit=PAGE),
+        f"listing {PAGE} that succeeded": lambda: list_jobs(
+            database, status=JobStatus.SUCCEEDED, before=Cursor.after(ended[-1]), limit=PAGE
+        ),
+        "showing a batch": lambda: batch_progress(database, batch_id),
+    }

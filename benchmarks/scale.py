@@ -1,0 +1,64 @@
+"""How large a run is."""
+
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "Scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One size of the whole run.
+
+    Attributes:
+        images: that Darkroom makes in a round.
+        textbook_images: that a textbook worker makes, as each takes it longer.
+        rounds: of what is cheap enough to be repeated.
+        calls: in flight in one process, one run each; the last is the figure.
+        latency_s: of a call while so many are in flight.
+        window_s: how long the steady state is watched.
+        samples: single jobs on an idle system.
+        lines: of the batch that the gateway takes in.
+        backlog: jobs queued, against a thousand.
+        worked_off: jobs of such a backlog that are worked off.
+        rows: of the table whose plans are looked at.
+    """
+
+    images: int
+    textbook_images: int
+    rounds: int
+    calls: tuple[int, ...]
+    latency_s: float
+    window_s: float
+    samples: int
+    lines: int
+    backlog: int
+    worked_off: int
+    rows: int
+
+
+FULL = Scale(
+    images=1_500,
+    textbook_images=200,
+    rounds=3,
+    calls=(10, 100, 300, 1_000),
+    latency_s=10.0,
+    window_s=20.0,
+    samples=150,
+    lines=1_000_000,
+    backlog=1_000_000,
+    worked_off=1_000,
+    rows=1_000_000,
+)
+QUICK = Scale(
+    images=300,
+    textbook_images=64,
+    rounds=1,
+    calls=(10, 100),
+    latency_s=2.0,
+    window_s=4.0,
+    samples=30,
+    lines=20_000,
+    backlog=20_000,
+    worked_off=300,
+    rows=20_000,
+)

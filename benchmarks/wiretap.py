@@ -1,0 +1,101 @@
+"""Counts round trips to the database on the wire itself, whatever library sends them.
+
+PostgreSQL ends its answer to each request a client waits for with ReadyForQuery (protocol, "Message
+Formats"): one per simple query, one per Sync, and so one per round trip even where several
+statements travel together.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.services.server import Server
+
+__all__ = ["Wiretap", "tapped"]
+
+CHUNK_BYTES = 65_536
+READY = ord("Z")
+NO_TLS = b"N"
+KIND_AND_LENGTH = 5
+
+
+class Wiretap:
+    """Passes connections on to a PostgreSQL and counts its turns."""
+
+    def __init__(self, target_port: int) -> None:
+        self.round_trips = 0
+        self._target = (Server.host, target_port)
+        self._listener = socket.create_server((Server.host, 0), backlog=64)
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._listen, name="wiretap", daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more, and cut what is open."""
+        for end in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                for end in (client, server):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._open += [client, server]
+                self._pass_on(client, server, None)
+                self._pass_on(server, client, Turns())
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, turns: "Turns | None") -> None:
+        def pump() -> None:
+            with contextlib.suppress(OSError):
+                while chunk := source.recv(CHUNK_BYTES):
+                    if turns is not None:
+                        self.round_trips += turns.read(chunk)
+                    sink.sendall(chunk)
+                sink.shutdown(socket.SHUT_RDWR)
+
+        threading.Thread(target=pump, name="wiretap-line", daemon=True).start()
+
+
+class Turns:
+    """Reads a server's messages as they come, in whatever pieces."""
+
+    def __init__(self) -> None:
+        self._start = b""
+        self._skip = 0
+        self._has_begun = False
+
+    def read(self, chunk: bytes) -> int:
+        """How many turns end in this piece."""
+        # The one answer that is no message: a bare N says that there will be no TLS.
+        turns, at = 0, 0 if self._has_begun or chunk[:1] != NO_TLS else 1
+        self._has_begun = True
+        while True:
+            step = min(self._skip, len(chunk) - at)
+            self._skip -= step
+            at += step
+            wanted = KIND_AND_LENGTH - len(self._start)
+            self._start += chunk[at : at + wanted]
+            at += wanted
+            if len(self._start) < KIND_AND_LENGTH:
+                return turns
+            turns += self._start[0] == READY
+            self._skip = int.from_bytes(self._start[1:], "big") - 4
+            self._start = b""
+
+
+@contextmanager
+def tapped(database_url: str) -> Iterator[tuple[Wiretap, str]]:
+    """A tap before a PostgreSQL, and the URL that leads through it."""
+    start, _, name = database_url.rpartition("/")
+    address, _, port = start.rpartition(":")
+    tap = Wiretap(int(port))
+    try:
+        yield tap, f"{address}:{tap.port}/{name}"
+    finally:
+        tap.close()

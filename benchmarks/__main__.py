@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.backlog import backlog
+from benchmarks.book import Book
 from benchmarks.cpu import cpu
 from benchmarks.flight import flight
 from benchmarks.ground import Servers
@@ -14,6 +15,7 @@ from benchmarks.idle import idle
 from benchmarks.million import million
 from benchmarks.plans import plans
 from benchmarks.reading import Reading
+from benchmarks.report import made_on, table, write_json
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.trips import trips
 
@@ -47,7 +49,13 @@ def _arguments() -> argparse.ArgumentParser:
     add("--lines", type=int, metavar="N", help="lines of the batch that the gateway takes in")
     add("--backlog", type=int, metavar="N", help="jobs queued, against a thousand")
     add("--rows", type=int, metavar="N", help="rows of the table whose plans are looked at")
-    add("--json", type=Path, metavar="FILE", help="write every reading there as well")
+    add(
+        "--json",
+        type=Path,
+        default=Path("bench.json"),
+        metavar="FILE",
+        help="where every reading goes (default: %(default)s)",
+    )
     return parser
 
 
@@ -57,12 +65,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = ("rounds", "images", "lines", "backlog", "rows")
     given = {name: getattr(asked, name) for name in sizes if getattr(asked, name) is not None}
     scale = dataclasses.replace(QUICK if asked.quick else FULL, **given)
+    book = Book()
     with Servers.started() as servers:
         for reading in _measure(servers, scale, asked.only or list(FIGURES)):
-            numbers = "  ".join(f"{n} {v:.2f}" for n, v in reading.numbers.items())
-            sys.stdout.write(f"{reading.figure} {reading.contender:18} {numbers}\n")
-            sys.stdout.flush()
+            book.readings.append(reading)
+            _tell(reading)
+            write_json(asked.json, book, list(argv or sys.argv[1:]))
+    sys.stdout.write(f"\n{table(book)}\n\n{made_on()}\n")
     return 0
+
+
+def _tell(reading: Reading) -> None:
+    """A line as soon as something is known: a run takes minutes."""
+    numbers = "  ".join(f"{name} {value:.2f}" for name, value in reading.numbers.items())
+    sys.stderr.write(f"{reading.figure} · {reading.contender} · {numbers}\n")
+    sys.stderr.flush()
 
 
 def _measure(servers: Servers, scale: Scale, names: Sequence[str]) -> Iterator[Reading]:

@@ -4,6 +4,7 @@ The cost is CPU: of the worker, in which the dispatcher is, and of PostgreSQL. B
 worked off in turns, so that what else the machine does is the same for both.
 """
 
+import time
 from collections.abc import Iterator
 
 import redis
@@ -12,6 +13,7 @@ from benchmarks.account import Account
 from benchmarks.crowd import crowd
 from benchmarks.darkroom_fleet import DarkroomFleet
 from benchmarks.ground import Servers
+from benchmarks.million import MILLION
 from benchmarks.patience import until
 from benchmarks.reading import Reading
 from benchmarks.scale import Scale
@@ -47,11 +49,13 @@ def backlog(servers: Servers, scale: Scale) -> Iterator[Reading]:
         celery_textbook(servers, processes=1),
         dramatiq_textbook(servers, processes=1, threads=1),
     ):
-        before = _broker_bytes(servers)
+        before, began = _broker_bytes(servers), time.monotonic()
         contender.prepare(MESSAGES)()
+        took_s = time.monotonic() - began
         each = (_broker_bytes(servers) - before) / MESSAGES
-        million_mb = each * scale.backlog / 1e6
-        yield Reading(BROKER, contender.name, {"bytes_per_job": each, "memory_mb": million_mb})
+        numbers = {"bytes_per_job": each, "queued": scale.backlog}
+        yield Reading(BROKER, contender.name, {**numbers, "memory_mb": each * scale.backlog / 1e6})
+        yield Reading(MILLION, contender.name, {"lines_per_s": MESSAGES / took_s})
 
 
 def _queue(fleet: DarkroomFleet, size: int) -> None:

@@ -20,9 +20,12 @@ from benchmarks.scale import Scale
 from benchmarks.textbook import celery_textbook, dramatiq_textbook
 from tests.services.s3 import new_bucket
 
-__all__ = ["CPU", "cpu"]
+__all__ = ["CHECKED", "CPU", "RAW", "TWO", "cpu"]
 
 CPU = "worker CPU per image"
+RAW = "raw limit"
+CHECKED = "raw limit with checks"
+TWO = "Darkroom, 2 processes"
 REPO = Path(__file__).parents[1]
 LATENCY_S = 2.0
 CALLS = 256
@@ -31,9 +34,9 @@ TEXTBOOK_CALLS = 32
 
 def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
     """One round: everybody makes images, and is read."""
-    yield Reading(CPU, "raw limit", {"worker_ms": raw(servers, scale.images, checks=False)})
+    yield Reading(CPU, RAW, {"worker_ms": raw(servers, scale.images, checks=False)})
     checked = raw(servers, scale.images, checks=True)
-    yield Reading(CPU, "raw limit with checks", {"worker_ms": checked})
+    yield Reading(CPU, CHECKED, {"worker_ms": checked})
     servers.simulator.put_latency(LATENCY_S)
     yield delivered(servers, DarkroomFleet(servers, concurrency=CALLS), scale.images)
     two = DarkroomFleet(servers, workers=2, concurrency=CALLS // 2)
@@ -74,6 +77,8 @@ def delivered(servers: Servers, contender: Contender, images: int) -> Reading:
         account = Account(servers, contender)
         begin()
         until(lambda: account.images >= images, f"the last image of {contender.name}")
-        return Reading(CPU, contender.name, account.close())
+        numbers = account.close()
+        per_call = {"mb_per_call": numbers["memory_mb"] / contender.calls}
+        return Reading(CPU, contender.name, {**numbers, **per_call})
     finally:
         contender.stop()

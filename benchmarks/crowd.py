@@ -18,15 +18,16 @@ __all__ = ["crowd"]
 #: Ids begin with the milliseconds of their making, so that they ascend as the product's do.
 COPY: Final = b"""
 INSERT INTO darkroom.jobs (id, batch_id, stream, owner, request_hash, request)
-SELECT encode(overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send(
-         (extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 'hex')::uuid,
+SELECT encode(overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send((extract(
+         epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 'hex')::uuid,
        batch_id, stream, owner, request_hash, request
   FROM darkroom.jobs, generate_series(2, %s) WHERE id = %s
 """
 END: Final = b"""
 UPDATE darkroom.jobs
-   SET status = 'succeeded', attempts = 1, calls_made = 1, fence = 1, images = '[{"index": 0, "key": "k",
-         "sha256": "0", "size_bytes": 1500000, "width": 1024, "height": 1024}]',
+   SET status = 'succeeded', attempts = 1, calls_made = 1, fence = 1,
+       images = '[{"index": 0, "key": "k", "sha256": "0", "size_bytes": 1500000,
+                   "width": 1024, "height": 1024}]',
        first_call_at = accepted_at, image_in_hand_at = accepted_at, ended_at = accepted_at
  WHERE batch_id = %s
 """

@@ -50,5 +50,8 @@ def in_flight(servers: Servers, scale: Scale, figure: str, calls: int) -> Readin
         fleet.stop()
         servers.simulator.clear_latency()
     possible_per_s = calls / scale.latency_s
-    share = {"of_possible": numbers["images_per_s"] / possible_per_s}
-    return Reading(figure, "Darkroom", {"calls": calls, **numbers, **share})
+    share = {
+        "possible_per_s": possible_per_s,
+        "of_possible": numbers["images_per_s"] / possible_per_s,
+    }
+    return Reading(figure, fleet.name, {"calls": calls, **numbers, **share})

@@ -29,18 +29,29 @@ from storage import (
     reserve_due,
 )
 
-__all__ = ["PLANS", "plans"]
+__all__ = ["PLANS", "STEPS", "plans"]
 
 PLANS = "plans over many rows"
 SMALL = 1_000
 CALLS = 16
 PAGE = 50
+#: What is asked, and how many rows it may look at: a small multiple of those that it returns.
+STEPS = {
+    "16 due rows": 100,
+    "claim": 10,
+    "in hand, finished": 10,
+    "list 50": 100,
+    "the next 50": 100,
+    "50 of a batch": 100,
+    "50 that succeeded": 100,
+    "a batch's progress": 100,
+}
 REQUEST = {"prompt": "a quiet harbour", "seed": 7}
 
 
 def plans(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Every step over a small table and over a large one."""
-    for rows in (SMALL, scale.rows):
+    """Every step over a small, a middling and a large table: planners change their minds."""
+    for rows in sorted({SMALL, max(SMALL, scale.rows // 30), scale.rows}):
         url = servers.postgres.new_database()
         database = Database(url)
         try:
@@ -90,17 +101,16 @@ def _named_steps(database: Database, batch_id: UUID) -> Mapping[str, Callable[[]
     register_worker(database, info)
     page = list_jobs(database, limit=PAGE)
     ended = list_jobs(database, status=JobStatus.SUCCEEDED, limit=1)
-    return {
-        f"finding {CALLS} due rows": find_due,
-        "claiming one": claim,
-        "in hand, then finished": finish,
-        f"listing {PAGE}": lambda: list_jobs(database, limit=PAGE),
-        f"listing the {PAGE} after them": lambda: list_jobs(
-            database, before=Cursor.after(page[-1]), limit=PAGE
-        ),
-        f"listing {PAGE} of a batch": lambda: list_jobs(database, batch_id=batch_id, limit=PAGE),
-        f"listing {PAGE} that succeeded": lambda: list_jobs(
+    steps: tuple[Callable[[], object], ...] = (
+        find_due,
+        claim,
+        finish,
+        lambda: list_jobs(database, limit=PAGE),
+        lambda: list_jobs(database, before=Cursor.after(page[-1]), limit=PAGE),
+        lambda: list_jobs(database, batch_id=batch_id, limit=PAGE),
+        lambda: list_jobs(
             database, status=JobStatus.SUCCEEDED, before=Cursor.after(ended[-1]), limit=PAGE
         ),
-        "showing a batch": lambda: batch_progress(database, batch_id),
-    }
+        lambda: batch_progress(database, batch_id),
+    )
+    return dict(zip(STEPS, steps, strict=True))

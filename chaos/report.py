@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from chaos.markdown import aligned
 from chaos.result import Result
 
 __all__ = ["table", "write_json"]
@@ -25,22 +26,13 @@ HEAD = (
 
 def table(results: Sequence[Result]) -> str:
     """Markdown, aligned, followed by what was broken, noted and skipped."""
-    lines = [HEAD, *(_cells(result) for result in results)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    texts = [_row(line, widths) for line in lines]
-    rule = "|".join(["", *("-" * (width + 2) for width in widths), ""])
-    return "\n".join([texts[0], rule, *texts[1:], "", *_remarks(results)])
+    lines = aligned([HEAD, *(_cells(result) for result in results)])
+    return "\n".join([*lines, "", *_remarks(results)])
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:
     """The same, for programs."""
     path.write_text(json.dumps([result.as_json() for result in results], indent=1) + "\n", "utf-8")
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first = cells[0].ljust(widths[0])
-    rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-    return "| " + " | ".join([first, *rest]) + " |"
 
 
 def _cells(result: Result) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""The two plots of a run: what calls in flight do to memory and throughput, a backlog to cost."""
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.backlog import BACKLOG
+from benchmarks.book import Book
+from benchmarks.chart import Line, Panel, draw
+from benchmarks.flight import FLIGHT
+
+__all__ = ["PLOTS", "write_plots"]
+
+OURS = "Darkroom"
+PLOTS = ("performance-calls-in-flight.png", "performance-backlog.png")
+
+
+def write_plots(folder: Path, book: Book) -> None:
+    """Draw them from what was measured; a plot without readings is not written."""
+    memory = Panel(
+        "Peak memory of one process, MB",
+        "calls in flight",
+        [Line("measured", _points(book, FLIGHT, "calls", "memory_mb"))],
+    )
+    rate = Panel(
+        "Images delivered a second",
+        "calls in flight",
+        [
+            Line("delivered", _points(book, FLIGHT, "calls", "images_per_s")),
+            Line("possible", _points(book, FLIGHT, "calls", "possible_per_s")),
+        ],
+    )
+    cost = Panel(
+        "CPU per job, ms",
+        "jobs queued",
+        [
+            Line("worker", _points(book, BACKLOG, "queued", "worker_ms")),
+            Line("PostgreSQL", _points(book, BACKLOG, "queued", "postgres_ms")),
+        ],
+    )
+    for name, panels in zip(PLOTS, ([memory, rate], [cost]), strict=True):
+        draw(folder / name, panels)
+
+
+def _points(book: Book, figure: str, across: str, up: str) -> list[tuple[float, float]]:
+    found: dict[float, list[float]] = {}
+    for reading in book.of(figure, OURS):
+        numbers: Mapping[str, float] = reading.numbers
+        if across in numbers and up in numbers:
+            found.setdefault(numbers[across], []).append(numbers[up])
+    return [(x, statistics.median(ups)) for x, ups in found.items()]

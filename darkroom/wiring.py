@@ -120,6 +120,7 @@ class Wiring:
             self.app,
             self.queues,
             ids_per_message=settings.dispatch_ids,
+            slots=settings.concurrency,
             timeout_s=settings.publish_timeout_s,
             pause_s=settings.publish_pause_s,
         )

@@ -21,9 +21,13 @@ __all__ = ["Doorbell"]
 
 log = logging.getLogger(__name__)
 
-#: Messages over which ids are spread before a message names several: with little due, each job
-#: travels alone and any free worker takes it.
-SPREAD = 32
+#: Messages over which the ids of one round are spread: with little due, each job travels alone and
+#: any free worker takes it.
+SPREAD = 2
+
+#: No message fills more than this part of a worker's call slots: what a worker takes and cannot
+#: start at once waits there, while others may stand idle.
+PART_OF_A_WORKER = 16
 
 
 class Doorbell:
@@ -32,16 +36,24 @@ class Doorbell:
     Args:
         app: the Celery app whose broker and task names are used.
         ids_per_message: most job ids in one message; a message costs milliseconds, an id does not.
+        slots: calls that one worker keeps in flight.
         timeout_s: longest wait for the broker.
         pause_s: nothing is tried for this long after a failure.
     """
 
     def __init__(
-        self, app: Celery, queues: Queues, *, ids_per_message: int, timeout_s: float, pause_s: float
+        self,
+        app: Celery,
+        queues: Queues,
+        *,
+        ids_per_message: int,
+        slots: int,
+        timeout_s: float,
+        pause_s: float,
     ) -> None:
         self._app = app
         self._queue = queues.generate
-        self._ids_per_message = ids_per_message
+        self._ids_per_message = max(1, min(ids_per_message, slots // PART_OF_A_WORKER))
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._closed_until = 0.0

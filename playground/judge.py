@@ -18,6 +18,7 @@ from playground.errors import (
     OutcomeUnknown,
     PngDamaged,
 )
+from playground.lone_image import lone_image
 from playground.png import Png, check_png
 from playground.retry_after import header, retry_after_s
 from playground.verdict import Answer, Meaning, Verdict
@@ -99,6 +100,9 @@ def _of_failure(answer: Answer) -> Verdict:
 
 
 def _of_ok(answer: Answer) -> Verdict:
+    image = lone_image(answer.body)
+    if image is not None:
+        return _of_images([image])
     try:
         parsed = orjson.loads(answer.body)
     except ValueError:
@@ -106,6 +110,11 @@ def _of_ok(answer: Answer) -> Verdict:
     encoded = parsed.get("images") if isinstance(parsed, dict) else None
     if not isinstance(encoded, list) or not encoded:
         return _of_no_images(answer.body)
+    return _of_images(encoded)
+
+
+def _of_images(encoded: list[object]) -> Verdict:
+    """Judge an answer by its images, in base64 or decoded already."""
     images, faults = _decoded(encoded)
     if not images:
         return Verdict(Meaning.USELESS, *faults[0])
@@ -144,6 +153,8 @@ def _decoded(encoded: list[object]) -> tuple[list[Png], list[tuple[str, str]]]:
 
 
 def _base64(text: object) -> bytes:
+    if isinstance(text, bytes):
+        return text
     if not isinstance(text, str):
         raise ValueError(type(text).__name__)  # noqa: TRY004 - one except clause for all that is not base64
     head = _DATA_URL.match(text[:256])

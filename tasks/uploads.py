@@ -32,6 +32,7 @@ from storage import (
     retry_later_if_held,
     unwritten_entry,
 )
+from tasks.in_hand import InHand
 from tasks.persist import persist
 
 __all__ = ["Uploads"]
@@ -47,6 +48,9 @@ LONGEST_WAIT_S = 30.0
 ROOM_PER_CALL_BYTES = 4_000_000
 ROOM_POLL_S = 0.5
 LOOKS_BEFORE_ALARM = 20
+
+#: Pictures that are kept in memory, too, from the spool to the bucket: few while it keeps up.
+IN_HAND_BYTES = 16_000_000
 
 
 class Uploads:
@@ -71,6 +75,7 @@ class Uploads:
         self._database = database
         self._objects = objects
         self._spool = spool
+        self._in_hand = InHand(IN_HAND_BYTES)
         self._thread_count = threads
         self._key_prefix = key_prefix
         self._on_stored = on_stored
@@ -118,7 +123,9 @@ class Uploads:
         Raises:
             SpoolError: the disk is full or cannot be written; nothing half-written is left.
         """
-        return self._spool.write(job_id, fence, images)
+        entry = self._spool.write(job_id, fence, images)
+        self._in_hand.keep(entry, images)
+        return entry
 
     def stored(self, entry: SpoolEntry) -> list[StoredImage]:
         """What the row says of a spooled answer: under which keys its images will lie."""
@@ -204,7 +211,7 @@ class Uploads:
     def _try(self, entry: SpoolEntry) -> bool:
         """Deliver one spooled answer; False when it is to be tried again."""
         try:
-            self._deliver(entry, self._spool.read(entry))
+            self._deliver(entry, self._in_hand.take(entry) or self._spool.read(entry))
             self._spool.drop(entry)
         except JobNotFound as error:
             # Another fleet's, or an older copy of our table: not ours to throw away.

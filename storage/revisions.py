@@ -7,7 +7,7 @@ fleet can be upgraded one worker at a time.
 
 from __future__ import annotations
 
-WANTED = "0003"
+WANTED = "0004"
 """The revision this release was written for."""
 
 SCHEMA = "darkroom"

@@ -21,6 +21,10 @@ WAITING_SQL = "not_before IS NOT NULL"
 DISPATCHED_SQL = "dispatched_at IS NOT NULL"
 EXPIRING_SQL = "ended_at IS NULL AND expires_at IS NOT NULL AND first_call_at IS NULL"
 
+# Of deliveries: what is to be sent some time, and what a person may want to replay.
+DUE_SQL = "next_attempt_at IS NOT NULL"
+UNDELIVERED_SQL = "state IN ('failed', 'disabled')"
+
 LISTED = ("queued", "failed", "cancelled")
 """States with an index of their own for listing: the held ones are few, the others many."""
 
@@ -88,3 +92,16 @@ OWNER_CHECKS = {
     "calls_not_negative": "max_calls_per_day IS NULL OR max_calls_per_day >= 0",
 }
 """What no owner's row may be."""
+
+DELIVERY_CHECKS = {
+    "state_known": "state IN ('pending', 'delivered', 'failed', 'disabled')",
+    "pending_has_next": "(state = 'pending') = (next_attempt_at IS NOT NULL)",
+    "ended_has_time": "(state = 'pending') = (ended_at IS NULL)",
+    "held_while_pending": "claim_token IS NULL OR state = 'pending'",
+    "of_something": "job_id IS NOT NULL OR batch_id IS NOT NULL",
+    "attempts_before_were_made": "attempts_before >= 0 AND attempts_before <= attempts",
+}
+"""What no delivery may be."""
+
+ATTEMPT_CHECKS = {"answer_or_error": "(status IS NULL) <> (error IS NULL)"}
+"""What no attempt may be: it was answered, or it is known why not."""

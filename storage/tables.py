@@ -4,8 +4,9 @@ PostgreSQL keeps everything in the schema `darkroom`; SQLite has no schemas, so 
 the prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Database.tables`
 is the right one. What the migrations build is compared with this file by a test.
 
-The conditions of CHECKs and partial indexes are in `rules.py`, what several tables are put
-together from in `columns.py`.
+The tables of owners and their keys are in `owner_tables.py`, those of webhooks in
+`webhook_tables.py`. The conditions of CHECKs and partial indexes are in `rules.py`, what several
+tables are put together from in `columns.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from storage.clock import UtcDateTime, now
 from storage.columns import BIG, JSON_VALUE, checks, count, index, moment
 from storage.ids import Uuid
+from storage.owner_tables import api_keys, owner_calls, owners
 from storage.revisions import PREFIX, SCHEMA
 from storage.rules import (
     BATCH_CHECKS,
@@ -37,11 +39,16 @@ from storage.rules import (
     FLEET_CHECKS,
     HELD_SQL,
     JOB_CHECKS,
-    KEY_CHECKS,
     LISTED,
-    OWNER_CHECKS,
     READY_SQL,
     WAITING_SQL,
+)
+from storage.webhook_tables import (
+    batch_callbacks,
+    callback_secrets,
+    deliveries,
+    delivery_attempts,
+    gone_receivers,
 )
 
 
@@ -60,6 +67,11 @@ class Tables:
     api_keys: Table
     owners: Table
     owner_calls: Table
+    deliveries: Table
+    delivery_attempts: Table
+    batch_callbacks: Table
+    callback_secrets: Table
+    gone_receivers: Table
 
 
 def _job_columns() -> list[Column[Any]]:
@@ -235,50 +247,6 @@ def _daily_calls(metadata: MetaData, prefix: str) -> Table:
     )
 
 
-def _api_keys(metadata: MetaData, prefix: str) -> Table:
-    name = f"{prefix}api_keys"
-    return Table(
-        name,
-        metadata,
-        Column("id", Uuid, primary_key=True),
-        Column("owner", Text, nullable=False),
-        Column("name", Text),
-        Column("secret_hash", String(64), nullable=False),
-        Column("scopes", JSON_VALUE, nullable=False),
-        Column("created_at", UtcDateTime, nullable=False, server_default=now()),
-        # A day is enough to find keys that nobody uses, and costs one write a day.
-        Column("last_used_day", String(10)),
-        moment("revoked_at"),
-        *checks(name, KEY_CHECKS),
-        index(f"{name}_secret", "secret_hash", unique=True),
-    )
-
-
-def _owners(metadata: MetaData, prefix: str) -> Table:
-    name = f"{prefix}owners"
-    return Table(
-        name,
-        metadata,
-        Column("name", Text, primary_key=True),
-        Column("max_per_second", Double),
-        Column("max_queued", Integer),
-        Column("max_in_flight", Integer),
-        Column("max_calls_per_day", Integer),
-        Column("created_at", UtcDateTime, nullable=False, server_default=now()),
-        *checks(name, OWNER_CHECKS),
-    )
-
-
-def _owner_calls(metadata: MetaData, prefix: str) -> Table:
-    return Table(
-        f"{prefix}owner_calls",
-        metadata,
-        Column("day", String(10), primary_key=True),
-        Column("owner", Text, primary_key=True),
-        Column("calls", BIG, nullable=False),
-    )
-
-
 def _tables(metadata: MetaData, prefix: str) -> Tables:
     return Tables(
         metadata=metadata,
@@ -289,9 +257,14 @@ def _tables(metadata: MetaData, prefix: str) -> Tables:
         leaders=_leaders(metadata, prefix),
         fleet=_fleet(metadata, prefix),
         daily_calls=_daily_calls(metadata, prefix),
-        api_keys=_api_keys(metadata, prefix),
-        owners=_owners(metadata, prefix),
-        owner_calls=_owner_calls(metadata, prefix),
+        api_keys=api_keys(metadata, prefix),
+        owners=owners(metadata, prefix),
+        owner_calls=owner_calls(metadata, prefix),
+        deliveries=deliveries(metadata, prefix),
+        delivery_attempts=delivery_attempts(metadata, prefix),
+        batch_callbacks=batch_callbacks(metadata, prefix),
+        callback_secrets=callback_secrets(metadata, prefix),
+        gone_receivers=gone_receivers(metadata, prefix),
     )
 
 

@@ -38,8 +38,8 @@ def migrate_to(monkeypatch: pytest.MonkeyPatch) -> MigrateTo:
 
 def insert_frozen_rows(database: Database) -> None:
     """Run the frozen SQL, statement by statement, the oldest release's first."""
-    for path in (PREVIOUS / "rows.sql", PREVIOUS / "rows-0002.sql"):
-        text = path.read_text(encoding="utf-8")
+    for name in ("rows.sql", "rows-0002.sql", "rows-0003.sql"):
+        text = (PREVIOUS / name).read_text(encoding="utf-8")
         if database.dialect == "sqlite":
             text = re.sub(r"\b(INTO|UPDATE) darkroom\.", r"\1 darkroom_", text)
         lines = [line for line in text.splitlines() if not line.startswith("--")]

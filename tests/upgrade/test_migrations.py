@@ -19,6 +19,7 @@ from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
 EARLIER = (
     *("jobs", "batches", "batch_deltas", "workers", "leaders", "results_v1"),
     *("fleet", "daily_calls"),
+    *("api_keys", "owners", "owner_calls"),
 )
 
 
@@ -84,11 +85,11 @@ def test_a_migration_waits_for_nobody_who_works(previous: Database) -> None:
 def test_an_upgrade_that_breaks_off_leaves_the_release_before(previous: Database) -> None:
     """All of it or nothing: the schema is whole, and the same command goes on from there."""
     with previous.begin() as connection:  # in the way of a table that the upgrade makes
-        owners = f"{previous.tables.owners}"
-        connection.exec_driver_sql(f"CREATE TABLE {owners} (id integer)")
+        ours = f"{previous.tables.callback_secrets}"
+        connection.exec_driver_sql(f"CREATE TABLE {ours} (id integer)")
     with pytest.raises(Exception, match="already exists"):
         migrate(previous)
     assert schema_status(previous)[0] == BEFORE
     with previous.begin() as connection:
-        connection.exec_driver_sql(f"DROP TABLE {owners}")
+        connection.exec_driver_sql(f"DROP TABLE {ours}")
     assert migrate(previous) == WANTED

@@ -18,6 +18,7 @@ from storage.batch_counts import BatchProgress, batch_progress, fold_batch_delta
 from storage.batch_rows import BatchRow, RowsInCommon, insert_batch_rows
 from storage.batches import (
     Batch,
+    batch_callback,
     create_batch,
     delete_unopened,
     get_batch,
@@ -185,6 +186,7 @@ __all__ = [
     "adopt_image",
     "any_keys",
     "ask_cancel",
+    "batch_callback",
     "batch_progress",
     "calls_today",
     "cancel_jobs",

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Insert
 from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.announce import announce_jobs
 from storage.batch_counts import tell_batch
 from storage.clock import after, now, seconds_param
 from storage.copy_in import copy_in, in_columns
@@ -138,6 +139,7 @@ def _insert(db: Database, job: NewJob, columns: Mapping[str, Any], **more: Any) 
         row = connection.execute(statement.returning(*jobs.c), columns).mappings().first()
         if row is not None:
             tell_batch(db, connection, row["batch_id"], row["status"])
+            announce_jobs(db.tables, connection, [row])
     if row is not None:
         return Accepted(job_from_row(row), created=True)
     return Accepted(_existing(db, job), created=False)

@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from storage.announce import announce_batches
 from storage.clock import now
 from storage.database import Database
 from storage.errors import BatchNotFound
@@ -103,7 +104,9 @@ def fold_batch_deltas(db: Database, limit: int = _FOLD_AT_ONCE) -> list[UUID]:
         connection.execute(_add(db.tables), rows)
         connection.execute(_reopen(db.tables), [{"which": i} for i in ids])
         closing = _close(db.tables)
-        return [i for i in ids if connection.execute(closing, {"which": i}).rowcount]
+        closed = [i for i in ids if connection.execute(closing, {"which": i}).rowcount]
+        announce_batches(db.tables, connection, closed)
+        return closed
 
 
 def tell_batch(

@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Update,
     bindparam,
     case,
     delete,
+    insert,
     literal,
     null,
     select,
@@ -25,7 +26,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
 
+from storage.announce import announce_batches
 from storage.clock import UtcDateTime, after, now
 from storage.database import Database
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
@@ -64,6 +67,7 @@ def create_batch(
     key: str | None = None,
     request_hash: str | None = None,
     name: str | None = None,
+    callback: str | None = None,
 ) -> tuple[Batch, bool]:
     """Begin a batch; the same id, or the same key of the same owner, finds the one begun before.
 
@@ -74,6 +78,7 @@ def create_batch(
         key: Unique per owner: handing in again under it hands in nothing twice.
         request_hash: Of what is handed in, to tell a repeat from another batch under one key.
         name: For people.
+        callback: Whom to tell when all its jobs have ended, if anybody.
 
     Returns:
         The batch, and whether it is new.
@@ -86,8 +91,11 @@ def create_batch(
     values = {"id": id, "owner": owner, "key": key, "request_hash": request_hash, "name": name}
     insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
     statement = insert_for(batches).on_conflict_do_nothing().returning(*batches.c)
-    with db.statement() as connection:
+    with db.begin() as connection:
         row = connection.execute(statement, values).mappings().first()
+        if row is not None and callback is not None:
+            wanted = {"batch_id": id, "target": callback}
+            connection.execute(insert(db.tables.batch_callbacks), wanted)
     if row is not None:
         return Batch(**row), True
     return _existing_batch(db, id=id, owner=owner, key=key, request_hash=request_hash), False
@@ -107,9 +115,13 @@ def open_batch(db: Database, batch_id: UUID, total: int) -> bool:
     Raises:
         DatabaseUnavailable: Call again.
     """
-    with db.statement() as connection:
+    with db.begin() as connection:
         parameters = {"which": batch_id, "new_total": total}
-        if connection.execute(_open(db.tables), parameters).rowcount:
+        opened = connection.execute(_open(db.tables), parameters).first()
+        if opened is not None:
+            # All its jobs may have been cancelled before anybody saw them.
+            done = [] if opened.closed_at is None else [batch_id]
+            announce_batches(db.tables, connection, done)
             return True
     found = find_batch(db, batch_id)
     return found is not None and found.opened_at is not None
@@ -136,7 +148,9 @@ def delete_unopened(db: Database, batch_id: UUID) -> bool:
         return find_batch(db, batch_id) is None
     while _delete_jobs(db, batch_id):
         pass
-    with db.statement() as connection:
+    callbacks = db.tables.batch_callbacks
+    with db.begin() as connection:
+        connection.execute(delete(callbacks).where(callbacks.c.batch_id == batch_id))
         connection.execute(delete(batches).where(batches.c.id == batch_id))
     return True
 
@@ -167,6 +181,20 @@ def get_batch(db: Database, batch_id: UUID) -> Batch:
     found = find_batch(db, batch_id)
     if found is None:
         raise BatchNotFound(batch_id)
+    return found
+
+
+def batch_callback(db: Database, batch_id: UUID) -> str | None:
+    """Whom to tell when the batch has ended, or None.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    callbacks = db.tables.batch_callbacks
+    with db.read() as connection:
+        found: str | None = connection.scalar(
+            select(callbacks.c.target).where(callbacks.c.batch_id == batch_id)
+        )
     return found
 
 
@@ -231,7 +259,7 @@ def _delete_jobs(db: Database, batch_id: UUID) -> int:
 
 
 @cache
-def _open(tables: Tables) -> Update:
+def _open(tables: Tables) -> ReturningUpdate[Any]:
     batches = tables.batches
     ended = batches.c.succeeded + batches.c.failed + batches.c.cancelled
     total: ColumnElement[int] = bindparam("new_total")
@@ -243,4 +271,5 @@ def _open(tables: Tables) -> Update:
             batches.c.abandoned_at.is_(None),
         )
         .values(total=total, opened_at=now(), closed_at=case((total <= ended, now()), else_=null()))
+        .returning(batches.c.closed_at)
     )

@@ -1,9 +1,10 @@
-"""How a transition reaches the table: one guarded UPDATE, the batch told in the same breath.
+"""How a transition reaches the table: one guarded UPDATE, all concerned told in the same breath.
 
 A job in a batch that ends leaves a small row in `batch_deltas`, in the same transaction as its
 end, so that a batch's counts are neither lost nor counted twice and no statement ever counts
-jobs. PostgreSQL does both in one statement (a WITH around the UPDATE), which is one round trip
-with no transaction to open or close; SQLite has no such statement, and no network either.
+jobs. One that somebody wants to hear of leaves a delivery there (see `announce.py`). PostgreSQL
+does it all in one statement (a WITH around the UPDATE), which is one round trip with no
+transaction to open or close; SQLite has no such statement, and no network either.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     RowMapping,
     Select,
+    Table,
     Update,
     any_,
     bindparam,
@@ -30,6 +33,7 @@ from sqlalchemy import (
     update,
 )
 
+from storage.announce import announce_jobs, announced, told_of
 from storage.clock import now
 from storage.database import Database
 from storage.errors import RecordRefused, RecordUnreadable
@@ -94,7 +98,7 @@ _COUNTED = ("succeeded", "failed", "cancelled")
 
 
 def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> Sequence[RowMapping]:
-    """Run an UPDATE of jobs that may end some, and tell their batches.
+    """Run an UPDATE of jobs that may end some, and tell their batches and whoever asked.
 
     Args:
         db: The results table.
@@ -106,7 +110,7 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
     """
     if db.dialect == "postgresql":
         with db.statement() as connection:
-            rows = connection.execute(_with_deltas(db.tables, change), parameters)
+            rows = connection.execute(_with_all_told(db.tables, change), parameters)
             return rows.mappings().all()
     with db.begin() as connection:
         return run_ending_within(db, connection, change, parameters)
@@ -117,11 +121,12 @@ def run_ending_within(
 ) -> Sequence[RowMapping]:
     """As `run_ending`, inside a transaction that is open already."""
     jobs = db.tables.jobs
-    returning = change.returning(jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.fence)
+    returning = change.returning(*_returned(jobs), jobs.c.callback_url)
     rows = connection.execute(returning, parameters).mappings().all()
     deltas = [_delta(row) for row in rows if row["batch_id"] and row["status"] in _COUNTED]
     if deltas:
         connection.execute(insert(db.tables.batch_deltas), deltas)
+    announce_jobs(db.tables, connection, rows)
     return rows
 
 
@@ -131,16 +136,20 @@ def _delta(row: RowMapping) -> dict[str, Any]:
 
 
 @cache
-def _with_deltas(tables: Tables, change: Update) -> Select[Any]:
-    jobs = tables.jobs
-    returned = (jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.fence)
-    changed = change.returning(*returned).cte("changed")
+def _with_all_told(tables: Tables, change: Update) -> Select[Any]:
+    returned = _returned(tables.jobs)
+    changed = change.returning(*returned, *told_of(tables)).cte("changed")
     counts = [case((changed.c.status == name, 1), else_=0) for name in _COUNTED]
     ended = select(changed.c.batch_id, *counts).where(
         changed.c.batch_id.is_not(None), changed.c.status.in_(_COUNTED)
     )
     told = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("told")
-    return select(changed).add_cte(told)
+    answer = select(*(changed.c[column.name] for column in returned))
+    return answer.add_cte(told, announced(tables, changed))
+
+
+def _returned(jobs: Table) -> tuple[Column[Any], ...]:
+    return jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.fence
 
 
 def read_job(db: Database, job_id: UUID) -> Job | None:

@@ -1,0 +1,175 @@
+"""Reading deliveries: one with its log, the latest of a job or batch, pages, and what is old swept.
+
+Pages are cut by key, as those of jobs are. The conditions of a filter are those that a replay takes
+as well, so what a page shows is what a replay with the same filter would mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, literal, literal_column, select, tuple_
+
+from storage.clock import UtcDateTime, after
+from storage.database import Database
+from storage.ids import Uuid
+from storage.lookup import Cursor
+from storage.rules import UNDELIVERED_SQL
+from storage.tables import Tables
+from storage.webhooks.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row
+
+UNDELIVERED = frozenset({DeliveryState.FAILED, DeliveryState.DISABLED})
+"""What did not arrive, and will not by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries are meant; of several conditions, all have to fit.
+
+    Attributes:
+        owner: Only this one's.
+        states: Only in one of these; none for any.
+        since: Of ends then or later.
+        event: Only of this kind, such as `job.failed`.
+        job_id: Only of this job.
+        batch_id: Only of this batch, or of its jobs.
+    """
+
+    owner: str | None = None
+    states: frozenset[DeliveryState] = frozenset()
+    since: datetime | None = None
+    event: str | None = None
+    job_id: UUID | None = None
+    batch_id: UUID | None = None
+
+    def conditions(self, tables: Tables) -> list[ColumnElement[bool]]:
+        """As SQL."""
+        rows = tables.deliveries
+        same = {
+            rows.c.owner: self.owner,
+            rows.c.event: self.event,
+            rows.c.job_id: self.job_id,
+            rows.c.batch_id: self.batch_id,
+        }
+        chosen: list[ColumnElement[bool]] = [c == v for c, v in same.items() if v is not None]
+        if self.since is not None:
+            chosen.append(rows.c.created_at >= self.since)
+        return [*chosen, *self._in_states()]
+
+    def _in_states(self) -> list[ColumnElement[bool]]:
+        """Literals, as partial indexes need; from an enum, so safe."""
+        if not self.states:
+            return []
+        if self.states == UNDELIVERED:
+            return [literal_column(UNDELIVERED_SQL)]
+        wider: list[ColumnElement[bool]] = []
+        names = ", ".join(f"'{state.value}'" for state in sorted(self.states))
+        if self.states <= UNDELIVERED:  # what is one of the two is found by the index of both
+            wider.append(literal_column(UNDELIVERED_SQL))
+        return [literal_column(f"state IN ({names})"), *wider]
+
+
+def find_delivery(db: Database, delivery_id: UUID) -> Delivery | None:
+    """One delivery, or None.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    rows = db.tables.deliveries
+    return _first(db, rows.c.id == delivery_id)
+
+
+def latest_delivery(
+    db: Database, *, job_id: UUID | None = None, batch_id: UUID | None = None
+) -> Delivery | None:
+    """The newest delivery of a job's end, or of a batch's own; None before it has ended.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    rows = db.tables.deliveries
+    if job_id is not None:
+        return _first(db, rows.c.job_id == job_id)
+    return _first(db, rows.c.batch_id == batch_id, rows.c.job_id.is_(None))
+
+
+def delivery_log(db: Database, delivery_id: UUID) -> list[Attempt]:
+    """Every attempt at a delivery, the first one first.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    lines = db.tables.delivery_attempts
+    columns = (lines.c[name] for name in Attempt.__slots__)
+    question = select(*columns).where(lines.c.delivery_id == delivery_id).order_by(lines.c.id)
+    with db.read() as connection:
+        return [Attempt(**row) for row in connection.execute(question).mappings()]
+
+
+def list_deliveries(
+    db: Database, meant: DeliveryFilter, *, before: Cursor | None = None, limit: int = 50
+) -> list[Delivery]:
+    """A page of deliveries, newest first.
+
+    Args:
+        db: The results table.
+        meant: Which.
+        before: Where the page before this one ended, by the moment it was made.
+        limit: At most so many.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    rows = db.tables.deliveries
+    page = select(*_facts(db.tables)).where(*meant.conditions(db.tables))
+    if before is not None:
+        edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
+        page = page.where(tuple_(rows.c.created_at, rows.c.id) < edge)
+    page = page.order_by(rows.c.created_at.desc(), rows.c.id.desc()).limit(limit)
+    with db.read() as connection:
+        return [delivery_from_row(row) for row in connection.execute(page).mappings()]
+
+
+def sweep_deliveries(db: Database, *, ended_before_s: float, limit: int = 1000) -> int:
+    """Delete deliveries that ended long ago, with their log.
+
+    Args:
+        db: The results table.
+        ended_before_s: Seconds since their end.
+        limit: At most so many.
+
+    Returns:
+        How many.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    rows, lines = db.tables.deliveries, db.tables.delivery_attempts
+    old = select(rows.c.id).where(
+        rows.c.ended_at.is_not(None), rows.c.ended_at < after(-ended_before_s)
+    )
+    old = old.order_by(rows.c.ended_at).limit(limit)
+    if db.dialect == "postgresql":
+        old = old.with_for_update(skip_locked=True)
+    with db.begin() as connection:
+        ids = list(connection.scalars(old))
+        if ids:
+            connection.execute(delete(lines).where(lines.c.delivery_id.in_(ids)))
+            connection.execute(delete(rows).where(rows.c.id.in_(ids)))
+    return len(ids)
+
+
+def _facts(tables: Tables) -> list[Any]:
+    return [tables.deliveries.c[name] for name in FACTS]
+
+
+def _first(db: Database, *conditions: ColumnElement[bool]) -> Delivery | None:
+    rows = db.tables.deliveries
+    newest = select(*_facts(db.tables)).where(*conditions)
+    newest = newest.order_by(rows.c.created_at.desc(), rows.c.id.desc()).limit(1)
+    with db.read() as connection:
+        row = connection.execute(newest).mappings().first()
+    return None if row is None else delivery_from_row(row)

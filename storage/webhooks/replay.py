@@ -1,0 +1,134 @@
+"""Replay: deliveries are sent again, under their old id and with their old bytes.
+
+Whoever replays says that the receiver is there: one that had answered 410 is taken off the list of
+those that are gone. The schedule begins anew, and the log goes on. What is being sent just now is
+left alone, or the same attempt would be made twice at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
+from storage.clock import UtcDateTime, now
+from storage.database import Database
+from storage.ids import Uuid
+from storage.selection import CHUNK_JOBS
+from storage.webhooks.delivery import DeliveryState
+from storage.webhooks.log import DeliveryFilter
+
+
+def replay_deliveries(db: Database, ids: Sequence[UUID], *, owner: str | None = None) -> list[UUID]:
+    """Make deliveries due at once, whatever became of them.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+        owner: Only of them that are this one's.
+
+    Returns:
+        Those that are due now; the others there are not, are being sent, or were forgotten.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    if not ids:
+        return []
+    rows = db.tables.deliveries
+    free = and_(rows.c.claim_token.is_(None), rows.c.body.is_not(None))
+    whose: ColumnElement[bool] = rows.c.owner == owner if owner is not None else true()
+    # In id order, so that two replays cannot deadlock.
+    some = select(rows.c.id).where(rows.c.id.in_(list(ids)), free, whose).order_by(rows.c.id)
+    if db.dialect == "postgresql":
+        some = some.with_for_update()
+    with db.begin() as connection:
+        found = list(connection.scalars(some))
+        again = update(rows).where(rows.c.id.in_(found)).values(_anew(rows))
+        replayed = connection.execute(again.returning(rows.c.id, rows.c.owner, rows.c.target)).all()
+        back = {(row.owner, row.target) for row in replayed}
+        _forgive(db, connection, back)
+    return [row.id for row in replayed]
+
+
+def count_replays(db: Database, meant: DeliveryFilter, as_of: datetime) -> dict[str, int]:
+    """How many deliveries a replay would mean, by event.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    rows = db.tables.deliveries
+    counts = select(rows.c.event, func.count()).where(*_up_to(db, meant, as_of))
+    with db.read() as connection:
+        found = connection.execute(counts.group_by(rows.c.event).order_by(rows.c.event)).all()
+    return {row[0]: row[1] for row in found}
+
+
+def walk_deliveries(
+    db: Database, meant: DeliveryFilter, as_of: datetime, *, chunk: int = CHUNK_JOBS
+) -> Iterator[list[UUID]]:
+    """The deliveries that are meant, oldest first, chunk by chunk; nothing is met twice.
+
+    Args:
+        db: The results table.
+        meant: Which.
+        as_of: What was made, or ended, later is not meant.
+        chunk: Deliveries at once.
+
+    Raises:
+        DatabaseUnavailable: Begin again; with the same moment, what was replayed is met no more.
+    """
+    rows = db.tables.deliveries
+    page = select(rows.c.created_at, rows.c.id).where(*_up_to(db, meant, as_of))
+    page = page.order_by(rows.c.created_at, rows.c.id).limit(chunk)
+    following = page
+    while True:
+        with db.read() as connection:
+            found = connection.execute(following).all()
+        if found:
+            yield [row.id for row in found]
+        if len(found) < chunk:
+            return
+        edge = tuple_(literal(found[-1][0], UtcDateTime()), literal(found[-1][1], Uuid()))
+        following = page.where(tuple_(rows.c.created_at, rows.c.id) > edge)
+
+
+def _anew(rows: Any) -> dict[str, Any]:
+    return {
+        "state": DeliveryState.PENDING.value,
+        "attempts_before": rows.c.attempts,
+        "next_attempt_at": now(),
+        "ended_at": null(),
+    }
+
+
+def _up_to(db: Database, meant: DeliveryFilter, as_of: datetime) -> list[ColumnElement[bool]]:
+    rows = db.tables.deliveries
+    before = and_(
+        rows.c.created_at <= as_of, or_(rows.c.ended_at.is_(None), rows.c.ended_at <= as_of)
+    )
+    return [*meant.conditions(db.tables), before, rows.c.body.is_not(None)]
+
+
+def _forgive(db: Database, connection: Any, back: set[tuple[str, str]]) -> None:
+    gone = db.tables.gone_receivers
+    both = (gone.c.owner == bindparam("of_owner"), gone.c.target == bindparam("to_target"))
+    if back:
+        pairs = [{"of_owner": owner, "to_target": target} for owner, target in sorted(back)]
+        connection.execute(delete(gone).where(*both), pairs)

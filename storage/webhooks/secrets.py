@@ -1,0 +1,74 @@
+"""Callback secrets: what signs an owner's webhooks.
+
+Kept as they are, unlike API keys: whoever signs needs the secret itself. So whoever can read this
+table can sign as Darkroom. An owner has one, or two while one replaces the other: then both sign,
+and receivers change over when they like.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, insert, select
+from uuid_utils.compat import uuid7
+
+from storage.database import Database
+
+MAX_SECRETS = 2
+
+
+def signing_secrets(db: Database, owner: str) -> list[str]:
+    """The owner's secrets, the newest first; none where none was ever made.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    with db.read() as connection:
+        return [secret for _, secret in _newest(db, connection, owner)[:MAX_SECRETS]]
+
+
+def add_secret(db: Database, owner: str, secret: str, *, most: int) -> bool:
+    """Give an owner one more secret.
+
+    Args:
+        db: The results table.
+        owner: Whose.
+        secret: In the form that signs.
+        most: How many the owner may have then.
+
+    Returns:
+        Whether it was added; False where there are as many already.
+
+    Raises:
+        DatabaseUnavailable: Call again; a secret that nobody was shown is of no use to anyone.
+    """
+    secrets = db.tables.callback_secrets
+    with db.begin() as connection:
+        if len(_newest(db, connection, owner)) >= most:
+            return False
+        values = {"id": uuid7(), "owner": owner, "secret": secret}
+        connection.execute(insert(secrets), values)
+    return True
+
+
+def drop_old_secrets(db: Database, owner: str) -> int:
+    """Delete all of an owner's secrets but the newest.
+
+    Returns:
+        How many are gone.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    secrets = db.tables.callback_secrets
+    with db.begin() as connection:
+        old = [secret_id for secret_id, _ in _newest(db, connection, owner)[1:]]
+        connection.execute(delete(secrets).where(secrets.c.id.in_(old)))
+    return len(old)
+
+
+def _newest(db: Database, connection: Connection, owner: str) -> list[tuple[UUID, str]]:
+    secrets = db.tables.callback_secrets
+    mine = select(secrets.c.id, secrets.c.secret).where(secrets.c.owner == owner)
+    newest = mine.order_by(secrets.c.created_at.desc(), secrets.c.id.desc())
+    return [(row.id, row.secret) for row in connection.execute(newest)]

@@ -8,20 +8,11 @@ take a schema one release newer than their own, since a fleet is upgraded one by
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, column, inspect, select, table, text
 
 from storage.database import Database
 from storage.errors import SchemaOutOfDate
 from storage.revisions import PREFIX, SCHEMA, VERSION_TABLE, WANTED
-
-_SCRIPTS = Path(__file__).parent / "migrations"
 
 # Any number will do, as long as nobody else on the server uses it: "darkroom" in ASCII, halved.
 _LOCK = 0x6461726B726F6F6D & 0x7FFFFFFF
@@ -41,9 +32,11 @@ def migrate(db: Database) -> str:
         if db.dialect == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        found = _context(connection).get_current_revision()
+        found = _revision(connection)
         if found is None or int(found) < int(WANTED):
-            _upgrade(connection)
+            from storage.upgrade import upgrade  # noqa: PLC0415 - costly, and seldom needed
+
+            upgrade(connection, WANTED)
             found = WANTED
     return found
 
@@ -51,7 +44,7 @@ def migrate(db: Database) -> str:
 def schema_status(db: Database) -> tuple[str | None, str]:
     """The revision the database is at (None: no tables), and the one this release wants."""
     with db.read() as connection:
-        return _context(connection).get_current_revision(), WANTED
+        return _revision(connection), WANTED
 
 
 def check_schema(db: Database) -> None:
@@ -66,28 +59,13 @@ def check_schema(db: Database) -> None:
         raise SchemaOutOfDate(found, wanted)
 
 
-def _upgrade(connection: Connection) -> None:
-    scripts = _scripts()
-
-    def steps(revision: Any, _context: Any) -> Any:
-        return scripts._upgrade_revs(WANTED, revision)  # noqa: SLF001 - what Alembic's own command does
-
-    context = _context(connection, fn=steps)
-    with Operations.context(context):
-        context.run_migrations()
-
-
-def _scripts() -> ScriptDirectory:
-    config = Config()
-    # Alembic reads the value as a format, where a percent sign has a meaning.
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
-    return ScriptDirectory.from_config(config)
-
-
-def _context(connection: Connection, **options: Any) -> MigrationContext:
-    if connection.dialect.name == "postgresql":
-        options |= {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
-    else:
-        options |= {"version_table": PREFIX + VERSION_TABLE}
-    return MigrationContext.configure(connection, opts=options)
+def _revision(connection: Connection) -> str | None:
+    """What Alembic noted in its table, if there is one."""
+    schema = SCHEMA if connection.dialect.name == "postgresql" else None
+    name = VERSION_TABLE if schema else PREFIX + VERSION_TABLE
+    if not inspect(connection).has_table(name, schema=schema):
+        return None
+    noted: str | None = connection.scalar(
+        select(column("version_num")).select_from(table(name, schema=schema))
+    )
+    return noted

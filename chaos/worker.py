@@ -5,7 +5,6 @@ A server that has our libraries loaded forks each one, which saves most of a wor
 """
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
@@ -17,13 +16,9 @@ from pathlib import Path
 import psutil
 
 from chaos.snags import Snag, arm
+from chaos.warm import SERVER
 
 __all__ = ["WorkerProcess"]
-
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    [__name__, "darkroom.cli.worker", "darkroom.wiring", "darkroom.preflight"]
-)
 
 PR_SET_PDEATHSIG = 1
 LOOK_AGAIN_S = 0.02
@@ -46,7 +41,7 @@ class WorkerProcess:
         self, environment: Mapping[str, str], folder: Path, log: Path, snag: Snag | None
     ) -> None:
         self.snag = snag
-        self._process = _SERVER.Process(target=_become, args=(dict(environment), folder, log, snag))
+        self._process = SERVER.Process(target=_become, args=(dict(environment), folder, log, snag))
         with _LOOKING:
             self._process.start()
         self.pid = int(self._process.pid or 0)

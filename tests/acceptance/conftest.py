@@ -1,11 +1,10 @@
 """A fleet of real worker processes over real services, and a producer that has nothing of ours."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -13,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from celery import Celery
 
+from chaos.worker import WorkerProcess
 from storage import Database, DatabaseUnavailable, Job, JobNotFound, get_job, migrate
 from tests.services import S3Endpoint, Simulator
 
@@ -32,6 +32,9 @@ QUICK = {
 }
 
 
+Worker = WorkerProcess | subprocess.Popen[bytes]
+
+
 class Fleet:
     """Worker processes of one namespace, and what they share."""
 
@@ -41,26 +44,37 @@ class Fleet:
         self._simulator = simulator
         self.environment = environment
         self.database = Database(environment["DARKROOM_DATABASE_URL"], pool_size=2)
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Worker] = []
         self._producer = Celery(
             "stranger", broker=environment["DARKROOM_BROKER_URL"], set_as_current=False
         )
         migrate(self.database)
 
-    def start_worker(self, *command: str, **more: object) -> subprocess.Popen[bytes]:
-        """Start one more worker, with more settings; `darkroom worker` unless told otherwise."""
-        extra = {f"DARKROOM_{name.upper()}": str(value) for name, value in more.items()}
-        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
-        with log:
+    def start_worker(self, **more: object) -> WorkerProcess:
+        """Start one more `darkroom worker`, with more settings, from a process that is warm."""
+        worker = WorkerProcess(self._variables(more), self.folder, self._next_log(), None)
+        self.workers.append(worker)
+        return worker
+
+    def start_from_nothing(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start one more worker as a shell would, by `python -m` and these words."""
+        with self._next_log().open("wb") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", *(command or ("darkroom", "worker"))],
-                env={**os.environ, **self.environment, **extra},
+                [sys.executable, "-P", "-m", *command],
+                env=self._variables({}),
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self.workers.append(worker)
         return worker
+
+    def _variables(self, more: Mapping[str, object]) -> dict[str, str]:
+        extra = {f"DARKROOM_{name.upper()}": str(value) for name, value in more.items()}
+        return {**os.environ, **self.environment, **extra}
+
+    def _next_log(self) -> Path:
+        return self.folder / f"worker-{len(self.workers)}.log"
 
     def send(self, request: object, *, task_id: str | None = None, **options: Any) -> UUID:
         """Hand in a job as a stranger would: by task name, with JSON alone."""
@@ -104,7 +118,7 @@ class Fleet:
         for _ in range(PATIENCE_S * 20):
             if is_so():
                 return
-            if self.workers and all(worker.poll() is not None for worker in self.workers):
+            if self.workers and all(_has_ended(worker) for worker in self.workers):
                 complaint = f"every worker has ended; {complaint}"
                 break
             pause.wait(0.05)
@@ -120,11 +134,15 @@ class Fleet:
     def stop(self) -> None:
         """End every worker that still runs."""
         for worker in self.workers:
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGKILL)
-                worker.wait()
+            worker.kill()
+            worker.wait(PATIENCE_S)
         self._producer.close()
         self.database.close()
+
+
+def _has_ended(worker: Worker) -> bool:
+    status = worker.exit_status if isinstance(worker, WorkerProcess) else worker.poll()
+    return status is not None
 
 
 class MakeFleet(Protocol):

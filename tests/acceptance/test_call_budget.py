@@ -23,8 +23,7 @@ def test_limits_hold_over_workers_a_kill_and_a_flush(
     began_s = time.monotonic()
     ids = [lite_fleet.send({"prompt": f"a heron {n}", **SMALL}) for n in range(24)]
     lite_fleet.wait_for(ids[4], "succeeded")
-    doomed.send_signal(signal.SIGKILL)
-    doomed.wait()
+    doomed.kill()
     with redis.Redis.from_url(redis_url) as client:
         client.delete("darkroom:call-budget")
     jobs = [lite_fleet.wait_for(job_id, "succeeded", "failed") for job_id in ids]
@@ -57,7 +56,7 @@ def test_a_worker_that_waits_for_its_budget_stops_at_once(
         lambda: any((job := lite_fleet.job(i)) and job.status == "succeeded" for i in ids)
     )
     threading.Event().wait(0.5)
-    worker.send_signal(signal.SIGTERM)
+    worker.signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     jobs = [lite_fleet.wait_for(job_id, "queued", "succeeded") for job_id in ids]
     assert sum(job.calls_made for job in jobs) == 1

@@ -45,9 +45,9 @@ def test_a_second_sigterm_leaves_at_once(lite_fleet: Fleet, simulator: Simulator
     worker = lite_fleet.start_worker()
     ids = send_many(lite_fleet, 3)
     lite_fleet.wait_until(lambda: running(lite_fleet, ids) == 3)
-    worker.send_signal(signal.SIGTERM)
+    worker.signal(signal.SIGTERM)
     lite_fleet.wait_until(lambda: "leaves at once" in lite_fleet.logs())
-    worker.send_signal(signal.SIGTERM)
+    worker.signal(signal.SIGTERM)
     assert worker.wait(5) == 128 + signal.SIGTERM
 
 

@@ -36,7 +36,7 @@ def stored(s3: S3Endpoint, key: str) -> bytes:
 
 def test_a_message_becomes_a_picture_with_its_row(fleet: Fleet, s3: S3Endpoint) -> None:
     """Row and object agree, and one image costs one call."""
-    fleet.start_worker()
+    fleet.start_from_nothing("darkroom", "worker")
     job_id = fleet.send({"prompt": "a lighthouse", **SMALL}, owner="shop", metadata={"sku": 7})
     job = fleet.wait_for(job_id, "succeeded")
     [image] = job.images
@@ -153,7 +153,7 @@ def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator:
     first = lite_fleet.start_worker(concurrency=2)
     ids = [lite_fleet.send({"prompt": f"calm {n}", **SMALL}) for n in range(30)]
     lite_fleet.wait_for(ids[0], "succeeded")
-    first.send_signal(signal.SIGTERM)
+    first.signal(signal.SIGTERM)
     assert first.wait(30) == 0
     lite_fleet.start_worker()
     for job_id in ids:
@@ -164,7 +164,7 @@ def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator:
 
 def test_it_is_a_plain_celery_worker_underneath(lite_fleet: Fleet) -> None:
     """`celery -A darkroom worker` does the same, and `inspect` reaches it."""
-    lite_fleet.start_worker("celery", "-A", "darkroom", "worker", "--loglevel=INFO")
+    lite_fleet.start_from_nothing("celery", "-A", "darkroom", "worker", "--loglevel=INFO")
     lite_fleet.wait_for(lite_fleet.send({"prompt": "plain", **SMALL}), "succeeded")
     said = subprocess.run(
         [sys.executable, "-P", "-m", "celery", "-A", "darkroom", "inspect", "ping"],
@@ -182,7 +182,7 @@ def test_another_pool_than_threads_is_refused_in_one_line(lite_fleet: Fleet) -> 
 
     `--pool=prefork` is Celery's own default and cannot be told from leaving the option out.
     """
-    worker = lite_fleet.start_worker("celery", "-A", "darkroom", "worker", "--pool=solo")
+    worker = lite_fleet.start_from_nothing("celery", "-A", "darkroom", "worker", "--pool=solo")
     assert worker.wait(30) != 0
     said = lite_fleet.logs()
     assert "threads" in said

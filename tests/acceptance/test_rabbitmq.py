@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -158,8 +157,7 @@ def test_submits_that_a_dead_worker_held_become_one_row_each(
         writer.execute("BEGIN IMMEDIATE")
         ids = [stranger.send(f"held {n}") for n in range(20)]
         fleet.wait_until(lambda: waiting(fleet, "darkroom.submit") < 20, "none was taken in")
-        first.send_signal(signal.SIGKILL)
-        first.wait()
+        first.kill()
         fleet.wait_until(lambda: waiting(fleet, "darkroom.submit") == 20, "they never came back")
     fleet.start_worker()
     for job_id in ids:
@@ -204,6 +202,6 @@ def test_rabbitmq_killed_and_restarted_under_load_loses_no_job(
     for job_id in ids:
         job = fleet.wait_for(job_id, "succeeded", "failed")
         assert (job.status, job.calls_made) == ("succeeded", 1)
-    assert [worker.poll() for worker in workers] == [None, None]
+    assert [worker.exit_status for worker in workers] == [None, None]
     assert fleet.charged() == len(ids) + 1
     stranger.close()

@@ -4,14 +4,12 @@ Loading them takes longer than most commands run, so a server loads them once an
 for each. What happens from `main()` on is the same: own folder, environment, output, exit status.
 """
 
-import multiprocessing
 import os
 import sys
 import time
 from pathlib import Path
 
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([__name__, "darkroom.cli", "darkroom.wiring", "darkroom.checks"])
+from chaos.warm import SERVER
 
 
 def run_forked(
@@ -24,7 +22,7 @@ def run_forked(
     within_s: float,
 ) -> int:
     """Run `darkroom …` to its end and return its exit status; what it says is in two files."""
-    process = _SERVER.Process(target=_become, args=(arguments, env, folder, out, err))
+    process = SERVER.Process(target=_become, args=(arguments, env, folder, out, err))
     process.start()
     process.join(within_s)
     if process.exitcode is None:

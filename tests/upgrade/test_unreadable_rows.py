@@ -106,7 +106,7 @@ def test_unreadable_rows_are_set_aside_and_the_others_go_on(fleet: Fleet) -> Non
     assert "names ids that are no UUIDs" in said
     assert "names no job ids" in said
     assert "Traceback" not in said
-    assert worker.poll() is None
+    assert worker.exit_status is None
     assert fleet.charged() == len(good)
 
 
@@ -134,5 +134,5 @@ def test_a_message_nobody_can_read_stops_nobody(lite_fleet: Fleet) -> None:
     worker = lite_fleet.start_worker()
     good = lite_fleet.send({"prompt": "calm", **SMALL})
     assert lite_fleet.wait_for(good, "succeeded", "failed").status == "succeeded"
-    assert worker.poll() is None
+    assert worker.exit_status is None
     assert [job.id for job in list_jobs(lite_fleet.database)] == [good]

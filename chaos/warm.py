@@ -1,0 +1,32 @@
+"""The process that has our libraries loaded, and that others are forked from.
+
+Loading them takes longer than most commands run. An interpreter has one such server whoever asks,
+and what it loads is settled by the last word before its start: so the word is said here alone.
+"""
+
+import multiprocessing
+
+__all__ = ["SERVER"]
+
+SERVER = multiprocessing.get_context("forkserver")
+"""Makes processes that need not load anything."""
+
+SERVER.set_forkserver_preload(
+    [
+        "chaos.worker",
+        "darkroom.checks",
+        "darkroom.cli",
+        "darkroom.cli.worker",
+        "darkroom.preflight",
+        "darkroom.worker_wiring",
+        # What a worker loads by name, once it knows its pool and its broker.
+        "celery.apps.worker",
+        "celery.concurrency.thread",
+        "celery.worker.components",
+        "celery.worker.consumer",
+        "celery.worker.strategy",
+        "kombu.transport.redis",
+        "sqlalchemy.dialects.postgresql.psycopg",
+        "sqlalchemy.dialects.sqlite",
+    ]
+)

@@ -9,7 +9,7 @@ import pytest
 pytest_plugins = ["tests.services"]
 
 # Where a shell forbids bytecode (container images do), every tester would rewrite each assertion
-# anew, and every process that a test starts would compile us anew: a third of the whole run's CPU.
+# anew, which doubles what collecting costs, and every process that a test starts would compile us.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -119,18 +119,21 @@ class Fleet:
 
     def start_worker(self, snag: Snag | None = None, /, **overrides: object) -> WorkerProcess:
         """Start one worker; it is at work a second later."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = WorkerProcess(self.environment(**overrides), self.folder, log, snag)
+        self.workers.append(worker)
+        return worker
+
+    def environment(self, **overrides: object) -> dict[str, str]:
+        """The whole environment of a process of this fleet."""
         settings = self.settings | {name: str(v) for name, v in overrides.items()}
-        environment = {
+        return {
             **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
             **self.environment,
             "AWS_ACCESS_KEY_ID": self.bucket.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.bucket.secret_access_key,
             **{f"DARKROOM_{name.upper()}": value for name, value in settings.items()},
         }
-        log = self.folder / f"worker-{len(self.workers)}.log"
-        worker = WorkerProcess(environment, self.folder, log, snag)
-        self.workers.append(worker)
-        return worker
 
     def start(self, count: int, **overrides: object) -> list[WorkerProcess]:
         """Start workers and wait until each has its lease."""

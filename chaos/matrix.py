@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaos.rows import api, broker, database, disk, machine, objects, workers
+from chaos.rows import api, batches, broker, database, disk, machine, objects, workers
 from chaos.stage import Stage
 
 __all__ = ["MATRIX", "Row"]
@@ -62,5 +62,8 @@ MATRIX: tuple[Row, ...] = (
     Row("rolling", "rolling restart, three times", workers.rolling_restart),
     Row("disk", "disk full in the spool folder", disk.disk_full),
     Row("five", "every message delivered five times", broker.delivered_five_times),
+    Row("batch-cut", "batch: connections lost before and after commit", batches.batch_cut),
+    Row("batch-killed", "batch: gateway kill -9 in mid-load", batches.batch_killed),
+    Row("batch-slow", "batch: clients that trickle their lines", batches.batch_slow),
     Row("rabbitmq", "RabbitMQ kill -9 and restarted", broker.rabbitmq_killed),
 )

@@ -25,6 +25,8 @@ class Act(Enum):
     CUT_AT_REPLY = auto()
     # Pass half of it on, then cut both lines.
     CUT_MIDWAY = auto()
+    # Keep it, and say nothing: to the client the server hangs.
+    SWALLOW = auto()
 
 
 class Proxy:
@@ -124,6 +126,8 @@ class Line:
             if act is Act.CUT_MIDWAY:
                 self._server.sendall(chunk[: len(chunk) // 2])
                 return
+            if act is Act.SWALLOW:
+                continue
             if act is Act.CUT_AT_REPLY:
                 self._withholds_reply = True
             self._server.sendall(chunk)

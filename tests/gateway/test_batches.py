@@ -4,18 +4,30 @@ import gzip
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 import requests
 from fastapi import APIRouter
 
+import tasks.batch
 from darkroom.gateway_wiring import GatewayWiring
 from gateway import Authenticate, Caller, GatewayLimits, Scope, Services, batches, health, jobs
-from storage import create_batch, fold_batch_deltas, list_batches, list_jobs, set_owner_limits
+from storage import (
+    create_batch,
+    fold_batch_deltas,
+    get_jobs,
+    list_batches,
+    list_jobs,
+    open_batch,
+    reserve_due,
+    set_owner_limits,
+)
 from tests.gateway.conftest import _running
 from tests.gateway.running import WITHIN_S, Gateway, fields_of, wait_until
 
@@ -360,17 +372,43 @@ def test_an_owner_with_too_many_waiting_is_told_and_a_batch_that_is_in_is_found(
     assert in_it(gateway) == (1, 4)
 
 
-def test_single_jobs_are_answered_while_a_batch_is_loaded(gateway: Gateway) -> None:
+def test_single_jobs_are_answered_while_a_batch_is_loaded(
+    one_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They do not wait for its end."""
+    is_answered = threading.Event()
+
+    def open_late(*which: Any) -> bool:
+        assert is_answered.wait(WITHIN_S)
+        return open_batch(*which)
+
+    monkeypatch.setattr(tasks.batch, "open_batch", open_late)
     answers: list[int] = []
-    body = foxes(20_000)
-    loading = threading.Thread(target=lambda: answers.append(hand_in(gateway, body).status_code))
+    loading = threading.Thread(
+        target=lambda: answers.append(hand_in(one_gateway, foxes(3)).status_code)
+    )
     loading.start()
-    wait_until(lambda: list_batches(gateway.database))
-    gateway.submit()
+    wait_until(lambda: one_gateway.count_jobs() == 3)
+    one_gateway.submit()
     assert answers == []
+    is_answered.set()
     loading.join()
     assert answers == [202]
+
+
+def test_two_owners_batches_go_side_by_side_and_no_message_is_sent_at_accept(
+    one_gateway: Gateway, redis_url: str
+) -> None:
+    """Free slots are shared out from the table, so accepting a batch costs the broker nothing."""
+    for owner in ("ada", "bob"):
+        assert hand_in(one_gateway, foxes(40), **of(owner)).status_code == 202
+    with redis.Redis.from_url(redis_url) as broker:
+        assert broker.keys() == []
+    due = reserve_due(one_gateway.database, limit=20, stale_after_s=60)
+    assert Counter(job.owner for job in get_jobs(one_gateway.database, due)) == {
+        "ada": 10,
+        "bob": 10,
+    }
 
 
 @contextmanager

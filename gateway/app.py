@@ -5,6 +5,7 @@ part may forget: faults become problem documents, answers are not cached or snif
 gets a line with the path, without the query, and never a body.
 """
 
+import asyncio
 import logging
 import time
 import traceback
@@ -18,10 +19,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.described import describe
-from gateway.problems import handle_problems, problem
+from gateway.errors import Busy
+from gateway.problems import handle_problems, problem, problem_of
 from gateway.services import Services
 
-__all__ = ["make_gateway"]
+__all__ = ["Outermost", "make_gateway"]
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,12 @@ class Outermost:
 
         try:
             await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The server cuts off what is not done when its time to stop is over; left to itself it
+            # would answer 500. Whatever became of the request, its key makes another try safe.
+            if status is not None:
+                raise
+            await problem_of(Busy("this gateway is being stopped"))(scope, receive, sending)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not show the caller anything
             _log_bug(error)
             if status is None:

@@ -183,27 +183,42 @@ def _unpacker(request: Request, max_bytes: int) -> "_Gunzip | None":
 
 
 class _Gunzip:
-    """Unpacks gzip members one after another, never more than a bound at once or in all."""
+    """Unpacks gzip members one after another, never more than a bound at once or in all.
+
+    A member costs as much as thousands of bytes, and an empty one has twenty: a body that is made
+    of them would keep the gateway busy for minutes.
+    """
 
     STEP_BYTES = 1 << 18
+    FREE_MEMBERS = 1000
+    BYTES_PER_MEMBER = 1024
 
     def __init__(self, max_bytes: int) -> None:
         self._left_bytes = max_bytes
         self._max_bytes = max_bytes
         self._member: Any = zlib.decompressobj(_GZIP)
         self._is_open = False
+        self._members = 0
+        self._fed_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What a piece unpacks to, step by step."""
         is_full = False
+        self._fed_bytes += len(data)
         while data or is_full:
             if self._member.eof:
-                self._member = zlib.decompressobj(_GZIP)
+                self._begin_member()
             self._is_open = True
             part = self._step(data)
             is_full = len(part) == self.STEP_BYTES and not self._member.eof
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             yield part
+
+    def _begin_member(self) -> None:
+        self._member = zlib.decompressobj(_GZIP)
+        self._members += 1
+        if self._members > self.FREE_MEMBERS + self._fed_bytes // self.BYTES_PER_MEMBER:
+            raise BodyUnreadable("the gzip has too many members for its size")
 
     def finish(self) -> None:
         """The body has ended; a member that has not is damaged."""

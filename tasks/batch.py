@@ -8,15 +8,14 @@ until one UPDATE opens it. No message is sent: the dispatcher finds what is due.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 import stamina
 from pybase64 import b64decode
 
-from playground import Fault, RequestInvalid, kept_form
+from playground import Fault, ImageRequest, RequestInvalid, kept_form
 from storage import (
     MAX_CHUNK_JOBS,
     Batch,
@@ -38,11 +37,17 @@ from tasks.errors import BatchKeyTaken, LineFault, LinesUnreadable
 from tasks.good_line import GoodLine
 from tasks.intake import Intake, hash_of
 from tasks.lines import Line, LineFile
-from tasks.options import parse_options
+from tasks.options import JobOptions, parse_options
 
 __all__ = ["Batches", "Loaded"]
 
 Told = Callable[[int], None]
+
+#: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
+MAX_TEXT_BYTES: Final = 1_000_000
+
+#: Ours: of the requests of one chunk, where lines are long; usual ones take a quarter of it.
+MAX_CHUNK_CHARS: Final = 2_000_000
 
 
 def _nothing(count: int) -> None:
@@ -161,18 +166,7 @@ class Batches:
             faults = tuple(map(_as_told, error.faults))
             batch.fault(LineFault(line.number, "; ".join(map(str, faults)), faults))
         else:
-            job_id = batch.job_id(line.number, checked.idempotency_key)
-            good = GoodLine(
-                number=line.number,
-                key=checked.idempotency_key,
-                job_id=str(job_id),
-                request_hash=hash_of(request),
-                request=orjson.dumps(kept_form(parsed)).decode(),
-                metadata=None if checked.metadata is None else json_text(checked.metadata),
-                priority=checked.priority,
-                init_image=parsed.init_image,
-            )
-            batch.keep(good, job_id, parsed)
+            _keep(batch, line.number, request, parsed, checked)
 
     def _row(self, batch: CheckedBatch, line: GoodLine) -> BatchRow:
         image = line.init_image
@@ -232,6 +226,31 @@ class Batches:
             raise DatabaseUnavailable(f"batch {batch.batch_id} was abandoned while it was loaded")
 
 
+def _keep(
+    batch: CheckedBatch,
+    number: int,
+    request: dict[str, Any],
+    parsed: ImageRequest,
+    options: JobOptions,
+) -> None:
+    text = orjson.dumps(kept_form(parsed))
+    if len(text) > MAX_TEXT_BYTES:
+        batch.fault(LineFault(number, f"more than {MAX_TEXT_BYTES} bytes besides its init_image"))
+        return
+    job_id = batch.job_id(number, options.idempotency_key)
+    good = GoodLine(
+        number=number,
+        key=options.idempotency_key,
+        job_id=str(job_id),
+        request_hash=hash_of(request),
+        request=text.decode(),
+        metadata=None if options.metadata is None else json_text(options.metadata),
+        priority=options.priority,
+        init_image=parsed.init_image,
+    )
+    batch.keep(good, job_id, parsed)
+
+
 def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
     """Take what is about the job out of a line's fields."""
     options: dict[str, Any] = {"owner": shared.owner, "priority": shared.priority}
@@ -256,6 +275,14 @@ def _as_told(fault: Fault) -> Fault:
 
 
 def _chunks(rows: Iterable[BatchRow]) -> Iterator[list[BatchRow]]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, MAX_CHUNK_JOBS)):
+    """Rows in pieces that are neither many nor large: two of them are in memory at once."""
+    chunk: list[BatchRow] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(row.request)
+        if len(chunk) == MAX_CHUNK_JOBS or size >= MAX_CHUNK_CHARS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk

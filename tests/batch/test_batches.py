@@ -389,6 +389,24 @@ def test_an_image_in_the_line_itself_works_too(
     assert job.idempotency_key == f"{loaded.batch_id}/k"
 
 
+def test_long_lines_go_in_a_few_at_a_time(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand lines of a megabyte are never in memory together; longer ones are refused."""
+    chunks: list[int] = []
+
+    def insert(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> None:
+        chunks.append(len(rows))
+        insert_batch_rows(db, common, rows)
+
+    monkeypatch.setattr(tasks.batch, "insert_batch_rows", insert)
+    long = {"prompt": "fox " * 240_000}
+    loaded = hand_in(batches, lines(*[long] * 5))
+    assert (chunks, loaded.total) == ([3, 2], 5)
+    with batches.check(lines({"prompt": "fox " * 260_000}), BatchOptions()) as checked:
+        assert str(checked.faults[0]) == "line 1: more than 1000000 bytes besides its init_image"
+
+
 def test_staged_lines_can_be_read_more_than_once() -> None:
     """Looking for doubles and loading both go over them."""
     staging = Staging()

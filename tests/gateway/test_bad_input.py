@@ -117,6 +117,7 @@ PACKED = {
     "not at all": (FOX, 400),
     "zlib": (zlib.compress(FOX), 400),
     "nothing": (b"", 400),
+    "nothing, two thousand times": (gzip.compress(b"") * 2000, 400),
 }
 
 

@@ -12,13 +12,17 @@ from benchmarks.cpu import cpu
 from benchmarks.flight import flight
 from benchmarks.ground import Servers
 from benchmarks.idle import idle
+from benchmarks.leader import leader
 from benchmarks.million import million
+from benchmarks.page import write_page
 from benchmarks.plans import plans
+from benchmarks.plots import write_plots
 from benchmarks.reading import Reading
 from benchmarks.report import made_on, table, write_json
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.trips import trips
 
+DOCS = Path(__file__).parents[1] / "docs"
 Measure = Callable[[Servers, Scale], Iterator[Reading]]
 
 FIGURES: dict[str, Measure] = {
@@ -29,6 +33,7 @@ FIGURES: dict[str, Measure] = {
     "million": million,
     "backlog": backlog,
     "plans": plans,
+    "leader": leader,
 }
 #: Cheap enough to be measured in every round.
 REPEATED = {"cpu"}
@@ -56,12 +61,14 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where every reading goes (default: %(default)s)",
     )
+    add("--write-docs", action="store_true", help="put the run into docs/performance.md")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what was asked for."""
-    asked = _arguments().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    asked = _arguments().parse_args(words)
     sizes = ("rounds", "images", "lines", "backlog", "rows")
     given = {name: getattr(asked, name) for name in sizes if getattr(asked, name) is not None}
     scale = dataclasses.replace(QUICK if asked.quick else FULL, **given)
@@ -70,8 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for reading in _measure(servers, scale, asked.only or list(FIGURES)):
             book.readings.append(reading)
             _tell(reading)
-            write_json(asked.json, book, list(argv or sys.argv[1:]))
+            write_json(asked.json, book, words)
+    write_plots(asked.json.parent, book)
     sys.stdout.write(f"\n{table(book)}\n\n{made_on()}\n")
+    if asked.write_docs:
+        write_page(DOCS, book, " ".join(["python -m benchmarks", *words]))
     return 0
 
 

@@ -37,15 +37,16 @@ class Panel:
     lines: Sequence[Line]
 
 
-def draw(path: Path, panels: Sequence[Panel]) -> None:
-    """Write charts side by side into a PNG; those without points are left out."""
+def draw(path: Path, panels: Sequence[Panel]) -> bool:
+    """Write charts side by side into a PNG; whether any of them had points."""
     filled = [panel for panel in panels if any(line.points for line in panel.lines)]
     if not filled:
-        return
+        return False
     picture = Image.new("RGB", (WIDTH_PX * len(filled), HEIGHT_PX), PAPER)
     for place, panel in enumerate(filled):
         _Drawing(ImageDraw.Draw(picture), panel, WIDTH_PX * place).draw()
     picture.save(path, optimize=True)
+    return True
 
 
 class _Drawing:

@@ -12,11 +12,17 @@ from benchmarks.flight import FLIGHT
 __all__ = ["PLOTS", "write_plots"]
 
 OURS = "Darkroom"
-PLOTS = ("performance-calls-in-flight.png", "performance-backlog.png")
+PLOTS = {
+    "performance-calls-in-flight.png": (
+        "Peak memory of one process, and images a second, against calls in flight"
+    ),
+    "performance-backlog.png": "CPU per job of worker and PostgreSQL, against jobs queued",
+}
+"""What each shows, by file name."""
 
 
-def write_plots(folder: Path, book: Book) -> None:
-    """Draw them from what was measured; a plot without readings is not written."""
+def write_plots(folder: Path, book: Book) -> list[str]:
+    """Draw them from what was measured; the names of those that had readings."""
     memory = Panel(
         "Peak memory of one process, MB",
         "calls in flight",
@@ -38,8 +44,8 @@ def write_plots(folder: Path, book: Book) -> None:
             Line("PostgreSQL", _points(book, BACKLOG, "queued", "postgres_ms")),
         ],
     )
-    for name, panels in zip(PLOTS, ([memory, rate], [cost]), strict=True):
-        draw(folder / name, panels)
+    plots = zip(PLOTS, ([memory, rate], [cost]), strict=True)
+    return [name for name, panels in plots if draw(folder / name, panels)]
 
 
 def _points(book: Book, figure: str, across: str, up: str) -> list[tuple[float, float]]:

@@ -23,7 +23,9 @@ SERVICE_FIXTURES = frozenset(
     },
 )
 
-FOLDERS_OF_PROCESSES = frozenset({"acceptance", "chaos", "services", "simulator", "stack"})
+FOLDERS_OF_PROCESSES = frozenset(
+    {"acceptance", "chaos", "performance", "services", "simulator", "stack"}
+)
 """Rooms of tests/ whose every test starts servers of its own."""
 
 

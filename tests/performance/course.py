@@ -1,0 +1,86 @@
+"""A worker's crew inside the test's own process, so that what a job costs can be looked at.
+
+Its loops are told to look so rarely that they do nothing meanwhile: what is counted is the jobs'.
+"""
+
+import threading
+from collections import Counter
+from types import FrameType
+from uuid import UUID
+
+from benchmarks.darkroom_fleet import DarkroomFleet
+from benchmarks.ground import Servers
+from benchmarks.patience import until
+from benchmarks.wiretap import Wiretap
+from darkroom.settings import load_settings
+from darkroom.worker_wiring import WorkerWiring
+
+RARELY = 50
+
+#: Threads of the measurement itself.
+OURS = frozenset({"watch", "wiretap", "wiretap-line"})
+
+
+class Calls:
+    """Counts the functions called, Python's and C's, by the threads that start while it is on."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, _frame: FrameType, event: str, _argument: object) -> None:
+        """Take note of an event of `sys.setprofile`."""
+        if event in {"call", "c_call"}:
+            self._counts[threading.current_thread().name] += 1
+
+    @property
+    def count(self) -> int:
+        """Calls so far, but for those of the measurement itself."""
+        return sum(count for name, count in self._counts.items() if name not in OURS)
+
+
+class Course:
+    """One crew with a single call thread, and jobs that go through it."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._fleet = DarkroomFleet(
+            servers,
+            concurrency=1,
+            heartbeat_s=RARELY,
+            lease_s=4 * RARELY,
+            dispatch_every_s=RARELY,
+            fleet_look_s=RARELY,
+        )
+        self.calls = Calls()
+        fleet = self._fleet.fleet
+        self.tap = Wiretap(servers.postgres.port)
+        through = fleet.database_url.replace(f":{servers.postgres.port}/", f":{self.tap.port}/")
+        self._wiring = WorkerWiring(load_settings(**fleet.settings | {"database_url": through}))
+
+    def start(self) -> None:
+        """Start what a worker has beside Celery; one job makes all connections."""
+        threading.setprofile(self.calls)
+        try:
+            self._wiring.crew.start()
+            self.take(self.load(1))
+        finally:
+            threading.setprofile(None)
+
+    def take(self, jobs: list[UUID]) -> None:
+        """Give ids to the crew as a dispatch does, and wait for their ends."""
+        wanted = self._fleet.fleet.ended + len(jobs)
+        self._wiring.crew.take(jobs)
+        until(lambda: self._fleet.fleet.ended >= wanted, "the last job's end")
+
+    def load(self, count: int) -> list[UUID]:
+        """Put jobs into the table."""
+        return self._fleet.fleet.load(count)
+
+    def close(self) -> None:
+        """Drain the crew and let all connections go."""
+        self._wiring.crew.drain()
+        self._wiring.app.close()
+        self._wiring.objects.close()
+        self._wiring.playground.close()
+        self._wiring.database.close()
+        self._fleet.stop()
+        self.tap.close()

@@ -1,0 +1,68 @@
+"""What a job may cost, in what no neighbour can change: round trips, bytes, calls, memory.
+
+Bounds stand a little above what was measured, so that a copy, a statement or a layer too many is
+noticed where it comes in. Who makes jobs cheaper lowers them.
+"""
+
+import tracemalloc
+
+from benchmarks.darkroom_fleet import DarkroomFleet
+from benchmarks.ground import Servers
+from benchmarks.patience import until
+from tests.performance.course import Course
+
+JOBS = 20
+PICTURE_BYTES = 1_500_000
+
+MOST_ROUND_TRIPS = 3.5
+MOST_BYTES = 20 * PICTURE_BYTES  # 18.8 measured, nearly all of it the JSON reader's
+MOST_CALLS = 10_000
+MOST_MEMORY_BYTES = 290_000_000  # 224 measured; 200 pictures more would be 300 more
+
+
+def test_a_job_takes_few_round_trips(course: Course) -> None:
+    """Claim, in hand, finish: the database is asked three times for a job, and hardly more."""
+    jobs = course.load(JOBS)
+    before = course.tap.round_trips
+    course.take(jobs)
+    trips = (course.tap.round_trips - before) / JOBS
+    assert 0 < trips <= MOST_ROUND_TRIPS, f"{trips} round trips a job"
+
+
+def test_a_picture_is_held_few_times_over(course: Course) -> None:
+    """While a picture passes, memory rises by no copy of it more than it used to."""
+    jobs = course.load(1)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        course.take(jobs)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    pictures = (peak - before) / PICTURE_BYTES
+    assert 1 < pictures <= MOST_BYTES / PICTURE_BYTES, f"{pictures:.2f} pictures at once"
+
+
+def test_a_job_is_few_function_calls(course: Course) -> None:
+    """The interpreter is kept busy by a job no longer than it used to be, counted in calls."""
+    jobs = course.load(JOBS)
+    before = course.calls.count
+    course.take(jobs)
+    each = (course.calls.count - before) / JOBS
+    assert 0 < each <= MOST_CALLS, f"{each:.0f} function calls a job"
+
+
+def test_two_hundred_calls_in_flight_share_their_memory(servers: Servers) -> None:
+    """A worker whose 200 calls end in one moment does not hold 200 pictures."""
+    servers.simulator.put_latency(4.0)
+    fleet = DarkroomFleet(servers, concurrency=200, reading_bytes=32_000_000)
+    try:
+        begin = fleet.prepare(200)
+        fleet.start_cold()
+        begin()
+        until(lambda: servers.s3.puts(fleet.bucket) >= 200, "the last image")
+        peak_bytes = fleet.memory_bytes
+    finally:
+        fleet.stop()
+        servers.simulator.clear_latency()
+    assert 0 < peak_bytes <= MOST_MEMORY_BYTES, f"{peak_bytes / 1e6:.0f} MB at its highest"

@@ -23,6 +23,7 @@ from gateway import (
     Watch,
     batches,
     cancel,
+    deliveries,
     events,
     health,
     jobs,
@@ -42,6 +43,7 @@ ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
     retry.router,
     events.router,
     batches.router,
+    deliveries.router,
 )
 
 

@@ -28,6 +28,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "s3_bucket": "The object store",
     "spool_dir": "The spool",
     "gateway_host": "The gateway",
+    "webhook_threads": "Webhooks out",
     "embed_recipe": "Pictures, logs",
 }
 

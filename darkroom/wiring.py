@@ -158,6 +158,7 @@ class Wiring:
             limits=self.request_limits,
             key_prefix=self.key_prefix,
             simulated=self.settings.simulated,
+            own_queues=(self.queues.generate, self.queues.submit),
         )
 
     @cached_property

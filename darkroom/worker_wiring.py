@@ -17,6 +17,7 @@ from darkroom import __version__
 from darkroom.errors import UserError
 from darkroom.logs import configure_logs
 from darkroom.settings import Settings, variable
+from darkroom.webhook_wiring import make_deliverer
 from darkroom.wiring import Wiring
 from storage import Spool, WorkerInfo
 from tasks import (
@@ -145,6 +146,7 @@ class WorkerWiring(Wiring):
             heartbeat=self._heartbeat(inbox, pace),
             dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
+            deliverer=make_deliverer(self),
             pace=pace,
             budget=self.budget,
             watch=watch,

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from gateway.delivery_views import DeliveryStatusView
 from storage import Batch, BatchProgress, Job
-from tasks import LineFault
+from tasks import LineFault, OnEnd
 
 __all__ = [
     "BatchPage",
@@ -67,6 +68,11 @@ class BatchView(BaseModel):
     created_at: datetime
     opened_at: datetime | None = Field(description="When all of it was in.")
     closed_at: datetime | None = Field(description="When its last job ended.")
+    callback_url: str | None = Field(None, description="Who is told when all jobs have ended.")
+    on_end: OnEnd | None = Field(None, description="A Celery task that is sent instead.")
+    delivery: DeliveryStatusView | None = Field(
+        None, description="How it stands with telling them. Not in lists."
+    )
     faulty_lines: int | None = Field(
         None,
         description="Lines left out, where `skip_invalid` asked for it: the first answer only.",

@@ -23,6 +23,7 @@ from gateway.batch_views import BatchPage, BatchView, result_line
 from gateway.bulk import CancelMany
 from gateway.caller import Caller, Scope, caller_with
 from gateway.cancel import CancelCounts, Cancelling
+from gateway.delivery_views import DeliveryStatusView, callback_of
 from gateway.errors import StillLoading
 from gateway.own import own_batch
 from gateway.paging import known_parameters_once, read_cursor, write_cursor
@@ -34,12 +35,14 @@ from storage import (
     Batch,
     Cursor,
     JobStatus,
+    batch_callback,
     batch_progress,
     database_time,
     get_batch,
     list_batches,
     list_jobs,
 )
+from storage.webhooks import latest_delivery
 from tasks import BatchOptions
 
 __all__ = ["router"]
@@ -76,6 +79,10 @@ Name = Annotated[
     str | None, AfterValidator(_one_line), Query(max_length=200, description="For people.")
 ]
 Priority = Annotated[int, Query(ge=-100, le=100, description="Of lines that name none.")]
+CallbackUrl = Annotated[
+    str | None,
+    Query(max_length=2000, description="Who is told, by webhook, when all its jobs have ended."),
+]
 Given = Annotated[
     list[str] | None,
     Query(alias="set", max_length=50, description="`parameter=value` of lines that lack it."),
@@ -173,6 +180,7 @@ class BatchRoutes:
         name: Name = None,
         priority: Priority = 0,
         given: Given = None,
+        callback_url: CallbackUrl = None,
     ) -> BatchView:
         """Takes in all lines, or none; the answer comes when they are in."""
         kind = format_of_body(request)
@@ -182,6 +190,7 @@ class BatchRoutes:
             name=name,
             priority=priority,
             defaults=defaults_of(given or []),
+            callback_url=callback_url,
         )
         await run_in_threadpool(self._services.owners.admit, caller.owner)
         limits = self._services.limits
@@ -199,7 +208,7 @@ class BatchRoutes:
     def show(self, batch_id: BatchId, caller: Reader) -> BatchView:
         """A batch's counts, which are kept as jobs end: asking costs the same for any size."""
         batch = own_batch(self._database, caller, batch_id)
-        return self._view(batch, database_time(self._database))
+        return self._told(self._view(batch, database_time(self._database)))
 
     def page(
         self,
@@ -263,9 +272,16 @@ class BatchRoutes:
         progress = None if batch.opened_at is None else batch_progress(self._database, batch.id)
         return BatchView.of(batch, progress, asked_at)
 
+    def _told(self, view: BatchView) -> BatchView:
+        """With whom to tell of its end, and how that stands."""
+        target = batch_callback(self._database, view.id)
+        delivery = target and latest_delivery(self._database, batch_id=view.id)
+        status = DeliveryStatusView.beside(delivery or None)
+        return view.model_copy(update={**callback_of(target), "delivery": status})
+
     def _view_of(self, taken: TakenIn) -> BatchView:
         batch = get_batch(self._database, taken.batch_id)
-        view = self._view(batch, database_time(self._database))
+        view = self._told(self._view(batch, database_time(self._database)))
         if not taken.faulty_lines:
             return view
         left_out = {"faulty_lines": taken.faulty_lines, "faults": taken.faults}

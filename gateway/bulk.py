@@ -85,7 +85,7 @@ def _one_way(ids: list[UUID] | None, is_filtered: object, filters: str) -> None:
         raise ValueError(f"told either ids, or {filters}")
 
 
-Form = TypeVar("Form", CancelMany, RetryMany)
+Form = TypeVar("Form", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from gateway.submission import accept, idempotency_key_of, wait_s_of
 from gateway.views import JobPage, JobView, Links
 from gateway.waiting import wait_for_end
 from storage import ENDED, Cursor, Job, JobStatus, get_job, list_jobs, queue_position
+from storage.webhooks import latest_delivery
 
 __all__ = ["router"]
 
@@ -209,7 +210,8 @@ class Jobs:
 
     def _view(self, job: Job) -> JobView:
         place = queue_position(self._database, job)
-        return JobView.of(job, self._links.sign_if_possible, place)
+        told = job.callback_url and latest_delivery(self._database, job_id=job.id)
+        return JobView.of(job, self._links.sign_if_possible, place, told or None)
 
 
 def _path(asked: Mapping[str, object], cursor: str) -> str:

@@ -8,8 +8,9 @@ from uuid import UUID
 from gateway.caller import Caller
 from gateway.errors import NotFound
 from storage import Batch, BatchNotFound, Database, Job, JobNotFound, get_batch, get_job
+from storage.webhooks import Delivery, find_delivery
 
-__all__ = ["own_batch", "own_job"]
+__all__ = ["own_batch", "own_delivery", "own_job"]
 
 
 def own_job(database: Database, caller: Caller, job_id: str) -> Job:
@@ -44,6 +45,20 @@ def own_batch(database: Database, caller: Caller, batch_id: str | UUID) -> Batch
     if batch.owner != caller.owner:
         raise missing
     return batch
+
+
+def own_delivery(database: Database, caller: Caller, delivery_id: str) -> Delivery:
+    """A delivery about something of the caller's.
+
+    Raises:
+        NotFound: there is none of this id, or it is another owner's.
+        StorageError: nobody can say.
+    """
+    missing = NotFound("there is no such delivery")
+    delivery = find_delivery(database, _id(delivery_id, missing))
+    if delivery is None or delivery.owner != caller.owner:
+        raise missing
+    return delivery
 
 
 def _id(text: str, missing: NotFound) -> UUID:

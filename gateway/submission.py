@@ -13,8 +13,8 @@ from typing import Any, Final
 from fastapi import Request
 
 from gateway.body import parse_json
-from gateway.caller import Caller
-from gateway.errors import BodyTooLarge, ParameterInvalid
+from gateway.caller import Caller, Scope
+from gateway.errors import BodyTooLarge, Forbidden, ParameterInvalid
 from playground import Fault, RequestInvalid
 from storage import Accepted
 from tasks import Intake
@@ -24,7 +24,7 @@ __all__ = ["IDEMPOTENCY_KEY", "accept", "idempotency_key_of", "wait_s_of"]
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 #: What may stand beside `request`. The owner is the caller's, and the key is a header.
-OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "metadata")
+OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata")
 
 #: The same as `expires_in_s`, as a moment; turned into seconds here.
 EXPIRES_AT: Final = "expires_at"
@@ -48,6 +48,7 @@ def accept(
     Raises:
         BodyUnreadable: it is no JSON.
         BodyTooLarge: it has too much text.
+        Forbidden: only an admin's key may have a task sent to a queue.
         ParameterInvalid: every fault of request and options, by field; nothing is stored.
         IdempotencyConflict: the key belongs to another request.
         StorageError: the job could not be kept.
@@ -55,6 +56,8 @@ def accept(
     given = parse_json(body)
     if not isinstance(given, dict):
         raise ParameterInvalid([Fault("body", type(given).__name__, "a JSON object")])
+    if given.get("on_end") is not None and Scope.ADMIN not in caller.scopes:
+        raise Forbidden("on_end takes a key with the scope admin; callback_url does not")
     request = given.get("request")
     if len(body) > max_text_bytes:
         _check_text(given, max_text_bytes)

@@ -12,7 +12,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from gateway.delivery_views import EXAMPLE_DELIVERY, DeliveryStatusView, callback_of
 from storage import MAX_POSITION, Job, ObjectStore, StorageError, StoredImage
+from storage.webhooks import Delivery
+from tasks import OnEnd
 
 __all__ = ["EXAMPLE_JOB", "JobPage", "JobView", "Links"]
 
@@ -49,7 +52,9 @@ EXAMPLE_JOB: Final[Mapping[str, Any]] = {
     },
     "queue_position": None,
     "simulated": False,
-    "callback_url": None,
+    "callback_url": "https://shop.example.com/hook",
+    "on_end": None,
+    "delivery": EXAMPLE_DELIVERY,
 }
 
 
@@ -121,6 +126,11 @@ class JobView(BaseModel):
     )
     simulated: bool
     callback_url: str | None
+    on_end: OnEnd | None = Field(description="A Celery task that is sent instead.")
+    delivery: DeliveryStatusView | None = Field(
+        description="How it stands with telling them of the latest end. Null in lists, before the "
+        "end, and where nobody is to be told."
+    )
 
     @classmethod
     def of(
@@ -128,6 +138,7 @@ class JobView(BaseModel):
         job: Job,
         link: Callable[[StoredImage], str | None],
         queue_position: int | None = None,
+        delivery: Delivery | None = None,
     ) -> Self:
         """A job as it is shown."""
         return cls(
@@ -150,7 +161,8 @@ class JobView(BaseModel):
             times=_times(job),
             queue_position=queue_position,
             simulated=job.simulated,
-            callback_url=job.callback_url,
+            **callback_of(job.callback_url),
+            delivery=DeliveryStatusView.beside(delivery),
         )
 
 

@@ -12,6 +12,8 @@ from tasks.call import Call
 from tasks.celery_app import make_app
 from tasks.cells import JOB_FIELDS, parameters, value_of
 from tasks.checked import BatchOptions, CheckedBatch
+from tasks.deliver import Deliver
+from tasks.deliverer import Deliverer
 from tasks.dispatch import Dispatch
 from tasks.dispatcher import Dispatcher, DispatcherPace
 from tasks.doorbell import Doorbell
@@ -33,12 +35,14 @@ from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
 from tasks.names import GENERATE, SUBMIT, Queues
+from tasks.on_end import OnEnd, on_end_of
 from tasks.options import JobOptions, parse_options
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
 from tasks.submit import Submit
+from tasks.task_sender import TaskSender
 from tasks.uploads import Uploads
 from tasks.window import Window
 
@@ -59,6 +63,8 @@ __all__ = [
     "CheckedBatch",
     "Claims",
     "Decision",
+    "Deliver",
+    "Deliverer",
     "Dispatch",
     "Dispatcher",
     "DispatcherPace",
@@ -78,6 +84,7 @@ __all__ = [
     "LineFile",
     "LinesUnreadable",
     "Loaded",
+    "OnEnd",
     "Pace",
     "PlaceWatch",
     "QueueDepth",
@@ -88,11 +95,13 @@ __all__ = [
     "StagingFailed",
     "Submit",
     "TaskError",
+    "TaskSender",
     "Uploads",
     "WatchPace",
     "Window",
     "format_of",
     "make_app",
+    "on_end_of",
     "parameters",
     "parse_options",
     "place_of",

@@ -37,7 +37,7 @@ from tasks.errors import BatchKeyTaken, LineFault, LinesUnreadable
 from tasks.good_line import GoodLine
 from tasks.intake import Intake, hash_of
 from tasks.lines import Line, LineFile
-from tasks.options import JobOptions, parse_options
+from tasks.options import JobOptions
 
 __all__ = ["Batches", "Loaded"]
 
@@ -100,11 +100,7 @@ class Batches:
             LinesUnreadable: the file as a whole is.
             StagingFailed: this machine's disk has no room.
         """
-        shared = {"owner": options.owner, "priority": options.priority}
-        _, faults = parse_options({**shared, "idempotency_key": options.key})
-        if faults:
-            raise RequestInvalid([_as_told(fault) for fault in faults])
-        batch = CheckedBatch(options)
+        batch = CheckedBatch(options, self._callback_of(options))
         try:
             self._check_lines(batch, lines, beside, told)
         except BaseException:
@@ -136,6 +132,24 @@ class Batches:
             if delete_unopened(self._database, batch.batch_id):
                 raise
         return Loaded(batch.batch_id, batch.count, created=True)
+
+    def _callback_of(self, options: BatchOptions) -> str | None:
+        """Whom to tell of the batch's end; the place where its own options are checked.
+
+        Raises:
+            RequestInvalid: they are at fault.
+        """
+        wanted = {
+            "owner": options.owner,
+            "priority": options.priority,
+            "idempotency_key": options.key,
+            "callback_url": options.callback,
+            "on_end": None if options.on_end is None else dict(options.on_end),
+        }
+        try:
+            return self._intake.check_options(wanted).callback
+        except RequestInvalid as error:
+            raise RequestInvalid([_as_told(fault) for fault in error.faults]) from None
 
     def _check_lines(
         self, batch: CheckedBatch, lines: LineFile, beside: Beside | None, told: Told
@@ -193,6 +207,7 @@ class Batches:
                 key=options.key,
                 request_hash=batch.request_hash,
                 name=options.name,
+                callback=batch.callback,
             )
         except IdempotencyConflict as error:
             raise BatchKeyTaken(options.key or "", error.job_id) from error

@@ -45,6 +45,8 @@ class BatchOptions:
         name: for people, such as the file's name.
         priority: of lines that name none.
         defaults: parameters of lines that don't have them.
+        callback_url: an address that is told when all jobs have ended.
+        on_end: a Celery task that is sent then, instead.
     """
 
     owner: str = "default"
@@ -52,6 +54,8 @@ class BatchOptions:
     name: str | None = None
     priority: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    callback_url: str | None = None
+    on_end: Mapping[str, Any] | None = None
 
     def batch_id(self) -> UUID:
         """The same for the same key of the same owner; a new one without a key."""
@@ -59,7 +63,11 @@ class BatchOptions:
 
     def hash_with(self, content_sha256: str) -> str:
         """What another batch under the same key must have in common with this one."""
-        shared = json.dumps([content_sha256, self.priority, dict(self.defaults)], sort_keys=True)
+        common: list[Any] = [content_sha256, self.priority, dict(self.defaults)]
+        # Left out where nobody is to be told, so that the keys of earlier batches stay good.
+        if (told := self.callback_url or self.on_end) is not None:
+            common.append(told)
+        shared = json.dumps(common, sort_keys=True, default=dict)
         return hashlib.sha256(shared.encode()).hexdigest()
 
 
@@ -68,14 +76,16 @@ class CheckedBatch:
 
     Attributes:
         batch_id: the id it has, or will have.
+        callback: whom to tell when all its jobs have ended, as its row keeps it.
         faults: the first faulty lines, at most `MAX_FAULTS_TOLD`.
         fault_count: how many lines are faulty.
         count: how many lines are good.
         estimated_bytes: about what their pictures will take.
     """
 
-    def __init__(self, options: BatchOptions) -> None:
+    def __init__(self, options: BatchOptions, callback: str | None = None) -> None:
         self.options = options
+        self.callback = callback
         self.batch_id = options.batch_id()
         self._namespace = uuid_utils.UUID(str(self.batch_id))
         self.faults: list[LineFault] = []

@@ -7,7 +7,7 @@ row is committed first and the message sent after, so a lost message costs a mom
 import hashlib
 import logging
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from playground import (
+    Fault,
     ImageRequest,
     Limits,
     RequestInvalid,
@@ -37,7 +38,7 @@ from storage import (
     insert_job,
 )
 from tasks.dispatch import Dispatch
-from tasks.options import JobOptions, parse_options
+from tasks.options import RULES, JobOptions, parse_options
 
 __all__ = ["Intake", "RequestLimits"]
 
@@ -66,6 +67,7 @@ class Intake:
         objects: gives the bucket for the initial images of img2img requests, when one comes.
         key_prefix: before every object key.
         simulated: whether the rows say that the simulator answers.
+        own_queues: queues of ours, which no `on_end` may name.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class Intake:
         limits: RequestLimits,
         key_prefix: str,
         simulated: bool,
+        own_queues: Collection[str] = (),
     ) -> None:
+        self._own_queues = frozenset(own_queues)
         self._database = database
         self._objects = objects
         self._dispatch = dispatch
@@ -101,14 +105,31 @@ class Intake:
         Raises:
             RequestInvalid: with all the faults of both.
         """
-        checked, faults = parse_options(options)
+        faults: Sequence[Fault] = ()
+        try:
+            checked = self.check_options(options)
+        except RequestInvalid as error:
+            faults = error.faults
         try:
             parsed = check_request(request, self._limits)
         except RequestInvalid as error:
             raise RequestInvalid([*error.faults, *faults]) from None
-        if checked is None:
+        if faults:
             raise RequestInvalid(faults)
         return parsed, checked
+
+    def check_options(self, options: Mapping[str, Any]) -> JobOptions:
+        """Check what is said of a job, or of a whole batch, beside the request.
+
+        Raises:
+            RequestInvalid: with all the faults.
+        """
+        checked, faults = parse_options(options)
+        if checked is None:
+            raise RequestInvalid(faults)
+        if checked.on_end is not None and checked.on_end.queue in self._own_queues:
+            raise RequestInvalid([Fault("on_end", repr(checked.on_end.queue), RULES["on_end"])])
+        return checked
 
     def accept(
         self,
@@ -159,7 +180,7 @@ class Intake:
             metadata=options.metadata,
             batch_id=batch_id,
             init_image_key=None if image is None else self.keep_init_image(image),
-            callback_url=options.callback_url,
+            callback_url=options.callback,
             expires_in_s=options.expires_in_s,
             simulated=self._simulated,
         )
@@ -203,12 +224,15 @@ class Intake:
         whose: Whose = "request",
     ) -> Accepted:
         checked, _ = parse_options({"owner": message.get("owner", "default")})
+        callback = {name: message.get(name) for name in ("callback_url", "on_end")}
+        wanted, _ = parse_options(callback)
         request = message.get("request")
         job = NewJob(
             id=job_id,
             owner=checked.owner if checked else "default",
             request=_storable(request),
             request_hash=hash_of(request),
+            callback_url=wanted.callback if wanted else None,
             simulated=self._simulated,
         )
         error = JobError(code, why[:MAX_MESSAGE_CHARS], whose)

@@ -8,11 +8,22 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from playground import Fault
+from tasks.errors import ReceiverRefused
+from tasks.on_end import ON_END_RULE, OnEnd
+from tasks.webhooks import UrlRules, receiver_of
 
-__all__ = ["JobOptions", "option_faults", "parse_options"]
+__all__ = ["RULES", "JobOptions", "option_faults", "parse_options"]
 
 MAX_METADATA_BYTES = 4096
 
@@ -24,7 +35,8 @@ RULES = {
     "idempotency_key": "1 to 255 characters of text",
     "priority": f"a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}",
     "metadata": f"a JSON object of at most {MAX_METADATA_BYTES} bytes",
-    "callback_url": "an http or https address of at most 2000 characters",
+    "callback_url": "an http or https address of at most 2000 characters of ASCII, without a user",
+    "on_end": ON_END_RULE,
     "expires_in_s": "a number of seconds above 0, at most 30 days",
 }
 
@@ -49,6 +61,9 @@ class JobOptions(BaseModel):
     metadata: dict[str, Any] | None = Field(None, description="Kept with the job and echoed.")
     callback_url: str | None = Field(
         None, max_length=2000, description="Kept with the job; who to tell when it has ended."
+    )
+    on_end: OnEnd | None = Field(
+        None, description="A Celery task that is sent when it has ended, instead of a webhook."
     )
     expires_in_s: Annotated[
         float | None, Field(gt=0, le=timedelta(days=30).total_seconds(), strict=False)
@@ -77,7 +92,23 @@ class JobOptions(BaseModel):
             if not text.isprintable():  # pydantic's reader drops line ends and codes the rest
                 raise ValueError("control characters")
             AnyHttpUrl(text)
+            try:
+                receiver_of(text, UrlRules())
+            except ReceiverRefused as refused:
+                raise ValueError(str(refused)) from None
         return text
+
+    @field_validator("on_end")
+    @classmethod
+    def _one_to_tell(cls, on_end: OnEnd | None, info: ValidationInfo) -> OnEnd | None:
+        if on_end is not None and info.data.get("callback_url") is not None:
+            raise ValueError("one of the two")
+        return on_end
+
+    @property
+    def callback(self) -> str | None:
+        """Whom to tell of the end, as the row keeps it."""
+        return self.callback_url if self.on_end is None else self.on_end.target
 
 
 def parse_options(raw: Mapping[str, Any]) -> tuple[JobOptions | None, list[Fault]]:

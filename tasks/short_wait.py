@@ -10,12 +10,14 @@ from kombu import Connection
 __all__ = ["short_wait_connection"]
 
 
-def short_wait_connection(app: Celery, timeout_s: float) -> Connection:
+def short_wait_connection(app: Celery, timeout_s: float, *, confirmed: bool = False) -> Connection:
     """A connection of its own to the app's broker; nothing is connected yet.
 
     Args:
         app: whose broker it is.
         timeout_s: longest wait to connect, to send and for an answer, each.
+        confirmed: on RabbitMQ, whether a message is sent only once the broker says that it has it;
+            a doorbell that was not heard is rung again, and needs no such thing.
     """
     connection: Connection = app.connection_for_write(
         connect_timeout=timeout_s,
@@ -25,7 +27,7 @@ def short_wait_connection(app: Celery, timeout_s: float) -> Connection:
             "socket_connect_timeout": timeout_s,
             "read_timeout": timeout_s,
             "write_timeout": timeout_s,
-            "confirm_publish": False,  # a doorbell that was not heard is rung again
+            "confirm_publish": confirmed,
             "max_retries": 1,
             "interval_start": 0.1,
         },

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from storage import Spool, StorageError
-from tasks import CallBudget, Dispatch, Dispatcher, Executor, FleetWatch, Inbox, Pace, Uploads
+from tasks import (
+    CallBudget,
+    Deliverer,
+    Dispatch,
+    Dispatcher,
+    Executor,
+    FleetWatch,
+    Inbox,
+    Pace,
+    Uploads,
+)
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
 from workers.watchdog import Watchdog
@@ -35,6 +45,7 @@ class Crew:
     heartbeat: Heartbeat
     dispatcher: Dispatcher
     dispatch: Dispatch
+    deliverer: Deliverer
     pace: Pace
     budget: CallBudget
     watch: FleetWatch
@@ -57,6 +68,7 @@ class Crew:
         self.uploads.adopt()
         loops = {
             "dispatcher": self.dispatcher.run,
+            "deliverer": self.deliverer.run,
             "fleet-watch": self.watch.run,
             "watchdog": self.watchdog.run,
         }
@@ -84,6 +96,8 @@ class Crew:
         is_idle = self.inbox.wait_until_idle(deadline - time.monotonic())
         is_stored = self.uploads.wait_until_empty(deadline - time.monotonic())
         self.uploads.stop()
+        if not self.deliverer.wait_until_idle(deadline - time.monotonic()):
+            log.warning("stopping with webhooks under way; they are sent again")
         self.budget.close()
         self.heartbeat.stop()
         if not is_idle or not is_stored:

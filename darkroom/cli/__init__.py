@@ -31,6 +31,7 @@ from darkroom.cli.simulator import simulator
 from darkroom.cli.submit import submit
 from darkroom.cli.up import up
 from darkroom.cli.watch import watch
+from darkroom.cli.webhooks import webhooks
 from darkroom.cli.worker import worker
 
 __all__ = ["app", "run"]
@@ -68,7 +69,7 @@ for command in COMMANDS:
     app.command(name=command.__name__.rstrip("_"))(command)
 
 #: Nouns with a few verbs of their own, after the commands.
-for group in (keys, owners, hooks):
+for group in (keys, owners, hooks, webhooks):
     app.add_typer(group)
 
 

@@ -11,6 +11,7 @@ import typer
 from darkroom.cli import batch_options as options
 from darkroom.cli.batch_file import defaults_of, mistakes_told, name_of, opened_lines
 from darkroom.cli.batch_report import report
+from darkroom.cli.handed_in import on_end_from
 from darkroom.cli.options import AsJson
 from darkroom.cli.say import interruptible, note
 from darkroom.errors import UserError
@@ -35,6 +36,8 @@ def batch(
     owner: options.Owner = "default",
     priority: options.Priority = 0,
     given: options.Given = None,
+    callback_url: options.CallbackUrl = None,
+    on_end: options.OnEnd = None,
     wait: options.Wait = True,
     yes: options.Yes = False,
     as_json: AsJson = False,
@@ -56,6 +59,8 @@ def batch(
         name=name_of(file),
         priority=priority,
         defaults=defaults_of(given or []),
+        callback_url=callback_url,
+        on_end=on_end_from(on_end),
     )
     wiring = opened()
     with mistakes_told(file), opened_lines(wiring, file, line_format, common) as (lines, beside):

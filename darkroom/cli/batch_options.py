@@ -28,5 +28,12 @@ Given = Annotated[
         help="A parameter of lines that lack it; repeatable.",
     ),
 ]
+CallbackUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Who is told, by webhook, when all have ended.")
+]
+OnEnd = Annotated[
+    str | None,
+    typer.Option(metavar="QUEUE=TASK", help="Or a Celery task that is sent then, and its queue."),
+]
 Wait = Annotated[bool, typer.Option(help="Wait for the end of every job.")]
 Yes = Annotated[bool, options.yes("Don't ask before many calls.")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from playground import Fault
     from tasks import Intake
 
-__all__ = ["HandedIn"]
+__all__ = ["HandedIn", "on_end_from"]
 
 _NUMBERS: Final = ("width", "height", "num_inference_steps", "guidance_scale", "seed")
 _AS_THEY_ARE: Final = (
@@ -55,6 +55,7 @@ class HandedIn:
             "priority": _number_or_text(given["priority"]),
             "metadata": self._json(given["metadata"]),
             "callback_url": given["callback_url"],
+            "on_end": on_end_from(given["on_end"]),
             "expires_in_s": self._seconds(given["expires_in"]),
         }
         self.request = {name: value for name, value in request.items() if value is not None}
@@ -117,6 +118,14 @@ class HandedIn:
         from playground import Fault
 
         self._faults.append(Fault(field, _shown(value), rule))
+
+
+def on_end_from(text: str | None) -> dict[str, str] | None:
+    """`QUEUE=TASK` as producers hand it in; what is neither is for the check to refuse."""
+    if text is None:
+        return None
+    queue, _, task = text.partition("=")
+    return {"task": task, "queue": queue}
 
 
 def _shown(value: str) -> str:

@@ -10,8 +10,10 @@ from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from storage import Job
+    from storage.webhooks import Delivery
 
 __all__ = [
+    "delivery_in_words",
     "job_as_json",
     "local_time",
     "one_line",
@@ -32,6 +34,16 @@ _NOT_SHOWN: Final = "claim_token"
 def job_as_json(job: "Job") -> dict[str, Any]:
     """Every fact of a job, by the names of the results table."""
     return {name: getattr(job, name) for name in job.__slots__ if name != _NOT_SHOWN}
+
+
+def delivery_in_words(delivery: "Delivery") -> str:
+    """How it stands with telling somebody of an end, in a line."""
+    last = delivery.last_error if delivery.last_status is None else str(delivery.last_status)
+    after = f" after {delivery.attempts:,}" if delivery.attempts else ""
+    words = f"{delivery.state}{after}{f' ({last})' if last else ''}"
+    if delivery.next_attempt_at is None:
+        return words
+    return f"{words}, next {local_time(delivery.next_attempt_at)}"
 
 
 def local_time(moment: datetime | None, *, to: str = "%Y-%m-%d %H:%M:%S %Z") -> str:

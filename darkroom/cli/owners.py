@@ -1,4 +1,7 @@
-"""`darkroom owners`: how much each owner may hand in over HTTP, and have under way."""
+"""`darkroom owners`: how much each may hand in and have under way, and what signs their webhooks.
+
+A secret is printed once, alone on stdout, so that it can go straight into a file or a secret store.
+"""
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
@@ -20,7 +23,8 @@ MAX_COUNT: Final = 2_000_000_000
 
 owners = typer.Typer(
     name="owners",
-    help="Set and list owners' limits.\n\nExample: darkroom owners set shop --max-queued 10000",
+    help="Set and list owners' limits, make callback secrets.\n\nExample: darkroom owners set shop "
+    "--max-queued 10000",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -90,6 +94,46 @@ def list_(
             print(f"{owner.name}: {_in_words(owner)}")
     if not found:
         note("no owner has a limit")
+
+
+@owners.command()
+def secret(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The owner.")],
+    *,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a second one; until --retire both sign.")
+    ] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Drop the older one; the receivers have the newer.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make the secret that signs an owner's webhooks, and print it: once, it is not shown again.
+
+    Example: darkroom owners secret shop > shop.whsec
+    """
+    from darkroom.cli.keys import check_owner
+    from darkroom.cli.opened import opened
+    from storage.webhooks import MAX_SECRETS, add_secret, drop_old_secrets
+    from tasks.webhooks import new_secret
+
+    if rotate and retire:
+        raise UserError("--rotate first, and --retire once the receivers have it", exit_status=2)
+    check_owner(name)
+    database = opened().database
+    if retire:
+        gone = drop_old_secrets(database, name)
+        note(f"{gone} older secret{'' if gone == 1 else 's'} of {name} dropped")
+        return
+    made = new_secret()
+    if not add_secret(database, name, made, most=MAX_SECRETS if rotate else 1):
+        first = "two already: --retire the older one" if rotate else "one already: --rotate it"
+        raise UserError(f"{name} has {first}")
+    if as_json:
+        print_json({"owner": name, "secret": made})
+    else:
+        print(made)
+    note(f"signs the webhooks of {name} from now on; it is not shown again")
 
 
 def _changes(max_per_second: str | None, counts: dict[str, str | None]) -> "OwnerChanges":

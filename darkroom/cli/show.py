@@ -1,5 +1,6 @@
 """`darkroom show`: everything about one job, its picture, or a link to it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from darkroom.cli.say import print_json
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.wiring import Wiring
     from storage import Job, StoredImage
+    from storage.webhooks import Delivery
 
 __all__ = ["show"]
 
@@ -32,6 +34,7 @@ def show(
     from darkroom.cli.looks import job_as_json, parse_job_id
     from darkroom.cli.opened import opened
     from storage import get_job
+    from storage.webhooks import latest_delivery
 
     wanted = parse_job_id(job_id)
     wiring = opened()
@@ -40,12 +43,14 @@ def show(
         require_images(job)
     saved = [] if out is None else _save(wiring, job, out)
     links = _links(wiring, job) if url else []
+    told = latest_delivery(wiring.database, job_id=job.id) if job.callback_url else None
     if as_json:
-        print_json(job_as_json(job) | ({"urls": links} if url else {}) | _if_any(saved))
+        facts = job_as_json(job) | {"delivery": told and asdict(told)}
+        print_json(facts | ({"urls": links} if url else {}) | _if_any(saved))
     elif saved or links:
         print("\n".join([*saved, *links]))
     else:
-        print("\n".join(_lines(job)))
+        print("\n".join(_lines(job, told)))
 
 
 def _if_any(saved: list[str]) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def _links(wiring: "Wiring", job: "Job") -> list[str]:
     return [wiring.objects.signed_url(image.key, expires_s) for image in job.images]
 
 
-def _lines(job: "Job") -> list[str]:
+def _lines(job: "Job", told: "Delivery | None") -> list[str]:
     facts = [
         ("job", f"{job.id}{' (simulated)' if job.simulated else ''}"),
         ("status", _status(job)),
@@ -73,6 +78,7 @@ def _lines(job: "Job") -> list[str]:
         *_request(job),
         *_calls(job),
         *_belongings(job),
+        *_delivery(told),
         *_times(job),
     ]
     return [f"{name:<24} {value}" for name, value in facts]
@@ -134,6 +140,12 @@ def _belongings(job: "Job") -> list[tuple[str, str]]:
         "worker": job.worker_id,
     }
     return [(name, one_line(str(value))) for name, value in facts.items() if value is not None]
+
+
+def _delivery(told: "Delivery | None") -> list[tuple[str, str]]:
+    from darkroom.cli.looks import delivery_in_words
+
+    return [] if told is None else [("delivery", f"{told.id} {delivery_in_words(told)}")]
 
 
 def _times(job: "Job") -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ def submit(
     priority: options.Priority = None,
     metadata: options.Metadata = None,
     callback_url: options.CallbackUrl = None,
+    on_end: options.OnEnd = None,
     expires_in: options.ExpiresIn = None,
     wait: options.Wait = False,
     out: options.Out = None,

@@ -77,8 +77,10 @@ Key = Annotated[
 ]
 Priority = Annotated[str | None, _job(metavar="NUMBER", help="Higher goes first; 0.")]
 Metadata = Annotated[str | None, _job(metavar="JSON", help="A small object, kept with the job.")]
-CallbackUrl = Annotated[
-    str | None, _job(metavar="URL", help="Kept with the job: whom to tell at its end.")
+CallbackUrl = Annotated[str | None, _job(metavar="URL", help="Who is told at its end, by webhook.")]
+OnEnd = Annotated[
+    str | None,
+    _job(metavar="QUEUE=TASK", help="Or a Celery task that is sent then, and its queue."),
 ]
 ExpiresIn = Annotated[
     str | None, _job(metavar="TIME", help="Cancelled if not begun by then: 90s, 30m, 2h, 7d.")

@@ -3,14 +3,18 @@
 A form that needs a rule of its own has it here, beside the words that tell somebody who broke it.
 """
 
+import re
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-__all__ = ["REDIS", "BrokerUrl", "Bytes", "Count", "Names", "RedisUrl", "Seconds"]
+__all__ = ["REDIS", "BrokerUrl", "Bytes", "Count", "Names", "Receivers", "RedisUrl", "Seconds"]
 
 BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
+# Not digits and dots alone: that is an address, or none, as where its host bits are set.
+_HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -27,6 +31,18 @@ def _redis(value: SecretStr) -> SecretStr:
     return value
 
 
+def _receivers(value: object) -> object:
+    names = _split(value)
+    for name in names if isinstance(names, tuple) else ():
+        try:
+            ip_network(name)
+        except ValueError:
+            if not _HOST.fullmatch(name):
+                rule = "a network (10.1.0.0/16), an address, or a host's whole name"
+                raise ValueError(f"{name[:60]!r} is not {rule}") from None
+    return names
+
+
 def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
@@ -39,3 +55,4 @@ Bytes = Annotated[int, Field(ge=1_000_000)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_known_broker)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Receivers = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_receivers)]

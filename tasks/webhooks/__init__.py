@@ -9,6 +9,7 @@ from tasks.webhooks.outcome import Failure, Outcome
 from tasks.webhooks.receiver import USUAL_PORTS, Receiver, UrlRules, receiver_of
 from tasks.webhooks.schedule import (
     DELAYS_S,
+    JITTER,
     Delivered,
     Disabled,
     GivenUp,
@@ -21,6 +22,7 @@ from tasks.webhooks.signature import new_secret, signed_headers
 
 __all__ = [
     "DELAYS_S",
+    "JITTER",
     "USUAL_PORTS",
     "AddressGuard",
     "AllowList",

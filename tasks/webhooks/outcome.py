@@ -24,6 +24,14 @@ class Failure(StrEnum):
     CONNECTION_LOST = "CONNECTION_LOST"
     #: What came back is not HTTP.
     ANSWER_GARBLED = "ANSWER_GARBLED"
+    #: Nothing is sent unsigned, and there is no secret to sign with.
+    NO_SECRET = "NO_SECRET"  # noqa: S105 - a code
+    #: What was to be sent has been deleted.
+    FORGOTTEN = "FORGOTTEN"
+    #: The broker did not take the task.
+    BROKER_AWAY = "BROKER_AWAY"
+    #: Nobody has declared the task's queue yet.
+    QUEUE_MISSING = "QUEUE_MISSING"
     #: Anything else that networks do.
     NETWORK_FAILED = "NETWORK_FAILED"
 

@@ -13,7 +13,8 @@ from storage import Database, find_key, list_keys
 from tests.cli.conftest import CommandLine
 
 VERBS = [("keys", "create"), ("keys", "list"), ("keys", "revoke"), ("owners", "set")]
-VERBS += [("owners", "list")]
+VERBS += [("owners", "list"), ("owners", "secret")]
+VERBS += [("webhooks", "list"), ("webhooks", "show"), ("webhooks", "replay")]
 
 
 def test_create_prints_the_secret_alone_and_talks_about_it_beside(

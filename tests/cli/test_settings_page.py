@@ -31,6 +31,7 @@ def test_every_secret_is_marked_and_can_come_from_a_file() -> None:
         "DARKROOM_PLAYGROUND_API_KEY",
         "DARKROOM_PLAYGROUND_PROXY_URL",
         "DARKROOM_BROKER_URL",
+        "DARKROOM_WEBHOOK_SECRET",
         "DARKROOM_REDIS_URL",
         "DARKROOM_DATABASE_URL",
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from threading import Lock
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from botocore.config import Config
 
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
 from storage.object_faults import translated
+from storage.signed_put import SignedPut
 
 _ATTEMPTS = 3
 _PIECE_BYTES = 1 << 18
@@ -90,6 +92,8 @@ class ObjectStore:
         self._secret_access_key = secret_access_key
         self._region = region
         self._clients: dict[str | None, Any] = {}
+        self._signed_put: SignedPut | None = None
+        self._is_plain = not self._extra_put_args and checksums == "when_required"
         self._lock = Lock()
 
     def put(self, key: str, data: bytes, content_type: str = "image/png") -> None:
@@ -99,7 +103,10 @@ class ObjectStore:
             ObjectStoreError: One of its kinds; after `ObjectStoreUnavailable` it may be there.
         """
         with self._translated(key):
-            self._client(self._endpoint_url).put_object(
+            client = self._client(self._endpoint_url)
+            if self._is_plain and self._short_way(client).put(key, data, content_type):
+                return
+            client.put_object(
                 Bucket=self.bucket,
                 Key=key,
                 Body=data,
@@ -242,6 +249,7 @@ class ObjectStore:
             for client in self._clients.values():
                 client.close()
             self._clients.clear()
+            self._signed_put = None
 
     def _translated(self, key: str = "") -> Any:
         return translated(self.address, self.bucket, key)
@@ -255,13 +263,23 @@ class ObjectStore:
                 self._clients[endpoint_url] = self._new_client(endpoint_url)
             return self._clients[endpoint_url]
 
-    def _new_client(self, endpoint_url: str | None) -> Any:
-        session = boto3.session.Session(
+    @cached_property
+    def _session(self) -> Any:
+        """Region and credentials, which both clients share: rotating ones are fetched once."""
+        return boto3.session.Session(
             aws_access_key_id=self._access_key_id,
             aws_secret_access_key=self._secret_access_key,
             region_name=self._region,
         )
-        region = session.region_name or _HOME_REGION
-        return session.client(
+
+    def _short_way(self, client: Any) -> SignedPut:
+        """For puts without extras; made at the first, as the client is."""
+        if self._signed_put is None:
+            self._signed_put = SignedPut(client, self._session.get_credentials(), self.bucket)
+        return self._signed_put
+
+    def _new_client(self, endpoint_url: str | None) -> Any:
+        region = self._session.region_name or _HOME_REGION
+        return self._session.client(
             "s3", endpoint_url=endpoint_url, region_name=region, config=self._config
         )

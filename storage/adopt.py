@@ -63,7 +63,7 @@ def _adopt(tables: Tables) -> Update:
         .values(
             {
                 **LET_GO,
-                **with_images(tables),
+                **with_images(tables, bindparam("new_images")),
                 "fence": jobs.c.fence + 1,
                 "calls_duplicate": case(
                     (another, jobs.c.calls_duplicate + 1), else_=jobs.c.calls_duplicate

@@ -7,6 +7,7 @@ finds the row it made. What a claim finds at its limits (too many calls, too lat
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,7 @@ from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.day import spend_one_call
 from storage.errors import RecordUnreadable
+from storage.given import as_given, given_rows, is_given
 from storage.jobs import Job, JobError, job_from_row
 from storage.owner_days import count_one
 from storage.set_aside import set_aside
@@ -85,6 +87,10 @@ def claim_if_due(
         "call_deadline_s": call_deadline_s,
         "max_calls": max_calls,
     }
+    if max_calls_per_day is None:
+        job = db.together(_claim_several, parameters)
+        if job is not None:
+            return job
     try:
         row = _take(db, parameters, max_calls_per_day)
         if row is not None:
@@ -93,6 +99,21 @@ def claim_if_due(
     except (*UNDECODABLE, RecordUnreadable) as error:
         set_aside(db, job_id, token=token, reason=str(error))
         return None
+
+
+def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Job | None]:
+    """Make the claims that differ from the first in job and token alone; others stay to be made."""
+    alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
+    rows = [{"id": claim["job_id"], "token": claim["token"]} for claim in alike]
+    with db.statement() as connection:
+        parameters = _terms(claims[0]) | as_given(rows)
+        taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
+    jobs = {job.claim_token: job for job in map(job_from_row, taken)}
+    return [jobs.get(claim["token"]) for claim in claims]
+
+
+def _terms(claim: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: claim[name] for name in claim if name not in {"job_id", "token"}}
 
 
 def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | None) -> Any:
@@ -171,9 +192,19 @@ def has_expired(tables: Tables) -> ColumnElement[bool]:
 
 @cache
 def _claim(tables: Tables) -> Update | Select[Any]:
-    taken = _take_if_due(tables).returning(*tables.jobs.c)
-    if tables.metadata.schema is None:
-        return taken
+    which = tables.jobs.c.id == bindparam("job_id")
+    taken = _take_if_due(tables, which, bindparam("token")).returning(*tables.jobs.c)
+    return taken if tables.metadata.schema is None else _with_calls_counted(tables, taken)
+
+
+@cache
+def _claim_all(tables: Tables) -> Select[Any]:
+    given = given_rows("id", "token")
+    taken = _take_if_due(tables, is_given(tables, given), given.c.token)
+    return _with_calls_counted(tables, taken.returning(*tables.jobs.c))
+
+
+def _with_calls_counted(tables: Tables, taken: Any) -> Select[Any]:
     claimed = taken.cte("claimed")
     counted = count_one(tables, claimed.c.owner, of=claimed).cte("counted")
     return select(claimed).add_cte(counted)
@@ -184,11 +215,10 @@ def _count_call(tables: Tables) -> Any:
     return count_one(tables, bindparam("of_owner", type_=Text()))
 
 
-@cache
-def _take_if_due(tables: Tables) -> Update:
+def _take_if_due(tables: Tables, which: ColumnElement[bool], token: ColumnElement[Any]) -> Update:
     jobs = tables.jobs
     due = (
-        jobs.c.id == bindparam("job_id"),
+        which,
         QUEUED,
         or_(jobs.c.not_before.is_(None), jobs.c.not_before <= instant()),
         jobs.c.calls_made - jobs.c.calls_before < bindparam("max_calls"),
@@ -201,7 +231,7 @@ def _take_if_due(tables: Tables) -> Update:
         "attempts": jobs.c.attempts + 1,
         "calls_made": jobs.c.calls_made + 1,
         "worker_id": bindparam("by_worker"),
-        "claim_token": bindparam("token"),
+        "claim_token": token,
         "call_deadline": after(seconds_param("call_deadline_s")),
         "first_call_at": func.coalesce(jobs.c.first_call_at, now()),
         "not_before": null(),

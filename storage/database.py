@@ -10,11 +10,12 @@ asked of the tables to the transitions, and waiting out an outage to whoever cal
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -25,8 +26,13 @@ from storage.errors import DatabaseMisconfigured
 from storage.faults import translated
 from storage.json_text import json_text
 from storage.tables import POSTGRESQL, SQLITE, Tables
+from storage.together import Together
 
 _POOL_TIMEOUT_S = 30.0
+
+Result = TypeVar("Result")
+Change = Callable[["Database", Sequence[Mapping[str, Any]]], Sequence[Result | None]]
+"""One statement for several rows: what came of each, in their order."""
 
 
 class Database:
@@ -83,6 +89,7 @@ class Database:
             self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
             self._single = self._writer
             self._reader = self._engine
+        self._together: dict[Change[Any], Together[Mapping[str, Any], Any]] = {}
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A write transaction, committed when the block ends and rolled back when it raises.
@@ -107,6 +114,27 @@ class Database:
             DatabaseError: One of its kinds.
         """
         return self._transaction(self._reader)
+
+    def together(self, change: Change[Result], row: Mapping[str, Any]) -> Result | None:
+        """Change a row with others that are about to be changed in the same way.
+
+        Args:
+            change: Does so in one statement; what came of each row, None where nothing did.
+            row: What it needs to know of one.
+
+        Returns:
+            None: The caller is to make this change alone (on SQLite, always).
+
+        Raises:
+            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+        """
+        if self.dialect != "postgresql":
+            return None
+        gathering = self._together.get(change)
+        if gathering is None:  # two at once do no harm: each gathers its own for a moment
+            gathering = self._together[change] = Together(partial(change, self))
+        result: Result | None = gathering(row)
+        return result
 
     def close(self) -> None:
         """Close the pooled connections. The object may be used again and would reconnect."""

@@ -7,15 +7,16 @@ picture it has paid for and ends as cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, bindparam, case, func, literal, null, true
+from sqlalchemy import ColumnElement, Update, bindparam, case, func, literal, null, true, update
 
 from storage.clock import now
 from storage.database import Database
+from storage.given import as_given, given_rows, is_given
 from storage.jobs import Job, StoredImage, images_to_json
 from storage.let_go import CANCELLED
 from storage.statements import HELD, NO_ERROR, held_at_fence, read_job, run_ending
@@ -40,7 +41,10 @@ def mark_storing_if_held(
     Raises:
         DatabaseUnavailable: Call again.
     """
-    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    new_images = images_to_json(images)
+    if db.together(_mark_several, {"id": job_id, "fence": fence, "images": new_images}):
+        return True
+    parameters = {"job_id": job_id, "at_fence": fence, "new_images": new_images}
     with db.statement() as connection:
         return connection.execute(_mark_storing(db.tables), parameters).rowcount == 1
 
@@ -64,7 +68,10 @@ def finish_if_held(
     Raises:
         DatabaseUnavailable: Call again.
     """
-    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    new_images = images_to_json(images)
+    if db.together(_finish_several, {"id": job_id, "fence": fence, "images": new_images}):
+        return True
+    parameters = {"job_id": job_id, "at_fence": fence, "new_images": new_images}
     if run_ending(db, _finish(db.tables), parameters):
         return True
     return ended_with(read_job(db, job_id), images)
@@ -77,24 +84,68 @@ def ended_with(job: Job | None, images: Sequence[StoredImage]) -> bool:
     return {image.key for image in images} == {image.key for image in job.images}
 
 
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _mark_several(db: Database, rows: Rows) -> list[bool | None]:
+    with db.statement() as connection:
+        marked = connection.execute(_mark_all(db.tables), as_given(rows)).all()
+    return _happened(rows, {(row.id, row.fence) for row in marked})
+
+
+def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
+    ended = run_ending(db, _finish_all(db.tables), as_given(rows))
+    return _happened(rows, {(row["id"], row["fence"]) for row in ended})
+
+
+def _happened(rows: Rows, changed: set[tuple[UUID, int]]) -> list[bool | None]:
+    return [True if (row["id"], row["fence"]) in changed else None for row in rows]
+
+
 @cache
 def _mark_storing(tables: Tables) -> Update:
-    jobs = tables.jobs
-    return held_at_fence(tables, HELD).values(
-        status=JobStatus.STORING.value,
-        images=bindparam("new_images"),
-        image_in_hand_at=func.coalesce(jobs.c.image_in_hand_at, now()),
-        call_deadline=null(),
-    )
+    return held_at_fence(tables, HELD).values(_storing(tables, bindparam("new_images")))
+
+
+@cache
+def _mark_all(tables: Tables) -> Update:
+    jobs, given = tables.jobs, given_rows("id", "fence", "images")
+    marked = _held_as_given(tables, given).values(_storing(tables, given.c.images))
+    return marked.returning(jobs.c.id, jobs.c.fence)
 
 
 @cache
 def _finish(tables: Tables) -> Update:
-    return held_at_fence(tables, HELD).values({**with_images(tables), "call_deadline": null()})
+    return held_at_fence(tables, HELD).values(
+        {**with_images(tables, bindparam("new_images")), "call_deadline": null()}
+    )
 
 
-def with_images(tables: Tables) -> dict[str, Any]:
-    """What a row is set to when its images are in the bucket; binds `new_images`.
+@cache
+def _finish_all(tables: Tables) -> Update:
+    given = given_rows("id", "fence", "images")
+    return _held_as_given(tables, given).values(
+        {**with_images(tables, given.c.images), "call_deadline": null()}
+    )
+
+
+def _held_as_given(tables: Tables, given: Any) -> Update:
+    jobs = tables.jobs
+    return update(jobs).where(is_given(tables, given), jobs.c.fence == given.c.fence, HELD)
+
+
+def _storing(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
+    """What a row is set to when its images are on the disk."""
+    return {
+        "status": JobStatus.STORING.value,
+        "images": images,
+        "image_in_hand_at": func.coalesce(tables.jobs.c.image_in_hand_at, now()),
+        "call_deadline": null(),
+    }
+
+
+def with_images(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
+    """What a row is set to when these images are in the bucket.
 
     It has succeeded, unless it was asked to stop: then it is cancelled, and keeps them.
     """
@@ -105,7 +156,7 @@ def with_images(tables: Tables) -> dict[str, Any]:
         "status": case(
             (stop, literal(JobStatus.CANCELLED.value)), else_=literal(JobStatus.SUCCEEDED.value)
         ),
-        "images": bindparam("new_images"),
+        "images": images,
         "image_in_hand_at": func.coalesce(jobs.c.image_in_hand_at, now()),
         "ended_at": now(),
         **{name: case((stop, literal(ended[name])), else_=null()) for name in NO_ERROR},

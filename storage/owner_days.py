@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.day import today
@@ -25,24 +25,25 @@ def calls_today_of(tables: Tables, connection: Connection, owners: Sequence[str]
 
 
 def count_one(tables: Tables, owner: ColumnElement[str], *, of: Any = None) -> Any:
-    """An INSERT that counts one call of an owner who has a limit.
+    """An INSERT that counts the calls of owners who have a limit.
 
     Args:
         tables: Of the dialect.
         owner: Whose: a parameter, or a column of `of`.
-        of: What to select from besides the owners: a claim whose rows are counted.
+        of: What to select from besides the owners: a claim whose rows are counted, each as one.
     """
     owners, daily = tables.owners, tables.owner_calls
-    limited = select(today(tables), owners.c.name, literal_column("1")).where(
-        owners.c.name == owner, owners.c.max_calls_per_day.is_not(None)
+    limited = (
+        select(today(tables), owners.c.name, func.count())
+        .where(owners.c.name == owner, owners.c.max_calls_per_day.is_not(None))
+        .group_by(owners.c.name)
     )
     if of is not None:
         limited = limited.select_from(of)
     insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
-    return (
-        insert_for(daily)
-        .from_select(["day", "owner", "calls"], limited)
-        .on_conflict_do_update(index_elements=["day", "owner"], set_={"calls": daily.c.calls + 1})
+    counted = insert_for(daily).from_select(["day", "owner", "calls"], limited)
+    return counted.on_conflict_do_update(
+        index_elements=["day", "owner"], set_={"calls": daily.c.calls + counted.excluded.calls}
     )
 
 

@@ -1,0 +1,44 @@
+"""Rows that a statement is given as one value, to change as many jobs (PostgreSQL).
+
+One text of JSON has one shape however many rows are in it, so that the statement is written and
+compiled once. It is read twice: to lock the jobs in the order of their ids, as all statements do
+that touch several, and to change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, TableValuedAlias, bindparam, column, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from storage.ids import Uuid
+from storage.statements import id_in
+from storage.tables import Tables
+
+_COLUMNS = {"id": Uuid, "fence": BigInteger, "token": Uuid, "images": JSONB}
+
+
+def given_rows(*names: str) -> TableValuedAlias:
+    """The rows, with these columns of theirs; they are bound as `given`."""
+    rows = func.jsonb_to_recordset(bindparam("given", type_=JSONB()))
+    columns: list[Any] = [column(name, _COLUMNS[name]) for name in names]
+    return rows.table_valued(*columns).render_derived(with_types=True)
+
+
+def as_given(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the statement binds."""
+    return {"given": [{name: _plain(value) for name, value in row.items()} for row in rows]}
+
+
+def is_given(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
+    """The job's id is among those given, all of which are locked in their order."""
+    jobs = tables.jobs
+    named = jobs.c.id.in_(select(given_rows("id").c.id))
+    locked = select(jobs.c.id).where(named).order_by(jobs.c.id).with_for_update(of=jobs)
+    return id_in(tables, locked) & (jobs.c.id == given.c.id)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (int, list)) else str(value)

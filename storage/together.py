@@ -1,0 +1,96 @@
+"""Changes of one kind that many threads make at about the same time, made in one statement.
+
+A statement costs planning, a round trip and a commit however many rows it changes, and a busy
+worker makes hundreds in a second, each for one job and each on a thread that waits for it. Here
+those that come close together go together: where another thread's change was made a moment ago, the
+next waits out that moment for others, and then makes the change for all.
+
+A change that comes alone, or from a thread that makes one after another, waits for nothing and is
+made alone. So is one that did not happen in a group, to find out why: the statements for single
+rows stay the ones that know every case.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from storage.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+Result = TypeVar("Result")
+
+GATHER_S = 0.04
+"""Changes of several threads follow each other no closer than this."""
+
+
+@dataclass(slots=True, eq=False)
+class _Member(Generic[Row, Result]):
+    row: Row
+    result: Result | None = None
+    error: DatabaseUnavailable | None = None
+    is_answered: threading.Event = field(default_factory=threading.Event)
+
+
+class Together(Generic[Row, Result]):
+    """Gathers one kind of change. Safe to share between threads; that is what it is for.
+
+    Args:
+        change: Makes the change for several rows; what came of each, None where nothing did.
+    """
+
+    def __init__(self, change: Callable[[Sequence[Row]], Sequence[Result | None]]) -> None:
+        self._change = change
+        self._guard = threading.Lock()
+        self._gathering: list[_Member[Row, Result]] = []
+        self._made_at = float("-inf")
+        self._made_by = 0
+
+    def __call__(self, row: Row) -> Result | None:
+        """Make the change with others; None if it is the caller's to make alone.
+
+        Raises:
+            DatabaseUnavailable: It may have been made; call again.
+        """
+        member = _Member[Row, Result](row)
+        with self._guard:
+            self._gathering.append(member)
+            leads = len(self._gathering) == 1
+        if leads:
+            self._lead()
+        else:
+            member.is_answered.wait()
+        if member.error is not None:
+            raise DatabaseUnavailable(str(member.error)) from member.error
+        return member.result
+
+    def _lead(self) -> None:
+        if self._made_by != threading.get_ident():
+            time.sleep(max(0.0, self._made_at + GATHER_S - time.monotonic()))
+        with self._guard:
+            group, self._gathering = self._gathering, []
+            self._made_at, self._made_by = time.monotonic(), threading.get_ident()
+        try:
+            if len(group) > 1:
+                self._make(group)
+        finally:
+            for member in group:
+                member.is_answered.set()
+
+    def _make(self, group: Sequence[_Member[Row, Result]]) -> None:
+        try:
+            results = self._change([member.row for member in group])
+        except DatabaseUnavailable as error:
+            for member in group:
+                member.error = error
+        except Exception:
+            log.exception("a change of %d rows failed; each is made alone", len(group))
+        else:
+            for member, result in zip(group, results, strict=True):
+                member.result = result

@@ -1,0 +1,144 @@
+"""Changes of many threads, made in one statement."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, select
+
+from storage import (
+    DatabaseUnavailable,
+    Job,
+    JobStatus,
+    batch_progress,
+    finish_if_held,
+    fold_batch_deltas,
+    mark_storing_if_held,
+)
+from storage.together import Together
+from tests.storage.table import TableUnderTest
+
+Row = TypeVar("Row")
+
+THREADS = 8
+ROUNDS = 6
+
+
+class Changes:
+    """Notes the groups that it is given."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+
+    def __call__(self, rows: Sequence[int]) -> list[int | None]:
+        """Odd rows change, even ones do not."""
+        self.groups.append(list(rows))
+        return [row if row % 2 else None for row in rows]
+
+
+def at_once(change: Callable[[Row], object], rows: Sequence[Row]) -> list[object]:
+    """Make changes from as many threads, started together."""
+    ready = threading.Barrier(len(rows))
+
+    def one(row: Row) -> object:
+        ready.wait(20)
+        return change(row)
+
+    with ThreadPoolExecutor(len(rows)) as threads:
+        return list(threads.map(one, rows))
+
+
+def test_everyone_gets_what_came_of_its_own_row() -> None:
+    """In whatever groups they went."""
+    changes = Changes()
+    together: Together[int, int] = Together(changes)
+    found = [at_once(together, range(THREADS)) for _ in range(ROUNDS)]
+    asked = [row for group in changes.groups for row in group]
+    for results in found:
+        assert all(result in (row if row % 2 else None, None) for row, result in enumerate(results))
+    assert all(len(group) > 1 for group in changes.groups)
+    assert len(asked) > len(changes.groups)
+
+
+def test_a_thread_that_changes_one_after_another_makes_each_alone() -> None:
+    """It is nobody's to wait for."""
+    changes = Changes()
+    together: Together[int, int] = Together(changes)
+    assert [together(row) for row in range(5)] == [None] * 5
+    assert changes.groups == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_raised"), [(DatabaseUnavailable("away"), True), (ValueError("odd row"), False)]
+)
+def test_a_group_that_fails_is_called_again_or_made_one_by_one(
+    error: Exception, *, is_raised: bool
+) -> None:
+    """An outage is everybody's to wait out; a row that spoils the statement is only its own."""
+
+    def fail(_rows: Sequence[int]) -> list[int | None]:
+        raise error
+
+    together: Together[int, int] = Together(fail)
+
+    def change(row: int) -> object:
+        try:
+            return together(row)
+        except DatabaseUnavailable as unavailable:
+            return str(unavailable)
+
+    found = {result for _ in range(ROUNDS) for result in at_once(change, range(THREADS))}
+    assert found == ({None, "away"} if is_raised else {None})
+
+
+def test_jobs_that_go_their_course_together_each_end_as_they_would_alone(
+    table: TableUnderTest,
+) -> None:
+    """Claimed once, their calls counted, one of them asked to stop, one no longer held."""
+    with table.db.begin() as connection:
+        owners = table.db.tables.owners
+        connection.execute(insert(owners).values(name="a", max_calls_per_day=99))
+    batch_id, ids = table.batch(THREADS * ROUNDS, owner="a")
+
+    def course(job_id: UUID) -> object:
+        job = table.claim(job_id)
+        assert job is not None
+        assert job.id == job_id
+        if job_id == ids[0]:
+            table.overwrite(job_id, cancel_asked=True)
+        if job_id == ids[1]:
+            table.overwrite(job_id, fence=job.fence + 1)
+        return stored(job)
+
+    def stored(job: Job) -> object:
+        images = table.image(job)
+        marked = mark_storing_if_held(table.db, job.id, fence=job.fence, images=images)
+        return marked, finish_if_held(table.db, job.id, fence=job.fence, images=images)
+
+    came = [at_once(course, ids[n::ROUNDS]) for n in range(ROUNDS)]
+    ended = [table.job(job_id) for job_id in ids]
+    outcomes = Counter(outcome for group in came for outcome in group)
+    assert outcomes == {(True, True): len(ids) - 1, (False, False): 1}
+    assert [job.status for job in ended[:2]] == [JobStatus.CANCELLED, JobStatus.RUNNING]
+    assert {job.status for job in ended[2:]} == {JobStatus.SUCCEEDED}
+    assert [job.images[0].key for job in ended[2:]] == [
+        f"images/{job_id}/1-0.png" for job_id in ids[2:]
+    ]
+    assert {job.calls_made for job in ended} == {1}
+    with table.db.read() as connection:
+        assert connection.scalar(select(table.db.tables.owner_calls.c.calls)) == len(ids)
+    fold_batch_deltas(table.db)
+    progress = batch_progress(table.db, batch_id)
+    assert (progress.succeeded, progress.cancelled) == (len(ids) - 2, 1)
+
+
+def test_one_claim_among_many_at_once_takes_a_job(table: TableUnderTest) -> None:
+    """In a group as alone."""
+    job_id = table.accept()
+    claims = [claim for _ in range(2) for claim in at_once(table.claim, [job_id] * THREADS)]
+    assert [claim is not None for claim in claims].count(True) == 1
+    assert table.job(job_id).calls_made == 1

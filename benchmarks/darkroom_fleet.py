@@ -45,7 +45,7 @@ class DarkroomFleet:
         bundle = servers.simulator.ca_bundle
         trust = {} if bundle is None else {"playground_ca_bundle": bundle}
         self.fleet = Fleet(servers, folder, concurrency=concurrency, **trust, **settings)
-        self.fleet.environment |= {} if bundle is None else {"AWS_CA_BUNDLE": str(bundle)}
+        self.fleet.variables |= {} if bundle is None else {"AWS_CA_BUNDLE": str(bundle)}
         self.bucket = self.fleet.bucket.bucket
 
     def start(self, **settings: object) -> None:

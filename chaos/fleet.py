@@ -60,7 +60,7 @@ class Fleet:
             `database_url`, the fleet gets a new PostgreSQL database.
 
     Attributes:
-        environment: variables that its workers get besides their settings.
+        variables: what its workers get in their environment besides their settings.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Fleet:
         **overrides: object,
     ) -> None:
         self.ground = ground
-        self.environment: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
         self.folder = folder
         self.mark = uuid4().hex[:12]
         self.namespace = f"c{self.mark}"
@@ -129,7 +129,7 @@ class Fleet:
         settings = self.settings | {name: str(v) for name, v in overrides.items()}
         return {
             **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
-            **self.environment,
+            **self.variables,
             "AWS_ACCESS_KEY_ID": self.bucket.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.bucket.secret_access_key,
             **{f"DARKROOM_{name.upper()}": value for name, value in settings.items()},

@@ -46,6 +46,9 @@ from storage.statements import (
 from storage.states import EndCode, JobStatus
 from storage.tables import Tables
 
+# What is each claim's own; the rest is the worker's, and one statement has it once.
+_OWN = ("job_id", "token")
+
 
 def claim_if_due(
     db: Database,
@@ -104,7 +107,7 @@ def claim_if_due(
 def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Job | None]:
     """Make the claims that differ from the first in job and token alone; others stay to be made."""
     alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
-    rows = [{"id": claim["job_id"], "token": claim["token"]} for claim in alike]
+    rows = [{name: claim[name] for name in _OWN} for claim in alike]
     with db.statement() as connection:
         parameters = _terms(claims[0]) | as_given(rows)
         taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
@@ -113,7 +116,7 @@ def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Jo
 
 
 def _terms(claim: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: claim[name] for name in claim if name not in {"job_id", "token"}}
+    return {name: claim[name] for name in claim if name not in _OWN}
 
 
 def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | None) -> Any:
@@ -199,7 +202,7 @@ def _claim(tables: Tables) -> Update | Select[Any]:
 
 @cache
 def _claim_all(tables: Tables) -> Select[Any]:
-    given = given_rows("id", "token")
+    given = given_rows("job_id", "token")
     taken = _take_if_due(tables, is_given(tables, given), given.c.token)
     return _with_calls_counted(tables, taken.returning(*tables.jobs.c))
 

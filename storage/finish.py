@@ -41,10 +41,9 @@ def mark_storing_if_held(
     Raises:
         DatabaseUnavailable: Call again.
     """
-    new_images = images_to_json(images)
-    if db.together(_mark_several, {"id": job_id, "fence": fence, "images": new_images}):
+    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    if db.together(_mark_several, parameters):
         return True
-    parameters = {"job_id": job_id, "at_fence": fence, "new_images": new_images}
     with db.statement() as connection:
         return connection.execute(_mark_storing(db.tables), parameters).rowcount == 1
 
@@ -68,10 +67,9 @@ def finish_if_held(
     Raises:
         DatabaseUnavailable: Call again.
     """
-    new_images = images_to_json(images)
-    if db.together(_finish_several, {"id": job_id, "fence": fence, "images": new_images}):
+    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    if db.together(_finish_several, parameters):
         return True
-    parameters = {"job_id": job_id, "at_fence": fence, "new_images": new_images}
     if run_ending(db, _finish(db.tables), parameters):
         return True
     return ended_with(read_job(db, job_id), images)
@@ -99,7 +97,7 @@ def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
 
 
 def _happened(rows: Rows, changed: set[tuple[UUID, int]]) -> list[bool | None]:
-    return [True if (row["id"], row["fence"]) in changed else None for row in rows]
+    return [True if (row["job_id"], row["at_fence"]) in changed else None for row in rows]
 
 
 @cache
@@ -109,8 +107,8 @@ def _mark_storing(tables: Tables) -> Update:
 
 @cache
 def _mark_all(tables: Tables) -> Update:
-    jobs, given = tables.jobs, given_rows("id", "fence", "images")
-    marked = _held_as_given(tables, given).values(_storing(tables, given.c.images))
+    jobs, given = tables.jobs, given_rows("job_id", "at_fence", "new_images")
+    marked = _held_as_given(tables, given).values(_storing(tables, given.c.new_images))
     return marked.returning(jobs.c.id, jobs.c.fence)
 
 
@@ -123,15 +121,15 @@ def _finish(tables: Tables) -> Update:
 
 @cache
 def _finish_all(tables: Tables) -> Update:
-    given = given_rows("id", "fence", "images")
+    given = given_rows("job_id", "at_fence", "new_images")
     return _held_as_given(tables, given).values(
-        {**with_images(tables, given.c.images), "call_deadline": null()}
+        {**with_images(tables, given.c.new_images), "call_deadline": null()}
     )
 
 
 def _held_as_given(tables: Tables, given: Any) -> Update:
     jobs = tables.jobs
-    return update(jobs).where(is_given(tables, given), jobs.c.fence == given.c.fence, HELD)
+    return update(jobs).where(is_given(tables, given), jobs.c.fence == given.c.at_fence, HELD)
 
 
 def _storing(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:

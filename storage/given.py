@@ -17,7 +17,9 @@ from storage.ids import Uuid
 from storage.statements import id_in
 from storage.tables import Tables
 
-_COLUMNS = {"id": Uuid, "fence": BigInteger, "token": Uuid, "images": JSONB}
+# Named like the parameters of the statements for one row, and like no column of the jobs table:
+# conditions and payloads that name those columns by themselves stay unambiguous.
+_COLUMNS = {"job_id": Uuid, "at_fence": BigInteger, "token": Uuid, "new_images": JSONB}
 
 
 def given_rows(*names: str) -> TableValuedAlias:
@@ -35,9 +37,9 @@ def as_given(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def is_given(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
     """The job's id is among those given, all of which are locked in their order."""
     jobs = tables.jobs
-    named = jobs.c.id.in_(select(given_rows("id").c.id))
+    named = jobs.c.id.in_(select(given_rows("job_id").c.job_id))
     locked = select(jobs.c.id).where(named).order_by(jobs.c.id).with_for_update(of=jobs)
-    return id_in(tables, locked) & (jobs.c.id == given.c.id)
+    return id_in(tables, locked) & (jobs.c.id == given.c.job_id)
 
 
 def _plain(value: Any) -> Any:

@@ -143,7 +143,7 @@ class Batches:
             "owner": options.owner,
             "priority": options.priority,
             "idempotency_key": options.key,
-            "callback_url": options.callback,
+            "callback_url": options.callback_url,
             "on_end": None if options.on_end is None else dict(options.on_end),
         }
         try:

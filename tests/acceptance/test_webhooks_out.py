@@ -2,7 +2,6 @@
 
 import base64
 import json
-import signal
 import socket
 import threading
 from uuid import UUID
@@ -44,8 +43,7 @@ def test_a_webhook_outlives_its_worker_and_a_receiver_that_stumbles(
         url = f"http://127.0.0.1:{server.port}/done"
         job_id = fleet.send(SMALL, owner="shop", callback_url=url)
         fleet.wait_until(in_hand.is_set, "it was not tried again")
-        first.send_signal(signal.SIGKILL)
-        first.wait()
+        first.kill()
         killed.set()
         fleet.start_worker(**how)
         fleet.wait_until(lambda: _state(fleet, job_id) == "delivered", "it did not arrive")

@@ -24,6 +24,10 @@ _QUIET = (
     "urllib3",
 )
 
+#: Loggers whose warnings tell of what is meant to be: when many threads look for rescued jobs'
+#: pictures at once, connections beyond the bucket's pool are closed instead of kept.
+_SILENT = ("urllib3.connectionpool",)
+
 
 def configure_logs(level: str, style: str) -> None:
     """Send records of at least `level` to stderr, as `text` or `json` lines."""
@@ -34,6 +38,8 @@ def configure_logs(level: str, style: str) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class TextLines(logging.Formatter):

@@ -60,15 +60,10 @@ class Fleet:
             `database_url`, the fleet gets a new PostgreSQL database.
 
     Attributes:
-        variables: what its workers get in their environment besides their settings.
+        variables: what its processes get in their environment besides their settings.
     """
 
-    def __init__(
-        self,
-        ground: Ground,
-        folder: Path,
-        **overrides: object,
-    ) -> None:
+    def __init__(self, ground: Ground, folder: Path, **overrides: object) -> None:
         self.ground = ground
         self.variables: dict[str, str] = {}
         self.folder = folder

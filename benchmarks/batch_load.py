@@ -1,7 +1,8 @@
 """A large batch over HTTP, or by `darkroom batch`, into PostgreSQL: what each side spends on it.
 
-Client, gateway and PostgreSQL are processes of their own, so each one's share can be told. CPU
-seconds are the figure to compare: they hardly depend on what else the machine does meanwhile.
+`million.py` is the figure of `make bench`: how long it takes until a million lines are accepted.
+This is the tool to find out why, run alone: lines as a shop has them, with keys; a PostgreSQL that
+minds power cuts; and the CPU of each side apart, which depends little on what else is running.
 """
 
 import argparse
@@ -19,8 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
+from benchmarks.processes import charged_s, peak_bytes
 from storage import Database, get_jobs, list_batches, list_jobs, migrate
 from tests.services.postgres import PostgresServer, installed, running
 from tests.services.redis import valkey_in
@@ -110,10 +110,10 @@ def _by_http(
     lines: int, folder: Path, environment: Mapping[str, str], postgres: PostgresServer
 ) -> Figures:
     with _gateway(environment, folder) as (gateway, url):
-        idle_mb = _peak_mb(gateway.pid)
-        before = _cpu_s(gateway.pid), _cpu_s(postgres.pid)
+        idle_mb = _mb(peak_bytes(gateway.pid))
+        before = charged_s(gateway.pid), charged_s(postgres.pid)
         done = _run(["-m", "benchmarks.batch_load", "--send-to", url, "--lines", str(lines)])
-        after = _cpu_s(gateway.pid), _cpu_s(postgres.pid)
+        after = charged_s(gateway.pid), charged_s(postgres.pid)
         told = json.loads(done)
         return Figures(
             way="http",
@@ -122,7 +122,7 @@ def _by_http(
             took_s=told["took_s"],
             lines_per_s=round(lines / told["took_s"]),
             client=Side(told["cpu_s"], told["peak_memory_mb"]),
-            gateway=Side(round(after[0] - before[0], 2), _peak_mb(gateway.pid)),
+            gateway=Side(round(after[0] - before[0], 2), _mb(peak_bytes(gateway.pid))),
             postgresql=Side(round(after[1] - before[1], 2)),
             idle_memory_mb=idle_mb,
         )
@@ -134,7 +134,7 @@ def _by_command(
     file = folder / "prompts.jsonl"
     with file.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps(line) + "\n" for line in _lines(lines))
-    before_s, began = _cpu_s(postgres.pid), time.monotonic()
+    before_s, began = charged_s(postgres.pid), time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "darkroom", "batch", str(file), "--yes", "--no-wait"],
         env=dict(environment),
@@ -153,7 +153,7 @@ def _by_command(
         lines_per_s=round(lines / took_s),
         client=_side_of(used),
         gateway=None,
-        postgresql=Side(round(_cpu_s(postgres.pid) - before_s, 2)),
+        postgresql=Side(round(charged_s(postgres.pid) - before_s, 2)),
         idle_memory_mb=None,
     )
 
@@ -252,25 +252,12 @@ def _check(database: Database, lines: int) -> None:
         raise RuntimeError(f"batch {batch.id} is not what was handed in")
 
 
-def _cpu_s(pid: int) -> float:
-    """CPU seconds of a process, of its children, and of those that have ended."""
-    process = psutil.Process(pid)
-    total = 0.0
-    for one in [process, *process.children(recursive=True)]:
-        used = one.cpu_times()
-        total += used.user + used.system + used.children_user + used.children_system
-    return total
-
-
-def _peak_mb(pid: int) -> float:
-    """The most memory a process has held, by the kernel's own mark."""
-    status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return round(int(found[1]) / 1024, 1) if found else 0.0
+def _mb(size_bytes: int) -> float:
+    return round(size_bytes / 1e6, 1)
 
 
 def _side_of(used: resource.struct_rusage) -> Side:
-    return Side(round(used.ru_utime + used.ru_stime, 2), round(used.ru_maxrss / 1024, 1))
+    return Side(round(used.ru_utime + used.ru_stime, 2), _mb(used.ru_maxrss * 1024))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

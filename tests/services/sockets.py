@@ -24,7 +24,7 @@ SERVICE_FIXTURES = frozenset(
 )
 
 FOLDERS_OF_PROCESSES = frozenset(
-    {"acceptance", "chaos", "performance", "services", "simulator", "stack"}
+    {"acceptance", "benchmarks", "chaos", "performance", "services", "simulator", "stack"}
 )
 """Rooms of tests/ whose every test starts servers of its own."""
 

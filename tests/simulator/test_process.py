@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.certificate import make_certificate
 from tests.simulator.running import REPO, RunningSimulator, StartSimulator, picture_of, png_of
 
 WAITING = 2000
@@ -49,6 +50,16 @@ def test_a_canned_simulator_serves_one_heavy_picture(start: StartSimulator) -> N
     assert abs(len(png_of(first)) - 1_500_000) <= 15_000
     assert server.call(seed=0).status_code == 400
     assert server.control("GET", "/ledger")["distinct"] == 2
+
+
+def test_it_speaks_tls_with_a_certificate(start: StartSimulator, tmp_path: Path) -> None:
+    """Given a certificate, it is called as the real API is, and says so in its line."""
+    certificate, key = make_certificate(tmp_path)
+    server = start("--latency-scale", "0", "--tls-cert", str(certificate), "--tls-key", str(key))
+    assert "https://127.0.0.1:" in server.line
+    server.session.verify = str(certificate)
+    assert picture_of(server.call()).size == (64, 64)
+    assert server.stop() == (0, "")
 
 
 def test_faults_and_ledger_come_from_files(start: StartSimulator, tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""The table and the page say what was measured, and whether a bound was reached."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.book import Book
+from benchmarks.cpu import CHECKED, CPU
+from benchmarks.flight import FLIGHT
+from benchmarks.page import PAGE, write_page
+from benchmarks.reading import Reading
+from benchmarks.report import table
+
+MARKED = "".join(
+    f"<!-- bench {name} -->\nold {name}\n<!-- /bench {name} -->\nafter {name}\n"
+    for name in ("table", "plots", "sizing")
+)
+
+
+def _book() -> Book:
+    """Two rounds in which the machine was twice as fast in the second."""
+    costs = {"postgres_ms": 2.0, "broker_ms": 0.5}
+    return Book(
+        [
+            Reading(CPU, CHECKED, {"worker_ms": 4.0}),
+            Reading(CPU, "Darkroom", {"worker_ms": 6.0, **costs}),
+            Reading(CPU, "Celery", {"worker_ms": 30.0}),
+            Reading(CPU, CHECKED, {"worker_ms": 2.0}),
+            Reading(CPU, "Darkroom", {"worker_ms": 3.0, **costs}),
+            Reading(CPU, "Celery", {"worker_ms": 15.0}),
+            Reading(FLIGHT, "Darkroom", {"calls": 10, "memory_mb": 100.0}),
+            Reading(FLIGHT, "Darkroom", {"calls": 1_000, "memory_mb": 500.0}),
+        ]
+    )
+
+
+def _line(words: str) -> list[str]:
+    lines = [line for line in table(_book()).splitlines() if words in line]
+    assert len(lines) == 1, lines
+    return [cell.strip() for cell in lines[0].split("|")]
+
+
+def test_a_ratio_is_taken_within_a_round() -> None:
+    """However the machine's pace changes between rounds, the ratio does not."""
+    assert _line("against the raw limit")[2] == "1.50 (1.50 to 1.50)"
+    assert _line("worker CPU per image")[2] == "4.50 (3.00 to 6.00)"
+
+
+def test_a_bound_that_was_missed_is_told() -> None:
+    """Each figure is held against what the issue asks, and the largest number of calls counts."""
+    assert _line("against the raw limit")[-3:-1] == ["≤ 2.00", "yes"]
+    assert _line("against Celery")[-2] == "NO"
+    assert _line("1,000 calls in flight: peak memory")[-2] == "NO"
+
+
+def test_what_was_not_measured_has_no_line() -> None:
+    """A run of one figure prints that figure."""
+    assert "backlog" not in table(_book())
+    assert table(Book()).count("\n") == 1
+
+
+def test_a_run_goes_between_the_marks_of_the_page(tmp_path: Path) -> None:
+    """What an earlier run left is replaced, all else stays, and plots lie beside the page."""
+    page = tmp_path / PAGE
+    page.write_text(MARKED)
+    for _ in range(2):
+        write_page(tmp_path, _book(), "make bench")
+    text = page.read_text()
+    assert "old" not in text
+    assert text.count("<!-- bench table -->") == 1
+    assert all(f"after {name}\n" in text for name in ("table", "plots", "sizing"))
+    assert "| workers " in text
+    drawn = [path.name for path in tmp_path.glob("*.png")]
+    assert drawn == ["performance-calls-in-flight.png"]
+    assert drawn[0] in text
+
+
+def test_a_page_without_its_marks_is_refused(tmp_path: Path) -> None:
+    """A run is not lost in a page that has no place for it."""
+    (tmp_path / PAGE).write_text("no marks here")
+    with pytest.raises(ValueError, match="bench table"):
+        write_page(tmp_path, _book(), "make bench")

@@ -1,0 +1,34 @@
+"""Round trips are counted right, in whatever pieces the server's bytes come."""
+
+import psycopg
+import pytest
+
+from benchmarks.wiretap import Turns, tapped
+
+READY = b"Z\x00\x00\x00\x05I"
+ROW = b"D\x00\x00\x00\x0c" + b"ZZZZZZZZ"
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 1000])
+def test_turns_are_counted_in_any_pieces(step: int) -> None:
+    """The first byte may say that there is no TLS, and data may look like an end."""
+    bytes_sent = b"N" + READY + ROW * 3 + READY + ROW + READY
+    turns = Turns()
+    pieces = [bytes_sent[at : at + step] for at in range(0, len(bytes_sent), step)]
+    assert sum(turns.read(piece) for piece in pieces) == 3
+
+
+def test_a_statement_is_a_round_trip(postgres_url: str) -> None:
+    """Against a real server: each statement of its own is one, and a pipeline of them is one."""
+    with (
+        tapped(postgres_url.replace("+psycopg", "")) as (tap, url),
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        before = tap.round_trips
+        connection.execute("SELECT 1")
+        connection.execute("SELECT 2")
+        assert tap.round_trips - before == 2
+        with connection.pipeline():
+            connection.execute("SELECT 1")
+            connection.execute("SELECT 2")
+        assert tap.round_trips - before == 3

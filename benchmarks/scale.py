@@ -37,17 +37,17 @@ class Scale:
 
 
 FULL = Scale(
-    images=1_500,
-    textbook_images=200,
+    images=1_200,
+    textbook_images=160,
     rounds=3,
-    calls=(10, 100, 300, 1_000),
+    calls=(10, 100, 1_000),
     latency_s=10.0,
     window_s=20.0,
-    samples=150,
-    lines=1_000_000,
+    samples=120,
+    lines=200_000,
     backlog=1_000_000,
-    worked_off=1_000,
-    rows=1_000_000,
+    worked_off=800,
+    rows=300_000,
 )
 QUICK = Scale(
     images=300,

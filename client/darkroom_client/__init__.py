@@ -37,7 +37,7 @@ from darkroom_client.events import Event
 from darkroom_client.image import Image
 from darkroom_client.job import Job
 from darkroom_client.retries import Retries
-from darkroom_client.state import Calls, JobState, Picture, Problem, Times
+from darkroom_client.state import Calls, Delivery, JobState, Picture, Problem, Times
 from darkroom_client.version import __version__
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Client",
     "Conflict",
     "DarkroomError",
+    "Delivery",
     "Event",
     "Fault",
     "Forbidden",

@@ -13,7 +13,7 @@ from darkroom_client.errors import Fault, NotTheGateway
 from darkroom_client.events import Stream
 from darkroom_client.job import Job
 from darkroom_client.problems import faults_of
-from darkroom_client.state import ENDED, Problem, moment, problem_of
+from darkroom_client.state import ENDED, Delivery, Problem, delivery_of, moment, problem_of
 from darkroom_client.waiting import Waiting
 
 
@@ -28,6 +28,8 @@ class BatchState:
         counts: how many of them are in each state.
         rate_per_s: jobs ended per second so far; None while nobody can say.
         eta_s: seconds until all have ended if it goes on like this; None while nobody can say.
+        callback_url: who is told when all have ended.
+        delivery: how it stands with telling them; None before.
         raw: all that the gateway said.
     """
 
@@ -42,6 +44,8 @@ class BatchState:
     created_at: datetime | None
     opened_at: datetime | None
     closed_at: datetime | None
+    callback_url: str | None
+    delivery: Delivery | None
     raw: Mapping[str, Any]
 
     @property
@@ -228,5 +232,7 @@ def read_batch(told: object) -> BatchState:
         created_at=moment(told.get("created_at")),
         opened_at=moment(told.get("opened_at")),
         closed_at=moment(told.get("closed_at")),
+        callback_url=told.get("callback_url"),
+        delivery=delivery_of(told.get("delivery")),
         raw=told,
     )

@@ -99,6 +99,7 @@ class Client:
         idempotency_key: str | None = None,
         expires_in_s: float | None = None,
         callback_url: str | None = None,
+        on_end: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Job:
         """Hand in one job. When this returns, the job is kept and needs nothing more from you.
@@ -128,7 +129,9 @@ class Client:
                 under it, from whichever process, it is the same job. By default a fresh one, which
                 covers this call's own retries and nothing else.
             expires_in_s: a job that nobody has begun by then is cancelled.
-            callback_url: who is told when the job has ended.
+            callback_url: who is told when the job has ended, by webhook (see `webhooks.verify`).
+            on_end: a Celery task that is sent then, instead: `{"task": …, "queue": …}`. It takes an
+                API key with the scope admin.
             **more: parameters of the API that this release does not know yet.
 
         Returns:
@@ -164,6 +167,7 @@ class Client:
             "metadata": metadata,
             "expires_in_s": expires_in_s,
             "callback_url": callback_url,
+            "on_end": None if on_end is None else dict(on_end),
         }
         body = job_body(request, options)
         ask = Ask("POST", "/v1/jobs", _JSON, lambda: body, idempotency_key or _fresh_key())
@@ -179,6 +183,7 @@ class Client:
         name: str | None = None,
         priority: int | None = None,
         skip_invalid: bool = False,
+        callback_url: str | None = None,
     ) -> Batch:
         """Hand in many jobs as one batch: all of them, or none; memory does not grow with them.
 
@@ -193,6 +198,7 @@ class Client:
             priority: of lines that have none of their own.
             skip_invalid: keep the good lines although others have faults; `faults` of the handle
                 lists those.
+            callback_url: who is told when all jobs have ended, by webhook.
 
         Raises:
             InvalidRequest: `faults` lists what is wrong, by line and field; nothing was kept.
@@ -201,7 +207,12 @@ class Client:
             Exception: whatever going through `jobs` raises; nothing was kept.
         """
         lines = Lines(jobs)
-        query = _query(skip_invalid="true" if skip_invalid else None, name=name, priority=priority)
+        query = _query(
+            skip_invalid="true" if skip_invalid else None,
+            name=name,
+            priority=priority,
+            callback_url=callback_url,
+        )
         ask = Ask(
             "POST",
             f"/v1/batches{query}",

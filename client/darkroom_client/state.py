@@ -74,6 +74,27 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How it stands with telling somebody of an end, apart from how that ended.
+
+    Attributes:
+        id: every attempt's `webhook-id`.
+        state: `pending`, `delivered`, `failed`, or `disabled`: the receiver has answered 410.
+        attempts: made so far.
+        next_attempt_at: when it is tried again.
+        last_status: what the receiver last answered.
+        last_error: why it last did not.
+    """
+
+    id: str
+    state: str
+    attempts: int
+    next_attempt_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+
+
+@dataclass(frozen=True)
 class JobState:
     """A job as it was when the gateway was asked.
 
@@ -84,6 +105,9 @@ class JobState:
         queue_position: an estimate, while it is queued.
         cancel_asked: true if it will end with the call that is under way.
         simulated: true if the picture is the simulator's.
+        callback_url: who is told of its end.
+        on_end: the Celery task that is sent then, instead.
+        delivery: how it stands with telling them; None before the end.
         raw: all that the gateway said.
     """
 
@@ -102,6 +126,8 @@ class JobState:
     cancel_asked: bool
     simulated: bool
     callback_url: str | None
+    on_end: Mapping[str, str] | None
+    delivery: Delivery | None
     raw: Mapping[str, Any]
 
     @property
@@ -140,7 +166,23 @@ def read_job(told: object) -> JobState:
         cancel_asked=bool(told.get("cancel_asked", False)),
         simulated=bool(told.get("simulated", False)),
         callback_url=told.get("callback_url"),
+        on_end=told.get("on_end"),
+        delivery=delivery_of(told.get("delivery")),
         raw=told,
+    )
+
+
+def delivery_of(told: Mapping[str, Any] | None) -> Delivery | None:
+    """A delivery as the gateway tells it; None for none."""
+    if not told:
+        return None
+    return Delivery(
+        id=str(told.get("id", "")),
+        state=str(told.get("state", "")),
+        attempts=told.get("attempts", 0),
+        next_attempt_at=moment(told.get("next_attempt_at")),
+        last_status=told.get("last_status"),
+        last_error=told.get("last_error"),
     )
 
 

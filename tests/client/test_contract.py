@@ -43,6 +43,7 @@ FAULTY: list[tuple[dict[str, Any], list[str]]] = [
     ({"metadata": [1]}, ["metadata"]),
     ({"expires_in_s": 0}, ["expires_in_s"]),
     ({"callback_url": "ftp://example.com"}, ["callback_url"]),
+    ({"on_end": {"task": "shop.made"}}, ["on_end"]),
     ({"colour": "red", "seed": 0, "priority": 1000}, ["colour", "priority", "seed"]),
 ]
 
@@ -93,10 +94,18 @@ def test_what_was_said_about_a_job_comes_back(side: Side) -> None:
     assert 1 <= state.request["seed"] <= 65535
     assert (state.priority, state.metadata) == (3, {"a": [1, None, "ü"]})
     assert state.callback_url == "https://shop.example.com/done"
+    assert (state.on_end, state.delivery) == (None, None)
     assert (state.owner, state.batch_id, state.error) == ("default", None, None)
     assert state.times.accepted_at is not None
     assert abs(datetime.now(UTC) - state.times.accepted_at) < timedelta(minutes=5)
     assert state.queue_position == 1
+
+
+def test_a_task_that_is_to_be_sent_comes_back(side: Side) -> None:
+    """Where the gateway has keys, it takes an admin's."""
+    wanted = {"task": "shop.picture_made", "queue": "shop"}
+    job = side.client.submit("a paper fox", on_end=wanted)
+    assert (job.state.on_end, job.state.callback_url) == (wanted, None)
 
 
 def test_a_handle_is_rebuilt_from_an_id_alone(side: Side) -> None:

@@ -63,6 +63,19 @@ def test_the_same_key_with_the_same_lines_is_the_same_batch(side: Side) -> None:
     assert side.client.submit_many(LINES).id != first.id
 
 
+def test_who_is_told_of_a_batchs_end_is_part_of_it(side: Side) -> None:
+    """It comes back; under the same key another one is another batch; a bad one keeps all out."""
+    url = "https://shop.example.com/night?token=1"
+    batch = side.client.submit_many(LINES, key="night-43", callback_url=url)
+    assert (batch.state.callback_url, batch.state.delivery) == (url, None)
+    assert side.client.submit_many(LINES, key="night-43", callback_url=url).id == batch.id
+    with pytest.raises(Conflict):
+        side.client.submit_many(LINES, key="night-43")
+    with pytest.raises(InvalidRequest) as caught:
+        side.client.submit_many(LINES, callback_url="ftp://shop.example.com")
+    assert [fault.field for fault in caught.value.faults] == ["callback_url"]
+
+
 def test_faulty_lines_keep_the_whole_batch_out(side: Side) -> None:
     """Each fault by line and field."""
     lines = [*LINES, {"prompt": "", "seed": 0}, {"prompt": "a fox", "priority": 1000}, LINES[0]]

@@ -155,17 +155,21 @@ class FakeGateway(BaseAdapter):
 
     def _submit_many(self, asked: Asked) -> Answer:
         name = asked.query.get("name")
+        callback_url = asked.query.get("callback_url")
+        if faults := faults_in({"prompt": "any"}, {"callback_url": callback_url}):
+            return _problem(422, "invalid-request", "it breaks rules", faults=faults)
         lines = Lines(asked.body, int(asked.query.get("priority", "0")))
         if not lines.count:
             return _problem(400, "body-unreadable", "the batch is empty")
         keep_out = {"faulty_lines": lines.faulty, "faults": lines.faults} if lines.faulty else {}
         if lines.faulty and (not lines.good or asked.query.get("skip_invalid") != "true"):
             return _problem(422, "faulty-lines", f"faulty lines: {lines.faulty}", **keep_out)
-        same, other = self._jobs.known("batch", asked.key, asked.body.decode())
+        content = [asked.body.decode(), callback_url]
+        same, other = self._jobs.known("batch", asked.key, content)
         if other is not None:
             return _problem(409, "idempotency-conflict", "other lines", holder=other)
-        batch_id = same or self._jobs.add_batch(lines.good, name)
-        self._jobs.remember("batch", asked.key, asked.body.decode(), batch_id)
+        batch_id = same or self._jobs.add_batch(lines.good, name, callback_url)
+        self._jobs.remember("batch", asked.key, content, batch_id)
         return _json(200 if same else 202, {**self._jobs.batch(batch_id), **keep_out})
 
     def _show_batch(self, _asked: Asked, batch_id: str) -> Answer:

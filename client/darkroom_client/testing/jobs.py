@@ -96,12 +96,16 @@ class FakeJobs:
             "cancel_asked": False,
             "simulated": False,
             "callback_url": options.get("callback_url"),
+            "on_end": options.get("on_end"),
+            "delivery": None,
         }
         if not self.held:
             self._end(self.by_id[job_id])
         return job_id
 
-    def add_batch(self, lines: list[dict[str, Any]], name: str | None) -> str:
+    def add_batch(
+        self, lines: list[dict[str, Any]], name: str | None, callback_url: str | None = None
+    ) -> str:
         """Take a batch in: good lines, as `testing.lines` reads them."""
         batch_id, now = str(uuid.uuid4()), _now()
         self.batches[batch_id] = {
@@ -110,6 +114,9 @@ class FakeJobs:
             "owner": "default",
             "created_at": now,
             "opened_at": now,
+            "callback_url": callback_url,
+            "on_end": None,
+            "delivery": None,
         }
         for line in lines:
             job_id = self.add(line["request"], line["options"], batch_id)

@@ -75,7 +75,8 @@ _OPTIONS: Mapping[str, Rule] = {
     "priority": _whole(-100, 100),
     "metadata": lambda value: isinstance(value, dict),
     "expires_in_s": lambda value: value != 0 and _number(0, 30 * 86400)(value),
-    "callback_url": _web_address,
+    "callback_url": lambda value: value is None or _web_address(value),
+    "on_end": lambda value: isinstance(value, dict) and value.keys() == {"task", "queue"},
 }
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
-import requests
+from urllib3 import BaseHTTPResponse
 
 from playground.deadline import CallClock
 from playground.errors import AnswerTooLarge, CallFailed, OutcomeUnknown
@@ -33,19 +33,19 @@ class PendingAnswer:
 
     def __init__(
         self,
-        response: requests.Response,
+        response: BaseHTTPResponse,
         clock: CallClock,
         *,
         address: str,
         max_answer_bytes: int,
         mask: Callable[[bytes], bytes],
     ) -> None:
-        self._response = response
+        self._raw: Any = response
         self._clock = clock
         self._address = address
         self._max_bytes = max_answer_bytes
         self._mask = mask
-        self.status: int = response.status_code
+        self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self.size_hint_bytes = _announced_size(response.headers)
 
@@ -80,7 +80,8 @@ class PendingAnswer:
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end; close it otherwise."""
-        self._response.close()
+        self._raw.close()
+        self._raw.release_conn()
         self._clock.let_go()
 
     def _whole_body(self) -> bytes:
@@ -130,10 +131,6 @@ class PendingAnswer:
     def _failed(self, error: BaseException) -> CallFailed:
         failed = call_failed(error, self._clock, self._address)
         return OutcomeUnknown(failed.code, failed.message)  # an early answer, too, was an answer
-
-    @property
-    def _raw(self) -> Any:
-        return self._response.raw
 
 
 def _announced_size(headers: Mapping[str, str]) -> int | None:

@@ -135,10 +135,11 @@ class Spool:
         Returns:
             Whether there was room, within the bound and on the disk; if not, the call must wait.
         """
+        free_bytes = self._free_bytes()  # asked for outside the lock, which every picture needs
         with self._guard:
             if self._used_bytes + self._reserved_bytes + size_bytes > self._max_bytes:
                 return False
-            if not self._disk_has(self._reserved_bytes + size_bytes):
+            if not self._disk_has(self._reserved_bytes + size_bytes, free_bytes):
                 return False
             self._reserved_bytes += size_bytes
             return True
@@ -154,9 +155,10 @@ class Spool:
         Args:
             size_bytes: What one call may bring, for when none is in flight.
         """
+        free_bytes = self._free_bytes()
         with self._guard:
             expected_bytes = max(self._reserved_bytes, size_bytes)
-            fits = expected_bytes <= self._max_bytes and self._disk_has(expected_bytes)
+            fits = expected_bytes <= self._max_bytes and self._disk_has(expected_bytes, free_bytes)
             return not self._entries and fits
 
     def adopt(self) -> list[SpoolEntry]:
@@ -229,9 +231,8 @@ class Spool:
         log.error("%s", damaged, extra={"job_id": str(job_id), "path": str(aside)})
         return damaged
 
-    def _disk_has(self, size_bytes: int) -> bool:
+    def _disk_has(self, size_bytes: int, free_bytes: int | None) -> bool:
         """Whether the disk itself has room, told in the log when that changes."""
-        free_bytes = self._free_bytes()
         is_full = free_bytes is not None and free_bytes < size_bytes
         if is_full and not self._is_disk_full:
             log.error(

@@ -35,6 +35,12 @@ def simulator(
     faults: Annotated[
         Path | None, typer.Option(help="JSON list of fault rules to start with.")
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Speak TLS with this certificate (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its private key, if in a file of its own.")
+    ] = None,
 ) -> None:
     """Run the simulator: the paid API's stand-in, which costs nothing.
 
@@ -50,6 +56,8 @@ def simulator(
         "--latency-range": latency_range,
         "--ledger": ledger,
         "--faults": faults,
+        "--tls-cert": tls_cert,
+        "--tls-key": tls_key,
     }
     words = ["--host", host, "--port", str(port), "--latency-scale", str(latency_scale)]
     words += [f"{name}={value}" for name, value in given.items() if value is not None]

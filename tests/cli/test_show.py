@@ -31,14 +31,14 @@ def test_everything_of_a_job_is_shown(
     assert job.images[0].sha256 in ran.out
 
 
-def test_json_has_every_column_but_the_claims_token(
+def test_json_has_every_column_but_the_claims_token_and_how_the_delivery_stands(
     at_table: CommandLine, a_job: Callable[..., UUID], refuse: Callable[[UUID], None]
 ) -> None:
     """A program gets what the table knows, with times in ISO form."""
     job_id = a_job()
     refuse(job_id)
     facts = at_table("show", str(job_id), "--json").json
-    assert set(facts) == set(Job.__slots__) - {"claim_token"}
+    assert set(facts) == (set(Job.__slots__) - {"claim_token"}) | {"delivery"}
     assert facts["error"] == {
         "code": "PROMPT_UNSAFE",
         "message": "this topic is not drawn",

@@ -22,6 +22,8 @@ from storage import (
     retry_ended,
     retry_later_if_held,
 )
+from storage.finish import _finish_several
+from storage.jobs import images_to_json
 from storage.set_aside import set_aside
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
@@ -198,6 +200,28 @@ def test_a_row_whose_json_is_damaged_is_told_all_the_same(table: TableUnderTest)
     set_aside(table.db, job_id, token=uuid4(), reason="half a disk block")
     (told,) = deliveries(table)
     assert json.loads(told.body)["data"]["error"]["code"] == "ROW_UNREADABLE"
+
+
+def test_jobs_that_end_in_one_statement_are_told_one_by_one(table: TableUnderTest) -> None:
+    """Those that somebody listens to, each with its own picture."""
+    if table.db.dialect == "sqlite":
+        pytest.skip("SQLite ends jobs one by one")
+    jobs = [table.accept(callback_url=URL, metadata={"n": n}) for n in range(3)]
+    jobs.append(table.accept())
+    rows = [
+        {
+            "job_id": each,
+            "at_fence": table.claimed(each).fence,
+            "new_images": images_to_json(picture(each, 1)),
+        }
+        for each in jobs
+    ]
+    assert _finish_several(table.db, rows) == [True] * 4
+    told = {row.job_id: json.loads(row.body)["data"] for row in deliveries(table)}
+    assert sorted(told) == sorted(jobs[:3])
+    for n, each in enumerate(jobs[:3]):
+        assert told[each]["metadata"] == {"n": n}
+        assert [image["key"] for image in told[each]["images"]] == [f"images/{each}/1-0.png"]
 
 
 @pytest.mark.parametrize("wants", [False, True])

@@ -5,6 +5,7 @@ import signal
 import sys
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.services"]
 
@@ -12,6 +13,9 @@ pytest_plugins = ["tests.services"]
 # anew, which doubles what collecting costs, and every process that a test starts would compile us.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# For a long look: --hypothesis-profile=deep
+settings.register_profile("deep", max_examples=1000)
 
 # Started in the background by a shell script, we would ignore Ctrl-C, and so would every command
 # that a test starts and interrupts.

@@ -239,7 +239,7 @@ STATUSES = st.sampled_from([200, 400, 429, 503]) | st.integers()
 
 
 @given(st.builds(Answer, STATUSES, HEADERS, BODIES) | EXCEPTIONS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=settings().max_examples * 2, deadline=None)
 def test_the_table_is_total(outcome: Any) -> None:
     """Any status, headers, body or exception gets a verdict that fits its row."""
     verdict = judge(outcome)

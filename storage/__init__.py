@@ -36,7 +36,7 @@ from storage.cancel import (
 )
 from storage.claim import claim_if_due
 from storage.database import Database
-from storage.day import calls_today
+from storage.day import calls_today, forget_days
 from storage.dispatch import (
     count_dispatched,
     forget_lost,
@@ -208,6 +208,7 @@ __all__ = [
     "finish_if_held",
     "fleet_state",
     "fold_batch_deltas",
+    "forget_days",
     "forget_lost",
     "forget_workers",
     "get_batch",

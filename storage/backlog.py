@@ -1,9 +1,10 @@
-"""How much of one owner's waits, counted no further than somebody needs to know.
+"""How much of one owner's has not started, counted no further than somebody needs to know.
 
 There is no index of queued jobs by owner, and making one would lock a table of millions. But the
 index of ready jobs is in order of priority and stream, and an owner's streams are known: the one
 of jobs that came alone, and one for each batch that has not ended. So the count is a few ranges of
-that index, however many jobs others have waiting or have ended.
+that index, however many jobs others have waiting or have ended. What has been sent out already is
+in an index of its own, which holds about what the fleet can start soon.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, se
 from storage.database import Database
 from storage.ids import Uuid
 from storage.jobs import stream_of
-from storage.statements import ANY_READY
+from storage.statements import ANY_DISPATCHED, ANY_READY
 from storage.streams import highest_ready, next_ready
 from storage.tables import Tables
 
@@ -27,10 +28,10 @@ MAX_BATCHES = 1000
 
 
 def count_queued(db: Database, owner: str, limit: int) -> int:
-    """How many of an owner's jobs wait for their turn, counted up to `limit`.
+    """How many of an owner's jobs have not started, counted up to `limit`.
 
-    Those on their way to a worker (as many as the fleet can start soon) and those put off after a
-    call are not counted; those of a batch that is still being loaded are.
+    Those on their way to a worker are counted, and those of a batch that is still being loaded;
+    those put off after a call are not.
 
     Args:
         db: The results table.
@@ -47,6 +48,9 @@ def count_queued(db: Database, owner: str, limit: int) -> int:
             if found >= limit:
                 break
             found += _count(db.tables, connection, priority, streams, limit - found)
+        if found < limit:
+            bounds = {"owner": owner, "at_most": limit - found}
+            found += int(connection.scalar(_sent(db.tables), bounds) or 0)
     return found
 
 
@@ -80,4 +84,14 @@ def _some(tables: Tables) -> Select[Any]:
         jobs.c.stream.in_(bindparam("streams", expanding=True, type_=Uuid())),
     )
     some = waiting.select_from(jobs).limit(bindparam("at_most", type_=Integer()))
+    return select(func.count()).select_from(some.subquery())
+
+
+@cache
+def _sent(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    sent = select(literal(1)).where(
+        ANY_DISPATCHED, jobs.c.owner == bindparam("owner"), jobs.c.first_call_at.is_(None)
+    )
+    some = sent.select_from(jobs).limit(bindparam("at_most", type_=Integer()))
     return select(func.count()).select_from(some.subquery())

@@ -68,14 +68,23 @@ class Database:
         lock_timeout_s: float | None = None,
         asleep_s: float = 10.0,
     ) -> None:
+        self._twin = partial(
+            Database,
+            url,
+            connect_timeout_s=connect_timeout_s,
+            busy_timeout_s=busy_timeout_s,
+            statement_timeout_s=statement_timeout_s,
+            lock_timeout_s=lock_timeout_s,
+        )
         address = _parse(url)
         self.safe_url = address.render_as_string(hide_password=True)
         self.dialect = address.get_backend_name()
         self.tables: Tables = POSTGRESQL if self.dialect == "postgresql" else SQLITE
+        self._file = None if self.dialect == "postgresql" else _file_of(address)
         if self.dialect == "postgresql":
             options = _postgresql_arguments(connect_timeout_s, statement_timeout_s, lock_timeout_s)
         else:
-            _require_folder(address, self.safe_url)
+            _require_folder(self._file, self.safe_url)
             options = {"connect_args": {"timeout": busy_timeout_s, "check_same_thread": False}}
         self._engine: Engine = _engine(address, pool_size, options)
         self._writer: Engine
@@ -90,6 +99,19 @@ class Database:
             self._single = self._writer
             self._reader = self._engine
         self._together: dict[Change[Any], Together[Mapping[str, Any], Any]] = {}
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether this is a SQLite file that nobody has made yet; the first connection would."""
+        return self._file is not None and not self._file.exists()
+
+    def twin(self, *, asleep_s: float) -> Database:
+        """The same database by one connection more, for a transaction that may be silent longer.
+
+        Args:
+            asleep_s: As for the class; 0 for ever.
+        """
+        return self._twin(pool_size=1, asleep_s=asleep_s)
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A write transaction, committed when the block ends and rolled back when it raises.
@@ -161,12 +183,15 @@ def _parse(url: str) -> URL:
     return address
 
 
-def _require_folder(address: URL, safe_url: str) -> None:
+def _file_of(address: URL) -> Path | None:
+    """SQLite's file; None where the address says in SQLite's own words which one that is."""
     database = str(address.database)
-    if database.startswith("file:"):
-        return
-    folder = Path(database).absolute().parent
-    if not folder.is_dir():
+    return None if database.startswith("file:") else Path(database).absolute()
+
+
+def _require_folder(file: Path | None, safe_url: str) -> None:
+    folder = None if file is None else file.parent
+    if folder is not None and not folder.is_dir():
         raise DatabaseMisconfigured(f"{safe_url}: the folder {folder} does not exist")
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Text,
     bindparam,
+    delete,
     literal_column,
     select,
 )
@@ -50,10 +51,32 @@ def calls_today(db: Database) -> int:
         return int(connection.scalar(found) or 0)
 
 
+def forget_days(db: Database, *, older_than_days: int) -> int:
+    """Delete the counts of days long over, the fleet's and the owners'; how many rows.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    gone = 0
+    for daily in (db.tables.daily_calls, db.tables.owner_calls):
+        with db.statement() as connection:
+            old = delete(daily).where(daily.c.day < _days_ago(db.tables, older_than_days))
+            gone += connection.execute(old).rowcount
+    return gone
+
+
 def today(tables: Tables) -> ColumnElement[str]:
     """This day in UTC, as `YYYY-MM-DD`."""
     is_sqlite = tables.metadata.schema is None
     return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)
+
+
+def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:
+    """A day in UTC so long ago; whole numbers alone, as they become part of the statement."""
+    if tables.metadata.schema is None:
+        return literal_column(f"strftime('%Y-%m-%d', 'now', '-{int(days)} days')", Text)
+    then = f"clock_timestamp() AT TIME ZONE 'UTC' - interval '{int(days)} days'"
+    return literal_column(f"(SELECT to_char({then}, 'YYYY-MM-DD'))", Text)
 
 
 @cache

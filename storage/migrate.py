@@ -2,8 +2,9 @@
 
 Alembic keeps the history; it is run from here, with no configuration file, so that an installed
 wheel can migrate. The whole migration is one transaction: on PostgreSQL under an advisory lock
-that ends with it, on SQLite as the one writer, so several workers may start at once. Workers
-take a schema one release newer than their own, since a fleet is upgraded one by one.
+that ends with it, on SQLite as the one writer, so several workers may start at once. Only indexes
+on large tables come after it (`late_indexes.py`). Workers take a schema one release newer than
+their own, since a fleet is upgraded one by one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from sqlalchemy import Connection, column, inspect, select, table, text
 
 from storage.database import Database
 from storage.errors import SchemaOutOfDate
+from storage.late_indexes import make_indexes
 from storage.revisions import PREFIX, SCHEMA, VERSION_TABLE, WANTED
 
 # Any number will do, as long as nobody else on the server uses it: "darkroom" in ASCII, halved.
 _LOCK = 0x6461726B726F6F6D & 0x7FFFFFFF
+
+_PATIENCE_S = 30
 
 
 def migrate(db: Database) -> str:
@@ -26,11 +30,13 @@ def migrate(db: Database) -> str:
 
     Raises:
         DatabaseMisconfigured: The role may not create tables.
-        DatabaseUnavailable: Nothing was changed; call again.
+        DatabaseUnavailable: Call again; it goes on where it stopped, between two whole schemas.
     """
     with db.begin() as connection:
         if db.dialect == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # Behind somebody's long SELECT on the view nobody else shall have to wait for long.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         found = _revision(connection)
         if found is None or int(found) < int(WANTED):
@@ -38,11 +44,15 @@ def migrate(db: Database) -> str:
 
             upgrade(connection, WANTED)
             found = WANTED
+    if found == WANTED:
+        make_indexes(db, found)
     return found
 
 
 def schema_status(db: Database) -> tuple[str | None, str]:
     """The revision the database is at (None: no tables), and the one this release wants."""
+    if db.is_absent:  # to look into it would make an empty file of it
+        return None, WANTED
     with db.read() as connection:
         return _revision(connection), WANTED
 

@@ -5,7 +5,7 @@ Declared apart from the others for the sake of the file's length; `tables.py` pu
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Double, Integer, MetaData, String, Table, Text
 
 from storage.clock import UtcDateTime, now
 from storage.columns import BIG, JSON_VALUE, checks, index, moment
@@ -57,4 +57,14 @@ def owner_calls(metadata: MetaData, prefix: str) -> Table:
         Column("day", String(10), primary_key=True),
         Column("owner", Text, primary_key=True),
         Column("calls", BIG, nullable=False),
+    )
+
+
+def owner_defaults(metadata: MetaData, prefix: str) -> Table:
+    """What holds for an owner's jobs that say nothing else; a row where somebody set it."""
+    return Table(
+        f"{prefix}owner_defaults",
+        metadata,
+        Column("owner", Text, primary_key=True),
+        Column("reuse", Boolean, nullable=False),
     )

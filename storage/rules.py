@@ -105,3 +105,9 @@ DELIVERY_CHECKS = {
 
 ATTEMPT_CHECKS = {"answer_or_error": "(status IS NULL) <> (error IS NULL)"}
 """What no attempt may be: it was answered, or it is known why not."""
+
+TOMBSTONE_CHECKS = {
+    "only_of_the_ended": ENDED_SQL,
+    "key_is_hashed": "key_hash IS NULL OR length(key_hash) = 64",
+}
+"""What no tombstone may be: above all, not the key itself."""

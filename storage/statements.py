@@ -38,7 +38,7 @@ from storage.clock import now
 from storage.database import Database
 from storage.errors import RecordRefused, RecordUnreadable
 from storage.jobs import Job, JobError, job_from_row
-from storage.rules import EXPIRING_SQL, HELD_SQL, READY_SQL, WAITING_SQL
+from storage.rules import DISPATCHED_SQL, EXPIRING_SQL, HELD_SQL, READY_SQL, WAITING_SQL
 from storage.states import HELD as HELD_STATES
 from storage.states import JobStatus
 from storage.tables import Tables
@@ -56,6 +56,7 @@ ANY_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
 ANY_STORING: ColumnElement[bool] = literal_column("status = 'storing'")
 ANY_READY: ColumnElement[bool] = literal_column(READY_SQL)
 ANY_WAITING: ColumnElement[bool] = literal_column(WAITING_SQL)
+ANY_DISPATCHED: ColumnElement[bool] = literal_column(DISPATCHED_SQL)
 ANY_EXPIRING: ColumnElement[bool] = literal_column(EXPIRING_SQL)
 
 LET_GO: Mapping[str, Any] = {

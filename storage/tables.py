@@ -5,8 +5,8 @@ the prefix `darkroom_`. `Tables` is the same set of tables under either naming; 
 is the right one. What the migrations build is compared with this file by a test.
 
 The tables of owners and their keys are in `owner_tables.py`, those of webhooks in
-`webhook_tables.py`. The conditions of CHECKs and partial indexes are in `rules.py`, what several
-tables are put together from in `columns.py`.
+`webhook_tables.py`, those of what outlives a job in `remains.py`. The conditions of CHECKs and
+partial indexes are in `rules.py`, what several tables are put together from in `columns.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from sqlalchemy import (
 from storage.clock import UtcDateTime, now
 from storage.columns import BIG, JSON_VALUE, checks, count, index, moment
 from storage.ids import Uuid
-from storage.owner_tables import api_keys, owner_calls, owners
+from storage.owner_tables import api_keys, owner_calls, owner_defaults, owners
+from storage.remains import doomed_objects, reuses, tombstones
 from storage.revisions import PREFIX, SCHEMA
 from storage.rules import (
     BATCH_CHECKS,
@@ -72,6 +73,10 @@ class Tables:
     batch_callbacks: Table
     callback_secrets: Table
     gone_receivers: Table
+    owner_defaults: Table
+    tombstones: Table
+    doomed_objects: Table
+    reuses: Table
 
 
 def _job_columns() -> list[Column[Any]]:
@@ -135,6 +140,7 @@ def _job_indexes(prefix: str) -> list[Index]:
             for status in LISTED
         ),
         index(f"{name}_owner", "owner", "accepted_at", "id"),
+        index(f"{name}_init_image", "init_image_key", where="init_image_key IS NOT NULL"),
         index(f"{name}_batch", "batch_id", "accepted_at", "id", where="batch_id IS NOT NULL"),
         index(
             f"{name}_key",
@@ -265,6 +271,10 @@ def _tables(metadata: MetaData, prefix: str) -> Tables:
         batch_callbacks=batch_callbacks(metadata, prefix),
         callback_secrets=callback_secrets(metadata, prefix),
         gone_receivers=gone_receivers(metadata, prefix),
+        owner_defaults=owner_defaults(metadata, prefix),
+        tombstones=tombstones(metadata, prefix),
+        doomed_objects=doomed_objects(metadata, prefix),
+        reuses=reuses(metadata, prefix),
     )
 
 

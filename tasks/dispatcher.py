@@ -19,6 +19,7 @@ from storage import (
     end_pause_if_over,
     expire_due,
     fold_batch_deltas,
+    forget_days,
     forget_workers,
     lead,
     rescue_dead,
@@ -39,6 +40,10 @@ ABANDONED_AFTER_S = 86_400.0
 
 #: A worker's row is of use to an operator for a while after its end.
 FORGOTTEN_AFTER_S = 86_400.0
+
+#: Counts of calls a day are kept for about a quarter, and looked through once an hour.
+DAYS_KEPT = 92
+DAYS_EVERY_S = 3600.0
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -72,6 +77,7 @@ class Dispatcher:
         self._worker_id = worker_id
         self._pace = pace
         self._next_rescue = 0.0
+        self._next_days = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Lead whenever the turn is to be had; a database that is away is waited for."""
@@ -107,6 +113,11 @@ class Dispatcher:
             delete_unopened(self._database, batch_id)
             log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch_id)})
 
+    def _sweep_days(self) -> None:
+        if time.monotonic() >= self._next_days:
+            forget_days(self._database, older_than_days=DAYS_KEPT)
+            self._next_days = time.monotonic() + DAYS_EVERY_S
+
     def _give_up_the_turn(self) -> None:
         with suppress(StorageError):  # it ends by itself in a few seconds
             resign(self._database, TURN, holder=self._worker_id)
@@ -123,6 +134,7 @@ class Dispatcher:
         speed_up(self._database)
         self._sweep_abandoned_loads()
         forget_workers(self._database, dead_for_s=FORGOTTEN_AFTER_S)
+        self._sweep_days()
         if not may_rescue:
             return
         rescued = rescue_dead(

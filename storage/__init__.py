@@ -44,6 +44,14 @@ from storage.dispatch import (
     reserve_due,
     unreserve,
 )
+from storage.doomed import (
+    DoomedState,
+    doomed_state,
+    put_back,
+    spare_init_image,
+    strike_off,
+    take_doomed,
+)
 from storage.errors import (
     BatchNotFound,
     BucketMissing,
@@ -52,6 +60,7 @@ from storage.errors import (
     DatabaseUnavailable,
     DayExhausted,
     IdempotencyConflict,
+    JobForgotten,
     JobNotFound,
     ObjectMissing,
     ObjectStoreError,
@@ -68,9 +77,11 @@ from storage.errors import (
 )
 from storage.finish import finish_if_held, mark_storing_if_held
 from storage.fleet import FleetState, fleet_state
+from storage.forget import Forgotten, forget_jobs
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
 from storage.json_text import JsonText, json_text
 from storage.keys import image_key, init_image_key
+from storage.late_indexes import missing_indexes
 from storage.leadership import Leadership, lead, resign
 from storage.leases import (
     Worker,
@@ -97,6 +108,7 @@ from storage.pause import (
 )
 from storage.queue_position import MAX_POSITION, queue_position
 from storage.rescue import Rescued, rescue_dead
+from storage.reuse import owner_reuses, owners_reusing, set_owner_reuse
 from storage.selection import (
     CHUNK_JOBS,
     Selection,
@@ -115,6 +127,7 @@ from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.streams import Rotation
+from storage.tombstones import Tombstone, find_tombstone, forgotten_among, objects_left
 
 __all__ = [
     "CHUNK_JOBS",
@@ -139,11 +152,14 @@ __all__ = [
     "DatabaseMisconfigured",
     "DatabaseUnavailable",
     "DayExhausted",
+    "DoomedState",
     "EndCode",
     "FleetState",
+    "Forgotten",
     "IdempotencyConflict",
     "Job",
     "JobError",
+    "JobForgotten",
     "JobNotFound",
     "JobStatus",
     "JsonText",
@@ -180,6 +196,7 @@ __all__ = [
     "StoredImage",
     "StoredObject",
     "Tally",
+    "Tombstone",
     "Whose",
     "Worker",
     "WorkerInfo",
@@ -200,17 +217,21 @@ __all__ = [
     "create_key",
     "database_time",
     "delete_unopened",
+    "doomed_state",
     "end_lease",
     "end_pause_if_over",
     "expire_due",
     "fail_if_held",
     "find_key",
+    "find_tombstone",
     "finish_if_held",
     "fleet_state",
     "fold_batch_deltas",
     "forget_days",
+    "forget_jobs",
     "forget_lost",
     "forget_workers",
+    "forgotten_among",
     "get_batch",
     "get_job",
     "get_jobs",
@@ -233,9 +254,14 @@ __all__ = [
     "live_workers",
     "mark_storing_if_held",
     "migrate",
+    "missing_indexes",
     "note_key_used",
+    "objects_left",
     "open_batch",
+    "owner_reuses",
+    "owners_reusing",
     "pause_fleet",
+    "put_back",
     "queue_position",
     "refresh_dispatched",
     "register_worker",
@@ -249,11 +275,15 @@ __all__ = [
     "revoke_key",
     "schema_status",
     "set_owner_limits",
+    "set_owner_reuse",
     "sightings",
     "slow_down",
+    "spare_init_image",
     "speed_up",
     "standings",
+    "strike_off",
     "stuck_jobs",
+    "take_doomed",
     "take_probe",
     "tally_jobs",
     "unopened_batches",

@@ -32,6 +32,7 @@ class BatchRow(NamedTuple):
         init_image_key: where that image's bytes are.
         metadata: the owner's own small notes.
         priority: higher goes first.
+        reuse_hash: of what makes its image, where it may reuse one and be reused.
     """
 
     id: str
@@ -41,6 +42,7 @@ class BatchRow(NamedTuple):
     init_image_key: str | None
     metadata: JsonText | None
     priority: int
+    reuse_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,18 @@ class RowsInCommon:
     simulated: bool
 
 
-def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> None:
+def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> int:
     """Insert a chunk of a batch that is not open yet; ids and keys that are known are passed over.
+
+    Those that may reuse an image are looked up, and end as they begin where there is one.
 
     Args:
         db: The results table.
         common: What the rows have in common.
         rows: At most `MAX_CHUNK_JOBS`.
+
+    Returns:
+        How many are new.
 
     Raises:
         ValueError: The chunk is too large.
@@ -69,9 +76,12 @@ def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRo
         raise ValueError(f"{len(rows)} rows in one chunk, {MAX_CHUNK_JOBS} at most")
     # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
     ordered = _in_columns(common, sorted(rows, key=itemgetter(0)))
-    if db.dialect == "postgresql" and copy_in(db, ordered):
-        return
-    insert_rows(db, [_named(row) for row in ordered])
+    hashes = {UUID(row.id): row.reuse_hash for row in rows if row.reuse_hash is not None}
+    if not hashes and db.dialect == "postgresql":
+        copied = copy_in(db, ordered)
+        if copied is not None:
+            return copied
+    return insert_rows(db, [_named(row) for row in ordered], reuse_hashes=hashes)
 
 
 def _in_columns(common: RowsInCommon, rows: Sequence[BatchRow]) -> list[tuple[Any, ...]]:
@@ -79,7 +89,7 @@ def _in_columns(common: RowsInCommon, rows: Sequence[BatchRow]) -> list[tuple[An
     stream = stream_of(common.owner, common.batch_id)
     before = (str(common.batch_id), str(stream), common.owner)
     after = (None, common.simulated)  # lines of a batch have no callback of their own
-    return [(row.id, *before, *row[1:], *after) for row in rows]
+    return [(row.id, *before, *row[1:-1], *after) for row in rows]
 
 
 def _named(row: Sequence[Any]) -> dict[str, Any]:

@@ -31,9 +31,11 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.announce import announce_batches
 from storage.clock import UtcDateTime, after, now
 from storage.database import Database
+from storage.doomed import doom_of
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
 from storage.ids import Uuid
 from storage.lookup import Cursor
+from storage.reuse import forget_reuses, lock_sharers, still_shared
 from storage.tables import Tables
 
 _FOLD_AT_ONCE = 5000
@@ -148,9 +150,11 @@ def delete_unopened(db: Database, batch_id: UUID) -> bool:
         return find_batch(db, batch_id) is None
     while _delete_jobs(db, batch_id):
         pass
-    callbacks = db.tables.batch_callbacks
+    callbacks, deltas = db.tables.batch_callbacks, db.tables.batch_deltas
     with db.begin() as connection:
         connection.execute(delete(callbacks).where(callbacks.c.batch_id == batch_id))
+        # Of jobs that ended as they began: the next load under this id counts them anew.
+        connection.execute(delete(deltas).where(deltas.c.batch_id == batch_id))
         connection.execute(delete(batches).where(batches.c.id == batch_id))
     return True
 
@@ -253,9 +257,16 @@ def _existing_batch(
 
 def _delete_jobs(db: Database, batch_id: UUID) -> int:
     jobs = db.tables.jobs
-    some = select(jobs.c.id).where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
-    with db.statement() as connection:
-        return connection.execute(delete(jobs).where(jobs.c.id.in_(some))).rowcount
+    some = select(jobs.c.id, jobs.c.images, jobs.c.init_image_key)
+    some = some.where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
+    with db.begin() as connection:
+        rows = connection.execute(some).mappings().all()
+        ids = [row["id"] for row in rows]
+        roots = lock_sharers(db.tables, connection, ids)
+        connection.execute(forget_reuses(db.tables), {"ids": ids})
+        connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+        doom_of(db.tables, connection, rows, still_shared(db.tables, connection, roots))
+    return len(rows)
 
 
 @cache

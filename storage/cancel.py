@@ -32,7 +32,6 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.claim import EXPIRED, has_expired
 from storage.clock import instant
 from storage.database import Database
-from storage.errors import JobNotFound
 from storage.ids import Uuid
 from storage.let_go import CANCELLED
 from storage.statements import (
@@ -48,6 +47,7 @@ from storage.statements import (
 )
 from storage.states import JobStatus
 from storage.tables import Tables
+from storage.tombstones import no_such_job
 
 UNSUCCESSFUL: ColumnElement[bool] = literal_column("status || '' IN ('failed', 'cancelled')")
 
@@ -79,7 +79,7 @@ def ask_cancel(db: Database, job_id: UUID) -> CancelOutcome:
     """Ask one job to stop.
 
     Raises:
-        JobNotFound: No job has this id.
+        JobNotFound: No job has this id; `JobForgotten` where one had.
         DatabaseUnavailable: Call again.
     """
     done = cancel_jobs(db, [job_id])
@@ -88,7 +88,7 @@ def ask_cancel(db: Database, job_id: UUID) -> CancelOutcome:
     if done.asked:
         return CancelOutcome.ASKED
     if read_job(db, job_id) is None:
-        raise JobNotFound(job_id)
+        raise no_such_job(db, job_id)
     return CancelOutcome.ENDED_ALREADY
 
 

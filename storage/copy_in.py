@@ -13,8 +13,10 @@ import psycopg
 from sqlalchemy import Connection
 
 from storage.database import Database
+from storage.errors import RecordRefused
 from storage.json_text import json_text
 from storage.tables import Tables
+from storage.tombstones import remove_forgotten
 
 __all__ = ["COLUMNS", "copy_in", "in_columns"]
 
@@ -45,8 +47,8 @@ def in_columns(row: Mapping[str, Any]) -> list[Any]:
     return [_cell(name, row[name]) for name in COLUMNS]
 
 
-def copy_in(db: Database, rows: Iterable[Sequence[Any]]) -> bool:
-    """Insert rows that are all new, in one transaction.
+def copy_in(db: Database, rows: Sequence[Sequence[Any]]) -> int | None:
+    """Insert rows that are all new, in one transaction; those of forgotten jobs are left out.
 
     Args:
         db: The results table, on PostgreSQL.
@@ -54,21 +56,24 @@ def copy_in(db: Database, rows: Iterable[Sequence[Any]]) -> bool:
             the clock.
 
     Returns:
-        Whether they are in; False when an id or a key was there already, and then none is.
+        How many are in; None when an id or a key was there already, and then none is.
 
     Raises:
         RecordRefused: A value no row can hold; none is in.
         DatabaseUnavailable: Perhaps committed, perhaps not.
     """
-    with db.statement() as connection:
-        try:
-            _copy(connection, db.tables, rows)
-        except psycopg.errors.UniqueViolation:
-            return False
-        except psycopg.OperationalError:
-            connection.invalidate()  # the pool did not see what happened to it
-            raise
-    return True
+    try:
+        with db.begin() as connection:
+            try:
+                _copy(connection, db.tables, rows)
+            except psycopg.OperationalError:
+                connection.invalidate()  # the pool did not see what happened to it
+                raise
+            return len(rows) - _remove_forgotten(connection, db.tables, rows)
+    except RecordRefused as refused:
+        if isinstance(refused.__cause__, psycopg.errors.UniqueViolation):
+            return None
+        raise
 
 
 def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]]) -> None:
@@ -81,6 +86,16 @@ def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]])
     ):
         for row in rows:
             sink.write_row(row)
+
+
+def _remove_forgotten(
+    connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]]
+) -> int:
+    """Take those out again that have a tombstone; one array, as a thousand parameters cost more."""
+    question = f"SELECT id FROM {tables.tombstones.fullname} WHERE id = ANY(%s::text[]::uuid[])"  # noqa: S608 - our own names
+    found = connection.exec_driver_sql(question, ([str(row[0]) for row in rows],))
+    forgotten = list(found.scalars())
+    return len(remove_forgotten(tables, connection, forgotten))
 
 
 def _cell(name: str, value: Any) -> Any:

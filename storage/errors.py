@@ -12,6 +12,7 @@ the disk.
     │   ├── SchemaOutOfDate          the tables are missing, too old or too new
     │   └── RecordRefused            the database refused a value: trying again is useless
     ├── JobNotFound
+    │   └── JobForgotten             there was one; a tombstone is what is left of it
     ├── BatchNotFound
     ├── IdempotencyConflict          one key, two different requests
     ├── RecordUnreadable             a row this release cannot understand
@@ -30,7 +31,11 @@ the disk.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:  # it is made of rows, which are read by who raises these errors
+    from storage.tombstones import Tombstone
 
 
 class StorageError(Exception):
@@ -84,6 +89,20 @@ class JobNotFound(StorageError):
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id}")
+
+
+class JobForgotten(JobNotFound):
+    """The job of this id, or of this idempotency key, was forgotten, and does not come back.
+
+    Attributes:
+        tombstone: What is left of it.
+    """
+
+    def __init__(self, tombstone: Tombstone) -> None:
+        super().__init__(tombstone.id)
+        self.tombstone = tombstone
+        when = f"{tombstone.forgotten_at:%Y-%m-%d %H:%M:%S} UTC"
+        self.args = (f"job {tombstone.id} ({tombstone.status}) was forgotten at {when}",)
 
 
 class BatchNotFound(StorageError):

@@ -86,6 +86,9 @@ class NewJob:
         callback_url: Whom to tell at the end.
         expires_in_s: Cancelled when not started within so many seconds.
         simulated: Served by the simulator, and says so.
+        reuse_hash: Of what makes its image, where its producer chose the seed: the job may answer
+            one with the same. None where no other image could be the same.
+        reuse: Whether it is answered with an image made before; None as its owner has set it.
     """
 
     id: UUID
@@ -100,11 +103,13 @@ class NewJob:
     callback_url: str | None = None
     expires_in_s: float | None = None
     simulated: bool = False
+    reuse_hash: str | None = None
+    reuse: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of the results table. All times are the database's, in UTC."""
+    """A row of the results table, and whose image it reuses. All times are UTC, the database's."""
 
     id: UUID
     batch_id: UUID | None
@@ -139,9 +144,10 @@ class Job:
     first_call_at: datetime | None
     image_in_hand_at: datetime | None
     ended_at: datetime | None
+    reused_from: UUID | None = None
 
 
-_SPECIAL = ("status", "images", "error")
+_SPECIAL = ("status", "images", "error", "reused_from")
 _PLAIN = tuple(name for name in Job.__slots__ if name not in _SPECIAL)
 
 
@@ -159,6 +165,7 @@ def job_from_row(row: Mapping[Any, Any]) -> Job:
             status=JobStatus(row["status"]),
             images=tuple(StoredImage(**image) for image in row["images"] or ()),
             error=_error_from_row(row),
+            reused_from=row.get("reused_from"),
             **{name: row[name] for name in _PLAIN},
         )
     except (ValueError, TypeError, KeyError) as error:

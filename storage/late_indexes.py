@@ -103,4 +103,4 @@ def _make(db: Database, late: LateIndex) -> None:
 
 def _found(db: Database) -> dict[str, bool]:
     with db.read() as connection:
-        return {name: whole for name, whole in connection.execute(_WHOLE, {"schema": SCHEMA})}
+        return dict(connection.execute(_WHOLE, {"schema": SCHEMA}).all())

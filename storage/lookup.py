@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, literal, literal_column, tuple_
 
 from storage.claim import open_to_claims
 from storage.clock import UtcDateTime, after
 from storage.database import Database
-from storage.errors import JobNotFound, RecordUnreadable
+from storage.errors import RecordUnreadable
 from storage.ids import Uuid
 from storage.jobs import Job, job_from_row
-from storage.statements import ANY_HELD, UNDECODABLE, read_job
+from storage.statements import ANY_HELD, UNDECODABLE, read_job, whole_jobs
 from storage.states import JobStatus
+from storage.tombstones import no_such_job
 
 log = logging.getLogger(__name__)
 
@@ -43,21 +44,21 @@ def get_job(db: Database, job_id: UUID) -> Job:
     """One job.
 
     Raises:
-        JobNotFound: No job has this id.
+        JobNotFound: No job has this id; `JobForgotten` where one had.
         RecordUnreadable: The row holds a value this release does not know.
         DatabaseUnavailable: Call again.
     """
     job = read_job(db, job_id)
     if job is None:
-        raise JobNotFound(job_id)
+        raise no_such_job(db, job_id)
     return job
 
 
 def get_jobs(db: Database, ids: Sequence[UUID]) -> list[Job]:
     """Several jobs by id, in no order, without those that do not exist."""
-    jobs = db.tables.jobs
+    some = whole_jobs(db.tables).where(db.tables.jobs.c.id.in_(list(ids)))
     with db.read() as connection:
-        rows = connection.execute(select(jobs).where(jobs.c.id.in_(list(ids)))).mappings().all()
+        rows = connection.execute(some).mappings().all()
     return [job_from_row(row) for row in rows]
 
 
@@ -66,7 +67,9 @@ def job_by_key(db: Database, owner: str, idempotency_key: str) -> Job | None:
     jobs = db.tables.jobs
     key = jobs.c.idempotency_key
     # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.
-    same = select(jobs).where(jobs.c.owner == owner, key == idempotency_key, key.is_not(None))
+    same = whole_jobs(db.tables).where(
+        jobs.c.owner == owner, key == idempotency_key, key.is_not(None)
+    )
     with db.read() as connection:
         row = connection.execute(same).mappings().first()
     return None if row is None else job_from_row(row)
@@ -107,7 +110,7 @@ def list_jobs(
         code is not None and jobs.c.error_code == code,
         batch_id is None and open_to_claims(db.tables),
     ]
-    page = select(jobs).where(*(rule for rule in wanted if not isinstance(rule, bool)))
+    page = whole_jobs(db.tables).where(*(rule for rule in wanted if not isinstance(rule, bool)))
     if before is not None:
         edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
         page = page.where(tuple_(jobs.c.accepted_at, jobs.c.id) < edge)
@@ -123,7 +126,7 @@ def stuck_jobs(db: Database, *, held_longer_than_s: float, limit: int = 50) -> l
         limit: At most so many.
     """
     jobs = db.tables.jobs
-    old = select(jobs).where(ANY_HELD, jobs.c.first_call_at < after(-held_longer_than_s))
+    old = whole_jobs(db.tables).where(ANY_HELD, jobs.c.first_call_at < after(-held_longer_than_s))
     return _readable(db, old.order_by(jobs.c.first_call_at).limit(limit))
 
 

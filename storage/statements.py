@@ -168,8 +168,16 @@ def read_job(db: Database, job_id: UUID) -> Job | None:
 
 
 @cache
+def whole_jobs(tables: Tables) -> Select[Any]:
+    """Every column of jobs, and of those that were given another one's image, whose."""
+    jobs, reuses = tables.jobs, tables.reuses
+    whole = select(jobs, reuses.c.source_id.label("reused_from"))
+    return whole.outerjoin(reuses, reuses.c.job_id == jobs.c.id)
+
+
+@cache
 def _by_id(tables: Tables) -> Select[Any]:
-    return select(tables.jobs).where(tables.jobs.c.id == bindparam("job_id"))
+    return whole_jobs(tables).where(tables.jobs.c.id == bindparam("job_id"))
 
 
 def held_at_fence(tables: Tables, state: ColumnElement[bool]) -> Update:

@@ -80,14 +80,16 @@ def test_nobody_else_counts(table: TableUnderTest) -> None:
 
 
 def test_what_is_held_or_has_ended_no_longer_waits(table: TableUnderTest) -> None:
-    """The owner may hand in the next."""
+    """The owner may hand in the next; one that was only sent out has not started."""
     ids = [table.accept(owner="shop") for _ in range(4)]
     table.claimed(ids[0])
     table.finished(ids[1])
     assert count_queued(table.db, "shop", 100) == 2
     reserve_due(table.db, limit=1, stale_after_s=60)
     fold_batch_deltas(table.db)
-    assert count_queued(table.db, "shop", 100) == 1
+    assert count_queued(table.db, "shop", 100) == 2
+    assert [count_queued(table.db, "shop", limit) for limit in (0, 1, 2)] == [0, 1, 2]
+    assert count_queued(table.db, "museum", 100) == 0
 
 
 def test_the_count_stops_where_it_is_told_to(table: TableUnderTest) -> None:

@@ -1,0 +1,181 @@
+"""Forget: a job goes for good, and what is left of it is a tombstone.
+
+In one transaction its row goes and the tombstone comes, the keys of its objects are doomed (see
+`doomed.py`), and a job that had not begun is cancelled on the way. A job that a worker holds stays:
+its call is paid for, and its picture would come after its row had gone. Whoever still holds an old
+fence finds no row, so it changes nothing and deletes what it has put.
+
+Rows are met in id order, and those that share an image before all others, so that two who forget
+cannot deadlock, and of two who forget the last two jobs of one image one is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+)
+
+from storage.claim import open_to_claims
+from storage.clock import now
+from storage.database import Database
+from storage.doomed import doom_of
+from storage.ids import Uuid
+from storage.keys import image_key
+from storage.reuse import forget_reuses, lock_sharers, still_shared
+from storage.states import JobStatus
+from storage.tables import Tables
+from storage.tombstones import hash_of_key
+
+_FORGETTABLE: ColumnElement[bool] = literal_column(
+    "status || '' IN ('queued', 'succeeded', 'failed', 'cancelled')"
+)
+
+_KEPT = (
+    *("id", "owner", "batch_id", "status", "simulated", "attempts"),
+    *("calls_made", "calls_unknown", "calls_useless", "calls_lost", "calls_duplicate"),
+    *("accepted_at", "first_call_at", "image_in_hand_at", "ended_at"),
+)
+_USED = ("idempotency_key", "fence", "images", "init_image_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What forgetting some jobs came to.
+
+    Attributes:
+        forgotten: They are gone.
+        cancelled: How many of those had not begun.
+        under_way: A worker holds them: they stay.
+        loading: Their batch is still being handed in: they stay.
+    """
+
+    forgotten: list[UUID] = field(default_factory=list)
+    cancelled: int = 0
+    under_way: list[UUID] = field(default_factory=list)
+    loading: list[UUID] = field(default_factory=list)
+
+
+def forget_jobs(db: Database, ids: Sequence[UUID], *, key_prefix: str) -> Forgotten:
+    """Forget jobs that nobody holds; those that do not exist are passed over.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+        key_prefix: Before every object key of this fleet.
+
+    Raises:
+        DatabaseUnavailable: Call again; what was forgotten is passed over then.
+    """
+    if not ids:
+        return Forgotten()
+    which = {"ids": list(ids)}
+    with db.begin() as connection:
+        roots = lock_sharers(db.tables, connection, ids)
+        rows = connection.execute(_forgettable(db.tables), which).mappings().all()
+        if rows:
+            _bury(db.tables, connection, rows)
+            _delete(db.tables, connection, [row["id"] for row in rows])
+            shared = still_shared(db.tables, connection, roots)
+            doom_of(db.tables, connection, rows, shared, _strays(rows, key_prefix))
+        left = connection.execute(_left(db.tables), which).mappings().all()
+    gone = [row["id"] for row in rows]
+    return Forgotten(
+        forgotten=gone,
+        cancelled=sum(row["status"] == JobStatus.QUEUED for row in rows),
+        under_way=[row["id"] for row in left if row["is_in"]],
+        loading=[row["id"] for row in left if not row["is_in"]],
+    )
+
+
+def _bury(tables: Tables, connection: Connection, rows: Sequence[RowMapping]) -> None:
+    """Tombstones, and the batches told of those that end only now."""
+    connection.execute(insert(tables.tombstones), [_tombstone(row) for row in rows])
+    cancelled = [
+        {"batch_id": row["batch_id"], "cancelled": 1}
+        for row in rows
+        if row["status"] == JobStatus.QUEUED and row["batch_id"]
+    ]
+    if cancelled:
+        connection.execute(insert(tables.batch_deltas), cancelled)
+
+
+def _tombstone(row: RowMapping) -> dict[str, Any]:
+    kept = {name: row[name] for name in _KEPT}
+    if row["status"] == JobStatus.QUEUED:
+        kept |= {"status": JobStatus.CANCELLED.value, "ended_at": row["moment"]}
+    key = row["idempotency_key"]
+    kept["key_hash"] = None if key is None else hash_of_key(row["owner"], key)
+    return kept
+
+
+def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
+    for statement in _deletions(tables):
+        connection.execute(statement, {"ids": ids})
+
+
+def _strays(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID]]:
+    """Where workers that died may have put an image that the row was never told of."""
+    feared = ("calls_unknown", "calls_lost", "calls_duplicate")
+    return [
+        (key, row["id"])
+        for row in rows
+        if any(row[count] for count in feared)
+        for fence in range(1, row["fence"] + 1)
+        if (key := image_key(key_prefix, row["id"], fence, 0)) not in _own(row)
+    ]
+
+
+def _own(row: RowMapping) -> set[str]:
+    """Keys that the row was told of, which may be others' as well."""
+    return {image["key"] for image in row["images"] or ()}
+
+
+def _ids() -> Any:
+    return bindparam("ids", expanding=True, type_=Uuid())
+
+
+@cache
+def _forgettable(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    columns = [jobs.c[name] for name in (*_KEPT, *_USED)]
+    rows = select(*columns, now().label("moment")).where(
+        jobs.c.id.in_(_ids()), _FORGETTABLE, open_to_claims(tables)
+    )
+    rows = rows.order_by(jobs.c.id)
+    return rows if tables.metadata.schema is None else rows.with_for_update(of=jobs)
+
+
+@cache
+def _left(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    is_in = open_to_claims(tables).label("is_in")
+    return select(jobs.c.id, is_in).where(jobs.c.id.in_(_ids())).order_by(jobs.c.id)
+
+
+@cache
+def _deletions(tables: Tables) -> list[Delete]:
+    """All that is of a job, what names it first."""
+    told, log = tables.deliveries, tables.delivery_attempts
+    # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.
+    of_jobs = (told.c.job_id.in_(_ids()), told.c.job_id.is_not(None))
+    return [
+        delete(log).where(log.c.delivery_id.in_(select(told.c.id).where(*of_jobs))),
+        delete(told).where(*of_jobs),
+        forget_reuses(tables),
+        delete(tables.jobs).where(tables.jobs.c.id.in_(_ids())),
+    ]

@@ -1,0 +1,277 @@
+"""What is forgotten is gone, does not come back, and takes nothing of the living with it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from storage import (
+    CallCount,
+    Database,
+    JobForgotten,
+    JobNotFound,
+    JobStatus,
+    StoredImage,
+    adopt_image,
+    batch_progress,
+    doomed_state,
+    fail_if_held,
+    find_tombstone,
+    finish_if_held,
+    fold_batch_deltas,
+    forget_jobs,
+    get_batch,
+    get_job,
+    insert_faulty_job,
+    insert_job,
+    insert_jobs,
+    list_jobs,
+    objects_left,
+    put_back,
+    rescue_dead,
+    retry_ended,
+    retry_later_if_held,
+    spare_init_image,
+    strike_off,
+    take_doomed,
+)
+from storage.doomed import INIT_GRACE_S
+from tests.storage.table import FAULT, TableUnderTest, new_job, picture
+
+PREFIX = "darkroom/"
+SECRET = "a fox nobody may know of"
+
+
+def forget(table: TableUnderTest, *ids: UUID) -> list[UUID]:
+    """Forget jobs; those that are gone now."""
+    return forget_jobs(table.db, ids, key_prefix=PREFIX).forgotten
+
+
+def doomed(db: Database) -> set[str]:
+    """Every key that waits to be deleted."""
+    with db.read() as connection:
+        return set(connection.scalars(select(db.tables.doomed_objects.c.key)))
+
+
+def let_time_pass(db: Database) -> None:
+    """The grace of every key is over."""
+    table = db.tables.doomed_objects
+    with db.begin() as connection:
+        connection.execute(update(table).values(due_at=table.c.doomed_at))
+
+
+def keys_of(images: list[StoredImage]) -> set[str]:
+    """Where they are."""
+    return {image.key for image in images}
+
+
+def test_a_tombstone_keeps_counts_and_times_and_nothing_that_was_written(
+    table: TableUnderTest,
+) -> None:
+    """Prompt, metadata, key and callback are in no table any more; whose it was is."""
+    job_id = table.accept(
+        request={"prompt": SECRET, "seed": 7},
+        owner="shop",
+        metadata={"note": SECRET},
+        idempotency_key=SECRET,
+        callback_url="https://example.com/?" + SECRET.replace(" ", "+"),
+    )
+    job = table.finished(job_id)
+    assert forget(table, job_id) == [job_id]
+    stone = find_tombstone(table.db, job_id)
+    assert stone is not None
+    assert (stone.owner, stone.status, stone.calls_made) == ("shop", "succeeded", 1)
+    assert (stone.accepted_at, stone.ended_at) == (job.accepted_at, job.ended_at)
+    for each in table.db.tables.metadata.tables.values():
+        with table.db.read() as connection:
+            assert "fox" not in str(connection.execute(select(each)).all()), each.name
+
+
+def test_a_forgotten_job_is_told_of_where_it_is_asked_for(table: TableUnderTest) -> None:
+    """By its id; in lists it is not, and one that never was is not found as ever."""
+    job_id, other = table.finished(table.accept()).id, table.accept()
+    forget(table, job_id)
+    with pytest.raises(JobForgotten, match=r"\(succeeded\) was forgotten") as told:
+        get_job(table.db, job_id)
+    assert told.value.tombstone.id == job_id
+    assert [job.id for job in list_jobs(table.db)] == [other]
+    assert retry_ended(table.db, [job_id]) == []
+    with pytest.raises(JobNotFound) as missing:
+        get_job(table.db, UUID(int=5))
+    assert not isinstance(missing.value, JobForgotten)
+
+
+def test_its_objects_are_doomed_with_it(table: TableUnderTest) -> None:
+    """Those of its row, and those that dead workers may have put; then they are struck off."""
+    plain, rescued = table.finished(table.accept()), table.accept()
+    table.claimed(rescued)
+    assert rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=0).running == 1
+    late = table.finished(rescued)
+    forget(table, plain.id, rescued)
+    strays = {f"{PREFIX}images/{rescued}/{fence}-0.png" for fence in (1, 2, 3)}
+    assert doomed(table.db) == keys_of([*plain.images, *late.images]) | strays
+    assert (objects_left(table.db, plain.id), objects_left(table.db, rescued)) == (1, 4)
+    taken = take_doomed(table.db, limit=50)
+    assert set(taken) == doomed(table.db)
+    assert take_doomed(table.db, limit=50) == []
+    put_back(table.db, taken[:1], error="the bucket is away", delay_s=-1)
+    strike_off(table.db, taken[1:])
+    state = doomed_state(table.db)
+    assert (state.objects, state.overdue, state.error) == (1, 1, "the bucket is away")
+    assert take_doomed(table.db, limit=50) == taken[:1]
+
+
+def test_a_job_under_way_stays_and_one_that_waits_is_cancelled_on_the_way(
+    table: TableUnderTest,
+) -> None:
+    """Its call is paid for: it is cancelled first, and forgotten when it has ended."""
+    running, storing, waiting = table.accept(), table.accept(), table.accept()
+    table.claimed(running)
+    table.in_hand(storing)
+    done = forget_jobs(table.db, [running, storing, waiting], key_prefix=PREFIX)
+    assert (done.forgotten, done.cancelled) == ([waiting], 1)
+    assert sorted(done.under_way) == sorted([running, storing])
+    stone = find_tombstone(table.db, waiting)
+    assert stone is not None
+    assert (stone.status, stone.ended_at >= stone.accepted_at) == ("cancelled", True)
+    assert table.claim(waiting) is None
+
+
+def test_a_worker_that_wakes_up_changes_nothing(table: TableUnderTest) -> None:
+    """Each of its writes finds no row; each answer tells it to delete its own object."""
+    job_id = table.accept()
+    old = table.claimed(job_id)
+    rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=0)
+    assert forget(table, job_id) == [job_id]
+    db, images = table.db, picture(job_id, old.fence)
+    assert not finish_if_held(db, job_id, fence=old.fence, images=images)
+    assert not adopt_image(db, job_id, fence=old.fence, images=images)
+    assert not fail_if_held(db, job_id, fence=old.fence, error=FAULT, counted=CallCount.UNKNOWN)
+    assert not retry_later_if_held(db, job_id, fence=old.fence, delay_s=0, error=FAULT)
+    assert list_jobs(db) == []
+
+
+def test_a_late_repeat_does_not_bring_it_back(table: TableUnderTest) -> None:
+    """Neither by its id nor by its key, whole or faulty; another owner's same key is free."""
+    job = new_job(owner="shop", idempotency_key="order-17")
+    forget(table, table.finished(insert_job(table.db, job).job.id).id)
+    for again in (job, new_job(owner="shop", idempotency_key="order-17"), new_job(id=job.id)):
+        with pytest.raises(JobForgotten) as told:
+            insert_job(table.db, again)
+        assert told.value.tombstone.id == job.id
+    with pytest.raises(JobForgotten):
+        insert_faulty_job(table.db, new_job(id=job.id), FAULT)
+    assert list_jobs(table.db) == []
+    assert insert_job(table.db, new_job(owner="museum", idempotency_key="order-17")).created
+
+
+@pytest.mark.parametrize("expires_in_s", [None, 60.0])
+def test_a_batch_that_is_loaded_again_leaves_the_forgotten_out(
+    table: TableUnderTest, expires_in_s: float | None
+) -> None:
+    """By COPY and by INSERT alike: their lines are passed over."""
+    lines = [new_job(expires_in_s=expires_in_s) for _ in range(5)]
+    assert insert_jobs(table.db, lines) == 5
+    forget(table, *(line.id for line in lines[:2]))
+    assert insert_jobs(table.db, lines) == 0
+    forget(table, *(line.id for line in lines[2:4]))
+    with table.db.begin() as connection:
+        connection.execute(table.db.tables.jobs.delete())
+    assert insert_jobs(table.db, lines) == 1
+    assert [job.id for job in list_jobs(table.db)] == [lines[4].id]
+
+
+def test_a_batch_keeps_its_counts(table: TableUnderTest) -> None:
+    """The ended ones stay counted as they ended, the waiting ones as cancelled; and it closes."""
+    batch_id, ids = table.batch(3)
+    table.finished(ids[0])
+    forget(table, *ids[:2])
+    progress = batch_progress(table.db, batch_id)
+    assert (progress.total, progress.succeeded, progress.cancelled, progress.queued) == (3, 1, 1, 1)
+    table.finished(ids[2])
+    assert fold_batch_deltas(table.db) == [batch_id]
+    assert get_batch(table.db, batch_id).succeeded == 2
+    assert [job.id for job in list_jobs(table.db, batch_id=batch_id)] == [ids[2]]
+
+
+def test_a_batch_that_is_still_handed_in_is_left_alone(table: TableUnderTest) -> None:
+    """Its total is not known yet."""
+    _, ids = table.batch(2, opened=False)
+    done = forget_jobs(table.db, ids, key_prefix=PREFIX)
+    assert (done.forgotten, sorted(done.loading)) == ([], sorted(ids))
+
+
+def test_an_initial_image_goes_with_the_last_job_that_uses_it(table: TableUnderTest) -> None:
+    """Not before, however often one of them is forgotten; and not at once."""
+    key = f"{PREFIX}init/ab/{'ab' * 32}"
+    first, second = table.accept(init_image_key=key), table.accept(init_image_key=key)
+    forget(table, first)
+    assert take_doomed(table.db, limit=9) == []
+    let_time_pass(table.db)
+    assert take_doomed(table.db, limit=9) == []
+    assert doomed(table.db) == set(), "it is used, so the last one dooms it again"
+    forget(table, second)
+    assert take_doomed(table.db, limit=9) == []
+    let_time_pass(table.db)
+    assert take_doomed(table.db, limit=9) == [key]
+
+
+def test_a_new_job_saves_an_initial_image_that_was_to_go(table: TableUnderTest) -> None:
+    """It says so before it stores it, and then has the grace to insert its row."""
+    key = f"{PREFIX}init/ab/{'ab' * 32}"
+    forget(table, table.accept(init_image_key=key))
+    let_time_pass(table.db)
+    spare_init_image(table.db, key)
+    assert take_doomed(table.db, limit=9) == []
+    table.accept(init_image_key=key)
+    let_time_pass(table.db)
+    assert take_doomed(table.db, limit=9) == []
+    assert INIT_GRACE_S >= 600
+
+
+def test_an_initial_image_that_is_being_deleted_is_waited_for(table: TableUnderTest) -> None:
+    """Else the deletion would come after the new job's object."""
+    key = f"{PREFIX}init/ab/{'ab' * 32}"
+    forget(table, table.accept(init_image_key=key))
+    let_time_pass(table.db)
+    assert take_doomed(table.db, limit=9) == [key]
+    with ThreadPoolExecutor(1) as threads:
+        spared = threads.submit(spare_init_image, table.db, key)
+        assert not spared.done()
+        strike_off(table.db, [key])
+        assert spared.result(30) is None
+
+
+def test_forgetting_and_handing_in_again_at_once_leaves_no_job(table: TableUnderTest) -> None:
+    """Whoever comes first: in the end there is a tombstone and no row."""
+    jobs = [new_job() for _ in range(30)]
+
+    def hand_in(number: int) -> None:
+        try:
+            insert_job(table.db, jobs[number % 30])
+        except JobForgotten:
+            return
+
+    def drop(number: int) -> None:
+        forget(table, jobs[number % 30].id)
+
+    for job in jobs:
+        insert_job(table.db, job)
+    with ThreadPoolExecutor(6) as threads:
+        done = [threads.submit(work, n) for n in range(60) for work in (hand_in, drop, hand_in)]
+    assert all(each.result() is None for each in done)
+    assert list_jobs(table.db, limit=99) == []
+    assert all(find_tombstone(table.db, job.id) for job in jobs)
+
+
+def test_claiming_and_forgetting_at_once_one_of_the_two_wins(table: TableUnderTest) -> None:
+    """A job that was claimed stays and is whole; one that was forgotten was never called."""
+    ids = [table.accept() for _ in range(40)]
+    with ThreadPoolExecutor(6) as threads:
+        claims = threads.map(table.claim, ids)
+        gone = {i for part in threads.map(lambda i: forget(table, i), reversed(ids)) for i in part}
+    claimed = {job.id for job in claims if job is not None}
+    assert gone.isdisjoint(claimed)
+    assert gone | claimed == set(ids)
+    assert {table.status(job_id) for job_id in claimed} <= {JobStatus.RUNNING}

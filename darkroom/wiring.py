@@ -27,6 +27,7 @@ from tasks import (
     Queues,
     RequestLimits,
     Submit,
+    Sweep,
     Window,
     make_app,
 )
@@ -160,6 +161,11 @@ class Wiring:
             simulated=self.settings.simulated,
             own_queues=(self.queues.generate, self.queues.submit),
         )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """What deletes the objects of forgotten jobs."""
+        return Sweep(self.database, lambda: self.objects)
 
     @cached_property
     def submit(self) -> Submit:

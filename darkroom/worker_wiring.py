@@ -151,6 +151,7 @@ class WorkerWiring(Wiring):
             budget=self.budget,
             watch=watch,
             watchdog=self._watchdog(inbox, flow),
+            sweep=self.sweep,
             flows=(flow, self.submit_flow),
             spool=spool,
             stopping=self.stopping,

@@ -128,6 +128,7 @@ def result_line(job: Job) -> bytes:
         "status": job.status.value,
         "object_keys": [image.key for image in job.images],
         "seed": job.request.get("seed"),
+        "reused_from": None if job.reused_from is None else str(job.reused_from),
         "error": None
         if error is None
         else {"code": error.code, "message": error.message, "whose": error.whose},

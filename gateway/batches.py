@@ -33,6 +33,7 @@ from gateway.submission import idempotency_key_of
 from gateway.upload import stored_body
 from storage import (
     Batch,
+    BatchNotFound,
     Cursor,
     JobStatus,
     batch_callback,
@@ -88,6 +89,11 @@ Given = Annotated[
     Query(alias="set", max_length=50, description="`parameter=value` of lines that lack it."),
 ]
 
+Reuse = Annotated[
+    bool | None,
+    Query(description="Answer lines that choose a seed with pictures made before; unset as set."),
+]
+
 #: The body, for the OpenAPI document.
 BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -113,7 +119,8 @@ IN_BEFORE: Final[dict[int | str, dict[str, Any]]] = {
 #: The results, for the OpenAPI document.
 RESULTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "A line for each job: id, key, metadata, status, object_keys, seed, error.",
+        "description": "A line a job: id, key, metadata, status, object_keys, seed, reused_from, "
+        "error.",
         "content": {"application/jsonl": {"schema": {"type": "string"}}},
     }
 }
@@ -181,6 +188,7 @@ class BatchRoutes:
         priority: Priority = 0,
         given: Given = None,
         callback_url: CallbackUrl = None,
+        reuse: Reuse = None,
     ) -> BatchView:
         """Takes in all lines, or none; the answer comes when they are in."""
         kind = format_of_body(request)
@@ -191,8 +199,9 @@ class BatchRoutes:
             priority=priority,
             defaults=defaults_of(given or []),
             callback_url=callback_url,
+            reuse=reuse,
         )
-        await run_in_threadpool(self._services.owners.admit, caller.owner)
+        await run_in_threadpool(self._admit, options)
         limits = self._services.limits
         async with stored_body(
             request, max_bytes=limits.max_batch_bytes, silence_s=limits.silence_s
@@ -204,6 +213,17 @@ class BatchRoutes:
         response.status_code = 202 if taken.created else 200
         response.headers["Location"] = f"/v1/batches/{taken.batch_id}"
         return await run_in_threadpool(self._view_of, taken)
+
+    def _admit(self, options: BatchOptions) -> None:
+        """Limits are on what is new: a batch that is in already is answered with itself."""
+
+        def is_in() -> bool:
+            try:
+                return get_batch(self._database, options.batch_id()).opened_at is not None
+            except BatchNotFound:
+                return False
+
+        self._services.owners.admit(options.owner, is_known=is_in)
 
     def show(self, batch_id: BatchId, caller: Reader) -> BatchView:
         """A batch's counts, which are kept as jobs end: asking costs the same for any size."""

@@ -87,7 +87,7 @@ def router(services: Services) -> APIRouter:
     routes.post(
         "/{job_id}/cancel",
         summary="Cancel a job",
-        responses=responses(401, 403, 404, 422, 503),
+        responses=responses(401, 403, 404, 410, 422, 503),
     )(doing.one)
     return routes
 

@@ -60,7 +60,7 @@ def _options() -> dict[str, Any]:
     return {name: properties[name] for name in _OPTIONS}
 
 
-_OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata")
+_OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata", "reuse")
 
 SUBMISSION: Final = json_body(
     {

@@ -12,6 +12,7 @@ status, and a title; what is particular to one request is the message. `problems
     ├── NotFound          404  there is no such thing, or it is another owner's
     ├── NotThere          409  the job has no picture (yet)
     ├── StillLoading      409  the batch is still being handed in
+    ├── UnderWay          409  a worker holds the job
     ├── WouldPayAgain     409  a retry that may pay twice has to be agreed to
     ├── TooSlow           408  the request did not arrive in time
     ├── BodyTooLarge      413
@@ -42,6 +43,7 @@ __all__ = [
     "TooManyRequests",
     "TooSlow",
     "Unauthenticated",
+    "UnderWay",
     "WouldPayAgain",
 ]
 
@@ -135,6 +137,12 @@ class StillLoading(GatewayError):
     """The batch is not in yet; as long as it is not, it has no jobs."""
 
     status, slug, title = 409, "batch-loading", "The batch is still being handed in"
+
+
+class UnderWay(GatewayError):
+    """A worker holds the job, whose call is paid for: it is not forgotten before it has ended."""
+
+    status, slug, title = 409, "job-under-way", "The job is under way"
 
 
 class WouldPayAgain(GatewayError):

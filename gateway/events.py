@@ -57,7 +57,7 @@ def router(services: Services) -> APIRouter:
         "/{job_id}/events",
         summary="Follow a job",
         response_class=StreamingResponse,
-        responses=ANSWERS | responses(401, 403, 404, 422, 503),
+        responses=ANSWERS | responses(401, 403, 404, 410, 422, 503),
     )(Events(services).follow)
     return routes
 

@@ -24,7 +24,16 @@ from gateway.services import Services
 from gateway.submission import accept, idempotency_key_of, wait_s_of
 from gateway.views import JobPage, JobView, Links
 from gateway.waiting import wait_for_end
-from storage import ENDED, Cursor, Job, JobStatus, get_job, list_jobs, queue_position
+from storage import (
+    ENDED,
+    Cursor,
+    Job,
+    JobStatus,
+    get_job,
+    job_by_key,
+    list_jobs,
+    queue_position,
+)
 from storage.webhooks import latest_delivery
 
 __all__ = ["router"]
@@ -53,13 +62,13 @@ def router(services: Services) -> APIRouter:
         summary="Hand in a job",
         responses=job_answer(200, "The same job again, or one that ended while waited for.")
         | job_answer(202, "Accepted.")
-        | responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        | responses(400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 503),
         openapi_extra=SUBMISSION,
     )(jobs.submit)
     routes.get("", summary="Jobs, newest first", responses=responses(401, 403, 404, 422, 503))(
         jobs.page
     )
-    routes.get("/{job_id}", summary="One job", responses=responses(401, 403, 404, 422, 503))(
+    routes.get("/{job_id}", summary="One job", responses=responses(401, 403, 404, 410, 422, 503))(
         jobs.show
     )
     routes.get(
@@ -116,7 +125,7 @@ class Jobs:
         limits = self._services.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
         key = idempotency_key_of(request)
-        await run_in_threadpool(self._services.owners.admit, caller.owner)
+        await run_in_threadpool(self._admit, caller, key)
         body = await read_body(
             request, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s
         )
@@ -137,6 +146,15 @@ class Jobs:
         response.status_code = 200 if is_done else 202
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return await run_in_threadpool(self._view, job)
+
+    def _admit(self, caller: Caller, key: str | None) -> None:
+        """Limits are on what is new: a repeat is answered with its job, however full it is."""
+        self._services.owners.admit(
+            caller.owner,
+            is_known=lambda: (
+                key is not None and job_by_key(self._database, caller.owner, key) is not None
+            ),
+        )
 
     def show(self, job_id: JobId, caller: Reader) -> JobView:
         """Everything about a job, with links to its pictures that work for a while."""

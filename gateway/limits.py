@@ -65,23 +65,32 @@ class OwnerLimits:
         )
         self._lock = threading.Lock()
 
-    def admit(self, owner: str) -> None:
+    def admit(self, owner: str, *, is_known: Callable[[], bool] = lambda: False) -> None:
         """Let one request in that hands in a job, or begins to hand in a batch.
 
         Args:
             owner: whose.
+            is_known: whether it was handed in before, so that nothing new comes of it; asked only
+                where it would be refused.
 
         Raises:
             TooManyRequests: the owner's rate is reached, or as many jobs wait as may.
             DatabaseUnavailable: nobody knows the limits.
         """
+        try:
+            self._require_pace(owner)
+            self.require_room(owner, 1)
+        except TooManyRequests:
+            if not is_known():
+                raise
+
+    def _require_pace(self, owner: str) -> None:
         row = self._row(owner)
         if row is not None and row.max_per_second is not None:
             wait_s = self._rates.refused_for_s(owner, row.max_per_second)
             if wait_s is not None:
                 detail = f"this owner may hand in {row.max_per_second:g} times a second"
                 raise TooManyRequests(detail, wait_s)
-        self.require_room(owner, 1)
 
     def require_room(self, owner: str, jobs: int) -> None:
         """Make sure that so many jobs more may wait; in the nick of time, others come too.

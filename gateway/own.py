@@ -7,7 +7,16 @@ from uuid import UUID
 
 from gateway.caller import Caller
 from gateway.errors import NotFound
-from storage import Batch, BatchNotFound, Database, Job, JobNotFound, get_batch, get_job
+from storage import (
+    Batch,
+    BatchNotFound,
+    Database,
+    Job,
+    JobForgotten,
+    JobNotFound,
+    get_batch,
+    get_job,
+)
 from storage.webhooks import Delivery, find_delivery
 
 __all__ = ["own_batch", "own_delivery", "own_job"]
@@ -18,11 +27,16 @@ def own_job(database: Database, caller: Caller, job_id: str) -> Job:
 
     Raises:
         NotFound: there is none of this id, or it is another owner's.
+        JobForgotten: there was one of the caller's.
         StorageError: nobody can say.
     """
     missing = NotFound("there is no such job")
     try:
         job = get_job(database, _id(job_id, missing))
+    except JobForgotten as forgotten:
+        if forgotten.tombstone.owner != caller.owner:
+            raise missing from None
+        raise
     except JobNotFound:
         raise missing from None
     if job.owner != caller.owner:

@@ -17,10 +17,12 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, ParameterInvalid
+from gateway.tombstone import TombstoneView
 from playground import Fault, RequestInvalid
 from storage import (
     BatchNotFound,
     IdempotencyConflict,
+    JobForgotten,
     JobNotFound,
     ObjectMissing,
     RecordRefused,
@@ -96,6 +98,9 @@ def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind,
             title = "The idempotency key belongs to another request"
             facts = {"holder": str(error.job_id)}
             return problem(409, "idempotency-conflict", title, str(error), facts=facts)
+        case JobForgotten():
+            left = {"tombstone": TombstoneView.of(error.tombstone).model_dump(mode="json")}
+            return problem(410, "job-forgotten", "The job was forgotten", str(error), facts=left)
         case JobNotFound() | BatchNotFound():
             return problem(404, "not-found", "There is nothing here", str(error))
         case ObjectMissing():

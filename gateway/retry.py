@@ -80,7 +80,7 @@ def router(services: Services) -> APIRouter:
     routes.post(
         "/{job_id}/retry",
         summary="Retry a job",
-        responses=responses(401, 403, 404, 409, 422, 503),
+        responses=responses(401, 403, 404, 409, 410, 422, 503),
     )(doing.one)
     return routes
 

@@ -57,6 +57,7 @@ class Services:
         authenticate: makes a caller of an `Authorization` header.
         owners: keeps owners to their limits; whatever hands in asks it first.
         watch: tells of jobs whose row changed.
+        key_prefix: before every object key of this fleet.
         url_expires_s: how long a signed link works.
         max_calls_per_job: calls that a retried job may cost.
         limits: of this process.
@@ -68,6 +69,7 @@ class Services:
     authenticate: Authenticate
     owners: OwnerLimits
     watch: Watch
+    key_prefix: str = ""
     url_expires_s: int = 3600
     max_calls_per_job: int = 3
     limits: GatewayLimits = field(default_factory=GatewayLimits)

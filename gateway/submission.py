@@ -24,7 +24,7 @@ __all__ = ["IDEMPOTENCY_KEY", "accept", "idempotency_key_of", "wait_s_of"]
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 #: What may stand beside `request`. The owner is the caller's, and the key is a header.
-OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata")
+OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata", "reuse")
 
 #: The same as `expires_in_s`, as a moment; turned into seconds here.
 EXPIRES_AT: Final = "expires_at"
@@ -51,6 +51,7 @@ def accept(
         Forbidden: only an admin's key may have a task sent to a queue.
         ParameterInvalid: every fault of request and options, by field; nothing is stored.
         IdempotencyConflict: the key belongs to another request.
+        JobForgotten: the key belongs to a job that was forgotten.
         StorageError: the job could not be kept.
     """
     given = parse_json(body)

@@ -55,6 +55,7 @@ EXAMPLE_JOB: Final[Mapping[str, Any]] = {
     "callback_url": "https://shop.example.com/hook",
     "on_end": None,
     "delivery": EXAMPLE_DELIVERY,
+    "reused_from": None,
 }
 
 
@@ -131,6 +132,9 @@ class JobView(BaseModel):
         description="How it stands with telling them of the latest end. Null in lists, before the "
         "end, and where nobody is to be told."
     )
+    reused_from: UUID | None = Field(
+        description="The job whose picture it was given instead of a call of its own."
+    )
 
     @classmethod
     def of(
@@ -163,6 +167,7 @@ class JobView(BaseModel):
             simulated=job.simulated,
             **callback_of(job.callback_url),
             delivery=DeliveryStatusView.beside(delivery),
+            reused_from=job.reused_from,
         )
 
 

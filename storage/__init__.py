@@ -78,6 +78,7 @@ from storage.errors import (
 from storage.finish import finish_if_held, mark_storing_if_held
 from storage.fleet import FleetState, fleet_state
 from storage.forget import Forgotten, forget_jobs
+from storage.forgettable import Extent, Meant, count_meant, walk_meant
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
 from storage.json_text import JsonText, json_text
 from storage.keys import image_key, init_image_key
@@ -154,6 +155,7 @@ __all__ = [
     "DayExhausted",
     "DoomedState",
     "EndCode",
+    "Extent",
     "FleetState",
     "Forgotten",
     "IdempotencyConflict",
@@ -164,6 +166,7 @@ __all__ = [
     "JobStatus",
     "JsonText",
     "Leadership",
+    "Meant",
     "NewJob",
     "NewKey",
     "ObjectMissing",
@@ -211,6 +214,7 @@ __all__ = [
     "claim_if_due",
     "count_dispatched",
     "count_held_unasked",
+    "count_meant",
     "count_queued",
     "count_running",
     "create_batch",
@@ -290,4 +294,5 @@ __all__ = [
     "unreserve",
     "unwritten_entry",
     "walk_jobs",
+    "walk_meant",
 ]

@@ -88,9 +88,7 @@ def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]])
             sink.write_row(row)
 
 
-def _remove_forgotten(
-    connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]]
-) -> int:
+def _remove_forgotten(connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]]) -> int:
     """Take those out again that have a tombstone; one array, as a thousand parameters cost more."""
     question = f"SELECT id FROM {tables.tombstones.fullname} WHERE id = ANY(%s::text[]::uuid[])"  # noqa: S608 - our own names
     found = connection.exec_driver_sql(question, ([str(row[0]) for row in rows],))

@@ -42,6 +42,7 @@ from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
 from tasks.submit import Submit
+from tasks.sweep import Sweep
 from tasks.task_sender import TaskSender
 from tasks.uploads import Uploads
 from tasks.window import Window
@@ -94,6 +95,7 @@ __all__ = [
     "Settle",
     "StagingFailed",
     "Submit",
+    "Sweep",
     "TaskError",
     "TaskSender",
     "Uploads",

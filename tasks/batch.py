@@ -7,7 +7,7 @@ until one UPDATE opens it. No message is sent: the dispatcher finds what is due.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,15 +27,17 @@ from storage import (
     RowsInCommon,
     create_batch,
     delete_unopened,
+    forgotten_among,
     insert_batch_rows,
     json_text,
     open_batch,
+    owner_reuses,
 )
 from tasks.beside import MARK, Beside, NotBeside
 from tasks.checked import BatchOptions, CheckedBatch
 from tasks.errors import BatchKeyTaken, LineFault, LinesUnreadable
 from tasks.good_line import GoodLine
-from tasks.intake import Intake, hash_of
+from tasks.intake import Intake, hash_of, reuse_hash_of
 from tasks.lines import Line, LineFile
 from tasks.options import JobOptions
 
@@ -100,7 +102,7 @@ class Batches:
             LinesUnreadable: the file as a whole is.
             StagingFailed: this machine's disk has no room.
         """
-        batch = CheckedBatch(options, self._callback_of(options))
+        batch = CheckedBatch(self._with_reuse(options), self._callback_of(options))
         try:
             self._check_lines(batch, lines, beside, told)
         except BaseException:
@@ -126,12 +128,19 @@ class Batches:
         if found.opened_at is not None:
             return Loaded(found.id, found.total or 0, created=False)
         try:
-            self._insert(batch, told)
-            self._open(batch)
+            total = batch.count - self._insert(batch, told)
+            self._open(batch, total)
         except BaseException:
             if delete_unopened(self._database, batch.batch_id):
                 raise
-        return Loaded(batch.batch_id, batch.count, created=True)
+            total = batch.count
+        return Loaded(batch.batch_id, total, created=True)
+
+    def _with_reuse(self, options: BatchOptions) -> BatchOptions:
+        """Asked once, so that lines of a batch that reuses nothing pay nothing for it."""
+        if options.reuse is not None:
+            return options
+        return replace(options, reuse=owner_reuses(self._database, options.owner))
 
     def _callback_of(self, options: BatchOptions) -> str | None:
         """Whom to tell of the batch's end; the place where its own options are checked.
@@ -193,6 +202,7 @@ class Batches:
             None if image is None else self._intake.keep_init_image(b64decode(image)),
             None if line.metadata is None else JsonText(line.metadata),
             line.priority,
+            line.reuse_hash,
         )
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
@@ -216,28 +226,32 @@ class Batches:
             raise DatabaseUnavailable(f"batch {batch.batch_id} is being deleted")
         return found
 
-    def _insert(self, batch: CheckedBatch, told: Told) -> None:
-        done = 0
+    def _insert(self, batch: CheckedBatch, told: Told) -> int:
+        """Insert all lines; how many are those of forgotten jobs, and left out."""
+        done = forgotten = 0
         chunks = _chunks(self._row(batch, line) for line in batch.lines())
         common = RowsInCommon(batch.batch_id, batch.options.owner, self._intake.simulated)
         # The next chunk is made ready while the database is at work on this one.
         with ThreadPoolExecutor(1, "batch-load") as loader:
             under_way: Future[int] | None = None
             for chunk in chunks:
-                done += under_way.result() if under_way else 0
+                forgotten += under_way.result() if under_way else 0
                 told(done)
                 under_way = loader.submit(self._insert_chunk, common, chunk)
-            done += under_way.result() if under_way else 0
+                done += len(chunk)
+            forgotten += under_way.result() if under_way else 0
         told(done)
+        return forgotten
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
     def _insert_chunk(self, common: RowsInCommon, rows: list[BatchRow]) -> int:
-        insert_batch_rows(self._database, common, rows)
-        return len(rows)
+        if insert_batch_rows(self._database, common, rows) == len(rows):
+            return 0
+        return len(forgotten_among(self._database, [UUID(row.id) for row in rows]))
 
     @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _open(self, batch: CheckedBatch) -> None:
-        if not open_batch(self._database, batch.batch_id, batch.count):
+    def _open(self, batch: CheckedBatch, total: int) -> None:
+        if not open_batch(self._database, batch.batch_id, total):
             raise DatabaseUnavailable(f"batch {batch.batch_id} was abandoned while it was loaded")
 
 
@@ -248,7 +262,8 @@ def _keep(
     parsed: ImageRequest,
     options: JobOptions,
 ) -> None:
-    text = orjson.dumps(kept_form(parsed))
+    kept = kept_form(parsed)
+    text = orjson.dumps(kept)
     if len(text) > MAX_TEXT_BYTES:
         batch.fault(LineFault(number, f"more than {MAX_TEXT_BYTES} bytes besides its init_image"))
         return
@@ -262,13 +277,18 @@ def _keep(
         metadata=None if options.metadata is None else json_text(options.metadata),
         priority=options.priority,
         init_image=parsed.init_image,
+        reuse_hash=reuse_hash_of(parsed, kept) if batch.options.reuse else None,
     )
     batch.keep(good, job_id, parsed)
 
 
 def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
     """Take what is about the job out of a line's fields."""
-    options: dict[str, Any] = {"owner": shared.owner, "priority": shared.priority}
+    options: dict[str, Any] = {
+        "owner": shared.owner,
+        "priority": shared.priority,
+        "reuse": shared.reuse,
+    }
     for name, option in (("key", "idempotency_key"), ("metadata",) * 2, ("priority",) * 2):
         value = fields.pop(name, None)
         if value is not None:

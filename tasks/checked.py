@@ -47,6 +47,8 @@ class BatchOptions:
         defaults: parameters of lines that don't have them.
         callback_url: an address that is told when all jobs have ended.
         on_end: a Celery task that is sent then, instead.
+        reuse: of lines that choose a seed, whether they are answered with pictures made before;
+            None as the owner has it.
     """
 
     owner: str = "default"
@@ -56,6 +58,7 @@ class BatchOptions:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     callback_url: str | None = None
     on_end: Mapping[str, Any] | None = None
+    reuse: bool | None = None
 
     def batch_id(self) -> UUID:
         """The same for the same key of the same owner; a new one without a key."""

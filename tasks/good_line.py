@@ -20,6 +20,7 @@ class GoodLine(NamedTuple):
         metadata: JSON.
         priority: higher goes first.
         init_image: base64; it is put into the object store when the batch is loaded, not before.
+        reuse_hash: of what makes its image, where it may reuse one and be reused.
     """
 
     number: int
@@ -30,3 +31,4 @@ class GoodLine(NamedTuple):
     metadata: str | None
     priority: int
     init_image: str | None
+    reuse_hash: str | None = None

@@ -25,10 +25,12 @@ from playground import (
     kept_form,
 )
 from storage import (
+    ENDED,
     Accepted,
     Database,
     IdempotencyConflict,
     JobError,
+    JobForgotten,
     NewJob,
     ObjectStore,
     StorageError,
@@ -36,6 +38,7 @@ from storage import (
     init_image_key,
     insert_faulty_job,
     insert_job,
+    spare_init_image,
 )
 from tasks.dispatch import Dispatch
 from tasks.options import RULES, JobOptions, parse_options
@@ -46,6 +49,7 @@ log = logging.getLogger(__name__)
 
 INVALID_REQUEST = "INVALID_REQUEST"
 KEY_TAKEN = "IDEMPOTENCY_KEY_TAKEN"
+FORGOTTEN = "FORGOTTEN"
 NOT_KEPT = "NOT_KEPT"
 MAX_MESSAGE_CHARS = 2000
 
@@ -151,11 +155,12 @@ class Intake:
         Raises:
             RequestInvalid: every fault, by field; nothing is stored.
             IdempotencyConflict: the key belongs to a job made from another request.
+            JobForgotten: there was a job of this id or key; it does not come back.
             StorageError: the job could not be kept.
         """
         parsed, checked = self.check(request, options or {})
         accepted = insert_job(self._database, self.new_job(request, parsed, checked, job_id=job_id))
-        if accepted.created:
+        if accepted.created and accepted.job.status not in ENDED:
             self._ring()
         return accepted
 
@@ -170,10 +175,11 @@ class Intake:
     ) -> NewJob:
         """The row of a checked request: seed chosen, initial image put into the object store."""
         image = init_image_bytes(parsed)
+        request = kept_form(parsed)
         return NewJob(
             id=job_id or uuid7(),
             owner=options.owner,
-            request=kept_form(parsed),
+            request=request,
             request_hash=hash_of(raw),
             idempotency_key=options.idempotency_key,
             priority=options.priority,
@@ -183,6 +189,8 @@ class Intake:
             callback_url=options.callback,
             expires_in_s=options.expires_in_s,
             simulated=self._simulated,
+            reuse_hash=None if options.reuse is False else reuse_hash_of(parsed, request),
+            reuse=options.reuse,
         )
 
     def keep_init_image(self, image: bytes) -> str:
@@ -195,6 +203,7 @@ class Intake:
             StorageError: it could not be kept.
         """
         key = init_image_key(self._key_prefix, hashlib.sha256(image).hexdigest())
+        spare_init_image(self._database, key)
         self._objects().put(key, image, "application/octet-stream")
         return key
 
@@ -209,6 +218,16 @@ class Intake:
     ) -> Accepted:
         """Keep a job whose idempotency key is taken as failed, naming the job that has it."""
         return self._keep_failed(job_id, message, KEY_TAKEN, str(error))
+
+    def keep_forgotten(self, job_id: UUID, message: Mapping[str, Any], error: JobForgotten) -> None:
+        """Keep a job whose key is a forgotten one's as failed, and nothing of what it asks for.
+
+        One whose own id was forgotten leaves no row at all.
+        """
+        if error.tombstone.id != job_id:
+            self._keep_failed(
+                job_id, {"owner": message.get("owner", "default")}, FORGOTTEN, str(error)
+            )
 
     def keep_broken(self, job_id: UUID, message: Mapping[str, Any], error: Exception) -> Accepted:
         """Keep a job that nothing could be made of, by a fault of ours, as failed."""
@@ -255,6 +274,19 @@ def hash_of(raw: object) -> str:
     except TypeError:  # its numbers, letters or depth are beyond JSON here, so it has faults anyway
         text = reprlib.repr(raw).encode("utf-8", "backslashreplace")
     return hashlib.sha256(text).hexdigest()
+
+
+def reuse_hash_of(parsed: ImageRequest, kept: Mapping[str, Any]) -> str | None:
+    """Of all that makes the image; None where Darkroom chose the seed, so that none is the same.
+
+    Args:
+        parsed: the request.
+        kept: the same as its row keeps it.
+    """
+    if parsed.seed is None:
+        return None
+    image = init_image_bytes(parsed)
+    return hash_of([kept, None if image is None else hashlib.sha256(image).hexdigest()])
 
 
 def _storable(request: object) -> dict[str, object]:

@@ -38,6 +38,7 @@ RULES = {
     "callback_url": "an http or https address of at most 2000 characters of ASCII, without a user",
     "on_end": ON_END_RULE,
     "expires_in_s": "a number of seconds above 0, at most 30 days",
+    "reuse": "true or false",
 }
 
 _ENCODE = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
@@ -68,6 +69,11 @@ class JobOptions(BaseModel):
     expires_in_s: Annotated[
         float | None, Field(gt=0, le=timedelta(days=30).total_seconds(), strict=False)
     ] = Field(None, description="A job not started by then is cancelled.")
+    reuse: bool | None = Field(
+        None,
+        description="Answer it with the picture of an identical request of the same owner, its "
+        "seed included, if there is one; unset as the owner has it.",
+    )
 
     @field_validator("idempotency_key")
     @classmethod

@@ -14,7 +14,7 @@ from uuid import UUID
 from celery.exceptions import Reject
 
 from playground import RequestInvalid
-from storage import IdempotencyConflict, RecordRefused, StorageError
+from storage import IdempotencyConflict, JobForgotten, RecordRefused, StorageError
 from tasks.held import Held
 from tasks.intake import Intake
 
@@ -97,6 +97,12 @@ class Submit:
         """What would never work becomes a failed row that says so, a fault of ours included."""
         try:
             self._accept(job_id, message)
+        except JobForgotten as error:
+            self._intake.keep_forgotten(job_id, message, error)
+            log.warning(
+                "a submitted job does not come back: it was forgotten",
+                extra={"job_id": str(error.tombstone.id)},
+            )
         except Exception as error:
             if isinstance(error, StorageError) and not isinstance(error, RecordRefused):
                 raise

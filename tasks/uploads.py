@@ -17,6 +17,7 @@ from storage import (
     CallCount,
     Database,
     JobError,
+    JobForgotten,
     JobNotFound,
     ObjectStore,
     Spool,
@@ -26,6 +27,7 @@ from storage import (
     StorageError,
     StoredImage,
     adopt_image,
+    find_tombstone,
     finish_if_held,
     get_job,
     image_key,
@@ -213,6 +215,9 @@ class Uploads:
         try:
             self._deliver(entry, self._in_hand.take(entry) or self._spool.read(entry))
             self._spool.drop(entry)
+        except JobForgotten as error:
+            log.warning("a spooled image is dropped: %s", error)
+            self._spool.drop(entry)
         except JobNotFound as error:
             # Another fleet's, or an older copy of our table: not ours to throw away.
             log.warning("a spooled image is kept: %s", error, extra={"file": str(entry.path)})
@@ -237,8 +242,8 @@ class Uploads:
         if adopt_image(self._database, job_id, fence=fence, images=stored):
             log.info("an image finished a job that had been rescued", extra={"job_id": str(job_id)})
             return
-        # Another image of this job came first, or the table does not know the job: either way
-        # nobody will ever look for these objects.
+        # Another image of this job came first, or the job was forgotten, or the table does not know
+        # it: either way nobody will ever look for these objects.
         for row in stored:
             self._objects.delete(row.key)
         get_job(self._database, job_id)
@@ -249,6 +254,9 @@ class Uploads:
         job_id, fence = damaged.job_id, damaged.fence
         if job_id is None or fence is None:
             return  # not even its name can be read; its job is called again after the grace
+        if persist(lambda: find_tombstone(self._database, job_id)) is not None:
+            damaged.path.unlink(missing_ok=True)
+            return
         why = JobError(IMAGE_LOST, f"the image in the spool was damaged: {damaged}", "storage")
         persist(
             lambda: retry_later_if_held(

@@ -16,6 +16,7 @@ from tasks import (
     FleetWatch,
     Inbox,
     Pace,
+    Sweep,
     Uploads,
 )
 from workers.flow import Flow
@@ -50,6 +51,7 @@ class Crew:
     budget: CallBudget
     watch: FleetWatch
     watchdog: Watchdog
+    sweep: Sweep
     flows: tuple[Flow, ...]
     spool: Spool
     stopping: threading.Event
@@ -71,6 +73,7 @@ class Crew:
             "deliverer": self.deliverer.run,
             "fleet-watch": self.watch.run,
             "watchdog": self.watchdog.run,
+            "sweep": self.sweep.run,
         }
         for name, loop in loops.items():
             threading.Thread(target=loop, args=[self.stopping], name=name, daemon=True).start()

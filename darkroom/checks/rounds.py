@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from darkroom.checks.broker import check_broker
 from darkroom.checks.bucket import check_bucket, check_rights, create_missing_bucket
 from darkroom.checks.clock import check_clock
+from darkroom.checks.deletions import check_deletions
 from darkroom.checks.finding import Finding, Level
 from darkroom.checks.fleet import check_fleet
 from darkroom.checks.key import check_key
@@ -25,7 +26,7 @@ Check = Callable[[Wiring], Iterable[Finding]]
 ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("settings", (check_names,)),
     ("broker", (check_broker,)),
-    ("database", (check_table, check_clock, check_fleet, check_pause)),
+    ("database", (check_table, check_clock, check_fleet, check_pause, check_deletions)),
     ("bucket", (check_bucket, check_rights)),
     ("API key", (check_key,)),
     ("spool", (check_spool,)),

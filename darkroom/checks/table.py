@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
-from storage import DatabaseError, SchemaOutOfDate, check_schema, schema_status
+from storage import DatabaseError, SchemaOutOfDate, check_schema, missing_indexes, schema_status
 
 __all__ = ["check_table"]
 
@@ -20,8 +20,13 @@ def check_table(wiring: Wiring) -> Iterator[Finding]:
         database = wiring.database
         check_schema(database)
         found, _ = schema_status(database)
+        missing = missing_indexes(database, found)
     except SchemaOutOfDate as error:
         raise UserError(f"DARKROOM_DATABASE_URL: {database.safe_url}: {error}") from error
     except DatabaseError as error:
         raise UserError(f"DARKROOM_DATABASE_URL: {error}") from error
+    if missing:
+        text = f"{database.safe_url}: not made yet, or broken off: index {', '.join(missing)}"
+        yield Finding("database", Level.WARN, text, "run `darkroom migrate`", stops_worker=False)
+        return
     yield Finding("database", Level.OK, f"{database.safe_url} at revision {found}")

@@ -16,6 +16,7 @@ from darkroom.cli.batch import batch
 from darkroom.cli.cancel import cancel
 from darkroom.cli.demo import demo
 from darkroom.cli.doctor import doctor
+from darkroom.cli.forget import forget
 from darkroom.cli.gateway import gateway
 from darkroom.cli.hooks import hooks
 from darkroom.cli.keys import keys
@@ -61,6 +62,7 @@ COMMANDS = (
     show,
     cancel,
     retry,
+    forget,
     pause,
     resume,
 )

@@ -38,6 +38,7 @@ def batch(
     given: options.Given = None,
     callback_url: options.CallbackUrl = None,
     on_end: options.OnEnd = None,
+    reuse: options.Reuse = None,
     wait: options.Wait = True,
     yes: options.Yes = False,
     as_json: AsJson = False,
@@ -61,6 +62,7 @@ def batch(
         defaults=defaults_of(given or []),
         callback_url=callback_url,
         on_end=on_end_from(on_end),
+        reuse=reuse,
     )
     wiring = opened()
     with mistakes_told(file), opened_lines(wiring, file, line_format, common) as (lines, beside):

@@ -35,5 +35,12 @@ OnEnd = Annotated[
     str | None,
     typer.Option(metavar="QUEUE=TASK", help="Or a Celery task that is sent then, and its queue."),
 ]
+Reuse = Annotated[
+    bool | None,
+    typer.Option(
+        "--reuse/--no-reuse",
+        help="Lines with a seed take the picture of an identical job; as the owner has it.",
+    ),
+]
 Wait = Annotated[bool, typer.Option(help="Wait for the end of every job.")]
 Yes = Annotated[bool, options.yes("Don't ask before many calls.")]

@@ -57,6 +57,7 @@ class HandedIn:
             "callback_url": given["callback_url"],
             "on_end": on_end_from(given["on_end"]),
             "expires_in_s": self._seconds(given["expires_in"]),
+            "reuse": given["reuse"],
         }
         self.request = {name: value for name, value in request.items() if value is not None}
         self.options = {name: value for name, value in options.items() if value is not None}

@@ -98,7 +98,7 @@ def parse_duration_s(text: str) -> float:
     return float(found[1]) * _UNITS_S[found[2] or "s"]
 
 
-def parse_since(text: str) -> datetime:
+def parse_since(text: str, *, option: str = "--since") -> datetime:
     """Read a moment in ISO form (local, unless it names a zone), or how long ago it was.
 
     Raises:
@@ -112,6 +112,6 @@ def parse_since(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise UserError(
-            f"--since {one_line(text)[:40]!r}: a time such as 2026-05-01T08:30, or 30m, 2h, 7d",
+            f"{option} {one_line(text)[:40]!r}: a time such as 2026-05-01T08:30, or 30m, 2h, 7d",
             exit_status=2,
         ) from None

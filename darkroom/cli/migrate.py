@@ -27,20 +27,22 @@ def migrate(
     from darkroom.settings import load_settings
     from darkroom.wiring import Wiring
     from storage import migrate as bring_up
-    from storage import schema_status
+    from storage import missing_indexes, schema_status
 
     database = Wiring(load_settings()).database
     found, wanted = schema_status(database)
+    missing = missing_indexes(database, found)
     now = found if check else bring_up(database)
     if as_json:
         address = database.safe_url
         print_json({"database": address, "found": found, "wanted": wanted, "revision": now})
     else:
-        print(f"{database.safe_url}: {_sentence(found, wanted, now)}")
-    raise typer.Exit(1 if now is None or int(now) < int(wanted) else 0)
+        print(f"{database.safe_url}: {_sentence(found, wanted, now, missing)}")
+    is_old = now is None or int(now) < int(wanted)
+    raise typer.Exit(1 if is_old or (check and missing) else 0)
 
 
-def _sentence(found: str | None, wanted: str, now: str | None) -> str:
+def _sentence(found: str | None, wanted: str, now: str | None, missing: list[str]) -> str:
     start = f"revision {found}" if found else "no tables"
     if found != now:
         return f"from {start} to revision {now}"
@@ -48,4 +50,6 @@ def _sentence(found: str | None, wanted: str, now: str | None) -> str:
         return f"{start}; this release needs {wanted}: run `darkroom migrate`"
     if int(now) > int(wanted):
         return f"{start}, newer than this release's {wanted}: nothing to do"
+    if missing:
+        return f"{start}; missing or made now: index {', '.join(missing)}"
     return f"{start}: nothing to do"

@@ -12,7 +12,7 @@ from darkroom.cli.say import note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
-    from storage import Owner, OwnerChanges
+    from storage import Database, Owner, OwnerChanges
 
 __all__ = ["owners"]
 
@@ -48,17 +48,23 @@ def set_(
     max_calls_per_day: Annotated[
         str | None, typer.Option(metavar="COUNT", help="Calls in a day (UTC); none: any.")
     ] = None,
+    reuse: Annotated[
+        bool | None,
+        typer.Option("--reuse/--no-reuse", help="Answer identical jobs with pictures made before."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Set limits of an owner; those that are not named stay as they are.
 
     Those on handing in hold at the gateway, those on calls wherever a job came from.
+    With --reuse a job that chooses its seed, and does not say otherwise, is answered
+    with the picture of an identical one of the same owner, if there is one.
 
     Example: darkroom owners set shop --max-per-second 0.5 --max-queued none
     """
     from darkroom.cli.keys import check_owner
     from darkroom.cli.opened import opened
-    from storage import set_owner_limits
+    from storage import set_owner_limits, set_owner_reuse
 
     counts = {
         "max_queued": max_queued,
@@ -66,12 +72,14 @@ def set_(
         "max_calls_per_day": max_calls_per_day,
     }
     changes = _changes(max_per_second, counts)
+    if not changes and reuse is None:
+        raise UserError("set what? Give a limit, such as --max-queued 10000", exit_status=2)
     check_owner(name)
-    owner = set_owner_limits(opened().database, name, **changes)
-    if as_json:
-        print_json(_as_json(owner))
-    else:
-        print(f"{owner.name}: {_in_words(owner)}")
+    database = opened().database
+    owner = set_owner_limits(database, name, **changes)
+    if reuse is not None:
+        set_owner_reuse(database, name, reuse=reuse)
+    _print(database, [owner], as_json=as_json)
 
 
 @owners.command("list")
@@ -86,12 +94,9 @@ def list_(
     from darkroom.cli.opened import opened
     from storage import list_owners
 
-    found = list_owners(opened().database)
-    for owner in found:
-        if as_json:
-            print_json(_as_json(owner))
-        else:
-            print(f"{owner.name}: {_in_words(owner)}")
+    database = opened().database
+    found = list_owners(database)
+    _print(database, found, as_json=as_json)
     if not found:
         note("no owner has a limit")
 
@@ -136,14 +141,24 @@ def secret(
     note(f"signs the webhooks of {name} from now on; it is not shown again")
 
 
+def _print(database: "Database", found: "list[Owner]", *, as_json: bool) -> None:
+    from storage import owners_reusing
+
+    reusing = owners_reusing(database)
+    for owner in found:
+        reuses = reusing.get(owner.name, False)
+        if as_json:
+            print_json(_as_json(owner) | {"reuse": reuses})
+        else:
+            print(f"{owner.name}: {_in_words(owner)}{'; reuses pictures' if reuses else ''}")
+
+
 def _changes(max_per_second: str | None, counts: dict[str, str | None]) -> "OwnerChanges":
     changes: OwnerChanges = {}
     if max_per_second is not None:
         changes["max_per_second"] = _rate(max_per_second)
     given = {name: _count(name, text) for name, text in counts.items() if text is not None}
     changes.update(cast("OwnerChanges", given))
-    if not changes:
-        raise UserError("set what? Give a limit, such as --max-queued 10000", exit_status=2)
     return changes
 
 

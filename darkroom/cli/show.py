@@ -133,6 +133,7 @@ def _belongings(job: "Job") -> list[tuple[str, str]]:
     facts = {
         "owner": job.owner,
         "batch": job.batch_id,
+        "reused from": job.reused_from,
         "idempotency key": job.idempotency_key,
         "priority": job.priority,
         "metadata": None if job.metadata is None else orjson.dumps(job.metadata).decode(),

@@ -40,6 +40,7 @@ def submit(
     callback_url: options.CallbackUrl = None,
     on_end: options.OnEnd = None,
     expires_in: options.ExpiresIn = None,
+    reuse: options.Reuse = None,
     wait: options.Wait = False,
     out: options.Out = None,
     as_json: AsJson = False,

@@ -85,6 +85,13 @@ OnEnd = Annotated[
 ExpiresIn = Annotated[
     str | None, _job(metavar="TIME", help="Cancelled if not begun by then: 90s, 30m, 2h, 7d.")
 ]
+Reuse = Annotated[
+    bool | None,
+    _job(
+        "--reuse/--no-reuse",
+        help="Take the picture of an identical job, its --seed included; as the owner has it.",
+    ),
+]
 
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait for its end; exit status 1 if that is no image.")

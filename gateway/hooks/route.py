@@ -35,7 +35,7 @@ from gateway.hooks.signatures import BodyHmac, Genuine, Headers
 from gateway.problems import responses
 from gateway.services import Services
 from playground import RequestInvalid
-from storage import IdempotencyConflict
+from storage import IdempotencyConflict, JobForgotten, job_by_key
 
 __all__ = ["Delivered", "router"]
 
@@ -127,7 +127,7 @@ class Deliveries:
         if not hook.wants(payload):
             return Delivered(accepted=False, reason="filtered")
         asked = hook.ask(payload, body, genuine)
-        self._services.owners.admit(hook.owner)
+        self._admit(hook.owner, asked.options.get("idempotency_key"))
         try:
             accepted = self._services.intake.accept(asked.request, asked.options)
         except IdempotencyConflict as conflict:
@@ -137,4 +137,14 @@ class Deliveries:
                 extra={"job_id": str(conflict.job_id)},
             )
             return Delivered(accepted=True, id=conflict.job_id, created=False)
+        except JobForgotten as forgotten:
+            # The same event again: told of a fault its sender would send it for days.
+            return Delivered(accepted=True, id=forgotten.tombstone.id, created=False)
         return Delivered(accepted=True, id=accepted.job.id, created=accepted.created)
+
+    def _admit(self, owner: str, key: str | None) -> None:
+        """Limits are on what is new, not on a delivery that comes again."""
+        database = self._services.database
+        self._services.owners.admit(
+            owner, is_known=lambda: key is not None and job_by_key(database, owner, key) is not None
+        )

@@ -1,0 +1,24 @@
+"""Have the objects of forgotten jobs gone? What was promised to somebody is to be seen to."""
+
+from collections.abc import Iterator
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.wiring import Wiring
+from storage import doomed_state
+
+__all__ = ["check_deletions"]
+
+ABOUT = "deletions"
+
+
+def check_deletions(wiring: Wiring) -> Iterator[Finding]:
+    """How many objects are still to be deleted, since when, and why."""
+    state = doomed_state(wiring.database)
+    if not state.overdue:
+        waiting = f"{state.objects:,} objects are about to be deleted" if state.objects else "done"
+        yield Finding(ABOUT, Level.OK, waiting)
+        return
+    since = f" since {state.oldest:%Y-%m-%d %H:%M} UTC" if state.oldest else ""
+    text = f"{state.objects:,} objects of forgotten jobs wait{since}: {state.error}"
+    advice = "mend the bucket, or the right to delete; workers try again by themselves"
+    yield Finding(ABOUT, Level.WARN, text, advice, stops_worker=False)

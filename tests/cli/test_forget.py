@@ -1,0 +1,122 @@
+"""`darkroom forget` as a process: what goes, what it asks, and what it says."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from storage import (
+    Database,
+    Job,
+    ObjectMissing,
+    ObjectStore,
+    create_batch,
+    list_jobs,
+    open_batch,
+)
+from tests.cli.conftest import CommandLine, claim
+
+AJob = Callable[..., UUID]
+Finish = Callable[..., Job]
+
+
+def test_jobs_by_id_go_with_their_objects(
+    darkroom: CommandLine, a_job: AJob, finish: Finish, objects: ObjectStore
+) -> None:
+    """It says what is under way or none at all, deletes at once, and `show` says what became."""
+    made, running, nobodys = finish(a_job("secret"), objects), a_job("busy"), uuid4()
+    database = Database(darkroom.env["DARKROOM_DATABASE_URL"])
+    claim(database, running)
+    database.close()
+    refused = darkroom("forget", str(made.id))
+    assert (refused.status, refused.lines) == (
+        2,
+        ["nothing was forgotten: add --yes for 1 job"],
+    )
+    done = darkroom("forget", str(made.id), str(running), str(nobodys), "--yes", "--json")
+    assert done.status == 1
+    assert done.json == {
+        "dry_run": False,
+        "forgotten": 1,
+        "cancelled": 0,
+        "forgotten_before": 0,
+        "under_way": 1,
+        "missing": [str(nobodys)],
+        "objects_left": 0,
+        "complete": True,
+    }
+    assert f"job {running} is under way: cancel it" in done.err
+    with pytest.raises(ObjectMissing):
+        objects.get(made.images[0].key)
+    shown = darkroom("show", str(made.id))
+    assert (shown.status, "was forgotten at" in shown.err) == (1, True)
+    again = darkroom("forget", str(made.id), "--yes")
+    assert (again.status, again.out) == (0, "0 forgotten; 1 had been before\n")
+    assert "deletions" in darkroom("doctor").out
+
+
+def test_many_go_by_owner_batch_and_age(
+    at_table: CommandLine, a_job: AJob, finish: Finish, tables: Database
+) -> None:
+    """A dry run counts the same; without a bucket the objects are left to the workers."""
+    batch, _ = create_batch(tables, id=uuid4())
+    old = [finish(a_job(f"old {n}", owner="shop")).id for n in range(3)]
+    a_job("of a batch", batch_id=batch.id)
+    open_batch(tables, batch.id, 1)
+    young, waiting = finish(a_job("young", owner="shop")).id, a_job("waits", owner="shop")
+    with tables.begin() as connection:
+        named = ", ".join(f"'{job_id}'" for job_id in old)
+        long_ago = "accepted_at = '2025-01-01 00:00:00.000000'"
+        change = f"UPDATE darkroom_jobs SET {long_ago}, ended_at = '2025-01-02 00:00:00.000000'"  # noqa: S608 - our own words
+        connection.execute(text(f"{change} WHERE id IN ({named})"))
+    aged = ("forget", "--owner", "shop", "--older-than", "90d")
+    assert at_table(*aged, "--dry-run").out == "3 would be forgotten\n"
+    done = at_table(*aged, "--yes")
+    assert "3 forgotten; 3 objects are still to be deleted" in done.out
+    assert "left to the workers" in done.err
+    assert at_table(*aged, "--yes").out.startswith("0 forgotten")
+    of_batch = at_table("forget", "--batch", str(batch.id), "--yes")
+    assert of_batch.out.startswith("1 forgotten; 1 of them had not begun")
+    left = {job.id for job in list_jobs(tables)}
+    assert left == {young, waiting}
+    assert at_table("forget", "--owner", "shop", "--yes", "--json").json["forgotten"] == 2
+
+
+@pytest.mark.parametrize("arguments", [(), (str(uuid4()), "--owner", "shop")])
+def test_what_could_mean_too_much_is_refused(
+    at_table: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    """Neither nothing nor both."""
+    done = at_table("forget", *arguments)
+    assert (done.status, done.lines) == (
+        2,
+        ["forget what? Give job ids, or --batch, --owner, --older-than"],
+    )
+
+
+def test_an_owners_jobs_reuse_pictures_where_that_is_set(
+    darkroom: CommandLine, finish: Finish
+) -> None:
+    """And `show` names the job that a picture is from."""
+    assert "reuses pictures" in darkroom("owners", "set", "shop", "--reuse").out
+    assert darkroom("owners", "list", "--json").json["reuse"] is True
+    submit = ("submit", "a fox", "--seed", "7", "--owner", "shop", "--json")
+    first = darkroom(*submit).json
+    assert first["status"] == "queued"
+    finish(UUID(first["id"]))
+    second = darkroom(*submit).json
+    assert (second["status"], second["reused_from"]) == ("succeeded", first["id"])
+    assert f"reused from              {first['id']}" in darkroom("show", second["id"]).out
+    assert darkroom(*submit, "--no-reuse").json["status"] == "queued"
+    assert darkroom("owners", "set", "shop", "--no-reuse").status == 0
+    assert darkroom("owners", "list", "--json").json["reuse"] is False
+
+
+def test_a_missing_sqlite_file_is_not_made_by_looking_for_it(bare: CommandLine) -> None:
+    """The line says that there are no tables, and there still is no file."""
+    file = bare.folder / "missing.db"
+    done = bare("list", database_url=f"sqlite:///{file}", broker_url="redis://127.0.0.1:1/0")
+    assert done.status == 1
+    assert "no Darkroom tables" in done.err
+    assert not file.exists()

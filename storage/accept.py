@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Insert, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
@@ -126,7 +127,7 @@ def insert_jobs(db: Database, jobs: Sequence[NewJob]) -> int:
     rows = [_columns(job) for job in ordered]
     hashes = {job.id: job.reuse_hash for job in ordered if job.reuse and job.reuse_hash}
     if not hashes and _can_copy(db, ordered):
-        copied = copy_in(db, [in_columns(row) for row in rows])
+        copied = copy_in(db, map(in_columns, rows))
         if copied is not None:
             return copied
     return insert_rows(db, rows, reuse_hashes=hashes)

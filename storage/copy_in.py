@@ -47,7 +47,7 @@ def in_columns(row: Mapping[str, Any]) -> list[Any]:
     return [_cell(name, row[name]) for name in COLUMNS]
 
 
-def copy_in(db: Database, rows: Sequence[Sequence[Any]]) -> int | None:
+def copy_in(db: Database, rows: Iterable[Sequence[Any]]) -> int | None:
     """Insert rows that are all new, in one transaction; those of forgotten jobs are left out.
 
     Args:
@@ -65,34 +65,37 @@ def copy_in(db: Database, rows: Sequence[Sequence[Any]]) -> int | None:
     try:
         with db.begin() as connection:
             try:
-                _copy(connection, db.tables, rows)
+                ids = _copy(connection, db.tables, rows)
             except psycopg.OperationalError:
                 connection.invalidate()  # the pool did not see what happened to it
                 raise
-            return len(rows) - _remove_forgotten(connection, db.tables, rows)
+            return len(ids) - _remove_forgotten(connection, db.tables, ids)
     except RecordRefused as refused:
         if isinstance(refused.__cause__, psycopg.errors.UniqueViolation):
             return None
         raise
 
 
-def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]]) -> None:
+def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Send them; their ids."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver allowed
     names = ", ".join(COLUMNS)
+    ids: list[str] = []
     with (
         driver.cursor() as cursor,
         cursor.copy(f"COPY {tables.jobs.fullname} ({names}) FROM STDIN") as sink,
     ):
         for row in rows:
             sink.write_row(row)
+            ids.append(str(row[0]))
+    return ids
 
 
-def _remove_forgotten(connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]]) -> int:
+def _remove_forgotten(connection: Connection, tables: Tables, ids: list[str]) -> int:
     """Take those out again that have a tombstone; one array, as a thousand parameters cost more."""
     question = f"SELECT id FROM {tables.tombstones.fullname} WHERE id = ANY(%s::text[]::uuid[])"  # noqa: S608 - our own names
-    found = connection.exec_driver_sql(question, ([str(row[0]) for row in rows],))
-    forgotten = list(found.scalars())
+    forgotten = list(connection.exec_driver_sql(question, (ids,)).scalars())
     return len(remove_forgotten(tables, connection, forgotten))
 
 

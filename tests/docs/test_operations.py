@@ -15,7 +15,16 @@ from typer.main import get_command
 from darkroom.cli import app
 from darkroom.settings import Settings
 from gateway import keys, limits
-from storage import JobStatus, ObjectStore, adopt_image, image_key, init_image_key
+from storage import (
+    JobForgotten,
+    JobStatus,
+    ObjectStore,
+    adopt_image,
+    forget_jobs,
+    image_key,
+    init_image_key,
+)
+from storage.doomed import INIT_GRACE_S
 from tasks.earlier import Earlier
 from tasks.uploads import ROOM_PER_CALL_BYTES
 from tests.docs.conftest import blocks
@@ -47,36 +56,27 @@ def change(table: TableUnderTest, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-def date(table: TableUnderTest, job_id: UUID, accepted: str, ended: str | None) -> None:
-    """Set when a job came and ended, by hand."""
-    prefix = "darkroom." if table.db.dialect == "postgresql" else "darkroom_"
-    moment = "NULL" if ended is None else f"'{ended}'"
-    change(
-        table,
-        f"UPDATE {prefix}jobs SET accepted_at = '{accepted}', ended_at = {moment}"  # noqa: S608 - our own words
-        f" WHERE id = '{job_id}'",
-    )
-
-
 def view(table: TableUnderTest) -> set[UUID]:
     """Jobs that the users' own SQL sees."""
     name = "darkroom.results_v1" if table.db.dialect == "postgresql" else "darkroom_results_v1"
     return {UUID(str(row[0])) for row in table.sql(f"SELECT id FROM {name}")}  # noqa: S608 - as above
 
 
-def test_old_jobs_that_have_ended_are_deleted_and_nothing_else(
+def test_old_tombstones_are_deleted_and_young_ones_stay(
     table: TableUnderTest, operations: str
 ) -> None:
-    """Neither the young, nor those that wait, however old; the view shows the rest."""
-    old, young, late = (table.finished(table.accept()).id for _ in range(3))
-    waiting = table.accept()
-    date(table, old, LONG_AGO, LONG_AGO)
-    date(table, young, RECENTLY, RECENTLY)
-    date(table, late, LONG_AGO, RECENTLY)
-    date(table, waiting, LONG_AGO, None)
-    assert run(table, operations, "old jobs that have ended") == 1
-    assert view(table) == {young, late, waiting}
-    assert run(table, operations, "old jobs that have ended") == 0
+    """With its tombstone an id is free again; until then it is not."""
+    old, young = (table.finished(table.accept()).id for _ in range(2))
+    forget_jobs(table.db, [old, young], key_prefix="")
+    prefix = "darkroom." if table.db.dialect == "postgresql" else "darkroom_"
+    for job_id, moment in ((old, LONG_AGO), (young, RECENTLY)):
+        stone = f"UPDATE {prefix}tombstones SET forgotten_at = '{moment}' WHERE id = '{job_id}'"  # noqa: S608 - our own words
+        change(table, stone)
+    assert run(table, operations, "old tombstones") == 1
+    assert run(table, operations, "old tombstones") == 0
+    assert table.accept(id=old) == old
+    with pytest.raises(JobForgotten):
+        table.accept(id=young)
 
 
 def test_a_batch_goes_with_its_last_job(table: TableUnderTest, operations: str) -> None:
@@ -86,15 +86,19 @@ def test_a_batch_goes_with_its_last_job(table: TableUnderTest, operations: str) 
         table.finished(job_id)
     prefix = "darkroom." if table.db.dialect == "postgresql" else "darkroom_"
     change(table, f"UPDATE {prefix}batches SET closed_at = '{LONG_AGO}'")  # noqa: S608 - our own words
-    date(table, jobs[0], LONG_AGO, LONG_AGO)
-    assert run(table, operations, "old jobs that have ended") == 1
+    forget_jobs(table.db, jobs[:1], key_prefix="")
     assert run(table, operations, "old batches without jobs") == 0
     assert view(table) == {jobs[1]}
-    date(table, jobs[1], LONG_AGO, LONG_AGO)
-    assert run(table, operations, "old jobs that have ended") == 1
+    forget_jobs(table.db, jobs[1:], key_prefix="")
     assert run(table, operations, "old batches without jobs") == 1
     assert view(table) == set()
     assert table.sql(f"SELECT id FROM {prefix}batches WHERE id = '{batch_id}'") == []  # noqa: S608 - as above
+
+
+def test_what_the_page_says_of_waiting_is_so(operations: str) -> None:
+    """A quarter of an hour, as the code has it."""
+    assert INIT_GRACE_S == 900
+    assert "a quarter of an hour after the last job that used it" in operations
 
 
 def test_no_table_refers_to_the_rows_that_are_deleted(table: TableUnderTest) -> None:

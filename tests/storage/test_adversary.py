@@ -1,9 +1,9 @@
 """A state machine in which everything that can go wrong does, in every order.
 
 Workers die and wake, answers are lost, old writes arrive late, images turn up in spools,
-people cancel and retry. After each step the rows are compared with a ledger of what was really
-done: no arrow is taken that the drawing does not have, no stale hand changes anything, and every
-call that was made is accounted for exactly once.
+people cancel, retry and forget. After each step the rows are compared with a ledger of what was
+really done: no arrow is taken that the drawing does not have, no stale hand changes anything, and
+every call that was made is accounted for exactly once.
 """
 
 import re
@@ -30,12 +30,14 @@ from storage import (
     EndCode,
     Job,
     JobError,
+    JobForgotten,
     JobStatus,
     adopt_image,
     ask_cancel,
     claim_if_due,
     fail_if_held,
     finish_if_held,
+    forget_jobs,
     get_job,
     hand_back_if_held,
     insert_job,
@@ -112,14 +114,18 @@ class Adversary(RuleBasedStateMachine):
         self.holds: list[Hold] = []
         self.seen: dict[UUID, Job] = {}
         self.replays: list[Callable[[], object]] = []
+        self.ghosts: list[Hold] = []
         for _ in range(2):
-            job_id = insert_job(self.db, new_job()).job.id
-            self.ledgers[job_id] = Ledger()
-            self.seen[job_id] = get_job(self.db, job_id)
+            self._new_job()
 
     jobs = st.integers(0, 1)
     twice = st.booleans()
     holds_at = st.integers(0, 50)
+
+    def _new_job(self) -> None:
+        job_id = insert_job(self.db, new_job()).job.id
+        self.ledgers[job_id] = Ledger()
+        self.seen[job_id] = get_job(self.db, job_id)
 
     def _job(self, number: int) -> UUID:
         return list(self.ledgers)[number]
@@ -360,6 +366,42 @@ class Adversary(RuleBasedStateMachine):
         assert bool(retried) == (row.status in {JobStatus.FAILED, JobStatus.CANCELLED})
         if retried and row.images and _fence_of(row) not in self.ledgers[row.id].feared:
             self.ledgers[row.id].orphans += 1
+
+    @rule(job=jobs)
+    def forget(self, job: int) -> None:
+        """Someone wants it gone for good; the next job takes its place here."""
+        row = get_job(self.db, self._job(job))
+        done = forget_jobs(self.db, [row.id], key_prefix="")
+        if row.status in HELD:
+            assert (done.forgotten, done.under_way) == ([], [row.id])
+            return
+        assert done.forgotten == [row.id]
+        # Whoever believes to hold it, and a message with its id that is still under way.
+        mine = [hold for hold in self.holds if hold.job_id == row.id]
+        self.ghosts += mine or [Hold(row.id, row.fence)]
+        self.holds = [hold for hold in self.holds if hold.job_id != row.id]
+        del self.ledgers[row.id], self.seen[row.id]
+        self._new_job()
+
+    @precondition(lambda self: self.ghosts)
+    @rule(number=holds_at, late=st.sampled_from(["finish", "adopt", "fail", "message"]))
+    def a_ghost_writes(self, number: int, late: str) -> None:
+        """A worker, a spool and a message of a forgotten job: nothing brings it back."""
+        ghost = self.ghosts[number % len(self.ghosts)]
+        job_id, fence = ghost.job_id, ghost.fence
+        images = picture(job_id, fence)
+        writes: dict[str, Callable[[], bool]] = {
+            "finish": lambda: finish_if_held(self.db, job_id, fence=fence, images=images),
+            "adopt": lambda: adopt_image(self.db, job_id, fence=fence, images=images),
+            "fail": lambda: fail_if_held(self.db, job_id, fence=fence, error=FAULT),
+        }
+        if late in writes:
+            assert not writes[late]()
+        else:
+            with pytest.raises(JobForgotten):
+                insert_job(self.db, new_job(id=job_id))
+        with pytest.raises(JobForgotten):
+            get_job(self.db, job_id)
 
     @precondition(lambda self: self.replays)
     @rule(number=st.integers(0, 100))

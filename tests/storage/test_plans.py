@@ -11,15 +11,19 @@ from storage import (
     Cursor,
     Database,
     JobStatus,
+    Meant,
     adopt_image,
     ask_cancel,
     batch_progress,
     count_dispatched,
+    count_meant,
     count_queued,
+    database_time,
     delete_unopened,
     expire_due,
     fail_if_held,
     fold_batch_deltas,
+    forget_jobs,
     forget_workers,
     get_jobs,
     hand_back_if_held,
@@ -32,8 +36,11 @@ from storage import (
     retry_ended,
     retry_later_if_held,
     set_owner_limits,
+    spare_init_image,
     stuck_jobs,
+    take_doomed,
     unreserve,
+    walk_meant,
 )
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
@@ -116,6 +123,23 @@ def _story(table: TableUnderTest) -> None:
     list_jobs(db, status=JobStatus.FAILED, limit=3)
     list_jobs(db, since=newest[0].accepted_at, limit=3)
     stuck_jobs(db, held_longer_than_s=60)
+    _reuse_and_forget(table)
+
+
+def _reuse_and_forget(table: TableUnderTest) -> None:
+    """The same for what is given again, and for what is to be gone."""
+    db, fox = table.db, {"owner": "ada", "reuse_hash": "f0" * 32, "reuse": True}
+    source = table.finished(table.accept(**fox, init_image_key="init/ab")).id
+    again = table.accept(**fox)
+    insert_jobs(db, [new_job(**fox)])
+    forget_jobs(db, [source, again], key_prefix="")
+    spare_init_image(db, "init/ab")
+    take_doomed(db, limit=9)
+    take_doomed(db, limit=9, jobs=[source])
+    meant = Meant(database_time(db), owner="ada")
+    count_meant(db, meant)
+    for ids in walk_meant(db, meant, chunk=2):
+        forget_jobs(db, ids, key_prefix="")
 
 
 def _asked(db: Database, table: TableUnderTest) -> dict[str, Any]:

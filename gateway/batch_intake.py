@@ -91,14 +91,25 @@ class BatchIntake:
             faults = faults_by_line(checked.faults)
             return TakenIn(loaded.batch_id, loaded.created, checked.fault_count, faults)
 
+    def admit(self, options: BatchOptions) -> None:
+        """Let a batch begin to come in; limits are on what is new, so one that is in always may.
+
+        Raises:
+            TooManyRequests: the owner is at a limit.
+            DatabaseUnavailable: nobody knows.
+        """
+        self._owners.admit(options.owner, is_known=lambda: self._is_in(options.batch_id()))
+
     def _require_room(self, checked: CheckedBatch) -> None:
         """A batch that is in already asks for none."""
-        try:
-            is_in = get_batch(self._database, checked.batch_id).opened_at is not None
-        except BatchNotFound:
-            is_in = False
-        if not is_in:
+        if not self._is_in(checked.batch_id):
             self._owners.require_room(checked.options.owner, checked.count)
+
+    def _is_in(self, batch_id: UUID) -> bool:
+        try:
+            return get_batch(self._database, batch_id).opened_at is not None
+        except BatchNotFound:
+            return False
 
 
 def format_of_body(request: Request) -> FileFormat:

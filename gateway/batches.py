@@ -33,7 +33,6 @@ from gateway.submission import idempotency_key_of
 from gateway.upload import stored_body
 from storage import (
     Batch,
-    BatchNotFound,
     Cursor,
     JobStatus,
     batch_callback,
@@ -201,7 +200,7 @@ class BatchRoutes:
             callback_url=callback_url,
             reuse=reuse,
         )
-        await run_in_threadpool(self._admit, options)
+        await run_in_threadpool(self._intake.admit, options)
         limits = self._services.limits
         async with stored_body(
             request, max_bytes=limits.max_batch_bytes, silence_s=limits.silence_s
@@ -213,17 +212,6 @@ class BatchRoutes:
         response.status_code = 202 if taken.created else 200
         response.headers["Location"] = f"/v1/batches/{taken.batch_id}"
         return await run_in_threadpool(self._view_of, taken)
-
-    def _admit(self, options: BatchOptions) -> None:
-        """Limits are on what is new: a batch that is in already is answered with itself."""
-
-        def is_in() -> bool:
-            try:
-                return get_batch(self._database, options.batch_id()).opened_at is not None
-            except BatchNotFound:
-                return False
-
-        self._services.owners.admit(options.owner, is_known=is_in)
 
     def show(self, batch_id: BatchId, caller: Reader) -> BatchView:
         """A batch's counts, which are kept as jobs end: asking costs the same for any size."""

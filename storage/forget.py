@@ -124,8 +124,15 @@ def _tombstone(row: RowMapping) -> dict[str, Any]:
 
 
 def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
-    for statement in _deletions(tables):
-        connection.execute(statement, {"ids": ids})
+    """All that is of some jobs: webhooks first, their log after them.
+
+    Whoever has just sent one holds its row until the log has its line.
+    """
+    told = list(connection.scalars(_delete_deliveries(tables), {"ids": ids}))
+    if told:
+        connection.execute(_delete_log(tables), {"ids": told})
+    connection.execute(forget_reuses(tables), {"ids": ids})
+    connection.execute(_delete_jobs(tables), {"ids": ids})
 
 
 def _strays(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID]]:
@@ -168,14 +175,19 @@ def _left(tables: Tables) -> Select[Any]:
 
 
 @cache
-def _deletions(tables: Tables) -> list[Delete]:
-    """All that is of a job, what names it first."""
-    told, log = tables.deliveries, tables.delivery_attempts
+def _delete_deliveries(tables: Tables) -> Any:
+    told = tables.deliveries
     # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.
     of_jobs = (told.c.job_id.in_(_ids()), told.c.job_id.is_not(None))
-    return [
-        delete(log).where(log.c.delivery_id.in_(select(told.c.id).where(*of_jobs))),
-        delete(told).where(*of_jobs),
-        forget_reuses(tables),
-        delete(tables.jobs).where(tables.jobs.c.id.in_(_ids())),
-    ]
+    return delete(told).where(*of_jobs).returning(told.c.id)
+
+
+@cache
+def _delete_log(tables: Tables) -> Delete:
+    log = tables.delivery_attempts
+    return delete(log).where(log.c.delivery_id.in_(_ids()))
+
+
+@cache
+def _delete_jobs(tables: Tables) -> Delete:
+    return delete(tables.jobs).where(tables.jobs.c.id.in_(_ids()))

@@ -5,7 +5,7 @@ faulty may be left out) do rows go into the table, in short chunks, under a batc
 until one UPDATE opens it. No message is sent: the dispatcher finds what is due.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -33,11 +33,13 @@ from storage import (
     open_batch,
     owner_reuses,
 )
-from tasks.beside import MARK, Beside, NotBeside
+from tasks.beside import Beside, NotBeside, follow_mark
 from tasks.checked import BatchOptions, CheckedBatch
+from tasks.chunks import chunks_of
 from tasks.errors import BatchKeyTaken, LineFault, LinesUnreadable
 from tasks.good_line import GoodLine
-from tasks.intake import Intake, hash_of, reuse_hash_of
+from tasks.identical import hash_of, reuse_hash_of
+from tasks.intake import Intake
 from tasks.lines import Line, LineFile
 from tasks.options import JobOptions
 
@@ -47,9 +49,6 @@ Told = Callable[[int], None]
 
 #: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
 MAX_TEXT_BYTES: Final = 1_000_000
-
-#: Ours: of the requests of one chunk, where lines are long; usual ones take a quarter of it.
-MAX_CHUNK_CHARS: Final = 2_000_000
 
 
 def _nothing(count: int) -> None:
@@ -181,7 +180,7 @@ class Batches:
         request = {**batch.options.defaults, **line.fields}
         options = _options_of(request, batch.options)
         try:
-            _follow_mark(request, beside)
+            follow_mark(request, beside)
             parsed, checked = self._intake.check(request, options)
         except NotBeside as error:
             batch.fault(LineFault(line.number, f"init_image = {request['init_image']!r}: {error}"))
@@ -229,7 +228,7 @@ class Batches:
     def _insert(self, batch: CheckedBatch, told: Told) -> int:
         """Insert all lines; how many are those of forgotten jobs, and left out."""
         done = forgotten = 0
-        chunks = _chunks(self._row(batch, line) for line in batch.lines())
+        chunks = chunks_of(self._row(batch, line) for line in batch.lines())
         common = RowsInCommon(batch.batch_id, batch.options.owner, self._intake.simulated)
         # The next chunk is made ready while the database is at work on this one.
         with ThreadPoolExecutor(1, "batch-load") as loader:
@@ -296,28 +295,8 @@ def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
     return options
 
 
-def _follow_mark(request: dict[str, Any], beside: Beside | None) -> None:
-    name = request.get("init_image")
-    if beside is not None and isinstance(name, str) and name.startswith(MARK):
-        request["init_image"] = beside.base64_of(name.removeprefix(MARK))
-
-
 def _as_told(fault: Fault) -> Fault:
     """The fault under the name that a line has for it."""
     if fault.field != "idempotency_key":
         return fault
     return Fault("key", fault.value, fault.rule)
-
-
-def _chunks(rows: Iterable[BatchRow]) -> Iterator[list[BatchRow]]:
-    """Rows in pieces that are neither many nor large: two of them are in memory at once."""
-    chunk: list[BatchRow] = []
-    size = 0
-    for row in rows:
-        chunk.append(row)
-        size += len(row.request)
-        if len(chunk) == MAX_CHUNK_JOBS or size >= MAX_CHUNK_CHARS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk

@@ -5,11 +5,11 @@ machine's other files to the API. `@` is no letter of base64, so nothing else ca
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pybase64
 
-__all__ = ["MARK", "Beside", "NotBeside"]
+__all__ = ["MARK", "Beside", "NotBeside", "follow_mark"]
 
 MARK: Final = "@"
 
@@ -50,3 +50,14 @@ class Beside:
         if len(data) > self._max_bytes:
             raise NotBeside(f"is larger than {self._max_bytes} bytes")
         return pybase64.b64encode_as_string(data)
+
+
+def follow_mark(request: dict[str, Any], beside: Beside | None) -> None:
+    """Put the picture that a request names in the place of its name.
+
+    Raises:
+        NotBeside: there is no such file beside the batch, or it is none of its.
+    """
+    name = request.get("init_image")
+    if beside is not None and isinstance(name, str) and name.startswith(MARK):
+        request["init_image"] = beside.base64_of(name.removeprefix(MARK))

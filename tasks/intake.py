@@ -6,7 +6,6 @@ row is committed first and the message sent after, so a lost message costs a mom
 
 import hashlib
 import logging
-import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +40,7 @@ from storage import (
     spare_init_image,
 )
 from tasks.dispatch import Dispatch
+from tasks.identical import hash_of, reuse_hash_of
 from tasks.options import RULES, JobOptions, parse_options
 
 __all__ = ["Intake", "RequestLimits"]
@@ -265,28 +265,6 @@ class Intake:
                 "a job was accepted; its dispatch is left to the dispatcher",
                 extra={"error": str(error)},
             )
-
-
-def hash_of(raw: object) -> str:
-    """SHA-256 of a request as handed in, before defaults and seed; key order is no matter."""
-    try:
-        text = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=repr)
-    except TypeError:  # its numbers, letters or depth are beyond JSON here, so it has faults anyway
-        text = reprlib.repr(raw).encode("utf-8", "backslashreplace")
-    return hashlib.sha256(text).hexdigest()
-
-
-def reuse_hash_of(parsed: ImageRequest, kept: Mapping[str, Any]) -> str | None:
-    """Of all that makes the image; None where Darkroom chose the seed, so that none is the same.
-
-    Args:
-        parsed: the request.
-        kept: the same as its row keeps it.
-    """
-    if parsed.seed is None:
-        return None
-    image = init_image_bytes(parsed)
-    return hash_of([kept, None if image is None else hashlib.sha256(image).hexdigest()])
 
 
 def _storable(request: object) -> dict[str, object]:

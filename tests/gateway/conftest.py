@@ -40,7 +40,9 @@ def overrides() -> dict[str, object]:
     return {}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.enable_socket)],
+)
 def table_url(request: pytest.FixtureRequest) -> str:
     """A migrated, empty results table, once on each database."""
     if request.param == "sqlite":

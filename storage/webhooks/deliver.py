@@ -136,6 +136,10 @@ def record_attempt(db: Database, claimed: ClaimedDelivery, verdict: Verdict) -> 
         "new_status": verdict.status,
         "new_error": verdict.error,
     }
+    if db.dialect == "postgresql" and verdict.was_sent and not verdict.is_gone:
+        both = values | {f"new_{name}": value for name, value in _line(claimed, verdict).items()}
+        with db.statement() as connection:
+            return connection.execute(_settle_and_log(db.tables), both).first() is not None
     with db.begin() as connection:
         is_ours = connection.execute(_settle(db.tables), values).rowcount == 1
         if is_ours and verdict.was_sent:
@@ -216,6 +220,18 @@ def _settle(tables: Tables) -> Update:
     }
     ours = (rows.c.id == bindparam("which"), rows.c.claim_token == bindparam("token"))
     return update(rows).where(*ours).values(values)
+
+
+@cache
+def _settle_and_log(tables: Tables) -> Select[Any]:
+    """On PostgreSQL one round trip, with no transaction to open or close."""
+    lines = tables.delivery_attempts
+    settled = _settle(tables).returning(tables.deliveries.c.id).cte("settled")
+    names = ("number", "latency_ms", "status", "error", "answer")
+    line = [bindparam(f"new_{name}", type_=lines.c[name].type) for name in names]
+    rows = select(settled.c.id, *line)
+    logged = insert(lines).from_select(["delivery_id", *names], rows).cte("logged")
+    return select(settled.c.id).add_cte(logged)
 
 
 @cache

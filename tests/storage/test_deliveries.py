@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import select, update
 
 from storage import (
     Cursor,
@@ -275,83 +275,6 @@ def test_an_owner_has_one_secret_or_two_while_they_change(table: TableUnderTest)
     assert drop_old_secrets(db, "ada") == 1
     assert signing_secrets(db, "ada") == ["whsec_2"]
     assert signing_secrets(db, "bob") == ["whsec_b"]
-
-
-MANY = 20_000
-
-
-def test_no_question_reads_all_deliveries(table: TableUnderTest) -> None:
-    """With tens of thousands due or done, each statement's plan goes by an index."""
-    asked: dict[str, Any] = {}
-
-    def remember(
-        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: Any
-    ) -> None:
-        if "deliver" in statement and not many and not statement.startswith("INSERT"):
-            asked.setdefault(statement, parameters)
-
-    db = table.db
-    _fill(db)
-    event.listen(db._engine, "before_cursor_execute", remember)
-    _story(table)
-    event.remove(db._engine, "before_cursor_execute", remember)
-    assert len(asked) > 12
-    word = "EXPLAIN" if db.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
-    for statement, values in asked.items():
-        with db.read() as connection:
-            rows = connection.exec_driver_sql(f"{word} {statement}", values).all()
-        plan = "\n".join(str(row[-1]) for row in rows)
-        assert "Seq Scan on deliver" not in plan, f"{statement}\n{plan}"
-        for line in plan.splitlines():
-            is_scan = line.startswith("SCAN darkroom_deliver")
-            assert not is_scan or "USING" in line, f"{statement}\n{plan}"
-
-
-def _fill(db: Database) -> None:
-    """Half are due, half have ended; three owners."""
-    rows, at = db.tables.deliveries, database_time(db)
-    facts = {"event": "job.failed", "target": URL, "body": "{}", "created_at": at}
-    due = facts | {"state": "pending", "next_attempt_at": at, "ended_at": None}
-    done = facts | {"state": "delivered", "next_attempt_at": None, "ended_at": at}
-    made = [
-        (done if n % 2 else due) | {"id": uuid4(), "job_id": uuid4(), "owner": f"o{n % 3}"}
-        for n in range(MANY)
-    ]
-    with db.begin() as connection:
-        connection.execute(insert(rows), made)
-        lines = [
-            {"delivery_id": row["id"], "number": 1, "latency_ms": 1, "status": 200} for row in made
-        ]
-        connection.execute(insert(db.tables.delivery_attempts), lines)
-        connection.exec_driver_sql("ANALYZE")
-
-
-def _story(table: TableUnderTest) -> None:
-    """Every question about deliveries, once."""
-    db = table.db
-    job_id = ended(table)
-    owners_due(db, after_owner="", limit=5)
-    (claimed, *_) = claim(db)
-    record_attempt(db, claimed, LOST)
-    latest_delivery(db, job_id=job_id)
-    latest_delivery(db, batch_id=uuid4())
-    delivery_log(db, claimed.delivery.id)
-    page = list_deliveries(db, DeliveryFilter(), limit=3)
-    list_deliveries(db, DeliveryFilter(), before=Cursor(page[-1].created_at, page[-1].id), limit=3)
-    now = database_time(db)
-    for meant in (
-        DeliveryFilter(owner="ada"),
-        DeliveryFilter(job_id=job_id),
-        DeliveryFilter(batch_id=uuid4()),
-        DeliveryFilter(states=UNDELIVERED),
-        DeliveryFilter(owner="ada", states=UNDELIVERED),
-        DeliveryFilter(states=frozenset({DeliveryState.FAILED})),
-    ):
-        list_deliveries(db, meant, limit=3)
-        count_replays(db, meant, now)
-        list(walk_deliveries(db, meant, now))
-    replay_deliveries(db, [claimed.delivery.id])
-    sweep_deliveries(db, ended_before_s=60, limit=10)
 
 
 @pytest.mark.parametrize("column", ["id", "target"])

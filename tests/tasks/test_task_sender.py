@@ -1,0 +1,92 @@
+"""A task of somebody else's reaches their queue, which stays theirs to declare."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from celery import Celery
+from kombu import Queue
+
+from tasks import OnEnd, Queues, TaskSender, make_app
+from tasks.webhooks import Failure
+
+pytestmark = pytest.mark.enable_socket
+
+WANTED = OnEnd(task="shop.picture_made", queue="shop")
+ARGUMENTS = {"job_id": "1", "status": "succeeded"}
+WITHIN_S = 30
+
+
+@contextmanager
+def sender(broker_url: str, *own_queues: str) -> Iterator[TaskSender]:
+    """Sends over the fleet's own app."""
+    app = make_app(
+        broker_url=broker_url,
+        queues=Queues("darkroom"),
+        threads=1,
+        submit_again_s=60,
+        submit=_nothing,
+        take=_nothing,
+    )
+    yield TaskSender(app, own_queues=own_queues, timeout_s=5)
+    app.close()
+
+
+def _nothing(*_: object) -> None:
+    raise AssertionError("nothing comes in here")
+
+
+def received(shop: Celery, queue: Queue) -> tuple[str, str, object]:
+    """Take the one message that is there, as a stranger's worker would."""
+    with shop.connection_for_read() as connection:
+        bound = queue.bind(connection.default_channel)
+        deadline_s = time.monotonic() + WITHIN_S
+        while (message := bound.get(no_ack=True)) is None:
+            assert time.monotonic() < deadline_s, "nothing came"
+        _, kwargs, _ = message.payload
+        return message.headers["id"], message.headers["task"], kwargs
+
+
+@contextmanager
+def stranger(broker_url: str) -> Iterator[Celery]:
+    """Another project's Celery, with its own defaults."""
+    app = Celery("shop", broker=broker_url, set_as_current=False)
+    yield app
+    app.close()
+
+
+def test_on_redis_a_task_needs_nobody_at_its_queue(redis_url: str) -> None:
+    """A list is there when something is in it."""
+    with sender(redis_url) as by, stranger(redis_url) as shop:
+        outcome = by.send(WANTED, task_id="t-1", kwargs=ARGUMENTS)
+        assert outcome.status == 202
+        assert received(shop, Queue("shop")) == ("t-1", WANTED.task, ARGUMENTS)
+
+
+def test_on_rabbitmq_a_queue_is_waited_for_and_never_declared(rabbitmq_url: str) -> None:
+    """It would be of our kind, and its owner's worker could not start."""
+    queue = Queue("shop-classic", routing_key="shop-classic")
+    wanted = OnEnd(task=WANTED.task, queue=queue.name)
+    with sender(rabbitmq_url) as by, stranger(rabbitmq_url) as shop:
+        missing = by.send(wanted, task_id="t-1", kwargs=ARGUMENTS)
+        assert missing.failure is Failure.QUEUE_MISSING
+        with shop.connection_for_write() as connection:
+            queue.bind(connection.default_channel).declare()
+        assert by.send(wanted, task_id="t-1", kwargs=ARGUMENTS).status == 202
+        assert received(shop, queue) == ("t-1", WANTED.task, ARGUMENTS)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_is_away_is_told_of(scheme: str) -> None:
+    """At once, and as something that passes."""
+    with sender(f"{scheme}://127.0.0.1:1//") as by:
+        outcome = by.send(WANTED, task_id="t-1", kwargs=ARGUMENTS)
+    assert outcome.failure is Failure.BROKER_AWAY
+
+
+def test_a_queue_of_our_own_is_sent_nothing() -> None:
+    """Whatever the doors have let in."""
+    with sender("redis://127.0.0.1:1/0", "shop") as by:
+        outcome = by.send(WANTED, task_id="t-1", kwargs=ARGUMENTS)
+    assert outcome.failure is Failure.ADDRESS_REFUSED

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 from celery import Celery
@@ -33,7 +34,7 @@ def sender(broker_url: str, *own_queues: str) -> Iterator[TaskSender]:
     app.close()
 
 
-def _nothing(*_: object) -> None:
+def _nothing(*_: object) -> NoReturn:
     raise AssertionError("nothing comes in here")
 
 

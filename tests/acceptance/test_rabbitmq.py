@@ -18,9 +18,12 @@ from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from storage import list_jobs
+from tasks import OnEnd
+from tasks.webhooks import Failure
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.services.rabbitmq import RabbitServer
+from tests.tasks.test_task_sender import ARGUMENTS, WANTED, received, sender, shop_of
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 PAGE = Path(__file__).parents[2] / "docs" / "producers.md"
@@ -205,3 +208,16 @@ def test_rabbitmq_killed_and_restarted_under_load_loses_no_job(
     assert [worker.exit_status for worker in workers] == [None, None]
     assert fleet.charged() == len(ids) + 1
     stranger.close()
+
+
+def test_on_rabbitmq_a_queue_is_waited_for_and_never_declared(rabbitmq_url: str) -> None:
+    """It would be of our kind, and its owner's worker could not start."""
+    queue = Queue("shop-classic", routing_key="shop-classic")
+    wanted = OnEnd(task=WANTED.task, queue=queue.name)
+    with sender(rabbitmq_url) as by, shop_of(rabbitmq_url) as shop:
+        missing = by.send(wanted, task_id="t-1", kwargs=ARGUMENTS)
+        assert missing.failure is Failure.QUEUE_MISSING
+        with shop.connection_for_write() as connection:
+            queue.bind(connection.default_channel).declare()
+        assert by.send(wanted, task_id="t-1", kwargs=ARGUMENTS).status == 202
+        assert received(shop, queue) == ("t-1", WANTED.task, ARGUMENTS)

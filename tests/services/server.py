@@ -12,7 +12,7 @@ import psutil
 from darkroom.stack.ports import LOOPBACK, free_port
 from darkroom.stack.spawn import spawn
 
-_READY_WITHIN_S = 20.0
+_READY_WITHIN_S = 60.0
 _STOPPED_WITHIN_S = 10.0
 _LOOK_AGAIN_S = 0.01
 

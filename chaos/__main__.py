@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Ground.of(scale) as ground:
         for row in rows:
             results.extend(_play(ground, row, beside=not asked.no_textbook))
+            if asked.json:  # after each row: a run of an hour may be cut short
+                write_json(asked.json, results)
     sys.stdout.write(f"\n{table(results)}\n")
-    if asked.json:
-        write_json(asked.json, results)
     return 1 if any(result.broken for result in results) else 0
 
 

@@ -95,6 +95,8 @@ class Stage:
         """Wait until so much of the work is done that the fault comes in the middle of it."""
         wanted = max(1, int(len(self.accepted) * share))
         self.wait_until(lambda: self.fleet.ended >= wanted, f"{wanted} jobs done before the fault")
+        if self.fleet.counts()["queued"] < self.scale.concurrency:  # a small load is soon done
+            self.load(2 * self.scale.concurrency)
 
     def load_until(self, is_so: Callable[[], bool], what: str) -> None:
         """Keep the fleet in work until something has happened."""
@@ -245,12 +247,16 @@ def _mended(ground: Ground) -> Iterator[None]:
     try:
         yield
     finally:
-        for server in (ground.redis, ground.postgres, ground.s3, ground.simulator):
-            if server.is_running:
-                server.resume()
-            else:
-                server.start()
-        ground.simulator.clear_faults()
+        _mend(ground)
+
+
+def _mend(ground: Ground) -> None:
+    for server in (ground.redis, ground.postgres, ground.s3, ground.simulator):
+        if server.is_running:
+            server.resume()
+        else:
+            server.start()
+    ground.simulator.clear_faults()
 
 
 def run_row(ground: Ground, row: Playable) -> Result:
@@ -264,6 +270,7 @@ def run_row(ground: Ground, row: Playable) -> Result:
             stage.result.skipped = str(reason)
         except (Stuck, StorageError) as error:
             stage.must("the row could be played to its end", kept=False, found=error)
+            _mend(ground)  # the ledger is asked over HTTP
             _count_what_there_is(stage)
         finally:
             stage.close()

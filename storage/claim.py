@@ -105,13 +105,19 @@ def claim_if_due(
 
 
 def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Job | None]:
-    """Make the claims that differ from the first in job and token alone; others stay to be made."""
+    """Make the claims that differ from the first in job and token alone; others stay to be made.
+
+    So do all of them where one of the rows can't be read: alone, it is found and set aside.
+    """
     alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
     rows = [{name: claim[name] for name in _OWN} for claim in alike]
-    with db.statement() as connection:
-        parameters = _terms(claims[0]) | as_given(rows)
-        taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
-    jobs = {job.claim_token: job for job in map(job_from_row, taken)}
+    parameters = _terms(claims[0]) | as_given(rows)
+    try:
+        with db.statement() as connection:
+            taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
+        jobs = {job.claim_token: job for job in map(job_from_row, taken)}
+    except (*UNDECODABLE, RecordUnreadable):
+        return [None for _ in claims]
     return [jobs.get(claim["token"]) for claim in claims]
 
 

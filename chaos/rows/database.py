@@ -1,5 +1,6 @@
 """The results table away, locked, or silent at the moment that counts."""
 
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -11,8 +12,9 @@ from chaos.stage import Stage
 
 __all__ = ["database_away", "database_locked", "database_restarted", "reply_lost"]
 
-CLAIM = b"claim_token=$"
-FINISH = b"ended_at=clock_timestamp() WHERE"
+# As the statements for one row have them, and those for several.
+CLAIM = re.compile(rb"claim_token=(?!NULL)")
+FINISH = re.compile(rb"ended_at=clock_timestamp\(\) (WHERE|FROM)")
 IN_HAND = b"image_in_hand_at=coalesce"
 
 
@@ -101,8 +103,8 @@ def _hold_the_lock(stage: Stage, path: Path) -> None:
 
 
 def _transition(chunk: bytes) -> str | None:
-    if CLAIM in chunk:
+    if CLAIM.search(chunk):
         return "claim"
     if IN_HAND in chunk:
-        return "finish" if FINISH in chunk else "in hand"
+        return "finish" if FINISH.search(chunk) else "in hand"
     return None

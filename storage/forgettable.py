@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
 from storage.claim import open_to_claims
-from storage.clock import UtcDateTime
 from storage.database import Database
-from storage.ids import Uuid
 from storage.selection import CHUNK_JOBS
 from storage.statements import QUEUED
 from storage.states import HELD, JobStatus
+from storage.walk import walk
 
 _ENDED: ColumnElement[bool] = literal_column("ended_at IS NOT NULL")
 
@@ -83,19 +82,8 @@ def walk_meant(db: Database, meant: Meant, *, chunk: int = CHUNK_JOBS) -> Iterat
         DatabaseUnavailable: Begin again; what was forgotten meanwhile is met no more.
     """
     jobs = db.tables.jobs
-    some = select(jobs.c.accepted_at, jobs.c.id)
-    some = some.where(*_filters(db, meant), or_(_ENDED, QUEUED))
-    some = some.order_by(jobs.c.accepted_at, jobs.c.id).limit(chunk)
-    page = some
-    while True:
-        with db.read() as connection:
-            rows = connection.execute(page).all()
-        if rows:
-            yield [row.id for row in rows]
-        if len(rows) < chunk:
-            return
-        edge = tuple_(literal(rows[-1][0], UtcDateTime()), literal(rows[-1][1], Uuid()))
-        page = some.where(tuple_(jobs.c.accepted_at, jobs.c.id) > edge)
+    wanted = (*_filters(db, meant), or_(_ENDED, QUEUED))
+    yield from walk(db, jobs.c.accepted_at, jobs.c.id, *wanted, chunk=chunk)
 
 
 def _filters(db: Database, meant: Meant) -> list[ColumnElement[bool]]:

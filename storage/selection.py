@@ -1,9 +1,8 @@
 """Choosing jobs for bulk commands: by filter, a thousand at a time, on tables of any size.
 
-A walk goes by key and never returns to where it has been, so that its last chunk costs what its
-first did; each chunk is changed in a transaction of its own, by the transitions. What began after
-the walk was decided on is none of its business: a job that fails while others are being retried
-was not among those that somebody agreed to pay for.
+Each chunk of a walk (see `walk.py`) is changed in a transaction of its own, by the transitions.
+What began after the walk was decided on is none of its business: a job that fails while others are
+being retried was not among those that somebody agreed to pay for.
 """
 
 from __future__ import annotations
@@ -19,20 +18,18 @@ from sqlalchemy import (
     case,
     false,
     func,
-    literal,
     literal_column,
     null,
     select,
-    tuple_,
 )
 
 from storage.claim import open_to_claims
-from storage.clock import UtcDateTime, now
+from storage.clock import now
 from storage.database import Database
-from storage.ids import Uuid
 from storage.rules import LISTED
 from storage.statements import ANY_HELD
 from storage.states import JobStatus
+from storage.walk import walk
 
 CHUNK_JOBS: Final = 1000
 """Jobs in one chunk: some tens of milliseconds of locks, whatever the size of the table."""
@@ -156,18 +153,8 @@ def walk_jobs(
         DatabaseUnavailable: Begin again; what was changed meanwhile is met no more.
     """
     jobs = db.tables.jobs
-    meant = select(jobs.c.accepted_at, jobs.c.id).where(*_meant(db, status, selection))
-    meant = meant.order_by(jobs.c.accepted_at, jobs.c.id).limit(chunk)
-    page = meant
-    while True:
-        with db.read() as connection:
-            rows = connection.execute(page).all()
-        if rows:
-            yield [row.id for row in rows]
-        if len(rows) < chunk:
-            return
-        edge = tuple_(literal(rows[-1][0], UtcDateTime()), literal(rows[-1][1], Uuid()))
-        page = meant.where(tuple_(jobs.c.accepted_at, jobs.c.id) > edge)
+    meant = _meant(db, status, selection)
+    yield from walk(db, jobs.c.accepted_at, jobs.c.id, *meant, chunk=chunk)
 
 
 def held_unasked(db: Database, selection: Selection, *, limit: int = CHUNK_JOBS) -> list[UUID]:

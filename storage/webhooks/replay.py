@@ -18,19 +18,17 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    literal,
     null,
     or_,
     select,
     true,
-    tuple_,
     update,
 )
 
-from storage.clock import UtcDateTime, now
+from storage.clock import now
 from storage.database import Database
-from storage.ids import Uuid
 from storage.selection import CHUNK_JOBS
+from storage.walk import walk
 from storage.webhooks.delivery import DeliveryState
 from storage.webhooks.log import DeliveryFilter
 
@@ -95,18 +93,8 @@ def walk_deliveries(
         DatabaseUnavailable: Begin again; with the same moment, what was replayed is met no more.
     """
     rows = db.tables.deliveries
-    page = select(rows.c.created_at, rows.c.id).where(*_up_to(db, meant, as_of))
-    page = page.order_by(rows.c.created_at, rows.c.id).limit(chunk)
-    following = page
-    while True:
-        with db.read() as connection:
-            found = connection.execute(following).all()
-        if found:
-            yield [row.id for row in found]
-        if len(found) < chunk:
-            return
-        edge = tuple_(literal(found[-1][0], UtcDateTime()), literal(found[-1][1], Uuid()))
-        following = page.where(tuple_(rows.c.created_at, rows.c.id) > edge)
+    wanted = _up_to(db, meant, as_of)
+    yield from walk(db, rows.c.created_at, rows.c.id, *wanted, chunk=chunk)
 
 
 def _anew(rows: Any) -> dict[str, Any]:

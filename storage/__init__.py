@@ -42,6 +42,7 @@ from storage.dispatch import (
     forget_lost,
     refresh_dispatched,
     reserve_due,
+    reserve_if_alone,
     unreserve,
 )
 from storage.doomed import (
@@ -87,9 +88,9 @@ from storage.leadership import Leadership, lead, resign
 from storage.leases import (
     Worker,
     WorkerInfo,
-    count_running,
     end_lease,
     forget_workers,
+    free_slots,
     live_workers,
     register_worker,
     renew_lease,
@@ -216,7 +217,6 @@ __all__ = [
     "count_held_unasked",
     "count_meant",
     "count_queued",
-    "count_running",
     "create_batch",
     "create_key",
     "database_time",
@@ -236,6 +236,7 @@ __all__ = [
     "forget_lost",
     "forget_workers",
     "forgotten_among",
+    "free_slots",
     "get_batch",
     "get_job",
     "get_jobs",
@@ -272,6 +273,7 @@ __all__ = [
     "renew_lease",
     "rescue_dead",
     "reserve_due",
+    "reserve_if_alone",
     "resign",
     "resume_fleet",
     "retry_ended",

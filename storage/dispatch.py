@@ -22,9 +22,11 @@ from sqlalchemy import (
     Select,
     Update,
     bindparam,
+    false,
     func,
     literal,
     null,
+    or_,
     select,
     update,
 )
@@ -33,8 +35,8 @@ from storage.allowances import allowances_now
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.ids import Uuid
-from storage.statements import ANY_WAITING, QUEUED, id_in
-from storage.streams import Rotation, choose
+from storage.statements import ANY_DISPATCHED, ANY_READY, ANY_WAITING, QUEUED, id_in
+from storage.streams import Rotation, choose, highest_ready
 from storage.tables import Tables
 
 
@@ -58,14 +60,36 @@ def reserve_due(
     turn = rotation or Rotation()
     if limit <= 0:
         return []
+    bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
+    with db.read() as connection:  # most looks find nothing, and a look is cheap
+        is_ready, is_ripe, is_lost = connection.execute(_look(db.tables), bounds).one()
+    if not (is_ready or is_ripe or is_lost):
+        return []
     with db.begin() as connection:
-        bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
-        connection.execute(_ripen(db.tables), bounds)
-        connection.execute(_forget_lost(db.tables), bounds)
+        if is_ripe:
+            connection.execute(_ripen(db.tables), bounds)
+        if is_lost:
+            connection.execute(_forget_lost(db.tables), bounds)
         allowances = allowances_now(db.tables, connection)
         chosen = choose(db, connection, limit, turn, allowances)
         taken = set(connection.scalars(_stamp(db.tables), {"ids": [c.id for c in chosen]}))
     return [ready.id for ready in chosen if ready.id in taken]
+
+
+def reserve_if_alone(db: Database, job_id: UUID) -> bool:
+    """Reserve a job that came alone if it is the only one that is ready, and its owner unlimited.
+
+    What `reserve_due` would find out in a dozen questions, one answers where nothing else waits:
+    whose turn it is needs no asking then.
+
+    Returns:
+        Whether it is to be sent out now; if not, `reserve_due` finds it in its turn.
+
+    Raises:
+        DatabaseUnavailable: If it was reserved unseen, it is due again when that is stale.
+    """
+    with db.statement() as connection:
+        return connection.execute(_stamp_alone(db.tables), {"job_id": job_id}).rowcount == 1
 
 
 def unreserve(db: Database, ids: Sequence[UUID]) -> int:
@@ -157,6 +181,39 @@ def _stamp(tables: Tables) -> Update:
     ready = select(jobs.c.id).where(_among(tables), *free)
     stamped = update(jobs).where(*free, id_in(tables, _locked(tables, ready)))
     return stamped.values(dispatched_at=now()).returning(jobs.c.id)
+
+
+@cache
+def _stamp_alone(tables: Tables) -> Update:
+    jobs, owners, others = tables.jobs, tables.owners, tables.jobs.alias("others")
+    # In the order of its index, which no planner then passes over for the table.
+    two = select(others.c.id).where(ANY_READY).order_by(others.c.priority.desc()).limit(2)
+    is_limited = select(owners.c.name).where(
+        owners.c.name == jobs.c.owner,
+        or_(owners.c.max_in_flight.is_not(None), owners.c.max_calls_per_day.is_not(None)),
+    )
+    free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
+    alone = (
+        jobs.c.batch_id.is_(None),
+        select(func.count()).select_from(two.subquery()).scalar_subquery() == 1,
+        ~is_limited.exists(),
+    )
+    stamped = update(jobs).where(jobs.c.id == bindparam("job_id"), *free, *alone)
+    return stamped.values(dispatched_at=now())
+
+
+@cache
+def _look(tables: Tables) -> Select[bool, bool, bool]:
+    """Whether anything is ready, has waited long enough, or was sent out and lost."""
+    jobs = tables.jobs
+    oldest_waiting = select(func.min(jobs.c.not_before)).where(ANY_WAITING).scalar_subquery()
+    oldest_sent = select(func.min(jobs.c.dispatched_at)).where(ANY_DISPATCHED).scalar_subquery()
+    stale = after(seconds_param("stale_after_s"))
+    return select(
+        highest_ready(tables).scalar_subquery().is_not(None),
+        func.coalesce(oldest_waiting <= instant(), false()),
+        func.coalesce(oldest_sent <= stale, false()),
+    )
 
 
 @cache

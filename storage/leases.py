@@ -9,17 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, literal, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import after, instant, now
 from storage.database import Database
-from storage.statements import ANY_HELD
-
-# In the very words of the partial index, which both planners then take.
-_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
+from storage.statements import ANY_HELD, ANY_RUNNING
+from storage.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +127,25 @@ def live_workers(db: Database) -> list[Worker]:
         DatabaseUnavailable: Call again.
     """
     workers = db.tables.workers
-    alive = select(workers).where(workers.c.lease_until > instant(), workers.c.ended_at.is_(None))
+    alive = select(workers).where(_is_alive(db.tables))
     with db.read() as connection:
         rows = connection.execute(alive.order_by(workers.c.started_at, workers.c.id)).mappings()
         return [Worker(**row) for row in rows]
 
 
-def count_running(db: Database, limit: int) -> int:
-    """How many calls are under way in the whole fleet, counted up to `limit`.
+def free_slots(db: Database, *, otherwise: int) -> int:
+    """How many calls more the whole fleet could have in flight now.
+
+    Args:
+        db: The results table.
+        otherwise: What a fleet in which nobody lives is taken to hold.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
-    some = select(literal(1)).select_from(db.tables.jobs).where(_RUNNING)
-    counted = select(func.count()).select_from(some.limit(limit).subquery())
     with db.read() as connection:
-        return int(connection.scalar(counted) or 0)
+        total, running = connection.execute(_slots(db.tables), {"otherwise": otherwise}).one()
+    return max(0, int(total) - int(running))
 
 
 def forget_workers(db: Database, *, dead_for_s: float) -> int:
@@ -149,3 +163,20 @@ def forget_workers(db: Database, *, dead_for_s: float) -> int:
     old = delete(workers).where(workers.c.lease_until < after(-dead_for_s), ~holding)
     with db.statement() as connection:
         return connection.execute(old).rowcount
+
+
+@cache
+def _slots(tables: Tables) -> Select[Any]:
+    workers = tables.workers
+    given = bindparam("otherwise", type_=Integer())
+    held = select(func.coalesce(func.nullif(func.sum(workers.c.concurrency), 0), given))
+    total = held.where(_is_alive(tables)).scalar_subquery()
+    # Counted no further than it matters.
+    some = select(literal(1)).select_from(tables.jobs).where(ANY_RUNNING).limit(total)
+    running = select(func.count()).select_from(some.subquery()).scalar_subquery()
+    return select(total, running)
+
+
+def _is_alive(tables: Tables) -> ColumnElement[bool]:
+    workers = tables.workers
+    return and_(workers.c.lease_until > instant(), workers.c.ended_at.is_(None))

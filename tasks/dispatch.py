@@ -8,7 +8,7 @@ import logging
 import threading
 from uuid import UUID
 
-from storage import Database, Rotation, forget_lost, reserve_due, unreserve
+from storage import Database, Rotation, forget_lost, reserve_due, reserve_if_alone, unreserve
 from tasks.doorbell import Doorbell
 from tasks.queue_depth import QueueDepth
 from tasks.window import Window
@@ -60,13 +60,18 @@ class Dispatch:
         """
         if not self._doorbell.is_open:
             return 0
-        job_ids = self._reserve(min(most, self._window.room()))
-        unsent = self._doorbell.ring(job_ids)
-        if unsent:
-            unreserve(self._database, unsent)
-        sent = len(job_ids) - len(unsent)
-        self._window.went_out(sent)
-        return sent
+        return self._ring(self._reserve(min(most, self._window.room())))
+
+    def send_new(self, job_id: UUID) -> int:
+        """Dispatch a job that was accepted just now, or whatever has its turn before it.
+
+        Raises:
+            StorageError: the database could not say or note what is due.
+        """
+        if not self._doorbell.is_open or not self._window.room():
+            return 0
+        is_alone = reserve_if_alone(self._database, job_id)
+        return self._ring([job_id] if is_alone else self._reserve(1))
 
     def take_stock(self) -> None:
         """See how fast jobs start, and whether the broker holds any dispatch.
@@ -83,6 +88,14 @@ class Dispatch:
         """Make jobs due at once that were dispatched but will not be taken here."""
         if job_ids:
             unreserve(self._database, job_ids)
+
+    def _ring(self, job_ids: list[UUID]) -> int:
+        unsent = self._doorbell.ring(job_ids)
+        if unsent:
+            unreserve(self._database, unsent)
+        sent = len(job_ids) - len(unsent)
+        self._window.went_out(sent)
+        return sent
 
     def _reserve(self, room: int) -> list[UUID]:
         if not room:

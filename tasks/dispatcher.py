@@ -14,6 +14,7 @@ from uuid import UUID
 from storage import (
     Database,
     DatabaseUnavailable,
+    Leadership,
     StorageError,
     delete_unopened,
     end_pause_if_over,
@@ -44,6 +45,9 @@ FORGOTTEN_AFTER_S = 86_400.0
 #: Counts of calls a day are kept for about a quarter, and looked through once an hour.
 DAYS_KEPT = 92
 DAYS_EVERY_S = 3600.0
+
+#: Between two rounds of what need not be done at once.
+TIDY_EVERY_S = 1.0
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -76,7 +80,9 @@ class Dispatcher:
         self._dispatch = dispatch
         self._worker_id = worker_id
         self._pace = pace
-        self._next_rescue = 0.0
+        self._is_leading = False
+        self._next_turn = 0.0
+        self._next_tidy = 0.0
         self._next_days = 0.0
 
     def run(self, stopping: threading.Event) -> None:
@@ -98,14 +104,21 @@ class Dispatcher:
         Raises:
             StorageError: the table could not be read or written.
         """
+        if time.monotonic() >= self._next_turn:
+            turn = self._take_turn()
+            if turn.leading and time.monotonic() >= self._next_tidy:
+                self._next_tidy = time.monotonic() + TIDY_EVERY_S
+                self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
+                self._dispatch.take_stock()
+        return self._dispatch.send_due(most=ROUND_LIMIT) if self._is_leading else 0
+
+    def _take_turn(self) -> Leadership:
+        """Renew the turn well before its end, or see whether it is to be had."""
+        self._is_leading = False
         turn = lead(self._database, TURN, holder=self._worker_id, turn_s=self._pace.turn_s)
-        if not turn.leading:
-            return 0
-        if time.monotonic() >= self._next_rescue:
-            self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
-            self._dispatch.take_stock()
-            self._next_rescue = time.monotonic() + 1.0
-        return self._dispatch.send_due(most=ROUND_LIMIT)
+        self._is_leading = turn.leading
+        self._next_turn = time.monotonic() + min(TIDY_EVERY_S, self._pace.turn_s / 4)
+        return turn
 
     def _sweep_abandoned_loads(self) -> None:
         """Delete batches whose loading broke off: nobody will open them."""

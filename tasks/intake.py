@@ -161,7 +161,7 @@ class Intake:
         parsed, checked = self.check(request, options or {})
         accepted = insert_job(self._database, self.new_job(request, parsed, checked, job_id=job_id))
         if accepted.created and accepted.job.status not in ENDED:
-            self._ring()
+            self._ring(accepted.job.id)
         return accepted
 
     def new_job(
@@ -257,9 +257,9 @@ class Intake:
         error = JobError(code, why[:MAX_MESSAGE_CHARS], whose)
         return insert_faulty_job(self._database, job, error)
 
-    def _ring(self) -> None:
+    def _ring(self, job_id: UUID) -> None:
         try:
-            self._dispatch.send_due(most=1)
+            self._dispatch.send_new(job_id)
         except StorageError as error:
             log.warning(
                 "a job was accepted; its dispatch is left to the dispatcher",

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 
-from storage import Database, count_dispatched, count_running, live_workers
+from storage import Database, count_dispatched, free_slots
 
 __all__ = ["Window"]
 
@@ -74,14 +74,9 @@ class Window:
     def _width(self) -> int:
         with self._lock:
             if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
-                self._free = self._look()
+                self._free = free_slots(self._database, otherwise=CONCURRENCY_OF_AN_EMPTY_FLEET)
                 self._looked_at = time.monotonic()
             ready, least = self._free, LEAST
             if self._most_ready is not None:
                 ready, least = min(ready, self._most_ready), min(least, 2 * self._most_ready)
             return max(least, ready + math.ceil(self._starts_per_s))
-
-    def _look(self) -> int:
-        total = sum(worker.concurrency for worker in live_workers(self._database))
-        total = total or CONCURRENCY_OF_AN_EMPTY_FLEET
-        return max(0, total - count_running(self._database, limit=total))

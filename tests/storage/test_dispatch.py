@@ -8,7 +8,9 @@ from storage import (
     forget_lost,
     refresh_dispatched,
     reserve_due,
+    reserve_if_alone,
     retry_later_if_held,
+    set_owner_limits,
     unreserve,
 )
 from tests.storage.table import FAULT, TableUnderTest
@@ -33,6 +35,27 @@ def test_a_job_goes_out_once(table: TableUnderTest) -> None:
     assert _reserve(table, 5) == [ids[1]]
     assert count_dispatched(table.db, 10) == 3
     assert count_dispatched(table.db, 2) == 2
+
+
+def test_a_job_that_nothing_waits_beside_is_reserved_by_one_question(
+    table: TableUnderTest,
+) -> None:
+    """Where something does, and where its owner is limited, whose turn it is has to be asked."""
+    alone = table.accept()
+    assert reserve_if_alone(table.db, alone)
+    assert not reserve_if_alone(table.db, alone)
+    first, second = table.accept(), table.accept(priority=9)
+    assert not reserve_if_alone(table.db, first)
+    assert not reserve_if_alone(table.db, second)
+    assert _reserve(table, 5) == [second, first]
+    set_owner_limits(table.db, "ada", max_in_flight=1)
+    assert not reserve_if_alone(table.db, table.accept(owner="ada"))
+
+
+def test_a_line_of_a_batch_that_is_not_open_is_never_reserved_alone(table: TableUnderTest) -> None:
+    """Nobody may see it yet."""
+    _, (line,) = table.batch(1, opened=False)
+    assert not reserve_if_alone(table.db, line)
 
 
 def test_a_lost_message_is_sent_again(table: TableUnderTest) -> None:

@@ -8,6 +8,7 @@ from storage import (
     WorkerInfo,
     end_lease,
     forget_workers,
+    free_slots,
     lead,
     live_workers,
     register_worker,
@@ -30,6 +31,19 @@ def test_a_worker_lives_as_long_as_its_lease(table: TableUnderTest) -> None:
     assert not end_lease(table.db, table.worker)
     assert not renew_lease(table.db, table.worker, 60.0)
     assert live_workers(table.db) == []
+
+
+def test_the_fleet_has_room_for_what_the_living_can_hold_and_do_not(table: TableUnderTest) -> None:
+    """Nobody lives: what a worker takes by default is assumed to be free."""
+    assert free_slots(table.db, otherwise=9) == 9
+    table.alive()
+    for _ in range(3):
+        table.claimed(table.accept())
+    assert free_slots(table.db, otherwise=9) == 1
+    table.in_hand(table.accept())
+    assert free_slots(table.db, otherwise=9) == 1
+    table.alive(lease_s=-5)
+    assert free_slots(table.db, otherwise=9) == 6
 
 
 def test_an_unknown_worker_is_told_to_register(table: TableUnderTest) -> None:

@@ -25,6 +25,7 @@ from storage import (
     fold_batch_deltas,
     forget_jobs,
     forget_workers,
+    free_slots,
     get_jobs,
     hand_back_if_held,
     insert_jobs,
@@ -33,6 +34,7 @@ from storage import (
     refresh_dispatched,
     rescue_dead,
     reserve_due,
+    reserve_if_alone,
     retry_ended,
     retry_later_if_held,
     set_owner_limits,
@@ -89,6 +91,8 @@ def _story(table: TableUnderTest) -> None:
     table.alive()
     set_owner_limits(db, "ada", max_in_flight=100)
     set_owner_limits(db, "o1", max_in_flight=0)
+    reserve_if_alone(db, ids[0])
+    free_slots(db, otherwise=1)
     reserve_due(db, limit=5, stale_after_s=60)
     count_dispatched(db, 100)
     count_queued(db, "ada", 100)

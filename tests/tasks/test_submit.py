@@ -20,9 +20,9 @@ for _ in range(300):
 class Quiet:
     """A dispatch that has nothing to do here: no broker in a unit test."""
 
-    def send_due(self, *, most: int) -> int:
+    def send_new(self, job_id: UUID) -> int:
         """Send nothing."""
-        del most
+        del job_id
         return 0
 
 

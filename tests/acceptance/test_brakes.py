@@ -1,13 +1,12 @@
 """Outages, wrong keys, "too fast": the fleet slows down or pauses, and jobs pay nothing for it."""
 
 import os
-import subprocess
-import sys
 from typing import Any
 from uuid import UUID
 
+from chaos.forked import ForkedCommand
 from storage import PauseKind, fleet_state
-from tests.acceptance.conftest import Fleet
+from tests.acceptance.conftest import PATIENCE_S, Fleet
 from tests.services import Simulator
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
@@ -79,8 +78,9 @@ def test_an_operators_pause_holds_until_resume(lite_fleet: Fleet) -> None:
     environment = {**os.environ, **lite_fleet.environment}
 
     def say(*words: str) -> None:
-        command = [sys.executable, "-P", "-m", "darkroom", *words]
-        subprocess.run(command, env=environment, cwd=lite_fleet.folder, check=True)
+        folder = lite_fleet.folder
+        command = ForkedCommand(words, environment, folder, out=folder / "said.log")
+        assert command.wait(PATIENCE_S) == 0
 
     lite_fleet.start_worker(**SOON)
     lite_fleet.wait_for(lite_fleet.send({"prompt": "warm", **SMALL}), "succeeded")

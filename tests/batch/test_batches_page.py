@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from storage import Database, list_jobs
-from tests.batch.test_batch_command import database, environment, run
+from tests.batch.test_batch_command import batch, database, run
+from tests.cli.conftest import CommandLine
 
-__all__ = ["database", "environment"]
+__all__ = ["batch", "database"]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "batches.md").read_text(encoding="utf-8")
 
@@ -22,11 +23,11 @@ def example(language: str) -> str:
 
 
 def test_the_csv_example_means_what_the_page_says(
-    database: Database, environment: dict[str, str], tmp_path: Path
+    database: Database, batch: CommandLine, tmp_path: Path
 ) -> None:
     """Empty cells are left out, topics are split, metadata is JSON."""
     (tmp_path / "a.csv").write_text(example("csv"))
-    status, _, said = run(environment, tmp_path, "a.csv", "--no-wait")
+    status, _, said = run(batch, "a.csv", "--no-wait")
     assert status == 0, said
     jobs = {str(job.request["prompt"]): job for job in list_jobs(database)}
     fair, fox = jobs["a fair, at night"], jobs["a paper fox"]
@@ -37,11 +38,11 @@ def test_the_csv_example_means_what_the_page_says(
 
 
 def test_the_jsonl_example_has_no_fault_but_the_picture_that_is_not_beside_it(
-    database: Database, environment: dict[str, str], tmp_path: Path
+    database: Database, batch: CommandLine, tmp_path: Path
 ) -> None:
     """Three of its lines go in as they stand."""
     (tmp_path / "a.jsonl").write_text(example("jsonl"))
-    status, _, said = run(environment, tmp_path, "a.jsonl", "--no-wait", "--skip-invalid")
+    status, _, said = run(batch, "a.jsonl", "--no-wait", "--skip-invalid")
     assert status == 0, said
     assert "left out: line 3: init_image = '@sketch.png': cannot be read" in said
     jobs = list_jobs(database)
@@ -51,12 +52,12 @@ def test_the_jsonl_example_has_no_fault_but_the_picture_that_is_not_beside_it(
 
 @pytest.mark.usefixtures("database")
 def test_the_fault_that_the_page_shows_is_the_one_that_is_told(
-    environment: dict[str, str], tmp_path: Path
+    batch: CommandLine, tmp_path: Path
 ) -> None:
     """Word for word."""
     lines = io.StringIO()
     lines.writelines('{"prompt": "a", "width": 512}\n' for _ in range(2))
     lines.write('{"prompt": "a", "width": 1000}\n')
     (tmp_path / "prompts.jsonl").write_text(lines.getvalue())
-    status, out, said = run(environment, tmp_path, "prompts.jsonl", "--no-wait")
+    status, out, said = run(batch, "prompts.jsonl", "--no-wait")
     assert (status, out, said) == (2, "", example("text"))

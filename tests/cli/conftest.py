@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 from uuid_utils.compat import uuid7
 
+from chaos.forked import ForkedCommand
 from storage import (
     Database,
     Job,
@@ -33,7 +35,6 @@ from storage import (
     insert_job,
     migrate,
 )
-from tests.cli.forked import run_forked
 from tests.services import S3Endpoint, Simulator
 
 REPO = Path(__file__).parents[2]
@@ -72,16 +73,31 @@ class Ran:
 class Started:
     """A command that runs."""
 
-    process: subprocess.Popen[str]
+    process: ForkedCommand
+    out: Path
+    err: Path
+
+    @property
+    def printed(self) -> str:
+        """What it has printed up to now."""
+        return _read(self.out)
+
+    @property
+    def said(self) -> str:
+        """What it has remarked up to now."""
+        return _read(self.err)
 
     def interrupt(self) -> None:
         """Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.signal(signal.SIGINT)
 
     def end(self) -> Ran:
         """Wait for its end."""
-        out, err = self.process.communicate(timeout=ENDS_WITHIN_S)
-        return Ran(self.process.returncode, out, err)
+        status = self.process.wait(ENDS_WITHIN_S)
+        if status is None:
+            self.process.kill()
+            raise AssertionError(f"it did not end: {self.said}")
+        return Ran(status, self.printed, self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +107,41 @@ class CommandLine:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str, **more: str) -> Ran:
+    def __call__(self, *words: str, given: bytes = b"", **more: str) -> Ran:
         """Run a command to its end; `more` are variables of ours, by the names of settings."""
-        out, err = (self.folder.with_name(f"{self.folder.name}.{name}") for name in ("out", "err"))
-        status = run_forked(
-            list(arguments),
-            self._variables(more),
-            self.folder,
-            out=out,
-            err=err,
-            within_s=ENDS_WITHIN_S,
-        )
-        return Ran(status, out.read_text("utf-8"), err.read_text("utf-8"))
+        return self.start(*words, given=given, **more).end()
 
-    def start(self, *arguments: str, **more: str) -> Started:
-        """Start a command from nothing, as a shell would."""
-        return Started(
-            subprocess.Popen(
-                [sys.executable, "-m", "darkroom", *arguments],
-                env=self._variables(more),
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+    def start(self, *words: str, given: bytes = b"", **more: str) -> Started:
+        """Start a command, from a process that has loaded our libraries already."""
+        beside = Path(tempfile.mkdtemp(prefix="said-", dir=self.folder.parent))
+        stdin, out, err = (beside / name for name in ("in", "out", "err"))
+        stdin.write_bytes(given)
+        process = ForkedCommand(
+            words, self._variables(more), self.folder, out=out, err=err, given=stdin
         )
+        return Started(process, out, err)
+
+    def start_from_nothing(self, *words: str) -> Ran:
+        """Run a command to its end as a shell would, in an interpreter of its own."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "darkroom", *words],
+            env=self.env,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=ENDS_WITHIN_S,
+            check=False,
+        )
+        return Ran(ran.returncode, ran.stdout, ran.stderr)
 
     def _variables(self, more: Mapping[str, str]) -> dict[str, str]:
         return self.env | {f"DARKROOM_{name.upper()}": value for name, value in more.items()}
+
+
+def _read(path: Path) -> str:
+    """What is in a file that may not be there yet."""
+    return path.read_text("utf-8") if path.exists() else ""
 
 
 def plain_environment() -> dict[str, str]:

@@ -87,7 +87,7 @@ def test_ctrl_c_says_how_far_it_got(at_table: CommandLine, tables: Database) -> 
     batch_id = load_batch(tables, JOBS)
     running = at_table.start("cancel", "--batch", str(batch_id), "--json")
     while not tables_count(tables):
-        assert running.process.poll() is None
+        assert running.process.exit_status is None
     running.interrupt()
     ran = running.end()
     assert ran.status == 130

@@ -1,6 +1,7 @@
 """`darkroom pause` and `resume`, and every place that tells of a pause."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -86,17 +87,16 @@ def test_who_watches_is_told_once(
     at_table: CommandLine,
     a_job: Callable[..., UUID],
     finish: Callable[..., Job],
+    eventually: Callable[[Callable[[], Any]], Any],
 ) -> None:
     """However often it looks meanwhile."""
     job_id = a_job()
     at_table("pause")
     watching = at_table.start("watch", str(job_id))
-    assert watching.process.stderr is not None
-    told = watching.process.stderr.readline()
-    assert told.startswith("darkroom: no call begins: paused by hand")
+    eventually(lambda: watching.said.startswith("darkroom: no call begins: paused by hand"))
     finish(job_id)
     ran = watching.end()
-    assert (ran.status, ran.err) == (0, "")
+    assert (ran.status, len(ran.lines)) == (0, 1)
 
 
 def test_who_waits_for_a_batch_is_told(
@@ -104,6 +104,7 @@ def test_who_waits_for_a_batch_is_told(
     tables: Database,
     a_job: Callable[..., UUID],
     finish: Callable[..., Job],
+    eventually: Callable[[Callable[[], Any]], Any],
 ) -> None:
     """The same remark beside a batch's counts."""
     batch, _ = create_batch(tables, id=uuid4())
@@ -111,10 +112,9 @@ def test_who_waits_for_a_batch_is_told(
     open_batch(tables, batch.id, 1)
     pause_fleet(tables, PauseKind.STORAGE, code="S3_AWAY", message="no answer")
     watching = at_table.start("watch", "--batch", str(batch.id))
-    assert watching.process.stderr is not None
-    told = watching.process.stderr.readline()
-    assert "images cannot be stored" in told
-    assert "(S3_AWAY: no answer)" in told
+    eventually(lambda: "\n" in watching.said)
+    assert "images cannot be stored" in watching.said
+    assert "(S3_AWAY: no answer)" in watching.said
     finish(job_id)
     assert watching.end().status == 0
 

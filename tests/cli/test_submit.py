@@ -186,8 +186,7 @@ def test_ctrl_c_while_waiting_leaves_the_job_alone(
 ) -> None:
     """Exit status 130, and how to look again; the job stays queued."""
     waiting = at_table.start("submit", "a paper fox", "--wait")
-    assert waiting.process.stderr is not None
-    eventually(lambda: "darkroom: queued" in waiting.process.stderr.readline())  # type: ignore[union-attr]  # piped
+    eventually(lambda: "darkroom: queued" in waiting.said)
     waiting.interrupt()
     ran = waiting.end()
     (job,) = list_jobs(tables)

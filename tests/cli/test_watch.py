@@ -9,15 +9,16 @@ from tests.cli.conftest import CommandLine
 
 
 def test_it_ends_when_the_last_job_has_ended(
-    at_table: CommandLine, a_job: Callable[..., UUID], finish: Callable[..., Job]
+    at_table: CommandLine,
+    a_job: Callable[..., UUID],
+    finish: Callable[..., Job],
+    eventually: Callable[[Callable[[], Any]], Any],
 ) -> None:
     """A JSON line for every job as it is, and again as it ends; exit status 0."""
     first, second = a_job("one"), a_job("two")
     finish(first)
     watching = at_table.start("watch", str(first), str(second), "--json")
-    assert watching.process.stdout is not None
-    before = [watching.process.stdout.readline() for _ in range(2)]
-    assert any(f'"{second}","status":"queued"' in line for line in before)
+    eventually(lambda: f'"{second}","status":"queued"' in watching.printed)
     finish(second)
     ran = watching.end()
     assert ran.status == 0
@@ -35,12 +36,15 @@ def test_a_job_without_a_picture_is_told_by_the_exit_status(
     assert f"{job_id} failed PROMPT_UNSAFE: this topic is not drawn" in ran.out
 
 
-def test_ctrl_c_stops_the_looking_alone(at_table: CommandLine, a_job: Callable[..., UUID]) -> None:
+def test_ctrl_c_stops_the_looking_alone(
+    at_table: CommandLine,
+    a_job: Callable[..., UUID],
+    eventually: Callable[[Callable[[], Any]], Any],
+) -> None:
     """Exit status 130, and how to look again."""
     job_id = a_job()
     watching = at_table.start("watch", str(job_id))
-    assert watching.process.stdout is not None
-    watching.process.stdout.readline()
+    eventually(lambda: "\n" in watching.printed)
     watching.interrupt()
     ran = watching.end()
     assert ran.status == 130

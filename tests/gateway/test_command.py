@@ -73,15 +73,29 @@ def stopped(process: subprocess.Popen[str], said: list[str]) -> Iterator[str]:
 def test_a_gateway_without_keys_serves_its_own_machine_and_says_so(
     run: Callable[..., subprocess.Popen[str]],
 ) -> None:
-    """A job goes in; SIGTERM ends the process at once; the log tells paths and no prompt."""
+    """A job goes in; SIGTERM ends the process at once; the log tells paths and no prompt.
+
+    No web page may use it: any page in a browser on this machine could send jobs, or read them by
+    a name of its own. And its address is taken: a second one says so in one line.
+    """
     said: list[str] = []
     process = run()
     with stopped(process, said) as url:
+        second = run("--port", url.rpartition(":")[2])
+        page = {"Origin": "https://evil.example"}
+        sent = requests.post(f"{url}/v1/jobs", json=FOX, headers=page, timeout=WITHIN_S)
+        named = {"Host": "evil.example"}
+        read = requests.get(f"{url}/v1/jobs", headers=named, timeout=WITHIN_S)
+        assert (sent.status_code, read.status_code) == (403, 403)
         answer = requests.post(f"{url}/v1/jobs?", json=FOX, timeout=WITHIN_S)
         assert answer.status_code == 202
-        page = requests.get(f"{url}/v1/jobs?code=A_SECRET_CODE", timeout=WITHIN_S)
-        assert len(page.json()["jobs"]) == 0
+        listed = requests.get(f"{url}/v1/jobs?code=A_SECRET_CODE", timeout=WITHIN_S)
+        assert len(listed.json()["jobs"]) == 0
         requests.get(f"{url}/v1/jobs/%0Afake%20line", timeout=WITHIN_S)
+        _, complaint = second.communicate(timeout=WITHIN_S)
+        assert second.returncode == 1
+        assert "DARKROOM_GATEWAY_PORT" in complaint
+        assert "Traceback" not in complaint
     text = "".join(said)
     assert "no API key exists" in text
     assert "POST /v1/jobs 202" in text
@@ -130,27 +144,3 @@ def test_with_a_key_nobody_is_served_without_it(
     assert (refused.status_code, served.status_code) == (401, 202)
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
     assert served.json()["owner"] == "shop"
-
-
-def test_an_address_that_is_taken_is_one_line(
-    run: Callable[..., subprocess.Popen[str]],
-) -> None:
-    """It names the settings and the reason."""
-    with stopped(run(), []) as url:
-        second = run("--port", url.rpartition(":")[2])
-        _, err = second.communicate(timeout=WITHIN_S)
-    assert second.returncode == 1
-    assert "DARKROOM_GATEWAY_PORT" in err
-    assert "Traceback" not in err
-
-
-def test_a_web_page_cannot_use_a_gateway_without_keys(
-    run: Callable[..., subprocess.Popen[str]],
-) -> None:
-    """Any page in a browser on this machine could send jobs, or read them by a name of its own."""
-    with stopped(run(), []) as url:
-        page = {"Origin": "https://evil.example"}
-        sent = requests.post(f"{url}/v1/jobs", json=FOX, headers=page, timeout=WITHIN_S)
-        named = {"Host": "evil.example"}
-        read = requests.get(f"{url}/v1/jobs", headers=named, timeout=WITHIN_S)
-    assert (sent.status_code, read.status_code) == (403, 403)

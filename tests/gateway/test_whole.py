@@ -9,6 +9,7 @@ from pathlib import Path
 
 import requests
 
+from chaos.worker import WorkerProcess
 from storage import Database, create_key, migrate
 from tests.cli.conftest import plain_environment
 from tests.gateway.running import WITHIN_S, wait_until
@@ -39,8 +40,8 @@ def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(
     }
     log = tmp_path / "gateway.log"
     with (
-        running("worker", environment, tmp_path / "worker.log"),
-        running("gateway", environment, log),
+        working(environment, tmp_path / "worker.log"),
+        running_gateway(environment, log),
     ):
         url = wait_until(lambda: _address(log.read_text("utf-8")))
         me = {"Authorization": f"Bearer {secret}"}
@@ -66,11 +67,21 @@ def _address(log: str) -> str | None:
 
 
 @contextmanager
-def running(command: str, environment: dict[str, str], log: Path) -> Iterator[None]:
-    """A command of ours as a process, until the block ends."""
+def working(environment: dict[str, str], log: Path) -> Iterator[None]:
+    """A worker, until the block ends."""
+    worker = WorkerProcess(environment, log.parent, log, None)
+    try:
+        yield
+    finally:
+        worker.kill()
+
+
+@contextmanager
+def running_gateway(environment: dict[str, str], log: Path) -> Iterator[None]:
+    """A gateway, until the block ends."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "darkroom", command],
+            [sys.executable, "-m", "darkroom", "gateway"],
             env=environment,
             cwd=log.parent,
             stdin=subprocess.DEVNULL,

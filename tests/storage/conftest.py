@@ -55,8 +55,9 @@ def table(db: Database) -> TableUnderTest:
 
 
 def _empty(database: Database) -> None:
-    names = ", ".join(str(table) for table in database.tables.metadata.tables)
+    # Not by TRUNCATE, which makes every table and index anew: some fifty times the work.
+    tables = database.tables.metadata.sorted_tables
     with database.begin() as connection:
-        connection.exec_driver_sql(f"TRUNCATE {names}")
+        connection.exec_driver_sql("; ".join(f"DELETE FROM {each}" for each in reversed(tables)))
         # The one row that a migration makes and that is never deleted.
         connection.execute(database.tables.fleet.insert().values(id=1))

@@ -5,14 +5,19 @@ import sysconfig
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
 from tests.services.absence import absent
+from tests.services.s3_data import share_data
 from tests.services.server import Server
+
+share_data()
 
 _ACCESS_KEY_ID = "test-access-key"
 _SECRET_ACCESS_KEY = "test-secret-key"
@@ -85,20 +90,25 @@ def rclone_in(folder: Path) -> S3Server:
 def new_bucket(server: S3Server) -> S3Endpoint:
     """Create an empty bucket."""
     endpoint = S3Endpoint(server.url, f"bucket-{uuid.uuid4().hex[:12]}")
-    client = boto3.client(
+    client = _client(server.url, server.ca_bundle)
+    try:
+        client.create_bucket(Bucket=endpoint.bucket)
+    finally:
+        client.close()  # lets its connections go; it opens others when it is asked again
+    return endpoint
+
+
+@cache
+def _client(url: str, ca_bundle: Path | None) -> Any:
+    return boto3.client(
         "s3",
-        endpoint_url=endpoint.endpoint_url,
+        endpoint_url=url,
         region_name=_REGION,
         aws_access_key_id=_ACCESS_KEY_ID,
         aws_secret_access_key=_SECRET_ACCESS_KEY,
         config=Config(s3={"addressing_style": "path"}, proxies={}),
-        verify=str(server.ca_bundle) if server.ca_bundle else None,
+        verify=str(ca_bundle) if ca_bundle else None,
     )
-    try:
-        client.create_bucket(Bucket=endpoint.bucket)
-    finally:
-        client.close()
-    return endpoint
 
 
 @pytest.fixture(scope="session")

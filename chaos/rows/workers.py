@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 AGAIN_WITHIN_S = 30.0
+IN_FLIGHT = 100
 HAS_ITS_IMAGE = {"spooled", "marked storing", "put", "finished"}
 
 
@@ -34,14 +35,16 @@ def killed_in_flight(stage: Stage) -> None:
     stage.load(scale.first_jobs)
     stage.wait_for_load(0.1)
     # Long calls until then: a hundred at once is a matter of how long they take, not of the fault.
-    stage.ground.simulator.put_latency(2 * scale.latency_s[1])
-    least = int(0.8 * scale.first_concurrency)
-    stage.load_until(lambda: len(fleet.held_by(victim, "running")) >= least, "calls in flight")
+    stage.ground.simulator.put_latency(4 * scale.latency_s[1])
+    nearly_all = int(0.9 * scale.first_concurrency)
+    stage.load_until(lambda: len(fleet.held_by(victim, "running")) >= nearly_all, "calls in flight")
     stage.fault_begins()
     victim.kill()
     stage.ground.simulator.put_latency_range(*scale.latency_s)
     in_flight = set(fleet.held_by(victim, "running"))
     stage.note(f"{len(in_flight)} calls were in flight")
+    least = min(IN_FLIGHT, int(0.8 * scale.first_concurrency))
+    stage.must("enough calls were in flight", kept=len(in_flight) >= least, found=len(in_flight))
     took_s = stage.recovered(lambda: not fleet.held_by(victim, "running"))
     stage.must("dispatched again within 30 s", kept=took_s <= AGAIN_WITHIN_S, found=f"{took_s:.1f}")
     found = stage.finish()

@@ -48,7 +48,6 @@ from storage.dispatch import (
 from storage.doomed import (
     DoomedState,
     doomed_state,
-    put_back,
     spare_init_image,
     strike_off,
     take_doomed,
@@ -108,6 +107,7 @@ from storage.pause import (
     resume_fleet,
     take_probe,
 )
+from storage.put_back import put_back, put_back_refused
 from storage.queue_position import MAX_POSITION, queue_position
 from storage.rescue import Rescued, rescue_dead
 from storage.reuse import owner_reuses, owners_reusing, set_owner_reuse
@@ -267,6 +267,7 @@ __all__ = [
     "owners_reusing",
     "pause_fleet",
     "put_back",
+    "put_back_refused",
     "queue_position",
     "refresh_dispatched",
     "register_worker",

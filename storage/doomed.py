@@ -44,7 +44,6 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
-from storage.jobs import clean_text
 from storage.tables import Tables
 
 INIT_GRACE_S: Final = 900.0
@@ -56,7 +55,6 @@ BUSY_S: Final = 600.0
 
 _SPARE_ASK_S: Final = 0.2
 _SPARE_MOST_S: Final = 20.0
-_MAX_ERROR_CHARS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +147,6 @@ def strike_off(db: Database, keys: Sequence[str]) -> None:
     if keys:
         with db.statement() as connection:
             connection.execute(_strike_off(db.tables), {"keys": list(keys)})
-
-
-def put_back(db: Database, keys: Sequence[str], *, error: str | None, delay_s: float) -> None:
-    """These could not be deleted, or nobody got to them: somebody may try again later.
-
-    Raises:
-        DatabaseUnavailable: Call again; else they are tried again when the time is up.
-    """
-    if keys:
-        why = None if error is None else clean_text(error)[:_MAX_ERROR_CHARS]
-        bounds = {"keys": list(keys), "why": why, "delay_s": delay_s}
-        with db.statement() as connection:
-            connection.execute(_put_back(db.tables), bounds)
 
 
 def doomed_state(db: Database) -> DoomedState:
@@ -273,14 +258,6 @@ def _among(tables: Tables) -> ColumnElement[bool]:
 @cache
 def _strike_off(tables: Tables) -> Delete:
     return delete(tables.doomed_objects).where(_among(tables))
-
-
-@cache
-def _put_back(tables: Tables) -> Update:
-    doomed = tables.doomed_objects
-    later = {"busy_until": null(), "due_at": after(seconds_param("delay_s"))}
-    why = func.coalesce(bindparam("why", type_=Text()), doomed.c.error)
-    return update(doomed).where(_among(tables)).values({**later, "error": why})
 
 
 @cache

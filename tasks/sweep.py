@@ -3,6 +3,9 @@
 Every worker sweeps, since nothing is lost when two do: keys are taken out of the table, and an
 object that is gone already is deleted once more at no harm. Whoever forgets may sweep as well, for
 a first try at once; what fails is left to the workers.
+
+A bucket that is away is not asked for the next object. One that refuses an object is: rights are
+given by prefix, so that what holds for initial images need not hold for pictures.
 """
 
 import logging
@@ -10,13 +13,16 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from storage import (
     Database,
     ObjectStore,
+    ObjectStoreRefused,
     StorageError,
     put_back,
+    put_back_refused,
     strike_off,
     take_doomed,
 )
@@ -34,6 +40,29 @@ THREADS = 4
 
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 600.0
+
+#: Longer than for a bucket that is away: only a person can give a right, and many objects that
+#: are asked for again and again would keep those that may be deleted waiting.
+LONGEST_REFUSED_S = 3600.0
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What came of the keys that were taken, written by several threads."""
+
+    keys: Sequence[str]
+    gone: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def untouched(self) -> list[str]:
+        """Those that nobody got to."""
+        known = {*self.gone, *self.refused, *self.failed}
+        return [key for key in self.keys if key not in known]
+
+    def why(self) -> str | None:
+        """The first error, which tells what is wrong better than all of them."""
+        return next(iter([*self.failed.values(), *self.refused.values()]), None)
 
 
 class Sweep:
@@ -67,7 +96,7 @@ class Sweep:
             jobs: only what was of these.
 
         Returns:
-            How many are gone; 0 where nothing is due, or the bucket is away.
+            How many are gone; 0 where nothing is due, the bucket is away or refuses all.
 
         Raises:
             StorageError: the table could not be read or written.
@@ -75,37 +104,53 @@ class Sweep:
         keys = take_doomed(self._database, limit=TAKEN_AT_ONCE, jobs=jobs)
         if not keys:
             return 0
-        gone, why = self._delete(keys)
-        strike_off(self._database, gone)
-        if why is None:
-            self._failures = 0
-            return len(gone)
-        self._failures += 1
-        left = [key for key in keys if key not in set(gone)]
-        put_back(self._database, left, error=why, delay_s=self._wait_s())
-        log.warning(
-            "objects of forgotten jobs wait to be deleted",
-            extra={"objects": len(left), "error": why},
-        )
-        return 0
+        tally = _Tally(keys)
+        try:
+            self._delete(tally)
+        finally:  # also where nobody foresaw it: what was taken is not kept from others
+            is_away = self._settle(tally)
+        return 0 if is_away else len(tally.gone)
 
-    def _delete(self, keys: Sequence[str]) -> tuple[list[str], str | None]:
-        """Delete until one fails; which are gone, and why it failed."""
-        failed: list[str] = []
+    def _delete(self, tally: _Tally) -> None:
+        """Delete, until the bucket is away."""
+        bucket = self._objects()
 
-        def delete(key: str) -> str | None:
-            if failed:  # the bucket is away: the others would only wait as long
-                return None
+        def delete(key: str) -> None:
+            if tally.failed:  # the others would only wait as long
+                return
             try:
-                self._objects().delete(key)
+                bucket.delete(key)
+            except ObjectStoreRefused as error:
+                tally.refused[key] = str(error)
             except StorageError as error:
-                failed.append(str(error))
-                return None
-            return key
+                tally.failed[key] = str(error)
+            else:
+                tally.gone.append(key)
 
-        with ThreadPoolExecutor(min(THREADS, len(keys)), "sweep") as threads:
-            gone = [key for key in threads.map(delete, keys) if key is not None]
-        return gone, failed[0] if failed else None
+        with ThreadPoolExecutor(min(THREADS, len(tally.keys)), "sweep") as threads:
+            list(threads.map(delete, tally.keys))
+
+    def _settle(self, tally: _Tally) -> bool:
+        """Write down what came of them; whether the bucket is away."""
+        strike_off(self._database, tally.gone)
+        put_back_refused(
+            self._database,
+            tally.refused,
+            first_wait_s=FIRST_WAIT_S,
+            longest_wait_s=LONGEST_REFUSED_S,
+        )
+        untouched, why = tally.untouched(), tally.why()
+        is_away = bool(tally.failed or untouched)
+        self._failures = self._failures + 1 if is_away else 0
+        delay_s = self._wait_s()
+        put_back(self._database, list(tally.failed), error=why, delay_s=delay_s)
+        put_back(self._database, untouched, error=None, delay_s=delay_s)
+        if why is not None:
+            log.warning(
+                "objects of forgotten jobs wait to be deleted",
+                extra={"objects": len(tally.keys) - len(tally.gone), "error": why},
+            )
+        return is_away
 
     def _wait_s(self) -> float:
         longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self._failures, 10))

@@ -1,19 +1,26 @@
 """`darkroom forget` as a process: what goes, what it asks, and what it says."""
 
+import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
+from darkroom.checks.deletions import check_deletions
+from darkroom.wiring import Wiring
 from storage import (
     Database,
     Job,
     ObjectMissing,
     ObjectStore,
     create_batch,
+    forget_jobs,
     list_jobs,
     open_batch,
+    put_back_refused,
 )
 from tests.cli.conftest import CommandLine, claim
 
@@ -81,6 +88,21 @@ def test_many_go_by_owner_batch_and_age(
     left = {job.id for job in list_jobs(tables)}
     assert left == {young, waiting}
     assert at_table("forget", "--owner", "shop", "--yes", "--json").json["forgotten"] == 2
+
+
+def test_the_doctor_tells_the_objects_that_failed_from_those_that_wait(
+    tables: Database, a_job: AJob, finish: Finish
+) -> None:
+    """One that may not be deleted is not said of all."""
+    jobs = [finish(a_job(f"{n}")) for n in range(3)]
+    forget_jobs(tables, [job.id for job in jobs], key_prefix="")
+    whys = {jobs[0].images[0].key: "no right to it"}
+    put_back_refused(tables, whys, first_wait_s=5, longest_wait_s=5)
+    [finding] = check_deletions(cast("Wiring", SimpleNamespace(database=tables)))
+    assert re.fullmatch(
+        r"3 objects of forgotten jobs wait since .* UTC; 1 of them failed to go: no right to it",
+        finding.text,
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), (str(uuid4()), "--owner", "shop")])

@@ -15,6 +15,7 @@ from storage import (
     StoredImage,
     adopt_image,
     batch_progress,
+    database_time,
     doomed_state,
     fail_if_held,
     find_tombstone,
@@ -29,6 +30,7 @@ from storage import (
     list_jobs,
     objects_left,
     put_back,
+    put_back_refused,
     rescue_dead,
     retry_ended,
     retry_later_if_held,
@@ -120,6 +122,33 @@ def test_its_objects_are_doomed_with_it(table: TableUnderTest) -> None:
     state = doomed_state(table.db)
     assert (state.objects, state.overdue, state.error) == (1, 1, "the bucket is away")
     assert take_doomed(table.db, limit=50) == taken[:1]
+
+
+def test_what_may_not_be_deleted_waits_on_its_own_account(table: TableUnderTest) -> None:
+    """For a reason of its own, as long as its own tries say; what nobody got to has no try."""
+    jobs = [table.finished(table.accept()) for _ in range(3)]
+    forget(table, *(job.id for job in jobs))
+    often, once, untouched = (job.images[0].key for job in jobs)
+    rows = table.db.tables.doomed_objects
+    with table.db.begin() as connection:
+        connection.execute(update(rows).values(tries=11).where(rows.c.key == often))
+    assert set(take_doomed(table.db, limit=9)) == {often, once, untouched}
+    whys = {often: "no right to it", once: "locked"}
+    put_back_refused(table.db, whys, first_wait_s=10, longest_wait_s=3000)
+    put_back(table.db, [untouched], error=None, delay_s=5)
+    waits = rows.c.due_at, rows.c.tries, rows.c.error
+    moment = database_time(table.db)
+    with table.db.read() as connection:
+        found = {row.key: row for row in connection.execute(select(rows.c.key, *waits))}
+    due = {key: (row.due_at - moment).total_seconds() for key, row in found.items()}
+    assert {key: (row.tries, row.error) for key, row in found.items()} == {
+        often: (12, "no right to it"),
+        once: (1, "locked"),
+        untouched: (0, None),
+    }
+    assert max(due[untouched], due[once]) <= 20
+    assert 1000 < due[often] <= 3000
+    assert take_doomed(table.db, limit=9) == []
 
 
 def test_a_job_under_way_stays_and_one_that_waits_is_cancelled_on_the_way(

@@ -1,31 +1,35 @@
 """Deletions that the bucket could not take are made when it is back; workers drop what is gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from storage import (
     Database,
     ObjectStore,
+    ObjectStoreRefused,
     ObjectStoreUnavailable,
     Spool,
     SpooledImage,
+    database_time,
     doomed_state,
     forget_jobs,
     migrate,
 )
-from tasks import Sweep, Uploads
+from tasks import Sweep, Uploads, sweep
 from tests.storage.table import TableUnderTest
 
 
 class Away(ObjectStore):
-    """A bucket that nobody reaches."""
+    """A bucket that nobody reaches, or that lets nobody delete some."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, refuses: Sequence[str] = ()) -> None:
         super().__init__(bucket="away")
-        self.is_away = True
+        self.is_away = not refuses
+        self.refuses = set(refuses)
         self.deleted: list[str] = []
         self.stored: list[str] = []
 
@@ -38,6 +42,8 @@ class Away(ObjectStore):
         """Refused while it is away."""
         if self.is_away:
             raise ObjectStoreUnavailable("nobody answers")
+        if key in self.refuses:
+            raise ObjectStoreRefused("AccessDenied", f"no right to delete {key}")
         self.deleted.append(key)
 
 
@@ -67,6 +73,90 @@ def test_a_bucket_that_is_away_costs_time_and_no_promise(table: TableUnderTest) 
     assert sweep.round() == 3
     assert sorted(bucket.deleted) == sorted(job.images[0].key for job in jobs)
     assert doomed_state(table.db).objects == 0
+
+
+def pictures(table: TableUnderTest, count: int) -> list[str]:
+    """Keys of as many jobs that were forgotten."""
+    jobs = [table.finished(table.accept()) for _ in range(count)]
+    forget_jobs(table.db, [job.id for job in jobs], key_prefix="")
+    return [job.images[0].key for job in jobs]
+
+
+def doomed(table: TableUnderTest) -> dict[str, tuple[int, str | None, float]]:
+    """What waits: how often it was tried, why that failed, and for how many seconds it waits."""
+    rows = table.db.tables.doomed_objects
+    moment = database_time(table.db)
+    with table.db.read() as connection:
+        found = connection.execute(select(rows.c.key, rows.c.tries, rows.c.error, rows.c.due_at))
+        return {key: (tries, why, (due - moment).total_seconds()) for key, tries, why, due in found}
+
+
+def make_due(table: TableUnderTest, **changes: object) -> None:
+    """Every object may be tried again."""
+    rows = table.db.tables.doomed_objects
+    due = database_time(table.db) - timedelta(seconds=1)
+    with table.db.begin() as connection:
+        connection.execute(update(rows).values(due_at=due, **changes))
+
+
+def test_one_that_may_not_be_deleted_holds_up_no_other(table: TableUnderTest) -> None:
+    """It alone is put back, with its own error; also where it is the first of all."""
+    keys = pictures(table, 12)
+    bucket = Away(refuses=[keys[0], keys[7]])
+    assert Sweep(table.db, lambda: bucket).round() == 10
+    assert set(bucket.deleted) == set(keys) - bucket.refuses
+    left = doomed(table)
+    assert {key: (tries, why) for key, (tries, why, _) in left.items()} == {
+        key: (1, f"no right to delete {key}") for key in bucket.refuses
+    }
+
+
+def test_one_that_may_not_be_deleted_waits_longer_each_time(table: TableUnderTest) -> None:
+    """By how often it was tried itself, up to an hour; others that fail do not count."""
+    often, first = pictures(table, 2)
+    bucket = Away(refuses=[often, first])
+    refused = Sweep(table.db, lambda: bucket)
+    rows = table.db.tables.doomed_objects
+    with table.db.begin() as connection:
+        connection.execute(update(rows).values(tries=40).where(rows.c.key == often))
+    assert refused.round() == 0
+    left = doomed(table)
+    assert left[first][2] <= 2 * sweep.FIRST_WAIT_S
+    assert sweep.LONGEST_REFUSED_S / 3 < left[often][2] <= sweep.LONGEST_REFUSED_S
+    make_due(table)
+    assert refused.round() == 0
+    assert [left[0] for left in (doomed(table)[first], doomed(table)[often])] == [2, 42]
+
+
+def test_what_nobody_got_to_has_no_error_and_no_try(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the bucket away the first finds out, and the others are put back as they were."""
+    monkeypatch.setattr(sweep, "THREADS", 1)
+    pictures(table, 5)
+    bucket = Away()
+    assert Sweep(table.db, lambda: bucket).round() == 0
+    tried = sorted((tries, why) for tries, why, _ in doomed(table).values() if why)
+    assert tried == [(1, "nobody answers")]
+    assert [tries for tries, why, _ in doomed(table).values() if why is None] == [0] * 4
+    make_due(table)
+    bucket.is_away = False
+    assert Sweep(table.db, lambda: bucket).round() == 5
+
+
+def test_a_fault_that_nobody_foresaw_keeps_no_object_from_others(table: TableUnderTest) -> None:
+    """Without settings for a bucket the keys are put back at once, not when they are given up."""
+    keys = pictures(table, 3)
+
+    def unset() -> ObjectStore:
+        raise LookupError("no bucket is set")
+
+    with pytest.raises(LookupError):
+        Sweep(table.db, unset).round()
+    make_due(table)
+    bucket = Away(refuses=["another"])
+    assert Sweep(table.db, lambda: bucket).round() == 3
+    assert sorted(bucket.deleted) == sorted(keys)
 
 
 def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_its_object_with_it(

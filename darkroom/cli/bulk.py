@@ -111,7 +111,9 @@ def look_up(database: "Database", ids: Sequence[UUID]) -> Named:
 
 
 @contextmanager
-def stoppable(report: Callable[[], None]) -> Iterator[Callable[[], None]]:
+def stoppable(
+    report: Callable[[], None], rest: Callable[[], str] = lambda: "the same command does the rest"
+) -> Iterator[Callable[[], None]]:
     """Let a long change be stopped between two steps, and say how far it got.
 
     A first Ctrl-C waits for the end of the step, so that the report leaves nothing out; a second
@@ -119,6 +121,7 @@ def stoppable(report: Callable[[], None]) -> Iterator[Callable[[], None]]:
 
     Args:
         report: prints what was done until then.
+        rest: says who does what was not.
 
     Yields:
         What to call after each step.
@@ -136,12 +139,12 @@ def stoppable(report: Callable[[], None]) -> Iterator[Callable[[], None]]:
     except KeyboardInterrupt:
         _end_meter()
         report()
-        note("stopped before the end; what is done stays, and the same command does the rest")
+        note(f"stopped before the end; what is done stays, and {rest()}")
         raise typer.Exit(130) from None
     except DatabaseError:
         _end_meter()
         report()
-        note("stopped before the end; the same command does the rest")
+        note(f"stopped before the end; {rest()}")
         raise
 
 
@@ -174,7 +177,7 @@ def meter(what: str) -> Callable[[int], None]:
 
     def told(count: int) -> None:
         if sys.stderr.isatty():
-            print(f"\r{count:,} {what} ", end="", file=sys.stderr, flush=True)
+            print(f"\r{count:,} {what} \x1b[K", end="", file=sys.stderr, flush=True)
 
     return told
 

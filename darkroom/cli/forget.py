@@ -43,7 +43,6 @@ def forget(
 
     Example: darkroom forget --owner shop --older-than 90d --dry-run
     """
-    from darkroom.cli.bulk import meter, stoppable
     from darkroom.cli.opened import opened
 
     is_filtered = any(option is not None for option in (batch, owner, older_than))
@@ -58,21 +57,17 @@ def forget(
         if is_filtered
         else _named(wiring, job_ids or [], done, yes=yes)
     )
-    told = meter("jobs forgotten")
-    with stoppable(lambda: _report(done, as_json=as_json)) as step_done:
-        for _ in steps:
-            told(done.forgotten)
-            step_done()
-        done.complete = True
-    if not dry_run:
-        _sweep(wiring, done)
+    _carry_out(wiring, steps, done, as_json=as_json)
     _report(done, as_json=as_json)
     raise typer.Exit(1 if job_ids and (done.missing or done.under_way) else 0)
 
 
 @dataclass(slots=True)
 class _Done:
-    """What came of it so far; of a dry run, what would."""
+    """What came of it so far; of a dry run, what would.
+
+    Objects that are left are counted at the end: stopped before that, it is None.
+    """
 
     dry_run: bool
     forgotten: int = 0
@@ -80,8 +75,34 @@ class _Done:
     forgotten_before: int = 0
     under_way: int = 0
     missing: list[UUID] = field(default_factory=list)
-    objects_left: int = 0
+    objects_left: int | None = None
     complete: bool = False
+
+    def rest(self) -> str:
+        """Who does what is left, where it was stopped."""
+        return "the workers do the rest" if self.complete else "the same command does the rest"
+
+
+def _carry_out(
+    wiring: "Wiring", steps: Iterator[list[UUID]], done: _Done, *, as_json: bool
+) -> None:
+    """Forget step by step, then try some objects; whenever it is stopped, report."""
+    from darkroom.cli.bulk import meter, stoppable
+    from darkroom.cli.first_try import FIRST_JOBS, first_try
+    from storage import doomed_state
+
+    told, told_objects = meter("jobs forgotten"), meter("objects deleted")
+    first: list[UUID] = []
+    with stoppable(lambda: _report(done, as_json=as_json), rest=done.rest) as step_done:
+        for forgotten in steps:
+            first += forgotten[: FIRST_JOBS - len(first)]
+            told(done.forgotten)
+            step_done()
+        done.complete = True
+        for gone in first_try(wiring, first):
+            told_objects(gone)
+            step_done()
+        done.objects_left = 0 if done.dry_run else doomed_state(wiring.database).objects
 
 
 def _meant(
@@ -96,7 +117,7 @@ def _meant(
     return Meant(selection.as_of, selection.batch_id, selection.owner, ended_before)
 
 
-def _named(wiring: "Wiring", texts: list[str], done: _Done, *, yes: bool) -> Iterator[None]:
+def _named(wiring: "Wiring", texts: list[str], done: _Done, *, yes: bool) -> Iterator[list[UUID]]:
     from darkroom.cli.bulk import look_up, named
     from storage import CHUNK_JOBS, HELD, JobStatus, forgotten_among
 
@@ -119,11 +140,10 @@ def _named(wiring: "Wiring", texts: list[str], done: _Done, *, yes: bool) -> Ite
         _ask(len(free), waiting, yes=yes)
     done.under_way = len(held)
     for start in range(0, len(free), CHUNK_JOBS):
-        _forget(wiring, free[start : start + CHUNK_JOBS], done)
-        yield
+        yield _forget(wiring, free[start : start + CHUNK_JOBS], done)
 
 
-def _filtered(wiring: "Wiring", meant: "Meant", done: _Done, *, yes: bool) -> Iterator[None]:
+def _filtered(wiring: "Wiring", meant: "Meant", done: _Done, *, yes: bool) -> Iterator[list[UUID]]:
     from storage import count_meant, walk_meant
 
     extent = count_meant(wiring.database, meant)
@@ -134,8 +154,7 @@ def _filtered(wiring: "Wiring", meant: "Meant", done: _Done, *, yes: bool) -> It
     if extent.ended + extent.waiting:
         _ask(extent.ended + extent.waiting, extent.waiting, yes=yes)
     for ids in walk_meant(wiring.database, meant):
-        _forget(wiring, ids, done)
-        yield
+        yield _forget(wiring, ids, done)
     done.under_way = count_meant(wiring.database, meant).under_way
 
 
@@ -156,24 +175,13 @@ def _ask(count: int, waiting: int, *, yes: bool) -> None:
         raise UserError("nothing was forgotten")
 
 
-def _forget(wiring: "Wiring", ids: list[UUID], done: _Done) -> None:
+def _forget(wiring: "Wiring", ids: list[UUID], done: _Done) -> list[UUID]:
     from storage import forget_jobs
 
     result = forget_jobs(wiring.database, ids, key_prefix=wiring.key_prefix)
     done.forgotten += len(result.forgotten)
     done.cancelled += result.cancelled
-
-
-def _sweep(wiring: "Wiring", done: _Done) -> None:
-    """Delete objects as long as the bucket is there; workers do what is left, now or later."""
-    from storage import StorageError, doomed_state
-
-    try:
-        while wiring.sweep.round():
-            pass
-    except (StorageError, UserError) as error:
-        note(f"the objects are left to the workers: {error}")
-    done.objects_left = doomed_state(wiring.database).objects
+    return result.forgotten
 
 
 def _report(done: _Done, *, as_json: bool) -> None:
@@ -189,4 +197,6 @@ def _report(done: _Done, *, as_json: bool) -> None:
         words.append(f"{done.under_way:,} under way, and left alone")
     if done.objects_left:
         words.append(f"{done.objects_left:,} objects are still to be deleted, by the workers")
+    if done.forgotten and done.objects_left is None:  # nobody had time to count
+        words.append("what is left of their objects is deleted by the workers")
     print("; ".join(words))

@@ -1,15 +1,21 @@
 """`darkroom forget` as a process: what goes, what it asks, and what it says."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
+import typer
 from sqlalchemy import text
 
 from darkroom.checks.deletions import check_deletions
+from darkroom.cli import first_try, opened
+from darkroom.cli.forget import forget
 from darkroom.wiring import Wiring
 from storage import (
     Database,
@@ -22,10 +28,12 @@ from storage import (
     open_batch,
     put_back_refused,
 )
+from tasks import Sweep
 from tests.cli.conftest import CommandLine, claim
 
 AJob = Callable[..., UUID]
 Finish = Callable[..., Job]
+Finished = Callable[[str, int], list[Job]]
 
 
 def test_jobs_by_id_go_with_their_objects(
@@ -103,6 +111,74 @@ def test_the_doctor_tells_the_objects_that_failed_from_those_that_wait(
         r"3 objects of forgotten jobs wait since .* UTC; 1 of them failed to go: no right to it",
         finding.text,
     )
+
+
+class Bucket(ObjectStore):
+    """Somebody may press Ctrl-C while an object is being deleted."""
+
+    def __init__(self) -> None:
+        super().__init__(bucket="watched")
+        self.deleted: list[str] = []
+        self.is_pressed = False
+
+    def delete(self, key: str) -> None:
+        """Kept in mind."""
+        self.deleted.append(key)
+        if self.is_pressed:
+            self.is_pressed = False
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def bucket(tables: Database, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Of an installation in this process."""
+    watched = Bucket()
+    sweep = Sweep(tables, lambda: watched)
+    wiring = SimpleNamespace(database=tables, key_prefix="", sweep=sweep)
+    monkeypatch.setattr(opened, "opened", lambda: wiring)
+    return watched
+
+
+@pytest.fixture
+def finished(a_job: AJob, finish: Finish) -> Finished:
+    """Makes so many jobs of an owner, each with an image."""
+    return lambda owner, count: [finish(a_job(f"{n}", owner=owner)) for n in range(count)]
+
+
+def test_a_ctrl_c_while_objects_are_deleted_takes_nothing_from_the_report(
+    finished: Finished, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be undone is told in any case, and who does the rest."""
+    jobs = finished("shop", 3)
+    bucket.is_pressed = True
+    with pytest.raises(typer.Exit) as ended:
+        forget(owner="shop", yes=True, as_json=True)
+    said = capsys.readouterr()
+    told = orjson.loads(said.out)
+    assert ended.value.exit_code == 130
+    assert (told["forgotten"], told["complete"], told["objects_left"]) == (3, True, None)
+    assert "the workers do the rest" in said.err
+    assert sorted(bucket.deleted) == sorted(job.images[0].key for job in jobs)
+
+
+def test_a_first_try_is_short_and_the_rest_is_the_workers(
+    tables: Database,
+    finished: Finished,
+    bucket: Bucket,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Objects of the first jobs of this command, and none that others have forgotten."""
+    monkeypatch.setattr(first_try, "FIRST_JOBS", 2)
+    forget_jobs(tables, [job.id for job in finished("museum", 1)], key_prefix="")
+    jobs = finished("shop", 5)
+    with pytest.raises(typer.Exit) as ended:
+        forget(owner="shop", yes=True)
+    assert ended.value.exit_code == 0
+    said = capsys.readouterr().out
+    assert said == "5 forgotten; 4 objects are still to be deleted, by the workers\n"
+    assert len(bucket.deleted) == 2
+    assert set(bucket.deleted) < {job.images[0].key for job in jobs}
 
 
 @pytest.mark.parametrize("arguments", [(), (str(uuid4()), "--owner", "shop")])

@@ -13,6 +13,7 @@ from botocore.validate import ParamValidator
 from typer.main import get_command
 
 from darkroom.cli import app
+from darkroom.cli.first_try import FIRST_JOBS
 from darkroom.settings import Settings
 from gateway import keys, limits
 from storage import (
@@ -26,6 +27,7 @@ from storage import (
 )
 from storage.doomed import INIT_GRACE_S
 from tasks.earlier import Earlier
+from tasks.sweep import LONGEST_REFUSED_S
 from tasks.uploads import ROOM_PER_CALL_BYTES
 from tests.docs.conftest import blocks
 from tests.services import S3Endpoint
@@ -96,8 +98,10 @@ def test_a_batch_goes_with_its_last_job(table: TableUnderTest, operations: str) 
 
 
 def test_what_the_page_says_of_waiting_is_so(operations: str) -> None:
-    """A quarter of an hour, as the code has it."""
-    assert INIT_GRACE_S == 900
+    """A quarter of an hour, as the code has it, and an hour; and how many are tried at once."""
+    assert (INIT_GRACE_S, LONGEST_REFUSED_S) == (900, 3600)
+    assert "tried again within the hour" in operations
+    assert f"those of its first {FIRST_JOBS:,} jobs" in operations
     assert "a quarter of an hour after the last job that used it" in operations
 
 

@@ -35,7 +35,7 @@ from storage.doomed import doom_of
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
 from storage.ids import Uuid
 from storage.lookup import Cursor
-from storage.reuse import forget_reuses, lock_sharers, still_shared
+from storage.sharers import forget_reuses, lock_sharers, still_shared
 from storage.tables import Tables
 
 _FOLD_AT_ONCE = 5000

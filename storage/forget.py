@@ -5,8 +5,9 @@ In one transaction its row goes and the tombstone comes, the keys of its objects
 its call is paid for, and its picture would come after its row had gone. Whoever still holds an old
 fence finds no row, so it changes nothing and deletes what it has put.
 
-Rows are met in id order, and those that share an image before all others, so that two who forget
-cannot deadlock, and of two who forget the last two jobs of one image one is the last.
+Rows are met in id order, and what was noted of reuse before all others, so that two who forget
+cannot deadlock. Whether somebody still has an image is asked last, in turns (see `sharers.py`), so
+that of two who forget the last two jobs of one image one is the last.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from storage.database import Database
 from storage.doomed import doom_of
 from storage.ids import Uuid
 from storage.keys import image_key
-from storage.reuse import forget_reuses, lock_sharers, still_shared
+from storage.sharers import forget_reuses, lock_sharers, still_shared
 from storage.states import JobStatus
 from storage.tables import Tables
 from storage.tombstones import hash_of_key

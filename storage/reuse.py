@@ -9,8 +9,8 @@ would cost every job that ends, and grow with the table, also where nobody reuse
 because the hash as handed in is not it: it differs with an option that was written out.
 
 All jobs with one image share its objects, which go with the last of them. Who reuses an image holds
-the row of the job it is from until its own is there; who forgets holds the rows of all that share
-it. So the one of the two who comes second sees what the first has done.
+the row of the job it is from until its own is there, so that whoever forgets that job waits, and
+sees it (see `sharers.py`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     Connection,
-    Delete,
     Select,
     Text,
     any_,
     bindparam,
-    delete,
     func,
     literal_column,
     select,
@@ -40,7 +38,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.clock import now
 from storage.database import Database
-from storage.ids import Uuid
 from storage.states import JobStatus
 from storage.tables import Tables
 
@@ -175,35 +172,6 @@ def note_reuses(
         connection.execute(_note(tables), rows)
 
 
-def lock_sharers(tables: Tables, connection: Connection, ids: Sequence[UUID]) -> dict[UUID, UUID]:
-    """Hold all that share an image with some jobs; of these jobs, whose call made it.
-
-    Held in id order, and before any job's own row.
-    """
-    roots: dict[UUID, UUID] = dict(connection.execute(_roots(tables), {"ids": list(ids)}).all())
-    if roots and tables.metadata.schema is not None:  # SQLite: the one writer
-        connection.execute(_lock(tables), {"roots": sorted(set(roots.values()))})
-    return roots
-
-
-def still_shared(
-    tables: Tables, connection: Connection, roots: Mapping[UUID, UUID]
-) -> dict[UUID, bool]:
-    """Of jobs that are gone, whether another one has their image still."""
-    if not roots:
-        return {}
-    bounds = {"roots": sorted(set(roots.values()))}
-    alive = set(connection.scalars(_alive(tables), bounds))
-    return {job_id: root in alive for job_id, root in roots.items()}
-
-
-@cache
-def forget_reuses(tables: Tables) -> Delete:
-    """Delete what was noted of jobs; binds `ids`."""
-    reuses = tables.reuses
-    return delete(reuses).where(reuses.c.job_id.in_(bindparam("ids", expanding=True, type_=Uuid())))
-
-
 @cache
 def _sources(tables: Tables) -> Select[Any]:
     """Of each request the oldest job that answers it; one row is held, however many reuse it."""
@@ -244,26 +212,3 @@ def _asked(tables: Tables) -> Any:
 def _note(tables: Tables) -> Any:
     insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
     return insert_for(tables.reuses).on_conflict_do_nothing()
-
-
-@cache
-def _roots(tables: Tables) -> Select[Any]:
-    reuses = tables.reuses
-    ids = bindparam("ids", expanding=True, type_=Uuid())
-    return select(reuses.c.job_id, reuses.c.root_id).where(reuses.c.job_id.in_(ids))
-
-
-@cache
-def _lock(tables: Tables) -> Select[Any]:
-    reuses = tables.reuses
-    roots = bindparam("roots", expanding=True, type_=Uuid())
-    sharers = select(reuses.c.job_id).where(reuses.c.root_id.in_(roots))
-    return sharers.order_by(reuses.c.job_id).with_for_update()
-
-
-@cache
-def _alive(tables: Tables) -> Select[Any]:
-    jobs, reuses = tables.jobs, tables.reuses
-    roots = bindparam("roots", expanding=True, type_=Uuid())
-    alive = select(reuses.c.root_id).join(jobs, jobs.c.id == reuses.c.job_id)
-    return alive.where(reuses.c.root_id.in_(roots)).distinct()

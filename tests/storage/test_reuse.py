@@ -1,12 +1,19 @@
 """An identical request is answered with the image that is there, for as long as it is there."""
 
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Connection, event
 from uuid_utils.compat import uuid7
 
 from storage import (
+    Database,
+    Forgotten,
     JobForgotten,
     JobStatus,
     batch_progress,
@@ -42,6 +49,59 @@ def made(table: TableUnderTest, **changes: object) -> UUID:
 def again(table: TableUnderTest, **changes: object) -> UUID:
     """The same request, which wants to be answered without a call."""
     return table.accept(**{"reuse_hash": FOX, "reuse": True, **changes})
+
+
+@contextmanager
+def rows_met(db: Database) -> Iterator[list[int]]:
+    """Counts rows that transactions read or hold; on SQLite the steps of its machine instead."""
+    met: list[int] = []
+    seen = (
+        "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))"
+        " FROM pg_stat_xact_user_tables WHERE relname IN ('jobs', 'reuses')"
+    )
+
+    def begin(connection: Connection) -> None:
+        if db.dialect == "postgresql":  # the tables are too small for it to think of an index
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            met.append(-int(connection.exec_driver_sql(seen).scalar_one()))
+        else:
+            raw: Any = connection.connection.dbapi_connection
+            raw.set_progress_handler(lambda: met.append(1), 1)
+
+    def commit(connection: Connection) -> None:
+        if db.dialect == "postgresql":
+            met.append(int(connection.exec_driver_sql(seen).scalar_one()))
+        else:
+            raw: Any = connection.connection.dbapi_connection
+            raw.set_progress_handler(None, 1)
+
+    event.listen(db._engine, "begin", begin)
+    event.listen(db._engine, "commit", commit)
+    yield met
+    event.remove(db._engine, "begin", begin)
+    event.remove(db._engine, "commit", commit)
+
+
+def waits(db: Database) -> bool:
+    """Whether somebody waits for a turn; for SQLite's one writer everybody does at once."""
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
+        " WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    if db.dialect == "sqlite":
+        return True
+    with db.read() as connection:
+        return bool(connection.exec_driver_sql(waiting).scalar_one())
+
+
+def forget_source(table: TableUnderTest, ids: list[UUID]) -> None:
+    """The job whose call made the picture."""
+    forget(table, ids[0])
+
+
+def forget_sharer(table: TableUnderTest, ids: list[UUID]) -> None:
+    """One that was answered with it."""
+    forget(table, ids[1])
 
 
 def test_an_identical_request_ends_as_it_begins(table: TableUnderTest) -> None:
@@ -154,6 +214,62 @@ def test_a_batch_that_was_abandoned_leaves_no_counts_and_no_object(table: TableU
     create_batch(table.db, id=batch.id)
     assert open_batch(table.db, batch.id, 1)
     assert batch_progress(table.db, batch.id).succeeded == 0
+
+
+@pytest.mark.parametrize("gone", [forget_source, forget_sharer])
+def test_who_forgets_meets_no_more_rows_than_it_forgets(
+    table: TableUnderTest, gone: Callable[[TableUnderTest, list[UUID]], None]
+) -> None:
+    """However many have the same picture: neither read nor held nor brought here."""
+    costs = []
+    for count, fox in ((10, "10" * 32), (500, "50" * 32)):
+        source = table.finished(table.accept(reuse_hash=fox)).id
+        lines = [new_job(reuse_hash=fox, reuse=True) for _ in range(count)]
+        insert_jobs(table.db, lines)
+        with rows_met(table.db) as met:
+            gone(table, [source, *(line.id for line in lines)])
+        assert doomed(table.db) == set()
+        costs.append(sum(met))
+    few, many = costs
+    assert few > 0
+    assert many < 1.5 * few
+
+
+def test_of_two_who_forget_the_last_two_jobs_of_a_picture_one_takes_it(
+    table: TableUnderTest,
+) -> None:
+    """The second, who comes while the first has not committed, waits for it and finds nobody."""
+    source = made(table)
+    key, last = table.job(source).images[0].key, again(table)
+    other = Database(table.db._engine.url.render_as_string(hide_password=False))
+    with ThreadPoolExecutor(1) as threads:
+        seconds: list[Future[Forgotten]] = []
+
+        def meanwhile(_: Connection) -> None:
+            seconds.append(threads.submit(forget_jobs, other, [last], key_prefix=PREFIX))
+            until = time.monotonic() + 30
+            while not (seconds[0].done() or waits(other)) and time.monotonic() < until:
+                time.sleep(0.01)
+
+        event.listen(table.db._engine, "commit", meanwhile, once=True)
+        forget(table, source)
+        assert seconds[0].result(60).forgotten == [last]
+    other.close()
+    assert doomed(table.db) == {key}
+
+
+def test_forgetting_a_picture_that_many_have_at_once_takes_it_with_the_last(
+    table: TableUnderTest,
+) -> None:
+    """Some at a time and in any order: each goes, nobody waits for ever, and the object once."""
+    source = made(table)
+    key = table.job(source).images[0].key
+    ids = [source, *(again(table) for _ in range(29))]
+    parts = [ids[n::5] for n in range(5)]
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(lambda some: forget(table, *reversed(some)), parts))
+    assert list_jobs(table.db) == []
+    assert doomed(table.db) == {key}
 
 
 def test_reusing_and_forgetting_at_once_never_leaves_a_job_without_its_object(

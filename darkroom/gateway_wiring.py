@@ -5,7 +5,6 @@ A new part of the HTTP contract is one more name in `ROUTERS`.
 
 from collections.abc import Callable
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
@@ -27,6 +26,7 @@ from gateway import (
     events,
     forget,
     health,
+    is_loopback,
     jobs,
     make_gateway,
     retry,
@@ -34,7 +34,7 @@ from gateway import (
 from gateway.hooks import Hooks, HooksFileFaulty, load_hooks
 from gateway.hooks import router as hooks_router
 
-__all__ = ["ROUTERS", "GatewayWiring", "listens_locally"]
+__all__ = ["ROUTERS", "GatewayWiring"]
 
 #: Every part of the gateway.
 ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
@@ -49,14 +49,6 @@ ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
 )
 
 
-def listens_locally(host: str) -> bool:
-    """Whether nobody but this machine reaches what listens on this address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class GatewayWiring(Wiring):
     """What a gateway process needs, built on first use."""
 
@@ -67,7 +59,7 @@ class GatewayWiring(Wiring):
     @cached_property
     def authenticate(self) -> Authenticate:
         """Who is asking; without keys everybody may, on this machine."""
-        is_local = listens_locally(self.settings.gateway_host)
+        is_local = is_loopback(self.settings.gateway_host)
         return KeyHolders(self.database, open_until_keys=is_local)
 
     @cached_property

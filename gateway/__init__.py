@@ -9,6 +9,7 @@ from gateway.caller import Authenticate, Caller, Scope, anyone, caller_with
 from gateway.errors import GatewayError
 from gateway.keys import KeyHolders
 from gateway.limits import OwnerLimits
+from gateway.loopback import is_loopback
 from gateway.rates import Rates
 from gateway.server import Server, listen, raise_file_limit
 from gateway.services import GatewayLimits, Services
@@ -28,6 +29,7 @@ __all__ = [
     "Watch",
     "anyone",
     "caller_with",
+    "is_loopback",
     "listen",
     "make_gateway",
     "raise_file_limit",

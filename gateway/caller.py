@@ -12,6 +12,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.errors import Forbidden
+from gateway.loopback import is_loopback
 
 __all__ = ["Authenticate", "Caller", "Scope", "anyone", "caller_with"]
 
@@ -34,15 +35,17 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody whose key was good.
+    """Somebody whose key was good, or who needs none.
 
     Attributes:
         owner: whose jobs they see and touch; all others do not exist for them.
         scopes: what the key allows.
+        is_keyless: they were let in for being on this machine, whatever they sent.
     """
 
     owner: str
     scopes: frozenset[Scope]
+    is_keyless: bool = False
 
 
 class Authenticate(Protocol):
@@ -59,17 +62,16 @@ class Authenticate(Protocol):
 def anyone(authorization: str | None) -> Caller:
     """Whoever reaches a gateway that has no keys: it listens on its own machine only."""
     del authorization
-    return Caller(owner="default", scopes=frozenset(Scope))
+    return Caller(owner="default", scopes=frozenset(Scope), is_keyless=True)
 
 
 def _refuse_pages(request: Request) -> None:
     """Whoever needs no key is on this machine; and so are browsers, with anybody's pages in them.
 
-    A page may send requests to any address and port, and a name of its own may point here.
+    A page may send requests to any address and port, and a name of its own may point here: then
+    it may send any header as well, so none that is there says that the caller is no page.
     """
-    host = (request.url.hostname or "").lower()
-    is_here = host in {"localhost", "::1"} or host.startswith("127.")
-    if "origin" in request.headers or not is_here:
+    if "origin" in request.headers or not is_loopback(request.url.hostname or ""):
         raise Forbidden("without an API key the gateway answers programs on its own machine only")
 
 
@@ -85,9 +87,8 @@ def caller_with(scope: Scope) -> Callable[..., Caller]:
         _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
     ) -> Caller:
         authenticate: Authenticate = request.app.state.services.authenticate
-        authorization = request.headers.get("authorization")
-        found = authenticate(authorization)
-        if authorization is None:
+        found = authenticate(request.headers.get("authorization"))
+        if found.is_keyless:
             _refuse_pages(request)
         if scope not in found.scopes:
             raise Forbidden(f"it takes a key with the scope {scope}")

@@ -69,14 +69,14 @@ def _check_parts() -> None:
 
 def _check_keys(wiring: "GatewayWiring") -> None:
     """Refuse to be reached from elsewhere while anybody may do anything."""
-    from darkroom.gateway_wiring import listens_locally
     from darkroom.settings import variable
+    from gateway import is_loopback
     from storage import any_keys
 
     host = wiring.settings.gateway_host
     if any_keys(wiring.database):
         return
-    if not listens_locally(host):
+    if not is_loopback(host):
         raise UserError(
             f"{variable('gateway_host')}={host}: there is no API key yet, so only this machine may "
             "reach the gateway; make one with `darkroom keys create --owner NAME`"

@@ -7,8 +7,8 @@ import pytest
 import requests
 from fastapi import APIRouter, Depends
 
-from darkroom.gateway_wiring import GatewayWiring, listens_locally
-from gateway import Caller, KeyHolders, Scope, Services, caller_with
+from darkroom.gateway_wiring import GatewayWiring
+from gateway import Caller, KeyHolders, Scope, Services, caller_with, is_loopback
 from gateway.errors import Unauthenticated
 from gateway.keys import MOST_WRONG, REMEMBER_S
 from storage import (
@@ -66,6 +66,36 @@ def test_without_any_key_everybody_on_this_machine_is_the_default_owner(keyed: G
     """Trying it out takes no key; whatever the header says."""
     assert keyed.get("/who/admin").json() == {"owner": "default"}
     assert keyed.get("/who/read", headers=bearer(WRONG)).json() == {"owner": "default"}
+
+
+def test_no_web_page_is_let_in_for_want_of_keys(keyed: Gateway) -> None:
+    """By a name of its own that points here, or from its own origin; a header opens nothing."""
+    pages = (
+        {"Host": "evil.example:8080"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Host": "[::ffff:10.0.0.1]"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    )
+    keys: tuple[dict[str, str], ...] = ({}, {"Authorization": "x"}, bearer(WRONG))
+    for headers in (page | key for page in pages for key in keys):
+        refused = keyed.get("/who/read", headers=headers)
+        assert refused.status_code == 403, (headers, refused.text)
+        assert refused.json()["type"] == "urn:darkroom:problem:forbidden"
+    headers = pages[0] | bearer(WRONG)
+    sent = keyed.post("/v1/jobs", json={"request": {"prompt": "x"}}, headers=headers)
+    assert (sent.status_code, keyed.count_jobs()) == (403, 0)
+    for here in ("localhost:8080", "LOCALHOST", "127.8.8.8", "[::1]:8080"):
+        assert keyed.get("/who/read", headers={"Host": here}).status_code == 200
+
+
+def test_a_good_key_is_let_in_by_whatever_name_the_gateway_has(keyed: Gateway) -> None:
+    """Programs reach it through names and proxies; the key says who they are."""
+    secret = create_key(keyed.database, owner="shop", scopes={"read"}).secret
+    elsewhere = bearer(secret) | {"Host": "darkroom.example.com", "Origin": "https://shop.example"}
+    wait_until(lambda: keyed.get("/who/read").status_code == 401)
+    assert keyed.get("/who/read", headers=elsewhere).json() == {"owner": "shop"}
 
 
 def test_the_first_key_shuts_the_door_within_seconds_without_a_restart(keyed: Gateway) -> None:
@@ -261,8 +291,9 @@ def test_while_the_table_is_away_nobody_is_let_in_and_nobody_refused(
         ("::", False),
         ("192.168.1.5", False),
         ("gateway.internal", False),
+        ("127.0.0.1.evil.example", False),
     ],
 )
 def test_only_this_machines_own_addresses_are_open_without_keys(host: str, *, local: bool) -> None:
     """A name might mean anything, but for the one that means this machine."""
-    assert listens_locally(host) is local
+    assert is_loopback(host) is local

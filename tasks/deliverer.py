@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import uuid4
 
-from storage import Database, DatabaseUnavailable, StorageError
+from storage import Database, DatabaseUnavailable
 from storage.webhooks import (
     ClaimedDelivery,
     Verdict,
@@ -44,6 +44,8 @@ FIRST_THREADS: Final = 2
 #: Owners remembered; of more, what is known is forgotten.
 MAX_OWNERS: Final = 10_000
 RECORD_AGAIN_S: Final = 0.5
+#: After a fault that nobody foresaw, such as a process that may have no more threads.
+FAULT_WAIT_S: Final = 5.0
 
 
 class Deliverer:
@@ -79,7 +81,7 @@ class Deliverer:
         self._next_sweep = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Deliver what is due, again and again; a database that is away is waited for."""
+        """Deliver what is due, again and again; what goes wrong, whatever it is, is waited out."""
         while not stopping.is_set():
             try:
                 claimed = self.round()
@@ -87,9 +89,9 @@ class Deliverer:
             except DatabaseUnavailable as error:
                 log.warning("deliveries wait for the database", extra={"error": str(error)})
                 stopping.wait(1.0)
-            except StorageError:
+            except Exception:
                 log.exception("a round of deliveries failed")
-                stopping.wait(5.0)
+                stopping.wait(FAULT_WAIT_S)
             else:
                 self._rest(had_work=bool(claimed))
 
@@ -98,6 +100,7 @@ class Deliverer:
 
         Raises:
             StorageError: the table could not be read or written.
+            RuntimeError: no thread could be started; what was claimed is due when its claim is out.
         """
         claimed = 0
         owners = self._owners(self._free)
@@ -141,11 +144,17 @@ class Deliverer:
             )
             secrets = signing_secrets(self._database, owner) if claimed else []
         for each in claimed:
-            self._note(owner, +1)
-            threading.Thread(
-                target=self._work, args=[each, secrets, until], name="delivery", daemon=True
-            ).start()
+            self._start(each, secrets, until)
         return len(claimed)
+
+    def _start(self, claimed: ClaimedDelivery, secrets: Sequence[str], until: float) -> None:
+        owner, args = claimed.delivery.owner, (claimed, secrets, until)
+        self._note(owner, +1)
+        try:
+            threading.Thread(target=self._work, args=args, name="delivery", daemon=True).start()
+        except BaseException:
+            self._note(owner, -1)
+            raise
 
     def _work(self, claimed: ClaimedDelivery, secrets: Sequence[str], until: float) -> None:
         owner, began = claimed.delivery.owner, time.monotonic()

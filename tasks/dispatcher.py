@@ -86,14 +86,14 @@ class Dispatcher:
         self._next_days = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Lead whenever the turn is to be had; a database that is away is waited for."""
+        """Lead whenever the turn is to be had; what goes wrong, whatever it is, is waited out."""
         while not stopping.wait(self._pace.every_s):
             try:
                 self.round()
             except DatabaseUnavailable as error:
                 log.warning("the dispatcher waits for the database", extra={"error": str(error)})
                 stopping.wait(1.0)
-            except StorageError:
+            except Exception:  # the fleet hangs on this thread, and another may take the turn
                 log.exception("a round of the dispatcher failed")
                 stopping.wait(self._pace.turn_s)
         self._give_up_the_turn()

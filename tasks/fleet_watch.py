@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 SPOOL_FULL = "SPOOL_FULL"
 DAY_EXHAUSTED = "DAY_EXHAUSTED"
 DAY_S = 86_400
+FAULT_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ class FleetWatch:
                 self.look()
             except StorageError as error:
                 log.debug("the fleet's row could not be read", extra={"error": str(error)})
+            except Exception:  # or this process would never hear of a pause, or of its end
+                log.exception("a look at the fleet broke off")
+                stopping.wait(FAULT_WAIT_S)
 
     def look(self) -> None:
         """Look once.

@@ -124,3 +124,5 @@ class Crew:
                     log.info("images of a dead worker were found", extra={"answers": adopted})
             except StorageError as error:
                 log.warning("the spool could not be searched", extra={"error": str(error)})
+            except Exception:
+                log.exception("a search of the spool broke off")

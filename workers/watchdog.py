@@ -52,10 +52,17 @@ class Watchdog:
     def run(self, stopping: threading.Event) -> None:
         """Look until the process stops, or has to."""
         while not stopping.wait(EVERY_S):
-            if self.is_starved():
+            if self._looks_starved():
                 log.critical("messages wait and none arrives: leaving, to be started again")
                 self._leave()
                 return
+
+    def _looks_starved(self) -> bool:
+        try:
+            return self.is_starved()
+        except Exception:
+            log.exception("a look of the watchdog broke off")
+            return False
 
     def is_starved(self) -> bool:
         """Look once; whether it has been so for long enough."""

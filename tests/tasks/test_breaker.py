@@ -12,6 +12,8 @@ from playground import Meaning, Verdict
 from storage import Database, PauseKind, fleet_state, migrate, pause_fleet
 from tasks import Breaker, FleetWatch, Pace, WatchPace
 
+WITHIN_S = 30
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
@@ -156,3 +158,35 @@ def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Databa
     clear.set()
     watch.look()
     assert not is_paused(database)
+
+
+def test_a_fault_nobody_foresaw_does_not_end_the_watch(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or a process that was paused would never hear that the fleet goes on."""
+    monkeypatch.setattr("tasks.fleet_watch.FAULT_WAIT_S", 0.01)
+    faults = iter([ZeroDivisionError])
+
+    def is_clear() -> bool:
+        for fault in faults:
+            raise fault("never heard of")
+        return True
+
+    watch = FleetWatch(
+        database,
+        pace=Pace(1),
+        breaker=Breaker(database, failures=9, blocked=9),
+        looks=WatchPace(every_s=0.01, probe_first_s=600, probe_most_s=600),
+        is_clear=is_clear,
+    )
+    pause_fleet(database, PauseKind.STORAGE, code="SPOOL_FULL", message="full")
+    stopping = threading.Event()
+    thread = threading.Thread(target=watch.run, args=[stopping])
+    thread.start()
+    until_s = time.monotonic() + WITHIN_S
+    while is_paused(database) and thread.is_alive() and time.monotonic() < until_s:
+        time.sleep(0.01)
+    stopping.set()
+    thread.join(WITHIN_S)
+    assert not is_paused(database)
+    assert "a look at the fleet broke off" in caplog.text

@@ -1,5 +1,7 @@
 """Dispatching: what is due goes out, as far as the window has room."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
@@ -8,8 +10,10 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from storage import Database, NewJob, insert_job, migrate
-from tasks import Dispatch
+from tasks import Dispatch, Dispatcher, DispatcherPace
 from tasks.window import Window
+
+WITHIN_S = 30
 
 
 class Broker:
@@ -47,3 +51,36 @@ def test_a_window_full_of_lost_messages_is_sent_again(database: Database) -> Non
     assert dispatch.send_due(10) == 0
     dispatch.take_stock()
     assert dispatch.send_due(10) == 3
+
+
+def test_a_fault_nobody_foresaw_ends_no_housekeeping(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The dispatcher says it, waits, and goes on."""
+    broker: Any = Broker()
+    faults = iter([ZeroDivisionError, RecursionError])
+    rung: list[UUID] = []
+
+    def ring(job_ids: Sequence[UUID]) -> list[UUID]:
+        for fault in faults:
+            raise fault("never heard of")
+        rung.extend(job_ids)
+        return []
+
+    broker.ring = ring
+    window = Window(database, fixed=5, per_second=None)
+    dispatch = Dispatch(database, broker, broker, window=window, again_s=-1, lost_s=-1)
+    pace = DispatcherPace(
+        every_s=0.01, turn_s=0.05, lease_s=60, max_unknown_calls=1, spool_grace_s=60
+    )
+    stopping = threading.Event()
+    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=pace)
+    thread = threading.Thread(target=dispatcher.run, args=[stopping])
+    thread.start()
+    until_s = time.monotonic() + WITHIN_S
+    while not rung and thread.is_alive() and time.monotonic() < until_s:
+        time.sleep(0.01)
+    stopping.set()
+    thread.join(WITHIN_S)
+    assert len(set(rung)) == 5
+    assert caplog.text.count("a round of the dispatcher failed") == 2

@@ -312,6 +312,33 @@ def test_a_database_that_is_away_in_mid_delivery_hears_of_it_later(
     assert len(server.seen) == 1
 
 
+def test_a_fault_nobody_foresaw_ends_no_deliveries(
+    lite: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that may have no more threads waits, with all its room, and delivers later."""
+    start, may_start = threading.Thread.start, threading.Event()
+
+    def start_if_it_may(thread: threading.Thread) -> None:
+        if thread.name == "delivery" and not may_start.is_set():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_it_may)
+    monkeypatch.setattr("tasks.deliverer.FAULT_WAIT_S", 0.01)
+    job_id = ended(lite, "http://127.0.0.1:1/")
+    one = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200))
+    stopping = threading.Event()
+    thread = threading.Thread(target=one.run, args=[stopping])
+    thread.start()
+    _wait_until(lambda: "a round of deliveries failed" in caplog.text)
+    assert one.wait_until_idle(WITHIN_S), "what was not begun is not under way"
+    may_start.set()
+    make_due(lite)
+    _wait_until(lambda: told(lite, job_id).state is DeliveryState.DELIVERED)
+    stopping.set()
+    thread.join(WITHIN_S)
+
+
 def test_what_is_old_is_swept_by_the_way(lite: TableUnderTest) -> None:
     """As the setting says, ended deliveries and their log are deleted."""
     job_id = ended(lite, "http://127.0.0.1:1/")

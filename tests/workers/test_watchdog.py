@@ -1,5 +1,6 @@
 """The watchdog: messages that wait and do not arrive end the worker, and nothing else does."""
 
+import threading
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,20 @@ class Depth:
     def waiting(self) -> int | None:
         """As long as it was told."""
         return self.length
+
+
+class Faulty(Depth):
+    """A queue of a known length, which cannot be asked at first."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(waiting)
+        self._faults = iter([ZeroDivisionError])
+
+    def waiting(self) -> int | None:
+        """Nobody would have thought of this."""
+        for fault in self._faults:
+            raise fault("never heard of")
+        return super().waiting()
 
 
 def dog(inbox: Inbox, depth: Depth, *, is_taking: bool = True) -> Watchdog:
@@ -68,3 +83,14 @@ def test_one_arrival_begins_the_count_anew() -> None:
         inbox.take()
         inbox.done(job_id)
         assert not watchdog.is_starved()
+
+
+def test_a_fault_nobody_foresaw_does_not_end_the_watchdog(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so, and still notices when messages do not arrive."""
+    monkeypatch.setattr("workers.watchdog.EVERY_S", 0.0)
+    watchdog = dog(Inbox(4), Faulty(3))
+    watchdog.run(threading.Event())
+    assert "a look of the watchdog broke off" in caplog.text
+    assert "leaving, to be started again" in caplog.text

@@ -1,0 +1,36 @@
+"""What runs beside Celery for as long as the process does."""
+
+import threading
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from workers import Crew
+
+
+class Uploads:
+    """Spools that cannot be searched at first."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._faults = iter([ZeroDivisionError])
+        self._stopping = stopping
+
+    def adopt(self) -> int:
+        """Nobody would have thought of this; the second look is the last."""
+        for fault in self._faults:
+            raise fault("never heard of")
+        self._stopping.set()
+        return 3
+
+
+def test_a_fault_nobody_foresaw_does_not_end_the_search_for_images(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What dead processes leave is found for as long as this one lives."""
+    caplog.set_level("INFO")
+    stopping = threading.Event()
+    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(Crew)), None)
+    parts |= {"uploads": Uploads(stopping), "stopping": stopping, "adopt_every_s": 0.0}
+    Crew(**parts)._adopt()
+    assert "images of a dead worker were found" in caplog.text

@@ -36,6 +36,8 @@ LOOK_EVERY_S: Final = 0.5
 #: Between two looks at what may be deleted.
 SWEEP_EVERY_S: Final = 60.0
 SWEEP_ROWS: Final = 1000
+#: The same, while there is more of it than one look takes.
+SWEEP_AGAIN_S: Final = 1.0
 #: Connections to the database used at once; the others are for the calls.
 CONNECTIONS: Final = 2
 #: An answer that takes longer is slow.
@@ -85,7 +87,7 @@ class Deliverer:
         while not stopping.is_set():
             try:
                 claimed = self.round()
-                self._sweep(stopping)
+                self._sweep()
             except DatabaseUnavailable as error:
                 log.warning("deliveries wait for the database", extra={"error": str(error)})
                 stopping.wait(1.0)
@@ -206,16 +208,15 @@ class Deliverer:
             if is_full or not had_work:
                 self._changed.wait(LOOK_EVERY_S)
 
-    def _sweep(self, stopping: threading.Event) -> None:
+    def _sweep(self) -> None:
+        """Delete a chunk of what is old and no more: what is due waits for this thread."""
         if time.monotonic() < self._next_sweep:
             return
-        swept = SWEEP_ROWS
-        while swept == SWEEP_ROWS and not stopping.is_set():
-            with self._connected():
-                swept = sweep_deliveries(
-                    self._database, ended_before_s=self._keep_s, limit=SWEEP_ROWS
-                )
         self._next_sweep = time.monotonic() + SWEEP_EVERY_S
+        with self._connected():
+            swept = sweep_deliveries(self._database, ended_before_s=self._keep_s, limit=SWEEP_ROWS)
+        if swept == SWEEP_ROWS:
+            self._next_sweep = time.monotonic() + SWEEP_AGAIN_S
 
     @contextmanager
     def _connected(self) -> Iterator[None]:

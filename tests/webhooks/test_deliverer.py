@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -69,6 +70,19 @@ def deliverer(
 ) -> Deliverer:
     """One worker's deliverer."""
     return Deliverer(table.db, make or deliver(), threads=threads, lease_s=lease_s, keep_s=keep_s)
+
+
+@contextmanager
+def running(one: Deliverer) -> Iterator[None]:
+    """Let a deliverer work on a thread."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=one.run, args=[stopping])
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(WITHIN_S)
 
 
 def says(status: str, *headers: str, body: bytes = b"") -> Script:
@@ -327,30 +341,37 @@ def test_a_fault_nobody_foresaw_ends_no_deliveries(
     monkeypatch.setattr("tasks.deliverer.FAULT_WAIT_S", 0.01)
     job_id = ended(lite, "http://127.0.0.1:1/")
     one = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200))
-    stopping = threading.Event()
-    thread = threading.Thread(target=one.run, args=[stopping])
-    thread.start()
-    _wait_until(lambda: "a round of deliveries failed" in caplog.text)
-    assert one.wait_until_idle(WITHIN_S), "what was not begun is not under way"
-    may_start.set()
-    make_due(lite)
-    _wait_until(lambda: told(lite, job_id).state is DeliveryState.DELIVERED)
-    stopping.set()
-    thread.join(WITHIN_S)
+    with running(one):
+        _wait_until(lambda: "a round of deliveries failed" in caplog.text)
+        assert one.wait_until_idle(WITHIN_S), "what was not begun is not under way"
+        may_start.set()
+        make_due(lite)
+        _wait_until(lambda: told(lite, job_id).state is DeliveryState.DELIVERED)
 
 
-def test_what_is_old_is_swept_by_the_way(lite: TableUnderTest) -> None:
-    """As the setting says, ended deliveries and their log are deleted."""
-    job_id = ended(lite, "http://127.0.0.1:1/")
-    stopping = threading.Event()
-    one = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200), keep_s=-600.0)
-    one.round()
-    assert one.wait_until_idle(WITHIN_S)
-    thread = threading.Thread(target=one.run, args=[stopping])
-    thread.start()
-    _wait_until(lambda: latest_delivery(lite.db, job_id=job_id) is None)
-    stopping.set()
-    thread.join(WITHIN_S)
+def test_what_is_old_is_swept_while_deliveries_go_on(
+    lite: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk of it between two looks at what is due, however much there is, until none is left."""
+    monkeypatch.setattr("tasks.deliverer.SWEEP_ROWS", 2)
+    monkeypatch.setattr("tasks.deliverer.SWEEP_AGAIN_S", 3600.0)
+    old = [ended(lite, "http://127.0.0.1:1/") for _ in range(5)]
+    worker = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200), keep_s=-600.0)
+    while worker.round():
+        assert worker.wait_until_idle(WITHIN_S)
+
+    def left() -> int:
+        return sum(latest_delivery(lite.db, job_id=each) is not None for each in old)
+
+    with running(worker):
+        _wait_until(lambda: left() == 3)
+        new = ended(lite, "http://127.0.0.1:1/")
+        _wait_until(lambda: told(lite, new).state is DeliveryState.DELIVERED)
+        assert left() == 3
+    monkeypatch.setattr("tasks.deliverer.SWEEP_AGAIN_S", 0.0)
+    with running(deliverer(lite, keep_s=-600.0)):
+        _wait_until(lambda: latest_delivery(lite.db, job_id=new) is None)
+    assert left() == 0
 
 
 def test_a_task_of_our_own_is_never_sent() -> None:

@@ -40,7 +40,7 @@ from storage import (
     database_time,
     get_batch,
     list_batches,
-    list_jobs,
+    page_of_jobs,
 )
 from storage.webhooks import latest_delivery
 from tasks import BatchOptions
@@ -268,13 +268,13 @@ class BatchRoutes:
         """A page of rows after the other; no connection is held while the client reads."""
         before: Cursor | None = None
         while True:
-            jobs = list_jobs(
+            page = page_of_jobs(
                 self._database, batch_id=batch.id, status=status, before=before, limit=PAGE_JOBS
             )
-            if not jobs:
+            yield b"".join(map(result_line, page.jobs))
+            before = page.next
+            if before is None:
                 return
-            yield b"".join(map(result_line, jobs))
-            before = Cursor.after(jobs[-1])
 
     def _view(self, batch: Batch, asked_at: datetime) -> BatchView:
         progress = None if batch.opened_at is None else batch_progress(self._database, batch.id)

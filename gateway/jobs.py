@@ -26,12 +26,11 @@ from gateway.views import JobPage, JobView, Links
 from gateway.waiting import wait_for_end
 from storage import (
     ENDED,
-    Cursor,
     Job,
     JobStatus,
     get_job,
     job_by_key,
-    list_jobs,
+    page_of_jobs,
     queue_position,
 )
 from storage.webhooks import latest_delivery
@@ -179,7 +178,7 @@ class Jobs:
         """A page costs the same however many jobs lie before it; `Link` names the next one."""
         if batch is not None:
             own_batch(self._database, caller, batch)
-        found = list_jobs(
+        found = page_of_jobs(
             self._database,
             status=status,
             batch_id=batch,
@@ -187,13 +186,13 @@ class Jobs:
             since=since,
             code=code,
             before=None if cursor is None else read_cursor(cursor),
-            limit=limit + 1,
+            limit=limit,
         )
-        page = [JobView.of(job, self._links.sign_if_possible) for job in found[:limit]]
-        if len(found) <= limit:
+        page = [JobView.of(job, self._links.sign_if_possible) for job in found.jobs]
+        if found.next is None:
             return JobPage(jobs=page, next=None)
         asked = {"status": status, "batch": batch, "since": since, "code": code, "limit": limit}
-        following = _path(asked, write_cursor(Cursor.after(found[limit - 1])))
+        following = _path(asked, write_cursor(found.next))
         response.headers["Link"] = f'<{following}>; rel="next"'
         return JobPage(jobs=page, next=following)
 

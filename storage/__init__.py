@@ -95,10 +95,11 @@ from storage.leases import (
     renew_lease,
 )
 from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
-from storage.lookup import Cursor, get_job, get_jobs, job_by_key, list_jobs, stuck_jobs
+from storage.lookup import get_job, get_jobs, job_by_key
 from storage.migrate import check_schema, migrate, schema_status
 from storage.objects import ObjectStore, StoredObject
 from storage.owners import Owner, OwnerChanges, get_owner, list_owners, set_owner_limits
+from storage.pages import Cursor, list_jobs, page_of_jobs, stuck_jobs
 from storage.pause import (
     Pause,
     PauseKind,
@@ -265,6 +266,7 @@ __all__ = [
     "open_batch",
     "owner_reuses",
     "owners_reusing",
+    "page_of_jobs",
     "pause_fleet",
     "put_back",
     "put_back_refused",

@@ -34,7 +34,7 @@ from storage.database import Database
 from storage.doomed import doom_of
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
 from storage.ids import Uuid
-from storage.lookup import Cursor
+from storage.pages import Cursor
 from storage.sharers import forget_reuses, lock_sharers, still_shared
 from storage.tables import Tables
 

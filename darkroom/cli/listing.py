@@ -9,7 +9,9 @@ from darkroom.cli.say import note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
-    from storage import Cursor, Database, Job
+    from uuid import UUID
+
+    from storage import Job
 
 __all__ = ["list_"]
 
@@ -40,9 +42,10 @@ def list_(
     Example: darkroom list --status failed --since 2h
     """
     from darkroom.cli.bulk import Filters
+    from darkroom.cli.looks import parse_job_id
     from darkroom.cli.opened import opened
     from darkroom.cli.remarks import remark_on_pause
-    from storage import JobStatus, list_jobs
+    from storage import JobStatus, page_of_jobs
 
     if stuck:
         filters = (status, batch, owner, since, before, code)
@@ -50,17 +53,17 @@ def list_(
         return
     meant = Filters.read(batch=batch, owner=owner, since=since, code=code)
     database = opened().database
-    page = list_jobs(
+    page = page_of_jobs(
         database,
         status=None if status is None else JobStatus(status),
         batch_id=meant.batch,
         owner=meant.owner,
         since=meant.since,
         code=meant.code,
-        before=None if before is None else _cursor(database, before),
-        limit=limit + 1,
+        before=None if before is None else parse_job_id(before),
+        limit=limit,
     )
-    _print_page(page[:limit], has_more=len(page) > limit, as_json=as_json)
+    _print_page(page.jobs, last=None if page.next is None else page.next.id, as_json=as_json)
     remark_on_pause(database)
 
 
@@ -87,31 +90,23 @@ def _list_stuck(limit: int, *, is_filtered: bool, as_json: bool) -> None:
     remark_on_pause(wiring.database)
 
 
-def _cursor(database: "Database", text: str) -> "Cursor":
-    from darkroom.cli.looks import parse_job_id
-    from storage import Cursor, get_job
-
-    return Cursor.after(get_job(database, parse_job_id(text)))
-
-
-def _print_page(page: "list[Job]", *, has_more: bool, as_json: bool) -> None:
+def _print_page(page: "list[Job]", *, last: "UUID | None", as_json: bool) -> None:
     from darkroom.cli.looks import job_as_json
 
     if as_json:
         for job in page:
             print_json(job_as_json(job))
-    else:
+    elif page:
         _print_table(page)
-    if has_more:
-        note(f"there are more: add --before {page[-1].id}")
+    elif last is None:
+        note("no jobs")
+    if last is not None:
+        note(f"there are more: add --before {last}")
 
 
 def _print_table(page: "list[Job]") -> None:
     from darkroom.cli.looks import local_time
 
-    if not page:
-        note("no jobs")
-        return
     rows = [("id", "status", "accepted", "about")]
     for job in page:
         when = local_time(job.accepted_at, to="%m-%d %H:%M %Z")

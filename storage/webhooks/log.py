@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, literal, literal_column, select, t
 from storage.clock import UtcDateTime, after
 from storage.database import Database
 from storage.ids import Uuid
-from storage.lookup import Cursor
+from storage.pages import Cursor
 from storage.rules import UNDELIVERED_SQL
 from storage.tables import Tables
 from storage.webhooks.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from storage import Database
 from tests.cli.conftest import CommandLine
+from tests.storage.table import cut_short
 
 
 def test_jobs_come_newest_first_and_in_pages(
@@ -17,6 +19,21 @@ def test_jobs_come_newest_first_and_in_pages(
     second = at_table("list", "--limit", "3", "--json", "--before", ids[2])
     assert [job["id"] for job in second.json_lines] == ids[3:]
     assert second.err == ""
+
+
+def test_a_page_with_a_row_that_cannot_be_read_is_not_the_last(
+    at_table: CommandLine, a_job: Callable[..., UUID], tables: Database
+) -> None:
+    """The word after it is still the call for the next, were nothing else on the page."""
+    older, strange, newer = [str(a_job(f"fox {number}")) for number in range(3)]
+    cut_short(tables, UUID(strange))
+    first = at_table("list", "--limit", "2", "--json")
+    assert [job["id"] for job in first.json_lines] == [newer]
+    assert first.lines[-1] == f"there are more: add --before {strange}"
+    second = at_table("list", "--limit", "2", "--json", "--before", strange)
+    assert ([job["id"] for job in second.json_lines], second.err) == ([older], "")
+    alone = at_table("list", "--limit", "1", "--before", newer)
+    assert (alone.out, alone.lines[-1]) == ("", first.lines[-1])
 
 
 def test_filters_narrow_the_list(

@@ -30,6 +30,7 @@ from storage import (
 )
 from tests.gateway.conftest import _running
 from tests.gateway.running import WITHIN_S, Gateway, fields_of, wait_until
+from tests.storage.table import cut_short
 
 JSONL = {"Content-Type": "application/jsonl"}
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
@@ -322,6 +323,18 @@ def test_results_come_whole_over_many_pages(gateway: Gateway) -> None:
     batch_id = hand_in(gateway, foxes(1201)).json()["id"]
     keys = [row["key"] for row in results(gateway, batch_id)]
     assert sorted(keys) == sorted(f"sku-{n}" for n in range(1201))
+
+
+def test_results_go_on_past_rows_that_cannot_be_read(
+    one_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a page of them nothing else."""
+    monkeypatch.setattr("gateway.batches.PAGE_JOBS", 2)
+    batch_id = hand_in(one_gateway, foxes(6)).json()["id"]
+    rows = results(one_gateway, batch_id)
+    for row in rows[2:4]:
+        cut_short(one_gateway.database, UUID(row["id"]))
+    assert results(one_gateway, batch_id) == rows[:2] + rows[4:]
 
 
 def test_a_batch_is_cancelled_with_counts(gateway: Gateway) -> None:

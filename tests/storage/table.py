@@ -123,3 +123,10 @@ class TableUnderTest:
         """Run SQL as a user's own code would."""
         with self.db.begin() as connection:
             return list(connection.execute(text(statement)))
+
+
+def cut_short(db: Database, job_id: UUID) -> None:
+    """Let a row on SQLite be as no release can read it."""
+    change = 'UPDATE darkroom_jobs SET request = \'{"prompt": "cut sho\' WHERE id = ?'
+    with db.begin() as connection:
+        connection.exec_driver_sql(change, (str(job_id),))

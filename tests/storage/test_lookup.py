@@ -1,6 +1,6 @@
 """Reading jobs: pages without gaps, and rows of a newer release."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -13,6 +13,7 @@ from storage import (
     get_job,
     get_jobs,
     list_jobs,
+    page_of_jobs,
     stuck_jobs,
 )
 from tests.storage.table import FAULT, TableUnderTest
@@ -72,3 +73,35 @@ def test_a_row_of_a_newer_release_blocks_nobody(table: TableUnderTest) -> None:
         get_job(table.db, strange)
     assert unreadable.value.job_id == done.id
     assert [job.id for job in list_jobs(table.db)] == [usual]
+
+
+def unreadable(table: TableUnderTest, job_id: UUID) -> None:
+    """Let a row be as a newer release might write it."""
+    table.finished(job_id)
+    table.overwrite(job_id, images=[{"index": 0, "key": "k", "colour": "new"}])
+
+
+def test_pages_go_on_past_rows_that_cannot_be_read(table: TableUnderTest) -> None:
+    """At a page's end, on all of it, on the first and the last: each other job comes once."""
+    ids = [table.accept() for _ in range(7)]
+    left = ids[::-1]
+    for number in (3, 4, 0, 6):
+        unreadable(table, ids[number])
+        left.remove(ids[number])
+        page = page_of_jobs(table.db, limit=2)
+        pages = [page.jobs]
+        while page.next is not None:
+            page = page_of_jobs(table.db, limit=2, before=page.next)
+            pages.append(page.jobs)
+        assert [job.id for jobs in pages for job in jobs] == left
+        assert len(pages) == 4
+
+
+def test_a_page_follows_a_job_by_its_id_alone(table: TableUnderTest) -> None:
+    """Were it one that cannot be read; one that there is not is missed by name."""
+    ids = [table.accept() for _ in range(3)]
+    unreadable(table, ids[1])
+    page = page_of_jobs(table.db, before=ids[1])
+    assert ([job.id for job in page.jobs], page.next) == ([ids[0]], None)
+    with pytest.raises(JobNotFound):
+        page_of_jobs(table.db, before=uuid4())

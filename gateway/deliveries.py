@@ -58,7 +58,9 @@ class ReplayMany(BaseModel):
         None, description="Deliveries by id; then nothing else chooses."
     )
     state: DeliveryState | None = Field(
-        None, description="Only those in this state; failed and disabled ones by default."
+        None,
+        description="Only those in this state; failed and disabled ones by default. Of pending "
+        "ones, those that wait for a later try: what is due goes anyway.",
     )
     since: Since | None = Field(None, description="Only of ends then or later.")
     job: UUID | None = Field(None, description="Only of this job.")
@@ -153,7 +155,10 @@ class Deliveries:
             str | None, Query(max_length=200, description="From the `next` of a page.")
         ] = None,
     ) -> DeliveryPage:
-        """A page costs the same however many lie before it; `Link` names the next one."""
+        """A page costs the same however many lie before it; `Link` names the next one.
+
+        But pending ones are all looked at, and of an `event` also those between.
+        """
         states = frozenset() if state is None else frozenset({state})
         meant = DeliveryFilter(caller.owner, states, since, event, job, batch)
         before = None if cursor is None else read_cursor(cursor)

@@ -1,7 +1,8 @@
 """Reading deliveries: one with its log, the latest of a job or batch, pages, and what is old swept.
 
 Pages are cut by key, as those of jobs are. The conditions of a filter are those that a replay takes
-as well, so what a page shows is what a replay with the same filter would mean.
+as well, so what a page shows is what a replay with the same filter would mean; but for what is due
+or being sent just now, which no replay need make due.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from storage.clock import UtcDateTime, after
 from storage.database import Database
 from storage.ids import Uuid
 from storage.pages import Cursor
-from storage.rules import UNDELIVERED_SQL
+from storage.rules import DUE_SQL, UNDELIVERED_SQL
 from storage.tables import Tables
 from storage.webhooks.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row
 
 UNDELIVERED = frozenset({DeliveryState.FAILED, DeliveryState.DISABLED})
 """What did not arrive, and will not by itself."""
+
+PENDING = frozenset({DeliveryState.PENDING})
+"""What has still to be sent, or to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class DeliveryFilter:
             return []
         if self.states == UNDELIVERED:
             return [literal_column(UNDELIVERED_SQL)]
+        if self.states == PENDING:  # by a CHECK the same, and the index of what is due is of these
+            return [literal_column(DUE_SQL)]
         wider: list[ColumnElement[bool]] = []
         names = ", ".join(f"'{state.value}'" for state in sorted(self.states))
         if self.states <= UNDELIVERED:  # what is one of the two is found by the index of both
@@ -113,6 +119,10 @@ def list_deliveries(
     db: Database, meant: DeliveryFilter, *, before: Cursor | None = None, limit: int = 50
 ) -> list[Delivery]:
     """A page of deliveries, newest first.
+
+    A page costs the same however many lie before it, with two exceptions: what is pending is looked
+    at as a whole, to be sorted (on SQLite, with what lies between), and of an event also what lies
+    between those that tell of it.
 
     Args:
         db: The results table.

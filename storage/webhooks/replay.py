@@ -2,7 +2,8 @@
 
 Whoever replays says that the receiver is there: one that had answered 410 is taken off the list of
 those that are gone. The schedule begins anew, and the log goes on. What is being sent just now is
-left alone, or the same attempt would be made twice at once.
+left alone, or the same attempt would be made twice at once. Of pending ones, those are meant that
+wait for a later attempt: what is due goes anyway.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from sqlalchemy import (
     update,
 )
 
-from storage.clock import now
+from storage.clock import instant, now
 from storage.database import Database
 from storage.selection import CHUNK_JOBS
 from storage.walk import walk
 from storage.webhooks.delivery import DeliveryState
-from storage.webhooks.log import DeliveryFilter
+from storage.webhooks.log import PENDING, DeliveryFilter
 
 
 def replay_deliveries(db: Database, ids: Sequence[UUID], *, owner: str | None = None) -> list[UUID]:
@@ -86,7 +87,7 @@ def walk_deliveries(
     Args:
         db: The results table.
         meant: Which.
-        as_of: What was made, or ended, later is not meant.
+        as_of: What was made, tried or ended later is not meant.
         chunk: Deliveries at once.
 
     Raises:
@@ -108,10 +109,24 @@ def _anew(rows: Any) -> dict[str, Any]:
 
 def _up_to(db: Database, meant: DeliveryFilter, as_of: datetime) -> list[ColumnElement[bool]]:
     rows = db.tables.deliveries
-    before = and_(
-        rows.c.created_at <= as_of, or_(rows.c.ended_at.is_(None), rows.c.ended_at <= as_of)
+    before: ColumnElement[bool] = rows.c.ended_at <= as_of
+    if not meant.states or meant.states & PENDING:
+        before = or_(before, _waits_since(db, as_of))
+    some = [rows.c.created_at <= as_of, before, rows.c.body.is_not(None)]
+    return [*meant.conditions(db.tables), *some]
+
+
+def _waits_since(db: Database, as_of: datetime) -> ColumnElement[bool]:
+    """Pending, not due, and not tried since: so a walk that is begun again meets nothing twice."""
+    rows, lines = db.tables.deliveries, db.tables.delivery_attempts
+    # Not EXISTS, for which a planner may read the whole log.
+    tried = select(lines.c.ended_at).where(lines.c.delivery_id == rows.c.id)
+    last = tried.order_by(lines.c.id.desc()).limit(1).scalar_subquery()
+    return and_(
+        rows.c.claim_token.is_(None),
+        rows.c.next_attempt_at > instant(),
+        func.coalesce(last, rows.c.created_at) <= as_of,
     )
-    return [*meant.conditions(db.tables), before, rows.c.body.is_not(None)]
 
 
 def _forgive(db: Database, connection: Any, back: set[tuple[str, str]]) -> None:

@@ -1,15 +1,22 @@
-"""How many rows PostgreSQL looks at for the next jobs, where a batch has thousands that wait."""
+"""How many rows PostgreSQL looks at for the few rows asked for, among thousands of others."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import insert
 
 from benchmarks.crowd import crowd
 from benchmarks.explained import explained
-from storage import Database, migrate, reserve_due
+from storage import Database, database_time, migrate, reserve_due
+from storage.webhooks import DeliveryFilter, DeliveryState, list_deliveries
 
 QUEUED = 4_000
 DUE = 16
+DELIVERED = 20_000
+PENDING = 20
+MS = timedelta(milliseconds=1)
 
 
 @pytest.fixture
@@ -31,3 +38,34 @@ def test_the_next_jobs_are_found_without_reading_the_batch(
     assert len(found) == DUE
     assert plans.rows_read <= 6 * DUE
     assert not plans.scans
+
+
+def deliver_most(database: Database) -> None:
+    """Two owners' deliveries, of which a few of each still have to be sent: the oldest."""
+    rows, at = database.tables.deliveries, database_time(database)
+    facts = {"event": "job.failed", "target": "https://shop.example.com/", "created_at": at}
+    due = {"state": "pending", "next_attempt_at": at, "ended_at": None}
+    done = {"state": "delivered", "next_attempt_at": None, "ended_at": at}
+    made = [
+        facts
+        | (due if n < 2 * PENDING else done)
+        | {"owner": f"o{n % 2}", "created_at": at + n * MS}
+        for n in range(DELIVERED)
+    ]
+    with database.begin() as connection:
+        connection.execute(insert(rows), [row | {"id": uuid4(), "job_id": uuid4()} for row in made])
+        connection.exec_driver_sql("ANALYZE")
+
+
+@pytest.mark.parametrize(("owner", "known"), [(None, 2 * PENDING), ("o1", PENDING)])
+def test_what_has_still_to_be_sent_is_found_without_reading_what_arrived(
+    database: Database, owner: str | None, known: int
+) -> None:
+    """The pending ones are looked at, with an event and a moment as well, and no others."""
+    deliver_most(database)
+    for event in (None, "job.failed"):
+        meant = DeliveryFilter(owner, frozenset({DeliveryState.PENDING}), event=event)
+        with explained() as plans:
+            found = list_deliveries(database, meant, limit=PENDING)
+        assert len(found) == PENDING
+        assert plans.rows_read <= known

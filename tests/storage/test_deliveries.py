@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -174,9 +176,10 @@ def test_a_filter_shows_counts_and_walks_the_same(table: TableUnderTest) -> None
     """By owner, state, event, moment, job and batch."""
     jobs = [ended(table) for _ in range(3)]
     ended(table, "bob")
-    for claimed, verdict in zip(claim(table.db), (LOST, DONE, LATER), strict=True):
+    waits = replace(LATER, delay_s=3600.0)
+    for claimed, verdict in zip(claim(table.db), (LOST, DONE, waits), strict=True):
         record_attempt(table.db, claimed, verdict)
-    db, now = table.db, database_time(table.db)
+    db, now = table.db, later(table.db)
 
     def of(**conditions: Any) -> Sequence[UUID | None]:
         meant = DeliveryFilter(**conditions)
@@ -198,6 +201,36 @@ def test_a_filter_shows_counts_and_walks_the_same(table: TableUnderTest) -> None
     last = everything[1]
     rest = list_deliveries(db, DeliveryFilter(), before=Cursor(last.created_at, last.id))
     assert rest == everything[2:]
+
+
+def test_a_replay_of_what_waits_meets_nothing_twice(table: TableUnderTest) -> None:
+    """Begun again with its moment it goes on: what it made due, or was tried since, is done."""
+    db, meant = table.db, DeliveryFilter(owner="ada", states=frozenset({DeliveryState.PENDING}))
+    waiting = {delivery_of(db, ended(table)).id for _ in range(4)}
+    for claimed in claim(db):
+        record_attempt(db, claimed, replace(LATER, delay_s=3600.0))
+    due = delivery_of(db, ended(table)).id
+    as_of = later(db)
+    assert count_replays(db, meant, as_of) == {"job.cancelled": 4}
+    chunk = next(walk_deliveries(db, meant, as_of, chunk=2))
+    assert sorted(replay_deliveries(db, chunk)) == sorted(chunk)
+    (left,) = walk_deliveries(db, meant, as_of)
+    assert {*left} == waiting - {*chunk}
+    later(db)
+    tried = claim(db)
+    for claimed in tried:
+        record_attempt(db, claimed, replace(LATER, delay_s=3600.0))
+    assert {each.delivery.id for each in tried} == {*chunk, due}
+    assert [*walk_deliveries(db, meant, as_of)] == [left]
+    assert count_replays(db, meant, later(db)) == {"job.cancelled": 5}
+
+
+def later(db: Database) -> datetime:
+    """A moment after all that was done so far; SQLite's are milliseconds."""
+    done = database_time(db)
+    while (moment := database_time(db)) == done:
+        pass
+    return moment
 
 
 def test_what_ended_long_ago_is_swept_with_its_log(table: TableUnderTest) -> None:

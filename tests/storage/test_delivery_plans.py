@@ -92,6 +92,8 @@ def _story(table: TableUnderTest) -> None:
         DeliveryFilter(states=UNDELIVERED),
         DeliveryFilter(owner="ada", states=UNDELIVERED),
         DeliveryFilter(states=frozenset({DeliveryState.FAILED})),
+        DeliveryFilter(states=frozenset({DeliveryState.PENDING})),
+        DeliveryFilter(owner="ada", states=frozenset({DeliveryState.PENDING})),
     ):
         list_deliveries(db, meant, limit=3)
         count_replays(db, meant, now)

@@ -29,7 +29,7 @@ class Scope(StrEnum):
     # Looking at one's own jobs and pictures.
     READ = "read"
 
-    # What changes more than jobs: forgetting, replaying deliveries.
+    # What reaches further than jobs: forgetting, replaying deliveries, having a task sent.
     ADMIN = "admin"
 
 

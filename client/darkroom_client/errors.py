@@ -15,7 +15,7 @@
     ├── StartTimeout            the job was still queued        (a TimeoutError as well)
     ├── WaitTimeout             the job had not ended           (a TimeoutError as well)
     ├── JobFailed               it ended without a picture; `code`, `reason`, `whose`
-    ├── JobCancelled            it was cancelled, or came too late
+    ├── JobCancelled            it was cancelled, perhaps with a picture, or came too late
     ├── ImageDamaged            the bytes that came are not those that were stored
     └── WebhookInvalid          not signed with our secret, or not whole
         └── WebhookStale        signed, and too old or from the future
@@ -190,7 +190,10 @@ class JobFailed(DarkroomError):
 
 
 class JobCancelled(DarkroomError):
-    """The job was cancelled before it had a picture, or was not begun by the time it expired.
+    """The job was cancelled, or was not begun by the time it expired.
+
+    A call that was under way is paid for, so the picture it brought is kept: the handle's `images`
+    has it then.
 
     Attributes:
         job_id: which.

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.problems import SCHEMA
-from gateway.views import EXAMPLE_JOB, JobView
+from gateway.views import EXAMPLE_JOB, HandedInView
 from playground import request_schema
 from tasks import JobOptions
 
@@ -26,9 +26,9 @@ def json_body(schema: dict[str, Any], example: object, *, required: bool = True)
 
 
 def job_answer(status: int, description: str) -> dict[int | str, dict[str, Any]]:
-    """An answer that is a job."""
+    """An answer that is a job that was handed in."""
     headers = {"Location": {"schema": {"type": "string"}, "description": "The job's address."}}
-    return {status: {"model": JobView, "description": description, "headers": headers}}
+    return {status: {"model": HandedInView, "description": description, "headers": headers}}
 
 
 def describe(app: FastAPI) -> None:
@@ -43,6 +43,7 @@ def describe(app: FastAPI) -> None:
             schemas["Problem"] = dict(SCHEMA)
             schemas["ImageRequest"] = _request()
             schemas["JobView"]["example"] = EXAMPLE_JOB  # FastAPI would leave out its nulls
+            schemas["HandedInView"]["example"] = {**EXAMPLE_JOB, "created": True}
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -22,7 +22,7 @@ from gateway.paging import Since, known_parameters_once, read_cursor, write_curs
 from gateway.problems import responses
 from gateway.services import Services
 from gateway.submission import accept, idempotency_key_of, wait_s_of
-from gateway.views import JobPage, JobView, Links
+from gateway.views import HandedInView, JobPage, JobView, Links
 from gateway.waiting import wait_for_end
 from storage import (
     ENDED,
@@ -59,7 +59,9 @@ def router(services: Services) -> APIRouter:
         "",
         status_code=202,
         summary="Hand in a job",
-        responses=job_answer(200, "The same job again, or one that ended while waited for.")
+        responses=job_answer(
+            200, "The same job again, or one that has ended: waited for, or reused."
+        )
         | job_answer(202, "Accepted.")
         | responses(400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 503),
         openapi_extra=SUBMISSION,
@@ -119,7 +121,7 @@ class Jobs:
             str | None,
             Header(alias="Prefer", description="`wait=N`: answer at the end, or after N ≤ 60 s."),
         ] = None,
-    ) -> JobView:
+    ) -> HandedInView:
         """Checks a request, keeps it as a job, and answers at once, or when it has ended."""
         limits = self._services.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
@@ -144,7 +146,8 @@ class Jobs:
         is_done = not accepted.created or job.status in ENDED
         response.status_code = 200 if is_done else 202
         response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return await run_in_threadpool(self._view, job)
+        view = await run_in_threadpool(self._view, job)
+        return HandedInView.beside(view, created=accepted.created)
 
     def _admit(self, caller: Caller, key: str | None) -> None:
         """Limits are on what is new: a repeat is answered with its job, however full it is."""

@@ -171,6 +171,20 @@ class JobView(BaseModel):
         )
 
 
+class HandedInView(JobView):
+    """A job that was just handed in: by this request, or by an earlier one under the same key."""
+
+    created: bool = Field(
+        description="This request made the job, be it one that has ended already; false where the "
+        "key found it."
+    )
+
+    @classmethod
+    def beside(cls, job: JobView, *, created: bool) -> Self:
+        """The same job, with who made it."""
+        return cls(**dict(job), created=created)
+
+
 class JobPage(BaseModel):
     """A page of jobs, newest first."""
 

@@ -82,6 +82,7 @@ class Result:
         status: the job's, as for `Job.status`.
         seed: what its picture was, or will be, made with.
         object_keys: its pictures in the bucket.
+        reused_from: the id of the job whose picture it was given instead of a call of its own.
         raw: all that the gateway said.
         job: a handle on it, to fetch its pictures with.
     """
@@ -93,6 +94,7 @@ class Result:
     seed: int | None
     error: Problem | None
     object_keys: tuple[str, ...]
+    reused_from: str | None
     raw: Mapping[str, Any]
     job: Job
 
@@ -207,6 +209,7 @@ class Batch:
             seed=told.get("seed"),
             error=problem_of(told.get("error")),
             object_keys=tuple(told.get("object_keys") or ()),
+            reused_from=told.get("reused_from"),
             raw=told,
             job=Job(self._connection, job_id),
         )

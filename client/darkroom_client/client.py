@@ -100,6 +100,7 @@ class Client:
         expires_in_s: float | None = None,
         callback_url: str | None = None,
         on_end: Mapping[str, str] | None = None,
+        reuse: bool | None = None,
         **more: Any,
     ) -> Job:
         """Hand in one job. When this returns, the job is kept and needs nothing more from you.
@@ -132,10 +133,13 @@ class Client:
             callback_url: who is told when the job has ended, by webhook (see `webhooks.verify`).
             on_end: a Celery task that is sent then, instead: `{"task": …, "queue": …}`. It takes an
                 API key with the scope admin.
+            reuse: answer it with the picture of an identical request of yours, its `seed`
+                included, if there is one: it costs no call then. Unset, as your owner has it.
             **more: parameters of the API that this release does not know yet.
 
         Returns:
-            A handle; its `created` is False if the key found a job that was there before.
+            A handle; its `created` is False if the key found a job that was there before. One that
+            was answered with another's picture is new: its `state.reused_from` says whose.
 
         Raises:
             InvalidRequest: `faults` lists all that is wrong, by field; nothing was kept.
@@ -168,12 +172,14 @@ class Client:
             "expires_in_s": expires_in_s,
             "callback_url": callback_url,
             "on_end": None if on_end is None else dict(on_end),
+            "reuse": reuse,
         }
         body = job_body(request, options)
         ask = Ask("POST", "/v1/jobs", _JSON, lambda: body, idempotency_key or _fresh_key())
         status, told = self._connection.json(ask)
         state = read_job(told)
-        return Job(self._connection, state.id, state, created=status in _CREATED)
+        created = bool(state.raw.get("created", status in _CREATED))
+        return Job(self._connection, state.id, state, created=created)
 
     def submit_many(
         self,
@@ -184,6 +190,7 @@ class Client:
         priority: int | None = None,
         skip_invalid: bool = False,
         callback_url: str | None = None,
+        reuse: bool | None = None,
     ) -> Batch:
         """Hand in many jobs as one batch: all of them, or none; memory does not grow with them.
 
@@ -199,6 +206,7 @@ class Client:
             skip_invalid: keep the good lines although others have faults; `faults` of the handle
                 lists those.
             callback_url: who is told when all jobs have ended, by webhook.
+            reuse: answer lines that have a `seed` with pictures made before, as for `submit`.
 
         Raises:
             InvalidRequest: `faults` lists what is wrong, by line and field; nothing was kept.
@@ -212,6 +220,7 @@ class Client:
             name=name,
             priority=priority,
             callback_url=callback_url,
+            reuse=None if reuse is None else str(reuse).lower(),
         )
         ask = Ask(
             "POST",

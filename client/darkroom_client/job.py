@@ -25,8 +25,8 @@ class Job:
 
     Attributes:
         id: the job's id: all that is needed to make another handle, in any process.
-        created: False if the idempotency key, or an identical request, found a job that was there
-            before; None if this handle was made from an id.
+        created: False if the idempotency key found a job that was there before; None if this handle
+            was made from an id.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Job:
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """Its pictures; empty until it has succeeded."""
+        """Its pictures; empty until it has succeeded, or was cancelled with its call paid for."""
         pictures = self.state.pictures
         return tuple(Image(self._connection, self.id, picture) for picture in pictures)
 
@@ -90,7 +90,8 @@ class Job:
 
         Raises:
             JobFailed: it ended without a picture.
-            JobCancelled: it was cancelled, or expired.
+            JobCancelled: it was cancelled, or expired. Where its call was paid for already, its
+                picture is kept, and `images` has it.
             StartTimeout: nobody had begun with it; it waits on.
             WaitTimeout: it had not ended; it goes on.
         """

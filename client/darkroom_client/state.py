@@ -108,6 +108,7 @@ class JobState:
         callback_url: who is told of its end.
         on_end: the Celery task that is sent then, instead.
         delivery: how it stands with telling them; None before the end.
+        reused_from: the id of the job whose picture it was given instead of a call of its own.
         raw: all that the gateway said.
     """
 
@@ -128,6 +129,7 @@ class JobState:
     callback_url: str | None
     on_end: Mapping[str, str] | None
     delivery: Delivery | None
+    reused_from: str | None
     raw: Mapping[str, Any]
 
     @property
@@ -168,6 +170,7 @@ def read_job(told: object) -> JobState:
         callback_url=told.get("callback_url"),
         on_end=told.get("on_end"),
         delivery=delivery_of(told.get("delivery")),
+        reused_from=told.get("reused_from"),
         raw=told,
     )
 

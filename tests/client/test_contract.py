@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from darkroom_client import (
+    Client,
     Conflict,
     InvalidRequest,
     JobCancelled,
@@ -16,7 +17,9 @@ from darkroom_client import (
     StartTimeout,
     WaitTimeout,
 )
+from storage import StoredImage, finish_if_held
 from tests.client.conftest import Side
+from tests.gateway.running import Gateway
 
 SOON_S = 20.0
 
@@ -44,6 +47,7 @@ FAULTY: list[tuple[dict[str, Any], list[str]]] = [
     ({"expires_in_s": 0}, ["expires_in_s"]),
     ({"callback_url": "ftp://example.com"}, ["callback_url"]),
     ({"on_end": {"task": "shop.made"}}, ["on_end"]),
+    ({"reuse": "yes"}, ["reuse"]),
     ({"colour": "red", "seed": 0, "priority": 1000}, ["colour", "priority", "seed"]),
 ]
 
@@ -142,6 +146,20 @@ def test_a_job_that_waits_is_cancelled_at_once(side: Side) -> None:
         job.wait(timeout_s=SOON_S)
 
 
+@pytest.mark.enable_socket
+def test_a_picture_that_was_paid_for_outlives_the_cancelling(one_gateway: Gateway) -> None:
+    """Waiting tells of the cancelling, and the handle has the picture."""
+    with Client(one_gateway.url) as client:
+        job = client.submit("a paper fox")
+        fence = one_gateway.claim(uuid.UUID(job.id)).fence
+        assert job.cancel().state.cancel_asked
+        image = StoredImage(0, f"darkroom/{job.id}.png", "0" * 64, 100, 64, 32)
+        finish_if_held(one_gateway.database, uuid.UUID(job.id), fence=fence, images=[image])
+        with pytest.raises(JobCancelled):
+            job.wait(timeout_s=SOON_S)
+        assert [each.about.key for each in job.images] == [image.key]
+
+
 def test_time_to_start_and_time_in_all_are_told_apart(side: Side) -> None:
     """Which of them ran out is the error's type; both are timeouts."""
     side.hold()
@@ -164,6 +182,23 @@ def test_the_same_key_is_the_same_job(side: Side) -> None:
     assert first.id == again.id
     assert (first.created, again.created) == (True, False)
     assert side.client.submit("a paper fox").id != first.id
+
+
+def test_an_identical_request_may_be_answered_with_the_picture_there_is(side: Side) -> None:
+    """The job is a new one, and says whose picture it has; unless both were asked for, none is."""
+    side.hold()
+    first = side.client.submit("a paper fox", seed=7, reuse=True)
+    side.succeed(first.id)
+    side.hold()
+    again = side.client.submit("a paper fox", seed=7, reuse=True, idempotency_key="again")
+    assert (again.created, again.status, again.state.reused_from) == (True, "succeeded", first.id)
+    assert again.images[0].about.key == first.refresh().images[0].about.key
+    assert (again.state.calls.made, first.state.reused_from) == (0, None)
+    repeated = side.client.submit("a paper fox", seed=7, reuse=True, idempotency_key="again")
+    assert (repeated.id, repeated.created) == (again.id, False)
+    for seed, reuse in ((7, None), (7, False), (8, True), (None, True)):
+        other = side.client.submit("a paper fox", seed=seed, reuse=reuse)
+        assert (other.status, other.state.reused_from) == ("queued", None)
 
 
 def test_the_same_key_with_another_request_is_a_conflict(side: Side) -> None:

@@ -46,6 +46,20 @@ def test_a_batch_is_followed_to_its_end_and_its_results_are_read(side: Side) -> 
     assert fox.job.state.batch_id == batch.id
 
 
+def test_lines_that_choose_their_seed_may_be_answered_with_pictures_there_are(side: Side) -> None:
+    """The others are called for; each result says whose picture it has."""
+    side.hold()
+    first = side.client.submit("a fox", seed=7, reuse=True)
+    side.succeed(first.id)
+    side.hold()
+    batch = side.client.submit_many(LINES, reuse=True)
+    found = {result.key: (result.status, result.reused_from) for result in batch.results()}
+    waits = ("queued", None)
+    assert found == {"fox": ("succeeded", first.id), "crane": waits, None: waits}
+    others = side.client.submit_many(LINES, reuse=False)
+    assert {result.status for result in others.results()} == {"queued"}
+
+
 def test_a_batch_is_found_again_by_its_id(side: Side) -> None:
     """In another process."""
     batch = side.client.submit_many(LINES)

@@ -112,7 +112,8 @@ class FakeGateway(BaseAdapter):
             return _problem(409, "idempotency-conflict", "another request", holder=other)
         job_id = same or self._jobs.add(request, given, None)
         self._jobs.remember("job", asked.key, request, job_id)
-        return _json(200 if same else 202, self._jobs.by_id[job_id])
+        job = {**self._jobs.by_id[job_id], "created": same is None}
+        return _json(200 if same or job["status"] in ENDED else 202, job)
 
     def _show(self, _asked: Asked, job_id: str) -> Answer:
         job = self._jobs.by_id.get(job_id)
@@ -168,7 +169,8 @@ class FakeGateway(BaseAdapter):
         same, other = self._jobs.known("batch", asked.key, content)
         if other is not None:
             return _problem(409, "idempotency-conflict", "other lines", holder=other)
-        batch_id = same or self._jobs.add_batch(lines.good, name, callback_url)
+        reuse = asked.query.get("reuse") == "true"
+        batch_id = same or self._jobs.add_batch(lines.good, name, callback_url, reuse=reuse)
         self._jobs.remember("batch", asked.key, content, batch_id)
         return _json(200 if same else 202, {**self._jobs.batch(batch_id), **keep_out})
 

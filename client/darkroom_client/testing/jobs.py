@@ -63,6 +63,7 @@ class FakeJobs:
         self._url = url
         self._line_keys: dict[str, str | None] = {}
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}
+        self._reusable: dict[str, str] = {}
 
     def known(self, kind: str, key: str | None, content: object) -> tuple[str | None, str | None]:
         """What was handed in under this key before: its id, and the id if it was something else."""
@@ -98,13 +99,21 @@ class FakeJobs:
             "callback_url": options.get("callback_url"),
             "on_end": options.get("on_end"),
             "delivery": None,
+            "reused_from": None,
         }
-        if not self.held:
+        if options.get("reuse") and "seed" in request:
+            self._reusable[job_id] = _digest(request)
+        if not self._reuse(self.by_id[job_id]) and not self.held:
             self._end(self.by_id[job_id])
         return job_id
 
     def add_batch(
-        self, lines: list[dict[str, Any]], name: str | None, callback_url: str | None = None
+        self,
+        lines: list[dict[str, Any]],
+        name: str | None,
+        callback_url: str | None = None,
+        *,
+        reuse: bool = False,
     ) -> str:
         """Take a batch in: good lines, as `testing.lines` reads them."""
         batch_id, now = str(uuid.uuid4()), _now()
@@ -119,7 +128,7 @@ class FakeJobs:
             "delivery": None,
         }
         for line in lines:
-            job_id = self.add(line["request"], line["options"], batch_id)
+            job_id = self.add(line["request"], {**line["options"], "reuse": reuse}, batch_id)
             self._line_keys[job_id] = line["key"]
         return batch_id
 
@@ -146,7 +155,9 @@ class FakeJobs:
         """What became of a batch's lines."""
         return [
             {
-                **{name: job[name] for name in ("id", "status", "metadata", "error")},
+                **{
+                    name: job[name] for name in ("id", "status", "metadata", "error", "reused_from")
+                },
                 "key": self._line_keys[job["id"]],
                 "seed": job["request"]["seed"],
                 "object_keys": [image["key"] for image in job["images"]],
@@ -173,6 +184,17 @@ class FakeJobs:
         }
         self._over(job, "cancelled", error=error)
         return True
+
+    def _reuse(self, job: dict[str, Any]) -> bool:
+        """Answer a job with the picture of an identical one; whether there was one."""
+        wanted = self._reusable.get(job["id"])
+        for job_id, digest in self._reusable.items():
+            source = self.by_id[job_id]
+            if digest == wanted and source["status"] == "succeeded":
+                job["times"]["image_in_hand_at"] = _now()
+                self._over(job, "succeeded", images=source["images"], reused_from=job_id)
+                return True
+        return False
 
     def _end(self, job: dict[str, Any]) -> None:
         now = _now()

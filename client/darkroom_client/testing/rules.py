@@ -77,6 +77,7 @@ _OPTIONS: Mapping[str, Rule] = {
     "expires_in_s": lambda value: value != 0 and _number(0, 30 * 86400)(value),
     "callback_url": lambda value: value is None or _web_address(value),
     "on_end": lambda value: isinstance(value, dict) and value.keys() == {"task", "queue"},
+    "reuse": _switch,
 }
 
 

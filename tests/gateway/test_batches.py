@@ -303,7 +303,9 @@ def test_counts_rate_and_results_follow_the_jobs(gateway: Gateway) -> None:
     gateway.fail(by_key["b"])
     batch = gateway.get(f"/v1/batches/{batch_id}").json()
     assert (batch["counts"]["succeeded"], batch["counts"]["failed"]) == (1, 1)
-    assert (batch["status"], batch["rate_per_s"] > 0, batch["eta_s"] > 0) == ("running", True, True)
+    # Told in tenths of a second, and a quick machine needs less than one for what is left.
+    assert (batch["status"], batch["rate_per_s"] > 0) == ("running", True)
+    assert batch["eta_s"] >= 0
     rows = {row["key"]: row for row in results(gateway, batch_id)}
     assert [rows[key]["status"] for key in "abc"] == ["succeeded", "failed", "queued"]
     assert rows["a"]["metadata"] == {"of": "a"}

@@ -20,11 +20,10 @@ from storage.batches import (
     Batch,
     batch_callback,
     create_batch,
-    delete_unopened,
+    find_batch,
     get_batch,
     list_batches,
     open_batch,
-    unopened_batches,
 )
 from storage.cancel import (
     Cancelled,
@@ -54,6 +53,7 @@ from storage.doomed import (
 )
 from storage.errors import (
     BatchNotFound,
+    BatchShut,
     BucketMissing,
     DatabaseError,
     DatabaseMisconfigured,
@@ -131,6 +131,7 @@ from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritte
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.streams import Rotation
 from storage.tombstones import Tombstone, find_tombstone, forgotten_among, objects_left
+from storage.unopened import delete_unopened, unopened_batches
 
 __all__ = [
     "CHUNK_JOBS",
@@ -145,6 +146,7 @@ __all__ = [
     "BatchNotFound",
     "BatchProgress",
     "BatchRow",
+    "BatchShut",
     "BucketMissing",
     "CallCount",
     "CancelOutcome",
@@ -227,6 +229,7 @@ __all__ = [
     "end_pause_if_over",
     "expire_due",
     "fail_if_held",
+    "find_batch",
     "find_key",
     "find_tombstone",
     "finish_if_held",

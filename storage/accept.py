@@ -42,6 +42,7 @@ from storage.statements import read_job
 from storage.states import JobStatus
 from storage.tables import Tables
 from storage.tombstones import hash_of_key, remove_forgotten, tombstone_of
+from storage.unopened import Loading, hold_unopened
 
 MAX_CHUNK_JOBS = 1000
 """How many rows one bulk insert takes: short enough a write that others hardly wait."""
@@ -134,7 +135,11 @@ def insert_jobs(db: Database, jobs: Sequence[NewJob]) -> int:
 
 
 def insert_rows(
-    db: Database, rows: Sequence[Mapping[str, Any]], *, reuse_hashes: Mapping[UUID, str]
+    db: Database,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    reuse_hashes: Mapping[UUID, str],
+    into: Loading | None = None,
 ) -> int:
     """Insert rows, passing over those that are there already, or forgotten; how many are new.
 
@@ -142,13 +147,17 @@ def insert_rows(
         db: The results table.
         rows: Columns by name, and `expires_in_s`; in the order of their ids.
         reuse_hashes: Of those among them that may reuse an image and be reused; all of one owner.
+        into: The batch they are of, which must still take them in.
 
     Raises:
+        BatchShut: It does not; none of them is kept.
         RecordRefused: A value no row can hold; none of them is kept.
         DatabaseUnavailable: Perhaps committed, perhaps not.
     """
     tables = db.tables
     with db.begin() as connection:
+        if into is not None:
+            hold_unopened(tables, connection, into)
         asking = asking_of(rows[0], reuse_hashes)
         sources = find_sources(tables, connection, asking)
         made = [row for row in rows if row["id"] not in sources]

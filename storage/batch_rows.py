@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +18,7 @@ from storage.copy_in import COLUMNS, copy_in
 from storage.database import Database
 from storage.jobs import stream_of
 from storage.json_text import JsonText
+from storage.unopened import Loading
 
 __all__ = ["BatchRow", "RowsInCommon", "insert_batch_rows"]
 
@@ -47,9 +49,10 @@ class BatchRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowsInCommon:
-    """What all rows of a batch have in common; as in `NewJob`."""
+    """What all rows of a batch have in common; as in `NewJob`, and when its own row was made."""
 
     batch_id: UUID
+    begun_at: datetime
     owner: str
     simulated: bool
 
@@ -69,6 +72,7 @@ def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRo
 
     Raises:
         ValueError: The chunk is too large.
+        BatchShut: The batch was opened or given up meanwhile; none of the chunk is kept.
         RecordRefused: A value no row can hold; none of the chunk is kept.
         DatabaseUnavailable: Perhaps committed, perhaps not: call again with the same rows.
     """
@@ -76,12 +80,13 @@ def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRo
         raise ValueError(f"{len(rows)} rows in one chunk, {MAX_CHUNK_JOBS} at most")
     # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
     ordered = _in_columns(common, sorted(rows, key=itemgetter(0)))
+    into = Loading(common.batch_id, common.begun_at)
     hashes = {UUID(row.id): row.reuse_hash for row in rows if row.reuse_hash is not None}
     if not hashes and db.dialect == "postgresql":
-        copied = copy_in(db, ordered)
+        copied = copy_in(db, ordered, into=into)
         if copied is not None:
             return copied
-    return insert_rows(db, [_named(row) for row in ordered], reuse_hashes=hashes)
+    return insert_rows(db, [_named(row) for row in ordered], reuse_hashes=hashes, into=into)
 
 
 def _in_columns(common: RowsInCommon, rows: Sequence[BatchRow]) -> list[tuple[Any, ...]]:

@@ -1,8 +1,8 @@
 """Batches: jobs handed in together, invisible until the last of them is in.
 
 One UPDATE opens a batch of any size; until then its jobs are neither due nor listed, and a load
-that was abandoned can be deleted as if it had never begun. How its counts are kept is in
-`batch_counts.py`.
+that was abandoned can be deleted as if it had never begun (`unopened.py`). How its counts are kept
+is in `batch_counts.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Table,
+    and_,
     bindparam,
     case,
-    delete,
+    func,
     insert,
     literal,
     null,
@@ -29,17 +31,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.announce import announce_batches
-from storage.clock import UtcDateTime, after, now
+from storage.clock import UtcDateTime, now
 from storage.database import Database
-from storage.doomed import doom_of
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
 from storage.ids import Uuid
 from storage.pages import Cursor
-from storage.sharers import forget_reuses, lock_sharers, still_shared
 from storage.tables import Tables
-
-_FOLD_AT_ONCE = 5000
-_DELETE_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +100,16 @@ def create_batch(
     return _existing_batch(db, id=id, owner=owner, key=key, request_hash=request_hash), False
 
 
-def open_batch(db: Database, batch_id: UUID, total: int) -> bool:
+def open_batch(
+    db: Database, batch_id: UUID, total: int, *, begun_at: datetime | None = None
+) -> bool:
     """Make a batch's jobs visible and due, all at once.
 
     Args:
         db: The results table.
         batch_id: Which.
         total: How many jobs it holds.
+        begun_at: Only if its row was made then; None for whatever row is there now.
 
     Returns:
         Whether it is open now; False when there is no such batch or it was abandoned.
@@ -118,7 +118,7 @@ def open_batch(db: Database, batch_id: UUID, total: int) -> bool:
         DatabaseUnavailable: Call again.
     """
     with db.begin() as connection:
-        parameters = {"which": batch_id, "new_total": total}
+        parameters = {"which": batch_id, "begun_at": begun_at, "new_total": total}
         opened = connection.execute(_open(db.tables), parameters).first()
         if opened is not None:
             # All its jobs may have been cancelled before anybody saw them.
@@ -126,53 +126,9 @@ def open_batch(db: Database, batch_id: UUID, total: int) -> bool:
             announce_batches(db.tables, connection, done)
             return True
     found = find_batch(db, batch_id)
-    return found is not None and found.opened_at is not None
-
-
-def delete_unopened(db: Database, batch_id: UUID) -> bool:
-    """Delete a batch that never opened, with all its jobs, in short writes.
-
-    Args:
-        db: The results table.
-        batch_id: Which.
-
-    Returns:
-        Whether it is gone; False when it has been opened, and then nothing was touched.
-
-    Raises:
-        DatabaseUnavailable: Call again; what is left is still invisible.
-    """
-    batches = db.tables.batches
-    mark = update(batches).where(batches.c.id == batch_id, batches.c.opened_at.is_(None))
-    with db.statement() as connection:
-        marked = connection.execute(mark.values(abandoned_at=now())).rowcount
-    if not marked:
-        return find_batch(db, batch_id) is None
-    while _delete_jobs(db, batch_id):
-        pass
-    callbacks, deltas = db.tables.batch_callbacks, db.tables.batch_deltas
-    with db.begin() as connection:
-        connection.execute(delete(callbacks).where(callbacks.c.batch_id == batch_id))
-        # Of jobs that ended as they began: the next load under this id counts them anew.
-        connection.execute(delete(deltas).where(deltas.c.batch_id == batch_id))
-        connection.execute(delete(batches).where(batches.c.id == batch_id))
-    return True
-
-
-def unopened_batches(db: Database, *, older_than_s: float, limit: int = 100) -> list[UUID]:
-    """Loads that were begun so long ago that nobody will finish them.
-
-    Args:
-        db: The results table.
-        older_than_s: Seconds since they were begun.
-        limit: At most so many.
-    """
-    batches = db.tables.batches
-    old = select(batches.c.id).where(
-        batches.c.opened_at.is_(None), batches.c.created_at < after(-older_than_s)
-    )
-    with db.read() as connection:
-        return list(connection.scalars(old.order_by(batches.c.created_at).limit(limit)))
+    if found is None or found.opened_at is None:
+        return False
+    return begun_at in {None, found.created_at}
 
 
 def get_batch(db: Database, batch_id: UUID) -> Batch:
@@ -208,6 +164,12 @@ def find_batch(db: Database, batch_id: UUID) -> Batch | None:
     with db.read() as connection:
         row = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().first()
     return None if row is None else Batch(**row)
+
+
+def is_of(batches: Table) -> ColumnElement[bool]:
+    """True for the batch of the id `which`, if it was begun at `begun_at`, or that is NULL."""
+    begun_at = func.coalesce(bindparam("begun_at", type_=UtcDateTime()), batches.c.created_at)
+    return and_(batches.c.id == bindparam("which", type_=Uuid()), batches.c.created_at == begun_at)
 
 
 def list_batches(
@@ -255,20 +217,6 @@ def _existing_batch(
     return found
 
 
-def _delete_jobs(db: Database, batch_id: UUID) -> int:
-    jobs = db.tables.jobs
-    some = select(jobs.c.id, jobs.c.images, jobs.c.init_image_key)
-    some = some.where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
-    with db.begin() as connection:
-        rows = connection.execute(some).mappings().all()
-        ids = [row["id"] for row in rows]
-        roots = lock_sharers(db.tables, connection, ids)
-        connection.execute(forget_reuses(db.tables), {"ids": ids})
-        connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
-        doom_of(db.tables, connection, rows, still_shared(db.tables, connection, roots))
-    return len(rows)
-
-
 @cache
 def _open(tables: Tables) -> ReturningUpdate[Any]:
     batches = tables.batches
@@ -277,7 +225,7 @@ def _open(tables: Tables) -> ReturningUpdate[Any]:
     return (
         update(batches)
         .where(
-            batches.c.id == bindparam("which"),
+            is_of(batches),
             batches.c.opened_at.is_(None),
             batches.c.abandoned_at.is_(None),
         )

@@ -17,6 +17,7 @@ from storage.errors import RecordRefused
 from storage.json_text import json_text
 from storage.tables import Tables
 from storage.tombstones import remove_forgotten
+from storage.unopened import Loading, hold_unopened
 
 __all__ = ["COLUMNS", "copy_in", "in_columns"]
 
@@ -47,23 +48,29 @@ def in_columns(row: Mapping[str, Any]) -> list[Any]:
     return [_cell(name, row[name]) for name in COLUMNS]
 
 
-def copy_in(db: Database, rows: Iterable[Sequence[Any]]) -> int | None:
+def copy_in(
+    db: Database, rows: Iterable[Sequence[Any]], *, into: Loading | None = None
+) -> int | None:
     """Insert rows that are all new, in one transaction; those of forgotten jobs are left out.
 
     Args:
         db: The results table, on PostgreSQL.
         rows: Values in the order of `COLUMNS`. None has a lifetime: only a statement can add it to
             the clock.
+        into: The batch they are of, which must still take them in.
 
     Returns:
         How many are in; None when an id or a key was there already, and then none is.
 
     Raises:
+        BatchShut: It does not; none is in.
         RecordRefused: A value no row can hold; none is in.
         DatabaseUnavailable: Perhaps committed, perhaps not.
     """
     try:
         with db.begin() as connection:
+            if into is not None:
+                hold_unopened(db.tables, connection, into)
             try:
                 ids = _copy(connection, db.tables, rows)
             except psycopg.OperationalError:

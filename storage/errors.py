@@ -14,6 +14,7 @@ the disk.
     ├── JobNotFound
     │   └── JobForgotten             there was one; a tombstone is what is left of it
     ├── BatchNotFound
+    ├── BatchShut                    it was opened or given up while it was loaded
     ├── IdempotencyConflict          one key, two different requests
     ├── RecordUnreadable             a row this release cannot understand
     ├── DayExhausted                 the calls of a day are spent
@@ -115,6 +116,20 @@ class BatchNotFound(StorageError):
     def __init__(self, batch_id: UUID) -> None:
         self.batch_id = batch_id
         super().__init__(f"there is no batch {batch_id}")
+
+
+class BatchShut(StorageError):
+    """A batch takes in no more rows: another load of it has opened it, or given it up.
+
+    Attributes:
+        batch_id: The batch's id.
+    """
+
+    def __init__(self, batch_id: UUID) -> None:
+        self.batch_id = batch_id
+        super().__init__(
+            f"batch {batch_id} was given up by another load of it: hand it in once more"
+        )
 
 
 class IdempotencyConflict(StorageError):

@@ -4,7 +4,7 @@ Knows the paid API (`playground`) and the places where things are kept (`storage
 of processes, signals, HTTP or the command line.
 """
 
-from tasks.batch import Batches, Loaded
+from tasks.batch import Batches
 from tasks.beside import Beside
 from tasks.breaker import Breaker
 from tasks.budget import BudgetLimits, CallBudget, Ledger, PlaceWatch, place_of
@@ -34,6 +34,7 @@ from tasks.held import Held
 from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
+from tasks.load import Loaded
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.on_end import OnEnd, on_end_of
 from tasks.options import JobOptions, parse_options

@@ -1,51 +1,32 @@
 """Jobs handed in together: every line checked first, then all of them in, at once or not at all.
 
-Lines are checked into a file on this machine; only when the whole is known to be good (or what is
-faulty may be left out) do rows go into the table, in short chunks, under a batch that nobody sees
-until one UPDATE opens it. No message is sent: the dispatcher finds what is due.
+Lines are checked into a file on this machine, here; only when the whole is known to be good (or
+what is faulty may be left out) do they go into the table (`load.py`).
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
-import stamina
-from pybase64 import b64decode
 
 from playground import Fault, ImageRequest, RequestInvalid, kept_form
 from storage import (
     MAX_CHUNK_JOBS,
-    Batch,
-    BatchRow,
     Database,
-    DatabaseUnavailable,
-    IdempotencyConflict,
-    JsonText,
-    RowsInCommon,
-    create_batch,
-    delete_unopened,
-    forgotten_among,
-    insert_batch_rows,
     json_text,
-    open_batch,
     owner_reuses,
 )
 from tasks.beside import Beside, NotBeside, follow_mark
 from tasks.checked import BatchOptions, CheckedBatch
-from tasks.chunks import chunks_of
-from tasks.errors import BatchKeyTaken, LineFault, LinesUnreadable
+from tasks.errors import LineFault, LinesUnreadable
 from tasks.good_line import GoodLine
 from tasks.identical import hash_of, reuse_hash_of
 from tasks.intake import Intake
 from tasks.lines import Line, LineFile
+from tasks.load import Load, Loaded, Told
 from tasks.options import JobOptions
 
-__all__ = ["Batches", "Loaded"]
-
-Told = Callable[[int], None]
+__all__ = ["Batches"]
 
 #: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
 MAX_TEXT_BYTES: Final = 1_000_000
@@ -53,21 +34,6 @@ MAX_TEXT_BYTES: Final = 1_000_000
 
 def _nothing(count: int) -> None:
     """Tell nobody how far it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A batch that is in, its jobs due.
-
-    Attributes:
-        batch_id: its id.
-        total: how many jobs it has.
-        created: False when it was in before.
-    """
-
-    batch_id: UUID
-    total: int
-    created: bool
 
 
 class Batches:
@@ -121,19 +87,10 @@ class Batches:
 
         Raises:
             BatchKeyTaken: its key was used for another content.
+            BatchShut: another load of it, which this one had joined, was given up.
             StorageError: it could not be kept. Nothing of it will run.
         """
-        found = self._begin(batch)
-        if found.opened_at is not None:
-            return Loaded(found.id, found.total or 0, created=False)
-        try:
-            total = batch.count - self._insert(batch, told)
-            self._open(batch, total)
-        except BaseException:
-            if delete_unopened(self._database, batch.batch_id):
-                raise
-            total = batch.count
-        return Loaded(batch.batch_id, total, created=True)
+        return Load(self._intake, self._database, batch).run(told)
 
     def _with_reuse(self, options: BatchOptions) -> BatchOptions:
         """Asked once, so that lines of a batch that reuses nothing pay nothing for it."""
@@ -189,69 +146,6 @@ class Batches:
             batch.fault(LineFault(line.number, "; ".join(map(str, faults)), faults))
         else:
             _keep(batch, line.number, request, parsed, checked)
-
-    def _row(self, batch: CheckedBatch, line: GoodLine) -> BatchRow:
-        image = line.init_image
-        return BatchRow(
-            line.job_id,
-            # A line's key is unique within its batch, a job's within its owner.
-            None if line.key is None else f"{batch.batch_id}/{line.key}",
-            line.request_hash,
-            JsonText(line.request),
-            None if image is None else self._intake.keep_init_image(b64decode(image)),
-            None if line.metadata is None else JsonText(line.metadata),
-            line.priority,
-            line.reuse_hash,
-        )
-
-    @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _begin(self, batch: CheckedBatch) -> Batch:
-        """The batch's row, new or found; what an abandoned load left is cleared away first."""
-        options = batch.options
-        try:
-            found, _ = create_batch(
-                self._database,
-                id=batch.batch_id,
-                owner=options.owner,
-                key=options.key,
-                request_hash=batch.request_hash,
-                name=options.name,
-                callback=batch.callback,
-            )
-        except IdempotencyConflict as error:
-            raise BatchKeyTaken(options.key or "", error.job_id) from error
-        if found.abandoned_at is not None:
-            delete_unopened(self._database, batch.batch_id)
-            raise DatabaseUnavailable(f"batch {batch.batch_id} is being deleted")
-        return found
-
-    def _insert(self, batch: CheckedBatch, told: Told) -> int:
-        """Insert all lines; how many are those of forgotten jobs, and left out."""
-        done = forgotten = 0
-        chunks = chunks_of(self._row(batch, line) for line in batch.lines())
-        common = RowsInCommon(batch.batch_id, batch.options.owner, self._intake.simulated)
-        # The next chunk is made ready while the database is at work on this one.
-        with ThreadPoolExecutor(1, "batch-load") as loader:
-            under_way: Future[int] | None = None
-            for chunk in chunks:
-                forgotten += under_way.result() if under_way else 0
-                told(done)
-                under_way = loader.submit(self._insert_chunk, common, chunk)
-                done += len(chunk)
-            forgotten += under_way.result() if under_way else 0
-        told(done)
-        return forgotten
-
-    @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _insert_chunk(self, common: RowsInCommon, rows: list[BatchRow]) -> int:
-        if insert_batch_rows(self._database, common, rows) == len(rows):
-            return 0
-        return len(forgotten_among(self._database, [UUID(row.id) for row in rows]))
-
-    @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
-    def _open(self, batch: CheckedBatch, total: int) -> None:
-        if not open_batch(self._database, batch.batch_id, total):
-            raise DatabaseUnavailable(f"batch {batch.batch_id} was abandoned while it was loaded")
 
 
 def _keep(

@@ -122,9 +122,9 @@ class Dispatcher:
 
     def _sweep_abandoned_loads(self) -> None:
         """Delete batches whose loading broke off: nobody will open them."""
-        for batch_id in unopened_batches(self._database, older_than_s=ABANDONED_AFTER_S):
-            delete_unopened(self._database, batch_id)
-            log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch_id)})
+        for batch in unopened_batches(self._database, older_than_s=ABANDONED_AFTER_S):
+            delete_unopened(self._database, batch.id, begun_at=batch.created_at)
+            log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch.id)})
 
     def _sweep_days(self) -> None:
         if time.monotonic() >= self._next_days:

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image
 
-import tasks.batch
+import tasks.load
 from playground import RequestInvalid
 from storage import (
     BatchRow,
+    BatchShut,
     Database,
     DatabaseUnavailable,
     Job,
@@ -22,6 +23,8 @@ from storage import (
     ObjectStore,
     RowsInCommon,
     batch_progress,
+    create_batch,
+    delete_unopened,
     get_batch,
     insert_batch_rows,
     list_batches,
@@ -30,12 +33,13 @@ from storage import (
     reserve_due,
 )
 from tasks import Dispatch, Intake, RequestLimits
-from tasks.batch import Batches, Loaded
+from tasks.batch import Batches
 from tasks.beside import Beside
 from tasks.checked import BatchOptions
 from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
 from tasks.good_line import GoodLine
 from tasks.lines import FileFormat, LineFile
+from tasks.load import Loaded
 from tasks.staging import Staging
 
 
@@ -248,13 +252,13 @@ def test_an_interrupted_load_leaves_nothing_and_can_be_repeated(
         chunks.append(len(rows))
         real(db, common, rows)
 
-    monkeypatch.setattr(tasks.batch, "insert_batch_rows", insert)
+    monkeypatch.setattr(tasks.load, "insert_batch_rows", insert)
     with pytest.raises(KeyboardInterrupt):
         hand_in(batches, prompts(1500), key="night")
     assert chunks == [1000]
     assert list_batches(database) == []
     assert list_jobs(database) == []
-    monkeypatch.setattr(tasks.batch, "insert_batch_rows", real)
+    monkeypatch.setattr(tasks.load, "insert_batch_rows", real)
     assert hand_in(batches, prompts(1500), key="night").created
 
 
@@ -263,8 +267,8 @@ def test_a_load_that_was_killed_is_taken_up_by_the_next_under_its_key(
 ) -> None:
     """What a kill -9 left is invisible, and the repeat completes it without doubles."""
     with monkeypatch.context() as patched:
-        patched.setattr(tasks.batch, "open_batch", _killed)
-        patched.setattr(tasks.batch, "delete_unopened", lambda *_: True)
+        patched.setattr(tasks.load, "open_batch", _killed)
+        patched.setattr(tasks.load, "delete_unopened", lambda *_, **__: True)
         with pytest.raises(SystemExit):
             hand_in(batches, prompts(5), key="night")
     assert list_jobs(database) == []
@@ -274,7 +278,91 @@ def test_a_load_that_was_killed_is_taken_up_by_the_next_under_its_key(
     assert len(jobs_of(database, loaded.batch_id)) == 5
 
 
-def _killed(*_: object) -> bool:
+class Meanwhile:
+    """Does something once, before the second chunk of a load goes in."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, what: Callable[[], object]) -> None:
+        self._what = what
+        self._chunks = 0
+        patch.setattr(tasks.load, "insert_batch_rows", self)
+
+    def __call__(self, db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> int:
+        """Insert a chunk."""
+        self._chunks += 1
+        if self._chunks == 2:
+            self._what()
+        return insert_batch_rows(db, common, rows)
+
+
+def begun_elsewhere(database: Database) -> UUID:
+    """The batch `night` as another process begins it, which the next load joins."""
+    batch_id = BatchOptions(key="night").batch_id()
+    create_batch(database, id=batch_id, key="night")
+    return batch_id
+
+
+def test_a_load_that_joined_another_ends_with_it_and_leaves_no_rows(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two under one key breaks off; the other is told so, and a repeat goes in."""
+    batch_id = begun_elsewhere(database)
+    with monkeypatch.context() as patched:
+        Meanwhile(patched, lambda: delete_unopened(database, batch_id))
+        with pytest.raises(BatchShut):
+            hand_in(batches, prompts(1500), key="night")
+    assert list_batches(database) == []
+    assert jobs_of(database, batch_id) == []
+    assert hand_in(batches, prompts(2), key="night").created
+    assert len(jobs_of(database, batch_id)) == 2
+
+
+def test_a_load_that_joined_another_leaves_a_third_one_alone(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows do not go into the batch that was begun anew, nor is that one deleted or opened."""
+    batch_id = begun_elsewhere(database)
+
+    def begin_anew() -> None:
+        delete_unopened(database, batch_id)
+        begun_elsewhere(database)
+
+    Meanwhile(monkeypatch, begin_anew)
+    with pytest.raises(BatchShut):
+        hand_in(batches, prompts(1500), key="night")
+    third = get_batch(database, batch_id)
+    assert (third.abandoned_at, third.opened_at) == (None, None)
+    assert jobs_of(database, batch_id) == []
+
+
+def test_a_load_that_joined_another_does_not_take_it_along_when_it_breaks_off(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is the other's, who goes on."""
+    batch_id = begun_elsewhere(database)
+    with monkeypatch.context() as patched:
+        Meanwhile(patched, _killed)
+        with pytest.raises(SystemExit):
+            hand_in(batches, prompts(1500), key="night")
+    assert get_batch(database, batch_id).abandoned_at is None
+    assert len(jobs_of(database, batch_id)) == 1000
+    assert hand_in(batches, prompts(1500), key="night").total == 1500
+
+
+def test_a_load_whose_batch_another_has_opened_is_answered_with_it(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both handed in the same; the second of the two finds it all there."""
+    other: list[Loaded] = []
+    Meanwhile(monkeypatch, lambda: other.append(hand_in(batches, prompts(1500), key="night")))
+    with batches.check(prompts(1500), BatchOptions(key="night")) as checked:
+        begun_elsewhere(database)
+        loaded = batches.load(checked)
+    assert [(one.total, one.batch_id) for one in other] == [(1500, loaded.batch_id)]
+    assert (loaded.total, loaded.created) == (1500, False)
+    assert len(jobs_of(database, loaded.batch_id)) == 1500
+
+
+def _killed(*_: object, **__: object) -> bool:
     raise SystemExit
 
 
@@ -291,7 +379,7 @@ def test_a_lost_answer_from_the_database_makes_no_double(
             lost.append(len(rows))
             raise DatabaseUnavailable("the connection broke")
 
-    monkeypatch.setattr(tasks.batch, "insert_batch_rows", insert)
+    monkeypatch.setattr(tasks.load, "insert_batch_rows", insert)
     loaded = hand_in(batches, prompts(4))
     assert lost == [4]
     assert len(jobs_of(database, loaded.batch_id)) == loaded.total == 4
@@ -399,7 +487,7 @@ def test_long_lines_go_in_a_few_at_a_time(
         chunks.append(len(rows))
         insert_batch_rows(db, common, rows)
 
-    monkeypatch.setattr(tasks.batch, "insert_batch_rows", insert)
+    monkeypatch.setattr(tasks.load, "insert_batch_rows", insert)
     long = {"prompt": "fox " * 240_000}
     loaded = hand_in(batches, lines(*[long] * 5))
     assert (chunks, loaded.total) == ([3, 2], 5)

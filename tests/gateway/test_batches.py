@@ -15,7 +15,7 @@ import redis
 import requests
 from fastapi import APIRouter
 
-import tasks.batch
+import tasks.load
 from darkroom.gateway_wiring import GatewayWiring
 from gateway import Authenticate, Caller, GatewayLimits, Scope, Services, batches, health, jobs
 from storage import (
@@ -393,11 +393,11 @@ def test_single_jobs_are_answered_while_a_batch_is_loaded(
     """They do not wait for its end."""
     is_answered = threading.Event()
 
-    def open_late(*which: Any) -> bool:
+    def open_late(*which: Any, **begun: Any) -> bool:
         assert is_answered.wait(WITHIN_S)
-        return open_batch(*which)
+        return open_batch(*which, **begun)
 
-    monkeypatch.setattr(tasks.batch, "open_batch", open_late)
+    monkeypatch.setattr(tasks.load, "open_batch", open_late)
     answers: list[int] = []
     loading = threading.Thread(
         target=lambda: answers.append(hand_in(one_gateway, foxes(3)).status_code)

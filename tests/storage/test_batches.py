@@ -1,9 +1,11 @@
 """Batches: invisible until opened, counted without counting rows."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+import storage.unopened
 from storage import (
     BatchNotFound,
     IdempotencyConflict,
@@ -53,7 +55,7 @@ def test_an_abandoned_load_leaves_nothing(table: TableUnderTest) -> None:
     """Deleted with its jobs, and too late to be opened; an open one is not touched."""
     lost, ids = table.batch(5, opened=False)
     kept, _ = table.batch(2)
-    assert unopened_batches(table.db, older_than_s=-1) == [lost]
+    assert [b.id for b in unopened_batches(table.db, older_than_s=-1)] == [lost]
     assert unopened_batches(table.db, older_than_s=60) == []
     assert delete_unopened(table.db, lost)
     assert delete_unopened(table.db, lost)
@@ -63,6 +65,32 @@ def test_an_abandoned_load_leaves_nothing(table: TableUnderTest) -> None:
     assert len(list_jobs(table.db, batch_id=kept)) == 2
     with pytest.raises(BatchNotFound):
         get_batch(table.db, lost)
+
+
+@pytest.mark.parametrize("stalled", ["before it deletes", "after its last look"])
+def test_a_deletion_that_stalls_leaves_the_next_load_under_the_id_alone(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, stalled: str
+) -> None:
+    """Another helps it to its end, the batch is handed in again and accepted; it wakes too late."""
+    lost, _ = table.batch(3, opened=False)
+    anew = [new_job(batch_id=lost) for _ in range(3)]
+    real = storage.unopened._delete_jobs
+
+    def delete_jobs(*given: Any) -> int:
+        found = 0 if stalled == "before it deletes" else real(*given)
+        if not found:
+            monkeypatch.undo()
+            assert delete_unopened(table.db, lost)
+            assert create_batch(table.db, id=lost)[1]
+            insert_jobs(table.db, anew)
+            assert open_batch(table.db, lost, 3)
+            found = real(*given)
+        return found
+
+    monkeypatch.setattr(storage.unopened, "_delete_jobs", delete_jobs)
+    assert delete_unopened(table.db, lost)
+    assert get_batch(table.db, lost).total == 3
+    assert sorted(reserve_due(table.db, limit=9, stale_after_s=60)) == sorted(j.id for j in anew)
 
 
 def test_progress_is_exact_at_every_moment(table: TableUnderTest) -> None:

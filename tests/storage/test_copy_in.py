@@ -69,7 +69,7 @@ def test_no_value_of_json_is_the_databases_null(table: TableUnderTest) -> None:
 def test_rows_of_a_batch_are_kept_as_they_were_written(table: TableUnderTest) -> None:
     """Text in every column, and what is there already is passed over, by COPY or by statement."""
     batch, _ = create_batch(table.db, id=uuid4(), owner="ada")
-    common = RowsInCommon(batch.id, "ada", simulated=True)
+    common = RowsInCommon(batch.id, batch.created_at, "ada", simulated=True)
     request = JsonText('{"prompt":"a \\"fox\\"\\tin \\\\N ü 🦊","seed":7}')
     full = BatchRow(
         str(uuid4()), "a\\b", "0" * 64, request, "init/ab", JsonText('{"half":0.5}'), -3

@@ -33,15 +33,24 @@ UPDATE darkroom.jobs
 """
 
 
-def crowd(db: Database, url: str, request: Mapping[str, Any], rows: int, *, ended: int = 0) -> UUID:
+def crowd(
+    db: Database,
+    url: str,
+    request: Mapping[str, Any],
+    rows: int,
+    *,
+    ended: int = 0,
+    opened: bool = True,
+) -> UUID:
     """Fill a table.
 
     Args:
         db: the migrated, empty table.
         url: its SQLAlchemy URL.
         request: what every row asks for.
-        rows: how many are queued, in one open batch.
+        rows: how many are queued, in one batch.
         ended: how many others have succeeded, in a batch of their own.
+        opened: whether the batch of those that are queued is open, or still being loaded.
 
     Returns:
         The batch of those that are queued.
@@ -51,7 +60,7 @@ def crowd(db: Database, url: str, request: Mapping[str, Any], rows: int, *, ende
         if ended:
             done = _copies(db, connection, request, ended)
             connection.execute(END, [done])
-        queued = _copies(db, connection, request, rows)
+        queued = _copies(db, connection, request, rows, opened=opened)
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
     return queued
@@ -62,11 +71,14 @@ def _copies(
     connection: psycopg.Connection[tuple[Any, ...]],
     request: Mapping[str, Any],
     count: int,
+    *,
+    opened: bool = True,
 ) -> UUID:
     batch_id = uuid7()
     create_batch(db, id=batch_id)
     first = NewJob(uuid7(), request, "hash", batch_id=batch_id)
     insert_jobs(db, [first])
     connection.execute(COPY, [count, first.id])
-    open_batch(db, batch_id, count)
+    if opened:
+        open_batch(db, batch_id, count)
     return batch_id

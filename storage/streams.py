@@ -2,7 +2,8 @@
 
 A stream is a batch, or what one owner handed in outside batches. The index of ready jobs begins
 with priority and stream, so it is itself the list of open streams: the next one is found by
-skipping all jobs of the one before. A million jobs in one stream cost the round one step.
+skipping all jobs of the one before. A million jobs in one stream cost the round one step. A batch
+that is still being loaded is passed over there, by its own row and not by each of its jobs'.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Integer,
@@ -24,8 +26,10 @@ from sqlalchemy import (
     case,
     false,
     func,
+    literal_column,
     select,
     true,
+    tuple_,
 )
 from sqlalchemy import Uuid as AnyUuid
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -171,7 +175,7 @@ def next_ready(tables: Tables) -> Select[Any]:
 
 @cache
 def _skip_scan(tables: Tables) -> Select[Any]:
-    """The streams between two bounds that have ready jobs, found one index look-up each."""
+    """The streams between two bounds that have jobs to hand out, found by two look-ups each."""
     jobs = tables.jobs
     ready = (
         ANY_READY,
@@ -182,8 +186,18 @@ def _skip_scan(tables: Tables) -> Select[Any]:
     found = select(after_low.label("stream")).cte("found", recursive=True)
     following = _smallest(tables, *ready, jobs.c.stream > found.c.stream)
     found = found.union_all(select(following).where(found.c.stream.is_not(None)))
-    streams = select(found.c.stream).where(found.c.stream.is_not(None))
+    streams = select(found.c.stream).where(found.c.stream.is_not(None), ~_is_loading(tables, found))
     return streams.limit(bindparam("at_most", type_=Integer()))
+
+
+def _is_loading(tables: Tables, found: CTE) -> ColumnElement[bool]:
+    """True for the stream of a batch that has not been opened; false where it is no batch at all.
+
+    One value for each stream, and no EXISTS, which PostgreSQL might answer by reading all batches.
+    """
+    batches = tables.batches
+    shut = select(batches.c.opened_at.is_(None)).where(batches.c.id == found.c.stream)
+    return func.coalesce(shut.correlate(found).scalar_subquery(), false())
 
 
 def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[UUID]:
@@ -192,21 +206,22 @@ def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[
     return first.scalar_subquery()
 
 
-def _of_one_stream(tables: Tables, stream: Any) -> Select[Any]:
+def _of_one_stream(tables: Tables, *same_stream: ColumnElement[bool]) -> Select[Any]:
     jobs = tables.jobs
     # The status as well: rows in states of a newer release must not stand before the others. As a
     # CASE: of a bare comparison PostgreSQL expects one row in 200 to pass, and where a stream has
     # some thousands of rows it would rather read and sort them all than walk the index to the end.
     is_queued = case((QUEUED, true()), else_=false())
-    same = (ANY_READY, is_queued, jobs.c.priority == bindparam("priority"), jobs.c.stream == stream)
+    same = (ANY_READY, is_queued, jobs.c.priority == bindparam("priority"), *same_stream)
     oldest = select(jobs.c.id, jobs.c.stream, jobs.c.owner, jobs.c.batch_id).where(*same)
-    return oldest.order_by(jobs.c.accepted_at, jobs.c.id).limit(bindparam("each", type_=Integer()))
+    in_turn = oldest.order_by(jobs.c.stream, jobs.c.accepted_at, jobs.c.id)
+    return in_turn.limit(bindparam("each", type_=Integer()))
 
 
 @cache
 def _head(tables: Tables) -> Select[Any]:
-    line = _of_one_stream(tables, bindparam("stream_id", type_=Uuid()))
     jobs = tables.jobs
+    line = _of_one_stream(tables, jobs.c.stream == bindparam("stream_id", type_=Uuid()))
     return line.where(open_to_claims(tables)).with_only_columns(
         jobs.c.id, jobs.c.stream, jobs.c.owner
     )
@@ -216,5 +231,12 @@ def _head(tables: Tables) -> Select[Any]:
 def _heads(tables: Tables) -> Select[Any]:
     wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
     streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
-    line = _of_one_stream(tables, streams.c.stream).where(open_to_claims(tables)).lateral("line")
+    # Between itself and itself, and not equal to it: of an equal one the planner knows that it need
+    # not be sorted by, and where nearly all jobs are of one batch it then looks for the few of
+    # another in the order of all jobs, which is that of their times as well.
+    jobs = tables.jobs
+    beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
+    above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(streams.c.stream, beginning)
+    same = (above, jobs.c.stream <= streams.c.stream)
+    line = _of_one_stream(tables, *same).where(open_to_claims(tables)).lateral("line")
     return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))

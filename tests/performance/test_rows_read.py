@@ -6,10 +6,19 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert
+from uuid_utils.compat import uuid7
 
 from benchmarks.crowd import crowd
 from benchmarks.explained import explained
-from storage import Database, database_time, migrate, reserve_due
+from storage import (
+    Database,
+    NewJob,
+    database_time,
+    insert_job,
+    migrate,
+    reserve_due,
+    reserve_if_alone,
+)
 from storage.webhooks import DeliveryFilter, DeliveryState, list_deliveries
 
 QUEUED = 4_000
@@ -37,6 +46,22 @@ def test_the_next_jobs_are_found_without_reading_the_batch(
         found = reserve_due(database, limit=DUE, stale_after_s=60)
     assert len(found) == DUE
     assert plans.rows_read <= 6 * DUE
+    assert not plans.scans
+
+
+def test_a_batch_that_is_being_loaded_is_passed_over_unread(
+    database: Database, postgres_url: str
+) -> None:
+    """Neither the dispatcher's look nor a job accepted meanwhile walks over what is in so far."""
+    crowd(database, postgres_url, {"prompt": "a fox"}, QUEUED, opened=False)
+    with explained() as plans:
+        assert reserve_due(database, limit=DUE, stale_after_s=60) == []
+    assert plans.rows_read <= DUE
+    alone = insert_job(database, NewJob(uuid7(), {"prompt": "an owl"}, "hash")).job.id
+    with explained() as plans:
+        assert not reserve_if_alone(database, alone)
+        assert reserve_due(database, limit=DUE, stale_after_s=60) == [alone]
+    assert plans.rows_read <= 2 * DUE
     assert not plans.scans
 
 

@@ -8,7 +8,6 @@ before anything is built from it, so no route has to think of it.
 import asyncio
 import json
 import math
-import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Never
@@ -17,22 +16,14 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import BodyEncoded, BodyTooLarge, BodyUnreadable, TooSlow
+from tasks import MAX_VALUES, excess_of
 
 __all__ = ["chunks_of", "parse_json", "read_body"]
-
-#: Ours: no request has reason to nest deeper, and metadata is small.
-MAX_DEPTH: Final = 32
-
-#: Ours: brackets, commas and texts of one JSON text. Each becomes an object in memory.
-MAX_TOKENS: Final = 20_000
 
 #: Ours: beyond any number that a field takes; Python's own limit is 4300 digits.
 MAX_NUMBER_CHARS: Final = 100
 
 _GZIP: Final = 31  # zlib's `wbits` for a gzip member
-
-# Possessive (`*+`), so that hostile text is passed over once and never gone back to.
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[{]|[\]}]|,', re.DOTALL)
 
 
 async def chunks_of(
@@ -79,18 +70,20 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     return b"".join([piece async for piece in pieces])
 
 
-def parse_json(text: bytes, *, max_tokens: int = MAX_TOKENS) -> Any:
+def parse_json(text: bytes, *, max_values: int = MAX_VALUES) -> Any:
     """Read JSON that means one thing only.
 
     Args:
         text: UTF-8.
-        max_tokens: brackets, commas and texts that it may have.
+        max_values: brackets, commas and texts that it may have.
 
     Raises:
         BodyUnreadable: it is no JSON, or nests too deep, names a key twice, holds NaN, an infinite
             or absurdly long number, or half a surrogate pair.
     """
-    _measure(text, max_tokens)
+    excess = excess_of(text, max_values=max_values)
+    if excess is not None:
+        raise BodyUnreadable(f"the body {excess}")
     try:
         value = json.loads(
             text.decode("utf-8"),
@@ -107,21 +100,6 @@ def parse_json(text: bytes, *, max_tokens: int = MAX_TOKENS) -> Any:
     if b"\\u" in text:
         _check_letters(value)
     return value
-
-
-def _measure(text: bytes, max_tokens: int) -> None:
-    """Bound what parsing would build, without building it."""
-    depth = 0
-    for count, token in enumerate(_TOKEN.finditer(text)):
-        if count >= max_tokens:
-            raise BodyUnreadable(f"the body has more than {max_tokens} values")
-        first = token[0][:1]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise BodyUnreadable(f"the body nests deeper than {MAX_DEPTH} levels")
-        elif first in b"]}":
-            depth -= 1
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

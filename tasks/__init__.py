@@ -26,6 +26,7 @@ from tasks.errors import (
     StagingFailed,
     TaskError,
 )
+from tasks.excess import MAX_VALUES, excess_of
 from tasks.executor import Executor
 from tasks.fleet_watch import FleetWatch, WatchPace
 from tasks.gates import ByteGate
@@ -51,6 +52,7 @@ from tasks.window import Window
 __all__ = [
     "GENERATE",
     "JOB_FIELDS",
+    "MAX_VALUES",
     "SUBMIT",
     "BatchFaulty",
     "BatchKeyTaken",
@@ -102,6 +104,7 @@ __all__ = [
     "Uploads",
     "WatchPace",
     "Window",
+    "excess_of",
     "format_of",
     "make_app",
     "on_end_of",

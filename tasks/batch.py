@@ -4,6 +4,7 @@ Lines are checked into a file on this machine, here; only when the whole is know
 what is faulty may be left out) do they go into the table (`load.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,14 +23,14 @@ from tasks.errors import LineFault, LinesUnreadable
 from tasks.good_line import GoodLine
 from tasks.identical import hash_of, reuse_hash_of
 from tasks.intake import Intake
-from tasks.lines import Line, LineFile
+from tasks.lines import MAX_TEXT_BYTES, TOO_MUCH_TEXT, Line, LineFile
 from tasks.load import Load, Loaded, Told
 from tasks.options import JobOptions
 
 __all__ = ["Batches"]
 
-#: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
-MAX_TEXT_BYTES: Final = 1_000_000
+#: Of one line: more help nobody, and a line may have thousands.
+MAX_FAULTS_OF_LINE: Final = 20
 
 
 def _nothing(count: int) -> None:
@@ -142,8 +143,7 @@ class Batches:
         except NotBeside as error:
             batch.fault(LineFault(line.number, f"init_image = {request['init_image']!r}: {error}"))
         except RequestInvalid as error:
-            faults = tuple(map(_as_told, error.faults))
-            batch.fault(LineFault(line.number, "; ".join(map(str, faults)), faults))
+            batch.fault(_fault_of(line.number, error.faults))
         else:
             _keep(batch, line.number, request, parsed, checked)
 
@@ -158,7 +158,7 @@ def _keep(
     kept = kept_form(parsed)
     text = orjson.dumps(kept)
     if len(text) > MAX_TEXT_BYTES:
-        batch.fault(LineFault(number, f"more than {MAX_TEXT_BYTES} bytes besides its init_image"))
+        batch.fault(LineFault(number, TOO_MUCH_TEXT))
         return
     job_id = batch.job_id(number, options.idempotency_key)
     good = GoodLine(
@@ -187,6 +187,15 @@ def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
         if value is not None:
             options[option] = value
     return options
+
+
+def _fault_of(number: int, found: Sequence[Fault]) -> LineFault:
+    """The first broken rules of a line, and how many more there are."""
+    faults = tuple(map(_as_told, found[:MAX_FAULTS_OF_LINE]))
+    words = [*map(str, faults)]
+    if len(found) > len(faults):
+        words.append(f"and {len(found) - len(faults)} more")
+    return LineFault(number, "; ".join(words), faults)
 
 
 def _as_told(fault: Fault) -> Fault:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from playground import request_schema
 from tasks.errors import LinesUnreadable
+from tasks.excess import MAX_VALUES, has_excess
 
 __all__ = ["JOB_FIELDS", "Cells", "parameters", "value_of"]
 
@@ -74,7 +75,7 @@ def value_of(name: str, text: str) -> Any:
         return int(bare)
     if kind == "boolean":
         return _SWITCH.get(bare.lower(), text)
-    if kind == "array":
+    if kind == "array" and text.count(_BETWEEN_TOPICS) < MAX_VALUES:
         return [topic.strip() for topic in text.split(_BETWEEN_TOPICS)]
     if kind == "object":
         return _json_or_text(text)
@@ -82,6 +83,8 @@ def value_of(name: str, text: str) -> Any:
 
 
 def _json_or_text(text: str) -> Any:
+    if has_excess(text.encode()):
+        return text
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -15,14 +15,28 @@ from typing import IO, Any, Final, Literal, cast
 
 from tasks.cells import Cells
 from tasks.errors import LineFault, LinesUnreadable
+from tasks.excess import EXCESS, has_excess
 from tasks.records import records
 
-__all__ = ["MAX_LINE_BYTES", "FileFormat", "Line", "LineFile", "format_of"]
+__all__ = [
+    "MAX_LINE_BYTES",
+    "MAX_TEXT_BYTES",
+    "TOO_MUCH_TEXT",
+    "FileFormat",
+    "Line",
+    "LineFile",
+    "format_of",
+]
 
 FileFormat = Literal["jsonl", "csv"]
 
 #: Ours: room for the largest initial image as base64 (20 MB is 27 MB of text), and some prompt.
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
+
+#: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
+MAX_TEXT_BYTES: Final = 1_000_000
+
+TOO_MUCH_TEXT: Final = f"more than {MAX_TEXT_BYTES} bytes besides its init_image"
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -120,6 +134,8 @@ def _json_lines(raw: Iterator[tuple[int, bytes | None]]) -> Iterator[Line | Line
     for number, text in raw:
         if text is None:
             yield LineFault(number, _TOO_LONG)
+        elif has_excess(text):
+            yield LineFault(number, EXCESS)
         elif text.strip():
             yield _json_line(number, text)
 
@@ -137,7 +153,21 @@ def _json_line(number: int, text: bytes) -> Line | LineFault:
         return LineFault(number, f"not JSON that can be read: {str(error)[:200]}")
     if not isinstance(found, dict):
         return LineFault(number, "not a JSON object: each line is one request, {…}")
-    return Line(number, found)
+    return _line(number, found, len(text))
+
+
+def _line(number: int, fields: dict[str, Any], size: int) -> Line | LineFault:
+    """A line; too much text is told before anybody looks through it."""
+    if size > MAX_TEXT_BYTES and _text_chars(fields) > MAX_TEXT_BYTES:
+        return LineFault(number, TOO_MUCH_TEXT)
+    return Line(number, fields)
+
+
+def _text_chars(fields: dict[str, Any]) -> int:
+    """About the size of what a line says, at least: a character is a byte or more."""
+    values = [value for name, value in fields.items() if name != "init_image"]
+    values += [item for value in values if isinstance(value, list) for item in value]
+    return sum(len(value) for value in values if isinstance(value, str))
 
 
 def _decoded(text: str) -> Any:
@@ -161,7 +191,8 @@ def _csv_lines(
             yield LineFault(number, cut)
         else:
             row = cells.row(cut)
-            yield LineFault(number, row) if isinstance(row, str) else Line(number, row)
+            size = sum(map(len, cut))
+            yield LineFault(number, row) if isinstance(row, str) else _line(number, row, size)
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ A record may span lines where a cell holds line ends, so its number is that of i
 import csv
 from collections.abc import Iterator
 
+from tasks.excess import EXCESS, MAX_VALUES
+
 __all__ = ["records"]
 
 
@@ -49,12 +51,13 @@ class _Text:
         self._raw = raw
         self._max_bytes = max_bytes
         self._size_bytes = 0
+        self._commas = 0
         self._number = 0
         self.first = 0
 
     def begin_record(self) -> None:
         self.first = self._number + 1
-        self._size_bytes = 0
+        self._size_bytes = self._commas = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -64,6 +67,10 @@ class _Text:
         self._size_bytes += len(line or b"")
         if line is None or self._size_bytes > self._max_bytes:
             raise _Unreadable(f"longer than {self._max_bytes // 1024**2} MB")
+        if self._size_bytes > MAX_VALUES:  # else it can't have as many cells
+            self._commas += line.count(b",")
+            if self._commas > MAX_VALUES:
+                raise _Unreadable(EXCESS)
         try:
             return line.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -173,6 +173,16 @@ def test_the_first_hundred_faults_are_told_and_the_others_counted(batches: Batch
     assert len(error.value.faults) == 100
 
 
+def test_a_line_tells_twenty_faults_and_counts_the_others(batches: Batches) -> None:
+    """A hundred lines with thousands of faults each would not fit into memory."""
+    with batches.check(
+        lines({"prompt": "a", "prompt_rejection_topics": [1] * 50}), BatchOptions()
+    ) as checked:
+        (fault,) = checked.faults
+    assert len(fault.faults) == 20
+    assert fault.reason.endswith("; and 30 more")
+
+
 def test_good_lines_go_in_without_the_faulty_ones_where_that_is_wanted(
     database: Database, batches: Batches
 ) -> None:

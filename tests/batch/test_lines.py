@@ -50,7 +50,7 @@ def test_the_same_line_reads_the_same_however_it_was_saved(content: bytes | str)
         (b'{"prompt": "a", "metadata": NaN}', "NaN is no JSON number"),
         (b'{"prompt": "a", "seed": -Infinity}', "-Infinity is no JSON number"),
         (b'{"prompt": "caf\xe9"}', "not UTF-8 (byte 16)"),
-        (b"[" * 200_000, "nested too deep"),
+        (b"[" * 19_000, "nested too deep"),
         (b'{"seed": ' + b"9" * 5000 + b"}", "not JSON that can be read"),
     ],
 )
@@ -66,6 +66,47 @@ def test_a_line_of_any_length_takes_little_memory_and_is_refused() -> None:
     """Nothing longer than the bound is held, and the next line is read as if nothing were."""
     long = b'{"prompt": "' + b"x" * (MAX_LINE_BYTES + 5) + b'"}\n'
     assert read(long + FOX.encode()) == [(1, "longer than 32 MB"), (2, {"prompt": "a fox"})]
+
+
+MANY = "has more than 20000 values"
+
+
+@pytest.mark.parametrize("many", ["1,", "[],", '"",', '"\\",",'])
+def test_a_line_of_very_many_small_values_is_refused_unread(many: str) -> None:
+    """Some kilobytes of gzip would become gigabytes of values, and a fault for each."""
+    line = f'{{"prompt": "a", "prompt_rejection_topics": [{many * 20_000}1]}}\n'
+    assert read(gzip.compress(f"{line}{FOX}".encode())) == [(1, MANY), (2, {"prompt": "a fox"})]
+
+
+def test_a_record_of_very_many_cells_is_refused_unread() -> None:
+    """Over one line or over several."""
+    for many in ("," * 30_000, ('"\n",' + "," * 11_000) * 3):
+        first = [f"prompt\n{many}\n", "a fox\n"]
+        assert read("".join(first), "csv")[0] == (2, MANY)
+
+
+def test_a_cell_of_very_many_values_stays_text() -> None:
+    """What it is taken for says what is wrong with it then."""
+    topics, metadata = "|" * 20_001, f"[{'[]' * 20_000}]"
+    header = "prompt,prompt_rejection_topics,metadata\n"
+    ((_, fields),) = read(f"{header}x,{topics},{metadata}\n", "csv")
+    assert (fields["prompt_rejection_topics"], fields["metadata"]) == (topics, metadata)
+
+
+def test_one_long_text_is_one_value() -> None:
+    """Commas, brackets and quotes in a prompt are not counted."""
+    prompt = 'a, [b] {c} \\" ' * 60_000
+    assert read(f'{{"prompt": "{prompt}"}}') == [(1, {"prompt": prompt.replace("\\", "")})]
+
+
+def test_more_text_than_a_line_may_have_is_told_before_it_is_looked_at() -> None:
+    """An initial image is no text."""
+    told = "more than 1000000 bytes besides its init_image"
+    long = "x" * 1_000_001
+    assert read(f'{{"prompt": "a", "negative_prompt": "{long}"}}') == [(1, told)]
+    assert read(f"prompt,negative_prompt\na,{long}\n", "csv") == [(2, told)]
+    assert read(f'{{"prompt": "a", "prompt_rejection_topics": ["{long}"]}}') == [(1, told)]
+    assert read(f'{{"prompt": "a", "init_image": "{long}"}}')[0][1]["init_image"] == long
 
 
 @pytest.mark.parametrize("content", ["\ufeff{}".encode("utf-16"), b"\xff\xfe{}"])

@@ -45,8 +45,10 @@ from storage.dispatch import (
     unreserve,
 )
 from storage.doomed import (
+    TAKEN_FOR_S,
     DoomedState,
     doomed_state,
+    renew_doomed,
     spare_init_image,
     strike_off,
     take_doomed,
@@ -140,6 +142,7 @@ __all__ = [
     "MAX_CHUNK_JOBS",
     "MAX_POSITION",
     "SECRET_PREFIX",
+    "TAKEN_FOR_S",
     "Accepted",
     "ApiKey",
     "Batch",
@@ -276,6 +279,7 @@ __all__ = [
     "queue_position",
     "refresh_dispatched",
     "register_worker",
+    "renew_doomed",
     "renew_lease",
     "rescue_dead",
     "reserve_due",

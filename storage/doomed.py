@@ -50,8 +50,9 @@ INIT_GRACE_S: Final = 900.0
 """Longest that may pass between the storing of an initial image and its job's row: a chunk of a
 batch stores up to a thousand before it is inserted, and both are tried again for a while."""
 
-BUSY_S: Final = 600.0
-"""How long somebody who took keys may be at it; far longer than a request to the bucket lasts."""
+TAKEN_FOR_S: Final = 60.0
+"""How long keys stay with whoever took them and does not renew them: whoever was killed keeps new
+jobs with the same initial images waiting for as long."""
 
 _SPARE_ASK_S: Final = 0.2
 _SPARE_MOST_S: Final = 20.0
@@ -119,7 +120,7 @@ def doom_of(
 
 
 def take_doomed(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None) -> list[str]:
-    """Take keys to be deleted now; nobody else has them for `BUSY_S`.
+    """Take keys to be deleted now; nobody else has them for `TAKEN_FOR_S`.
 
     Args:
         db: The results table.
@@ -132,10 +133,20 @@ def take_doomed(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None)
     with db.statement() as connection:
         connection.execute(_strike_used(db.tables), {"at_most": limit})
     with db.statement() as connection:
-        bounds: dict[str, Any] = {"at_most": limit, "busy_s": BUSY_S}
+        bounds: dict[str, Any] = {"at_most": limit, "busy_s": TAKEN_FOR_S}
         if jobs is None:
             return list(connection.scalars(_take(db.tables), bounds))
         return list(connection.scalars(_take_of(db.tables), bounds | {"jobs": list(jobs)}))
+
+
+def renew_doomed(db: Database, keys: Sequence[str]) -> None:
+    """Keep keys that were taken for another `TAKEN_FOR_S` from now.
+
+    Raises:
+        DatabaseUnavailable: Call again, before the time is up.
+    """
+    with db.statement() as connection:
+        connection.execute(_renew(db.tables), {"keys": list(keys), "busy_s": TAKEN_FOR_S})
 
 
 def strike_off(db: Database, keys: Sequence[str]) -> None:
@@ -253,6 +264,12 @@ def _taken(tables: Tables, due: Select[Any]) -> ReturningUpdate[Any]:
 
 def _among(tables: Tables) -> ColumnElement[bool]:
     return tables.doomed_objects.c.key.in_(bindparam("keys", expanding=True, type_=Text()))
+
+
+@cache
+def _renew(tables: Tables) -> Update:
+    busy = {"busy_until": after(seconds_param("busy_s"))}
+    return update(tables.doomed_objects).where(_among(tables)).values(busy)
 
 
 @cache

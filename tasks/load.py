@@ -39,6 +39,8 @@ __all__ = ["Load", "Loaded", "Told"]
 
 Told = Callable[[int], None]
 
+_patiently = stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -88,7 +90,7 @@ class Load:
             return Loaded(opened.id, opened.total or 0, created=is_ours)
         return Loaded(found.id, total, created=True)
 
-    @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
+    @_patiently
     def _begin(self) -> tuple[Batch, bool]:
         """The batch's row, and whether this load made it; else another one may be at it too.
 
@@ -138,19 +140,24 @@ class Load:
             None if line.key is None else f"{self._batch.batch_id}/{line.key}",
             line.request_hash,
             JsonText(line.request),
-            None if image is None else self._intake.keep_init_image(b64decode(image)),
+            None if image is None else self._keep_image(image),
             None if line.metadata is None else JsonText(line.metadata),
             line.priority,
             line.reuse_hash,
         )
 
-    @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
+    @_patiently
+    def _keep_image(self, image: str) -> str:
+        """Its object key; a deletion of the very same image may be under way (see `sweep.py`)."""
+        return self._intake.keep_init_image(b64decode(image))
+
+    @_patiently
     def _insert_chunk(self, common: RowsInCommon, rows: list[BatchRow]) -> int:
         if insert_batch_rows(self._database, common, rows) == len(rows):
             return 0
         return len(forgotten_among(self._database, [UUID(row.id) for row in rows]))
 
-    @stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
+    @_patiently
     def _open(self, found: Batch, total: int) -> None:
         if not open_batch(self._database, found.id, total, begun_at=found.created_at):
             raise BatchShut(found.id)

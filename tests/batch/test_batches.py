@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image
 
+import tasks.intake
 import tasks.load
 from playground import RequestInvalid
 from storage import (
@@ -31,6 +32,7 @@ from storage import (
     list_jobs,
     migrate,
     reserve_due,
+    spare_init_image,
 )
 from tasks import Dispatch, Intake, RequestLimits
 from tasks.batch import Batches
@@ -485,6 +487,24 @@ def test_an_image_in_the_line_itself_works_too(
     (job,) = jobs_of(database, loaded.batch_id)
     assert list(shelf.kept.values()) == [_png()]
     assert job.idempotency_key == f"{loaded.batch_id}/k"
+
+
+def test_an_image_that_is_being_deleted_just_then_is_asked_for_again(
+    batches: Batches, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One image that cannot be kept for a moment does not cost a whole batch."""
+    refused: list[str] = []
+
+    def spare(db: Database, key: str) -> None:
+        if not refused:
+            refused.append(key)
+            raise DatabaseUnavailable("an initial image is being deleted")
+        spare_init_image(db, key)
+
+    monkeypatch.setattr(tasks.intake, "spare_init_image", spare)
+    text = base64.b64encode(_png()).decode()
+    assert hand_in(batches, lines({"prompt": "x", "init_image": text})).created
+    assert list(shelf.kept) == refused
 
 
 def test_long_lines_go_in_a_few_at_a_time(

@@ -1,11 +1,12 @@
 """Deletions that the bucket could not take are made when it is back; workers drop what is gone."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from storage import (
     Database,
@@ -18,6 +19,7 @@ from storage import (
     doomed_state,
     forget_jobs,
     migrate,
+    take_doomed,
 )
 from tasks import Sweep, Uploads, sweep
 from tests.storage.table import TableUnderTest
@@ -157,6 +159,80 @@ def test_a_fault_that_nobody_foresaw_keeps_no_object_from_others(table: TableUnd
     bucket = Away(refuses=["another"])
     assert Sweep(table.db, lambda: bucket).round() == 3
     assert sorted(bucket.deleted) == sorted(keys)
+
+
+def test_what_a_killed_worker_had_taken_is_free_within_a_minute(table: TableUnderTest) -> None:
+    """A new job with one of those initial images would be refused until then."""
+    pictures(table, 1)
+    assert take_doomed(table.db, limit=9)
+    rows = table.db.tables.doomed_objects
+    moment = database_time(table.db)
+    with table.db.read() as connection:
+        busy = connection.scalars(select(rows.c.busy_until)).one()
+    assert (busy - moment).total_seconds() <= 60
+
+
+class Slow(Away):
+    """A bucket that does something before it deletes."""
+
+    def __init__(self, before: Callable[[], object]) -> None:
+        super().__init__()
+        self.is_away = False
+        self._before = before
+
+    def delete(self, key: str) -> None:
+        """Take a while."""
+        self._before()
+        super().delete(key)
+
+
+def test_a_worker_that_stops_begins_no_deletion_and_puts_the_others_back(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are due at once, for whoever goes on."""
+    monkeypatch.setattr(sweep, "THREADS", 1)
+    pictures(table, 5)
+    stopping = threading.Event()
+    bucket = Slow(stopping.set)
+    Sweep(table.db, lambda: bucket).round(stopping=stopping)
+    assert len(bucket.deleted) == 1
+    assert Sweep(table.db, lambda: bucket).round() == 4
+
+
+def test_what_is_being_deleted_stays_ours_however_slow_the_bucket_is(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are under way and those that wait behind them."""
+    monkeypatch.setattr(sweep, "RENEW_EVERY_S", 0.01)
+    monkeypatch.setattr(sweep, "THREADS", 1)
+    pictures(table, 2)
+    rows = table.db.tables.doomed_objects
+
+    def wait_for_renewal() -> None:
+        nearly_over = database_time(table.db) + timedelta(seconds=30)
+        with table.db.begin() as connection:
+            connection.execute(update(rows).values(busy_until=nearly_over))
+        busy = nearly_over
+        while busy == nearly_over:
+            with table.db.read() as connection:
+                busy = connection.scalars(select(func.min(rows.c.busy_until))).one()
+
+    bucket = Slow(wait_for_renewal)
+    assert Sweep(table.db, lambda: bucket).round() == 2
+
+
+def test_a_sweep_that_was_asleep_too_long_touches_nothing(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another may be deleting the same by then, or have spared it for a new job."""
+    monkeypatch.setattr(sweep, "SURE_S", -1.0)
+    pictures(table, 3)
+    bucket = Away()
+    bucket.is_away = False
+    assert Sweep(table.db, lambda: bucket).round() == 0
+    assert bucket.deleted == []
+    assert [tries for tries, _, _ in doomed(table).values()] == [1] * 3
+    assert take_doomed(table.db, limit=9) == []
 
 
 def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_its_object_with_it(

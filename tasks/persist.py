@@ -1,6 +1,7 @@
 """Writes that must not be given up: what a call cost is noted, whenever the table is back."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import stamina
@@ -19,6 +20,8 @@ def persist(write: Callable[[], T]) -> T:
 
     Every transition may be repeated: one whose reply was lost is recognised.
     """
+    with suppress(DatabaseUnavailable):  # nearly always the first goes well, and needs no machinery
+        return write()
     for attempt in stamina.retry_context(
         on=DatabaseUnavailable, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
     ):

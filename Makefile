@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 # Most tests wait for real processes rather than compute, so there are more testers than cores.
-TESTERS ?= 6
+TESTERS ?= 4
 
 .PHONY: help
 help: ## list these commands

@@ -19,14 +19,22 @@ SERVER.set_forkserver_preload(
         "darkroom.cli.worker",
         "darkroom.preflight",
         "darkroom.worker_wiring",
-        # What a worker loads by name, once it knows its pool and its broker.
+        # What a worker loads by name, once it knows its pool, its broker and its bucket.
+        "boto3.s3.inject",
+        "celery.app.control",
+        "celery.app.events",
+        "celery.app.log",
         "celery.apps.worker",
+        "celery.backends.base",
         "celery.concurrency.thread",
+        "celery.worker.autoscale",
         "celery.worker.components",
         "celery.worker.consumer",
+        "celery.worker.consumer.delayed_delivery",
         "celery.worker.strategy",
         "kombu.transport.redis",
         "sqlalchemy.dialects.postgresql.psycopg",
         "sqlalchemy.dialects.sqlite",
+        "chaos.frozen",
     ]
 )

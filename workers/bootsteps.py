@@ -12,6 +12,7 @@ from celery.signals import worker_init
 from storage import StorageError
 from workers.crew import Crew
 from workers.leave import leave_on_signals
+from workers.settled import leave_libraries_alone
 
 __all__ = ["PoolRefused", "install"]
 
@@ -46,6 +47,7 @@ def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
             except StorageError as error:
                 log.critical("this worker cannot start: %s", error)
                 raise SystemExit(1) from error
+            leave_libraries_alone()
             leave_on_signals()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature

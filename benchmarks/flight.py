@@ -1,10 +1,9 @@
 """Calls in flight in one process: its memory, what it delivers in steady state, and at what CPU.
 
-The steady state begins when the first generation of calls has been delivered; from then on it is
-watched for a whole number of call times, so that it does not matter in which rhythm calls end.
+The steady state begins when the first generation of calls has been delivered; from then on whole
+generations are counted, so that it does not matter in which rhythm calls end.
 """
 
-import time
 from collections.abc import Iterator
 
 from benchmarks.account import Account
@@ -38,13 +37,13 @@ def in_flight(servers: Servers, scale: Scale, figure: str, calls: int) -> Readin
     servers.simulator.put_latency(scale.latency_s)
     fleet = DarkroomFleet(servers, concurrency=calls)
     try:
-        generations = 3 + round(scale.window_s / scale.latency_s)
-        begin = fleet.prepare(generations * calls)
+        watched = calls * round(scale.window_s / scale.latency_s)
+        begin = fleet.prepare(watched + 3 * calls)
         fleet.start_cold()
         begin()
         until(lambda: servers.s3.puts(fleet.bucket) >= calls, "the first generation of calls")
         account = Account(servers, fleet)
-        time.sleep(scale.window_s)
+        until(lambda: account.images >= watched, "the generations watched")
         numbers = account.close()
     finally:
         fleet.stop()

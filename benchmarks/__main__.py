@@ -81,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_plots(asked.json.parent, book)
     sys.stdout.write(f"\n{table(book)}\n\n{made_on()}\n")
     if asked.write_docs:
-        write_page(DOCS, book, " ".join(["python -m benchmarks", *words]))
+        # Where the readings went is nobody else's business.
+        said = [word for word in words if word not in {"--json", str(asked.json)}]
+        write_page(DOCS, book, " ".join(["python -m benchmarks", *said]))
     return 0
 
 

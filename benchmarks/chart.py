@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 __all__ = ["Line", "Panel", "draw"]
 
 WIDTH_PX, HEIGHT_PX = 900, 640
-LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 110, 40, 90, 90
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 110, 70, 90, 90
 FONT_PX, DOT_PX = 22, 6
 TICKS = 5
 PAPER, INK, GRID = "#ffffff", "#333333", "#dddddd"

@@ -2,8 +2,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-# Most tests wait for real processes rather than compute, so there are more testers than cores.
-TESTERS ?= 4
+# Many tests wait for real processes; but those compute, and with more testers than this they slow each other down.
+TESTERS ?= 3
 
 .PHONY: help
 help: ## list these commands

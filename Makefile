@@ -18,7 +18,7 @@ test: .venv/dev.stamp ## everything, against real services
 	@$(PY) -m pytest -n $(TESTERS) --dist worksteal $(ARGS)
 
 .PHONY: chaos
-chaos: .venv/dev.stamp ## every fault of the matrix under load, every job and paid call counted (half an hour)
+chaos: .venv/dev.stamp ## every fault of the matrix under load, every job and paid call counted (an hour)
 	@$(PY) -m chaos $(ARGS)
 
 .PHONY: bench

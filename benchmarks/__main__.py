@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"\n{table(book)}\n\n{made_on()}\n")
     if asked.write_docs:
         # Where the readings went is nobody else's business.
-        said = [word for word in words if word not in {"--json", str(asked.json)}]
+        where = {"--json", str(asked.json), f"--json={asked.json}"}
+        said = [word for word in words if word not in where]
         write_page(DOCS, book, " ".join(["python -m benchmarks", *said]))
     return 0
 

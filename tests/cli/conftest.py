@@ -121,7 +121,7 @@ class CommandLine:
         )
         return Started(process, out, err)
 
-    def start_from_nothing(self, *words: str) -> Ran:
+    def run_from_nothing(self, *words: str) -> Ran:
         """Run a command to its end as a shell would, in an interpreter of its own."""
         ran = subprocess.run(
             [sys.executable, "-m", "darkroom", *words],

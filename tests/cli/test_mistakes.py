@@ -118,7 +118,7 @@ def test_a_folder_with_packages_of_our_names_is_no_matter(at_table: CommandLine)
         package.mkdir()
         (package / "__init__.py").write_text("raise RuntimeError('a stranger was imported')")
         (package / "__main__.py").write_text("raise RuntimeError('a stranger was run')")
-    assert at_table.start_from_nothing("list").status == 0
-    answer = at_table.start_from_nothing("simulator", "--port", "99999")
+    assert at_table.run_from_nothing("list").status == 0
+    answer = at_table.run_from_nothing("simulator", "--port", "99999")
     assert answer.status == 1
     assert answer.err.startswith("simulator: cannot listen on 127.0.0.1:99999")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import redis
+from sqlalchemy import select
 
 from chaos.fleet import Fleet
 from chaos.stage import Stage
@@ -27,6 +28,10 @@ __all__ = [
 
 GO_ON_WITHIN_S = 10.0
 ACCEPTED_WITHIN_S = 2.5
+
+#: How often producers hand in a job, and how often once many wait.
+EVERY_S = 0.05
+SLOWLY_EVERY_S = 0.5
 
 
 def broker_killed(stage: Stage) -> None:
@@ -143,13 +148,15 @@ def _outage(stage: Stage, broker: Server, *, away_s: float) -> None:
 def _goes_on(stage: Stage) -> float:
     """Seconds until a job is claimed that had not been claimed at the fault's end."""
     fleet = stage.fleet
-    began = {job.id for job in fleet.jobs(stage.accepted) if job.first_call_at is not None}
+    before = _called(fleet)
+    return stage.recovered(lambda: not _called(fleet) <= before)
 
-    def is_claimed() -> bool:
-        jobs = fleet.jobs(list(stage.accepted))
-        return any(job.first_call_at is not None and job.id not in began for job in jobs)
 
-    return stage.recovered(is_claimed)
+def _called(fleet: Fleet) -> set[UUID]:
+    """The jobs that are or were with a worker."""
+    jobs = fleet.database.tables.jobs
+    with fleet.database.read() as connection:
+        return set(connection.scalars(select(jobs.c.id).where(jobs.c.first_call_at.is_not(None))))
 
 
 def _nothing_repeated(stage: Stage) -> None:
@@ -160,19 +167,23 @@ def _nothing_repeated(stage: Stage) -> None:
 
 @contextmanager
 def _producing(stage: Stage, fleet: Fleet) -> Iterator[list[float]]:
-    """Hand jobs in one by one, through the intake, until the block ends; how long each took."""
+    """Hand jobs in one by one, through the intake, until the block ends; how long each took.
+
+    Without a pause however long the fault lasts, but slowly once many wait: a broker that takes
+    its time to come back is no reason to have thousands of jobs to do after it.
+    """
     intake = fleet.wiring.intake
     waits_s: list[float] = []
-    accepted: list[UUID] = []
     over = threading.Event()
 
+    def pace_s() -> float:
+        return EVERY_S if fleet.counts()["queued"] < stage.scale.jobs else SLOWLY_EVERY_S
+
     def produce() -> None:
-        number = 0
-        while not over.wait(0.05):
+        while not over.wait(pace_s()):
             began = time.monotonic()
-            accepted.append(intake.accept(fleet.request(number)).job.id)
+            stage.accepted.append(intake.accept(fleet.request(len(waits_s))).job.id)
             waits_s.append(time.monotonic() - began)
-            number += 1
 
     producer = threading.Thread(target=produce, name="producer", daemon=True)
     producer.start()
@@ -181,5 +192,4 @@ def _producing(stage: Stage, fleet: Fleet) -> Iterator[list[float]]:
     finally:
         over.set()
         producer.join()
-        stage.accepted.extend(accepted)
-        stage.note(f"{len(accepted)} jobs were handed in meanwhile")
+        stage.note(f"{len(waits_s)} jobs were handed in meanwhile")

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -21,6 +22,27 @@ def clean_environment() -> dict[str, str]:
     """Our environment without what could steer a server: keys, remotes, settings."""
     ours = ("AWS_", "DARKROOM_", "PG", "RCLONE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+class Running(Protocol):
+    """A process, however it was started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its exit status; None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for its end; `subprocess.TimeoutExpired` where it does not come."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Signal it; nothing happens where it has ended."""
+        ...
 
 
 class Server:
@@ -59,7 +81,7 @@ class Server:
         self._env = clean_environment() | dict(env or {})
         self._stop_signal = stop_signal
         self._run_as = run_as
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     @property
     def pid(self) -> int:
@@ -75,18 +97,21 @@ class Server:
     def start(self) -> None:
         """Start it and return when it answers."""
         assert self._process is None, f"{self.name} runs already"
-        self._process = spawn(
+        self._process = self._begin()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _begin(self) -> Running:
+        return spawn(
             self._command(self.port),
             env=self._env,
             log=self.log,
             cwd=self._folder,
             run_as=self._run_as,
         )
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.kill()
-            raise
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_WITHIN_S

@@ -1,7 +1,5 @@
 """The stand-in for the paid API, as its own process, with its ledger of charged calls."""
 
-import importlib.util
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.services.absence import absent
-from tests.services.server import Server
+from tests.services.forked_simulator import fork_simulator
+from tests.services.server import Running, Server
 
-_REPO = Path(__file__).parents[2]
 _API_KEY = "test-api-key"
 _API_PATH = "/api/models/external/v1"
 _TIMEOUT_S = 10
@@ -28,6 +25,9 @@ class Simulator(Server):
     api_key = _API_KEY
     ca_bundle: Path | None = None
     """Whom to trust where it speaks TLS; plain HTTP without."""
+
+    def _begin(self) -> Running:
+        return fork_simulator(self._command(self.port), folder=self._folder, out=self.log)
 
     @property
     def root(self) -> str:
@@ -115,15 +115,12 @@ def simulator_in(folder: Path, *options: str, ca_bundle: Path | None = None) -> 
         options: more words of its command line; a certificate for TLS among them.
         ca_bundle: whom to trust then.
     """
-    if importlib.util.find_spec("simulator.__main__") is None:
-        absent("the simulator is not here")
-    start = [sys.executable, "-m", "simulator", "--api-key", _API_KEY, "--latency-scale", "0"]
+    start = ["--api-key", _API_KEY, "--latency-scale", "0"]
     simulator = Simulator(
         "simulator",
         lambda port: [*start, "--port", str(port), *options],
         lambda port: _answers(port, ca_bundle),
         folder=folder,
-        env={"PYTHONPATH": str(_REPO)},
     )
     simulator.ca_bundle = ca_bundle
     return simulator

@@ -10,9 +10,10 @@ from tests.simulator.running import RunningSimulator, StartSimulator
 
 
 @pytest.fixture(scope="session")
-def shared_server() -> Iterator[RunningSimulator]:
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSimulator]:
     """The one process that most tests share; it answers at once."""
-    running = RunningSimulator("--latency-scale", "0")
+    folder = tmp_path_factory.mktemp("simulator")
+    running = RunningSimulator("--latency-scale", "0", folder=folder)
     yield running
     running.stop()
 
@@ -27,12 +28,13 @@ def server(shared_server: RunningSimulator) -> RunningSimulator:
 
 
 @pytest.fixture
-def start() -> Iterator[StartSimulator]:
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSimulator]:
     """Starts simulators with flags of the test's own, and stops what it left running."""
     with ExitStack() as stack:
 
-        def begin(*flags: str) -> RunningSimulator:
-            running = RunningSimulator(*flags)
+        def begin(*flags: str, from_nothing: bool = False) -> RunningSimulator:
+            folder = tmp_path_factory.mktemp("simulator")
+            running = RunningSimulator(*flags, folder=folder, from_nothing=from_nothing)
             stack.callback(_end, running)
             return running
 
@@ -40,5 +42,5 @@ def start() -> Iterator[StartSimulator]:
 
 
 def _end(running: RunningSimulator) -> None:
-    if running.process.returncode is None:
+    if running.process.poll() is None:
         running.stop(signal.SIGKILL)

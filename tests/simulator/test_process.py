@@ -5,22 +5,21 @@ import re
 import resource
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.certificate import make_certificate
-from tests.simulator.running import REPO, RunningSimulator, StartSimulator, picture_of, png_of
+from tests.services.forked_simulator import fork_simulator
+from tests.simulator.running import RunningSimulator, StartSimulator, picture_of, png_of
 
 WAITING = 2000
 
 
 def test_it_prints_one_line_when_it_is_ready(start: StartSimulator) -> None:
     """The line names the address, and the address answers at once."""
-    server = start("--latency-scale", "0")
+    server = start("--latency-scale", "0", from_nothing=True)
     shape = r"simulator listening on http://127\.0\.0\.1:\d+/api/models/external/v1\n"
     assert re.fullmatch(shape, server.line)
     assert server.control("GET", "/healthz")["status"] == "ok"
@@ -83,34 +82,29 @@ def test_faults_and_ledger_come_from_files(start: StartSimulator, tmp_path: Path
         ("--port", "many"),
     ],
 )
-def test_flags_that_make_no_sense_end_it_with_status_2(flags: tuple[str, ...]) -> None:
+def test_flags_that_make_no_sense_end_it_with_status_2(
+    flags: tuple[str, ...], tmp_path: Path
+) -> None:
     """One line on stderr, no traceback, nothing listening."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "simulator", *flags],
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert "Traceback" not in ended.stderr
-    assert "simulator: " in ended.stderr
+    status, printed, said = _ended(tmp_path, *flags)
+    assert (status, printed) == (2, "")
+    assert "Traceback" not in said
+    assert "simulator: " in said
 
 
-def test_a_taken_port_is_told_in_a_line(server: RunningSimulator) -> None:
+def test_a_taken_port_is_told_in_a_line(server: RunningSimulator, tmp_path: Path) -> None:
     """Status 1, with the address that could not be had."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "simulator", "--port", str(server.port)],
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{server.port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    status, _, said = _ended(tmp_path, "--port", str(server.port))
+    assert status == 1
+    assert f"cannot listen on 127.0.0.1:{server.port}" in said
+    assert "Traceback" not in said
+
+
+def _ended(folder: Path, *flags: str) -> tuple[int | None, str, str]:
+    """Exit status, output and what was said beside it, of one that does not get to listen."""
+    out, err = folder / "out", folder / "err"
+    status = fork_simulator(flags, folder=folder, out=out, err=err).wait(20)
+    return status, out.read_text("utf-8"), err.read_text("utf-8")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
-from storage import DatabaseError, SchemaOutOfDate, check_schema, missing_indexes, schema_status
+from storage import DatabaseError, SchemaOutOfDate, check_schema, missing_indexes
 
 __all__ = ["check_table"]
 
@@ -18,8 +18,7 @@ def check_table(wiring: Wiring) -> Iterator[Finding]:
     """
     try:
         database = wiring.database
-        check_schema(database)
-        found, _ = schema_status(database)
+        found = check_schema(database)
         missing = missing_indexes(database, found)
     except SchemaOutOfDate as error:
         raise UserError(f"DARKROOM_DATABASE_URL: {database.safe_url}: {error}") from error

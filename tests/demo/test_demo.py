@@ -15,6 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from chaos.forked import ForkedCommand
 from playground import check_png
 
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "demo")
@@ -69,6 +70,13 @@ def _run(folder: Path, *options: str, **more: str) -> tuple[int, str, str]:
     return process.returncode, out, said
 
 
+def _begin(folder: Path, *options: str, **more: str) -> tuple[ForkedCommand, Path, Path]:
+    """The same from a process that is warm: what it does is the claim, not how it is started."""
+    out, err = folder.with_name("out"), folder.with_name("err")
+    words = ["demo", *options]
+    return ForkedCommand(words, os.environ | more, folder, out=out, err=err), out, err
+
+
 @pytest.mark.enable_socket
 def test_two_dozen_prompts_become_pictures_in_a_bucket_though_ctrl_c_came_first(
     folder: Path,
@@ -97,19 +105,24 @@ def test_two_dozen_prompts_become_pictures_in_a_bucket_though_ctrl_c_came_first(
 
 def _interrupted(folder: Path) -> None:
     """Ctrl-C as soon as there is a picture: nothing is left running, and the rows are kept."""
-    process = _start(folder)
+    (folder / ".env").write_text("DARKROOM_PLAYGROUND_URL=http://192.0.2.1/production\n", "utf-8")
+    process, out, _ = _begin(folder, **STRANGERS)
     table = folder / "darkroom-demo" / "darkroom.db"
     deadline_s = time.monotonic() + 30
-    assert process.stdout is not None
-    while time.monotonic() < deadline_s and " + " not in (line := process.stdout.readline()):
-        assert line or process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "nothing is left running" in out
-    assert "up --data-dir darkroom-demo" in out or "demo --data-dir darkroom-demo" in out
+    while time.monotonic() < deadline_s and not _has_a_picture(out):
+        assert process.exit_status is None
+        time.sleep(0.05)
+    process.signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    printed = out.read_text("utf-8")
+    assert "nothing is left running" in printed
+    assert "up --data-dir darkroom-demo" in printed or "demo --data-dir darkroom-demo" in printed
     assert table.exists()
     assert _processes_in(folder) == []
+
+
+def _has_a_picture(out: Path) -> bool:
+    return out.exists() and " + " in out.read_text("utf-8")
 
 
 def _look_at_pages(folder: Path) -> None:
@@ -125,24 +138,19 @@ def _look_at_pages(folder: Path) -> None:
 def test_real_needs_a_key_and_says_so_in_a_line(folder: Path) -> None:
     """Nothing is started, nothing is made, nothing is paid."""
     (folder / ".env").unlink(missing_ok=True)
-    process = subprocess.run(
-        [*COMMAND, "--real"],
-        cwd=folder,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 1
-    assert process.stderr.startswith("darkroom: --real needs DARKROOM_PLAYGROUND_API_KEY")
-    assert process.stderr.count("\n") == 1
+    process, _, err = _begin(folder, "--real")
+    assert process.wait(60) == 1
+    said = err.read_text("utf-8")
+    assert said.startswith("darkroom: --real needs DARKROOM_PLAYGROUND_API_KEY")
+    assert said.count("\n") == 1
     assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_named(folder: Path) -> None:
     """One line, exit status 1."""
     (folder / "file").write_text("in the way", "utf-8")
-    status, _, said = _run(folder, "--data-dir", "file/demo")
-    assert status == 1
+    process, _, err = _begin(folder, "--data-dir", "file/demo", **STRANGERS)
+    assert process.wait(60) == 1
+    said = err.read_text("utf-8")
     assert said.startswith("darkroom: cannot use ")
     assert "file/demo" in said

@@ -2,8 +2,8 @@
 
 Each file holds one kind of server. A server starts when the first test asks for it, is shared by
 the tests of that pytest process, and is stopped by its pid when they are over. Tests that kill,
-pause or restart a server ask for one of their own (`redis_server`, `rabbitmq_server`,
-`postgres_server`, `s3_server`, `simulator_server`).
+pause or restart a server ask for one of their own (`redis_server`, `postgres_server`, `s3_server`,
+`simulator_server`), or for `rabbitmq_server`, which is too costly to start twice.
 """
 
 from tests.services.s3 import S3Endpoint

@@ -135,9 +135,14 @@ def rabbitmq_url(_rabbitmq_of_session: RabbitServer) -> str:
 
 
 @pytest.fixture
-def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
-    """RabbitMQ of the test's own, to be killed and started."""
-    server = rabbitmq_in(tmp_path_factory.mktemp("rabbitmq-own"))
-    server.start()
-    yield server
-    server.stop()
+def rabbitmq_server(
+    _rabbitmq_of_session: RabbitServer, rabbitmq_url: str
+) -> Iterator[RabbitServer]:
+    """RabbitMQ to be killed and started: the session's own, as one takes seconds of CPU to start.
+
+    It keeps its port and its data, and runs again for the next test.
+    """
+    assert rabbitmq_url == _rabbitmq_of_session.url
+    yield _rabbitmq_of_session
+    if not _rabbitmq_of_session.is_running:
+        _rabbitmq_of_session.start()

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+from itertools import islice
 
 import pytest
 from hypothesis import settings
@@ -34,3 +35,28 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("DARKROOM_", "AWS_")):
             monkeypatch.delenv(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: the fault matrix with two testers, whole fleets with a third.
+
+    They wait more than they compute, some for half a minute. Begun last they would leave the
+    machine idle; all testers busy with nothing else would, too.
+    """
+    testers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if testers < 2:
+        return
+    rows = _of(items, "tests/chaos/")
+    fleets = _of(items, "tests/acceptance/", "tests/demo/")
+    begun_with = [rows, fleets] if testers == 2 else [rows[::2], rows[1::2], fleets]
+    long = {*rows, *fleets}
+    others = iter([item for item in items if item not in long])
+    share = len(items) // testers  # what each is given to begin with, in this order
+    ordered: list[pytest.Item] = []
+    for first in begun_with:
+        ordered += [*first, *islice(others, max(0, share - len(first)))]
+    items[:] = [*ordered, *others]
+
+
+def _of(items: list[pytest.Item], *folders: str) -> list[pytest.Item]:
+    return [item for item in items if item.nodeid.startswith(folders)]

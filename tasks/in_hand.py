@@ -1,8 +1,10 @@
 """Pictures kept in memory from the spool to the bucket, as far as a bound allows.
 
 A picture that was just written, and hashed for it, need not be read and hashed again to be put a
-moment later. The file stays the one that counts: whatever does not fit here, or was not stored at
-the first try, is read from there.
+moment later. So an answer waits a moment where there is no room: answers that come all at once
+would otherwise be read, written and let go faster than the bucket takes them, and most would be
+read twice. Where the bucket takes nothing, nobody waits for it: the file stays the one that counts,
+and whatever is not kept here, or was not stored at the first try, is read from there.
 """
 
 import threading
@@ -12,6 +14,9 @@ from pathlib import Path
 from storage import SpooledImage, SpoolEntry
 
 __all__ = ["InHand"]
+
+#: Longer than a bucket that keeps up needs for a picture.
+PATIENCE_S = 1.0
 
 
 class InHand:
@@ -25,19 +30,32 @@ class InHand:
         self._capacity_bytes = capacity_bytes
         self._kept_bytes = 0
         self._kept: dict[Path, list[bytes]] = {}
-        self._guard = threading.Lock()
+        self._taken = threading.Condition()
+        self._is_worth_waiting = True
 
     def keep(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> None:
-        """Keep an answer's pictures, if there is room."""
-        with self._guard:
-            if self._kept_bytes + entry.size_bytes <= self._capacity_bytes:
+        """Keep an answer's pictures, if there is room now or in a moment."""
+        with self._taken:
+            if self._has_room(entry):
                 self._kept_bytes += entry.size_bytes
                 self._kept[entry.path] = [image.data for image in images]
 
     def take(self, entry: SpoolEntry) -> list[bytes] | None:
         """An answer's pictures, if they were kept; they are not any more."""
-        with self._guard:
+        with self._taken:
             images = self._kept.pop(entry.path, None)
             if images is not None:
                 self._kept_bytes -= entry.size_bytes
+                self._is_worth_waiting = True
+                self._taken.notify()
         return images
+
+    def _has_room(self, entry: SpoolEntry) -> bool:
+        """Whether it fits, now or once others have been taken."""
+        most_bytes = self._capacity_bytes - entry.size_bytes
+        if most_bytes < 0:
+            return False
+        patience_s = PATIENCE_S if self._is_worth_waiting else 0.0
+        has_room = self._taken.wait_for(lambda: self._kept_bytes <= most_bytes, patience_s)
+        self._is_worth_waiting = has_room  # or else not until something is taken
+        return has_room

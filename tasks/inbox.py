@@ -38,7 +38,10 @@ class Inbox:
         self._on_low = on_low
         self._waiting: dict[UUID, None] = {}
         self._under_way: set[UUID] = set()
-        self._changed = threading.Condition()
+        # One lock, two things to wait for: a job's end must not wake the threads that wait for one.
+        guard = threading.Lock()
+        self._changed = threading.Condition(guard)
+        self._idle = threading.Condition(guard)
         self._arrived = 0
         self._is_full = False
         self._is_closed = False
@@ -98,7 +101,7 @@ class Inbox:
         with self._changed:
             self._under_way.discard(job_id)
             if not self._under_way:
-                self._changed.notify_all()
+                self._idle.notify_all()
             lowered = self._is_full and self._held <= self._low_at
             self._is_full = self._is_full and not lowered
         if lowered:
@@ -106,8 +109,8 @@ class Inbox:
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is under way; False if the time ran out first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._under_way, timeout_s)
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._under_way, timeout_s)
 
     def ids(self) -> list[UUID]:
         """What is held here, under way and waiting, for the heartbeat to say so."""

@@ -83,7 +83,10 @@ class Uploads:
         self._on_stored = on_stored
         self._queue: list[tuple[float, int, int, SpoolEntry]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        # One lock, two things to wait for: who waits for the end must not wake with every picture.
+        guard = threading.Lock()
+        self._changed = threading.Condition(guard)
+        self._emptied = threading.Condition(guard)
         self._unfinished = 0
         self._is_stopped = False
 
@@ -175,8 +178,8 @@ class Uploads:
 
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait until everything queued has been delivered; False if the time ran out first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._unfinished, timeout_s)
+        with self._emptied:
+            return self._emptied.wait_for(lambda: not self._unfinished, timeout_s)
 
     def stop(self) -> None:
         """End the threads after what they are putting; the rest stays in the spool."""
@@ -194,11 +197,12 @@ class Uploads:
             entry, failures = due
             is_done = self._try(entry)
             with self._changed:
-                if is_done:
-                    self._unfinished -= 1
-                    self._changed.notify_all()
-                else:
+                if not is_done:
                     self._push(entry, failures=failures + 1)
+                    continue
+                self._unfinished -= 1
+                if not self._unfinished:
+                    self._emptied.notify_all()
 
     def _next(self) -> tuple[SpoolEntry, int] | None:
         with self._changed:

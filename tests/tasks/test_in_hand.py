@@ -1,18 +1,40 @@
 """Pictures kept in memory between spool and bucket."""
 
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-from storage import Spool, SpooledImage
+import pytest
+
+from storage import Spool, SpooledImage, SpoolEntry
+from tasks import in_hand as room
 from tasks.in_hand import InHand
 
+PICTURES = [SpooledImage(data=bytes([n]) * 1_000, width=1, height=1) for n in range(4)]
+FOR_TWO = 2_500
 
-def test_no_more_is_kept_than_the_bound_allows(tmp_path: Path) -> None:
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """Of this process."""
+    made = Spool(tmp_path, max_bytes=10**6, fsync=False)
+    yield made
+    made.close()
+
+
+def written(spool: Spool) -> list[SpoolEntry]:
+    """Each picture, in the spool."""
+    return [spool.write(uuid4(), 1, [picture]) for picture in PICTURES]
+
+
+def test_no_more_is_kept_than_the_bound_allows(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rest is read from the disk, where all of it is."""
-    spool = Spool(tmp_path, max_bytes=10**6, fsync=False)
-    in_hand = InHand(2_500)
-    pictures = [SpooledImage(data=bytes([n]) * 1_000, width=1, height=1) for n in range(3)]
-    entries = [spool.write(uuid4(), 1, [picture]) for picture in pictures]
+    monkeypatch.setattr(room, "PATIENCE_S", 0.01)
+    in_hand = InHand(FOR_TWO)
+    pictures, entries = PICTURES[:3], written(spool)[:3]
     for entry, picture in zip(entries, pictures, strict=True):
         in_hand.keep(entry, [picture])
     assert [in_hand.take(entry) for entry in entries] == [
@@ -23,4 +45,43 @@ def test_no_more_is_kept_than_the_bound_allows(tmp_path: Path) -> None:
     in_hand.keep(entries[2], [pictures[2]])
     assert in_hand.take(entries[2]) == [pictures[2].data] == spool.read(entries[2])
     assert in_hand.take(entries[2]) is None
-    spool.close()
+
+
+def test_an_answer_waits_for_room_as_long_as_the_bucket_takes_pictures(spool: Spool) -> None:
+    """So that it need not be read again."""
+    in_hand, entries = InHand(FOR_TWO), written(spool)
+    for entry, picture in zip(entries[:2], PICTURES, strict=False):
+        in_hand.keep(entry, [picture])
+    third = threading.Thread(target=in_hand.keep, args=(entries[2], [PICTURES[2]]))
+    third.start()
+    assert in_hand.take(entries[0]) == [PICTURES[0].data]
+    third.join()
+    assert in_hand.take(entries[2]) == [PICTURES[2].data]
+
+
+def test_nobody_waits_for_a_bucket_that_takes_nothing(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer finds out; those behind it go on at once, until something is taken."""
+    waits: list[bool] = []
+
+    class Told(threading.Condition):
+        def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+            if not predicate():
+                waits.append(bool(timeout))
+            return predicate()
+
+    monkeypatch.setattr(threading, "Condition", Told)
+    in_hand, entries = InHand(FOR_TWO), written(spool)
+    for entry, picture in zip(entries, PICTURES, strict=True):
+        in_hand.keep(entry, [picture])
+    assert waits == [True, False]
+    assert in_hand.take(entries[3]) is None
+    assert in_hand.take(entries[0]) == [PICTURES[0].data]
+
+
+def test_what_could_never_be_kept_waits_for_nothing(spool: Spool) -> None:
+    """An answer larger than the whole bound."""
+    in_hand, entry = InHand(500), written(spool)[0]
+    in_hand.keep(entry, [PICTURES[0]])
+    assert in_hand.take(entry) is None

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -66,7 +67,7 @@ def test_nobody_waits_for_a_bucket_that_takes_nothing(
     waits: list[bool] = []
 
     class Told(threading.Condition):
-        def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
             if not predicate():
                 waits.append(bool(timeout))
             return predicate()

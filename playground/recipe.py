@@ -55,7 +55,7 @@ def recipe_text(
     return "\n".join(lines)
 
 
-def embed_recipe(png: bytes, text: str) -> bytes:
+def embed_recipe(png: bytes, text: str) -> tuple[bytes, memoryview]:
     """Splice a `parameters` text chunk into a PNG, behind its header.
 
     Args:
@@ -63,15 +63,14 @@ def embed_recipe(png: bytes, text: str) -> bytes:
         text: any text; NUL characters are left out, because the format has no place for them.
 
     Returns:
-        A whole PNG with the same pixels.
+        A whole PNG with the same pixels, in two pieces: the pixels are not copied.
 
     Raises:
         PngDamaged: the bytes do not begin with a PNG header.
     """
-    view = memoryview(png)
     if len(png) < HEADER_END or not png.startswith(SIGNATURE) or png[12:16] != b"IHDR":
         raise PngDamaged("no header (IHDR) at the start")
-    return b"".join((view[:HEADER_END], _text_chunk(text.replace("\0", "")), view[HEADER_END:]))
+    return png[:HEADER_END] + _text_chunk(text.replace("\0", "")), memoryview(png)[HEADER_END:]
 
 
 def _text_chunk(text: str) -> bytes:

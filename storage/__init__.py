@@ -110,6 +110,7 @@ from storage.pause import (
     resume_fleet,
     take_probe,
 )
+from storage.pieces import Pieces
 from storage.put_back import put_back, put_back_refused
 from storage.queue_position import MAX_POSITION, queue_position
 from storage.rescue import Rescued, rescue_dead
@@ -185,6 +186,7 @@ __all__ = [
     "OwnerChanges",
     "Pause",
     "PauseKind",
+    "Pieces",
     "RecordRefused",
     "RecordUnreadable",
     "Rescued",

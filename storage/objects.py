@@ -21,6 +21,7 @@ from botocore.config import Config
 
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
 from storage.object_faults import translated
+from storage.pieces import Pieces, joined
 from storage.signed_put import SignedPut
 
 _ATTEMPTS = 3
@@ -96,20 +97,21 @@ class ObjectStore:
         self._is_plain = not self._extra_put_args and checksums == "when_required"
         self._lock = Lock()
 
-    def put(self, key: str, data: bytes, content_type: str = "image/png") -> None:
-        """Store an object, replacing what is there.
+    def put(self, key: str, data: bytes | Pieces, content_type: str = "image/png") -> None:
+        """Store an object, whole or in pieces, replacing what is there.
 
         Raises:
             ObjectStoreError: One of its kinds; after `ObjectStoreUnavailable` it may be there.
         """
+        pieces = [data] if isinstance(data, bytes) else data
         with self._translated(key):
             client = self._client(self._endpoint_url)
-            if self._is_plain and self._short_way(client).put(key, data, content_type):
+            if self._is_plain and self._short_way(client).put(key, pieces, content_type):
                 return
             client.put_object(
                 Bucket=self.bucket,
                 Key=key,
-                Body=data,
+                Body=joined(pieces),
                 ContentType=content_type,
                 **self._extra_put_args,
             )

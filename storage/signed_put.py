@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 from botocore.exceptions import BotoCoreError
 
+from storage.pieces import Pieces, size_of
 from storage.put_signature import signed_headers
 
 log = logging.getLogger(__name__)
@@ -52,12 +53,12 @@ class SignedPut:
         self._host = _host_of(self._folder_url)
         self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
 
-    def put(self, key: str, data: bytes, content_type: str) -> bool:
+    def put(self, key: str, pieces: Pieces, content_type: str) -> bool:
         """Try once; whether the object is stored. On False it may be all the same."""
         if not self._is_of_use or _PLAIN_KEY.fullmatch(key) is None:
             return False
         try:
-            status = self._send(key, data, content_type)
+            status = self._send(key, pieces, content_type)
         except BotoCoreError as error:
             log.debug("a put failed and is made again", extra={"error": str(error)})
             return False
@@ -65,7 +66,7 @@ class SignedPut:
             self._is_of_use = False
         return status == _STORED
 
-    def _send(self, key: str, data: bytes, content_type: str) -> int:
+    def _send(self, key: str, pieces: Pieces, content_type: str) -> int:
         headers = signed_headers(
             host=self._host,
             path=self._folder_path + key,
@@ -74,11 +75,12 @@ class SignedPut:
             credentials=self._credentials.get_frozen_credentials(),
             at=datetime.now(UTC),
         )
+        headers["content-length"] = str(size_of(pieces))
         request = AWSPreparedRequest(
             "PUT",
             self._folder_url + key,
             HeadersDict(headers),  # type: ignore[arg-type]  # as botocore itself does
-            data,
+            pieces,  # type: ignore[arg-type]  # urllib3 sends them one by one
             stream_output=False,
         )
         return int(self._connections.send(request).status_code)

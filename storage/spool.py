@@ -92,7 +92,11 @@ class Spool:
         entry = replace(entry, path=self.folder / f"{job_id}.{fence}.{uuid4().hex[:8]}{SUFFIX}")
         self._make_room(entry.size_bytes)
         try:
-            write_file(entry.path, [line, *(i.data for i in images)], fsync=self._fsync)
+            write_file(
+                entry.path,
+                [line, *(piece for i in images for piece in i.pieces)],
+                fsync=self._fsync,
+            )
         except BaseException:
             with self._guard:
                 self._used_bytes -= entry.size_bytes

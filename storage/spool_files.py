@@ -21,6 +21,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from storage.errors import SpoolFull, SpoolUnavailable
+from storage.pieces import Pieces, size_of
 
 SUFFIX = ".spool"
 PART_SUFFIX = ".part"
@@ -36,12 +37,12 @@ class SpooledImage:
     """A picture in hand.
 
     Attributes:
-        data: The PNG, as it will be stored.
+        pieces: The PNG, as it will be stored.
         width: Pixels.
         height: Pixels.
     """
 
-    data: bytes
+    pieces: Pieces
     width: int
     height: int
 
@@ -106,7 +107,7 @@ def disk_translated(path: Path) -> Iterator[None]:
 def encode(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> tuple[bytes, SpoolEntry]:
     """The header line of a file, and the entry it will be (its path still to be chosen)."""
     facts = tuple(
-        SpooledFacts(sha256(i.data).hexdigest(), len(i.data), i.width, i.height) for i in images
+        SpooledFacts(_sha256(i.pieces), size_of(i.pieces), i.width, i.height) for i in images
     )
     rows = [[f.sha256, f.size_bytes, f.width, f.height] for f in facts]
     header = {"v": _VERSION, "job": str(job_id), "fence": fence, "images": rows}
@@ -122,7 +123,7 @@ def unwritten_entry(job_id: UUID, fence: int, images: Sequence[SpooledImage]) ->
     return entry
 
 
-def write_file(path: Path, parts: Sequence[bytes], *, fsync: bool) -> None:
+def write_file(path: Path, parts: Pieces, *, fsync: bool) -> None:
     """Write a file whole or not at all.
 
     Args:
@@ -205,6 +206,13 @@ def _decode(path: Path, line: bytes) -> SpoolEntry:
     facts = tuple(SpooledFacts(*row) for row in header["images"])
     size_bytes = len(line) + sum(f.size_bytes for f in facts)
     return SpoolEntry(path, UUID(header["job"]), int(header["fence"]), size_bytes, facts)
+
+
+def _sha256(pieces: Pieces) -> str:
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _digest(words: bytes) -> bytes:

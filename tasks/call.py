@@ -96,8 +96,8 @@ class Call:
         text = recipe_text(
             self._recipe, job_id=str(job.id), request=request, simulated=job.simulated
         )
-        data = png.data if text is None else embed_recipe(png.data, text)
-        return SpooledImage(data=data, width=png.width, height=png.height)
+        pieces = (png.data,) if text is None else embed_recipe(png.data, text)
+        return SpooledImage(pieces, width=png.width, height=png.height)
 
     def _keep(self, job: Job, images: list[SpooledImage]) -> SpoolEntry | None:
         try:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage import SpooledImage, SpoolEntry
+from storage import Pieces, SpooledImage, SpoolEntry
 
 __all__ = ["InHand"]
 
@@ -29,7 +29,7 @@ class InHand:
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
         self._kept_bytes = 0
-        self._kept: dict[Path, list[bytes]] = {}
+        self._kept: dict[Path, list[Pieces]] = {}
         self._taken = threading.Condition()
         self._is_worth_waiting = True
 
@@ -38,9 +38,9 @@ class InHand:
         with self._taken:
             if self._has_room(entry):
                 self._kept_bytes += entry.size_bytes
-                self._kept[entry.path] = [image.data for image in images]
+                self._kept[entry.path] = [image.pieces for image in images]
 
-    def take(self, entry: SpoolEntry) -> list[bytes] | None:
+    def take(self, entry: SpoolEntry) -> list[Pieces] | None:
         """An answer's pictures, if they were kept; they are not any more."""
         with self._taken:
             images = self._kept.pop(entry.path, None)

@@ -20,6 +20,7 @@ from storage import (
     JobForgotten,
     JobNotFound,
     ObjectStore,
+    Pieces,
     Spool,
     SpoolDamaged,
     SpooledImage,
@@ -157,7 +158,7 @@ class Uploads:
         entry = unwritten_entry(job_id, fence, images)
         for failures in itertools.count():
             try:
-                self._deliver(entry, [image.data for image in images])
+                self._deliver(entry, [image.pieces for image in images])
             except JobNotFound:
                 log.warning("an image came for a deleted job", extra={"job_id": str(job_id)})
                 return
@@ -217,7 +218,7 @@ class Uploads:
     def _try(self, entry: SpoolEntry) -> bool:
         """Deliver one spooled answer; False when it is to be tried again."""
         try:
-            self._deliver(entry, self._in_hand.take(entry) or self._spool.read(entry))
+            self._deliver(entry, self._in_hand.take(entry) or self._read(entry))
             self._spool.drop(entry)
         except JobForgotten as error:
             log.warning("a spooled image is dropped: %s", error)
@@ -235,10 +236,13 @@ class Uploads:
             return False
         return True
 
-    def _deliver(self, entry: SpoolEntry, images: Sequence[bytes]) -> None:
+    def _read(self, entry: SpoolEntry) -> Sequence[Pieces]:
+        return [[image] for image in self._spool.read(entry)]
+
+    def _deliver(self, entry: SpoolEntry, images: Sequence[Pieces]) -> None:
         stored = self.stored(entry)
-        for png, row in zip(images, stored, strict=True):
-            self._objects.put(row.key, png, PNG_TYPE)
+        for pieces, row in zip(images, stored, strict=True):
+            self._objects.put(row.key, pieces, PNG_TYPE)
         self._on_stored()
         job_id, fence = entry.job_id, entry.fence
         if finish_if_held(self._database, job_id, fence=fence, images=stored):

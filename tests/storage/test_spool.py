@@ -17,7 +17,7 @@ ROOM = 10_000_000
 
 
 def _picture(size_bytes: int = 1000) -> SpooledImage:
-    return SpooledImage(os.urandom(size_bytes), 64, 32)
+    return SpooledImage([os.urandom(size_bytes)], 64, 32)
 
 
 def _spool(root: Path, max_bytes: int = ROOM, *, fsync: bool = False) -> Spool:
@@ -28,10 +28,10 @@ def _spool(root: Path, max_bytes: int = ROOM, *, fsync: bool = False) -> Spool:
 def test_what_is_written_is_read(tmp_path: Path, *, fsync: bool) -> None:
     """One file a call, several pictures in it, each as it was."""
     spool = _spool(tmp_path, fsync=fsync)
-    pictures = [_picture(), SpooledImage(b"\n" * 10, 1, 1), _picture(1)]
+    pictures = [_picture(), SpooledImage([b"\n" * 10], 1, 1), _picture(1)]
     job_id = uuid4()
     entry = spool.write(job_id, 3, pictures)
-    assert spool.read(entry) == [picture.data for picture in pictures]
+    assert spool.read(entry) == [b"".join(picture.pieces) for picture in pictures]
     assert (entry.job_id, entry.fence, entry.images[0].width) == (job_id, 3, 64)
     assert spool.entries() == [entry]
     assert spool.used_bytes == entry.size_bytes == entry.path.stat().st_size
@@ -95,7 +95,7 @@ from storage import Spool, SpooledImage
 spool = Spool(Path(sys.argv[1]), max_bytes=10**9, fsync=False)
 print("ready", flush=True)
 while True:
-    entry = spool.write(uuid4(), 1, [SpooledImage(os.urandom(300_000), 1, 1)])
+    entry = spool.write(uuid4(), 1, [SpooledImage([os.urandom(300_000)], 1, 1)])
     print(entry.job_id, flush=True)
 """
 

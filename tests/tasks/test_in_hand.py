@@ -12,7 +12,7 @@ from storage import Spool, SpooledImage, SpoolEntry
 from tasks import in_hand as room
 from tasks.in_hand import InHand
 
-PICTURES = [SpooledImage(data=bytes([n]) * 1_000, width=1, height=1) for n in range(4)]
+PICTURES = [SpooledImage([bytes([n]) * 1_000], width=1, height=1) for n in range(4)]
 FOR_TWO = 2_500
 
 
@@ -39,12 +39,12 @@ def test_no_more_is_kept_than_the_bound_allows(
     for entry, picture in zip(entries, pictures, strict=True):
         in_hand.keep(entry, [picture])
     assert [in_hand.take(entry) for entry in entries] == [
-        [pictures[0].data],
-        [pictures[1].data],
+        [pictures[0].pieces],
+        [pictures[1].pieces],
         None,
     ]
     in_hand.keep(entries[2], [pictures[2]])
-    assert in_hand.take(entries[2]) == [pictures[2].data] == spool.read(entries[2])
+    assert in_hand.take(entries[2]) == [pictures[2].pieces] == [spool.read(entries[2])]
     assert in_hand.take(entries[2]) is None
 
 
@@ -55,9 +55,9 @@ def test_an_answer_waits_for_room_as_long_as_the_bucket_takes_pictures(spool: Sp
         in_hand.keep(entry, [picture])
     third = threading.Thread(target=in_hand.keep, args=(entries[2], [PICTURES[2]]))
     third.start()
-    assert in_hand.take(entries[0]) == [PICTURES[0].data]
+    assert in_hand.take(entries[0]) == [PICTURES[0].pieces]
     third.join()
-    assert in_hand.take(entries[2]) == [PICTURES[2].data]
+    assert in_hand.take(entries[2]) == [PICTURES[2].pieces]
 
 
 def test_nobody_waits_for_a_bucket_that_takes_nothing(
@@ -78,7 +78,7 @@ def test_nobody_waits_for_a_bucket_that_takes_nothing(
         in_hand.keep(entry, [picture])
     assert waits == [True, False]
     assert in_hand.take(entries[3]) is None
-    assert in_hand.take(entries[0]) == [PICTURES[0].data]
+    assert in_hand.take(entries[0]) == [PICTURES[0].pieces]
 
 
 def test_what_could_never_be_kept_waits_for_nothing(spool: Spool) -> None:

@@ -13,6 +13,7 @@ from storage import (
     ObjectStore,
     ObjectStoreRefused,
     ObjectStoreUnavailable,
+    Pieces,
     Spool,
     SpooledImage,
     database_time,
@@ -35,7 +36,7 @@ class Away(ObjectStore):
         self.deleted: list[str] = []
         self.stored: list[str] = []
 
-    def put(self, key: str, data: bytes, content_type: str = "image/png") -> None:
+    def put(self, key: str, data: bytes | Pieces, content_type: str = "image/png") -> None:
         """Kept in mind."""
         del data, content_type
         self.stored.append(key)
@@ -245,7 +246,7 @@ def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_its_object_with_it(
     uploads = Uploads(database=table.db, objects=bucket, spool=spool, threads=1, key_prefix="x")
     job_id = table.accept()
     forget_jobs(table.db, [job_id], key_prefix="x")
-    entry = uploads.spool(job_id, 1, [SpooledImage(data=b"png", width=64, height=32)])
+    entry = uploads.spool(job_id, 1, [SpooledImage([b"png"], width=64, height=32)])
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(30)

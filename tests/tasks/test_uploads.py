@@ -53,7 +53,7 @@ def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploads:
 
 def spooled(database: Database, uploads: Uploads, job: Job) -> SpoolEntry:
     """The job's picture on the disk, and its row told so."""
-    entry = uploads.spool(job.id, job.fence, [SpooledImage(data=b"png" * 99, width=9, height=11)])
+    entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     assert mark_storing_if_held(database, job.id, fence=job.fence, images=uploads.stored(entry))
     return entry
 
@@ -119,7 +119,7 @@ def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
         secret_access_key=s3.secret_access_key,
     )
     uploads = Uploads(database=database, objects=objects, spool=spool, threads=1, key_prefix="x/")
-    entry = uploads.spool(uuid7(), 1, [SpooledImage(data=b"png" * 99, width=9, height=11)])
+    entry = uploads.spool(uuid7(), 1, [SpooledImage([b"png" * 99], width=9, height=11)])
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)

@@ -1,4 +1,4 @@
-"""How many rows the database looks at for a job when there are millions, against a thousand.
+"""How many rows the database looks at for a job when there are millions, against ten thousand.
 
 The steps are the product's own functions; their statements are explained as they are sent. Half of
 the rows have ended, half are queued.
@@ -32,7 +32,8 @@ from storage import (
 __all__ = ["PLANS", "STEPS", "plans"]
 
 PLANS = "plans over many rows"
-SMALL = 1_000
+#: In a smaller table a planner may rather read and sort all that there is, and rightly.
+SMALL = 10_000
 CALLS = 16
 PAGE = 50
 #: What is asked, and how many rows it may look at: a small multiple of those that it returns.

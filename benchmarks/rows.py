@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from benchmarks.backlog import BACKLOG, BROKER, SMALL
 from benchmarks.book import Book
-from benchmarks.cpu import CHECKED, CPU, RAW, TWO
+from benchmarks.cpu import CHECKED, CPU, CROWDED, RAW, TWO
 from benchmarks.flight import FLIGHT, FLIGHT_SLOW, FLIGHT_TLS
 from benchmarks.idle import IDLE
 from benchmarks.million import MILLION
@@ -56,6 +56,8 @@ def _cpu(book: Book) -> Iterator[Row]:
     yield _row(book, "worker CPU per image, ms", CPU, "worker_ms")
     checked = divided(ours, book.values(CPU, CHECKED, "worker_ms"))
     yield Row("… against the raw limit with checks", {OURS: checked}, Goal(2))
+    beside = divided(ours, book.values(CPU, CROWDED, "worker_ms"))
+    yield Row("… against two such raw loops at once", {OURS: beside})
     celery = divided(ours, book.values(CPU, "Celery", "worker_ms"))
     yield Row("… against Celery", {OURS: celery}, Goal(1 / 6))
     yield Row("… of two processes against one", {OURS: divided(two, ours)}, Goal(1.15))

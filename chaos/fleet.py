@@ -32,7 +32,6 @@ from storage import (
     NewJob,
     get_jobs,
     insert_jobs,
-    migrate,
 )
 from tests.services.s3 import S3Endpoint, new_bucket
 
@@ -41,9 +40,6 @@ __all__ = ["Fleet", "Stuck"]
 LOOK_AGAIN_S = 0.05
 START_WITHIN_S = 60.0
 CHUNK = 500
-
-#: Alembic keeps the migration under way in a global; rows that are played side by side take turns.
-_MIGRATING = threading.Lock()
 
 
 class Stuck(Exception):
@@ -57,7 +53,7 @@ class Fleet:
         ground: the servers.
         folder: for spools and logs.
         overrides: settings by field name, over those that the scale suggests; without a
-            `database_url`, the fleet gets a new PostgreSQL database.
+            `database_url`, the fleet gets a new PostgreSQL database, migrated before.
 
     Attributes:
         variables: what its processes get in their environment besides their settings.
@@ -70,15 +66,13 @@ class Fleet:
         self.mark = uuid4().hex[:12]
         self.namespace = f"c{self.mark}"
         self.bucket: S3Endpoint = new_bucket(ground.s3)
-        self.database_url = str(overrides.get("database_url") or ground.postgres.new_database())
+        self.database_url = ground.migrated(overrides.get("database_url"))
         self.settings = self._suggested() | {name: str(v) for name, v in overrides.items()}
         self.workers: list[WorkerProcess] = []
         self.peak_memory_bytes = 0
         self.peak_spool_bytes = 0
         self.database = Database(self.database_url, pool_size=4)
         self._over = threading.Event()
-        with _MIGRATING:
-            migrate(self.database)
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def _suggested(self) -> dict[str, str]:

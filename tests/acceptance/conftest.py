@@ -182,12 +182,14 @@ def make_fleet(tmp_path: Path, simulator: Simulator) -> Iterator[MakeFleet]:
 
 
 @pytest.fixture
-def fleet(make_fleet: MakeFleet, database_url: str, redis_url: str, s3: S3Endpoint) -> Fleet:
+def fleet(make_fleet: MakeFleet, new_migrated_url: str, redis_url: str, s3: S3Endpoint) -> Fleet:
     """A fleet without workers yet, over every database."""
-    return make_fleet(database_url=database_url, broker_url=redis_url, s3=s3)
+    return make_fleet(database_url=new_migrated_url, broker_url=redis_url, s3=s3)
 
 
 @pytest.fixture
-def lite_fleet(make_fleet: MakeFleet, sqlite_url: str, redis_url: str, s3: S3Endpoint) -> Fleet:
+def lite_fleet(
+    make_fleet: MakeFleet, migrated_sqlite_url: str, redis_url: str, s3: S3Endpoint
+) -> Fleet:
     """A fleet over SQLite, where the database makes no difference to the claim."""
-    return make_fleet(database_url=sqlite_url, broker_url=redis_url, s3=s3)
+    return make_fleet(database_url=migrated_sqlite_url, broker_url=redis_url, s3=s3)

@@ -26,7 +26,7 @@ def test_submitted_messages_outlive_a_database_that_is_away(
     make_fleet: MakeFleet, redis_url: str, postgres_server: PostgresServer, s3: S3Endpoint
 ) -> None:
     """Each message becomes exactly one row once the database is back, and one call."""
-    url = postgres_server.new_database()
+    url = postgres_server.new_migrated_database()
     fleet = make_fleet(database_url=url, broker_url=redis_url, s3=s3)
     fleet.start_worker()
     fleet.wait_for(fleet.send({"prompt": "warm", **SMALL}), "succeeded")

@@ -30,9 +30,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "producers.md"
 
 
 @pytest.fixture
-def fleet(make_fleet: MakeFleet, sqlite_url: str, rabbitmq_url: str, s3: S3Endpoint) -> Fleet:
+def fleet(
+    make_fleet: MakeFleet, migrated_sqlite_url: str, rabbitmq_url: str, s3: S3Endpoint
+) -> Fleet:
     """A fleet over RabbitMQ; which database it has makes no difference to a broker."""
-    return make_fleet(database_url=sqlite_url, broker_url=rabbitmq_url, s3=s3)
+    return make_fleet(database_url=migrated_sqlite_url, broker_url=rabbitmq_url, s3=s3)
 
 
 class Stranger:
@@ -104,11 +106,11 @@ def run_lines(lines: str, broker_url: str, folder: Path) -> UUID:
 
 @pytest.mark.parametrize("broker", ["rabbitmq_url", "redis_url"])
 def test_the_documented_lines_hand_a_job_in_on_either_broker(
-    make_fleet: MakeFleet, sqlite_url: str, s3: S3Endpoint, request: Any, broker: str
+    make_fleet: MakeFleet, migrated_sqlite_url: str, s3: S3Endpoint, request: Any, broker: str
 ) -> None:
     """Before any worker has ever run, too: the message waits, whoever declares the queue."""
     url = request.getfixturevalue(broker)
-    fleet = make_fleet(database_url=sqlite_url, broker_url=url, s3=s3)
+    fleet = make_fleet(database_url=migrated_sqlite_url, broker_url=url, s3=s3)
     early = run_lines(documented_lines(), url, fleet.folder)
     fleet.start_worker()
     fleet.wait_for(early, "succeeded")
@@ -151,12 +153,12 @@ def test_a_full_worker_leaves_dispatches_to_others_and_takes_them_again(
 
 
 def test_submits_that_a_dead_worker_held_become_one_row_each(
-    fleet: Fleet, stranger: Stranger, sqlite_url: str
+    fleet: Fleet, stranger: Stranger, migrated_sqlite_url: str
 ) -> None:
     """Unacknowledged messages go to the next worker; each is kept once."""
     first = fleet.start_worker()
     fleet.wait_for(stranger.send("warm"), "succeeded")
-    with contextlib.closing(sqlite3.connect(sqlite_url.split("///")[1])) as writer:
+    with contextlib.closing(sqlite3.connect(migrated_sqlite_url.split("///")[1])) as writer:
         writer.execute("BEGIN IMMEDIATE")
         ids = [stranger.send(f"held {n}") for n in range(20)]
         fleet.wait_until(lambda: waiting(fleet, "darkroom.submit") < 20, "none was taken in")
@@ -172,13 +174,13 @@ def test_submits_that_a_dead_worker_held_become_one_row_each(
 
 def test_rabbitmq_killed_and_restarted_under_load_loses_no_job(
     make_fleet: MakeFleet,
-    sqlite_url: str,
+    migrated_sqlite_url: str,
     rabbitmq_server: RabbitServer,
     s3: S3Endpoint,
     simulator: Simulator,
 ) -> None:
     """Whatever was handed in is a row with one call; nobody restarts the workers."""
-    fleet = make_fleet(database_url=sqlite_url, broker_url=rabbitmq_server.url, s3=s3)
+    fleet = make_fleet(database_url=migrated_sqlite_url, broker_url=rabbitmq_server.url, s3=s3)
     stranger = Stranger(fleet)
     simulator.put_latency(0.2)
     workers = [fleet.start_worker(concurrency=4) for _ in range(2)]

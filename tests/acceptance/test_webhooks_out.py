@@ -19,10 +19,10 @@ SMALL = {"prompt": "a paper fox", "width": 64, "height": 64}
 
 
 def test_a_webhook_outlives_its_worker_and_a_receiver_that_stumbles(
-    make_fleet: MakeFleet, postgres_url: str, redis_url: str, s3: S3Endpoint
+    make_fleet: MakeFleet, new_migrated_postgres_url: str, redis_url: str, s3: S3Endpoint
 ) -> None:
     """Answered 500, killed -9 in mid-delivery, then taken: one id, the same bytes, signed."""
-    fleet = make_fleet(database_url=postgres_url, broker_url=redis_url, s3=s3)
+    fleet = make_fleet(database_url=new_migrated_postgres_url, broker_url=redis_url, s3=s3)
     secret = new_secret()
     add_secret(fleet.database, "shop", secret, most=1)
     how = {"webhook_allow": "127.0.0.1/32", "webhook_timeout_s": "2"}

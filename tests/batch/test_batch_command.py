@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import Database, batch_progress, list_batches, list_jobs, migrate
+from storage import Database, batch_progress, list_batches, list_jobs
 from tests.cli.conftest import CommandLine
 
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "batch")
@@ -20,11 +20,9 @@ GOOD = '{"prompt": "a fox"}\n'
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def database(migrated_sqlite_url: str) -> Database:
     """A migrated table in a file."""
-    found = Database(f"sqlite:///{tmp_path / 'darkroom.db'}")
-    migrate(found)
-    return found
+    return Database(migrated_sqlite_url)
 
 
 @pytest.fixture

@@ -30,7 +30,6 @@ from storage import (
     insert_batch_rows,
     list_batches,
     list_jobs,
-    migrate,
     reserve_due,
     spare_init_image,
 )
@@ -58,10 +57,9 @@ class Shelf:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(migrated_url: str) -> Iterator[Database]:
     """A migrated database, SQLite and PostgreSQL in turn."""
-    found = Database(database_url)
-    migrate(found)
+    found = Database(migrated_url)
     yield found
     found.close()
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from storage import Database, WorkerInfo, migrate, register_worker
+from storage import Database, WorkerInfo, register_worker
 from tasks.budget import Ask, BudgetLimits, CallBudget, Place, PlaceWatch, place_of
 from tasks.budget.grant import Grant
 from tasks.budget.line import LATE_S, Line
@@ -118,10 +118,9 @@ def test_what_nobody_waits_for_goes_back() -> None:
     assert line.ask() == Ask(held=0, wanted=0, returned=1)
 
 
-def test_places_come_from_the_table(database_url: str) -> None:
+def test_places_come_from_the_table(migrated_url: str) -> None:
     """Living workers in one order for all; one whose lease has run out counts itself last."""
-    database = Database(database_url)
-    migrate(database)
+    database = Database(migrated_url)
     ids = [uuid4(), uuid4()]
     for worker_id in ids:
         info = WorkerInfo(worker_id, "host", 1, "1", 4, lease_s=60.0)

@@ -33,7 +33,6 @@ from storage import (
     get_job,
     image_key,
     insert_job,
-    migrate,
 )
 from tests.services import S3Endpoint, Simulator
 
@@ -164,10 +163,9 @@ def bare(tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture
-def tables(sqlite_url: str) -> Iterator[Database]:
+def tables(migrated_sqlite_url: str) -> Iterator[Database]:
     """The results table, made."""
-    database = Database(sqlite_url)
-    migrate(database)
+    database = Database(migrated_sqlite_url)
     yield database
     database.close()
 

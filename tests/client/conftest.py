@@ -11,12 +11,9 @@ from darkroom_client.testing import FakeDarkroom
 from darkroom_client.testing.plugin import darkroom
 from tests.gateway.conftest import (
     authenticate,
-    migrated_postgres_url,
     one_gateway,
     overrides,
     routers,
-    sqlite_table_url,
-    sqlite_template,
     start,
 )
 from tests.gateway.running import Gateway
@@ -24,12 +21,9 @@ from tests.gateway.running import Gateway
 __all__ = [
     "authenticate",
     "darkroom",
-    "migrated_postgres_url",
     "one_gateway",
     "overrides",
     "routers",
-    "sqlite_table_url",
-    "sqlite_template",
     "start",
 ]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.conftest import db, migrated_postgres_url, sqlite_template, table
+from tests.storage.conftest import db, table
 
-__all__ = ["db", "migrated_postgres_url", "sqlite_template", "table"]
+__all__ = ["db", "table"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -4,9 +4,7 @@ A test file may override `routers` or `authenticate` to try a part that is not w
 callers of its own. `gateway` runs a test on both databases, `one_gateway` on SQLite alone.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
@@ -14,12 +12,8 @@ from fastapi import APIRouter
 from darkroom.gateway_wiring import ROUTERS, GatewayWiring
 from darkroom.settings import load_settings
 from gateway import Authenticate, Services, anyone
-from storage import Database
 from tests.gateway.running import Gateway, serving
 from tests.services import S3Endpoint
-from tests.storage.conftest import _empty, migrated_postgres_url, sqlite_template
-
-__all__ = ["migrated_postgres_url", "sqlite_template"]
 
 
 @pytest.fixture
@@ -38,26 +32,6 @@ def authenticate() -> Authenticate:
 def overrides() -> dict[str, object]:
     """Settings that a test wants otherwise."""
     return {}
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.enable_socket)],
-)
-def table_url(request: pytest.FixtureRequest) -> str:
-    """A migrated, empty results table, once on each database."""
-    if request.param == "sqlite":
-        return str(request.getfixturevalue("sqlite_table_url"))
-    url: str = request.getfixturevalue("migrated_postgres_url")
-    database = Database(url)
-    _empty(database)
-    database.close()
-    return url
-
-
-@pytest.fixture
-def sqlite_table_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """A migrated, empty results table on SQLite."""
-    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}"
 
 
 @pytest.fixture
@@ -92,15 +66,17 @@ def start(
 
 
 @pytest.fixture
-def gateway(start: Callable[[str], GatewayWiring], table_url: str) -> Iterator[Gateway]:
+def gateway(start: Callable[[str], GatewayWiring], migrated_url: str) -> Iterator[Gateway]:
     """A gateway that runs, once over each database."""
-    yield from _running(start(table_url))
+    yield from _running(start(migrated_url))
 
 
 @pytest.fixture
-def one_gateway(start: Callable[[str], GatewayWiring], sqlite_table_url: str) -> Iterator[Gateway]:
+def one_gateway(
+    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
+) -> Iterator[Gateway]:
     """A gateway that runs over SQLite, for what has nothing to do with the database."""
-    yield from _running(start(sqlite_table_url))
+    yield from _running(start(migrated_sqlite_url))
 
 
 def _running(wiring: GatewayWiring) -> Iterator[Gateway]:

@@ -191,10 +191,10 @@ HOSTS = ("[", "[::1", "a:b", ":", "", "\xff", "127.0.0.1:x", "localhost:99999999
 
 
 def test_a_host_that_is_none_is_no_bug(
-    start: Callable[[str], GatewayWiring], sqlite_table_url: str
+    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
 ) -> None:
     """A gateway without keys looks at it, and serves only names of its own machine."""
-    wiring = start(sqlite_table_url)
+    wiring = start(migrated_sqlite_url)
     with serving(wiring.gateway) as url:
         gateway = Gateway(url, wiring.services, {})
         answers = {}

@@ -218,10 +218,10 @@ def test_bad_bodies_are_a_clear_refusal(one_gateway: Gateway, body: bytes, statu
 
 @pytest.fixture
 def small_gateway(
-    start: Callable[[str], GatewayWiring], sqlite_table_url: str
+    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
 ) -> Iterator[Gateway]:
     """A gateway that reads little, and not for long."""
-    wiring = start(sqlite_table_url)
+    wiring = start(migrated_sqlite_url)
     wiring.limits = GatewayLimits(max_batch_bytes=100_000, silence_s=0.3)
     yield from _running(wiring)
 

@@ -128,10 +128,10 @@ def test_jobs_that_failed_after_the_first_request_are_not_met_by_the_next(gatewa
 
 
 def test_a_change_that_takes_too_long_says_so_and_the_next_request_goes_on(
-    start: Callable[[str], GatewayWiring], sqlite_table_url: str
+    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
 ) -> None:
     """A thousand at a time at least, each for good; nobody waits minutes for an answer."""
-    wiring = start(sqlite_table_url)
+    wiring = start(migrated_sqlite_url)
     wiring.limits = GatewayLimits(bulk_s=-1)
     request = {"prompt": "a fox", "seed": 1}
     jobs = [NewJob(id=uuid4(), request=request, request_hash="fox") for _ in range(1300)]

@@ -20,10 +20,10 @@ FOX = {"request": {"prompt": "a very secret fox"}}
 
 
 @pytest.fixture
-def environment(sqlite_table_url: str, redis_url: str, s3: S3Endpoint) -> dict[str, str]:
+def environment(migrated_sqlite_url: str, redis_url: str, s3: S3Endpoint) -> dict[str, str]:
     """A whole installation without keys."""
     return plain_environment() | {
-        "DARKROOM_DATABASE_URL": sqlite_table_url,
+        "DARKROOM_DATABASE_URL": migrated_sqlite_url,
         "DARKROOM_BROKER_URL": redis_url,
         "DARKROOM_S3_BUCKET": s3.bucket,
         "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,
@@ -131,10 +131,10 @@ def test_another_address_is_refused_in_one_line_while_there_is_no_key(
 
 
 def test_with_a_key_nobody_is_served_without_it(
-    run: Callable[..., subprocess.Popen[str]], sqlite_table_url: str
+    run: Callable[..., subprocess.Popen[str]], migrated_sqlite_url: str
 ) -> None:
     """On its own machine neither."""
-    database = Database(sqlite_table_url)
+    database = Database(migrated_sqlite_url)
     secret = create_key(database, owner="shop", scopes=["submit"]).secret
     database.close()
     with stopped(run(), []) as url:

@@ -41,9 +41,9 @@ def who(_services: Services) -> APIRouter:
 
 
 @pytest.fixture
-def keyed(start: Callable[[str], GatewayWiring], table_url: str) -> Iterator[Gateway]:
+def keyed(start: Callable[[str], GatewayWiring], migrated_url: str) -> Iterator[Gateway]:
     """A gateway as it is wired, which nobody has made a key for yet."""
-    wiring = start(table_url)
+    wiring = start(migrated_url)
     wiring.routers = (*wiring.routers, who)
     del wiring.authenticate  # what the conftest put in the place of the real one
     with serving(wiring.gateway) as url:
@@ -219,9 +219,9 @@ def test_no_secret_is_logged(keyed: Gateway, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.fixture
-def table(sqlite_table_url: str) -> Iterator[Database]:
+def table(migrated_sqlite_url: str) -> Iterator[Database]:
     """A results table."""
-    database = Database(sqlite_table_url)
+    database = Database(migrated_sqlite_url)
     yield database
     database.close()
 

@@ -18,9 +18,9 @@ NOBODY = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
-def table(table_url: str) -> Iterator[Database]:
+def table(migrated_url: str) -> Iterator[Database]:
     """A results table, once on each database."""
-    database = Database(table_url)
+    database = Database(migrated_url)
     yield database
     database.close()
 
@@ -244,10 +244,10 @@ def test_a_changed_limit_is_seen_within_seconds(
 
 
 def test_over_http_a_limit_is_429_with_the_time_to_come_again(
-    start: Callable[[str], GatewayWiring], sqlite_table_url: str
+    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
 ) -> None:
     """As a problem document, with nothing kept; other owners go on, and reading is not limited."""
-    wiring = start(sqlite_table_url)
+    wiring = start(migrated_sqlite_url)
     del wiring.authenticate  # what the conftest put in the place of the real one
     set_owner_limits(wiring.database, "shop", max_per_second=0.01)
     keys = {

@@ -10,22 +10,25 @@ from pathlib import Path
 import requests
 
 from chaos.worker import WorkerProcess
-from storage import Database, create_key, migrate
+from storage import Database, create_key
 from tests.cli.conftest import plain_environment
 from tests.gateway.running import WITHIN_S, wait_until
 from tests.services import S3Endpoint, Simulator
 
 
 def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(
-    postgres_url: str, redis_url: str, s3: S3Endpoint, simulator: Simulator, tmp_path: Path
+    new_migrated_postgres_url: str,
+    redis_url: str,
+    s3: S3Endpoint,
+    simulator: Simulator,
+    tmp_path: Path,
 ) -> None:
     """Real processes, PostgreSQL, Valkey and S3; one request in, one picture out, one call paid."""
-    database = Database(postgres_url)
-    migrate(database)
+    database = Database(new_migrated_postgres_url)
     secret = create_key(database, owner="shop", scopes=["submit", "read"]).secret
     database.close()
     environment = plain_environment() | {
-        "DARKROOM_DATABASE_URL": postgres_url,
+        "DARKROOM_DATABASE_URL": new_migrated_postgres_url,
         "DARKROOM_BROKER_URL": redis_url,
         "DARKROOM_S3_BUCKET": s3.bucket,
         "DARKROOM_S3_ENDPOINT_URL": s3.endpoint_url,

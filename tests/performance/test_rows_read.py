@@ -15,7 +15,6 @@ from storage import (
     NewJob,
     database_time,
     insert_job,
-    migrate,
     reserve_due,
     reserve_if_alone,
 )
@@ -29,19 +28,18 @@ MS = timedelta(milliseconds=1)
 
 
 @pytest.fixture
-def database(postgres_url: str) -> Iterator[Database]:
+def database(new_migrated_postgres_url: str) -> Iterator[Database]:
     """An empty, migrated table on PostgreSQL, whose statistics are nobody else's."""
-    found = Database(postgres_url)
-    migrate(found)
+    found = Database(new_migrated_postgres_url)
     yield found
     found.close()
 
 
 def test_the_next_jobs_are_found_without_reading_the_batch(
-    database: Database, postgres_url: str
+    database: Database, new_migrated_postgres_url: str
 ) -> None:
     """Finding what is due reads a few rows for each job found, not all that wait, to sort them."""
-    crowd(database, postgres_url, {"prompt": "a fox"}, QUEUED)
+    crowd(database, new_migrated_postgres_url, {"prompt": "a fox"}, QUEUED)
     with explained() as plans:
         found = reserve_due(database, limit=DUE, stale_after_s=60)
     assert len(found) == DUE
@@ -50,10 +48,10 @@ def test_the_next_jobs_are_found_without_reading_the_batch(
 
 
 def test_a_batch_that_is_being_loaded_is_passed_over_unread(
-    database: Database, postgres_url: str
+    database: Database, new_migrated_postgres_url: str
 ) -> None:
     """Neither the dispatcher's look nor a job accepted meanwhile walks over what is in so far."""
-    crowd(database, postgres_url, {"prompt": "a fox"}, QUEUED, opened=False)
+    crowd(database, new_migrated_postgres_url, {"prompt": "a fox"}, QUEUED, opened=False)
     with explained() as plans:
         assert reserve_due(database, limit=DUE, stale_after_s=60) == []
     assert plans.rows_read <= DUE

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.services.rabbitmq",
     "tests.services.redis",
     "tests.services.s3",
+    "tests.services.schema",
     "tests.services.simulator",
     "tests.services.sockets",
 ]

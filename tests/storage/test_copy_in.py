@@ -131,11 +131,10 @@ def test_one_value_that_no_row_can_hold_keeps_the_whole_chunk_out(
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("bad", [{"owner": "a\0b"}, {"priority": 2**40}, {"priority": "high"}])
 def test_what_postgresql_alone_refuses_has_our_name_too(
-    postgres_url: str, bad: dict[str, object]
+    migrated_postgres_url: str, bad: dict[str, object]
 ) -> None:
     """SQLite would keep these values; nothing that is checked before has them."""
-    db = Database(postgres_url)
-    migrate(db)
+    db = Database(migrated_postgres_url)
     with pytest.raises(RecordRefused):
         insert_jobs(db, [new_job(), new_job(**bad)])
     assert list_jobs(db) == []

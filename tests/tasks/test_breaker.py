@@ -3,23 +3,21 @@
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from playground import Meaning, Verdict
-from storage import Database, PauseKind, fleet_state, migrate, pause_fleet
+from storage import Database, PauseKind, fleet_state, pause_fleet
 from tasks import Breaker, FleetWatch, Pace, WatchPace
 
 WITHIN_S = 30
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(migrated_sqlite_url: str) -> Iterator[Database]:
     """A table with its fleet's row."""
-    database = Database(f"sqlite:///{tmp_path}/breaker.db", pool_size=2)
-    migrate(database)
+    database = Database(migrated_sqlite_url, pool_size=2)
     yield database
     database.close()
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from storage import Database, NewJob, insert_job, migrate
+from storage import Database, NewJob, insert_job
 from tasks import Dispatch, Dispatcher, DispatcherPace
 from tasks.window import Window
 
@@ -32,10 +32,9 @@ class Broker:
 
 
 @pytest.fixture
-def database(sqlite_url: str) -> Iterator[Database]:
+def database(migrated_sqlite_url: str) -> Iterator[Database]:
     """A table with more jobs than the window of the test."""
-    database = Database(sqlite_url)
-    migrate(database)
+    database = Database(migrated_sqlite_url)
     for _ in range(5):
         insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64))
     yield database

@@ -9,7 +9,7 @@ import pytest
 from celery.exceptions import Reject
 
 import tasks.submit
-from storage import Database, JobStatus, ObjectStoreRefused, get_job, migrate
+from storage import Database, JobStatus, ObjectStoreRefused, get_job
 from tasks import Held, Intake, RequestLimits, Submit
 
 DEEP: list[Any] = []
@@ -60,10 +60,9 @@ class Balky(Intake):
 
 
 @pytest.fixture
-def database(sqlite_url: str) -> Any:
+def database(migrated_sqlite_url: str) -> Any:
     """A migrated table."""
-    found = Database(sqlite_url)
-    migrate(found)
+    found = Database(migrated_sqlite_url)
     yield found
     found.close()
 

@@ -19,7 +19,6 @@ from storage import (
     database_time,
     doomed_state,
     forget_jobs,
-    migrate,
     take_doomed,
 )
 from tasks import Sweep, Uploads, sweep
@@ -51,10 +50,9 @@ class Away(ObjectStore):
 
 
 @pytest.fixture
-def table(sqlite_url: str) -> Iterator[TableUnderTest]:
+def table(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
     """A results table."""
-    database = Database(sqlite_url)
-    migrate(database)
+    database = Database(migrated_sqlite_url)
     yield TableUnderTest(database)
     database.close()
 

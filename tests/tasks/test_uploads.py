@@ -20,17 +20,15 @@ from storage import (
     get_job,
     insert_job,
     mark_storing_if_held,
-    migrate,
 )
 from tasks import Uploads
 from tests.services import S3Endpoint
 
 
 @pytest.fixture
-def database(sqlite_url: str) -> Iterator[Database]:
+def database(migrated_sqlite_url: str) -> Iterator[Database]:
     """An empty table."""
-    database = Database(sqlite_url)
-    migrate(database)
+    database = Database(migrated_sqlite_url)
     yield database
     database.close()
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage import Database, migrate
+from storage import Database
 from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 
 
 @pytest.fixture
-def database(sqlite_url: str) -> Iterator[Database]:
+def database(migrated_sqlite_url: str) -> Iterator[Database]:
     """An empty table."""
-    database = Database(sqlite_url)
-    migrate(database)
+    database = Database(migrated_sqlite_url)
     yield database
     database.close()
 

@@ -1,12 +1,10 @@
 """Deliveries over real sockets and a real table: sent once, fairly, whatever happens meanwhile."""
 
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -27,11 +25,8 @@ from storage.webhooks import (
 from tasks import Deliver, Deliverer, OnEnd, TaskSender
 from tasks.webhooks import AddressGuard, Sender, new_secret
 from tests.playground.raw_server import Seen, answer, raw_server, reset
-from tests.storage.conftest import migrated_postgres_url, sqlite_template
 from tests.storage.table import TableUnderTest
 from tests.webhooks.receivers import LOOPBACK
-
-__all__ = ["migrated_postgres_url", "sqlite_template"]
 
 pytestmark = pytest.mark.enable_socket
 
@@ -47,9 +42,9 @@ class NoTasks(TaskSender):
 
 
 @pytest.fixture
-def lite(sqlite_template: Path, tmp_path: Path) -> Iterator[TableUnderTest]:
+def lite(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
     """A table on SQLite, where the database makes no difference to the claim."""
-    database = Database(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}")
+    database = Database(migrated_sqlite_url)
     yield TableUnderTest(database)
     database.close()
 

@@ -1,0 +1,79 @@
+"""Databases with this release's schema, for the many tests that are not about migrating.
+
+To migrate one takes a third of a second of computing, far more than most tests that need one. So
+each tester migrates one of either kind, and tests get a copy of the file, a copy that the server
+makes, or the server's one database, emptied. Tests of migrations ask for databases that are empty
+(`tests/services/databases.py`).
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import Database, migrate
+from tests.services.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    database = Database(f"sqlite:///{path}")
+    migrate(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """URL of a SQLite file with the schema: the file of `sqlite_url`."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}"
+
+
+@pytest.fixture
+def new_migrated_postgres_url(_postgres_of_session: PostgresServer) -> Iterator[str]:
+    """URL of a PostgreSQL database with the schema, new: no statistics, no session of others."""
+    url = _postgres_of_session.new_migrated_database()
+    yield url
+    _postgres_of_session.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def _postgres_url_of_session(_postgres_of_session: PostgresServer) -> str:
+    return _postgres_of_session.new_migrated_database()
+
+
+@pytest.fixture
+def migrated_postgres_url(_postgres_url_of_session: str) -> str:
+    """URL of a PostgreSQL database with the schema: a tester's only one, emptied."""
+    database = Database(_postgres_url_of_session)
+    _empty(database)
+    database.close()
+    return _postgres_url_of_session
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """The same test once over SQLite, once over PostgreSQL, with the schema and no rows."""
+    fixture = {"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}
+    url: str = request.getfixturevalue(fixture[request.param])
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_migrated_url(request: pytest.FixtureRequest) -> str:
+    """As `migrated_url`, for whoever leaves processes behind that still write."""
+    fixture = {"sqlite": "migrated_sqlite_url", "postgresql": "new_migrated_postgres_url"}
+    url: str = request.getfixturevalue(fixture[request.param])
+    return url
+
+
+def _empty(database: Database) -> None:
+    # Not by TRUNCATE, which makes every table and index anew: some fifty times the work.
+    with database.begin() as connection:
+        for each in reversed(database.tables.metadata.sorted_tables):
+            connection.execute(each.delete())
+        # The one row that a migration makes and that is never deleted.
+        connection.execute(database.tables.fleet.insert().values(id=1))

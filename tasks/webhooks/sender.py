@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -89,8 +90,7 @@ class Sender:
         self._guard: Final = guard
         self._total_timeout_s: Final = total_timeout_s
         self._connect_timeout_s: Final = connect_timeout_s
-        self._tls: Final = ssl.create_default_context(cafile=ca_bundle or DEFAULT_CA_BUNDLE_PATH)
-        self._tls.sslsocket_class = TimedTLSSocket
+        self._trusted: Final = None if ca_bundle is None else _trusting(ca_bundle)
 
     def send(
         self, url: str, *, message_id: str, body: bytes, signing_secrets: Sequence[str]
@@ -153,7 +153,7 @@ class Sender:
         sock = self._reached(target, deadline)
         if target.receiver.scheme == "http":
             return sock
-        return with_tls(sock, self._tls, target.receiver.name)
+        return with_tls(sock, self._trusted or _usual_authorities(), target.receiver.name)
 
     def _reached(self, target: Target, deadline: float) -> TimedSocket:
         """Try the receiver's addresses in turn; the last one's failure is all of theirs."""
@@ -169,6 +169,21 @@ class Sender:
         return connect(
             address, target.receiver.port, deadline=deadline, timeout_s=self._connect_timeout_s
         )
+
+
+def _trusting(bundle: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=bundle)
+    context.sslsocket_class = TimedTLSSocket
+    return context
+
+
+@cache
+def _usual_authorities() -> ssl.SSLContext:
+    """Those of a process, loaded for the first receiver that needs them: it takes 23 ms.
+
+    Threads that come first together may each load them; a context may be used by any number.
+    """
+    return _trusting(DEFAULT_CA_BUNDLE_PATH)
 
 
 def _first_bytes(response: http.client.HTTPResponse) -> bytes:

@@ -14,6 +14,8 @@ from tests.gateway.conftest import (
     one_gateway,
     overrides,
     routers,
+    running,
+    shared,
     start,
 )
 from tests.gateway.running import Gateway
@@ -24,6 +26,8 @@ __all__ = [
     "one_gateway",
     "overrides",
     "routers",
+    "running",
+    "shared",
     "start",
 ]
 

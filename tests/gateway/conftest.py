@@ -5,6 +5,7 @@ callers of its own. `gateway` runs a test on both databases, `one_gateway` on SQ
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 from fastapi import APIRouter
@@ -13,7 +14,10 @@ from darkroom.gateway_wiring import ROUTERS, GatewayWiring
 from darkroom.settings import load_settings
 from gateway import Authenticate, Services, anyone
 from tests.gateway.running import Gateway, serving
+from tests.gateway.shared import SharedServers
 from tests.services import S3Endpoint
+
+Running = Callable[[GatewayWiring], Iterator[Gateway]]
 
 
 @pytest.fixture
@@ -65,22 +69,46 @@ def start(
     return make
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SharedServers]:
+    """Servers for the tests of a file whose gateways have the usual settings."""
+    with ExitStack() as stack:
+        yield SharedServers(stack)
+
+
 @pytest.fixture
-def gateway(start: Callable[[str], GatewayWiring], migrated_url: str) -> Iterator[Gateway]:
+def running(shared: SharedServers, overrides: dict[str, object]) -> Running:
+    """Runs a gateway: alone where it has settings of its own."""
+    serve = serving_alone if overrides else shared.serving
+    return lambda wiring: _running(wiring, serve)
+
+
+@pytest.fixture
+def gateway(
+    start: Callable[[str], GatewayWiring], running: Running, migrated_url: str
+) -> Iterator[Gateway]:
     """A gateway that runs, once over each database."""
-    yield from _running(start(migrated_url))
+    yield from running(start(migrated_url))
 
 
 @pytest.fixture
 def one_gateway(
-    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
+    start: Callable[[str], GatewayWiring], running: Running, migrated_sqlite_url: str
 ) -> Iterator[Gateway]:
     """A gateway that runs over SQLite, for what has nothing to do with the database."""
-    yield from _running(start(migrated_sqlite_url))
+    yield from running(start(migrated_sqlite_url))
 
 
-def _running(wiring: GatewayWiring) -> Iterator[Gateway]:
-    with serving(wiring.gateway) as url:
+def serving_alone(wiring: GatewayWiring) -> AbstractContextManager[str]:
+    """Serve with a server of its own; the address."""
+    return serving(wiring.gateway)
+
+
+def _running(
+    wiring: GatewayWiring,
+    serve: Callable[[GatewayWiring], AbstractContextManager[str]] = serving_alone,
+) -> Iterator[Gateway]:
+    with serve(wiring) as url:
         yield Gateway(url, wiring.services, {})
     wiring.database.close()
     wiring.objects.close()

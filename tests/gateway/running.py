@@ -5,7 +5,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -109,11 +109,15 @@ def picture() -> bytes:
     return file.getvalue()
 
 
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: FastAPI) -> AbstractContextManager[str]:
     """Serve an app with the real server on a thread; its address."""
+    return served(Server(app))
+
+
+@contextmanager
+def served(server: Server) -> Iterator[str]:
+    """Run a server on a thread; its address."""
     listener = listen("127.0.0.1", 0)
-    server = Server(app)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started)

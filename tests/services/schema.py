@@ -8,12 +8,30 @@ makes, or the server's one database, emptied. Tests of migrations ask for databa
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from storage import Database, migrate
 from tests.services.postgres import PostgresServer
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """A database for one test after the other, and a connection to it that stays."""
+
+    url: str
+    database: Database
+
+    def empty(self) -> None:
+        """Leave what a migration leaves: the tables, and the one row that is never deleted."""
+        tables = self.database.tables
+        # Not by TRUNCATE, which makes every table and index anew: some fifty times the work.
+        with self.database.begin() as connection:
+            for each in reversed(tables.metadata.sorted_tables):
+                connection.execute(each.delete())
+            connection.execute(tables.fleet.insert().values(id=1))
 
 
 @pytest.fixture(scope="session")
@@ -41,17 +59,18 @@ def new_migrated_postgres_url(_postgres_of_session: PostgresServer) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def _postgres_url_of_session(_postgres_of_session: PostgresServer) -> str:
-    return _postgres_of_session.new_migrated_database()
+def _postgres_of_all(_postgres_of_session: PostgresServer) -> Iterator[Emptied]:
+    url = _postgres_of_session.new_migrated_database()
+    database = Database(url, pool_size=1)
+    yield Emptied(url, database)
+    database.close()
 
 
 @pytest.fixture
-def migrated_postgres_url(_postgres_url_of_session: str) -> str:
+def migrated_postgres_url(_postgres_of_all: Emptied) -> str:
     """URL of a PostgreSQL database with the schema: a tester's only one, emptied."""
-    database = Database(_postgres_url_of_session)
-    _empty(database)
-    database.close()
-    return _postgres_url_of_session
+    _postgres_of_all.empty()
+    return _postgres_of_all.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -68,12 +87,3 @@ def new_migrated_url(request: pytest.FixtureRequest) -> str:
     fixture = {"sqlite": "migrated_sqlite_url", "postgresql": "new_migrated_postgres_url"}
     url: str = request.getfixturevalue(fixture[request.param])
     return url
-
-
-def _empty(database: Database) -> None:
-    # Not by TRUNCATE, which makes every table and index anew: some fifty times the work.
-    with database.begin() as connection:
-        for each in reversed(database.tables.metadata.sorted_tables):
-            connection.execute(each.delete())
-        # The one row that a migration makes and that is never deleted.
-        connection.execute(database.tables.fleet.insert().values(id=1))

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -57,11 +57,9 @@ class Shelf:
 
 
 @pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
+def database(migrated_database: Database) -> Database:
     """A migrated database, SQLite and PostgreSQL in turn."""
-    found = Database(migrated_url)
-    yield found
-    found.close()
+    return migrated_database
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ SERVICE_FIXTURES = frozenset(
         "postgres_url",
         "postgres_server",
         "database_url",
+        "migrated_database",
         "migrated_postgres_url",
         "migrated_url",
         "new_migrated_postgres_url",

@@ -1,7 +1,5 @@
 """A migrated results table on either database, and the small steps that tests take with it."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from storage import Database
@@ -9,11 +7,9 @@ from tests.storage.table import TableUnderTest
 
 
 @pytest.fixture
-def db(migrated_url: str) -> Iterator[Database]:
+def db(migrated_database: Database) -> Database:
     """A migrated, empty results table, once on each database."""
-    database = Database(migrated_url)
-    yield database
-    database.close()
+    return migrated_database
 
 
 @pytest.fixture

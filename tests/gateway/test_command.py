@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from storage import Database, create_key
-from tests.cli.conftest import plain_environment
-from tests.gateway.running import WITHIN_S
+from tests.cli.conftest import CommandLine, Started, plain_environment
+from tests.gateway.running import WITHIN_S, wait_until
 from tests.services import S3Endpoint
 
 FOX = {"request": {"prompt": "a very secret fox"}}
@@ -70,6 +70,28 @@ def stopped(process: subprocess.Popen[str], said: list[str]) -> Iterator[str]:
         process.wait()
 
 
+@pytest.fixture
+def darkroom(tmp_path: Path, environment: dict[str, str]) -> CommandLine:
+    """The command line, from a process that has loaded most of our libraries already."""
+    return CommandLine(tmp_path, environment)
+
+
+@contextmanager
+def serving(started: Started) -> Iterator[str]:
+    """A gateway's address; at the end it is told to stop, and does."""
+
+    def address() -> str | None:
+        found = re.search(r"listening on (http://\S+)\n", started.said)
+        return found and found[1]
+
+    try:
+        yield wait_until(address)
+        started.process.signal(signal.SIGTERM)
+        assert started.process.wait(WITHIN_S) in {0, -signal.SIGTERM}, started.said
+    finally:
+        started.process.kill()
+
+
 def test_a_gateway_without_keys_serves_its_own_machine_and_says_so(
     run: Callable[..., subprocess.Popen[str]],
 ) -> None:
@@ -105,39 +127,34 @@ def test_a_gateway_without_keys_serves_its_own_machine_and_says_so(
     assert process.returncode in {0, -signal.SIGTERM}
 
 
-def test_a_gateway_told_to_stop_lets_its_streams_go(
-    run: Callable[..., subprocess.Popen[str]],
-) -> None:
+def test_a_gateway_told_to_stop_lets_its_streams_go(darkroom: CommandLine) -> None:
     """Nobody's open event stream holds up a deploy."""
-    process = run()
-    with stopped(process, []) as url:
+    with serving(darkroom.start("gateway")) as url:
         job = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S).json()
         stream = requests.get(f"{url}/v1/jobs/{job['id']}/events", stream=True, timeout=WITHIN_S)
         lines = stream.iter_lines()
         assert next(lines).startswith(b"retry")
-    assert process.returncode in {0, -signal.SIGTERM}
     assert not [line for line in lines if b"ended" in line and b"true" in line]
 
 
 def test_another_address_is_refused_in_one_line_while_there_is_no_key(
-    run: Callable[..., subprocess.Popen[str]],
+    darkroom: CommandLine,
 ) -> None:
     """Nobody's bill is open to a network by accident."""
-    process = run("--host", "0.0.0.0")  # noqa: S104 - it is refused
-    _, err = process.communicate(timeout=WITHIN_S)
-    assert process.returncode == 1
-    assert len(err.splitlines()) == 1
-    assert "darkroom keys create" in err
+    ran = darkroom("gateway", "--host", "0.0.0.0")  # noqa: S104 - it is refused
+    assert ran.status == 1
+    assert len(ran.lines) == 1
+    assert "darkroom keys create" in ran.err
 
 
 def test_with_a_key_nobody_is_served_without_it(
-    run: Callable[..., subprocess.Popen[str]], migrated_sqlite_url: str
+    darkroom: CommandLine, migrated_sqlite_url: str
 ) -> None:
     """On its own machine neither."""
     database = Database(migrated_sqlite_url)
     secret = create_key(database, owner="shop", scopes=["submit"]).secret
     database.close()
-    with stopped(run(), []) as url:
+    with serving(darkroom.start("gateway")) as url:
         refused = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S)
         key = {"Authorization": f"Bearer {secret}"}
         served = requests.post(f"{url}/v1/jobs", json=FOX, headers=key, timeout=WITHIN_S)

@@ -63,8 +63,9 @@ def ended(table: TableUnderTest, owner: str = "ada", url: str = URL) -> UUID:
 def claim(
     db: Database, owner: str = "ada", *, limit: int = 10, lease_s: float = 60.0
 ) -> list[ClaimedDelivery]:
-    """Take what is due."""
-    return claim_deliveries(db, owner, token=uuid4(), limit=limit, lease_s=lease_s)
+    """Take what is due, in the order of the jobs: the statement promises none."""
+    claimed = claim_deliveries(db, owner, token=uuid4(), limit=limit, lease_s=lease_s)
+    return sorted(claimed, key=lambda each: str(each.delivery.job_id))
 
 
 def delivery_of(db: Database, job_id: UUID) -> Delivery:

@@ -4,7 +4,6 @@ Started from a fork server that has the libraries loaded: a process costs millis
 is the machine's monotonic one, so that notes of several processes can be laid side by side.
 """
 
-import multiprocessing
 import os
 import threading
 import time
@@ -13,10 +12,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from uuid import uuid4
 
+from chaos.warm import SERVER
 from tasks.budget import BudgetLimits, CallBudget, Ledger, Place, PlaceWatch
-
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""Commands that are forked from a warm process."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from chaos.forked import ForkedCommand
+from tests.chaos.loaded import note_loaded
+
+pytestmark = pytest.mark.enable_socket
+
+
+def test_a_forked_command_finds_its_libraries_loaded(tmp_path: Path) -> None:
+    """Whoever asks first: another word than that of `chaos.warm` would undo it for all."""
+    notes = tmp_path / "notes"
+    command = ForkedCommand(
+        ["--version"],
+        {"PATH": os.environ["PATH"]},
+        tmp_path,
+        out=tmp_path / "said",
+        first=partial(note_loaded, notes),
+    )
+    assert command.wait(30) == 0
+    loaded = set(notes.read_text().splitlines())
+    assert {"chaos.frozen", "darkroom.cli.worker", "celery.apps.worker", "gateway.hooks"} <= loaded

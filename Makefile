@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 # Many tests wait for real processes; but those compute, and with more testers than this they slow each other down.
-TESTERS ?= 3
+TESTERS ?= 4
 
 .PHONY: help
 help: ## list these commands

@@ -1,7 +1,7 @@
 """Calls in flight in one process: its memory, what it delivers in steady state, and at what CPU.
 
-The steady state begins when the first generation of calls has been delivered; from then on whole
-generations are counted, so that it does not matter in which rhythm calls end.
+Calls that were begun together end together, so the first generations come in waves, each flatter
+than the one before. Whole generations are counted once they are flat.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,9 @@ FLIGHT = "calls in flight"
 FLIGHT_SLOW = "calls in flight, bodies of 0.5 s"
 FLIGHT_TLS = "calls in flight, TLS"
 SLOW_S = 0.5
+
+#: Generations until calls end one by one.
+UNTIL_FLAT = 4
 
 
 def flight(servers: Servers, scale: Scale) -> Iterator[Reading]:
@@ -38,10 +41,11 @@ def in_flight(servers: Servers, scale: Scale, figure: str, calls: int) -> Readin
     fleet = DarkroomFleet(servers, concurrency=calls)
     try:
         watched = calls * round(scale.window_s / scale.latency_s)
-        begin = fleet.prepare(watched + 3 * calls)
+        begin = fleet.prepare(watched + (UNTIL_FLAT + 2) * calls)
         fleet.start_cold()
         begin()
-        until(lambda: servers.s3.puts(fleet.bucket) >= calls, "the first generation of calls")
+        before = UNTIL_FLAT * calls
+        until(lambda: servers.s3.puts(fleet.bucket) >= before, "the first generations of calls")
         account = Account(servers, fleet)
         until(lambda: account.images >= watched, "the generations watched")
         numbers = account.close()

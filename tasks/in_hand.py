@@ -3,8 +3,8 @@
 A picture that was just written, and hashed for it, need not be read and hashed again to be put a
 moment later. So an answer waits a moment where there is no room: answers that come all at once
 would otherwise be read, written and let go faster than the bucket takes them, and most would be
-read twice. Where the bucket takes nothing, nobody waits for it: the file stays the one that counts,
-and whatever is not kept here, or was not stored at the first try, is read from there.
+read twice. A bucket that takes nothing, or too little, is not waited for. The file stays the one
+that counts: whatever is not kept here, or was not stored at the first try, is read from there.
 """
 
 import threading
@@ -46,7 +46,8 @@ class InHand:
             images = self._kept.pop(entry.path, None)
             if images is not None:
                 self._kept_bytes -= entry.size_bytes
-                self._is_worth_waiting = True
+                if self._kept_bytes <= self._capacity_bytes // 2:
+                    self._is_worth_waiting = True
                 self._taken.notify()
         return images
 
@@ -57,5 +58,6 @@ class InHand:
             return False
         patience_s = PATIENCE_S if self._is_worth_waiting else 0.0
         has_room = self._taken.wait_for(lambda: self._kept_bytes <= most_bytes, patience_s)
-        self._is_worth_waiting = has_room  # or else not until something is taken
+        if not has_room:
+            self._is_worth_waiting = False  # until the bucket has caught up by half
         return has_room

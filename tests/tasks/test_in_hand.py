@@ -60,25 +60,46 @@ def test_an_answer_waits_for_room_as_long_as_the_bucket_takes_pictures(spool: Sp
     assert in_hand.take(entries[2]) == [PICTURES[2].pieces]
 
 
-def test_nobody_waits_for_a_bucket_that_takes_nothing(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One answer finds out; those behind it go on at once, until something is taken."""
-    waits: list[bool] = []
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each answer that found no room, whether it waited; in vain."""
+    waited: list[bool] = []
 
-    class Told(threading.Condition):
+    class InVain(threading.Condition):
         def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
             if not predicate():
-                waits.append(bool(timeout))
+                waited.append(bool(timeout))
             return predicate()
 
-    monkeypatch.setattr(threading, "Condition", Told)
+    monkeypatch.setattr(threading, "Condition", InVain)
+    return waited
+
+
+def test_nobody_waits_for_a_bucket_that_takes_nothing(spool: Spool, waits: list[bool]) -> None:
+    """One answer finds out; those behind it go on at once."""
     in_hand, entries = InHand(FOR_TWO), written(spool)
     for entry, picture in zip(entries, PICTURES, strict=True):
         in_hand.keep(entry, [picture])
     assert waits == [True, False]
     assert in_hand.take(entries[3]) is None
     assert in_hand.take(entries[0]) == [PICTURES[0].pieces]
+
+
+def test_nobody_waits_for_a_bucket_that_takes_too_little(spool: Spool, waits: list[bool]) -> None:
+    """Until it has caught up by half: else each picture it takes would have all others wait."""
+    in_hand, entries = InHand(2 * FOR_TWO), [*written(spool), *written(spool)]
+    pictures = PICTURES * 2
+    for n in range(5):
+        in_hand.keep(entries[n], [pictures[n]])
+    in_hand.take(entries[0])
+    for n in (5, 6):
+        in_hand.keep(entries[n], [pictures[n]])
+    assert waits == [True, False]
+    for n in (1, 2, 3):
+        in_hand.take(entries[n])
+    for n in (0, 1, 2, 3):
+        in_hand.keep(entries[n], [pictures[n]])
+    assert waits == [True, False, True]
 
 
 def test_what_could_never_be_kept_waits_for_nothing(spool: Spool) -> None:

@@ -8,7 +8,6 @@ from chaos.stage import Stage
 
 __all__ = ["puts_cut", "puts_refused", "s3_away", "s3_hanging"]
 
-OUTAGE_S = 60.0
 MOST_MEMORY_BYTES = 400_000_000
 SLOW_DOWN = (
     b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: 0\r\n"
@@ -59,7 +58,7 @@ def _outage(stage: Stage, down: Callable[[], object], up: Callable[[], object]) 
     stage.wait_for_load()
     stage.fault_begins()
     down()
-    stage.sleep_under_load(OUTAGE_S)
+    stage.sleep_under_load(60)
     up()
     stage.fault_ends()
     stage.recovered()
@@ -87,7 +86,7 @@ def _judge(stage: Stage) -> None:
     stage.all_succeed(found)
     stage.one_call_each(found)
     # An answer that waits for the bucket is in hand only when that is back.
-    late_s = 0.9 * stage.scale.shortened(OUTAGE_S)
+    late_s = stage.scale.latency_s[1] + stage.scale.shortened(40)
     took_s = [
         (job.image_in_hand_at - job.first_call_at).total_seconds()
         for job in found.jobs

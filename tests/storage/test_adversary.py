@@ -468,7 +468,7 @@ def test_no_order_of_faults_breaks_the_ledger(db: Database) -> None:
     run_state_machine_as_test(
         _machine(db),
         settings=settings(
-            max_examples=settings().max_examples // 10,
+            max_examples=settings().max_examples // 5,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

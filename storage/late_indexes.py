@@ -8,9 +8,10 @@ one is dropped, and what is missing is made. Nothing is wrong while it is missin
 
 Whoever makes one holds an advisory lock, in a transaction of a connection of its own that does
 nothing else, as a pooler in between would take a session's lock apart. The others ask for the lock
-again and again instead of waiting in a statement: CONCURRENTLY waits for every statement that began
-before it, and would wait for them as they for it. SQLite has one writer anyway, and its migrations
-make these indexes themselves.
+again and again, each time in a transaction that ends with the answer, instead of waiting in one:
+CONCURRENTLY waits for the whole transaction of every statement that it finds at work, and would
+wait for them as they for it. PostgreSQL sees no deadlock there, as the lock and the index are two
+sessions'. SQLite has one writer anyway, and its migrations make these indexes themselves.
 """
 
 from __future__ import annotations
@@ -83,15 +84,22 @@ def make_indexes(db: Database, revision: str) -> None:
         return
     alone = db.twin(asleep_s=0)
     try:
-        with alone.begin() as turn:
-            while not turn.scalar(_TRY_LOCK):
-                time.sleep(_ASK_EVERY_S)
-            missing = missing_indexes(db, revision)
-            for late in LATE:
-                if late.name in missing:
-                    _make(db, late)
+        while not _made_in_turn(db, revision, alone):
+            time.sleep(_ASK_EVERY_S)
     finally:
         alone.close()
+
+
+def _made_in_turn(db: Database, revision: str, alone: Database) -> bool:
+    """Whether it was this process's turn; if not, nothing of its asking may stay open."""
+    with alone.begin() as turn:
+        if not turn.scalar(_TRY_LOCK):
+            return False
+        missing = missing_indexes(db, revision)
+        for late in LATE:
+            if late.name in missing:
+                _make(db, late)
+    return True
 
 
 def _make(db: Database, late: LateIndex) -> None:

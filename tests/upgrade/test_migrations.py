@@ -7,11 +7,12 @@ release's steps may only make things beside it, and an index on it without a loc
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 
-from storage import Database, migrate, schema_status
+from storage import Database, late_indexes, migrate, schema_status
 from storage.late_indexes import missing_indexes
 from storage.revisions import WANTED
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
@@ -114,6 +115,46 @@ def test_an_index_that_broke_off_is_made_anew(previous: Database) -> None:
     assert missing_indexes(previous, WANTED) == ["jobs_init_image"]
     assert migrate(previous) == WANTED
     assert missing_indexes(previous, WANTED) == []
+
+
+def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Database) -> None:
+    """No transaction stays open meanwhile: CONCURRENTLY would wait for it, and it for the turn."""
+    if previous.dialect == "sqlite":
+        pytest.skip("SQLite makes its indexes inside the migration")
+    migrate(previous)
+    with previous.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX darkroom.jobs_init_image")
+    turns = previous.twin(asleep_s=0)
+    with ThreadPoolExecutor(1) as threads:
+        with turns.begin() as turn:
+            assert turn.scalar(late_indexes._TRY_LOCK)
+            with what_is_heard() as heard:
+                migrated = threads.submit(migrate, previous)
+                while heard.count("ask") < 3:
+                    assert not migrated.done()
+        assert migrated.result() == WANTED
+    assert "ask ask" not in " ".join(heard)
+    assert missing_indexes(previous, WANTED) == []
+    turns.close()
+
+
+@contextmanager
+def what_is_heard() -> Iterator[list[str]]:
+    """Each question for the turn, and each end of a transaction, in their order."""
+    heard: list[str] = []
+
+    def note(_c: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "pg_try_advisory_xact_lock" in statement:
+            heard.append("ask")
+
+    def note_end(_c: Connection) -> None:
+        heard.append("end")
+
+    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "commit", note_end)
+    yield heard
+    event.remove(Engine, "before_cursor_execute", note)
+    event.remove(Engine, "commit", note_end)
 
 
 def test_an_upgrade_that_breaks_off_leaves_the_release_before(previous: Database) -> None:

@@ -18,6 +18,7 @@ from threading import Lock
 from uuid import UUID, uuid4
 
 from storage.errors import SpoolDamaged, SpoolFull
+from storage.spare_files import SpareFiles
 from storage.spool_files import (
     PART_SUFFIX,
     SUFFIX,
@@ -65,6 +66,7 @@ class Spool:
         self._damaged: list[SpoolDamaged] = []
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
+        self._spares = SpareFiles(self.folder, PART_SUFFIX, is_synced=fsync)
 
     @property
     def folder(self) -> Path:
@@ -92,12 +94,11 @@ class Spool:
         entry = replace(entry, path=self.folder / f"{job_id}.{fence}.{uuid4().hex[:8]}{SUFFIX}")
         self._make_room(entry.size_bytes)
         try:
-            write_file(
-                entry.path,
-                [line, *(piece for i in images for piece in i.pieces)],
-                fsync=self._fsync,
-            )
+            pieces = [line, *(piece for i in images for piece in i.pieces)]
+            write_file(self._spares.take(), entry.path, pieces, fsync=self._fsync)
+            self._sync_names()
         except BaseException:
+            self._spares.clear()
             with self._guard:
                 self._used_bytes -= entry.size_bytes
             raise
@@ -119,13 +120,13 @@ class Spool:
             raise self._set_aside(entry.path, reason) from reason
 
     def drop(self, entry: SpoolEntry) -> None:
-        """The bucket has it: delete the file. Dropping twice is harmless.
+        """The bucket has it: the file may be written over. Dropping twice is harmless.
 
         Raises:
             SpoolUnavailable: The disk failed; the file may still be there.
         """
         with disk_translated(entry.path):
-            entry.path.unlink(missing_ok=True)
+            self._spares.give(entry.path)
         self._count_out(entry)
 
     def entries(self) -> list[SpoolEntry]:
@@ -196,6 +197,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the folder; files still in it are for others to adopt."""
+        self._spares.clear()
         self._folder.let_go()
 
     def _empty(self, orphan: Path) -> list[SpoolEntry]:
@@ -205,9 +207,15 @@ class Spool:
                 path.unlink(missing_ok=True)
             elif path.suffix == SUFFIX and (entry := self._take_over(path)) is not None:
                 taken.append(entry)
-        if taken and self._fsync:
-            sync_folder(self.folder)
+        if taken:
+            self._sync_names()
         return taken
+
+    def _sync_names(self) -> None:
+        """Wait until the disk has the names of the files, where that is wanted."""
+        if self._fsync:
+            with disk_translated(self.folder), self._spares.settling():
+                sync_folder(self.folder)
 
     def _take_over(self, path: Path) -> SpoolEntry | None:
         try:
@@ -238,6 +246,8 @@ class Spool:
     def _disk_has(self, size_bytes: int, free_bytes: int | None) -> bool:
         """Whether the disk itself has room, told in the log when that changes."""
         is_full = free_bytes is not None and free_bytes < size_bytes
+        if is_full:
+            self._spares.clear()
         if is_full and not self._is_disk_full:
             log.error(
                 "no room on the spool's disk: no call starts until there is",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from storage.errors import SpoolFull, SpoolUnavailable
 from storage.pieces import Pieces, size_of
@@ -123,24 +123,28 @@ def unwritten_entry(job_id: UUID, fence: int, images: Sequence[SpooledImage]) ->
     return entry
 
 
-def write_file(path: Path, parts: Pieces, *, fsync: bool) -> None:
-    """Write a file whole or not at all.
+def write_file(temporary: Path, path: Path, parts: Pieces, *, fsync: bool) -> None:
+    """Write a file whole or not at all; the disk need not have its name yet.
 
     Args:
+        temporary: A name in the same folder, of no file or of one that may be written over.
         path: Its final name; nothing is there yet.
         parts: Its bytes, in order.
-        fsync: Wait until the disk says it has them, the file's name included.
+        fsync: Wait until the disk says it has them.
 
     Raises:
         SpoolFull: There is no room; nothing is left behind.
         SpoolUnavailable: The disk failed; nothing is left behind if it can be helped.
     """
-    temporary = path.with_name(f"{uuid4().hex}{PART_SUFFIX}")
     with disk_translated(path.parent):
         try:
-            with temporary.open("xb") as file:
+            # Not emptied first: it is the blocks and pages a file has that make it cheaper.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            with os.fdopen(descriptor, "wb") as file:
                 file.writelines(parts)
                 file.flush()
+                if os.fstat(file.fileno()).st_size != size_of(parts):
+                    file.truncate()
                 if fsync:
                     os.fsync(file.fileno())
             temporary.rename(path)
@@ -148,8 +152,6 @@ def write_file(path: Path, parts: Pieces, *, fsync: bool) -> None:
             with suppress(OSError):
                 temporary.unlink()
             raise
-        if fsync:
-            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -97,6 +97,7 @@ print("ready", flush=True)
 while True:
     entry = spool.write(uuid4(), 1, [SpooledImage([os.urandom(300_000)], 1, 1)])
     print(entry.job_id, flush=True)
+    spool.drop(spool.write(uuid4(), 1, [SpooledImage([os.urandom(300_000)], 1, 1)]))
 """
 
 

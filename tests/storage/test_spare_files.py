@@ -1,0 +1,131 @@
+"""Files of the spool that are written over: never too early, and never in anybody's way."""
+
+import errno
+import os
+from pathlib import Path
+from stat import S_ISDIR
+from uuid import uuid4
+
+import pytest
+
+from storage import Spool, SpooledImage, SpoolFull
+from storage.spare_files import MOST
+
+
+def _spool(root: Path, *, fsync: bool = True) -> Spool:
+    return Spool(root, max_bytes=10_000_000, fsync=fsync)
+
+
+def _write(spool: Spool, size_bytes: int = 1000) -> Path:
+    return spool.write(uuid4(), 1, [SpooledImage([os.urandom(size_bytes)], 64, 32)]).path
+
+
+def _drop_all(spool: Spool) -> None:
+    for entry in spool.entries():
+        spool.drop(entry)
+
+
+@pytest.mark.parametrize("size_bytes", [1, 1000, 5000])
+def test_a_dropped_file_is_written_over_by_one_of_any_size(tmp_path: Path, size_bytes: int) -> None:
+    """What is read is what was written, and nothing of what was there."""
+    spool = _spool(tmp_path, fsync=False)
+    before = _write(spool).stat().st_ino
+    _drop_all(spool)
+    picture = os.urandom(size_bytes)
+    entry = spool.write(uuid4(), 1, [SpooledImage([picture], 64, 32)])
+    assert entry.path.stat().st_ino == before
+    assert entry.path.stat().st_size == entry.size_bytes
+    assert spool.read(entry) == [picture]
+    spool.close()
+
+
+def test_a_file_is_not_written_over_before_the_disk_knows_that_it_was_dropped(
+    tmp_path: Path,
+) -> None:
+    """After a power cut it could be there again, under its old name and with other bytes."""
+    spool = _spool(tmp_path)
+    dropped = _write(spool).stat().st_ino
+    _drop_all(spool)
+    assert _write(spool).stat().st_ino != dropped
+    assert _write(spool).stat().st_ino == dropped
+    spool.close()
+
+
+def test_a_file_that_is_dropped_during_a_sync_waits_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That sync may have begun too early to know of it."""
+    spool = _spool(tmp_path)
+    dropped = _write(spool).stat().st_ino
+    fsync = os.fsync
+
+    def drop_meanwhile(descriptor: int) -> None:
+        fsync(descriptor)
+        if S_ISDIR(os.fstat(descriptor).st_mode):
+            _drop_all(spool)
+
+    monkeypatch.setattr(os, "fsync", drop_meanwhile)
+    _write(spool)
+    monkeypatch.undo()
+    _drop_all(spool)
+    inodes = [_write(spool).stat().st_ino for _ in range(3)]
+    assert inodes[0] != dropped
+    assert dropped in inodes[1:]
+    spool.close()
+
+
+def test_few_files_are_spared(tmp_path: Path) -> None:
+    """A spool that was full does not keep its bytes for ever; one that is left keeps none."""
+    spool = _spool(tmp_path)
+    for _ in range(2 * MOST):
+        _write(spool)
+    _drop_all(spool)
+    assert len(list(spool.folder.glob("*.part"))) == MOST
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_process_deletes_what_a_dead_one_had_to_spare(tmp_path: Path) -> None:
+    """Nobody may take them for pictures."""
+    dead = _spool(tmp_path)
+    _write(dead)
+    _drop_all(dead)
+    os.close(dead._folder.descriptor)  # as the kernel does when a process is killed
+    spool = _spool(tmp_path)
+    assert (spool.adopt(), spool.take_damaged()) == ([], [])
+    assert list(tmp_path.iterdir()) == [spool.folder]
+    spool.close()
+
+
+def test_a_full_disk_gets_the_spare_files_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are all the room there may be."""
+    spool = _spool(tmp_path)
+    _write(spool)
+    _write(spool)
+    _drop_all(spool)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SpoolFull):
+        _write(spool)
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    monkeypatch.undo()
+    spool.close()
+
+
+def test_a_disk_without_room_for_a_call_gets_them_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no call would start for the want of what nobody uses."""
+    spool = _spool(tmp_path)
+    _write(spool)
+    _drop_all(spool)
+    disk = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*disk[:4], 0, *disk[5:])))
+    assert not spool.reserve(1)
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    spool.close()

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 from botocore.exceptions import BotoCoreError
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
 
 from storage.pieces import Pieces, size_of
 from storage.put_signature import signed_headers
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 _PLAIN_KEY = re.compile(r"(?!/)(?:[A-Za-z0-9_~-]|/(?!/)|\.(?!\.))+")
 _PLAIN_BUCKET = re.compile(r"(?!.*--x-s3$)[a-z0-9.-]+")
 _STORED = 200
+
+_ONCE = Retry(total=False)
 
 _OWN_PORTS = {"http": 80, "https": 443}
 
@@ -47,10 +50,10 @@ class SignedPut:
     def __init__(self, client: Any, credentials: Any, bucket: str) -> None:
         self._region = client.meta.region_name
         self._credentials = credentials
-        self._connections = client._endpoint.http_session  # noqa: SLF001 - one pool, proxy and CA for both ways
-        self._folder_url = _folder_url(client, bucket)
-        self._folder_path = urlsplit(self._folder_url).path
-        self._host = _host_of(self._folder_url)
+        folder_url = _folder_url(client, bucket)
+        self._folder_path = urlsplit(folder_url).path
+        self._host = _host_of(folder_url)
+        self._connections, self._folder_target = _way_to(folder_url, client)
         self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
 
     def put(self, key: str, pieces: Pieces, content_type: str) -> bool:
@@ -59,7 +62,7 @@ class SignedPut:
             return False
         try:
             status = self._send(key, pieces, content_type)
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError, OSError) as error:
             log.debug("a put failed and is made again", extra={"error": str(error)})
             return False
         if status in _ELSEWHERE:
@@ -76,14 +79,31 @@ class SignedPut:
             at=datetime.now(UTC),
         )
         headers["content-length"] = str(size_of(pieces))
-        request = AWSPreparedRequest(
+        answer = self._connections.urlopen(
             "PUT",
-            self._folder_url + key,
-            HeadersDict(headers),  # type: ignore[arg-type]  # as botocore itself does
-            pieces,  # type: ignore[arg-type]  # urllib3 sends them one by one
-            stream_output=False,
+            self._folder_target + key,
+            body=pieces,
+            headers=headers,
+            retries=_ONCE,
+            redirect=False,
+            assert_same_host=False,
+            decode_content=False,
         )
-        return int(self._connections.send(request).status_code)
+        return int(answer.status)
+
+
+def _way_to(url: str, client: Any) -> tuple[Any, str]:
+    """A boto3 client's own connections to an address, and what is asked for there.
+
+    Its session finds them for each request anew: by environment, proxy, scheme, host and port. For
+    one bucket they are always the same.
+    """
+    session = client._endpoint.http_session  # noqa: SLF001 - one pool, proxy and CA for both ways
+    proxy_url = session._proxy_config.proxy_url_for(url)  # noqa: SLF001
+    manager = session._get_connection_manager(url, proxy_url)  # noqa: SLF001
+    connections = manager.connection_from_url(url)
+    session._setup_ssl_cert(connections, url, session._verify)  # noqa: SLF001
+    return connections, session._get_request_target(url, proxy_url)  # noqa: SLF001
 
 
 def _folder_url(client: Any, bucket: str) -> str:

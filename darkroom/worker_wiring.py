@@ -17,6 +17,7 @@ from darkroom import __version__
 from darkroom.errors import UserError
 from darkroom.logs import configure_logs
 from darkroom.settings import Settings, variable
+from darkroom.spool_bound import spool_bound_bytes
 from darkroom.webhook_wiring import make_deliverer
 from darkroom.wiring import Wiring
 from storage import Spool, WorkerInfo
@@ -253,9 +254,8 @@ class WorkerWiring(Wiring):
 
     def _spool(self) -> Spool:
         settings = self.settings
-        return Spool(
-            settings.spool_dir, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync
-        )
+        bound_bytes = spool_bound_bytes(settings)
+        return Spool(settings.spool_dir, max_bytes=bound_bytes, fsync=settings.spool_fsync)
 
     def _take(self, job_ids: list[UUID]) -> None:
         self.crew.take(job_ids)

@@ -8,11 +8,21 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.errors import Broken
 
-__all__ = ["Answer", "Receive", "Send", "error", "images", "images_body", "json_answer", "send"]
+__all__ = [
+    "Answer",
+    "Finished",
+    "Receive",
+    "Send",
+    "error",
+    "images",
+    "images_body",
+    "json_answer",
+    "send",
+]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -78,3 +88,10 @@ def images_body(png: bytes) -> bytes:
 def images(png: bytes) -> Answer:
     """A success."""
     return Answer(200, images_body(png))
+
+
+class Finished(NamedTuple):
+    """A picture that was paid for: its PNG, and the answer that carries it whole."""
+
+    png: bytes
+    answer: Answer

@@ -117,14 +117,14 @@ class Api:
         rule = self.faults.strike(Moment.WORK, wanted.prompt)
         loop = asyncio.get_running_loop()
         due = loop.time() + self.latency.work_s(wanted)
-        png, answer = await self.studio.answer(wanted, first)
+        finished = await self.studio.finish(wanted, first)
         await asyncio.sleep(max(0.0, due - loop.time()))
         if rule is None or rule.costs:
             self.ledger.charge(wanted.prompt, wanted.seed)
         if rule is None:
-            await send(answer, out)
+            await send(finished.answer, out)
         else:
-            await spoil(rule, png, scope, receive, out)
+            await spoil(rule, finished, scope, receive, out)
 
 
 def _parse(raw: bytes) -> object:

@@ -7,7 +7,7 @@ answer; the kinds that misuse the connection itself come last.
 import asyncio
 from collections.abc import Callable
 
-from simulator.answers import Answer, Receive, Send, error, images, send
+from simulator.answers import Answer, Finished, Receive, Send, error, images, send
 from simulator.faults import FaultRule
 from simulator.png import flip_bit, truncate
 from simulator.wire import Scope, reset, send_half_then_reset, trickle, until_gone
@@ -56,25 +56,27 @@ SPOILT: dict[str, Callable[[bytes], Answer]] = {
 }
 
 
-async def spoil(rule: FaultRule, png: bytes, scope: Scope, receive: Receive, out: Send) -> None:
+async def spoil(
+    rule: FaultRule, finished: Finished, scope: Scope, receive: Receive, out: Send
+) -> None:
     """Delivers a finished picture badly.
 
     Args:
         rule: A rule of the moment "work".
-        png: The picture that was paid for.
+        finished: The picture that was paid for.
         scope: The call's ASGI scope.
         receive: The call's ASGI receive.
         out: The call's ASGI send.
     """
     await asyncio.sleep(rule.after_s)
     if rule.kind in SPOILT:
-        await send(SPOILT[rule.kind](png), out)
+        await send(SPOILT[rule.kind](finished.png), out)
     elif rule.kind == "reset_after":
         await reset(scope, receive)
     elif rule.kind == "reset_midway":
-        await send_half_then_reset(images(png), scope, receive, out)
+        await send_half_then_reset(finished.answer, scope, receive, out)
     elif rule.kind == "trickle":
-        await trickle(images(png), bytes_per_s=rule.bytes_per_s, receive=receive, out=out)
+        await trickle(finished.answer, bytes_per_s=rule.bytes_per_s, receive=receive, out=out)
     elif rule.kind == "oversized":
         await send(Answer(200, b'{"images":["' + b"A" * rule.size_bytes + b'"]}'), out)
     else:

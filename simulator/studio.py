@@ -8,7 +8,7 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from simulator.answers import Answer, images
+from simulator.answers import Finished, images
 from simulator.art import canned_pixels, paint
 from simulator.firstpicture import read_first_picture
 from simulator.png import Pixels, encode_png
@@ -26,8 +26,7 @@ class Studio:
 
     def __init__(self, *, canned: bool) -> None:
         self._pool = ThreadPoolExecutor(max(1, os.cpu_count() or 1), thread_name_prefix="paint")
-        self.canned_png: bytes | None = encode_png(canned_pixels()) if canned else None
-        self.canned_answer: Answer | None = images(self.canned_png) if self.canned_png else None
+        self._canned = _finished(encode_png(canned_pixels())) if canned else None
 
     async def first_picture(self, wanted: Wanted) -> Pixels | None:
         """Decodes the picture an img2img call starts from, at the size asked for.
@@ -41,17 +40,20 @@ class Studio:
         size = (wanted.width, wanted.height)
         return await loop.run_in_executor(self._pool, read_first_picture, wanted.init_image, size)
 
-    async def answer(self, wanted: Wanted, first: Pixels | None) -> tuple[bytes, Answer]:
-        """Makes the picture: its PNG, and the answer that carries it."""
-        if self.canned_png is not None and self.canned_answer is not None:
-            return self.canned_png, self.canned_answer
+    async def finish(self, wanted: Wanted, first: Pixels | None) -> Finished:
+        """Makes the picture, and the answer that carries it."""
+        if self._canned is not None:
+            return self._canned
         loop = asyncio.get_running_loop()
-        png = await loop.run_in_executor(self._pool, _draw, wanted, first)
-        return png, images(png)
+        return _finished(await loop.run_in_executor(self._pool, _draw, wanted, first))
 
     def close(self) -> None:
         """Drops what is not painted yet."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _finished(png: bytes) -> Finished:
+    return Finished(png, images(png))
 
 
 def _draw(wanted: Wanted, first: Pixels | None) -> bytes:

@@ -54,7 +54,9 @@ class SpareFiles:
     def take(self) -> Path:
         """A name to write to: a spare file's, or else that of no file."""
         with self._guard:
-            return self._ready.popleft() if self._ready else self.new_name()
+            if self._ready:
+                return self._ready.popleft()
+        return self.new_name()
 
     def new_name(self) -> Path:
         """A temporary name that no file has."""

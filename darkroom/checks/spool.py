@@ -7,6 +7,7 @@ from pathlib import Path
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
+from darkroom.spool_bound import calls_that_fit, spool_bound_bytes
 from darkroom.wiring import Wiring
 
 __all__ = ["check_spool"]
@@ -15,15 +16,23 @@ ABOUT = "spool"
 
 
 def check_spool(wiring: Wiring) -> Iterator[Finding]:
-    """The folder can be written, and the disk has room for its bound.
+    """The folder can be written, its bound fits the calls, and the disk has room for it.
 
     Raises:
         UserError: it cannot be written.
     """
-    folder, bound = wiring.settings.spool_dir.absolute(), wiring.settings.spool_max_bytes
+    settings = wiring.settings
+    folder, bound = settings.spool_dir.absolute(), spool_bound_bytes(settings)
     there = _nearest(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"DARKROOM_SPOOL_DIR: {folder} cannot be written")
+    if (calls := calls_that_fit(settings)) < settings.concurrency:
+        yield Finding(
+            ABOUT,
+            Level.WARN,
+            f"its bound of {bound / 1e9:.3g} GB lets {calls} of {settings.concurrency} calls start",
+            "raise DARKROOM_SPOOL_MAX_BYTES, or lower DARKROOM_CONCURRENCY",
+        )
     free = shutil.disk_usage(there).free
     if free < bound:
         yield Finding(

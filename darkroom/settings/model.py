@@ -224,8 +224,10 @@ class Settings(BaseSettings):
     spool_dir: Path = Field(
         Path("darkroom-spool"), description="Folder where a paid image rests until storage has it."
     )
-    spool_max_bytes: Bytes = Field(
-        4_000_000_000, description="Calls start only while images at rest and in flight fit this."
+    spool_max_bytes: Bytes | None = Field(
+        None,
+        description="Calls start only while images at rest and in flight, of 4 MB each, fit this; "
+        "by default 4 GB, or twice what all calls in flight need if that is more.",
     )
     spool_fsync: bool = Field(
         default=True,

@@ -191,7 +191,8 @@ def darkroom(
         DARKROOM_S3_ADDRESSING="path",
         DARKROOM_PLAYGROUND_URL=simulator.url,
         DARKROOM_PLAYGROUND_API_KEY=simulator.api_key,
-        DARKROOM_SPOOL_MAX_BYTES="1000000",
+        DARKROOM_CONCURRENCY="4",
+        DARKROOM_SPOOL_MAX_BYTES="16000000",
         AWS_ACCESS_KEY_ID=s3.access_key_id,
         AWS_SECRET_ACCESS_KEY=s3.secret_access_key,
     )

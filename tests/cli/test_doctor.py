@@ -72,6 +72,13 @@ def test_every_fault_is_told_with_its_setting_and_no_secret(darkroom: CommandLin
     assert lines["spool"].startswith("bad DARKROOM_SPOOL_DIR: ")
 
 
+@pytest.mark.usefixtures("tables")
+def test_a_spool_that_keeps_calls_from_starting_is_told(darkroom: CommandLine) -> None:
+    """Else a worker would wait at half its concurrency, and nobody would know for what."""
+    ran = darkroom("doctor", "--json", concurrency="8")
+    assert ("warn", "its bound of 0.016 GB lets 4 of 8 calls start") in found(ran, "spool")
+
+
 def test_what_is_not_set_is_told(bare: CommandLine) -> None:
     """Nothing set is nothing well; one line for each part, aligned, and plain."""
     bare.env["DARKROOM_BROKER_URL"] = "redis://127.0.0.1:1/0"

@@ -72,10 +72,11 @@ class SpareFiles:
             self._ready += settled.intersection(self._renamed)
             self._renamed = [path for path in self._renamed if path not in settled]
 
-    def clear(self) -> None:
-        """Delete them all: the disk is full, or the folder is left."""
+    def clear(self) -> bool:
+        """Delete them all: the disk is full, or the folder is left. Whether there were any."""
         with self._guard:
             spares, self._renamed, self._ready = [*self._renamed, *self._ready], [], deque()
         for path in spares:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+        return bool(spares)

@@ -140,7 +140,8 @@ class Spool:
         Returns:
             Whether there was room, within the bound and on the disk; if not, the call must wait.
         """
-        free_bytes = self._free_bytes()  # asked for outside the lock, which every picture needs
+        # Asked for outside the lock, which every picture needs.
+        free_bytes = self._free_bytes(self._reserved_bytes + size_bytes)
         with self._guard:
             if self._used_bytes + self._reserved_bytes + size_bytes > self._max_bytes:
                 return False
@@ -160,7 +161,7 @@ class Spool:
         Args:
             size_bytes: What one call may bring, for when none is in flight.
         """
-        free_bytes = self._free_bytes()
+        free_bytes = self._free_bytes(max(self._reserved_bytes, size_bytes))
         with self._guard:
             expected_bytes = max(self._reserved_bytes, size_bytes)
             fits = expected_bytes <= self._max_bytes and self._disk_has(expected_bytes, free_bytes)
@@ -246,8 +247,6 @@ class Spool:
     def _disk_has(self, size_bytes: int, free_bytes: int | None) -> bool:
         """Whether the disk itself has room, told in the log when that changes."""
         is_full = free_bytes is not None and free_bytes < size_bytes
-        if is_full:
-            self._spares.clear()
         if is_full and not self._is_disk_full:
             log.error(
                 "no room on the spool's disk: no call starts until there is",
@@ -258,8 +257,17 @@ class Spool:
         self._is_disk_full = is_full
         return not is_full
 
-    def _free_bytes(self) -> int | None:
-        """What the disk has left for us; None where it won't say: the write will tell."""
+    def _free_bytes(self, wanted_bytes: int) -> int | None:
+        """What the disk has left for us; None where it won't say: the write will tell.
+
+        If that is less than is wanted, what is spared here makes room first.
+        """
+        free_bytes = self._asked_free_bytes()
+        if free_bytes is not None and free_bytes < wanted_bytes and self._spares.clear():
+            return self._asked_free_bytes()
+        return free_bytes
+
+    def _asked_free_bytes(self) -> int | None:
         try:
             disk = os.statvfs(self._root)
         except OSError:

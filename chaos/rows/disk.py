@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from chaos.stage import Stage
@@ -22,12 +24,11 @@ def disk_full(stage: Stage) -> None:
         fleet.start(2)
         stage.wait_for_load()
         stage.fault_begins()
-        ballast = _fill(disk)
-        stage.sleep_under_load(20)
-        at_rest = stage.ground.simulator.charged(fleet.mark)
-        stage.sleep_under_load(40)
-        later = stage.ground.simulator.charged(fleet.mark)
-        ballast.unlink()
+        with _filled(disk):
+            stage.sleep_under_load(20)
+            at_rest = stage.ground.simulator.charged(fleet.mark)
+            stage.sleep_under_load(40)
+            later = stage.ground.simulator.charged(fleet.mark)
         stage.fault_ends()
         stage.recovered()
         found = stage.finish()
@@ -65,10 +66,25 @@ def _small_disk(stage: Stage) -> Iterator[Path]:
         subprocess.run([umount, "--lazy", disk], check=False)
 
 
-def _fill(disk: Path) -> Path:
-    """Write until there is no room; other writers take what is left meanwhile."""
+@contextmanager
+def _filled(disk: Path) -> Iterator[None]:
+    """Take what room there is, and whatever others let go of meanwhile, until the end."""
+    is_over = threading.Event()
     ballast = disk / "ballast"
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
-    return ballast
+    with ballast.open("wb", buffering=0) as file:
+        filler = threading.Thread(target=_fill, args=(file, is_over))
+        filler.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            filler.join()
+            ballast.unlink()
+
+
+def _fill(file: FileIO, is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        try:
+            file.write(bytes(4096))
+        except OSError:
+            is_over.wait(0.005)

@@ -117,15 +117,21 @@ def test_a_full_disk_gets_the_spare_files_back(
     spool.close()
 
 
-def test_a_disk_without_room_for_a_call_gets_them_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_call_starts_in_the_room_that_spare_files_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else no call would start for the want of what nobody uses."""
+    """Nobody is told of a full disk that is not full."""
     spool = _spool(tmp_path)
     _write(spool)
     _drop_all(spool)
     disk = os.statvfs(tmp_path)
-    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*disk[:4], 0, *disk[5:])))
-    assert not spool.reserve(1)
+
+    def full_with_them(_path: Path) -> os.statvfs_result:
+        free = 0 if list(spool.folder.glob("*.part")) else disk.f_bavail
+        return os.statvfs_result((*disk[:4], free, *disk[5:]))
+
+    monkeypatch.setattr(os, "statvfs", full_with_them)
+    assert spool.reserve(1)
+    assert caplog.messages == []
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]
     spool.close()

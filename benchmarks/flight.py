@@ -1,7 +1,8 @@
 """Calls in flight in one process: its memory, what it delivers in steady state, and at what CPU.
 
 Calls that were begun together end together, so the first generations come in waves, each flatter
-than the one before. Whole generations are counted once they are flat.
+than the one before. Whole generations are counted once they are flat enough, and several, as a
+window that begins in a trough and ends on a crest would see more images than come in the long run.
 """
 
 from collections.abc import Iterator

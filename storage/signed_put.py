@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from storage import leftovers
 from storage.pieces import Pieces, size_of
 from storage.put_signature import signed_headers
 
@@ -64,6 +65,7 @@ class SignedPut:
             status = self._send(key, pieces, content_type)
         except (BotoCoreError, HTTPError, OSError) as error:
             log.debug("a put failed and is made again", extra={"error": str(error)})
+            leftovers.collect()
             return False
         if status in _ELSEWHERE:
             self._is_of_use = False

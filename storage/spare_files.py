@@ -1,4 +1,4 @@
-"""Files of a spool that are no longer needed, kept to be written over.
+"""Files of a spool that are no longer needed, kept for a moment to be written over.
 
 To make a file and to delete it is work for the disk's bookkeeping, on a busy disk as much as the
 bytes are: the inode, the blocks, the pages in memory. A file that is written over has all that. Its
@@ -7,7 +7,7 @@ name is a temporary one, so whoever takes over a dead process's folder deletes i
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,8 +33,9 @@ class SpareFiles:
         self._suffix = suffix
         self._is_synced = is_synced
         self._guard = Lock()
-        self._renamed: list[Path] = []
-        self._ready: deque[Path] = deque()
+        # Since when each is spare, the oldest first.
+        self._renamed: dict[Path, float] = {}
+        self._ready: dict[Path, float] = {}
 
     def give(self, path: Path) -> None:
         """Rename a file that is not needed any more, or delete it; one that is gone is gone.
@@ -42,20 +43,19 @@ class SpareFiles:
         Raises:
             OSError: The disk's; the file may still be there.
         """
-        if len(self._renamed) + len(self._ready) >= MOST:
+        spare = self.new_name()
+        if len(self._renamed) + len(self._ready) >= MOST or not _renamed(path, spare):
             path.unlink(missing_ok=True)
             return
-        spare = self.new_name()
-        with suppress(FileNotFoundError):
-            path.rename(spare)
-            with self._guard:
-                (self._renamed if self._is_synced else self._ready).append(spare)
+        with self._guard:
+            (self._renamed if self._is_synced else self._ready)[spare] = time.monotonic()
 
     def take(self) -> Path:
         """A name to write to: a spare file's, or else that of no file."""
         with self._guard:
-            if self._ready:
-                return self._ready.popleft()
+            for path in self._ready:
+                del self._ready[path]
+                return path
         return self.new_name()
 
     def new_name(self) -> Path:
@@ -66,17 +66,34 @@ class SpareFiles:
     def settling(self) -> Iterator[None]:
         """Around a sync of the folder: what was renamed before may be written over after."""
         with self._guard:
-            settled = set(self._renamed)
+            settled = list(self._renamed)
         yield
         with self._guard:
-            self._ready += settled.intersection(self._renamed)
-            self._renamed = [path for path in self._renamed if path not in settled]
+            for path in settled:
+                if path in self._renamed:
+                    self._ready[path] = self._renamed.pop(path)
 
-    def clear(self) -> bool:
-        """Delete them all: the disk is full, or the folder is left. Whether there were any."""
+    def clear(self, *, older_than_s: float = 0.0) -> bool:
+        """Delete them, all or the older ones; whether there were any."""
+        until = time.monotonic() - older_than_s
         with self._guard:
-            spares, self._renamed, self._ready = [*self._renamed, *self._ready], [], deque()
-        for path in spares:
+            old = [path for path, since in self._all().items() if since <= until]
+            for path in old:
+                self._renamed.pop(path, None)
+                self._ready.pop(path, None)
+        for path in old:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-        return bool(spares)
+        return bool(old)
+
+    def _all(self) -> dict[Path, float]:
+        return {**self._renamed, **self._ready}
+
+
+def _renamed(path: Path, spare: Path) -> bool:
+    """False where a full disk has no room even for a name, or the file is gone."""
+    try:
+        path.rename(spare)
+    except OSError:
+        return False
+    return True

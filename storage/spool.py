@@ -17,7 +17,8 @@ from pathlib import Path
 from threading import Lock
 from uuid import UUID, uuid4
 
-from storage.errors import SpoolDamaged, SpoolFull
+from storage.errors import SpoolDamaged, SpoolError, SpoolFull
+from storage.pieces import Pieces
 from storage.spare_files import SpareFiles
 from storage.spool_files import (
     PART_SUFFIX,
@@ -37,6 +38,9 @@ from storage.spool_folders import LockedFolder, new_folder, orphans
 log = logging.getLogger(__name__)
 
 DAMAGED = "damaged"
+
+#: A picture's bytes are gone from here within seconds, whether or not another one comes.
+SPARED_S = 5.0
 
 
 class Spool:
@@ -94,11 +98,11 @@ class Spool:
         entry = replace(entry, path=self.folder / f"{job_id}.{fence}.{uuid4().hex[:8]}{SUFFIX}")
         self._make_room(entry.size_bytes)
         try:
-            pieces = [line, *(piece for i in images for piece in i.pieces)]
-            write_file(self._spares.take(), entry.path, pieces, fsync=self._fsync)
+            self._write(entry.path, [line, *(piece for i in images for piece in i.pieces)])
             self._sync_names()
         except BaseException:
-            self._spares.clear()
+            with suppress(OSError):
+                entry.path.unlink(missing_ok=True)
             with self._guard:
                 self._used_bytes -= entry.size_bytes
             raise
@@ -128,6 +132,20 @@ class Spool:
         with disk_translated(entry.path):
             self._spares.give(entry.path)
         self._count_out(entry)
+
+    def delete(self, entry: SpoolEntry) -> None:
+        """Nobody may have it any more: delete the file. Deleting twice is harmless.
+
+        Raises:
+            SpoolUnavailable: The disk failed; the file may still be there.
+        """
+        with disk_translated(entry.path):
+            entry.path.unlink(missing_ok=True)
+        self._count_out(entry)
+
+    def tidy(self) -> None:
+        """Delete what was dropped a while ago and not written over since; called now and then."""
+        self._spares.clear(older_than_s=SPARED_S)
 
     def entries(self) -> list[SpoolEntry]:
         """Everything this process keeps, adopted files included."""
@@ -171,21 +189,23 @@ class Spool:
         """Take over what processes that are no more have left.
 
         The bound does not apply: these pictures exist, and are better counted than ignored.
-        Safe while others adopt. Damaged files are set aside; see `take_damaged`.
+        Safe while others adopt. Damaged files are set aside; see `take_damaged`. What the disk
+        does not let go of stays where it is, for the next look, and keeps nothing else back.
 
         Returns:
             The files that are this process's now.
 
         Raises:
-            SpoolUnavailable: The disk failed; what was not taken over stays where it is.
+            SpoolUnavailable: The disk failed, and nothing was taken over.
         """
         adopted: list[SpoolEntry] = []
-        with self._adopting, disk_translated(self._root):
-            for folder in orphans(self._root, self.folder):
-                try:
-                    adopted.extend(self._empty(folder.path))
-                finally:
-                    folder.let_go()
+        with self._adopting:
+            try:
+                self._empty_orphans(adopted)
+            except SpoolError as error:
+                if not adopted:
+                    raise
+                log.warning("not all spools could be searched", extra={"error": str(error)})
         if adopted:
             log.info("adopted %d spooled images", len(adopted), extra={"count": len(adopted)})
         return adopted
@@ -201,16 +221,35 @@ class Spool:
         self._spares.clear()
         self._folder.let_go()
 
-    def _empty(self, orphan: Path) -> list[SpoolEntry]:
-        taken = []
-        for path in sorted(orphan.iterdir()):
-            if path.suffix == PART_SUFFIX:
-                path.unlink(missing_ok=True)
-            elif path.suffix == SUFFIX and (entry := self._take_over(path)) is not None:
-                taken.append(entry)
-        if taken:
+    def _empty_orphans(self, adopted: list[SpoolEntry]) -> None:
+        with disk_translated(self._root):
+            for folder in orphans(self._root, self.folder):
+                try:
+                    self._empty(folder.path, adopted)
+                finally:
+                    folder.let_go()
+        if adopted:
             self._sync_names()
-        return taken
+
+    def _empty(self, orphan: Path, adopted: list[SpoolEntry]) -> None:
+        for path in sorted(orphan.iterdir()):
+            try:
+                with disk_translated(path):
+                    if path.suffix == PART_SUFFIX:
+                        path.unlink(missing_ok=True)
+                    elif path.suffix == SUFFIX and (entry := self._take_over(path)) is not None:
+                        adopted.append(entry)
+            except SpoolError as error:
+                log.warning("a dead worker's image is left for later", extra={"error": str(error)})
+
+    def _write(self, path: Path, pieces: Pieces) -> None:
+        """Write a file, in the room that spare files take if there is no other."""
+        try:
+            write_file(self._spares.take(), path, pieces, fsync=self._fsync)
+        except SpoolFull:
+            if not self._spares.clear():
+                raise
+            write_file(self._spares.new_name(), path, pieces, fsync=self._fsync)
 
     def _sync_names(self) -> None:
         """Wait until the disk has the names of the files, where that is wanted."""

@@ -201,9 +201,11 @@ class Generate:
 
     def _mark_storing(self, job: Job, entry: SpoolEntry) -> None:
         images = self._uploads.stored(entry)
-        held = persist(
-            lambda: mark_storing_if_held(self._database, job.id, fence=job.fence, images=images)
-        )
-        if not held:
-            log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
-        self._uploads.add(entry)
+        try:
+            held = persist(
+                lambda: mark_storing_if_held(self._database, job.id, fence=job.fence, images=images)
+            )
+            if not held:
+                log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
+        finally:  # whatever the table says: it is paid for, and nobody else will look for it here
+            self._uploads.add(entry)

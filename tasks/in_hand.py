@@ -48,7 +48,7 @@ class InHand:
                 self._kept_bytes -= entry.size_bytes
                 if self._kept_bytes <= self._capacity_bytes // 2:
                     self._is_worth_waiting = True
-                self._taken.notify()
+                self._taken.notify_all()  # the first to wait may be too large for the room
         return images
 
     def _has_room(self, entry: SpoolEntry) -> bool:

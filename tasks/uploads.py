@@ -89,6 +89,7 @@ class Uploads:
         self._changed = threading.Condition(guard)
         self._emptied = threading.Condition(guard)
         self._unfinished = 0
+        self._unnoted: list[SpoolDamaged] = []
         self._is_stopped = False
 
     def start(self) -> None:
@@ -173,8 +174,9 @@ class Uploads:
         entries = self._spool.adopt()
         for entry in entries:
             self.add(entry)
-        for damaged in self._spool.take_damaged():
-            self._report_lost(damaged)
+        unnoted, self._unnoted = self._unnoted, []
+        for damaged in [*unnoted, *self._spool.take_damaged()]:
+            self._note_lost(damaged)
         return len(entries)
 
     def wait_until_empty(self, timeout_s: float) -> bool:
@@ -196,7 +198,11 @@ class Uploads:
     def _work(self) -> None:
         while (due := self._next()) is not None:
             entry, failures = due
-            is_done = self._try(entry)
+            try:
+                is_done = self._try(entry)
+            except Exception:
+                log.exception("an upload broke off", extra={"job_id": str(entry.job_id)})
+                is_done = False
             with self._changed:
                 if not is_done:
                     self._push(entry, failures=failures + 1)
@@ -222,17 +228,14 @@ class Uploads:
             self._spool.drop(entry)
         except JobForgotten as error:
             log.warning("a spooled image is dropped: %s", error)
-            self._spool.drop(entry)
+            self._spool.delete(entry)
         except JobNotFound as error:
             # Another fleet's, or an older copy of our table: not ours to throw away.
             log.warning("a spooled image is kept: %s", error, extra={"file": str(entry.path)})
         except SpoolDamaged as error:
-            self._report_lost(error)
+            self._note_lost(error)
         except StorageError as error:
             self._report(entry.job_id, error)
-            return False
-        except Exception:
-            log.exception("an upload broke off", extra={"job_id": str(entry.job_id)})
             return False
         return True
 
@@ -255,6 +258,14 @@ class Uploads:
         for row in stored:
             self._objects.delete(row.key)
         get_job(self._database, job_id)
+
+    def _note_lost(self, damaged: SpoolDamaged) -> None:
+        """Tell the table, now or at a later look for spools: the file cannot be read again."""
+        try:
+            self._report_lost(damaged)
+        except (StorageError, OSError) as error:
+            log.warning("a lost image is noted later", extra={"error": str(error)})
+            self._unnoted.append(damaged)
 
     def _report_lost(self, damaged: SpoolDamaged) -> None:
         """The file is not what was written: the job needs another call, and the row says why."""

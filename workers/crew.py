@@ -105,7 +105,9 @@ class Crew:
         self.heartbeat.stop()
         if not is_idle or not is_stored:
             log.warning("stopping with work under way; leases and the spool see to it")
-        return is_idle and is_stored
+            return False
+        self.spool.close()
+        return True
 
     def _hand_back(self) -> None:
         left = self.inbox.close()
@@ -120,6 +122,7 @@ class Crew:
     def _adopt(self) -> None:
         while not self.stopping.wait(self.adopt_every_s):
             try:
+                self.spool.tidy()
                 if adopted := self.uploads.adopt():
                     log.info("images of a dead worker were found", extra={"answers": adopted})
             except StorageError as error:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -155,6 +156,7 @@ def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator:
     lite_fleet.wait_for(ids[0], "succeeded")
     first.signal(signal.SIGTERM)
     assert first.wait(30) == 0
+    assert list(Path(lite_fleet.environment["DARKROOM_SPOOL_DIR"]).iterdir()) == []
     lite_fleet.start_worker()
     for job_id in ids:
         job = lite_fleet.wait_for(job_id, "succeeded", "failed")

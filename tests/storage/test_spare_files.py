@@ -135,3 +135,68 @@ def test_a_call_starts_in_the_room_that_spare_files_took(
     assert caplog.messages == []
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]
     spool.close()
+
+
+def test_a_picture_gets_the_room_that_spare_files_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while none of them may be written over yet."""
+    spool = _spool(tmp_path)
+    _write(spool)
+    _drop_all(spool)
+    fsync = os.fsync
+
+    def full_with_it(descriptor: int) -> None:
+        if len(list(spool.folder.glob("*.part"))) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_with_it)
+    assert _write(spool).exists()
+    assert len(list(spool.folder.iterdir())) == 2
+    spool.close()
+
+
+def test_a_disk_without_room_for_a_name_loses_the_dropped_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To drop it must work above all where there is no room."""
+    spool = _spool(tmp_path)
+    dropped = _write(spool)
+
+    def full(_path: Path, _target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "rename", full)
+    _drop_all(spool)
+    assert not dropped.exists()
+    assert spool.used_bytes == 0
+    monkeypatch.undo()
+    spool.close()
+
+
+def test_a_spare_file_is_gone_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle worker keeps nobody's picture."""
+    spool = _spool(tmp_path)
+    _write(spool)
+    _drop_all(spool)
+    spool.tidy()
+    assert len(list(spool.folder.glob("*.part"))) == 1
+    monkeypatch.setattr("storage.spool.SPARED_S", 0.0)
+    spool.tidy()
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    spool.close()
+
+
+def test_what_nobody_may_have_any_more_is_not_spared(tmp_path: Path) -> None:
+    """A forgotten job's picture is deleted, not kept for a while."""
+    spool = _spool(tmp_path)
+    _write(spool)
+    (entry,) = spool.entries()
+    spool.delete(entry)
+    spool.delete(entry)
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    assert (spool.entries(), spool.used_bytes) == ([], 0)
+    spool.close()

@@ -184,6 +184,40 @@ def test_a_disk_that_fails_leaves_nothing_half_written(
     spool.close()
 
 
+def test_a_file_whose_name_the_disk_does_not_take_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told that it is not there, and puts the picture from memory."""
+    spool = _spool(tmp_path, fsync=True)
+
+    def fail(_folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("storage.spool.sync_folder", fail)
+    with pytest.raises(SpoolUnavailable):
+        spool.write(uuid4(), 1, [_picture()])
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    spool.close()
+
+
+def test_a_file_that_cannot_be_taken_over_keeps_no_other_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One bad place on a disk must not cost the pictures beside it."""
+    dead = _spool(tmp_path)
+    entries = [dead.write(uuid4(), 1, [_picture()]) for _ in range(2)]
+    names = ["0.spool", *(entry.path.name for entry in entries)]
+    (dead.folder / names[0]).mkdir()  # cannot be read, whoever tries
+    dead.close()
+    spool = _spool(tmp_path)
+    adopted = spool.adopt()
+    assert {entry.job_id for entry in adopted} == {entry.job_id for entry in entries}
+    assert spool.adopt() == []
+    assert sum("left for later" in line for line in caplog.messages) == 2
+    assert spool.take_damaged() == []
+    spool.close()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A file is in the way."""
     (tmp_path / "spool").write_text("in the way")

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from storage import (
     Database,
+    DatabaseMisconfigured,
     Job,
     JobStatus,
     NewJob,
@@ -47,6 +48,19 @@ def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploads:
     """Upload threads whose puts would all fail."""
     nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
     return Uploads(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
+
+
+def uploads_to(s3: S3Endpoint, database: Database, spool: Spool) -> Uploads:
+    """Upload threads with a bucket."""
+    objects = ObjectStore(
+        bucket=s3.bucket,
+        endpoint_url=s3.endpoint_url,
+        region=s3.region,
+        addressing="path",
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+    )
+    return Uploads(database=database, objects=objects, spool=spool, threads=1, key_prefix="x/")
 
 
 def spooled(database: Database, uploads: Uploads, job: Job) -> SpoolEntry:
@@ -108,21 +122,61 @@ def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
 ) -> None:
     """Two fleets on one spool folder, a table restored from yesterday: nothing is thrown away."""
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
-    objects = ObjectStore(
-        bucket=s3.bucket,
-        endpoint_url=s3.endpoint_url,
-        region=s3.region,
-        addressing="path",
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-    )
-    uploads = Uploads(database=database, objects=objects, spool=spool, threads=1, key_prefix="x/")
+    uploads = uploads_to(s3, database, spool)
     entry = uploads.spool(uuid7(), 1, [SpooledImage([b"png" * 99], width=9, height=11)])
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)
     uploads.stop()
     assert entry.path.exists()
-    assert not objects.exists(uploads.stored(entry)[0].key)
+    assert not uploads._objects.exists(uploads.stored(entry)[0].key)
     spool.close()
-    objects.close()
+
+
+def test_a_lost_image_that_could_not_be_noted_is_noted_later(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is set aside and cannot be read again, so the next look for spools tells of it."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_without_a_bucket(database, spool)
+    entry = spooled(database, uploads, job)
+    flip_bit(entry.path, -5)
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise DatabaseMisconfigured("no rights")
+
+    monkeypatch.setattr("tasks.uploads.retry_later_if_held", refuse)
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(20)
+    monkeypatch.undo()
+    assert get_job(database, job.id).status is JobStatus.STORING
+    assert uploads.adopt() == 0
+    uploads.stop()
+    spool.close()
+    assert_counted_as_lost(database, job.id)
+
+
+def test_an_upload_thread_outlives_whatever_happens_to_it(
+    tmp_path: Path, database: Database, s3: S3Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are a few of them for all of a worker's life."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(s3, database, spool)
+    entry = spooled(database, uploads, job)
+    take, failures = uploads._in_hand.take, iter([True])
+
+    def fail_once(entry: SpoolEntry) -> object:
+        if next(failures, False):
+            raise RuntimeError("nobody foresaw it")
+        return take(entry)
+
+    monkeypatch.setattr(uploads._in_hand, "take", fail_once)
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(20)
+    uploads.stop()
+    spool.close()
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED

@@ -2,10 +2,12 @@
 
 import threading
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from storage import Spool
 from workers import Crew
 
 
@@ -25,12 +27,14 @@ class Uploads:
 
 
 def test_a_fault_nobody_foresaw_does_not_end_the_search_for_images(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """What dead processes leave is found for as long as this one lives."""
     caplog.set_level("INFO")
     stopping = threading.Event()
     parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(Crew)), None)
+    spool = Spool(tmp_path, max_bytes=10**6, fsync=False)
     parts |= {"uploads": Uploads(stopping), "stopping": stopping, "adopt_every_s": 0.0}
-    Crew(**parts)._adopt()
+    Crew(**parts | {"spool": spool})._adopt()
+    spool.close()
     assert "images of a dead worker were found" in caplog.text

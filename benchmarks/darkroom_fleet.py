@@ -20,7 +20,6 @@ from storage import MAX_CHUNK_JOBS, NewJob, create_batch, insert_jobs, open_batc
 
 __all__ = ["DarkroomFleet"]
 
-WARM_UP = 8
 DRAIN_S = 30.0
 
 
@@ -49,9 +48,9 @@ class DarkroomFleet:
         self.bucket = self.fleet.bucket.bucket
 
     def start(self, **settings: object) -> None:
-        """Workers with a lease each, that have delivered a few images."""
+        """Workers with a lease each, whose every call slot has delivered an image."""
         self.start_cold(**settings)
-        count = WARM_UP * self._workers
+        count = self.calls
         self.prepare(count)()
         until(lambda: self._servers.s3.puts(self.bucket) >= count, "the first images")
         until(lambda: self.fleet.ended >= count, "the first jobs' ends")

@@ -21,7 +21,7 @@ FLIGHT_SLOW = "calls in flight, bodies of 0.5 s"
 FLIGHT_TLS = "calls in flight, TLS"
 SLOW_S = 0.5
 
-#: Generations until calls end one by one.
+#: Generations until the waves are flat enough.
 UNTIL_FLAT = 4
 
 

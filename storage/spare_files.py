@@ -77,7 +77,8 @@ class SpareFiles:
         """Delete them, all or the older ones; whether there were any."""
         until = time.monotonic() - older_than_s
         with self._guard:
-            old = [path for path, since in self._all().items() if since <= until]
+            spares = {**self._renamed, **self._ready}
+            old = [path for path, since in spares.items() if since <= until]
             for path in old:
                 self._renamed.pop(path, None)
                 self._ready.pop(path, None)
@@ -85,9 +86,6 @@ class SpareFiles:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         return bool(old)
-
-    def _all(self) -> dict[Path, float]:
-        return {**self._renamed, **self._ready}
 
 
 def _renamed(path: Path, spare: Path) -> bool:

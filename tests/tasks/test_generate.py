@@ -1,7 +1,6 @@
 """What follows from an answer once its picture is safe."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,19 +22,10 @@ from storage import (
     insert_job,
 )
 from tasks import Claims, Generate, Uploads
-from tests.services import S3Endpoint
-
-
-@pytest.fixture
-def database(migrated_sqlite_url: str) -> Iterator[Database]:
-    """An empty table."""
-    database = Database(migrated_sqlite_url)
-    yield database
-    database.close()
 
 
 def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
-    tmp_path: Path, database: Database, s3: S3Endpoint
+    tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:
     """The table may refuse for whatever reason; the call is paid, and nobody else would look."""
     job_id = insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
@@ -43,13 +33,6 @@ def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
         database, job_id, worker_id=uuid4(), token=uuid4(), call_deadline_s=60, max_calls=3
     )
     assert job is not None
-    bucket = ObjectStore(
-        bucket=s3.bucket,
-        endpoint_url=s3.endpoint_url,
-        addressing="path",
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-    )
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     generate = generating(refusing_database(tmp_path / "gone"), uploads)
@@ -60,7 +43,6 @@ def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
     assert uploads.wait_until_empty(20)
     uploads.stop()
     spool.close()
-    bucket.close()
     assert get_job(database, job_id).status is JobStatus.SUCCEEDED
 
 

@@ -1,6 +1,5 @@
 """What the upload threads do with spooled images that cannot be stored any more."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -23,15 +22,6 @@ from storage import (
     mark_storing_if_held,
 )
 from tasks import Uploads
-from tests.services import S3Endpoint
-
-
-@pytest.fixture
-def database(migrated_sqlite_url: str) -> Iterator[Database]:
-    """An empty table."""
-    database = Database(migrated_sqlite_url)
-    yield database
-    database.close()
 
 
 def claimed_job(database: Database) -> Job:
@@ -50,17 +40,9 @@ def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploads:
     return Uploads(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
 
 
-def uploads_to(s3: S3Endpoint, database: Database, spool: Spool) -> Uploads:
+def uploads_to(bucket: ObjectStore, database: Database, spool: Spool) -> Uploads:
     """Upload threads with a bucket."""
-    objects = ObjectStore(
-        bucket=s3.bucket,
-        endpoint_url=s3.endpoint_url,
-        region=s3.region,
-        addressing="path",
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-    )
-    return Uploads(database=database, objects=objects, spool=spool, threads=1, key_prefix="x/")
+    return Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="x/")
 
 
 def spooled(database: Database, uploads: Uploads, job: Job) -> SpoolEntry:
@@ -118,18 +100,18 @@ def test_a_file_of_a_dead_worker_that_cannot_be_read_costs_its_job_no_wait(
 
 
 def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
-    tmp_path: Path, database: Database, s3: S3Endpoint
+    tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:
     """Two fleets on one spool folder, a table restored from yesterday: nothing is thrown away."""
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
-    uploads = uploads_to(s3, database, spool)
+    uploads = uploads_to(bucket, database, spool)
     entry = uploads.spool(uuid7(), 1, [SpooledImage([b"png" * 99], width=9, height=11)])
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)
     uploads.stop()
     assert entry.path.exists()
-    assert not uploads._objects.exists(uploads.stored(entry)[0].key)
+    assert not bucket.exists(uploads.stored(entry)[0].key)
     spool.close()
 
 
@@ -159,12 +141,12 @@ def test_a_lost_image_that_could_not_be_noted_is_noted_later(
 
 
 def test_an_upload_thread_outlives_whatever_happens_to_it(
-    tmp_path: Path, database: Database, s3: S3Endpoint, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: Database, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are a few of them for all of a worker's life."""
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
-    uploads = uploads_to(s3, database, spool)
+    uploads = uploads_to(bucket, database, spool)
     entry = spooled(database, uploads, job)
     take, failures = uploads._in_hand.take, iter([True])
 

@@ -152,9 +152,11 @@ def what_is_heard() -> Iterator[list[str]]:
 
     event.listen(Engine, "before_cursor_execute", note)
     event.listen(Engine, "commit", note_end)
-    yield heard
-    event.remove(Engine, "before_cursor_execute", note)
-    event.remove(Engine, "commit", note_end)
+    try:
+        yield heard
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "commit", note_end)
 
 
 def test_an_upgrade_that_breaks_off_leaves_the_release_before(previous: Database) -> None:

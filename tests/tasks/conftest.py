@@ -1,0 +1,31 @@
+"""A table and a bucket for what follows from an answer."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from storage import Database, ObjectStore
+from tests.services import S3Endpoint
+
+
+@pytest.fixture
+def database(migrated_sqlite_url: str) -> Iterator[Database]:
+    """An empty table."""
+    database = Database(migrated_sqlite_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def bucket(s3: S3Endpoint) -> Iterator[ObjectStore]:
+    """A bucket that takes whatever is put."""
+    bucket = ObjectStore(
+        bucket=s3.bucket,
+        endpoint_url=s3.endpoint_url,
+        region=s3.region,
+        addressing="path",
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+    )
+    yield bucket
+    bucket.close()

@@ -1,9 +1,14 @@
-"""How soon a worker looks for a broker that has come back.
+"""A worker's connection to a broker that goes away: given up whole, and soon looked for again.
 
 Celery waits two seconds longer after every failed try, up to half a minute, and no setting changes
 that: after an outage of a minute, workers would sit beside a broker that is there again.
+
+It first collects a lost connection, which closes its channels up to the first that fails, and then
+closes it. By then Kombu's Redis channels no longer know whose they are, and one that still has a
+message to give back ends in an `AttributeError`, which Celery takes for the end of the worker.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from celery.app.amqp import AMQP
@@ -22,6 +27,11 @@ class _Connection(Connection):
         """Connect, however often it takes, without waits that grow beyond a few seconds."""
         connection: Connection = super().ensure_connection(*args, **{**WAITS, **options})
         return connection
+
+    def maybe_close_channel(self, channel: Any) -> None:
+        """Close a channel; of one whose connection is given up nothing is left to close."""
+        with suppress(AttributeError):
+            super().maybe_close_channel(channel)
 
 
 class SoonAgain(AMQP):

@@ -18,7 +18,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A tester holds a million objects, and makes some thousand with each request. At the usual pace of
 # 700 its collector took a tenth of its time.
-gc.set_threshold(20_000)
+gc.set_threshold(100_000)
 
 # For a long look: --hypothesis-profile=deep
 settings.register_profile("deep", max_examples=1000)

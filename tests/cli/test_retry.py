@@ -2,11 +2,11 @@
 
 import os
 import pty
-import subprocess
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID, uuid4
 
+from chaos.forked import ForkedCommand
 from storage import (
     CallCount,
     Database,
@@ -89,24 +89,19 @@ def test_on_a_terminal_it_asks(
     assert get_job(tables, job_id).status is JobStatus.QUEUED
 
 
-def on_terminal(command: CommandLine, answer: str, *arguments: str) -> int:
+def on_terminal(command: CommandLine, answer: str, *arguments: str) -> int | None:
     """Run a command whose input is a terminal with somebody at it; its exit status."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, answer.encode())
-        ran = subprocess.run(
-            [sys.executable, "-m", "darkroom", *arguments],
-            env=command.env,
-            cwd=command.folder,
-            stdin=theirs,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        said, terminal = command.folder / "said", Path(os.ttyname(theirs))
+        ran = ForkedCommand(arguments, command.env, command.folder, out=said, given=terminal)
+        status = ran.wait(60)
+        ran.kill()
     finally:
         os.close(ours)
         os.close(theirs)
-    return ran.returncode
+    return status
 
 
 def test_filters_choose_among_the_failed(

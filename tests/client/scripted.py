@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,7 +56,8 @@ def scripted(*lines: Line) -> Iterator[Script]:
             for name, value in {**line.headers, "Content-Length": str(length)}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(line.body)
+            with suppress(ConnectionError):  # who has read enough may hang up
+                self.wfile.write(line.body)
             self.close_connection = line.hang_up
 
         do_POST = do_GET  # noqa: N815 - the base class looks for this name

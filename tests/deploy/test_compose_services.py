@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from chaos.forked import ForkedCommand
 from darkroom import __version__
 from darkroom.settings import load_settings, misspelt
 from gateway.server import STOP_GRACE_S
@@ -53,21 +52,15 @@ def test_every_variable_of_the_environment_files_is_used(root: Path, compose_tex
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_command_is_one_of_ours(services: Services, name: str) -> None:
+def test_every_command_is_one_of_ours(services: Services, name: str, tmp_path: Path) -> None:
     """The command line knows the command, and each option it is given."""
     command, *options = services[name]["command"]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "darkroom", command, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={"PATH": os.defpath, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"},
-    )
-    assert done.returncode == 0, done.stderr
+    told = tmp_path / "told"
+    plain = {"PATH": os.defpath, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    assert ForkedCommand([command, "--help"], plain, tmp_path, out=told).wait(60) == 0
     for option in options:
         if option.startswith("--"):
-            assert re.search(rf"(?<!\S){option}(?!\S)", done.stdout), option
+            assert re.search(rf"(?<!\S){option}(?!\S)", told.read_text("utf-8")), option
 
 
 def test_a_stopping_worker_gets_longer_than_it_may_drain(services: Services) -> None:

@@ -1,14 +1,14 @@
 """The whole way: a stranger's HTTP request, a fleet of one worker, a picture from the bucket."""
 
 import hashlib
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
+from chaos.forked import ForkedCommand
 from chaos.worker import WorkerProcess
 from storage import Database, create_key
 from tests.cli.conftest import plain_environment
@@ -82,19 +82,10 @@ def working(environment: dict[str, str], log: Path) -> Iterator[None]:
 @contextmanager
 def running_gateway(environment: dict[str, str], log: Path) -> Iterator[None]:
     """A gateway, until the block ends."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "darkroom", "gateway"],
-            env=environment,
-            cwd=log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-        )
-        try:
-            yield
-            process.terminate()
-            process.wait(WITHIN_S)
-        finally:
-            process.kill()
-            process.wait()
+    gateway = ForkedCommand(["gateway"], environment, log.parent, out=log)
+    try:
+        yield
+        gateway.signal(signal.SIGTERM)
+        gateway.wait(WITHIN_S)
+    finally:
+        gateway.kill()

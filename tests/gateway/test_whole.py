@@ -82,6 +82,7 @@ def working(environment: dict[str, str], log: Path) -> Iterator[None]:
 @contextmanager
 def running_gateway(environment: dict[str, str], log: Path) -> Iterator[None]:
     """A gateway, until the block ends."""
+    log.touch()
     gateway = ForkedCommand(["gateway"], environment, log.parent, out=log)
     try:
         yield

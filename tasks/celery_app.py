@@ -21,6 +21,9 @@ __all__ = ["make_app"]
 #: A message handed in is sent once RabbitMQ says that it has it, not once it has left us.
 RABBITMQ_OPTIONS = {"confirm_publish": True}
 
+#: By its name: only a worker needs what it is made of.
+DELIVERED = "tasks.delivered:Delivered"
+
 
 def make_app(
     *,
@@ -50,14 +53,21 @@ def make_app(
 
 def _add_submit(app: Celery, submit: Callable[[], Submit]) -> None:
     # Acknowledged late: until the row is committed, the message is all there is of the job.
-    @app.task(name=SUBMIT, bind=True, acks_late=True, typing=False, ignore_result=True)
+    @app.task(
+        name=SUBMIT,
+        bind=True,
+        acks_late=True,
+        typing=False,
+        ignore_result=True,
+        Request=DELIVERED,
+    )
     def darkroom_submit(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
         submit()(str(self.request.id), args, kwargs)
 
 
 def _add_generate(app: Celery, take: Callable[[list[UUID]], None]) -> None:
     # Acknowledged early: leases in the table, not the broker, cover a crash.
-    @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True)
+    @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True, Request=DELIVERED)
     def darkroom_generate(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
         take(read_ids(str(self.request.id), args, kwargs))
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.services.postgres import PostgresServer
+from tests.services.redis import RedisServer
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 
@@ -37,6 +38,31 @@ def test_submitted_messages_outlive_a_database_that_is_away(
     for job_id in ids:
         assert fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
     assert fleet.charged() == 21
+
+
+def test_a_worker_outlives_redis_that_is_back_before_what_it_was_given_is_kept(
+    make_fleet: MakeFleet,
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+    s3: S3Endpoint,
+) -> None:
+    """The message is acknowledged on a connection that is no more; the worker goes on."""
+    url = postgres_server.new_migrated_database()
+    fleet = make_fleet(database_url=url, broker_url=redis_server.url, s3=s3)
+    worker = fleet.start_worker()
+    fleet.wait_for(fleet.send({"prompt": "warm", **SMALL}), "succeeded")
+    postgres_server.kill()
+    given = fleet.send({"prompt": "given before", **SMALL})
+    fleet.wait_until(lambda: "waits for storage" in fleet.logs())
+    redis_server.kill()
+    redis_server.start()
+    fleet.wait_until(lambda: fleet.logs().count("Connected to") == 2)
+    postgres_server.start()
+    fleet.wait_for(given, "succeeded")
+    fleet.wait_until(lambda: "Couldn't ack" in fleet.logs())
+    fleet.wait_for(fleet.send({"prompt": "after", **SMALL}), "succeeded")
+    assert worker.exit_status is None
+    assert fleet.charged() == 3
 
 
 def test_a_second_sigterm_leaves_at_once(lite_fleet: Fleet, simulator: Simulator) -> None:

@@ -202,14 +202,7 @@ def darkroom(
 @pytest.fixture
 def objects(s3: S3Endpoint) -> Iterator[ObjectStore]:
     """The bucket."""
-    store = ObjectStore(
-        bucket=s3.bucket,
-        endpoint_url=s3.endpoint_url,
-        region=s3.region,
-        addressing="path",
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-    )
+    store = s3.store()
     yield store
     store.close()
 

@@ -19,7 +19,6 @@ from gateway import keys, limits
 from storage import (
     JobForgotten,
     JobStatus,
-    ObjectStore,
     adopt_image,
     forget_jobs,
     image_key,
@@ -131,18 +130,7 @@ def test_after_a_restore_a_forgotten_object_is_found_before_a_second_call(
     table: TableUnderTest, operations: str, s3: S3Endpoint
 ) -> None:
     """It was put under the first fence, and the backup knows of no claim."""
-    objects = ObjectStore(
-        bucket=s3.bucket,
-        endpoint_url=s3.endpoint_url,
-        region=s3.region,
-        public_url=None,
-        addressing="path",
-        checksums="when_required",
-        extra_put_args={},
-        max_connections=2,
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-    )
+    objects = s3.store()
     earlier = Earlier(table.db, objects, key_prefix="darkroom/")
     job_id = table.accept()
     objects.put(image_key("darkroom/", job_id, 1, 0), PNG, "image/png")

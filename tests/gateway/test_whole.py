@@ -87,6 +87,6 @@ def running_gateway(environment: dict[str, str], log: Path) -> Iterator[None]:
     try:
         yield
         gateway.signal(signal.SIGTERM)
-        gateway.wait(WITHIN_S)
+        assert gateway.wait(WITHIN_S) in {0, -signal.SIGTERM}, log.read_text("utf-8")
     finally:
         gateway.kill()

@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from storage import ObjectStore
 from tests.services.absence import absent
 from tests.services.s3_data import share_data
 from tests.services.server import Server
@@ -33,6 +34,17 @@ class S3Endpoint:
     access_key_id: str = _ACCESS_KEY_ID
     secret_access_key: str = field(default=_SECRET_ACCESS_KEY, repr=False)
     region: str = _REGION
+
+    def store(self) -> ObjectStore:
+        """Open its bucket as the project does; to be closed."""
+        return ObjectStore(
+            bucket=self.bucket,
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            addressing="path",
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+        )
 
 
 class S3Server(Server):

@@ -19,13 +19,6 @@ def database(migrated_sqlite_url: str) -> Iterator[Database]:
 @pytest.fixture
 def bucket(s3: S3Endpoint) -> Iterator[ObjectStore]:
     """A bucket that takes whatever is put."""
-    bucket = ObjectStore(
-        bucket=s3.bucket,
-        endpoint_url=s3.endpoint_url,
-        region=s3.region,
-        addressing="path",
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-    )
+    bucket = s3.store()
     yield bucket
     bucket.close()

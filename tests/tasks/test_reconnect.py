@@ -1,14 +1,32 @@
-"""A worker's connection whose broker is gone is given up without ending the worker."""
+"""A connection whose broker is gone is given up without ending its worker, and soon made anew."""
 
-from typing import Any, NoReturn
+from typing import Any
 
+import kombu.utils.functional
 import pytest
 from kombu import Consumer, Queue
 
-from tasks import Queues, make_app
+from darkroom.stack.ports import free_port
 from tests.services.redis import RedisServer
+from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_comes_back_is_found_within_seconds_however_long_it_was_away(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery's own waits grow to half a minute."""
+    monkeypatch.setattr(kombu.utils.functional, "sleep", lambda _: None)
+    app = app_at(f"{scheme}://127.0.0.1:{free_port()}//")
+    waits_s: list[float] = []
+    with app.connection_for_read() as connection, pytest.raises(Exception, match="refused"):
+        connection.ensure_connection(
+            errback=lambda _error, wait_s: waits_s.append(wait_s), max_retries=30
+        )
+    assert len(waits_s) == 30
+    assert max(waits_s) <= 5
 
 
 def test_a_connection_that_its_broker_left_in_the_middle_of_a_delivery_can_be_closed(
@@ -18,14 +36,7 @@ def test_a_connection_that_its_broker_left_in_the_middle_of_a_delivery_can_be_cl
 
     What came of that ended the worker, as no error of a connection does.
     """
-    app = make_app(
-        broker_url=redis_server.url,
-        queues=Queues("darkroom"),
-        threads=1,
-        submit_again_s=60,
-        submit=_nothing,
-        take=_nothing,
-    )
+    app = app_at(redis_server.url)
     connection = app.connection_for_read()
     taken: list[Any] = []
     app.send_task("darkroom.generate", args=[[]], queue="darkroom.generate")
@@ -44,7 +55,3 @@ def test_a_connection_that_its_broker_left_in_the_middle_of_a_delivery_can_be_cl
 def _consume(channel: Any, taken: list[Any]) -> None:
     queue = Queue("darkroom.generate", channel=channel)
     Consumer(channel, [queue], on_message=taken.append).consume()
-
-
-def _nothing(*_: object) -> NoReturn:
-    raise AssertionError("nothing is handed over here")

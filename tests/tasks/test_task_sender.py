@@ -3,14 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import pytest
 from celery import Celery
 from kombu import Queue
 
-from tasks import OnEnd, Queues, TaskSender, make_app
+from tasks import OnEnd, TaskSender
 from tasks.webhooks import Failure
+from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket
 
@@ -22,20 +22,9 @@ WITHIN_S = 30
 @contextmanager
 def sender(broker_url: str, *own_queues: str) -> Iterator[TaskSender]:
     """Sends over the fleet's own app."""
-    app = make_app(
-        broker_url=broker_url,
-        queues=Queues("darkroom"),
-        threads=1,
-        submit_again_s=60,
-        submit=_nothing,
-        take=_nothing,
-    )
+    app = app_at(broker_url)
     yield TaskSender(app, own_queues=own_queues, timeout_s=5)
     app.close()
-
-
-def _nothing(*_: object) -> NoReturn:
-    raise AssertionError("nothing comes in here")
 
 
 def received(shop: Celery, queue: Queue) -> tuple[str, str, object]:

@@ -1,0 +1,25 @@
+"""The fleet's Celery app for tests of its connections: whatever comes in, nobody takes."""
+
+from typing import NoReturn
+
+from celery import Celery
+
+from tasks import Queues, make_app
+
+__all__ = ["app_at"]
+
+
+def app_at(broker_url: str) -> Celery:
+    """Make the app over this broker; to be closed."""
+    return make_app(
+        broker_url=broker_url,
+        queues=Queues("darkroom"),
+        threads=1,
+        submit_again_s=60,
+        submit=_nothing,
+        take=_nothing,
+    )
+
+
+def _nothing(*_: object) -> NoReturn:
+    raise AssertionError("nothing is handed over here")

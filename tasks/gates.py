@@ -1,4 +1,4 @@
-"""A limit on what happens once an answer begins: bytes being read at once.
+"""A limit on what happens once an answer begins: bytes being read, or kept, at once.
 
 A thousand threads may wait for the API, but a thousand bodies of 2 MB at once are 2 GB. Bounding
 the readers instead of the bytes would leave answers unread whenever the network is slow.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 __all__ = ["ByteGate"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     """One body in the queue.
 
@@ -38,21 +38,50 @@ class ByteGate:
         self._queue: deque[_Waiting] = deque()
         self._guard = threading.Lock()
 
+    @property
+    def inside_bytes(self) -> int:
+        """What is inside now."""
+        return self._inside_bytes
+
     @contextmanager
     def admit(self, size_bytes: int) -> Iterator[None]:
         """Hold `size_bytes` of the bound for the length of the block."""
-        size_bytes = min(size_bytes, self._capacity_bytes)
-        body = _Waiting(size_bytes)
-        with self._guard:
-            self._queue.append(body)
-            self._let_in()
-        body.may_enter.wait()
+        self.enter(size_bytes)
         try:
             yield
         finally:
-            with self._guard:
-                self._inside_bytes -= size_bytes
-                self._let_in()
+            self.leave(size_bytes)
+
+    def enter(self, size_bytes: int, *, patience_s: float | None = None) -> bool:
+        """Go in when it is this body's turn; whoever has gone in must `leave`.
+
+        Args:
+            size_bytes: its size.
+            patience_s: how long to wait for that; None for as long as it takes.
+
+        Returns:
+            Whether it is inside; False only where patience ended.
+        """
+        body = _Waiting(self._bounded(size_bytes))
+        with self._guard:
+            self._queue.append(body)
+            self._let_in()
+        return body.may_enter.wait(patience_s) or not self._gives_up(body)
+
+    def leave(self, size_bytes: int) -> None:
+        """Go out, which makes room for others."""
+        with self._guard:
+            self._inside_bytes -= self._bounded(size_bytes)
+            self._let_in()
+
+    def _gives_up(self, body: _Waiting) -> bool:
+        """Leave the queue; False for one that was let in at the last moment."""
+        with self._guard:
+            if body.may_enter.is_set():
+                return False
+            self._queue.remove(body)
+            self._let_in()  # it may have kept back smaller ones
+            return True
 
     def _let_in(self) -> None:
         while self._queue and self._fits(self._queue[0]):
@@ -62,3 +91,6 @@ class ByteGate:
 
     def _fits(self, body: _Waiting) -> bool:
         return self._inside_bytes + body.size_bytes <= self._capacity_bytes
+
+    def _bounded(self, size_bytes: int) -> int:
+        return min(size_bytes, self._capacity_bytes)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storage import Pieces, SpooledImage, SpoolEntry
+from tasks.gates import ByteGate
 
 __all__ = ["InHand"]
 
@@ -28,36 +29,31 @@ class InHand:
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
-        self._kept_bytes = 0
+        self._room = ByteGate(capacity_bytes)
         self._kept: dict[Path, list[Pieces]] = {}
-        self._taken = threading.Condition()
+        self._guard = threading.Lock()
         self._is_worth_waiting = True
 
     def keep(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> None:
         """Keep an answer's pictures, if there is room now or in a moment."""
-        with self._taken:
-            if self._has_room(entry):
-                self._kept_bytes += entry.size_bytes
+        if entry.size_bytes <= self._capacity_bytes and self._has_room(entry):
+            with self._guard:
                 self._kept[entry.path] = [image.pieces for image in images]
 
     def take(self, entry: SpoolEntry) -> list[Pieces] | None:
         """An answer's pictures, if they were kept; they are not any more."""
-        with self._taken:
+        with self._guard:
             images = self._kept.pop(entry.path, None)
-            if images is not None:
-                self._kept_bytes -= entry.size_bytes
-                if self._kept_bytes <= self._capacity_bytes // 2:
-                    self._is_worth_waiting = True
-                self._taken.notify_all()  # the first to wait may be too large for the room
+        if images is not None:
+            self._room.leave(entry.size_bytes)
+            if self._room.inside_bytes <= self._capacity_bytes // 2:
+                self._is_worth_waiting = True
         return images
 
     def _has_room(self, entry: SpoolEntry) -> bool:
         """Whether it fits, now or once others have been taken."""
-        most_bytes = self._capacity_bytes - entry.size_bytes
-        if most_bytes < 0:
-            return False
         patience_s = PATIENCE_S if self._is_worth_waiting else 0.0
-        has_room = self._taken.wait_for(lambda: self._kept_bytes <= most_bytes, patience_s)
+        has_room = self._room.enter(entry.size_bytes, patience_s=patience_s)
         if not has_room:
             self._is_worth_waiting = False  # until the bucket has caught up by half
         return has_room

@@ -1,9 +1,8 @@
 """Pictures kept in memory between spool and bucket."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -65,13 +64,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each answer that found no room, whether it waited; in vain."""
     waited: list[bool] = []
 
-    class InVain(threading.Condition):
-        def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
-            if not predicate():
-                waited.append(bool(timeout))
-            return predicate()
+    def in_vain(event: threading.Event, timeout: float | None = None) -> bool:
+        if not event.is_set():
+            waited.append(bool(timeout))
+        return event.is_set()
 
-    monkeypatch.setattr(threading, "Condition", InVain)
+    monkeypatch.setattr(threading.Event, "wait", in_vain)
     return waited
 
 

@@ -126,3 +126,34 @@ def test_a_body_larger_than_the_bound_is_let_in_alone() -> None:
         pass
     with gate.admit(10):
         pass
+
+
+def test_who_gives_up_at_the_gate_keeps_nobody_back() -> None:
+    """What waits behind it may be small enough for the room there is."""
+    gate = ByteGate(100)
+    small = threading.Event()
+
+    def enter_small() -> None:
+        gate.enter(20)
+        small.set()
+
+    assert gate.enter(70)
+    behind = threading.Thread(target=enter_small)
+    assert not gate.enter(50, patience_s=0.05)
+    large = threading.Thread(target=gate.enter, args=(50,), kwargs={"patience_s": 0.3})
+    large.start()
+    behind.start()
+    assert small.wait(5)
+    for thread in (large, behind):
+        thread.join(5)
+    assert gate.inside_bytes == 90
+
+
+def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
+    """And nobody's who gave up."""
+    gate = ByteGate(100)
+    assert gate.enter(100)
+    assert not gate.enter(100, patience_s=0)
+    gate.leave(100)
+    assert gate.enter(100, patience_s=0)
+    assert gate.inside_bytes == 100

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 from storage.errors import SpoolDamaged, SpoolError, SpoolFull
 from storage.pieces import Pieces
+from storage.shared_sync import SharedSync
 from storage.spare_files import SpareFiles
 from storage.spool_files import (
     PART_SUFFIX,
@@ -71,6 +72,7 @@ class Spool:
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
         self._spares = SpareFiles(self.folder, PART_SUFFIX, is_synced=fsync)
+        self._names_synced = SharedSync(self._sync_folder)
 
     @property
     def folder(self) -> Path:
@@ -254,8 +256,12 @@ class Spool:
     def _sync_names(self) -> None:
         """Wait until the disk has the names of the files, where that is wanted."""
         if self._fsync:
-            with disk_translated(self.folder), self._spares.settling():
-                sync_folder(self.folder)
+            with disk_translated(self.folder):
+                self._names_synced()
+
+    def _sync_folder(self) -> None:
+        with self._spares.settling():
+            sync_folder(self.folder)
 
     def _take_over(self, path: Path) -> SpoolEntry | None:
         try:

@@ -1,0 +1,39 @@
+"""One sync for all who wait for one.
+
+A sync of a folder commits the disk's journal, with every name that was given before it began. So
+threads that come while one is under way need one more between them, not one each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+
+class SharedSync:
+    """A sync that threads share. Safe to call from many; that is what it is for.
+
+    Args:
+        sync: Makes the disk have what was done before it was called.
+    """
+
+    def __init__(self, sync: Callable[[], None]) -> None:
+        self._sync = sync
+        self._turn = Lock()
+        self._begun = 0
+        self._done = 0
+
+    def __call__(self) -> None:
+        """Return when a sync that began after this call has ended well.
+
+        Raises:
+            OSError: The disk's. Who else waited for that sync tries for itself.
+        """
+        wanted = self._begun + 1
+        with self._turn:
+            if self._done >= wanted:
+                return
+            self._begun += 1
+            number = self._begun
+            self._sync()
+            self._done = number

@@ -30,6 +30,7 @@ RUN pip --python /opt/darkroom/bin/python install --require-hashes --no-deps -r 
 COPY pyproject.toml README.md LICENSE ./
 COPY darkroom darkroom
 COPY gateway gateway
+COPY http1 http1
 COPY playground playground
 COPY simulator simulator
 COPY storage storage

@@ -9,6 +9,7 @@ them: a request written into a closing connection is one whose outcome nobody kn
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import urllib3
@@ -16,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from http1 import send_request
 from playground.deadline import CallClock
 
 # TCP's own probes notice a peer that vanished without a word while a call waits.
@@ -48,7 +50,7 @@ class _Watched(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         try:
-            self._watch(sock)
+            self.watch(sock)
         except BaseException:
             sock.close()
             raise
@@ -56,12 +58,12 @@ class _Watched(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        self._watch(self.sock)  # TLS wrapped it
+        self.watch(self.sock)  # TLS wrapped it
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
             self.connect()
-        self._watch(self.sock)
+        self.watch(self.sock)
         if self.clock is not None:
             # Sending has the call's time, not the connect timeout: an initial image may be large.
             self.timeout = self.clock.remaining_s()
@@ -69,9 +71,20 @@ class _Watched(HTTPConnection):
         if self.clock is not None:
             self.clock.sent = True
 
-    def _watch(self, sock: Any) -> None:
+    def watch(self, sock: Any) -> None:
+        """Tell the clock which socket is used."""
         if self.clock is not None:
             self.clock.watch(sock)
+
+
+def send_watched(connection: _Watched, head: bytes, pieces: Iterable[bytes | memoryview]) -> None:
+    """Send a request over an open connection, as its `request` does."""
+    clock = connection.clock
+    connection.watch(connection.sock)
+    if clock is not None:
+        connection.sock.settimeout(clock.remaining_s())
+    if send_request(connection, head, pieces) and clock is not None:
+        clock.sent = True
 
 
 class _WatchedHTTPConnection(_Watched):

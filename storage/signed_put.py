@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from http1 import exchange, host_header, request_head
 from storage import leftovers
 from storage.pieces import Pieces, size_of
 from storage.put_signature import signed_headers
@@ -29,11 +30,10 @@ log = logging.getLogger(__name__)
 # Keys that a URL carries as they are, and buckets that are neither ARNs nor S3 Express.
 _PLAIN_KEY = re.compile(r"(?!/)(?:[A-Za-z0-9_~-]|/(?!/)|\.(?!\.))+")
 _PLAIN_BUCKET = re.compile(r"(?!.*--x-s3$)[a-z0-9.-]+")
+_PLAIN_HEADERS = {"user-agent": "darkroom-queue", "accept-encoding": "identity"}
 _STORED = 200
 
 _ONCE = Retry(total=False)
-
-_OWN_PORTS = {"http": 80, "https": 443}
 
 # Another region or host: boto3 follows, and would have to each time.
 _ELSEWHERE = {301, 302, 307, 308}
@@ -53,8 +53,9 @@ class SignedPut:
         self._credentials = credentials
         folder_url = _folder_url(client, bucket)
         self._folder_path = urlsplit(folder_url).path
-        self._host = _host_of(folder_url)
+        self._host = host_header(folder_url)
         self._connections, self._folder_target = _way_to(folder_url, client)
+        self._silence_s = self._connections.timeout.read_timeout
         self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
 
     def put(self, key: str, pieces: Pieces, content_type: str) -> bool:
@@ -80,17 +81,27 @@ class SignedPut:
             credentials=self._credentials.get_frozen_credentials(),
             at=datetime.now(UTC),
         )
+        headers |= _PLAIN_HEADERS
         headers["content-length"] = str(size_of(pieces))
-        answer = self._connections.urlopen(
+        target = self._folder_target + key
+        head = request_head("PUT", target, headers)
+        answer = exchange(self._connections, head, pieces, silence_s=self._silence_s)
+        answer = answer or self._connections.urlopen(
             "PUT",
-            self._folder_target + key,
+            target,
             body=pieces,
             headers=headers,
             retries=_ONCE,
             redirect=False,
             assert_same_host=False,
+            preload_content=False,
             decode_content=False,
         )
+        try:
+            answer.read()  # what is left in a connection closes it
+        finally:
+            answer.close()
+            answer.release_conn()
         return int(answer.status)
 
 
@@ -115,9 +126,3 @@ def _folder_url(client: Any, bucket: str) -> str:
         "put_object", Params={"Bucket": bucket, "Key": example}
     )
     return link.partition("?")[0].removesuffix(example)
-
-
-def _host_of(url: str) -> str:
-    """As the `Host` header has it: a scheme's own port is left out."""
-    parts = urlsplit(url)
-    return parts.netloc.removesuffix(f":{_OWN_PORTS[parts.scheme]}").lower()

@@ -39,6 +39,8 @@ KEY = "sk-very-secret"
 GOOD = {"images": [base64_of(picture())]}
 WIRE: dict[str, object] = {"prompt": "a fox", "seed": 7}
 
+is_later = False
+
 
 def client_for(url: str, **more: Any) -> PlaygroundClient:
     """Make a client with short deadlines."""
@@ -53,12 +55,30 @@ def client_for(url: str, **more: Any) -> PlaygroundClient:
     return PlaygroundClient(url=url, **{**usual, **more})
 
 
+@pytest.fixture(autouse=True, params=["first", "later"])
+def call_number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether a test's calls begin with the first of their connection: urllib3 makes that one."""
+    number: str = request.param
+    monkeypatch.setattr(f"{__name__}.is_later", number == "later")
+    return number
+
+
 @contextmanager
 def serving(
     script: Script, *, greet: Script | None = None, **more: Any
 ) -> Iterator[tuple[PlaygroundClient, RawServer]]:
-    """Open a server and a client that calls it."""
-    with raw_server(script, greet=greet) as server, client_for(server.url, **more) as client:
+    """Open a server and a client that calls it, perhaps over a connection that was used before."""
+    opened = threading.Event()
+
+    def play(conn: socket.socket, seen: Seen) -> None:
+        (script if opened.is_set() else good)(conn, seen)
+
+    is_opened = is_later and greet is None
+    with raw_server(play, greet=greet) as server, client_for(server.url, **more) as client:
+        if is_opened:
+            assert call(client).meaning is Meaning.IN_HAND
+            server.seen.clear()
+        opened.set()
         yield client, server
 
 
@@ -467,7 +487,7 @@ def test_a_request_that_is_no_json_is_not_sent() -> None:
     """What can't be written is told before anything is sent."""
     with serving(good) as (client, server), pytest.raises(NotSent):
         client.send({"prompt": "\ud800"})
-    assert server.accepted == 0
+    assert (server.accepted, server.seen) == (is_later, [])
 
 
 @pytest.mark.parametrize(

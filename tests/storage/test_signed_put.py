@@ -164,6 +164,48 @@ def test_a_put_that_failed_is_made_again_by_boto3() -> None:
         assert [seen.body for seen in server.seen] == [b"picture"] * 2
 
 
+@pytest.mark.parametrize(
+    "came",
+    [
+        b"gibberish\r\n\r\n",
+        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n",
+        b"",
+    ],
+)
+def test_a_later_put_that_failed_is_made_again_by_boto3(came: bytes) -> None:
+    """One over a connection that was used before, which does not go through urllib3."""
+
+    def fail_once(conn: socket.socket, seen: Seen) -> None:
+        if len(server.seen) == 2:
+            conn.sendall(came)
+            conn.shutdown(socket.SHUT_WR)
+        else:
+            stored(conn, seen)
+
+    with raw_server(fail_once) as server:
+        store = store_at(f"http://127.0.0.1:{server.port}")
+        store.put(KEY, b"picture")
+        store.put(KEY, b"another")
+        store.close()
+        assert [seen.body for seen in server.seen] == [b"picture", b"another", b"another"]
+
+
+def test_later_puts_say_what_the_first_one_says() -> None:
+    """Over the same connection, and signed alike."""
+    with raw_server(stored) as server:
+        store = store_at(f"http://127.0.0.1:{server.port}")
+        for body in (b"picture", b"another"):
+            store.put(KEY, body)
+        store.close()
+        first, later = server.seen
+    assert (later.line, later.connection, later.body) == (first.line, 0, b"another")
+    for seen in (first, later):
+        # What changes with each put.
+        seen.headers["authorization"] = seen.headers["authorization"].partition("Signature")[0]
+        seen.headers.pop("x-amz-date")
+    assert later.headers == first.headers
+
+
 def test_a_put_without_credentials_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """In boto3's words, as ever."""
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

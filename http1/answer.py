@@ -1,0 +1,202 @@
+"""An answer, read: its head at once, its body when it is wanted.
+
+The usual answer is a success that says how long it is, comes as it is and leaves its connection
+open. Any other is urllib3's to read: it gets the head that was read here, and what is behind it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Final
+
+from urllib3 import HTTPHeaderDict, HTTPResponse
+from urllib3.exceptions import ReadTimeoutError
+
+__all__ = ["Answer", "AnyAnswer", "read_answer"]
+
+# The bounds of Python's own http.client.
+_MAX_LINE_BYTES: Final = 65_536
+_MAX_LINES: Final = 100
+
+_OK: Final = 200
+_USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 200(?: [^\r\n]*)?\r\n")
+_CONTINUE_LINE: Final = re.compile(rb"HTTP/1\.\d 100\b")
+# RFC 9110, 5.6.2: the letters of a name.
+_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+_SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
+# A header that goes on in the next line.
+_FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]+")
+
+#: Headers of an answer whose body is not simply the next bytes.
+_FRAMING: Final = ("Transfer-Encoding", "Content-Encoding")
+
+
+class Answer:
+    """A usual answer; it can do what is needed of urllib3's.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Looking one up ignores case.
+    """
+
+    status: Final = _OK
+
+    def __init__(
+        self, headers: HTTPHeaderDict, stream: BinaryIO, connection: Any, pool: Any
+    ) -> None:
+        self.headers: Final = headers
+        self._left_bytes = int(headers["Content-Length"])
+        self._stream = stream
+        self._connection = connection
+        self._pool = pool
+
+    def read(self, amount: int | None = None) -> bytes:
+        """So much of the body, or all that is left; less where it was cut short.
+
+        Raises:
+            ReadTimeoutError: Nothing came for too long (urllib3's).
+            OSError: The network's.
+        """
+        with _silence_told(self._pool):
+            body = self._stream.read(min(amount or self._left_bytes, self._left_bytes))
+        self._left_bytes -= len(body)
+        return body
+
+    def close(self) -> None:
+        """No more of it is read; a connection with something left in it is closed."""
+        self._stream.close()
+        if self._left_bytes and self._connection is not None:
+            self._connection.close()
+
+    def release_conn(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool._put_conn(connection)  # noqa: SLF001 - urllib3 has no other name for it
+
+
+AnyAnswer = Answer | HTTPResponse
+
+
+def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
+    """Read an answer's head.
+
+    Args:
+        connection: urllib3's, on which a request has just been sent.
+        pool: Whose it is, and who gets it back.
+        method: Of the request.
+
+    Returns:
+        The answer, to be closed and released.
+
+    Raises:
+        HTTPException: What came is not HTTP, or nothing did (`http.client`'s).
+        ReadTimeoutError: Nothing came for too long (urllib3's).
+        OSError: The network's.
+    """
+    stream = connection.sock.makefile("rb")
+    try:
+        with _silence_told(pool):
+            lines = _final_head(stream)
+        headers = _usual_headers(lines)
+        if headers is not None:
+            return Answer(headers, stream, connection, pool)
+        return _unusual(b"".join(lines), stream, connection, pool, method)
+    except BaseException:
+        stream.close()
+        raise
+
+
+@contextmanager
+def _silence_told(pool: Any) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise ReadTimeoutError(pool, "", "nothing came for too long") from error
+
+
+def _final_head(stream: BinaryIO) -> list[bytes]:
+    """Its lines, the empty one included; that the body may come, which it did, is no answer."""
+    while _CONTINUE_LINE.match((lines := _head(stream))[0]):
+        pass
+    return lines
+
+
+def _head(stream: BinaryIO) -> list[bytes]:
+    lines: list[bytes] = []
+    while len(lines) <= _MAX_LINES:
+        line = stream.readline(_MAX_LINE_BYTES + 1)
+        if not line and not lines:
+            raise http.client.RemoteDisconnected("closed without an answer")
+        lines.append(line)
+        if line in (b"\r\n", b"\n", b"") or len(line) > _MAX_LINE_BYTES:
+            break
+    return lines
+
+
+def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
+    """The headers of a usual answer; None for any other."""
+    if _USUAL_LINE.fullmatch(lines[0]) is None or lines[-1] != b"\r\n":
+        return None
+    headers = HTTPHeaderDict()
+    for line in lines[1:-1]:
+        found = _HEADER.fullmatch(line)
+        if found is None:
+            return None
+        headers.add(found[1].decode(), found[2].decode("latin-1"))
+    says_its_size = _SIZE.fullmatch(headers.get("Content-Length", ""))
+    stays_open = headers.get("Connection", "keep-alive").lower() == "keep-alive"
+    is_framed = any(name in headers for name in _FRAMING)
+    return headers if says_its_size and stays_open and not is_framed else None
+
+
+class _Resumed(http.client.HTTPResponse):
+    """An answer whose head was read before."""
+
+    def __init__(self, head: bytes, stream: BinaryIO, method: str) -> None:
+        self._head = head
+        super().__init__(_Opened(stream), method=method)  # type: ignore[arg-type]  # asked for its file alone
+
+    def begin(self) -> None:
+        """Read the head from where it is kept."""
+        behind_it, self.fp = self.fp, io.BytesIO(self._head)  # type: ignore[assignment]
+        super().begin()
+        self.fp = behind_it
+
+
+class _Opened:
+    """A socket that has been made a file already."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def makefile(self, _mode: str) -> BinaryIO:
+        return self._stream
+
+
+def _unusual(
+    head: bytes, stream: BinaryIO, connection: Any, pool: Any, method: str
+) -> HTTPResponse:
+    resumed = _Resumed(head, stream, method)
+    resumed.begin()
+    if resumed.will_close:
+        connection.close()  # its stream stays open until it is read
+    return HTTPResponse(
+        body=resumed,
+        headers=HTTPHeaderDict(
+            (name, _FOLD.sub(" ", value)) for name, value in resumed.headers.items()
+        ),
+        status=resumed.status,
+        version=resumed.version,
+        reason=resumed.reason,
+        preload_content=False,
+        decode_content=False,
+        original_response=resumed,
+        pool=pool,
+        connection=connection,
+        request_method=method,
+    )

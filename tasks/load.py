@@ -5,6 +5,7 @@ Both put the same rows in, whoever is first; the one that began the batch takes 
 breaks off, and then the other ends too. No message is sent: the dispatcher finds what is due.
 """
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ from tasks.intake import Intake
 __all__ = ["Load", "Loaded", "Told"]
 
 Told = Callable[[int], None]
+
+#: Chunks that the database takes in at once. What a row costs it is mostly indexes, a processor's
+#: work for each connection; more than two would keep other statements waiting.
+AT_ONCE = 2
 
 _patiently = stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
 
@@ -116,20 +121,28 @@ class Load:
 
     def _insert(self, found: Batch, told: Told) -> int:
         """Insert all lines; how many are those of forgotten jobs, and left out."""
-        done = forgotten = 0
         chunks = chunks_of(map(self._row, self._batch.lines()))
         owner = self._batch.options.owner
         common = RowsInCommon(found.id, found.created_at, owner, self._intake.simulated)
-        # The next chunk is made ready while the database is at work on this one.
-        with ThreadPoolExecutor(1, "batch-load") as loader:
-            under_way: Future[int] | None = None
+        under_way: deque[tuple[int, Future[int]]] = deque()
+        done = forgotten = 0
+
+        def first_ended() -> None:
+            nonlocal done, forgotten
+            size, insert = under_way.popleft()
+            forgotten += insert.result()
+            done += size
+            told(done)
+
+        # The next chunk is made ready while the database is at work on these.
+        with ThreadPoolExecutor(AT_ONCE, "batch-load") as loader:
+            told(0)
             for chunk in chunks:
-                forgotten += under_way.result() if under_way else 0
-                told(done)
-                under_way = loader.submit(self._insert_chunk, common, chunk)
-                done += len(chunk)
-            forgotten += under_way.result() if under_way else 0
-        told(done)
+                if len(under_way) == AT_ONCE:
+                    first_ended()
+                under_way.append((len(chunk), loader.submit(self._insert_chunk, common, chunk)))
+            while under_way:
+                first_ended()
         return forgotten
 
     def _row(self, line: GoodLine) -> BatchRow:

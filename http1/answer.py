@@ -61,8 +61,9 @@ class Answer:
             ReadTimeoutError: Nothing came for too long (urllib3's).
             OSError: The network's.
         """
+        wanted = self._left_bytes if amount is None else min(amount, self._left_bytes)
         with _silence_told(self._pool):
-            body = self._stream.read(min(amount or self._left_bytes, self._left_bytes))
+            body = self._stream.read(wanted)
         self._left_bytes -= len(body)
         return body
 

@@ -26,7 +26,7 @@ _OK: Final = 200
 _USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 200(?: [^\r\n]*)?\r\n")
 _CONTINUE_LINE: Final = re.compile(rb"HTTP/1\.\d 100\b")
 # RFC 9110, 5.6.2: the letters of a name.
-_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r\n")
 _SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
 # A header that goes on in the next line.
 _FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]+")
@@ -148,7 +148,7 @@ def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
         found = _HEADER.fullmatch(line)
         if found is None:
             return None
-        headers.add(found[1].decode(), found[2].decode("latin-1"))
+        headers.add(found[1].decode(), found[2].strip(b" \t").decode("latin-1"))
     says_its_size = _SIZE.fullmatch(headers.get("Content-Length", ""))
     stays_open = headers.get("Connection", "keep-alive").lower() == "keep-alive"
     is_framed = any(name in headers for name in _FRAMING)

@@ -32,6 +32,7 @@ from playground.verdict import Answer, Verdict
 DEFAULT_IDLE_TIMEOUT_S: Final = 15.0
 USER_AGENT: Final = "darkroom-queue"
 _MASK: Final = b"***"
+_OK: Final = 200
 
 
 class PlaygroundClient:
@@ -154,7 +155,7 @@ class PlaygroundClient:
         answer = exchange(
             pool, head, [body], silence_s=self._timeout.read_timeout, send=send_watched
         )
-        return answer or pool.urlopen(
+        answer = answer or pool.urlopen(
             "POST",
             target,
             body=body,
@@ -166,6 +167,9 @@ class PlaygroundClient:
             preload_content=False,
             decode_content=False,
         )
+        if answer.status < _OK:
+            answer.close()  # the real one may follow: it must not become the next call's
+        return answer
 
     @cached_property
     def _way(self) -> tuple[Any, str]:

@@ -98,7 +98,8 @@ class SignedPut:
             decode_content=False,
         )
         try:
-            answer.read()  # what is left in a connection closes it
+            if answer.status >= _STORED:
+                answer.read()  # what is left in a connection closes it, as the real answer may be
         finally:
             answer.close()
             answer.release_conn()

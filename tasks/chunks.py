@@ -12,7 +12,7 @@ MAX_CHUNK_CHARS: Final = 2_000_000
 
 
 def chunks_of(rows: Iterable[BatchRow]) -> Iterator[list[BatchRow]]:
-    """Rows in pieces that are neither many nor large: two of them are in memory at once."""
+    """Rows in pieces that are neither many nor large: three of them are in memory at once."""
     chunk: list[BatchRow] = []
     size = 0
     for row in rows:

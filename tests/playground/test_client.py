@@ -214,6 +214,23 @@ def test_closing_the_client_closes_its_idle_connections() -> None:
     pending.close()
 
 
+def test_what_follows_a_preliminary_answer_is_not_the_next_calls() -> None:
+    """Another job would get this one's picture."""
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+
+    def hint(conn: socket.socket, seen: Seen) -> None:
+        if len(server.seen) > 1:
+            good(conn, seen)
+            return
+        conn.sendall(hints)
+
+    with serving(hint) as (client, server):
+        before = server.accepted
+        assert call(client).meaning is Meaning.UNKNOWN
+        assert call(client).meaning is Meaning.IN_HAND
+        assert server.accepted == max(before, 1) + 1
+
+
 def test_an_answer_left_unread_closes_its_connection() -> None:
     """A connection with a body still in it is never used for another call."""
     with serving(good) as (client, server):

@@ -6,8 +6,7 @@ by a parser for e-mail. Here the usual exchange, and only that, is written and r
 is; whatever is unusual is urllib3's, as it came.
 """
 
-from http1.answer import Answer, read_answer
 from http1.exchange import exchange
-from http1.request import host_header, request_head, send_request
+from http1.request import host_header, send_request
 
-__all__ = ["Answer", "exchange", "host_header", "read_answer", "request_head", "send_request"]
+__all__ = ["exchange", "host_header", "send_request"]

@@ -1,37 +1,83 @@
-"""A request and the head of its answer, over a connection that a pool has open."""
+"""A request and the head of its answer, over one of a pool's connections, once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Final
 
 from urllib3.exceptions import ProtocolError
 
 from http1.answer import AnyAnswer, read_answer
-from http1.request import send_request
+from http1.request import request_head, send_request
 
-__all__ = ["exchange"]
+__all__ = ["exchange", "over_open_connection"]
 
 Pieces = Iterable[bytes | memoryview]
 Send = Callable[[Any, bytes, Pieces], object]
 
+_FIRST_FINAL: Final = 200
+
 
 def exchange(
-    pool: Any, head: bytes, pieces: Pieces, *, silence_s: float | None, send: Send = send_request
-) -> AnyAnswer | None:
-    """Send a request once and wait for its answer.
+    pool: Any,
+    method: str,
+    target: str,
+    *,
+    headers: Mapping[str, str],
+    pieces: Pieces,
+    timeout: Any,
+    retries: Any,
+    send: Send = send_request,
+) -> AnyAnswer:
+    """Send a request and wait for its answer: the short way, or as urllib3 has it.
 
     Args:
         pool: urllib3's, of one host.
-        head: As `request_head` makes it.
-        pieces: The body, as long as the head says.
-        silence_s: The longest one while the answer is waited for, and read.
-        send: Sends a request over a connection.
+        method: Of the request.
+        target: What is asked for, percent-encoded.
+        headers: All of them, `Host` and `Content-Length` included.
+        pieces: The body; gone through once.
+        timeout: urllib3's.
+        retries: urllib3's, none of which sends anything twice.
+        send: Sends a request over a connection that is open.
 
     Returns:
-        The answer, to be closed and released; None where nothing was sent, as no connection is open
-        or a proxy is to be told more than the host: then `urlopen` is the way.
+        The answer, to be closed and released. Of one that is none (a 1xx, which urllib3 takes for
+        one) the connection is closed: the real answer may follow, and must not be the next one's.
+
+    Raises:
+        HTTPError: urllib3's.
+        OSError: The network's, and what else `send` raises.
+        ValueError: A header that cannot be written.
+    """
+    head = request_head(method, target, headers)
+    answer = over_open_connection(pool, head, pieces, silence_s=timeout.read_timeout, send=send)
+    answer = answer or pool.urlopen(
+        method,
+        target,
+        body=pieces,
+        headers=headers,
+        timeout=timeout,
+        retries=retries,
+        redirect=False,
+        assert_same_host=False,
+        preload_content=False,
+        decode_content=False,
+    )
+    if answer.status < _FIRST_FINAL:
+        answer.close()
+    return answer
+
+
+def over_open_connection(
+    pool: Any, head: bytes, pieces: Pieces, *, silence_s: float | None, send: Send = send_request
+) -> AnyAnswer | None:
+    """The short way.
+
+    Returns:
+        The answer; None where nothing was sent, as no connection is open or a proxy is to be told
+        more than the host.
 
     Raises:
         ProtocolError: What came is not HTTP, or nothing did (urllib3's).

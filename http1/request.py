@@ -33,7 +33,10 @@ def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     Raises:
         ValueError: A line break, or a letter that no header can have.
     """
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {headers[name]}" for name in headers)]
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
     head = "\r\n".join([*lines, "", ""])
     if not head.count("\r") == head.count("\n") == len(lines) + 1:
         raise ValueError("a line break within a header")

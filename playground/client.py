@@ -17,7 +17,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from urllib3.util import Timeout
 
-from http1 import exchange, host_header, request_head
+from http1 import exchange, host_header
 from playground.connection import CallAdapter, current_call, send_watched
 from playground.deadline import CallClock, Watchdog
 from playground.errors import NotSent, PlaygroundError
@@ -32,7 +32,6 @@ from playground.verdict import Answer, Verdict
 DEFAULT_IDLE_TIMEOUT_S: Final = 15.0
 USER_AGENT: Final = "darkroom-queue"
 _MASK: Final = b"***"
-_OK: Final = 200
 
 
 class PlaygroundClient:
@@ -145,31 +144,19 @@ class PlaygroundClient:
         self._watchdog.stop()
 
     def _post(self, body: bytes) -> Any:
-        """Send through the connections themselves: `requests` costs more than they do.
-
-        Over one that is open the short way, else urllib3 opens one.
-        """
+        """Send through the connections themselves: `requests` costs more than they do."""
         pool, target = self._way
-        headers = {**self._blank.headers, "Content-Length": str(len(body))}
-        head = request_head("POST", target, {"Host": self._host, **headers})
-        answer = exchange(
-            pool, head, [body], silence_s=self._timeout.read_timeout, send=send_watched
-        )
-        answer = answer or pool.urlopen(
+        size = str(len(body))
+        return exchange(
+            pool,
             "POST",
             target,
-            body=body,
-            headers=headers,
+            headers={"Host": self._host, **self._blank.headers, "Content-Length": size},
+            pieces=[body],
             timeout=self._timeout,
             retries=self._adapter.max_retries,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
+            send=send_watched,
         )
-        if answer.status < _OK:
-            answer.close()  # the real one may follow: it must not become the next call's
-        return answer
 
     @cached_property
     def _way(self) -> tuple[Any, str]:

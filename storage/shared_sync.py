@@ -34,6 +34,5 @@ class SharedSync:
             if self._done >= wanted:
                 return
             self._begun += 1
-            number = self._begun
             self._sync()
-            self._done = number
+            self._done = self._begun

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from http1 import exchange, host_header, request_head
+from http1 import exchange, host_header
 from storage import leftovers
 from storage.pieces import Pieces, size_of
 from storage.put_signature import signed_headers
@@ -55,7 +55,6 @@ class SignedPut:
         self._folder_path = urlsplit(folder_url).path
         self._host = host_header(folder_url)
         self._connections, self._folder_target = _way_to(folder_url, client)
-        self._silence_s = self._connections.timeout.read_timeout
         self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
 
     def put(self, key: str, pieces: Pieces, content_type: str) -> bool:
@@ -83,23 +82,17 @@ class SignedPut:
         )
         headers |= _PLAIN_HEADERS
         headers["content-length"] = str(size_of(pieces))
-        target = self._folder_target + key
-        head = request_head("PUT", target, headers)
-        answer = exchange(self._connections, head, pieces, silence_s=self._silence_s)
-        answer = answer or self._connections.urlopen(
+        answer = exchange(
+            self._connections,
             "PUT",
-            target,
-            body=pieces,
+            self._folder_target + key,
             headers=headers,
+            pieces=pieces,
+            timeout=self._connections.timeout,
             retries=_ONCE,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
         )
         try:
-            if answer.status >= _STORED:
-                answer.read()  # what is left in a connection closes it, as the real answer may be
+            answer.read()  # what is left in a connection closes it
         finally:
             answer.close()
             answer.release_conn()

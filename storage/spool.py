@@ -72,7 +72,7 @@ class Spool:
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
         self._spares = SpareFiles(self.folder, PART_SUFFIX, is_synced=fsync)
-        self._names_synced = SharedSync(self._sync_folder)
+        self._shared_sync = SharedSync(self._sync_folder)
 
     @property
     def folder(self) -> Path:
@@ -257,7 +257,7 @@ class Spool:
         """Wait until the disk has the names of the files, where that is wanted."""
         if self._fsync:
             with disk_translated(self.folder):
-                self._names_synced()
+                self._shared_sync()
 
     def _sync_folder(self) -> None:
         with self._spares.settling():

@@ -40,8 +40,8 @@ __all__ = ["Load", "Loaded", "Told"]
 
 Told = Callable[[int], None]
 
-#: Chunks that the database takes in at once. What a row costs it is mostly indexes, a processor's
-#: work for each connection; more than two would keep other statements waiting.
+#: Ours: chunks that the database takes in at once. What a row costs it is mostly indexes, a
+#: processor's work for each connection.
 AT_ONCE = 2
 
 _patiently = stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)

@@ -56,11 +56,9 @@ def client_for(url: str, **more: Any) -> PlaygroundClient:
 
 
 @pytest.fixture(autouse=True, params=["first", "later"])
-def call_number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def call_number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a test's calls begin with the first of their connection: urllib3 makes that one."""
-    number: str = request.param
-    monkeypatch.setattr(f"{__name__}.is_later", number == "later")
-    return number
+    monkeypatch.setattr(f"{__name__}.is_later", request.param == "later")
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """When calls may start, and how much of their answers may be in memory."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from storage import FleetState, Pause, PauseKind
@@ -131,21 +133,14 @@ def test_a_body_larger_than_the_bound_is_let_in_alone() -> None:
 def test_who_gives_up_at_the_gate_keeps_nobody_back() -> None:
     """What waits behind it may be small enough for the room there is."""
     gate = ByteGate(100)
-    small = threading.Event()
-
-    def enter_small() -> None:
-        gate.enter(20)
-        small.set()
-
     assert gate.enter(70)
-    behind = threading.Thread(target=enter_small)
-    assert not gate.enter(50, patience_s=0.05)
-    large = threading.Thread(target=gate.enter, args=(50,), kwargs={"patience_s": 0.3})
-    large.start()
-    behind.start()
-    assert small.wait(5)
-    for thread in (large, behind):
-        thread.join(5)
+    with ThreadPoolExecutor(2) as pool:
+        large = pool.submit(gate.enter, 50, patience_s=1.0)
+        while not gate._queue:
+            time.sleep(0.001)
+        small = pool.submit(gate.enter, 20, patience_s=30.0)
+        assert small.result(10) is True
+        assert large.result(10) is False
     assert gate.inside_bytes == 90
 
 

@@ -10,12 +10,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
-#: A busy process writes as fast as it drops, so a few go round and round.
-MOST = 16
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A file to write to.
+
+    Attributes:
+        path: Its temporary name.
+        size_bytes: What it has; 0 where there is no file yet.
+        since: When it became spare, on the monotonic clock.
+    """
+
+    path: Path
+    size_bytes: int = 0
+    since: float = 0.0
 
 
 class SpareFiles:
@@ -24,43 +37,48 @@ class SpareFiles:
     Args:
         folder: Where they are.
         suffix: Of their names: that of files whose contents nobody may trust.
+        most_bytes: What they take together at most. Calls that start together end together, so
+            pictures come in bursts: a few files would serve only the first of each.
         is_synced: Whether a power cut is minded. Then a file is not written over before the disk
             has its temporary name: else it could come back under the old one, with other bytes.
     """
 
-    def __init__(self, folder: Path, suffix: str, *, is_synced: bool) -> None:
+    def __init__(self, folder: Path, suffix: str, *, most_bytes: int, is_synced: bool) -> None:
         self._folder = folder
         self._suffix = suffix
+        self._most_bytes = most_bytes
         self._is_synced = is_synced
         self._guard = Lock()
-        # Since when each is spare, the oldest first.
-        self._renamed: dict[Path, float] = {}
-        self._ready: dict[Path, float] = {}
+        self._spare_bytes = 0
+        # The oldest first.
+        self._renamed: dict[Path, Spare] = {}
+        self._ready: dict[Path, Spare] = {}
 
-    def give(self, path: Path) -> None:
+    def give(self, path: Path, size_bytes: int) -> None:
         """Rename a file that is not needed any more, or delete it; one that is gone is gone.
 
         Raises:
             OSError: The disk's; the file may still be there.
         """
-        spare = self.new_name()
-        if len(self._renamed) + len(self._ready) >= MOST or not _renamed(path, spare):
+        spare = Spare(self.new().path, size_bytes, time.monotonic())
+        if self._spare_bytes + size_bytes > self._most_bytes or not _renamed(path, spare.path):
             path.unlink(missing_ok=True)
             return
         with self._guard:
-            (self._renamed if self._is_synced else self._ready)[spare] = time.monotonic()
+            (self._renamed if self._is_synced else self._ready)[spare.path] = spare
+            self._spare_bytes += size_bytes
 
-    def take(self) -> Path:
-        """A name to write to: a spare file's, or else that of no file."""
+    def take(self) -> Spare:
+        """A file to write to: a spare one, or else a new one."""
         with self._guard:
-            for path in self._ready:
-                del self._ready[path]
-                return path
-        return self.new_name()
+            for spare in self._ready.values():
+                self._count_out(spare)
+                return spare
+        return self.new()
 
-    def new_name(self) -> Path:
+    def new(self) -> Spare:
         """A temporary name that no file has."""
-        return self._folder / f"{uuid4().hex}{self._suffix}"
+        return Spare(self._folder / f"{uuid4().hex}{self._suffix}")
 
     @contextmanager
     def settling(self) -> Iterator[None]:
@@ -77,15 +95,19 @@ class SpareFiles:
         """Delete them, all or the older ones; whether there were any."""
         until = time.monotonic() - older_than_s
         with self._guard:
-            spares = {**self._renamed, **self._ready}
-            old = [path for path, since in spares.items() if since <= until]
-            for path in old:
-                self._renamed.pop(path, None)
-                self._ready.pop(path, None)
-        for path in old:
+            spares = [*self._renamed.values(), *self._ready.values()]
+            old = [spare for spare in spares if spare.since <= until]
+            for spare in old:
+                self._count_out(spare)
+        for spare in old:
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                spare.path.unlink(missing_ok=True)
         return bool(old)
+
+    def _count_out(self, spare: Spare) -> None:
+        self._renamed.pop(spare.path, None)
+        self._ready.pop(spare.path, None)
+        self._spare_bytes -= spare.size_bytes
 
 
 def _renamed(path: Path, spare: Path) -> bool:

@@ -43,6 +43,10 @@ DAMAGED = "damaged"
 #: A picture's bytes are gone from here within seconds, whether or not another one comes.
 SPARED_S = 5.0
 
+#: For files that are written over: a burst of some 170 usual pictures, beside the spool's bound.
+SPARED_BYTES = 256_000_000
+SPARED_PART = 16
+
 
 class Spool:
     """This process's folder of pictures in hand. Safe to share between threads.
@@ -71,7 +75,10 @@ class Spool:
         self._damaged: list[SpoolDamaged] = []
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
-        self._spares = SpareFiles(self.folder, PART_SUFFIX, is_synced=fsync)
+        spared_bytes = min(SPARED_BYTES, max_bytes // SPARED_PART)
+        self._spares = SpareFiles(
+            self.folder, PART_SUFFIX, most_bytes=spared_bytes, is_synced=fsync
+        )
         self._shared_sync = SharedSync(self._sync_folder)
 
     @property
@@ -132,7 +139,7 @@ class Spool:
             SpoolUnavailable: The disk failed; the file may still be there.
         """
         with disk_translated(entry.path):
-            self._spares.give(entry.path)
+            self._spares.give(entry.path, entry.size_bytes)
         self._count_out(entry)
 
     def delete(self, entry: SpoolEntry) -> None:
@@ -251,7 +258,7 @@ class Spool:
         except SpoolFull:
             if not self._spares.clear():
                 raise
-            write_file(self._spares.new_name(), path, pieces, fsync=self._fsync)
+            write_file(self._spares.new(), path, pieces, fsync=self._fsync)
 
     def _sync_names(self) -> None:
         """Wait until the disk has the names of the files, where that is wanted."""

@@ -9,11 +9,13 @@ from uuid import uuid4
 import pytest
 
 from storage import Spool, SpooledImage, SpoolFull
-from storage.spare_files import MOST
+from storage.spool import SPARED_PART
+
+MAX_BYTES = 10_000_000
 
 
 def _spool(root: Path, *, fsync: bool = True) -> Spool:
-    return Spool(root, max_bytes=10_000_000, fsync=fsync)
+    return Spool(root, max_bytes=MAX_BYTES, fsync=fsync)
 
 
 def _write(spool: Spool, size_bytes: int = 1000) -> Path:
@@ -36,6 +38,33 @@ def test_a_dropped_file_is_written_over_by_one_of_any_size(tmp_path: Path, size_
     assert entry.path.stat().st_ino == before
     assert entry.path.stat().st_size == entry.size_bytes
     assert spool.read(entry) == [picture]
+    spool.close()
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write may end early, within a piece or between two."""
+    spool = _spool(tmp_path, fsync=False)
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda file, parts: writev(file, [parts[0][:7]]))
+    pieces: list[bytes | memoryview] = [
+        os.urandom(7),
+        b"",
+        os.urandom(20),
+        memoryview(os.urandom(9)),
+    ]
+    entry = spool.write(uuid4(), 1, [SpooledImage(pieces, 64, 32)])
+    assert spool.read(entry) == [b"".join(pieces)]
+    spool.close()
+
+
+def test_a_picture_of_many_pieces_is_written_whole(tmp_path: Path) -> None:
+    """One system call takes a limited number of them."""
+    spool = _spool(tmp_path, fsync=False)
+    pieces = [os.urandom(3) for _ in range(2000)]
+    entry = spool.write(uuid4(), 1, [SpooledImage(pieces, 64, 32)])
+    assert spool.read(entry) == [b"".join(pieces)]
     spool.close()
 
 
@@ -77,10 +106,14 @@ def test_a_file_that_is_dropped_during_a_sync_waits_for_the_next(
 def test_few_files_are_spared(tmp_path: Path) -> None:
     """A spool that was full does not keep its bytes for ever; one that is left keeps none."""
     spool = _spool(tmp_path)
-    for _ in range(2 * MOST):
-        _write(spool)
+    for _ in range(20):
+        _write(spool, 100_000)
     _drop_all(spool)
-    assert len(list(spool.folder.glob("*.part"))) == MOST
+    spared_bytes = sum(path.stat().st_size for path in spool.folder.glob("*.part"))
+    assert 500_000 < spared_bytes <= MAX_BYTES // SPARED_PART
+    _write(spool, 100_000)
+    _drop_all(spool)
+    assert sum(path.stat().st_size for path in spool.folder.glob("*.part")) == spared_bytes
     spool.close()
     assert list(tmp_path.iterdir()) == []
 

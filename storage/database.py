@@ -90,9 +90,9 @@ class Database:
         self._writer: Engine
         if self.dialect == "postgresql":
             _end_sleepers(self._engine, asleep_s)
-            self._writer = self._engine
-            self._single: Engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._reader: Engine = self._single
+            self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
+            self._single: Engine = self._engine
+            self._reader: Engine = self._engine
         else:
             _prepare_sqlite(self._engine)
             self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
@@ -225,7 +225,14 @@ def _postgresql_arguments(
     }
     if settings:
         arguments["options"] = " ".join(settings)
-    return {"connect_args": arguments, "use_native_hstore": False}
+    # Nearly all that a worker asks are single statements, so connections rest in autocommit: to
+    # switch one over and back again costs as much of the interpreter as the statement does.
+    return {
+        "connect_args": arguments,
+        "use_native_hstore": False,
+        "isolation_level": "AUTOCOMMIT",
+        "skip_autocommit_rollback": True,
+    }
 
 
 def _end_sleepers(engine: Engine, asleep_s: float) -> None:

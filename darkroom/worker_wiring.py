@@ -48,6 +48,7 @@ from workers import (
     Crew,
     Flow,
     Heartbeat,
+    OneCore,
     Watchdog,
     install,
     leave_for_supervisor,
@@ -153,12 +154,18 @@ class WorkerWiring(Wiring):
             watch=watch,
             watchdog=self._watchdog(inbox, flow),
             sweep=self.sweep,
+            one_core=self.one_core,
             flows=(flow, self.submit_flow),
             spool=spool,
             stopping=self.stopping,
             adopt_every_s=min(ADOPT_EVERY_S, settings.lease_s / 4),
             drain_s=settings.drain_seconds,
         )
+
+    @property
+    def one_core(self) -> OneCore | None:
+        """Keeps a worker's threads on one core; None where the kernel is to place them."""
+        return OneCore() if self.settings.cpu_affinity == "auto" else None
 
     def _watchdog(self, inbox: Inbox, flow: Flow) -> Watchdog:
         settings = self.settings

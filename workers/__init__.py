@@ -7,6 +7,7 @@ from workers.bootsteps import PoolRefused, install
 from workers.crew import Crew
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
+from workers.one_core import OneCore
 from workers.one_heap import share_one_heap
 from workers.watchdog import Watchdog, leave_for_supervisor
 
@@ -14,6 +15,7 @@ __all__ = [
     "Crew",
     "Flow",
     "Heartbeat",
+    "OneCore",
     "PoolRefused",
     "Watchdog",
     "install",

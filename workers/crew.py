@@ -21,6 +21,7 @@ from tasks import (
 )
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
+from workers.one_core import OneCore
 from workers.watchdog import Watchdog
 
 __all__ = ["Crew"]
@@ -34,6 +35,7 @@ class Crew:
 
     Attributes:
         stopping: set when the process stops; whatever waits somewhere looks at it.
+        one_core: keeps all threads on one core; None where the kernel is to place them.
         flows: taps on the queues, in want of Celery's consumer.
         adopt_every_s: between two looks for spools that dead processes of this machine have left;
             well below a lease, so that an image is found before its job is called again.
@@ -52,6 +54,7 @@ class Crew:
     watch: FleetWatch
     watchdog: Watchdog
     sweep: Sweep
+    one_core: OneCore | None
     flows: tuple[Flow, ...]
     spool: Spool
     stopping: threading.Event
@@ -75,6 +78,8 @@ class Crew:
             "watchdog": self.watchdog.run,
             "sweep": self.sweep.run,
         }
+        if self.one_core is not None:
+            loops["one-core"] = self.one_core.run
         for name, loop in loops.items():
             threading.Thread(target=loop, args=[self.stopping], name=name, daemon=True).start()
         threading.Thread(target=self._adopt, name="adoption", daemon=True).start()

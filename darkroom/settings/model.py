@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     decode_threads: Count | None = Field(
         None, description="Answers being decoded at once; twice the number of cores by default."
     )
+    cpu_affinity: Literal["auto", "off"] = Field(
+        "auto",
+        description="`auto`: a worker's threads share one core while one is enough, which costs "
+        "less; `off`: the kernel places them.",
+    )
     publish_timeout_s: Seconds = Field(
         1.0, le=10, description="Longest wait for the broker when a message is sent."
     )

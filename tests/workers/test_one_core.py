@@ -1,0 +1,159 @@
+"""A worker's threads share a core while one is enough."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from darkroom.settings import load_settings
+from darkroom.worker_wiring import WorkerWiring
+from workers.one_core import FULL, LOOKS, OneCore, _let_all_threads_run_on
+
+if not hasattr(os, "sched_setaffinity"):
+    pytest.skip("only Linux lets a process choose its cores", allow_module_level=True)
+
+ALLOWED = frozenset(os.sched_getaffinity(0))
+pytestmark = pytest.mark.skipif(len(ALLOWED) < 2, reason="there is one core only")
+ONE, OTHER = [*sorted(ALLOWED), 0, 0][:2]
+
+
+@pytest.fixture(autouse=True)
+def _all_cores_again() -> Iterator[None]:
+    yield
+    _let_all_threads_run_on(set(ALLOWED))
+
+
+class Machine:
+    """What a worker sees of the machine and of itself."""
+
+    def __init__(self, *, busy: Mapping[int, float], used_s: float = 1e6) -> None:
+        self.busy = dict.fromkeys(ALLOWED, 0.9) | dict(busy)
+        self.each_s = used_s
+        self._used_s = 0.0
+
+    def used_s(self) -> float:
+        """CPU seconds so far: so many more at every look."""
+        self._used_s += self.each_s
+        return self._used_s
+
+    def one_core(self) -> OneCore:
+        """What is tested."""
+        return OneCore(lambda: self.busy, self.used_s)
+
+
+def places() -> set[frozenset[int]]:
+    """Where this process's threads may run."""
+    threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    return {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+
+
+def test_all_threads_of_a_busy_worker_stay_on_the_core_with_most_room() -> None:
+    """Those that run already, and those that start later."""
+    ending = threading.Event()
+    threads = [threading.Thread(target=ending.wait, args=[30]) for _ in range(8)]
+    for thread in threads[:4]:
+        thread.start()
+    Machine(busy={ONE: 0.5, OTHER: 0.2}).one_core().look()
+    for thread in threads[4:]:
+        thread.start()
+    assert places() == {frozenset({OTHER})}
+    ending.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_worker_that_does_next_to_nothing_stays_where_it_is() -> None:
+    """It would have nothing of it, and be in the way."""
+    Machine(busy={ONE: 0.0}, used_s=0.0).one_core().look()
+    assert places() == {ALLOWED}
+
+
+def test_a_worker_whose_core_stays_full_gets_all_of_them_for_a_while() -> None:
+    """Whether it fills that core itself or a neighbour does."""
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.one_core()
+    one_core.look()
+    machine.busy[ONE] = FULL
+    for _ in range(LOOKS - 1):
+        one_core.look()
+        assert places() == {frozenset({ONE})}
+    one_core.look()
+    assert places() == {ALLOWED}
+    machine.busy[ONE] = 0.0
+    one_core.look()
+    assert places() == {ALLOWED}
+
+
+def test_a_core_that_is_full_now_and_then_is_kept() -> None:
+    """Calls that start together end together."""
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.one_core()
+    one_core.look()
+    for busy in [FULL, FULL, 0.5] * 3:
+        machine.busy[ONE] = busy
+        one_core.look()
+    assert places() == {frozenset({ONE})}
+
+
+def test_after_a_while_one_core_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is another one if that has more room by now."""
+    monkeypatch.setattr("workers.one_core.SPREAD_S", 0.0)
+    machine = Machine(busy={ONE: 0.1, OTHER: 0.5})
+    one_core = machine.one_core()
+    one_core.look()
+    machine.busy[ONE] = 1.0
+    for _ in range(LOOKS + 1):
+        one_core.look()
+    assert places() == {frozenset({OTHER})}
+
+
+def test_a_core_that_is_taken_away_is_given_up() -> None:
+    """An orchestrator may move a container to other cores."""
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.one_core()
+    one_core.look()
+    del machine.busy[ONE]
+    for _ in range(LOOKS):
+        one_core.look()
+    assert places() == {ALLOWED}
+
+
+def test_a_kernel_that_does_not_say_how_busy_its_cores_are_places_the_threads() -> None:
+    """A container's view may have other numbers than its cores."""
+    OneCore(dict, Machine(busy={}).used_s).look()
+    assert places() == {ALLOWED}
+
+
+def test_an_operators_own_choice_of_one_core_is_left_alone() -> None:
+    """There is nothing to choose, so nobody looks."""
+    os.sched_setaffinity(0, {OTHER})
+    one_core = Machine(busy={ONE: 0.0}).one_core()
+    one_core.run(threading.Event())  # returns, though nothing stops it
+    assert os.sched_getaffinity(0) == {OTHER}
+
+
+def test_a_kernel_that_forbids_the_choice_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It costs some CPU and nothing else."""
+    monkeypatch.setattr("workers.one_core.EVERY_S", 0.0)
+
+    def forbidden(_thread: int, _cores: set[int]) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    caplog.set_level("INFO")
+    one_core = Machine(busy={ONE: 0.0}).one_core()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_setaffinity", forbidden)
+        one_core.run(threading.Event())
+    assert caplog.messages == [
+        "threads run wherever the kernel puts them: [Errno 1] Operation not permitted"
+    ]
+
+
+def test_a_setting_leaves_the_choice_to_the_kernel() -> None:
+    """By default it is ours."""
+    assert isinstance(WorkerWiring(load_settings()).one_core, OneCore)
+    assert WorkerWiring(load_settings(cpu_affinity="off")).one_core is None

@@ -1,0 +1,54 @@
+"""How busy each core of this machine was between two looks, by the kernel's own account."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["CoreLoad"]
+
+STAT = Path("/proc/stat")
+
+# proc_stat(5): after the name come user, nice, system, idle, iowait, irq, softirq and steal time.
+# What follows is time of guests, which counts as user time already.
+_IDLE, _IOWAIT, _TIMES = 3, 4, 8
+
+
+class CoreLoad:
+    """Reads the account, and keeps the last reading to tell what came since.
+
+    Args:
+        stat: where the account is.
+    """
+
+    def __init__(self, stat: Path = STAT) -> None:
+        self._stat = stat
+        self._before: dict[int, tuple[int, int]] = {}
+
+    def since_last(self) -> Mapping[int, float]:
+        """The part of its time that each core was busy, 0 to 1, by the core's number.
+
+        Returns:
+            Nothing at the first look, or where the kernel keeps no such account.
+        """
+        before, self._before = self._before, self._read()
+        return {
+            core: (busy - before[core][0]) / (total - before[core][1])
+            for core, (busy, total) in self._before.items()
+            if core in before and total > before[core][1]
+        }
+
+    def _read(self) -> dict[int, tuple[int, int]]:
+        try:
+            lines = self._stat.read_text(encoding="ascii").splitlines()
+        except OSError:
+            return {}
+        words = (line.split() for line in lines)
+        return {
+            int(name[3:]): _busy_and_total([int(time) for time in times[:_TIMES]])
+            for name, *times in words
+            if name.startswith("cpu") and name[3:].isdecimal()
+        }
+
+
+def _busy_and_total(times: list[int]) -> tuple[int, int]:
+    total = sum(times)
+    return total - times[_IDLE] - times[_IOWAIT], total

@@ -1,0 +1,120 @@
+"""One core for all threads of a worker, as long as one is enough.
+
+The interpreter lets one thread run at a time. Where there are several cores, a thread that lets go
+of it for a system call of microseconds finds it taken: another one was waked on another core, with
+cold caches, and the first goes to sleep until it is waked in turn. On one core nobody else gets to
+run in those microseconds. What threads do beside the interpreter, hashing above all, then has to
+share that core too, so a worker that fills it gets all of them back for a while.
+"""
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from workers.core_load import CoreLoad
+
+__all__ = ["OneCore"]
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+
+#: A worker that needs less than this part of a core has nothing to gain.
+WORTHWHILE = 0.1
+
+#: A core that is busy for this part of its time, so many looks in a row, is too small.
+FULL = 0.97
+LOOKS = 3
+
+#: About as long a worker has all cores before it tries again; by chance more or less, so that two
+#: that have chosen the same core don't do so again.
+SPREAD_S = 30.0
+
+_THREADS = Path("/proc/self/task")
+
+
+class OneCore:
+    """Keeps this process on the core that has most room, or lets it have all.
+
+    Args:
+        load: how busy each core was since it was last asked.
+        used_s: CPU seconds of this process so far.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Mapping[int, float]] | None = None,
+        used_s: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._load = load or CoreLoad().since_last
+        self._used_s = used_s
+        self._allowed = _allowed()
+        self._core: int | None = None
+        self._full_looks = 0
+        self._spread_until = 0.0
+        self._looked_at = time.monotonic()
+        self._used_before_s = used_s()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Look once a second, until the process stops; where there is no choice, not at all."""
+        while len(self._allowed) > 1 and not stopping.wait(EVERY_S):
+            try:
+                self.look()
+            except (OSError, ValueError, LookupError) as error:  # it would only have saved some CPU
+                log.info("threads run wherever the kernel puts them: %s", error)
+                return
+
+    def look(self) -> None:
+        """Take a core, or give it up, by what has happened since the last look.
+
+        Raises:
+            OSError: the kernel does not let this process choose.
+        """
+        used = self._used()
+        loads = {core: busy for core, busy in self._load().items() if core in self._allowed}
+        if self._core is not None:
+            is_full = loads.get(self._core, 1.0) >= FULL
+            self._full_looks = self._full_looks + 1 if is_full else 0
+            if self._full_looks >= LOOKS:
+                self._spread()
+        elif time.monotonic() >= self._spread_until and len(loads) > 1 and used >= WORTHWHILE:
+            # Rounded, as those that choose at the same time would all choose the very same.
+            self._stay_on(min(loads, key=lambda core: (round(loads[core], 1), random.random())))  # noqa: S311 - spreads workers, guards nothing
+
+    def _used(self) -> float:
+        """The part of a core that this process has used since the last look."""
+        now, used_s = time.monotonic(), self._used_s()
+        used = (used_s - self._used_before_s) / max(0.001, now - self._looked_at)
+        self._looked_at, self._used_before_s = now, used_s
+        return used
+
+    def _stay_on(self, core: int) -> None:
+        self._core, self._full_looks = core, 0
+        _let_all_threads_run_on({core})
+        log.debug("all threads stay on core %d", core)
+
+    def _spread(self) -> None:
+        self._core = None
+        self._spread_until = time.monotonic() + random.uniform(0.5, 1.5) * SPREAD_S  # noqa: S311 - as above
+        _let_all_threads_run_on(self._allowed)
+        log.debug("one core is not enough: threads run wherever the kernel puts them")
+
+
+def _allowed() -> set[int]:
+    """The cores that whoever started this process has left to it; none where nobody can say."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _let_all_threads_run_on(cores: set[int]) -> None:
+    """Threads to come follow the one that starts them, so look until there is no new one."""
+    done: set[str] = set()
+    while found := {thread.name for thread in _THREADS.iterdir()} - done:
+        for thread in found:
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(thread), cores)
+        done |= found

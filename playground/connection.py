@@ -20,10 +20,17 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from http1 import send_request
 from playground.deadline import CallClock
 
+# Calls that start together end together, and an answer that waits to be read waits in the kernel's
+# memory: two megabytes of it on a connection that has carried answers before, whose buffer has
+# grown. With a thousand of them TCP ran out of what all sockets may take (`tcp_mem`), dropped what
+# came, and its senders tried again after seconds. Linux grants twice this, for its own bookkeeping.
+RECEIVE_BUFFER_BYTES: Final = 262_144
+
 # TCP's own probes notice a peer that vanished without a word while a call waits.
 SOCKET_OPTIONS: Final[list[tuple[int, int, int | bytes]]] = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES),
     *(
         (socket.IPPROTO_TCP, getattr(socket, name), value)
         for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))

@@ -238,6 +238,37 @@ def test_an_answer_left_unread_closes_its_connection() -> None:
     assert server.accepted == 2
 
 
+def test_most_of_a_large_answer_stays_with_the_server_until_it_is_read() -> None:
+    """A thousand that wait in this kernel's memory would leave no room for any."""
+    size_bytes = 8_000_000
+    taken: list[int] = []
+
+    def send(conn: socket.socket, _: Seen) -> None:
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        conn.settimeout(0.5)
+        left = memoryview(bytes(size_bytes))
+        try:
+            conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size_bytes)
+            while left:
+                left = left[conn.send(left) :]
+        except TimeoutError:
+            conn.settimeout(None)
+        taken.append(size_bytes - len(left))
+        conn.sendall(left)
+
+    with serving(send, max_answer_bytes=size_bytes) as (client, server):
+        for _ in range(5):
+            with client.send(WIRE) as pending:
+                assert len(pending.read()) == size_bytes
+        read = len(taken)
+        with client.send(WIRE) as pending:
+            while len(taken) == read:
+                time.sleep(0.01)
+            assert len(pending.read()) == size_bytes
+        assert taken[-1] < 2_000_000
+        assert server.accepted == 1
+
+
 def test_a_refused_connection_is_not_sent() -> None:
     """Nobody listens: not paid, and the address is told."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -21,9 +21,10 @@ from http1 import send_request
 from playground.deadline import CallClock
 
 # Calls that start together end together, and an answer that waits to be read waits in the kernel's
-# memory: two megabytes of it on a connection that has carried answers before, whose buffer has
-# grown. With a thousand of them TCP ran out of what all sockets may take (`tcp_mem`), dropped what
-# came, and its senders tried again after seconds. Linux grants twice this, for its own bookkeeping.
+# memory: all of its two megabytes on a connection whose buffer grew with the answers it carried.
+# With a thousand of them TCP ran out of what all sockets may take (`tcp_mem`), dropped what came,
+# and its senders tried again after seconds. Linux takes up to twice this for its bookkeeping, and
+# grants no more than `net.core.rmem_max`.
 RECEIVE_BUFFER_BYTES: Final = 262_144
 
 # TCP's own probes notice a peer that vanished without a word while a call waits.

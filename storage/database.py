@@ -2,9 +2,10 @@
 
 It owns the connection pool and the three ways in: `begin` (a write transaction), `statement`
 (one write that is its own transaction, and on PostgreSQL its own single round trip) and `read`.
-Nothing here keeps session state, so a transaction-pooling PgBouncer may sit in between: no SET
-outside a transaction, no LISTEN, no session locks, no prepared statements. It leaves what is
-asked of the tables to the transitions, and waiting out an outage to whoever calls.
+Nothing here keeps session state, so a transaction-pooling PgBouncer may sit in between: no
+LISTEN, no session locks, no prepared statements, and no SET but one that does no harm to whoever
+else gets the connection. It leaves what is asked of the tables to the transitions, and waiting
+out an outage to whoever calls.
 """
 
 from __future__ import annotations
@@ -231,7 +232,6 @@ def _postgresql_arguments(
         "connect_args": arguments,
         "use_native_hstore": False,
         "isolation_level": "AUTOCOMMIT",
-        "skip_autocommit_rollback": True,
     }
 
 
@@ -243,7 +243,6 @@ def _end_sleepers(engine: Engine, asleep_s: float) -> None:
         cursor = connection.cursor()
         cursor.execute(f"SET idle_in_transaction_session_timeout = {int(asleep_s * 1000)}")
         cursor.close()
-        connection.commit()
 
 
 def _prepare_sqlite(engine: Engine) -> None:

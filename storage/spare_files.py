@@ -61,12 +61,16 @@ class SpareFiles:
             OSError: The disk's; the file may still be there.
         """
         spare = Spare(self.new().path, size_bytes, time.monotonic())
-        if self._spare_bytes + size_bytes > self._most_bytes or not _renamed(path, spare.path):
-            path.unlink(missing_ok=True)
+        with self._guard:
+            has_room = self._spare_bytes + size_bytes <= self._most_bytes
+            self._spare_bytes += size_bytes if has_room else 0
+        if has_room and _renamed(path, spare.path):
+            with self._guard:
+                (self._renamed if self._is_synced else self._ready)[spare.path] = spare
             return
         with self._guard:
-            (self._renamed if self._is_synced else self._ready)[spare.path] = spare
-            self._spare_bytes += size_bytes
+            self._spare_bytes -= size_bytes if has_room else 0
+        path.unlink(missing_ok=True)
 
     def take(self) -> Spare:
         """A file to write to: a spare one, or else a new one."""
@@ -77,7 +81,7 @@ class SpareFiles:
         return self.new()
 
     def new(self) -> Spare:
-        """A temporary name that no file has."""
+        """A file to be made, under a temporary name that none has."""
         return Spare(self._folder / f"{uuid4().hex}{self._suffix}")
 
     @contextmanager

@@ -145,7 +145,7 @@ def write_file(spare: Spare, path: Path, parts: Pieces, *, fsync: bool) -> None:
             descriptor = os.open(spare.path, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
                 _write_all(descriptor, parts)
-                if spare.size_bytes > size_of(parts):
+                if os.fstat(descriptor).st_size > size_of(parts):
                     os.ftruncate(descriptor, size_of(parts))
                 if fsync:
                     os.fsync(descriptor)

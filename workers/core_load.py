@@ -31,7 +31,8 @@ class CoreLoad:
         """
         before, self._before = self._before, self._read()
         return {
-            core: (busy - before[core][0]) / (total - before[core][1])
+            # Of the time spent waiting for disks some may be taken back, says proc(5).
+            core: min(1.0, max(0.0, (busy - before[core][0]) / (total - before[core][1])))
             for core, (busy, total) in self._before.items()
             if core in before and total > before[core][1]
         }

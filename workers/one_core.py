@@ -31,6 +31,9 @@ WORTHWHILE = 0.1
 FULL = 0.97
 LOOKS = 3
 
+#: So is one of which others use this much more than of another core.
+MORE = 0.3
+
 #: About as long a worker has all cores before it tries again; by chance more or less, so that two
 #: that have chosen the same core don't do so again.
 SPREAD_S = 30.0
@@ -55,19 +58,23 @@ class OneCore:
         self._used_s = used_s
         self._allowed = _allowed()
         self._core: int | None = None
-        self._full_looks = 0
+        self._crowded_looks = 0
         self._spread_until = 0.0
         self._looked_at = time.monotonic()
         self._used_before_s = used_s()
 
     def run(self, stopping: threading.Event) -> None:
-        """Look once a second, until the process stops; where there is no choice, not at all."""
-        while len(self._allowed) > 1 and not stopping.wait(EVERY_S):
-            try:
-                self.look()
-            except (OSError, ValueError, LookupError) as error:  # it would only have saved some CPU
-                log.info("threads run wherever the kernel puts them: %s", error)
-                return
+        """Look once a second, until the process stops; where there is no choice, not at all.
+
+        In the end all threads get back what they had: a drain may need it, and a process that
+        takes this one's place would inherit it.
+        """
+        try:
+            while len(self._allowed) > 1 and not stopping.wait(EVERY_S):
+                self._look_again()
+            self._spread()
+        except (OSError, ValueError, LookupError) as error:  # it would only have saved some CPU
+            log.info("threads run wherever the kernel puts them: %s", error)
 
     def look(self) -> None:
         """Take a core, or give it up, by what has happened since the last look.
@@ -75,16 +82,32 @@ class OneCore:
         Raises:
             OSError: the kernel does not let this process choose.
         """
-        used = self._used()
-        loads = {core: busy for core, busy in self._load().items() if core in self._allowed}
-        if self._core is not None:
-            is_full = loads.get(self._core, 1.0) >= FULL
-            self._full_looks = self._full_looks + 1 if is_full else 0
-            if self._full_looks >= LOOKS:
+        used, loads = self._used(), self._load()
+        if self._core is None:
+            self._allowed = _allowed()
+            rooms = {core: load for core, load in loads.items() if core in self._allowed}
+            if used >= WORTHWHILE and len(rooms) > 1 and time.monotonic() >= self._spread_until:
+                self._stay_on(_idlest(rooms))
+        elif _allowed() != {self._core}:
+            self._core = None  # somebody else has moved us, and knows why
+        else:
+            is_crowded = self._is_crowded(self._core, used, loads)
+            self._crowded_looks = self._crowded_looks + 1 if is_crowded else 0
+            if self._crowded_looks >= LOOKS:
                 self._spread()
-        elif time.monotonic() >= self._spread_until and len(loads) > 1 and used >= WORTHWHILE:
-            # Rounded, as those that choose at the same time would all choose the very same.
-            self._stay_on(min(loads, key=lambda core: (round(loads[core], 1), random.random())))  # noqa: S311 - spreads workers, guards nothing
+
+    def _look_again(self) -> None:
+        try:
+            self.look()
+        except (OSError, ValueError, LookupError):
+            if self._core is None:
+                raise
+            log.debug("a look at the cores failed", exc_info=True)
+
+    def _is_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> bool:
+        load = loads.get(core, 1.0)
+        others = [loads[other] for other in self._allowed - {core} if other in loads]
+        return load >= FULL or load - used > min(others, default=1.0) + MORE
 
     def _used(self) -> float:
         """The part of a core that this process has used since the last look."""
@@ -94,15 +117,22 @@ class OneCore:
         return used
 
     def _stay_on(self, core: int) -> None:
-        self._core, self._full_looks = core, 0
         _let_all_threads_run_on({core})
+        self._core, self._crowded_looks = core, 0
         log.debug("all threads stay on core %d", core)
 
     def _spread(self) -> None:
-        self._core = None
-        self._spread_until = time.monotonic() + random.uniform(0.5, 1.5) * SPREAD_S  # noqa: S311 - as above
+        if self._core is None:
+            return
         _let_all_threads_run_on(self._allowed)
-        log.debug("one core is not enough: threads run wherever the kernel puts them")
+        self._core = None
+        self._spread_until = time.monotonic() + random.uniform(0.5, 1.5) * SPREAD_S  # noqa: S311 - spreads workers, guards nothing
+        log.debug("threads run wherever the kernel puts them")
+
+
+def _idlest(loads: Mapping[int, float]) -> int:
+    """One of the cores with most room: workers that start together must not all take the same."""
+    return min(loads, key=lambda core: (round(loads[core], 1), random.random()))  # noqa: S311 - as above
 
 
 def _allowed() -> set[int]:

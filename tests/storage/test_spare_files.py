@@ -103,7 +103,7 @@ def test_a_file_that_is_dropped_during_a_sync_waits_for_the_next(
     spool.close()
 
 
-def test_few_files_are_spared(tmp_path: Path) -> None:
+def test_what_is_spared_is_bounded(tmp_path: Path) -> None:
     """A spool that was full does not keep its bytes for ever; one that is left keeps none."""
     spool = _spool(tmp_path)
     for _ in range(20):
@@ -111,11 +111,32 @@ def test_few_files_are_spared(tmp_path: Path) -> None:
     _drop_all(spool)
     spared_bytes = sum(path.stat().st_size for path in spool.folder.glob("*.part"))
     assert 500_000 < spared_bytes <= MAX_BYTES // SPARED_PART
-    _write(spool, 100_000)
-    _drop_all(spool)
-    assert sum(path.stat().st_size for path in spool.folder.glob("*.part")) == spared_bytes
     spool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_written_over_again_and_again(tmp_path: Path) -> None:
+    """What is taken makes room for what is given."""
+    spool = _spool(tmp_path, fsync=False)
+    inodes = set()
+    for _ in range(20):
+        inodes.add(_write(spool, 100_000).stat().st_ino)
+        _drop_all(spool)
+    assert len(inodes) == 1
+    spool.close()
+
+
+def test_files_that_were_gone_already_leave_room_for_others(tmp_path: Path) -> None:
+    """Dropping twice is harmless, also a hundred times."""
+    spool = _spool(tmp_path, fsync=False)
+    _write(spool, 100_000)
+    (entry,) = spool.entries()
+    for _ in range(100):
+        spool.drop(entry)
+    inode = _write(spool, 100_000).stat().st_ino
+    _drop_all(spool)
+    assert _write(spool, 100_000).stat().st_ino == inode
+    spool.close()
 
 
 def test_the_next_process_deletes_what_a_dead_one_had_to_spare(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,11 @@ class Machine:
 
 def places() -> set[frozenset[int]]:
     """Where this process's threads may run."""
-    threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
-    return {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+    found = set()
+    for path in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            found.add(frozenset(os.sched_getaffinity(int(path.name))))
+    return found
 
 
 def test_all_threads_of_a_busy_worker_stay_on_the_core_with_most_room() -> None:
@@ -109,14 +113,90 @@ def test_after_a_while_one_core_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
     assert places() == {frozenset({OTHER})}
 
 
-def test_a_core_that_is_taken_away_is_given_up() -> None:
-    """An orchestrator may move a container to other cores."""
+def test_a_core_that_a_neighbour_fills_is_given_up_while_another_has_room() -> None:
+    """Two workers that start together may choose the same."""
+    machine = Machine(busy={ONE: 0.1}, used_s=0.0)
+    one_core = machine.one_core()
+    machine.each_s = 1e6
+    one_core.look()
+    machine.each_s = 0.0
+    machine.busy |= {ONE: 0.8, OTHER: 0.4}
+    for _ in range(LOOKS - 1):
+        one_core.look()
+    assert places() == {frozenset({ONE})}
+    one_core.look()
+    assert places() == {ALLOWED}
+
+
+def test_a_core_that_the_worker_itself_uses_is_kept_beside_an_idle_one() -> None:
+    """Another one would be no better."""
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.one_core()
+    one_core.look()
+    machine.busy |= {ONE: 0.9, OTHER: 0.0}
+    for _ in range(2 * LOOKS):
+        one_core.look()
+    assert places() == {frozenset({ONE})}
+
+
+def test_a_core_that_the_kernel_takes_away_is_given_up() -> None:
+    """One that is unplugged is in no account any more."""
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.one_core()
     one_core.look()
     del machine.busy[ONE]
     for _ in range(LOOKS):
         one_core.look()
+    assert places() == {ALLOWED}
+
+
+def test_whoever_moves_the_worker_is_obeyed() -> None:
+    """An operator's `taskset`, or an orchestrator that gives a container other cores."""
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.one_core()
+    one_core.look()
+    _let_all_threads_run_on({OTHER})
+    machine.busy[OTHER] = 1.0
+    for _ in range(LOOKS + 1):
+        one_core.look()
+    assert places() == {frozenset({OTHER})}
+
+
+def test_a_worker_that_stops_has_all_cores_again() -> None:
+    """To drain, and because what is started in its place would inherit the one."""
+    one_core = Machine(busy={ONE: 0.1}).one_core()
+    one_core.look()
+    assert places() == {frozenset({ONE})}
+    stopping = threading.Event()
+    stopping.set()
+    one_core.run(stopping)
+    assert places() == {ALLOWED}
+
+
+def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a worker that ran out of descriptors would stay on one core for ever."""
+    monkeypatch.setattr("workers.one_core.EVERY_S", 0.0)
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.one_core()
+    one_core.look()
+    stopping = threading.Event()
+    looks: Iterator[Mapping[int, float] | OSError] = iter(
+        [OSError(24, "Too many open files"), {}, {}, {}]
+    )
+
+    def load() -> Mapping[int, float]:
+        found = next(looks, None)
+        if isinstance(found, OSError):
+            raise found
+        if found is None:
+            stopping.set()
+        return found or {}
+
+    monkeypatch.setattr(one_core, "_load", load)
+    one_core.run(stopping)
+    assert next(looks, None) is None
     assert places() == {ALLOWED}
 
 

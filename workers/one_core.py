@@ -117,7 +117,12 @@ class OneCore:
         return used
 
     def _stay_on(self, core: int) -> None:
-        _let_all_threads_run_on({core})
+        try:
+            _let_all_threads_run_on({core})
+        except OSError:
+            with suppress(OSError):  # not one half here and one half there
+                _let_all_threads_run_on(self._allowed)
+            raise
         self._core, self._crowded_looks = core, 0
         log.debug("all threads stay on core %d", core)
 

@@ -233,6 +233,26 @@ def test_a_kernel_that_forbids_the_choice_is_asked_once(
     ]
 
 
+def test_a_move_that_fails_halfway_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread is left on a core that nobody looks at any more."""
+    setaffinity, calls = os.sched_setaffinity, iter(range(100))
+
+    def refuse_the_second(thread: int, cores: set[int]) -> None:
+        if next(calls) == 1:
+            raise OSError(24, "Too many open files")
+        setaffinity(thread, cores)
+
+    ending = threading.Event()
+    thread = threading.Thread(target=ending.wait, args=[30])
+    thread.start()
+    monkeypatch.setattr(os, "sched_setaffinity", refuse_the_second)
+    with pytest.raises(OSError, match="Too many"):
+        Machine(busy={ONE: 0.0}).one_core().look()
+    assert places() == {ALLOWED}
+    ending.set()
+    thread.join()
+
+
 def test_a_setting_leaves_the_choice_to_the_kernel() -> None:
     """By default it is ours."""
     assert isinstance(WorkerWiring(load_settings()).one_core, OneCore)

@@ -162,7 +162,7 @@ class WorkerWiring(Wiring):
             drain_s=settings.drain_seconds,
         )
 
-    @property
+    @cached_property
     def one_core(self) -> OneCore | None:
         """Keeps a worker's threads on one core; None where the kernel is to place them."""
         return OneCore() if self.settings.cpu_affinity == "auto" else None

@@ -17,18 +17,10 @@ from uuid import uuid4
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
-    """A file to write to.
-
-    Attributes:
-        path: Its temporary name.
-        size_bytes: What it has; 0 where there is no file yet.
-        since: When it became spare, on the monotonic clock.
-    """
-
+class _Spare:
     path: Path
-    size_bytes: int = 0
-    since: float = 0.0
+    size_bytes: int
+    since: float
 
 
 class SpareFiles:
@@ -51,8 +43,8 @@ class SpareFiles:
         self._guard = Lock()
         self._spare_bytes = 0
         # The oldest first.
-        self._renamed: dict[Path, Spare] = {}
-        self._ready: dict[Path, Spare] = {}
+        self._renamed: dict[Path, _Spare] = {}
+        self._ready: dict[Path, _Spare] = {}
 
     def give(self, path: Path, size_bytes: int) -> None:
         """Rename a file that is not needed any more, or delete it; one that is gone is gone.
@@ -60,7 +52,7 @@ class SpareFiles:
         Raises:
             OSError: The disk's; the file may still be there.
         """
-        spare = Spare(self.new().path, size_bytes, time.monotonic())
+        spare = _Spare(self.new_name(), size_bytes, time.monotonic())
         with self._guard:
             has_room = self._spare_bytes + size_bytes <= self._most_bytes
             self._spare_bytes += size_bytes if has_room else 0
@@ -72,17 +64,17 @@ class SpareFiles:
             self._spare_bytes -= size_bytes if has_room else 0
         path.unlink(missing_ok=True)
 
-    def take(self) -> Spare:
-        """A file to write to: a spare one, or else a new one."""
+    def take(self) -> Path:
+        """A name to write to: a spare file's, or else that of no file."""
         with self._guard:
             for spare in self._ready.values():
                 self._count_out(spare)
-                return spare
-        return self.new()
+                return spare.path
+        return self.new_name()
 
-    def new(self) -> Spare:
-        """A file to be made, under a temporary name that none has."""
-        return Spare(self._folder / f"{uuid4().hex}{self._suffix}")
+    def new_name(self) -> Path:
+        """A temporary name that no file has."""
+        return self._folder / f"{uuid4().hex}{self._suffix}"
 
     @contextmanager
     def settling(self) -> Iterator[None]:
@@ -108,7 +100,7 @@ class SpareFiles:
                 spare.path.unlink(missing_ok=True)
         return bool(old)
 
-    def _count_out(self, spare: Spare) -> None:
+    def _count_out(self, spare: _Spare) -> None:
         self._renamed.pop(spare.path, None)
         self._ready.pop(spare.path, None)
         self._spare_bytes -= spare.size_bytes

@@ -258,7 +258,7 @@ class Spool:
         except SpoolFull:
             if not self._spares.clear():
                 raise
-            write_file(self._spares.new(), path, pieces, fsync=self._fsync)
+            write_file(self._spares.new_name(), path, pieces, fsync=self._fsync)
 
     def _sync_names(self) -> None:
         """Wait until the disk has the names of the files, where that is wanted."""

@@ -22,7 +22,6 @@ from uuid import UUID
 
 from storage.errors import SpoolFull, SpoolUnavailable
 from storage.pieces import Pieces, size_of
-from storage.spare_files import Spare
 
 SUFFIX = ".spool"
 PART_SUFFIX = ".part"
@@ -126,11 +125,11 @@ def unwritten_entry(job_id: UUID, fence: int, images: Sequence[SpooledImage]) ->
     return entry
 
 
-def write_file(spare: Spare, path: Path, parts: Pieces, *, fsync: bool) -> None:
+def write_file(temporary: Path, path: Path, parts: Pieces, *, fsync: bool) -> None:
     """Write a file whole or not at all; the disk need not have its name yet.
 
     Args:
-        spare: A file in the same folder that may be written over, or one to be made.
+        temporary: A name in the same folder, of no file or of one that may be written over.
         path: Its final name; nothing is there yet.
         parts: Its bytes, in order.
         fsync: Wait until the disk says it has them.
@@ -142,7 +141,7 @@ def write_file(spare: Spare, path: Path, parts: Pieces, *, fsync: bool) -> None:
     with disk_translated(path.parent):
         try:
             # Not emptied first: it is the blocks and pages a file has that make it cheaper.
-            descriptor = os.open(spare.path, os.O_WRONLY | os.O_CREAT, 0o666)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
                 _write_all(descriptor, parts)
                 if os.fstat(descriptor).st_size > size_of(parts):
@@ -151,10 +150,10 @@ def write_file(spare: Spare, path: Path, parts: Pieces, *, fsync: bool) -> None:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            spare.path.rename(path)
+            temporary.rename(path)
         except BaseException:
             with suppress(OSError):
-                spare.path.unlink()
+                temporary.unlink()
             raise
 
 

@@ -43,6 +43,12 @@ class Machine:
         """What is tested."""
         return OneCore(lambda: self.busy, self.used_s)
 
+    def settled(self) -> OneCore:
+        """One that has looked once, and taken the core with most room."""
+        one_core = self.one_core()
+        one_core.look()
+        return one_core
+
 
 def places() -> set[frozenset[int]]:
     """Where this process's threads may run."""
@@ -77,8 +83,7 @@ def test_a_worker_that_does_next_to_nothing_stays_where_it_is() -> None:
 def test_a_worker_whose_core_stays_full_gets_all_of_them_for_a_while() -> None:
     """Whether it fills that core itself or a neighbour does."""
     machine = Machine(busy={ONE: 0.1})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     machine.busy[ONE] = FULL
     for _ in range(LOOKS - 1):
         one_core.look()
@@ -93,8 +98,7 @@ def test_a_worker_whose_core_stays_full_gets_all_of_them_for_a_while() -> None:
 def test_a_core_that_is_full_now_and_then_is_kept() -> None:
     """Calls that start together end together."""
     machine = Machine(busy={ONE: 0.1})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     for busy in [FULL, FULL, 0.5] * 3:
         machine.busy[ONE] = busy
         one_core.look()
@@ -105,8 +109,7 @@ def test_after_a_while_one_core_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
     """And it is another one if that has more room by now."""
     monkeypatch.setattr("workers.one_core.SPREAD_S", 0.0)
     machine = Machine(busy={ONE: 0.1, OTHER: 0.5})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     machine.busy[ONE] = 1.0
     for _ in range(LOOKS + 1):
         one_core.look()
@@ -115,10 +118,8 @@ def test_after_a_while_one_core_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_core_that_a_neighbour_fills_is_given_up_while_another_has_room() -> None:
     """Two workers that start together may choose the same."""
-    machine = Machine(busy={ONE: 0.1}, used_s=0.0)
-    one_core = machine.one_core()
-    machine.each_s = 1e6
-    one_core.look()
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.settled()
     machine.each_s = 0.0
     machine.busy |= {ONE: 0.8, OTHER: 0.4}
     for _ in range(LOOKS - 1):
@@ -131,8 +132,7 @@ def test_a_core_that_a_neighbour_fills_is_given_up_while_another_has_room() -> N
 def test_a_core_that_the_worker_itself_uses_is_kept_beside_an_idle_one() -> None:
     """Another one would be no better."""
     machine = Machine(busy={ONE: 0.1})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     machine.busy |= {ONE: 0.9, OTHER: 0.0}
     for _ in range(2 * LOOKS):
         one_core.look()
@@ -142,8 +142,7 @@ def test_a_core_that_the_worker_itself_uses_is_kept_beside_an_idle_one() -> None
 def test_a_core_that_the_kernel_takes_away_is_given_up() -> None:
     """One that is unplugged is in no account any more."""
     machine = Machine(busy={ONE: 0.1})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     del machine.busy[ONE]
     for _ in range(LOOKS):
         one_core.look()
@@ -153,8 +152,7 @@ def test_a_core_that_the_kernel_takes_away_is_given_up() -> None:
 def test_whoever_moves_the_worker_is_obeyed() -> None:
     """An operator's `taskset`, or an orchestrator that gives a container other cores."""
     machine = Machine(busy={ONE: 0.1})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     _let_all_threads_run_on({OTHER})
     machine.busy[OTHER] = 1.0
     for _ in range(LOOKS + 1):
@@ -164,8 +162,7 @@ def test_whoever_moves_the_worker_is_obeyed() -> None:
 
 def test_a_worker_that_stops_has_all_cores_again() -> None:
     """To drain, and because what is started in its place would inherit the one."""
-    one_core = Machine(busy={ONE: 0.1}).one_core()
-    one_core.look()
+    one_core = Machine(busy={ONE: 0.1}).settled()
     assert places() == {frozenset({ONE})}
     stopping = threading.Event()
     stopping.set()
@@ -179,8 +176,7 @@ def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
     """Else a worker that ran out of descriptors would stay on one core for ever."""
     monkeypatch.setattr("workers.one_core.EVERY_S", 0.0)
     machine = Machine(busy={ONE: 0.1})
-    one_core = machine.one_core()
-    one_core.look()
+    one_core = machine.settled()
     stopping = threading.Event()
     looks: Iterator[Mapping[int, float] | OSError] = iter(
         [OSError(24, "Too many open files"), {}, {}, {}]

@@ -1,10 +1,11 @@
-"""One core for all threads of a worker, as long as one is enough.
+"""One core for all threads of a worker, unless others need it.
 
 The interpreter lets one thread run at a time. Where there are several cores, a thread that lets go
 of it for a system call of microseconds finds it taken: another one was waked on another core, with
 cold caches, and the first goes to sleep until it is waked in turn. On one core nobody else gets to
 run in those microseconds. What threads do beside the interpreter, hashing above all, then has to
-share that core too, so a worker that fills it gets all of them back for a while.
+share that core too, and still a worker that fills it delivers as much as one that has them all,
+and more over TLS, where an answer is a hundred such calls.
 """
 
 import logging
@@ -27,12 +28,10 @@ EVERY_S = 1.0
 #: A worker that needs less than this part of a core has nothing to gain.
 WORTHWHILE = 0.1
 
-#: A core that is busy for this part of its time, so many looks in a row, is too small.
-FULL = 0.97
-LOOKS = 3
-
-#: So is one of which others use this much more than of another core.
+#: A core of which others use this much more than of another one, so many looks in a row, is the
+#: wrong one: there is more left for us over there, even of a core that we would fill.
 MORE = 0.3
+LOOKS = 3
 
 #: About as long a worker has all cores before it tries again; by chance more or less, so that two
 #: that have chosen the same core don't do so again.
@@ -105,9 +104,8 @@ class OneCore:
             log.debug("a look at the cores failed", exc_info=True)
 
     def _is_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> bool:
-        load = loads.get(core, 1.0)
-        others = [loads[other] for other in self._allowed - {core} if other in loads]
-        return load >= FULL or load - used > min(others, default=1.0) + MORE
+        elsewhere = [loads[other] for other in self._allowed - {core} if other in loads]
+        return core not in loads or loads[core] - used > min(elsewhere, default=1.0) + MORE
 
     def _used(self) -> float:
         """The part of a core that this process has used since the last look."""

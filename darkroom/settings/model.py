@@ -113,8 +113,8 @@ class Settings(BaseSettings):
     )
     cpu_affinity: Literal["auto", "off"] = Field(
         "auto",
-        description="`auto`: a worker's threads share one core while one is enough, which costs "
-        "less; `off`: the kernel places them.",
+        description="`auto`: a worker's threads share one core, which costs less; `off`: the "
+        "kernel places them.",
     )
     publish_timeout_s: Seconds = Field(
         1.0, le=10, description="Longest wait for the broker when a message is sent."

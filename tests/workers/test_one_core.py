@@ -1,4 +1,4 @@
-"""A worker's threads share a core while one is enough."""
+"""A worker's threads share a core, unless others need it."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.settings import load_settings
 from darkroom.worker_wiring import WorkerWiring
-from workers.one_core import FULL, LOOKS, OneCore, _let_all_threads_run_on
+from workers.one_core import LOOKS, OneCore, _let_all_threads_run_on
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("only Linux lets a process choose its cores", allow_module_level=True)
@@ -25,11 +25,14 @@ def _all_cores_again() -> Iterator[None]:
     yield
     _let_all_threads_run_on(set(ALLOWED))
 
+#: CPU seconds between two looks that follow each other at once: a busy worker's.
+BUSY_S = 1e6
+
 
 class Machine:
     """What a worker sees of the machine and of itself."""
 
-    def __init__(self, *, busy: Mapping[int, float], used_s: float = 1e6) -> None:
+    def __init__(self, *, busy: Mapping[int, float], used_s: float = BUSY_S) -> None:
         self.busy = dict.fromkeys(ALLOWED, 0.9) | dict(busy)
         self.each_s = used_s
         self._used_s = 0.0
@@ -38,6 +41,10 @@ class Machine:
         """CPU seconds so far: so many more at every look."""
         self._used_s += self.each_s
         return self._used_s
+
+    def use_nothing_more(self) -> None:
+        """Whatever its core does from now on, it does for others."""
+        self.each_s = 0.0
 
     def one_core(self) -> OneCore:
         """What is tested."""
@@ -80,11 +87,22 @@ def test_a_worker_that_does_next_to_nothing_stays_where_it_is() -> None:
     assert places() == {ALLOWED}
 
 
-def test_a_worker_whose_core_stays_full_gets_all_of_them_for_a_while() -> None:
-    """Whether it fills that core itself or a neighbour does."""
+def test_a_worker_that_fills_its_core_keeps_it() -> None:
+    """It would deliver no more with all of them, and at a higher price."""
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
-    machine.busy[ONE] = FULL
+    machine.busy |= {ONE: 1.0, OTHER: 0.0}
+    for _ in range(2 * LOOKS):
+        one_core.look()
+    assert places() == {frozenset({ONE})}
+
+
+def test_a_core_that_others_use_more_is_given_up_for_a_while() -> None:
+    """Two workers that start together may choose the same."""
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.settled()
+    machine.use_nothing_more()
+    machine.busy |= {ONE: 0.8, OTHER: 0.4}
     for _ in range(LOOKS - 1):
         one_core.look()
         assert places() == {frozenset({ONE})}
@@ -95,12 +113,24 @@ def test_a_worker_whose_core_stays_full_gets_all_of_them_for_a_while() -> None:
     assert places() == {ALLOWED}
 
 
-def test_a_core_that_is_full_now_and_then_is_kept() -> None:
-    """Calls that start together end together."""
+def test_a_core_that_others_use_now_and_then_is_kept() -> None:
+    """Their load comes and goes too."""
+    machine = Machine(busy={ONE: 0.1, OTHER: 0.4})
+    one_core = machine.settled()
+    machine.use_nothing_more()
+    for busy in [0.8, 0.8, 0.5] * 3:
+        machine.busy[ONE] = busy
+        one_core.look()
+    assert places() == {frozenset({ONE})}
+
+
+def test_a_core_that_all_use_alike_is_kept() -> None:
+    """There is no better one."""
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
-    for busy in [FULL, FULL, 0.5] * 3:
-        machine.busy[ONE] = busy
+    machine.use_nothing_more()
+    machine.busy |= dict.fromkeys(ALLOWED, 1.0)
+    for _ in range(2 * LOOKS):
         one_core.look()
     assert places() == {frozenset({ONE})}
 
@@ -110,33 +140,13 @@ def test_after_a_while_one_core_is_tried_again(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("workers.one_core.SPREAD_S", 0.0)
     machine = Machine(busy={ONE: 0.1, OTHER: 0.5})
     one_core = machine.settled()
+    machine.use_nothing_more()
     machine.busy[ONE] = 1.0
-    for _ in range(LOOKS + 1):
+    for _ in range(LOOKS):
         one_core.look()
-    assert places() == {frozenset({OTHER})}
-
-
-def test_a_core_that_a_neighbour_fills_is_given_up_while_another_has_room() -> None:
-    """Two workers that start together may choose the same."""
-    machine = Machine(busy={ONE: 0.1})
-    one_core = machine.settled()
-    machine.each_s = 0.0
-    machine.busy |= {ONE: 0.8, OTHER: 0.4}
-    for _ in range(LOOKS - 1):
-        one_core.look()
-    assert places() == {frozenset({ONE})}
+    machine.each_s = BUSY_S
     one_core.look()
-    assert places() == {ALLOWED}
-
-
-def test_a_core_that_the_worker_itself_uses_is_kept_beside_an_idle_one() -> None:
-    """Another one would be no better."""
-    machine = Machine(busy={ONE: 0.1})
-    one_core = machine.settled()
-    machine.busy |= {ONE: 0.9, OTHER: 0.0}
-    for _ in range(2 * LOOKS):
-        one_core.look()
-    assert places() == {frozenset({ONE})}
+    assert places() == {frozenset({OTHER})}
 
 
 def test_a_core_that_the_kernel_takes_away_is_given_up() -> None:

@@ -1,4 +1,4 @@
-"""How far ahead of the fleet dispatches run: what can start now, and about a second of starts.
+"""How far ahead of the fleet dispatches run: what can start now, and two seconds of starts.
 
 Whatever is in the broker or an inbox has been put in order already. The less there is of it, the
 sooner a job handed in late gets its turn; too little of it, and call slots stand empty.
@@ -15,10 +15,17 @@ __all__ = ["Window"]
 #: What goes out while no worker has said yet how many calls it can hold.
 CONCURRENCY_OF_AN_EMPTY_FLEET = 256
 
+#: Seconds of starts: a round of a busy leader may take most of one.
+AHEAD_S = 2.0
+
 #: However slow the fleet, this many are on their way: finding out that there is more must not cost
 #: a round of the dispatcher each time. A fleet that may start fewer than this in two seconds gets
 #: those two seconds' worth: some rounds' worth in any case.
 LEAST = 16
+
+#: Seconds in which the rate of starts follows what is measured. Calls that start together end
+#: together, so starts come in bursts seconds apart: a pause between two says little about the next.
+RISING, FALLING = 2, 8
 
 #: The fleet's size and load are looked up at most this often; accepting a job asks every time.
 LOOK_EVERY_S = 0.25
@@ -68,7 +75,8 @@ class Window:
             now = time.monotonic()
             started = max(0, self._before + self._sent - waiting)
             rate = started / max(0.1, now - self._measured_at)
-            self._starts_per_s = (self._starts_per_s + rate) / 2
+            lag = RISING if rate > self._starts_per_s else FALLING
+            self._starts_per_s += (rate - self._starts_per_s) / lag
             self._sent, self._before, self._measured_at = 0, waiting, now
 
     def _width(self) -> int:
@@ -79,4 +87,4 @@ class Window:
             ready, least = self._free, LEAST
             if self._most_ready is not None:
                 ready, least = min(ready, self._most_ready), min(least, 2 * self._most_ready)
-            return max(least, ready + math.ceil(self._starts_per_s))
+            return max(least, ready + math.ceil(AHEAD_S * self._starts_per_s))

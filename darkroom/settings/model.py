@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     )
     dispatch_window: Count | None = Field(
         None,
-        description="Most jobs in broker and inboxes; by default about a second of starts.",
+        description="Most jobs in broker and inboxes; by default about two seconds of starts.",
     )
     dispatch_ids: Count = Field(16, le=256, description="Most job ids in one message.")
     dispatch_again_s: Seconds = Field(

@@ -1,5 +1,6 @@
 """How far ahead of the fleet jobs are dispatched."""
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,25 @@ def test_a_fleet_that_may_start_few_calls_gets_few_jobs_ahead(
 def test_a_fleet_without_a_limit_gets_what_it_can_hold(database: Database) -> None:
     """Before any worker has said how much that is, as much as one of them takes by default."""
     assert Window(database, fixed=None, per_second=None).room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+
+
+def test_a_pause_between_two_bursts_of_starts_narrows_the_window_little(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls that start together end together, and the next ones must be at hand by then."""
+    clock = itertools.count()
+    monkeypatch.setattr("tasks.window.time.monotonic", lambda: float(next(clock)))
+    window = Window(database, fixed=None, per_second=None)
+
+    def ahead_after(starts: list[int]) -> int:
+        for count in starts:
+            window.went_out(count)
+            window.measure()
+        return window.room() - CONCURRENCY_OF_AN_EMPTY_FLEET
+
+    assert ahead_after([100] * 10) in range(190, 201)
+    assert ahead_after([0, 0]) in range(140, 160)
+    assert ahead_after([0] * 60) <= 1
 
 
 def test_an_operators_own_window_is_kept(database: Database) -> None:

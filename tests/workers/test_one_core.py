@@ -25,6 +25,7 @@ def _all_cores_again() -> Iterator[None]:
     yield
     _let_all_threads_run_on(set(ALLOWED))
 
+
 #: CPU seconds between two looks that follow each other at once: a busy worker's.
 BUSY_S = 1e6
 

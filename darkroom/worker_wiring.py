@@ -60,6 +60,10 @@ __all__ = ["WorkerWiring"]
 #: Between two looks for dead processes' spools, or sooner where leases are short.
 ADOPT_EVERY_S = 5.0
 
+#: One thread more for so many calls in flight: while it brings a picture to safety, the next call
+#: is on its way. Where many answers of 10 s end at once, each takes about half a second of that.
+CALLS_PER_THREAD_BESIDE = 8
+
 
 class WorkerWiring(Wiring):
     """Everything that a worker process may need, built from one set of settings.
@@ -134,16 +138,17 @@ class WorkerWiring(Wiring):
             on_stored=watch.image_was_stored,
         )
         flow = Flow(self.queues.generate)
+        threads = settings.concurrency + max(1, settings.concurrency // CALLS_PER_THREAD_BESIDE)
         inbox = Inbox(
             max(16, settings.concurrency // 4),
-            slots=settings.concurrency,
+            slots=threads,
             on_full=flow.pause,
             on_low=flow.resume,
         )
         generate = self._generate(uploads, pace, breaker, watch)
         return Crew(
             inbox=inbox,
-            executor=Executor(threads=settings.concurrency, inbox=inbox, run=generate),
+            executor=Executor(threads=threads, inbox=inbox, run=generate),
             uploads=uploads,
             heartbeat=self._heartbeat(inbox, pace),
             dispatcher=self._dispatcher(),

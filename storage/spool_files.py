@@ -48,6 +48,11 @@ class SpooledImage:
     width: int
     height: int
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the PNG."""
+        return size_of(self.pieces)
+
 
 @dataclass(frozen=True, slots=True)
 class SpooledFacts:

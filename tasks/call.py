@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,15 +69,36 @@ class Call:
         self._decoding = decoding
         self._recipe = recipe
 
-    def __call__(self, job: Job, request: ImageRequest, wire: dict[str, Any]) -> Called:
-        """Send the request and bring what comes of it to safety."""
+    def __call__(
+        self,
+        job: Job,
+        request: ImageRequest,
+        wire: dict[str, Any],
+        *,
+        on_image: Callable[[], object],
+    ) -> Called:
+        """Send the request and bring what comes of it to safety.
+
+        Args:
+            job: a claimed one.
+            request: what it asks for.
+            wire: the same as the API gets it.
+            on_image: called once its picture has come, and the call is over: from here on only
+                the disk is waited for. Of another answer the caller has to learn what it means.
+        """
         try:
             pending = self._client.send(wire)
         except PlaygroundError as error:
             return Called(judge(error))
-        with pending, self._reading.admit(pending.size_hint_bytes or UNANNOUNCED_BYTES):
-            verdict, images = self._read(job, request, pending)
-            return Called(verdict, self._keep(job, images) if images else None)
+        size_bytes = pending.size_hint_bytes or UNANNOUNCED_BYTES
+        with self._reading.admit(size_bytes) as shrink_to:
+            with pending:  # its connection is free as soon as it was read
+                verdict, images = self._read(job, request, pending)
+            if not images:
+                return Called(verdict)
+            on_image()
+            shrink_to(sum(image.size_bytes for image in images))  # the answer's text is gone
+            return Called(verdict, self._keep(job, images))
 
     def _read(
         self, job: Job, request: ImageRequest, pending: PendingAnswer

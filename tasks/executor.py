@@ -1,4 +1,7 @@
-"""The threads that wait for the API: one per call in flight, hundreds to a process.
+"""The threads that wait for the API: one per call in flight, hundreds to a process, and some more.
+
+The others bring pictures to safety, or stand ready with a job, so that the next call starts when
+one has ended and not when its picture is on the disk.
 
 A waiting thread costs little, so they are started only as jobs come and then kept. They are
 daemons: leaving at once must not wait for an answer that takes two minutes.
@@ -23,7 +26,7 @@ class Executor:
     """Runs one job's course per thread, as ids come out of the inbox.
 
     Args:
-        threads: most calls in flight.
+        threads: most courses under way; how many of them may call at once is the pace's.
         inbox: where ids come from; closing it ends the threads one by one.
         run: a job's whole course. What it raises is logged and ends that job's course only.
     """

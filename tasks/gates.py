@@ -6,7 +6,7 @@ the readers instead of the bytes would leave answers unread whenever the network
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -44,13 +44,26 @@ class ByteGate:
         return self._inside_bytes
 
     @contextmanager
-    def admit(self, size_bytes: int) -> Iterator[None]:
-        """Hold `size_bytes` of the bound for the length of the block."""
+    def admit(self, size_bytes: int) -> Iterator[Callable[[int], None]]:
+        """Hold `size_bytes` of the bound for the length of the block.
+
+        Yields:
+            What takes a smaller size, once no more of it is needed.
+        """
+        held_bytes = size_bytes
+
+        def shrink_to(smaller_bytes: int) -> None:
+            nonlocal held_bytes
+            given_up = self._bounded(held_bytes) - self._bounded(smaller_bytes)
+            if given_up > 0:
+                held_bytes = smaller_bytes
+                self.leave(given_up)
+
         self.enter(size_bytes)
         try:
-            yield
+            yield shrink_to
         finally:
-            self.leave(size_bytes)
+            self.leave(held_bytes)
 
     def enter(self, size_bytes: int, *, patience_s: float | None = None) -> bool:
         """Go in when it is this body's turn; whoever has gone in must `leave`.

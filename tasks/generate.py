@@ -26,7 +26,7 @@ from storage import (
     mark_storing_if_held,
 )
 from tasks.breaker import Breaker
-from tasks.budget import Admission, CallBudget
+from tasks.budget import CallBudget
 from tasks.call import Call
 from tasks.dispatch import Dispatch
 from tasks.earlier import Earlier
@@ -35,6 +35,7 @@ from tasks.pace import Pace
 from tasks.persist import persist
 from tasks.policy import Decision
 from tasks.settle import Settle
+from tasks.turn import Turn
 from tasks.uploads import Uploads
 
 __all__ = ["Claims", "Generate"]
@@ -114,29 +115,28 @@ class Generate:
             self._uploads.give_room()
 
     def _in_turn(self, job_id: UUID) -> None:
-        admission = self._leave_to_call()
-        if admission is None:
+        turn = self._next_turn()
+        if turn is None:
             self._dispatch.hand_back([job_id])
             return
-        try:
-            with admission:
-                self._run(job_id, admission)
-        finally:
-            self._pace.leave()
+        with turn:
+            self._run(job_id, turn)
 
-    def _leave_to_call(self) -> Admission | None:
+    def _next_turn(self) -> Turn | None:
         """Wait for the fleet's pace and budget; None when the process stops.
 
         The pace is asked again once the budget has given leave: the fleet may be paused by then.
         """
         while self._pace.wait_until_open():
             admission = self._budget.admit()
-            if admission is None or self._pace.try_enter():
-                return admission
+            if admission is None:
+                return None
+            if self._pace.try_enter():
+                return Turn(self._pace, admission)
             admission.end()
         return None
 
-    def _run(self, job_id: UUID, admission: Admission) -> None:
+    def _run(self, job_id: UUID, turn: Turn) -> None:
         try:
             job = self._claim(job_id)
         except DayExhausted as error:
@@ -144,7 +144,7 @@ class Generate:
             self._dispatch.hand_back([job_id])
             return
         if job is not None:
-            self._make(job, admission)
+            self._make(job, turn)
 
     def _claim(self, job_id: UUID) -> Job | None:
         token = uuid4()
@@ -161,7 +161,7 @@ class Generate:
             )
         )
 
-    def _make(self, job: Job, admission: Admission) -> None:
+    def _make(self, job: Job, turn: Turn) -> None:
         """Call for a claimed job, unless its image is there already or it cannot be called."""
         try:
             if self._earlier.finish(job):
@@ -177,9 +177,8 @@ class Generate:
             self._put_off(job, error)
         else:
             started = time.monotonic()
-            admission.spend()
-            called = self._call(job, request, wire)
-            admission.end()
+            turn.spend()
+            called = self._call(job, request, wire, on_image=turn.end)
             if called.verdict.meaning is not Meaning.IN_HAND:
                 self._settle(job, called.verdict, started=started)
                 return

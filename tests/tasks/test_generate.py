@@ -7,32 +7,25 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from uuid_utils.compat import uuid7
 
 from storage import (
     Database,
     DatabaseMisconfigured,
     JobStatus,
-    NewJob,
     ObjectStore,
     Spool,
     SpooledImage,
-    claim_if_due,
     get_job,
-    insert_job,
 )
 from tasks import Claims, Generate, Uploads
+from tests.tasks.jobs import claimed_job
 
 
 def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
     tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:
     """The table may refuse for whatever reason; the call is paid, and nobody else would look."""
-    job_id = insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
-    job = claim_if_due(
-        database, job_id, worker_id=uuid4(), token=uuid4(), call_deadline_s=60, max_calls=3
-    )
-    assert job is not None
+    job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     generate = generating(refusing_database(tmp_path / "gone"), uploads)
@@ -43,7 +36,7 @@ def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
     assert uploads.wait_until_empty(20)
     uploads.stop()
     spool.close()
-    assert get_job(database, job_id).status is JobStatus.SUCCEEDED
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
 
 
 def refusing_database(folder: Path) -> Database:

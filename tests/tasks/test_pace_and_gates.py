@@ -130,6 +130,17 @@ def test_a_body_larger_than_the_bound_is_let_in_alone() -> None:
         pass
 
 
+def test_what_a_body_does_not_need_any_more_is_the_next_ones() -> None:
+    """A picture takes less than the text that brought it."""
+    gate = ByteGate(100)
+    with gate.admit(100) as shrink_to:
+        shrink_to(75)
+        assert gate.enter(25, patience_s=0)
+        shrink_to(90)  # it has grown, which nobody was asked for
+        assert gate.inside_bytes == 100
+    assert gate.inside_bytes == 25
+
+
 def test_who_gives_up_at_the_gate_keeps_nobody_back() -> None:
     """What waits behind it may be small enough for the room there is."""
     gate = ByteGate(100)

@@ -1,7 +1,7 @@
 """What the upload threads do with spooled images that cannot be stored any more."""
 
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -11,27 +11,15 @@ from storage import (
     DatabaseMisconfigured,
     Job,
     JobStatus,
-    NewJob,
     ObjectStore,
     Spool,
     SpooledImage,
     SpoolEntry,
-    claim_if_due,
     get_job,
-    insert_job,
     mark_storing_if_held,
 )
 from tasks import Uploads
-
-
-def claimed_job(database: Database) -> Job:
-    """A job that a worker has claimed."""
-    job_id = insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
-    job = claim_if_due(
-        database, job_id, worker_id=uuid4(), token=uuid4(), call_deadline_s=60, max_calls=3
-    )
-    assert job is not None
-    return job
+from tests.tasks.jobs import claimed_job
 
 
 def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploads:

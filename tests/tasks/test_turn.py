@@ -1,0 +1,29 @@
+"""A call's turn ends once, however often it is said."""
+
+from tasks import Pace
+from tasks.budget import Admission
+from tasks.turn import Turn
+
+
+def test_who_ends_a_turn_lets_the_next_one_in() -> None:
+    """Long before the course of its job has ended."""
+    pace, settled = Pace(1), list[bool]()
+    assert pace.try_enter()
+    with Turn(pace, Admission(settled.append)) as turn:
+        turn.spend()
+        assert not pace.try_enter()
+        turn.end()
+        assert pace.try_enter()
+        turn.end()
+    assert not pace.try_enter()
+    assert settled == [True]
+
+
+def test_a_turn_that_was_not_used_is_given_back() -> None:
+    """Its job was not due any more, say."""
+    pace, settled = Pace(1), list[bool]()
+    assert pace.try_enter()
+    with Turn(pace, Admission(settled.append)):
+        pass
+    assert pace.try_enter()
+    assert settled == [False]

@@ -53,7 +53,7 @@ ROOM_POLL_S = 0.5
 LOOKS_BEFORE_ALARM = 20
 
 #: Pictures that are kept in memory, too, from the spool to the bucket: few while it keeps up.
-IN_HAND_BYTES = 32_000_000
+IN_HAND_BYTES = 24_000_000
 
 
 class Uploads:

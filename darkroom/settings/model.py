@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     )
     upload_threads: Count = Field(16, description="Images being put into storage at once.")
     reading_bytes: Bytes = Field(
-        96_000_000, description="Bytes of answers being read and decoded at once in a process."
+        80_000_000, description="Bytes of answers being read and decoded at once in a process."
     )
     decode_threads: Count | None = Field(
         None, description="Answers being decoded at once; twice the number of cores by default."

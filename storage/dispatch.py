@@ -12,7 +12,7 @@ what is waiting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -41,7 +41,12 @@ from storage.tables import Tables
 
 
 def reserve_due(
-    db: Database, *, limit: int, stale_after_s: float, rotation: Rotation | None = None
+    db: Database,
+    *,
+    limit: int,
+    stale_after_s: float,
+    rotation: Rotation | None = None,
+    on_lost: Callable[[int], object] = lambda _: None,
 ) -> list[UUID]:
     """Take up to `limit` due jobs to be sent out now, marking them as dispatched.
 
@@ -50,6 +55,7 @@ def reserve_due(
         limit: At most so many.
         stale_after_s: A dispatch older than this is taken for lost.
         rotation: Where the last call stopped; this one goes on from there.
+        on_lost: Told how many were taken for lost, and put back into the queue.
 
     Returns:
         Job ids in the order in which they should start.
@@ -65,14 +71,16 @@ def reserve_due(
         is_ready, is_ripe, is_lost = connection.execute(_look(db.tables), bounds).one()
     if not (is_ready or is_ripe or is_lost):
         return []
+    lost = 0
     with db.begin() as connection:
         if is_ripe:
             connection.execute(_ripen(db.tables), bounds)
         if is_lost:
-            connection.execute(_forget_lost(db.tables), bounds)
+            lost = connection.execute(_forget_lost(db.tables), bounds).rowcount
         allowances = allowances_now(db.tables, connection)
         chosen = choose(db, connection, limit, turn, allowances)
         taken = set(connection.scalars(_stamp(db.tables), {"ids": [c.id for c in chosen]}))
+    on_lost(lost)
     return [ready.id for ready in chosen if ready.id in taken]
 
 

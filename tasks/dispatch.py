@@ -82,12 +82,13 @@ class Dispatch:
         self._window.measure()
         is_empty = self._depth.waiting() == 0
         self._stale_s = self._lost_s if is_empty else self._again_s
-        forget_lost(self._database, limit=MOST_FORGOTTEN, stale_after_s=self._stale_s)
+        lost = forget_lost(self._database, limit=MOST_FORGOTTEN, stale_after_s=self._stale_s)
+        self._window.came_back(lost)
 
     def hand_back(self, job_ids: list[UUID]) -> None:
         """Make jobs due at once that were dispatched but will not be taken here."""
         if job_ids:
-            unreserve(self._database, job_ids)
+            self._window.came_back(unreserve(self._database, job_ids))
 
     def _ring(self, job_ids: list[UUID]) -> int:
         unsent = self._doorbell.ring(job_ids)
@@ -106,4 +107,5 @@ class Dispatch:
                 limit=room,
                 stale_after_s=self._stale_s,
                 rotation=self._rotation,
+                on_lost=self._window.came_back,
             )

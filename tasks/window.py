@@ -19,11 +19,11 @@ CONCURRENCY_OF_AN_EMPTY_FLEET = 256
 AHEAD_S = 2.0
 
 #: However slow the fleet, this many are on their way: finding out that there is more must not cost
-#: a round of the dispatcher each time. A fleet that may start fewer than this in two seconds gets
-#: those two seconds' worth: some rounds' worth in any case.
+#: a round of the dispatcher each time. A fleet that may start fewer in those seconds gets as many
+#: as it may start.
 LEAST = 16
 
-#: Seconds in which the rate of starts follows what is measured. Calls that start together end
+#: Measures, a second apart, in which the rate of starts follows them. Calls that start together end
 #: together, so starts come in bursts seconds apart: a pause between two says little about the next.
 RISING, FALLING = 2, 8
 
@@ -42,7 +42,7 @@ class Window:
     def __init__(self, database: Database, *, fixed: int | None, per_second: float | None) -> None:
         self._database = database
         self._fixed = fixed
-        self._most_ready = None if per_second is None else math.ceil(per_second)
+        self._per_second = per_second
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._free = CONCURRENCY_OF_AN_EMPTY_FLEET
@@ -65,10 +65,15 @@ class Window:
         with self._lock:
             self._sent += count
 
+    def came_back(self, count: int) -> None:
+        """So many dispatched jobs are in the queue again: they have not started."""
+        with self._lock:
+            self._sent -= count
+
     def measure(self) -> None:
         """Learn how many jobs start in a second; the dispatcher calls this about once a second.
 
-        What went out and is no longer waiting has started.
+        What went out, did not come back and is no longer waiting has started.
         """
         waiting = count_dispatched(self._database, limit=1_000_000)
         with self._lock:
@@ -84,7 +89,8 @@ class Window:
             if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
                 self._free = free_slots(self._database, otherwise=CONCURRENCY_OF_AN_EMPTY_FLEET)
                 self._looked_at = time.monotonic()
-            ready, least = self._free, LEAST
-            if self._most_ready is not None:
-                ready, least = min(ready, self._most_ready), min(least, 2 * self._most_ready)
-            return max(least, ready + math.ceil(AHEAD_S * self._starts_per_s))
+            ahead = self._free + math.ceil(AHEAD_S * self._starts_per_s)
+            if self._per_second is None:
+                return max(LEAST, ahead)
+            most = math.ceil(AHEAD_S * math.ceil(self._per_second))
+            return max(min(LEAST, most), min(ahead, most))

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ def database(migrated_sqlite_url: str) -> Iterator[Database]:
     database.close()
 
 
-@pytest.mark.parametrize(("per_second", "room"), [(1 / 60, 2), (3.0, 6), (100.0, 100)])
+@pytest.mark.parametrize(("per_second", "room"), [(1 / 60, 2), (3.0, 6), (100.0, 200)])
 def test_a_fleet_that_may_start_few_calls_gets_few_jobs_ahead(
     database: Database, per_second: float, room: int
 ) -> None:
@@ -35,7 +36,7 @@ def test_a_pause_between_two_bursts_of_starts_narrows_the_window_little(
 ) -> None:
     """Calls that start together end together, and the next ones must be at hand by then."""
     clock = itertools.count()
-    monkeypatch.setattr("tasks.window.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     window = Window(database, fixed=None, per_second=None)
 
     def ahead_after(starts: list[int]) -> int:
@@ -47,6 +48,34 @@ def test_a_pause_between_two_bursts_of_starts_narrows_the_window_little(
     assert ahead_after([100] * 10) in range(190, 201)
     assert ahead_after([0, 0]) in range(140, 160)
     assert ahead_after([0] * 60) <= 1
+
+
+def test_what_comes_back_unstarted_does_not_widen_the_window(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fleet that is held starts nothing, however often the same jobs go out."""
+    clock = itertools.count()
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    window = Window(database, fixed=None, per_second=None)
+    before = window.room()
+    for _ in range(40):
+        window.went_out(50)
+        window.came_back(50)
+        window.measure()
+    assert window.room() == before
+
+
+def test_a_fleet_with_a_limit_gets_two_seconds_of_it_ahead_at_most(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was measured."""
+    clock = itertools.count()
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    window = Window(database, fixed=None, per_second=20.0)
+    for _ in range(10):
+        window.went_out(100)
+        window.measure()
+    assert window.room() == 40
 
 
 def test_an_operators_own_window_is_kept(database: Database) -> None:

@@ -1,9 +1,10 @@
-"""How busy each core of this machine was between two looks, by the kernel's own account."""
+"""How busy this machine's cores, and this process, were between two looks."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["CoreLoad"]
+__all__ = ["CoreLoad", "OwnLoad"]
 
 STAT = Path("/proc/stat")
 
@@ -48,6 +49,19 @@ class CoreLoad:
             for name, *times in words
             if name.startswith("cpu") and name[3:].isdecimal()
         }
+
+
+class OwnLoad:
+    """Tells what part of a core this process has used."""
+
+    def __init__(self) -> None:
+        self._before = time.monotonic(), time.process_time()
+
+    def since_last(self) -> float:
+        """CPU seconds in a second since the last look; more than 1 where several cores worked."""
+        before, self._before = self._before, (time.monotonic(), time.process_time())
+        passed, used = (now - then for now, then in zip(self._before, before, strict=True))
+        return used / max(0.001, passed)
 
 
 def _busy_and_total(times: list[int]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from workers.core_load import CoreLoad
+from workers.core_load import CoreLoad, OwnLoad
 
 __all__ = ["OneCore"]
 
@@ -29,8 +29,11 @@ EVERY_S = 1.0
 WORTHWHILE = 0.1
 
 #: A core of which others use this much more than of another one, so many looks in a row, is the
-#: wrong one: there is more left for us over there, even of a core that we would fill.
+#: wrong one. Where it is full, and we get less of it than we would, a smaller difference is enough:
+#: two workers that share a core cannot be told apart by the kernel, which may not move them.
 MORE = 0.3
+MORE_WHERE_FULL = 0.1
+FULL = 0.97
 LOOKS = 3
 
 #: About as long a worker has all cores before it tries again; by chance more or less, so that two
@@ -45,22 +48,20 @@ class OneCore:
 
     Args:
         load: how busy each core was since it was last asked.
-        used_s: CPU seconds of this process so far.
+        used: what part of a core this process used since it was last asked.
     """
 
     def __init__(
         self,
         load: Callable[[], Mapping[int, float]] | None = None,
-        used_s: Callable[[], float] = time.process_time,
+        used: Callable[[], float] | None = None,
     ) -> None:
         self._load = load or CoreLoad().since_last
-        self._used_s = used_s
+        self._used = used or OwnLoad().since_last
         self._allowed = _allowed()
         self._core: int | None = None
         self._crowded_looks = 0
         self._spread_until = 0.0
-        self._looked_at = time.monotonic()
-        self._used_before_s = used_s()
 
     def run(self, stopping: threading.Event) -> None:
         """Look once a second, until the process stops; where there is no choice, not at all.
@@ -105,14 +106,11 @@ class OneCore:
 
     def _is_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> bool:
         elsewhere = [loads[other] for other in self._allowed - {core} if other in loads]
-        return core not in loads or loads[core] - used > min(elsewhere, default=1.0) + MORE
-
-    def _used(self) -> float:
-        """The part of a core that this process has used since the last look."""
-        now, used_s = time.monotonic(), self._used_s()
-        used = (used_s - self._used_before_s) / max(0.001, now - self._looked_at)
-        self._looked_at, self._used_before_s = now, used_s
-        return used
+        here = loads.get(core)
+        if here is None:
+            return True
+        more = MORE_WHERE_FULL if here >= FULL else MORE
+        return here - used > min(elsewhere, default=1.0) + more
 
     def _stay_on(self, core: int) -> None:
         try:

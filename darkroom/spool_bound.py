@@ -19,5 +19,5 @@ def spool_bound_bytes(settings: Settings) -> int:
 
 
 def calls_that_fit(settings: Settings) -> int:
-    """How many calls can be in flight while nothing rests there."""
+    """How many calls can be in flight, or stand ready, while nothing rests there."""
     return spool_bound_bytes(settings) // ROOM_PER_CALL_BYTES

@@ -14,6 +14,7 @@ from celery import Celery
 from celery.signals import setup_logging
 
 from darkroom import __version__
+from darkroom.call_threads import call_threads
 from darkroom.errors import UserError
 from darkroom.logs import configure_logs
 from darkroom.settings import Settings, variable
@@ -59,10 +60,6 @@ __all__ = ["WorkerWiring"]
 
 #: Between two looks for dead processes' spools, or sooner where leases are short.
 ADOPT_EVERY_S = 5.0
-
-#: One thread more for so many calls in flight: while it brings a picture to safety, the next call
-#: is on its way. Where many answers of 10 s end at once, each takes about half a second of that.
-CALLS_PER_THREAD_BESIDE = 8
 
 
 class WorkerWiring(Wiring):
@@ -138,7 +135,7 @@ class WorkerWiring(Wiring):
             on_stored=watch.image_was_stored,
         )
         flow = Flow(self.queues.generate)
-        threads = settings.concurrency + max(1, settings.concurrency // CALLS_PER_THREAD_BESIDE)
+        threads = call_threads(settings)
         inbox = Inbox(
             max(16, settings.concurrency // 4),
             slots=threads,

@@ -1,6 +1,6 @@
 """Image in hand, and stored: the last two steps of a job that goes well.
 
-`mark_storing_if_held` frees the call slot as soon as the picture is safe on the worker's disk;
+`mark_storing_if_held` is written as soon as the picture is safe on the worker's disk;
 `finish_if_held` is written when the bucket has it. A job that was asked to stop keeps the
 picture it has paid for and ends as cancelled.
 """

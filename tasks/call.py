@@ -91,13 +91,15 @@ class Call:
         except PlaygroundError as error:
             return Called(judge(error))
         size_bytes = pending.size_hint_bytes or UNANNOUNCED_BYTES
-        with self._reading.admit(size_bytes) as shrink_to:
-            with pending:  # its connection is free as soon as it was read
-                verdict, images = self._read(job, request, pending)
+        with pending, self._reading.admit(size_bytes) as shrink_to:
+            verdict, images = self._read(job, request, pending)
             if not images:
                 return Called(verdict)
-            on_image()
             shrink_to(sum(image.size_bytes for image in images))  # the answer's text is gone
+            try:
+                on_image()
+            except Exception:  # what was paid for goes to the disk, whatever else went wrong
+                log.exception("the end of a call was not noted", extra={"job_id": str(job.id)})
             return Called(verdict, self._keep(job, images))
 
     def _read(

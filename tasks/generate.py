@@ -1,8 +1,8 @@
 """One job's course on an executor thread: claim, call, and what follows from the answer.
 
 The call is counted on the row before it is sent. Once an image is in hand it is spooled first, and
-only then is the row told; from there on the upload threads have it, and this thread's call slot is
-free again whatever the bucket does.
+only then is the row told; from there on the upload threads have it, and this thread is free again
+whatever the bucket does. The next call has its turn as soon as the image is in hand.
 """
 
 import logging
@@ -107,7 +107,7 @@ class Generate:
     def __call__(self, job_id: UUID) -> None:
         """Run the course; a job that is not due, or not ours, is left alone."""
         if not self._uploads.take_room(self._stopping, on_wait=self._watch.spool_is_full):
-            self._dispatch.hand_back([job_id])
+            self._hand_back(job_id)
             return
         try:
             self._in_turn(job_id)
@@ -117,7 +117,7 @@ class Generate:
     def _in_turn(self, job_id: UUID) -> None:
         turn = self._next_turn()
         if turn is None:
-            self._dispatch.hand_back([job_id])
+            self._hand_back(job_id)
             return
         with turn:
             self._run(job_id, turn)
@@ -141,10 +141,19 @@ class Generate:
             job = self._claim(job_id)
         except DayExhausted as error:
             self._watch.day_is_spent(str(error))
-            self._dispatch.hand_back([job_id])
+            self._hand_back(job_id)
             return
         if job is not None:
             self._make(job, turn)
+
+    def _hand_back(self, job_id: UUID) -> None:
+        try:
+            self._dispatch.hand_back([job_id])
+        except StorageError as error:
+            log.warning(
+                "a job that had not started goes out again later",
+                extra={"job_id": str(job_id), "error": str(error)},
+            )
 
     def _claim(self, job_id: UUID) -> Job | None:
         token = uuid4()

@@ -1,8 +1,8 @@
 """When this process may start its next call.
 
 Fed from what the whole fleet shares (is it paused, held, slowed down?) and from the process's own
-answers, which it acts upon at once. Executor threads enter here before a claim and leave after the
-call; whoever may not enter yet waits.
+answers, which it acts upon at once. Executor threads enter here before a claim and leave when
+the call is over; whoever may not enter yet waits.
 """
 
 import threading
@@ -30,6 +30,11 @@ class Pace:
         self._is_paused = False
         self._probes = 0
         self._is_stopped = False
+
+    @property
+    def inside(self) -> int:
+        """Calls that have their turn."""
+        return self._inside
 
     def enter(self) -> bool:
         """Wait until a call may start and take its place; False when the process stops."""

@@ -31,8 +31,10 @@ class Turn:
         if self._is_over:
             return
         self._is_over = True
-        self._admission.end()
-        self._pace.leave()
+        try:
+            self._admission.end()
+        finally:
+            self._pace.leave()
 
     def __enter__(self) -> Self:
         return self

@@ -100,7 +100,7 @@ class Crew:
         self.stopping.set()
         self.pace.stop()
         self._hand_back()
-        log.info("stopping: calls under way may end", extra={"calls": self.inbox.under_way})
+        log.info("stopping: calls under way may end", extra={"calls": self.pace.inside})
         is_idle = self.inbox.wait_until_idle(deadline - time.monotonic())
         is_stored = self.uploads.wait_until_empty(deadline - time.monotonic())
         self.uploads.stop()

@@ -32,7 +32,7 @@ class Heartbeat:
         database: a connection of its own.
         worker: the row, with the lease's length.
         every_s: between two beats; at least two fit a lease.
-        waiting: the ids in the inbox, so that nobody dispatches them again.
+        waiting: the ids that were sent here, so that nobody dispatches them again.
         on_alive: called with the seconds that the lease is good for, at each renewal.
     """
 

@@ -28,7 +28,7 @@ class Watchdog:
     """Looks every few seconds whether messages that wait also arrive.
 
     Args:
-        room: calls that this process can keep in flight.
+        room: ids that this process takes without being full.
         leave: ends the process, with time to drain.
     """
 

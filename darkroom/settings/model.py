@@ -106,7 +106,9 @@ class Settings(BaseSettings):
     )
     upload_threads: Count = Field(16, description="Images being put into storage at once.")
     reading_bytes: Bytes = Field(
-        80_000_000, description="Bytes of answers being read and decoded at once in a process."
+        80_000_000,
+        description="Bytes of answers being read, and of pictures on their way to the disk, in a "
+        "process at once.",
     )
     decode_threads: Count | None = Field(
         None, description="Answers being decoded at once; twice the number of cores by default."
@@ -231,8 +233,9 @@ class Settings(BaseSettings):
     )
     spool_max_bytes: Bytes | None = Field(
         None,
-        description="Calls start only while images at rest and in flight, of 4 MB each, fit this; "
-        "by default 4 GB, or twice what all calls in flight need if that is more.",
+        description="Calls start only while images at rest, in flight and about to be called for, "
+        "of 4 MB each, fit this; by default 4 GB, or twice what all calls in flight need if that "
+        "is more.",
     )
     spool_fsync: bool = Field(
         default=True,

@@ -13,6 +13,7 @@ from benchmarks.darkroom_fleet import DarkroomFleet
 from benchmarks.ground import Servers
 from benchmarks.patience import until
 from benchmarks.wiretap import Wiretap
+from darkroom.call_threads import call_threads
 from darkroom.settings import load_settings
 from darkroom.worker_wiring import WorkerWiring
 
@@ -40,7 +41,7 @@ class Calls:
 
 
 class Course:
-    """One crew with a single call thread, and jobs that go through it."""
+    """One crew with one call in flight at most, and jobs that go through it."""
 
     def __init__(self, servers: Servers) -> None:
         self._fleet = DarkroomFleet(
@@ -58,15 +59,20 @@ class Course:
         self._wiring = WorkerWiring(load_settings(**fleet.settings | {"database_url": through}))
 
     def start(self) -> None:
-        """Start what a job's course needs of a worker; one job makes all connections."""
+        """Start what a job's course needs of a worker.
+
+        Two jobs at once make all connections, and start all threads while calls are counted.
+        """
         crew = self._wiring.crew
         threading.setprofile(self.calls)
         try:
             for part in (crew.heartbeat, crew.budget, crew.uploads):
                 part.start()
-            self.take(self.load(1))
+            self.take(self.load(2))
         finally:
             threading.setprofile(None)
+        callers = [thread for thread in threading.enumerate() if thread.name.startswith("call-")]
+        assert len(callers) == call_threads(self._wiring.settings), callers
 
     def take(self, jobs: list[UUID]) -> None:
         """Give ids to the crew as a dispatch does, and wait for their ends."""

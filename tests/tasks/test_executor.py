@@ -26,7 +26,7 @@ def test_every_waiting_job_gets_a_thread_of_its_own() -> None:
 
 
 def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
-    """Concurrency is a bound on calls in flight."""
+    """Each has a stack and a picture in memory, so there is a bound."""
     inbox = Inbox(100)
     lock = threading.Lock()
     running, most = 0, 0

@@ -1,0 +1,86 @@
+"""When the next call of a worker starts: a worker's real parts, with one call in flight at most."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from darkroom.settings import load_settings
+from darkroom.worker_wiring import WorkerWiring
+from playground import Limits, check_request, kept_form
+from storage import NewJob, Spool, insert_job
+from tasks import Settle
+from tests.acceptance.conftest import Fleet
+from tests.services import Simulator
+from workers import Crew
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def crew(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
+    """What a job's course needs of a worker."""
+    for name, value in lite_fleet.environment.items():
+        monkeypatch.setenv(name, value)
+    wiring = WorkerWiring(load_settings(concurrency=1))
+    crew = wiring.crew
+    for part in (crew.heartbeat, crew.budget, crew.uploads):
+        part.start()
+    yield crew
+    crew.drain()
+    wiring.app.close()
+    wiring.objects.close()
+    wiring.playground.close()
+    wiring.database.close()
+
+
+def two_jobs(fleet: Fleet) -> list[UUID]:
+    """In the table, and due."""
+    request = kept_form(check_request({"prompt": f"a fox {fleet.mark}"}, Limits()))
+    new = (NewJob(id=uuid7(), request=request, request_hash="0" * 64) for _ in range(2))
+    return [insert_job(fleet.database, job).job.id for job in new]
+
+
+def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
+    crew: Crew, lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may take its time: the API's is dearer."""
+    may_write, write = threading.Event(), Spool.write
+
+    def wait_and_write(*args: Any) -> Any:
+        assert may_write.wait(PATIENCE_S)
+        return write(*args)
+
+    monkeypatch.setattr(Spool, "write", wait_and_write)
+    jobs = two_jobs(lite_fleet)
+    crew.take(jobs)
+    lite_fleet.wait_until(lambda: lite_fleet.charged() == 2, "no second call")
+    may_write.set()
+    for job in jobs:
+        lite_fleet.wait_for(job, "succeeded")
+    assert lite_fleet.charged() == 2
+
+
+def test_no_call_starts_before_all_know_what_a_failure_means(
+    crew: Crew, lite_fleet: Fleet, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 429 holds them all."""
+    is_settling, may_settle, settle = threading.Event(), threading.Event(), Settle.__call__
+
+    def wait_and_settle(*args: Any, **more: Any) -> Any:
+        is_settling.set()
+        assert may_settle.wait(PATIENCE_S)
+        return settle(*args, **more)
+
+    monkeypatch.setattr(Settle, "__call__", wait_and_settle)
+    simulator.put_faults([{"kind": "status", "status": 429, "retry_after": "0.2", "count": 1}])
+    jobs, asked = two_jobs(lite_fleet), simulator.asked()
+    crew.take(jobs)
+    assert is_settling.wait(PATIENCE_S)
+    threading.Event().wait(0.3)  # a second call would come within milliseconds
+    assert simulator.asked() == asked + 1
+    may_settle.set()
+    lite_fleet.wait_until(lambda: lite_fleet.charged() >= 1, "no call after the hold")

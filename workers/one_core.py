@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,17 +27,16 @@ EVERY_S = 1.0
 #: A worker that needs less than this part of a core has nothing to gain.
 WORTHWHILE = 0.1
 
-#: A core of which others use this much more than of another one, so many looks in a row, is the
-#: wrong one. Where it is full, and we get less of it than we would, a smaller difference is enough:
-#: two workers that share a core cannot be told apart by the kernel, which may not move them.
+#: A core of which others use this much more than of another one, so many looks in a row, is left
+#: for that one. Where it is full, and we get less of it than we would, a smaller difference is
+#: enough: two workers that share a core stay there else, as the kernel may not move them.
 MORE = 0.3
 MORE_WHERE_FULL = 0.1
 FULL = 0.97
 LOOKS = 3
 
-#: About as long a worker has all cores before it tries again; by chance more or less, so that two
-#: that have chosen the same core don't do so again.
-SPREAD_S = 30.0
+#: How likely it is left then, at each look: of two workers that share it, one should go.
+WILLING = 0.5
 
 _THREADS = Path("/proc/self/task")
 
@@ -61,7 +59,6 @@ class OneCore:
         self._allowed = _allowed()
         self._core: int | None = None
         self._crowded_looks = 0
-        self._spread_until = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Look once a second, until the process stops; where there is no choice, not at all.
@@ -86,15 +83,12 @@ class OneCore:
         if self._core is None:
             self._allowed = _allowed()
             rooms = {core: load for core, load in loads.items() if core in self._allowed}
-            if used >= WORTHWHILE and len(rooms) > 1 and time.monotonic() >= self._spread_until:
+            if used >= WORTHWHILE and len(rooms) > 1:
                 self._stay_on(_idlest(rooms))
         elif _allowed() != {self._core}:
             self._core = None  # somebody else has moved us, and knows why
         else:
-            is_crowded = self._is_crowded(self._core, used, loads)
-            self._crowded_looks = self._crowded_looks + 1 if is_crowded else 0
-            if self._crowded_looks >= LOOKS:
-                self._spread()
+            self._leave_if_crowded(self._core, used, loads)
 
     def _look_again(self) -> None:
         try:
@@ -104,13 +98,16 @@ class OneCore:
                 raise
             log.debug("a look at the cores failed", exc_info=True)
 
-    def _is_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> bool:
-        elsewhere = [loads[other] for other in self._allowed - {core} if other in loads]
-        here = loads.get(core)
-        if here is None:
-            return True
-        more = MORE_WHERE_FULL if here >= FULL else MORE
-        return here - used > min(elsewhere, default=1.0) + more
+    def _leave_if_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> None:
+        elsewhere = {other: loads[other] for other in self._allowed - {core} if other in loads}
+        if core not in loads or not elsewhere:
+            self._spread()  # cores have come or gone: nobody can compare
+            return
+        more = MORE_WHERE_FULL if loads[core] >= FULL else MORE
+        is_crowded = loads[core] - used > min(elsewhere.values()) + more
+        self._crowded_looks = self._crowded_looks + 1 if is_crowded else 0
+        if self._crowded_looks >= LOOKS and random.random() < WILLING:  # noqa: S311 - as below
+            self._stay_on(_idlest(elsewhere))
 
     def _stay_on(self, core: int) -> None:
         try:
@@ -127,13 +124,12 @@ class OneCore:
             return
         _let_all_threads_run_on(self._allowed)
         self._core = None
-        self._spread_until = time.monotonic() + random.uniform(0.5, 1.5) * SPREAD_S  # noqa: S311 - spreads workers, guards nothing
         log.debug("threads run wherever the kernel puts them")
 
 
 def _idlest(loads: Mapping[int, float]) -> int:
     """One of the cores with most room: workers that start together must not all take the same."""
-    return min(loads, key=lambda core: (round(loads[core], 1), random.random()))  # noqa: S311 - as above
+    return min(loads, key=lambda core: (round(loads[core], 1), random.random()))  # noqa: S311 - spreads workers, guards nothing
 
 
 def _allowed() -> set[int]:

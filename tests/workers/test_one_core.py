@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.settings import load_settings
 from darkroom.worker_wiring import WorkerWiring
-from workers.one_core import LOOKS, OneCore, _let_all_threads_run_on
+from workers.one_core import LOOKS, WILLING, OneCore, _let_all_threads_run_on
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("only Linux lets a process choose its cores", allow_module_level=True)
@@ -21,7 +21,8 @@ ONE, OTHER = [*sorted(ALLOWED), 0, 0][:2]
 
 
 @pytest.fixture(autouse=True)
-def _all_cores_again() -> Iterator[None]:
+def _all_cores_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("workers.one_core.random.random", lambda: 0.0)
     yield
     _let_all_threads_run_on(set(ALLOWED))
 
@@ -85,19 +86,8 @@ def test_a_worker_that_fills_its_core_keeps_it() -> None:
     assert places() == {frozenset({ONE})}
 
 
-def test_two_workers_on_one_full_core_do_not_stay_there() -> None:
-    """The kernel may not move them, so one of them has to go."""
-    machine = Machine(busy={ONE: 0.1})
-    one_core = machine.settled()
-    machine.used = 0.5
-    machine.busy |= {ONE: 1.0, OTHER: 0.3}
-    for _ in range(LOOKS):
-        one_core.look()
-    assert places() == {ALLOWED}
-
-
-def test_a_core_that_others_use_more_is_given_up_for_a_while() -> None:
-    """Two workers that start together may choose the same."""
+def test_a_core_that_others_use_more_is_left_for_the_one_with_most_room() -> None:
+    """A neighbour may be on it that cannot go."""
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
     machine.busy |= {ONE: 0.9, OTHER: 0.2}
@@ -105,10 +95,22 @@ def test_a_core_that_others_use_more_is_given_up_for_a_while() -> None:
         one_core.look()
         assert places() == {frozenset({ONE})}
     one_core.look()
-    assert places() == {ALLOWED}
-    machine.busy[ONE] = 0.0
-    one_core.look()
-    assert places() == {ALLOWED}
+    assert places() == {frozenset({OTHER})}
+
+
+@pytest.mark.parametrize(("chance", "place"), [(0.9 * WILLING, OTHER), (1.1 * WILLING, ONE)])
+def test_of_two_workers_on_one_full_core_one_goes(
+    monkeypatch: pytest.MonkeyPatch, chance: float, place: int
+) -> None:
+    """Chance decides which: both would meet again."""
+    monkeypatch.setattr("workers.one_core.random.random", lambda: chance)
+    machine = Machine(busy={ONE: 0.1})
+    one_core = machine.settled()
+    machine.used = 0.5
+    machine.busy |= {ONE: 1.0, OTHER: 0.3}
+    for _ in range(2 * LOOKS):
+        one_core.look()
+    assert places() == {frozenset({place})}
 
 
 def test_a_core_that_others_use_now_and_then_is_kept() -> None:
@@ -129,18 +131,6 @@ def test_a_core_that_all_use_alike_is_kept() -> None:
     for _ in range(2 * LOOKS):
         one_core.look()
     assert places() == {frozenset({ONE})}
-
-
-def test_after_a_while_one_core_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it is another one if that has more room by now."""
-    monkeypatch.setattr("workers.one_core.SPREAD_S", 0.0)
-    machine = Machine(busy={ONE: 0.1, OTHER: 0.5})
-    one_core = machine.settled()
-    machine.busy[ONE] = 1.0
-    for _ in range(LOOKS):
-        one_core.look()
-    one_core.look()
-    assert places() == {frozenset({OTHER})}
 
 
 def test_a_core_that_the_kernel_takes_away_is_given_up() -> None:

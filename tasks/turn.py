@@ -1,6 +1,6 @@
 """A call's turn: its place in this process, and its part of what the fleet may have open."""
 
-from types import TracebackType
+from contextlib import ExitStack
 from typing import Self
 
 from tasks.budget import Admission
@@ -18,9 +18,10 @@ class Turn:
     """
 
     def __init__(self, pace: Pace, admission: Admission) -> None:
-        self._pace = pace
         self._admission = admission
-        self._is_over = False
+        self._held = ExitStack()
+        self._held.callback(pace.leave)
+        self._held.enter_context(admission)
 
     def spend(self) -> None:
         """The call is being sent: the fleet has started one more."""
@@ -28,21 +29,10 @@ class Turn:
 
     def end(self) -> None:
         """The call is over, or never began: another may start. May be repeated."""
-        if self._is_over:
-            return
-        self._is_over = True
-        try:
-            self._admission.end()
-        finally:
-            self._pace.leave()
+        self._held.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()

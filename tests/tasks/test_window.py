@@ -18,6 +18,13 @@ def database(migrated_sqlite_url: str) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def a_second_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window's clock."""
+    clock = itertools.count()
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+
+
 @pytest.mark.parametrize(("per_second", "room"), [(1 / 60, 2), (3.0, 6), (100.0, 200)])
 def test_a_fleet_that_may_start_few_calls_gets_few_jobs_ahead(
     database: Database, per_second: float, room: int
@@ -31,12 +38,11 @@ def test_a_fleet_without_a_limit_gets_what_it_can_hold(database: Database) -> No
     assert Window(database, fixed=None, per_second=None).room() == CONCURRENCY_OF_AN_EMPTY_FLEET
 
 
+@pytest.mark.usefixtures("a_second_a_look")
 def test_a_pause_between_two_bursts_of_starts_narrows_the_window_little(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
     """Calls that start together end together, and the next ones must be at hand by then."""
-    clock = itertools.count()
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     window = Window(database, fixed=None, per_second=None)
 
     def ahead_after(starts: list[int]) -> int:
@@ -50,12 +56,11 @@ def test_a_pause_between_two_bursts_of_starts_narrows_the_window_little(
     assert ahead_after([0] * 60) <= 1
 
 
+@pytest.mark.usefixtures("a_second_a_look")
 def test_what_comes_back_unstarted_does_not_widen_the_window(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
     """A fleet that is held starts nothing, however often the same jobs go out."""
-    clock = itertools.count()
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     window = Window(database, fixed=None, per_second=None)
     before = window.room()
     for _ in range(40):
@@ -65,12 +70,11 @@ def test_what_comes_back_unstarted_does_not_widen_the_window(
     assert window.room() == before
 
 
+@pytest.mark.usefixtures("a_second_a_look")
 def test_a_fleet_with_a_limit_gets_two_seconds_of_it_ahead_at_most(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
     """Whatever was measured."""
-    clock = itertools.count()
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     window = Window(database, fixed=None, per_second=20.0)
     for _ in range(10):
         window.went_out(100)

@@ -149,11 +149,8 @@ def count_dispatched(db: Database, limit: int) -> int:
     Raises:
         DatabaseUnavailable: Call again.
     """
-    jobs = db.tables.jobs
-    some = select(literal(1)).select_from(jobs).where(jobs.c.dispatched_at.is_not(None))
     with db.read() as connection:
-        counted = select(func.count()).select_from(some.limit(limit).subquery())
-        return int(connection.scalar(counted) or 0)
+        return int(connection.scalar(_count(db.tables), {"at_most": limit}) or 0)
 
 
 def _set_dispatched(db: Database, ids: Sequence[UUID], value: ColumnElement[Any]) -> int:
@@ -173,6 +170,13 @@ def _locked(tables: Tables, question: Select[tuple[UUID]]) -> Select[tuple[UUID]
 
 def _among(tables: Tables) -> ColumnElement[bool]:
     return tables.jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+
+
+@cache
+def _count(tables: Tables) -> Select[int]:
+    jobs = tables.jobs
+    some = select(literal(1)).select_from(jobs).where(jobs.c.dispatched_at.is_not(None))
+    return select(func.count()).select_from(some.limit(bindparam("at_most")).subquery())
 
 
 @cache

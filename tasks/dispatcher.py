@@ -42,12 +42,12 @@ ABANDONED_AFTER_S = 86_400.0
 #: A worker's row is of use to an operator for a while after its end.
 FORGOTTEN_AFTER_S = 86_400.0
 
-#: Counts of calls a day are kept for about a quarter, and looked through once an hour.
+#: Counts of calls a day are kept for about a quarter.
 DAYS_KEPT = 92
-DAYS_EVERY_S = 3600.0
 
-#: Between two rounds of what need not be done at once.
+#: Between two rounds of what need not be done at once, and of what may wait for hours.
 TIDY_EVERY_S = 1.0
+SWEEP_EVERY_S = 60.0
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -83,7 +83,7 @@ class Dispatcher:
         self._is_leading = False
         self._next_turn = 0.0
         self._next_tidy = 0.0
-        self._next_days = 0.0
+        self._next_sweep = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Lead whenever the turn is to be had; what goes wrong, whatever it is, is waited out."""
@@ -120,16 +120,13 @@ class Dispatcher:
         self._next_turn = time.monotonic() + min(TIDY_EVERY_S, self._pace.turn_s / 4)
         return turn
 
-    def _sweep_abandoned_loads(self) -> None:
-        """Delete batches whose loading broke off: nobody will open them."""
+    def _sweep(self) -> None:
+        """Delete what is long over, and batches whose loading broke off: nobody will open them."""
+        forget_workers(self._database, dead_for_s=FORGOTTEN_AFTER_S)
+        forget_days(self._database, older_than_days=DAYS_KEPT)
         for batch in unopened_batches(self._database, older_than_s=ABANDONED_AFTER_S):
             delete_unopened(self._database, batch.id, begun_at=batch.created_at)
             log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch.id)})
-
-    def _sweep_days(self) -> None:
-        if time.monotonic() >= self._next_days:
-            forget_days(self._database, older_than_days=DAYS_KEPT)
-            self._next_days = time.monotonic() + DAYS_EVERY_S
 
     def _give_up_the_turn(self) -> None:
         with suppress(StorageError):  # it ends by itself in a few seconds
@@ -145,9 +142,9 @@ class Dispatcher:
         fold_batch_deltas(self._database)
         end_pause_if_over(self._database)
         speed_up(self._database)
-        self._sweep_abandoned_loads()
-        forget_workers(self._database, dead_for_s=FORGOTTEN_AFTER_S)
-        self._sweep_days()
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + SWEEP_EVERY_S
+            self._sweep()
         if not may_rescue:
             return
         rescued = rescue_dead(

@@ -5,6 +5,7 @@ must cost no more than a second, and then nothing for a while: accepting jobs st
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from uuid import UUID
@@ -21,13 +22,14 @@ __all__ = ["Doorbell"]
 
 log = logging.getLogger(__name__)
 
-#: Messages over which the ids of one round are spread: with little due, each job travels alone and
-#: any free worker takes it.
+#: Messages over which the ids of one round are spread at least: with little due, two jobs travel
+#: apart and any free worker takes each. All are about as long.
 SPREAD = 2
 
-#: No message fills more than this part of a worker's call slots: what a worker takes and cannot
-#: start at once waits there, while others may stand idle.
-PART_OF_A_WORKER = 16
+#: No message fills more than this part of a worker's call slots, which is how many threads a
+#: worker has beside its calls: what it takes and cannot start at once waits there, while others
+#: may stand idle.
+PART_OF_A_WORKER = 8
 
 
 class Doorbell:
@@ -66,7 +68,8 @@ class Doorbell:
 
     def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
         """Send messages that name these jobs; the ids that could not be sent."""
-        size = max(1, min(self._ids_per_message, len(job_ids) // SPREAD))
+        messages = max(SPREAD, math.ceil(len(job_ids) / self._ids_per_message))
+        size = max(1, math.ceil(len(job_ids) / messages))
         for start in range(0, len(job_ids), size):
             if not self._send(job_ids[start : start + size]):
                 return list(job_ids[start:])

@@ -16,7 +16,7 @@ from benchmarks.contender import Contender
 from benchmarks.darkroom_fleet import DarkroomFleet
 from benchmarks.ground import Servers
 from benchmarks.patience import until
-from benchmarks.reading import Reading
+from benchmarks.reading import Reading, mean_of
 from benchmarks.scale import Scale
 from benchmarks.textbook import celery_textbook, dramatiq_textbook
 from tests.services.s3 import new_bucket
@@ -42,9 +42,7 @@ def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
     crowded = raw(servers, scale.images, checks=True, at_once=2)
     yield Reading(CPU, CROWDED, {"worker_ms": crowded})
     servers.simulator.put_latency(LATENCY_S)
-    yield delivered(servers, DarkroomFleet(servers, concurrency=CALLS), scale.images)
-    two = DarkroomFleet(servers, workers=2, concurrency=CALLS // 2)
-    yield delivered(servers, two, scale.images)
+    yield from _one_and_two(servers, scale.images)
     celery = celery_textbook(servers, processes=TEXTBOOK_CALLS)
     yield delivered(servers, celery, scale.textbook_images)
     dramatiq = dramatiq_textbook(servers, processes=2, threads=TEXTBOOK_CALLS // 2)
@@ -74,6 +72,15 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
     if any(loop.returncode for loop in loops):
         raise RuntimeError("the raw limit could not be measured; what it said is above")
     return statistics.mean(float(json.loads(each)["cpu_ms"]) for each in said)
+
+
+def _one_and_two(servers: Servers, images: int) -> Iterator[Reading]:
+    """One process, two, two and one, so that a machine that slows down meanwhile slows both."""
+    order = (1, 2, 2, 1)
+    fleets = (DarkroomFleet(servers, workers=n, concurrency=CALLS // n) for n in order)
+    one, two, two_again, one_again = (delivered(servers, fleet, images) for fleet in fleets)
+    yield mean_of(one, one_again)
+    yield mean_of(two, two_again)
 
 
 def delivered(servers: Servers, contender: Contender, images: int) -> Reading:

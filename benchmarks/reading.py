@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "mean_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +19,9 @@ class Reading:
     figure: str
     contender: str
     numbers: Mapping[str, float]
+
+
+def mean_of(first: Reading, second: Reading) -> Reading:
+    """Two readings of the same thing as one."""
+    means = {name: (first.numbers[name] + second.numbers[name]) / 2 for name in first.numbers}
+    return Reading(first.figure, first.contender, means)

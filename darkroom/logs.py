@@ -28,6 +28,9 @@ _QUIET = (
 #: pictures at once, connections beyond the bucket's pool are closed instead of kept.
 _SILENT = ("urllib3.connectionpool",)
 
+#: What Celery has to say of a setting whenever the broker is lost; ours is chosen.
+_CELERYS_PAGE = "worker_cancel_long_running_tasks_on_connection_loss"
+
 
 def configure_logs(level: str, style: str) -> None:
     """Send records of at least `level` to stderr, as `text` or `json` lines."""
@@ -40,6 +43,7 @@ def configure_logs(level: str, style: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _SILENT:
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("py.warnings").addFilter(_is_no_page)
 
 
 class TextLines(logging.Formatter):
@@ -70,6 +74,10 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(entry, default=str).decode()
+
+
+def _is_no_page(record: logging.LogRecord) -> bool:
+    return _CELERYS_PAGE not in record.getMessage()
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

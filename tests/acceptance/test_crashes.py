@@ -46,7 +46,10 @@ def test_a_worker_outlives_redis_that_is_back_before_what_it_was_given_is_kept(
     postgres_server: PostgresServer,
     s3: S3Endpoint,
 ) -> None:
-    """The message is acknowledged on a connection that is no more; the worker goes on."""
+    """The message is acknowledged on a connection that is no more; the worker goes on.
+
+    It says that the broker was lost in a line, without a page on Celery's settings.
+    """
     url = postgres_server.new_migrated_database()
     fleet = make_fleet(database_url=url, broker_url=redis_server.url, s3=s3)
     worker = fleet.start_worker()
@@ -62,6 +65,7 @@ def test_a_worker_outlives_redis_that_is_back_before_what_it_was_given_is_kept(
     fleet.wait_until(lambda: "Couldn't ack" in fleet.logs())
     fleet.wait_for(fleet.send({"prompt": "after", **SMALL}), "succeeded")
     assert worker.exit_status is None
+    assert "DeprecationWarning" not in fleet.logs()
     assert fleet.charged() == 3
 
 

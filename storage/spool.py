@@ -9,7 +9,6 @@ must not be made. A file that is not what was written is set aside, never delete
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import UUID, uuid4
 
+from storage.disk_room import DiskRoom
 from storage.errors import SpoolDamaged, SpoolError, SpoolFull
 from storage.pieces import Pieces
 from storage.shared_sync import SharedSync
@@ -71,7 +71,6 @@ class Spool:
         self._entries: dict[Path, SpoolEntry] = {}
         self._used_bytes = 0
         self._reserved_bytes = 0
-        self._is_disk_full = False
         self._damaged: list[SpoolDamaged] = []
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
@@ -79,6 +78,7 @@ class Spool:
         self._spares = SpareFiles(
             self.folder, PART_SUFFIX, most_bytes=spared_bytes, is_synced=fsync
         )
+        self._disk = DiskRoom(self._root, self._spares.clear)
         self._shared_sync = SharedSync(self._sync_folder)
 
     @property
@@ -168,11 +168,11 @@ class Spool:
             Whether there was room, within the bound and on the disk; if not, the call must wait.
         """
         # Asked for outside the lock, which every picture needs.
-        free_bytes = self._free_bytes(self._reserved_bytes + size_bytes)
+        free_bytes = self._disk.free_bytes(self._reserved_bytes + size_bytes)
         with self._guard:
             if self._used_bytes + self._reserved_bytes + size_bytes > self._max_bytes:
                 return False
-            if not self._disk_has(self._reserved_bytes + size_bytes, free_bytes):
+            if not self._disk.has(self._reserved_bytes + size_bytes, free_bytes):
                 return False
             self._reserved_bytes += size_bytes
             return True
@@ -188,10 +188,10 @@ class Spool:
         Args:
             size_bytes: What one call may bring, for when none is in flight.
         """
-        free_bytes = self._free_bytes(max(self._reserved_bytes, size_bytes))
+        free_bytes = self._disk.free_bytes(max(self._reserved_bytes, size_bytes))
         with self._guard:
             expected_bytes = max(self._reserved_bytes, size_bytes)
-            fits = expected_bytes <= self._max_bytes and self._disk_has(expected_bytes, free_bytes)
+            fits = expected_bytes <= self._max_bytes and self._disk.has(expected_bytes, free_bytes)
             return not self._entries and fits
 
     def adopt(self) -> list[SpoolEntry]:
@@ -295,36 +295,6 @@ class Spool:
         damaged = SpoolDamaged(aside, str(reason), job_id, fence)
         log.error("%s", damaged, extra={"job_id": str(job_id), "path": str(aside)})
         return damaged
-
-    def _disk_has(self, size_bytes: int, free_bytes: int | None) -> bool:
-        """Whether the disk itself has room, told in the log when that changes."""
-        is_full = free_bytes is not None and free_bytes < size_bytes
-        if is_full and not self._is_disk_full:
-            log.error(
-                "no room on the spool's disk: no call starts until there is",
-                extra={"path": str(self._root), "free_bytes": free_bytes},
-            )
-        elif self._is_disk_full and not is_full:
-            log.info("the spool's disk has room again", extra={"path": str(self._root)})
-        self._is_disk_full = is_full
-        return not is_full
-
-    def _free_bytes(self, wanted_bytes: int) -> int | None:
-        """What the disk has left for us; None where it won't say: the write will tell.
-
-        If that is less than is wanted, what is spared here makes room first.
-        """
-        free_bytes = self._asked_free_bytes()
-        if free_bytes is not None and free_bytes < wanted_bytes and self._spares.clear():
-            return self._asked_free_bytes()
-        return free_bytes
-
-    def _asked_free_bytes(self) -> int | None:
-        try:
-            disk = os.statvfs(self._root)
-        except OSError:
-            return None
-        return disk.f_bavail * disk.f_frsize
 
     def _make_room(self, size_bytes: int) -> None:
         with self._guard:

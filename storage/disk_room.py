@@ -1,0 +1,54 @@
+"""Whether a disk has room for what may still come, said in the log when that changes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class DiskRoom:
+    """What is free on one disk. Its user calls `has` under a lock of its own.
+
+    Args:
+        folder: A folder on it.
+        make_room: Deletes what may be deleted there; whether there was any.
+    """
+
+    def __init__(self, folder: Path, make_room: Callable[[], bool]) -> None:
+        self._folder = folder
+        self._make_room = make_room
+        self._is_full = False
+
+    def free_bytes(self, wanted_bytes: int) -> int | None:
+        """What the disk has left for us; None where it won't say: the write will tell.
+
+        If that is less than is wanted, what may be deleted here makes room first.
+        """
+        free_bytes = self._asked()
+        if free_bytes is not None and free_bytes < wanted_bytes and self._make_room():
+            return self._asked()
+        return free_bytes
+
+    def has(self, size_bytes: int, free_bytes: int | None) -> bool:
+        """Whether so much fits into what was found free."""
+        is_full = free_bytes is not None and free_bytes < size_bytes
+        if is_full and not self._is_full:
+            log.error(
+                "no room on the spool's disk: no call starts until there is",
+                extra={"path": str(self._folder), "free_bytes": free_bytes},
+            )
+        elif self._is_full and not is_full:
+            log.info("the spool's disk has room again", extra={"path": str(self._folder)})
+        self._is_full = is_full
+        return not is_full
+
+    def _asked(self) -> int | None:
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize

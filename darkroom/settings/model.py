@@ -104,7 +104,11 @@ class Settings(BaseSettings):
         60.0,
         description="On Redis, a submit message whose worker died comes back after this.",
     )
-    upload_threads: Count = Field(16, description="Images being put into storage at once.")
+    upload_threads: Count = Field(
+        24,
+        description="Images being put into storage at once: images a second times the seconds "
+        "that a put takes, and 0.1 for its row.",
+    )
     reading_bytes: Bytes = Field(
         80_000_000,
         description="Bytes of answers being read, and of pictures on their way to the disk, in a "

@@ -27,7 +27,7 @@ from storage.errors import DatabaseMisconfigured
 from storage.faults import translated
 from storage.json_text import json_text
 from storage.tables import POSTGRESQL, SQLITE, Tables
-from storage.together import Together
+from storage.together import GATHER_S, Together
 
 _POOL_TIMEOUT_S = 30.0
 
@@ -138,12 +138,15 @@ class Database:
         """
         return self._transaction(self._reader)
 
-    def together(self, change: Change[Result], row: Mapping[str, Any]) -> Result | None:
+    def together(
+        self, change: Change[Result], row: Mapping[str, Any], *, gather_s: float = GATHER_S
+    ) -> Result | None:
         """Change a row with others that are about to be changed in the same way.
 
         Args:
             change: Does so in one statement; what came of each row, None where nothing did.
             row: What it needs to know of one.
+            gather_s: Seconds between two statements, always the same for a change.
 
         Returns:
             None: The caller is to make this change alone (on SQLite, always).
@@ -155,7 +158,7 @@ class Database:
             return None
         gathering = self._together.get(change)
         if gathering is None:  # two at once do no harm: each gathers its own for a moment
-            gathering = self._together[change] = Together(partial(change, self))
+            gathering = self._together[change] = Together(partial(change, self), gather_s=gather_s)
         result: Result | None = gathering(row)
         return result
 

@@ -28,8 +28,7 @@ Result = TypeVar("Result")
 
 GATHER_S = 0.1
 """Changes of several threads follow each other no closer than this. At a hundred jobs a second ten
-share a statement, which with its round trip costs both sides as much as for one; a call takes
-seconds, and is none the worse for a twentieth more."""
+share a statement: its planning, its round trip and its commit. Each waits for half of this."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,10 +44,17 @@ class Together(Generic[Row, Result]):
 
     Args:
         change: Makes the change for several rows; what came of each, None where nothing did.
+        gather_s: Seconds between two of them.
     """
 
-    def __init__(self, change: Callable[[Sequence[Row]], Sequence[Result | None]]) -> None:
+    def __init__(
+        self,
+        change: Callable[[Sequence[Row]], Sequence[Result | None]],
+        *,
+        gather_s: float = GATHER_S,
+    ) -> None:
         self._change = change
+        self._gather_s = gather_s
         self._guard = threading.Lock()
         self._gathering: list[_Member[Row, Result]] = []
         self._made_at = float("-inf")
@@ -74,7 +80,7 @@ class Together(Generic[Row, Result]):
 
     def _lead(self) -> None:
         if self._made_by != threading.get_ident():
-            time.sleep(max(0.0, self._made_at + GATHER_S - time.monotonic()))
+            time.sleep(max(0.0, self._made_at + self._gather_s - time.monotonic()))
         with self._guard:
             group, self._gathering = self._gathering, []
             self._made_at, self._made_by = time.monotonic(), threading.get_ident()

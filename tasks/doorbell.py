@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from uuid import UUID
 
 from celery import Celery
@@ -22,13 +23,12 @@ __all__ = ["Doorbell"]
 
 log = logging.getLogger(__name__)
 
-#: Messages over which the ids of one round are spread at least: with little due, two jobs travel
-#: apart and any free worker takes each. All are about as long.
-SPREAD = 2
+#: The fewest messages for what one round has due: two workers may take it.
+LEAST_MESSAGES = 2
 
-#: No message fills more than this part of a worker's call slots, which is how many threads a
-#: worker has beside its calls: what it takes and cannot start at once waits there, while others
-#: may stand idle.
+#: No message fills more than this part of a worker's call slots: what a worker takes and cannot
+#: start at once waits there, while others may stand idle. Its threads beside those of its calls are
+#: as many.
 PART_OF_A_WORKER = 8
 
 
@@ -67,13 +67,17 @@ class Doorbell:
         return time.monotonic() >= self._closed_until
 
     def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """Send messages that name these jobs; the ids that could not be sent."""
-        messages = max(SPREAD, math.ceil(len(job_ids) / self._ids_per_message))
-        size = max(1, math.ceil(len(job_ids) / messages))
-        for start in range(0, len(job_ids), size):
-            if not self._send(job_ids[start : start + size]):
+        """Send as few messages as may be, all about as long; the ids that could not be sent."""
+        for start, end in pairwise(self._ends(len(job_ids))):
+            if not self._send(job_ids[start:end]):
                 return list(job_ids[start:])
         return []
+
+    def _ends(self, due: int) -> list[int]:
+        """Where each message begins, and the last one ends."""
+        fewest = math.ceil(due / self._ids_per_message)
+        messages = min(due, max(LEAST_MESSAGES, fewest))
+        return [0, *(due * number // messages for number in range(1, messages + 1))]
 
     def _send(self, job_ids: Sequence[UUID]) -> bool:
         if not self.is_open:

@@ -159,7 +159,8 @@ class Uploads:
         entry = unwritten_entry(job_id, fence, images)
         for failures in itertools.count():
             try:
-                self._deliver(entry, [image.pieces for image in images])
+                stored = self._put(entry, [image.pieces for image in images])
+                self._finish(entry, stored)
             except JobNotFound:
                 log.warning("an image came for a deleted job", extra={"job_id": str(job_id)})
                 return
@@ -224,7 +225,8 @@ class Uploads:
     def _try(self, entry: SpoolEntry) -> bool:
         """Deliver one spooled answer; False when it is to be tried again."""
         try:
-            self._deliver(entry, self._in_hand.take(entry) or self._read(entry))
+            stored = self._put(entry, self._in_hand.take(entry) or self._read(entry))
+            self._finish(entry, stored)  # which takes a while, and with no picture in memory
             self._spool.drop(entry)
         except JobForgotten as error:
             log.warning("a spooled image is dropped: %s", error)
@@ -242,11 +244,14 @@ class Uploads:
     def _read(self, entry: SpoolEntry) -> Sequence[Pieces]:
         return [[image] for image in self._spool.read(entry)]
 
-    def _deliver(self, entry: SpoolEntry, images: Sequence[Pieces]) -> None:
+    def _put(self, entry: SpoolEntry, images: Sequence[Pieces]) -> list[StoredImage]:
         stored = self.stored(entry)
         for pieces, row in zip(images, stored, strict=True):
             self._objects.put(row.key, pieces, PNG_TYPE)
         self._on_stored()
+        return stored
+
+    def _finish(self, entry: SpoolEntry, stored: list[StoredImage]) -> None:
         job_id, fence = entry.job_id, entry.fence
         if finish_if_held(self._database, job_id, fence=fence, images=stored):
             return

@@ -106,8 +106,8 @@ class Settings(BaseSettings):
     )
     upload_threads: Count = Field(
         24,
-        description="Images being put into storage at once: images a second times the seconds "
-        "that a put takes, and 0.1 for its row.",
+        description="Images being put into storage at once: images a second, times the seconds "
+        "that a put takes and 0.1 more for its row.",
     )
     reading_bytes: Bytes = Field(
         80_000_000,

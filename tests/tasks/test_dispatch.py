@@ -3,17 +3,20 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 from uuid_utils.compat import uuid7
 
-from storage import Database, NewJob, insert_job
+from storage import BatchNotFound, Database, NewJob, create_batch, get_batch, insert_job
 from tasks import Dispatch, Dispatcher, DispatcherPace
 from tasks.window import Window
 
 WITHIN_S = 30
+PACE = DispatcherPace(every_s=0.01, turn_s=0.05, lease_s=60, max_unknown_calls=1, spool_grace_s=60)
 
 
 class Broker:
@@ -52,6 +55,34 @@ def test_a_window_full_of_lost_messages_is_sent_again(database: Database) -> Non
     assert dispatch.send_due(10) == 3
 
 
+def begun_long_ago(database: Database) -> UUID:
+    """A load that broke off two days ago."""
+    batch, _ = create_batch(database, id=uuid7())
+    batches = database.tables.batches
+    with database.begin() as connection:
+        old = update(batches).where(batches.c.id == batch.id)
+        connection.execute(old.values(created_at=datetime.now(UTC) - timedelta(days=2)))
+    return batch.id
+
+
+def test_what_is_long_over_is_swept_once_in_a_while(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load that was given up goes with the leader's first round, and not with each."""
+    monkeypatch.setattr("tasks.dispatcher.TIDY_EVERY_S", 0.0)
+    broker: Any = Broker()
+    window = Window(database, fixed=5, per_second=None)
+    dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=60)
+    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=PACE)
+    abandoned = begun_long_ago(database)
+    dispatcher.round()
+    with pytest.raises(BatchNotFound):
+        get_batch(database, abandoned)
+    next_one = begun_long_ago(database)
+    dispatcher.round()
+    assert get_batch(database, next_one).opened_at is None
+
+
 def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,11 +100,8 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     broker.ring = ring
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=-1, lost_s=-1)
-    pace = DispatcherPace(
-        every_s=0.01, turn_s=0.05, lease_s=60, max_unknown_calls=1, spool_grace_s=60
-    )
     stopping = threading.Event()
-    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=pace)
+    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=PACE)
     thread = threading.Thread(target=dispatcher.run, args=[stopping])
     thread.start()
     until_s = time.monotonic() + WITHIN_S

@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
+from darkroom.call_threads import CALLS_PER_THREAD_MORE
 from tasks import Queues
-from tasks.doorbell import Doorbell
+from tasks.doorbell import PART_OF_A_WORKER, Doorbell
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket
@@ -31,7 +32,7 @@ def lengths(redis_url: str, *, due: int, slots: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("due", "expected"), [(0, []), (1, [1]), (2, [1, 1]), (3, [2, 1]), (25, [13, 12])]
+    ("due", "expected"), [(0, []), (1, [1]), (2, [1, 1]), (3, [1, 2]), (25, [12, 13])]
 )
 def test_what_is_due_travels_in_two_messages_at_least(
     redis_url: str, due: int, expected: list[int]
@@ -40,12 +41,23 @@ def test_what_is_due_travels_in_two_messages_at_least(
     assert lengths(redis_url, due=due, slots=256) == expected
 
 
-def test_no_message_is_nearly_empty_beside_full_ones(redis_url: str) -> None:
-    """A message costs the same whatever it names: there are as few as there can be."""
-    assert lengths(redis_url, due=34, slots=256) == [12, 12, 10]
+@pytest.mark.parametrize(("due", "slots"), [(34, 256), (241, 256), (17, 32), (10, 32)])
+def test_messages_are_as_few_as_may_be_and_about_as_long(
+    redis_url: str, due: int, slots: int
+) -> None:
+    """A message costs the same whatever it names, and none names more than it may."""
+    most = min(16, slots // 8)
+    found = lengths(redis_url, due=due, slots=slots)
+    assert len(found) == -(-due // most)
+    assert max(found) <= most
+    assert max(found) - min(found) <= 1
 
 
-def test_no_message_names_more_than_a_worker_may_have_waiting(redis_url: str) -> None:
-    """A part of its slots, however many ids a message may have."""
-    assert lengths(redis_url, due=10, slots=32) == [4, 4, 2]
+def test_a_worker_of_one_slot_is_sent_one_id_a_message(redis_url: str) -> None:
+    """A part of it would be none."""
     assert lengths(redis_url, due=3, slots=1) == [1, 1, 1]
+
+
+def test_a_message_fits_the_threads_that_a_worker_has_beside_its_calls() -> None:
+    """They take what it names while every slot is busy."""
+    assert PART_OF_A_WORKER == CALLS_PER_THREAD_MORE

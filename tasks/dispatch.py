@@ -53,14 +53,14 @@ class Dispatch:
         self._turn = threading.Lock()
 
     def send_due(self, most: int) -> int:
-        """Dispatch up to `most` due jobs, as far as the window has room; how many went out.
+        """Dispatch up to `most` due jobs, once the window has room for a few; how many went out.
 
         Raises:
             StorageError: the database could not say or note what is due.
         """
         if not self._doorbell.is_open:
             return 0
-        return self._ring(self._reserve(min(most, self._window.room())))
+        return self._ring(self._reserve(min(most, self._window.room_for_round())))
 
     def send_new(self, job_id: UUID) -> int:
         """Dispatch a job that was accepted just now, or whatever has its turn before it.

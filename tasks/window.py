@@ -23,6 +23,10 @@ AHEAD_S = 2.0
 #: as it may start.
 LEAST = 16
 
+#: A round waits until this part of the window is free: it costs a dozen statements, however few it
+#: sends.
+WORTHWHILE = 0.25
+
 #: Measures, a second apart, in which the rate of starts follows them. Calls that start together end
 #: together, so starts come in bursts seconds apart: a pause between two says little about the next.
 RISING, FALLING = 2, 8
@@ -57,8 +61,17 @@ class Window:
         Raises:
             StorageError: the table could not say.
         """
-        width = self._fixed or self._width()
-        return max(0, width - count_dispatched(self._database, limit=width))
+        _, room = self._width_and_room()
+        return room
+
+    def room_for_round(self) -> int:
+        """The same, and 0 while it is too little for a round of the dispatcher.
+
+        Raises:
+            StorageError: the table could not say.
+        """
+        width, room = self._width_and_room()
+        return room if room >= WORTHWHILE * width else 0
 
     def went_out(self, count: int) -> None:
         """So many jobs were dispatched."""
@@ -83,6 +96,10 @@ class Window:
             lag = RISING if rate > self._starts_per_s else FALLING
             self._starts_per_s += (rate - self._starts_per_s) / lag
             self._sent, self._before, self._measured_at = 0, waiting, now
+
+    def _width_and_room(self) -> tuple[int, int]:
+        width = self._fixed or self._width()
+        return width, max(0, width - count_dispatched(self._database, limit=width))
 
     def _width(self) -> int:
         with self._lock:

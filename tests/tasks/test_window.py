@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from uuid_utils.compat import uuid7
 
-from storage import Database
+from storage import Database, NewJob, insert_job, reserve_due, unreserve
 from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 
 
@@ -85,3 +86,14 @@ def test_a_fleet_with_a_limit_gets_two_seconds_of_it_ahead_at_most(
 def test_an_operators_own_window_is_kept(database: Database) -> None:
     """`DARKROOM_DISPATCH_WINDOW` is for who knows better."""
     assert Window(database, fixed=7, per_second=1.0).room() == 7
+
+
+def test_a_round_waits_until_a_part_of_the_window_is_free(database: Database) -> None:
+    """It costs the same for one job as for many; a job that is accepted just now costs none."""
+    for _ in range(7):
+        insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64))
+    window = Window(database, fixed=8, per_second=None)
+    job_ids = reserve_due(database, limit=7, stale_after_s=60)
+    assert (window.room(), window.room_for_round()) == (1, 0)
+    unreserve(database, job_ids[:1])
+    assert (window.room(), window.room_for_round()) == (2, 2)

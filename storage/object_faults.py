@@ -55,13 +55,14 @@ _MISCONFIGURED = (
 
 
 @contextmanager
-def translated(address: str, bucket: str, key: str = "") -> Iterator[None]:
+def translated(address: str, bucket: str, key: str = "", *, size_bytes: int = 0) -> Iterator[None]:
     """Run a block whose botocore errors come out as ours.
 
     Args:
         address: The endpoint, for messages.
         bucket: Its bucket.
         key: What was asked for, if one object was.
+        size_bytes: What is being put.
 
     Raises:
         ObjectStoreUnavailable: Waiting may help.
@@ -72,7 +73,7 @@ def translated(address: str, bucket: str, key: str = "") -> Iterator[None]:
     try:
         yield
     except (boto.BotoCoreError, boto.ClientError, Boto3Error, OSError, ValueError) as foreign:
-        leftovers.collect()
+        leftovers.collect(size_bytes)
         raise translate(foreign, address, bucket, key) from foreign
 
 

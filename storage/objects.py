@@ -21,7 +21,7 @@ from botocore.config import Config
 
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
 from storage.object_faults import translated
-from storage.pieces import Pieces, joined
+from storage.pieces import Pieces, joined, size_of
 from storage.signed_put import SignedPut
 
 _ATTEMPTS = 3
@@ -104,7 +104,7 @@ class ObjectStore:
             ObjectStoreError: One of its kinds; after `ObjectStoreUnavailable` it may be there.
         """
         pieces = [data] if isinstance(data, bytes) else data
-        with self._translated(key):
+        with self._translated(key, size_of(pieces)):
             client = self._client(self._endpoint_url)
             if self._is_plain and self._short_way(client).put(key, pieces, content_type):
                 return
@@ -253,8 +253,8 @@ class ObjectStore:
             self._clients.clear()
             self._signed_put = None
 
-    def _translated(self, key: str = "") -> Any:
-        return translated(self.address, self.bucket, key)
+    def _translated(self, key: str = "", size_bytes: int = 0) -> Any:
+        return translated(self.address, self.bucket, key, size_bytes=size_bytes)
 
     def _client(self, endpoint_url: str | None) -> Any:
         client = self._clients.get(endpoint_url)

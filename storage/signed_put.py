@@ -65,7 +65,7 @@ class SignedPut:
             status = self._send(key, pieces, content_type)
         except (BotoCoreError, HTTPError, OSError) as error:
             log.debug("a put failed and is made again", extra={"error": str(error)})
-            leftovers.collect()
+            leftovers.collect(size_of(pieces))
             return False
         if status in _ELSEWHERE:
             self._is_of_use = False

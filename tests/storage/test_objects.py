@@ -131,11 +131,13 @@ def test_a_store_that_is_away_is_worth_waiting_for(open_store: Open) -> None:
         store.exists("a")
 
 
+@pytest.mark.parametrize(("every_s", "most_bytes"), [(0.0, 1 << 40), (3600.0, 1)])
 def test_a_picture_whose_put_failed_is_let_go(
-    open_store: Open, monkeypatch: pytest.MonkeyPatch
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, every_s: float, most_bytes: int
 ) -> None:
-    """While the bucket is away, memory must not grow with every try."""
-    monkeypatch.setattr(leftovers, "EVERY_S", 0.0)
+    """While the bucket is away, memory must not grow with every try: by time, or by their bytes."""
+    monkeypatch.setattr(leftovers, "EVERY_S", every_s)
+    monkeypatch.setattr(leftovers, "MOST_BYTES", most_bytes)
     store = open_store(endpoint_url="http://127.0.0.1:9")
     picture = bytes(1_000_000)
 

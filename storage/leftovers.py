@@ -3,8 +3,8 @@
 Its frames and the exceptions they keep hold on to each other, and to the picture that was being
 put, until Python's next full garbage collection; which may be far off, as such a tangle is large in
 bytes and small in objects. With the bucket away a worker grew by a picture and its copy with every
-put that failed, a hundred times a second. So a failure has it collected: once so many bytes may be
-left, and else at most once a second, as a collection stops every thread for some hundredths of one.
+put that failed. So a failure has it collected: once so many bytes may be left, and else at most
+once a second, as a collection stops every thread for some hundredths of one.
 """
 
 from __future__ import annotations

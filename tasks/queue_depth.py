@@ -43,8 +43,8 @@ class QueueDepth:
         try:
             return int(channel.queue_declare(self._queue, passive=True).message_count)
         except connection.channel_errors:
-            # An empty list does not exist on Redis, nor does a queue nobody has declared yet. That
-            # says so itself, by closing the channel; Redis is asked on the same one again.
+            # An empty list does not exist on Redis, nor does a queue nobody has declared yet. With
+            # this answer RabbitMQ has closed the channel; on Redis it goes on being used.
             if connection.transport.driver_type == "amqp":
                 self._forget()
             return 0

@@ -226,7 +226,7 @@ class Uploads:
         """Deliver one spooled answer; False when it is to be tried again."""
         try:
             stored = self._put(entry, self._in_hand.take(entry) or self._read(entry))
-            self._finish(entry, stored)  # which takes a while, and with no picture in memory
+            self._finish(entry, stored)  # waits for other rows, and holds no picture meanwhile
             self._spool.drop(entry)
         except JobForgotten as error:
             log.warning("a spooled image is dropped: %s", error)

@@ -7,6 +7,7 @@ of processes, signals, HTTP or the command line.
 from tasks.batch import Batches
 from tasks.beside import Beside
 from tasks.breaker import Breaker
+from tasks.broker_errors import BROKER_ERRORS
 from tasks.budget import BudgetLimits, CallBudget, Ledger, PlaceWatch, place_of
 from tasks.call import Call
 from tasks.celery_app import make_app
@@ -50,6 +51,7 @@ from tasks.uploads import Uploads
 from tasks.window import Window
 
 __all__ = [
+    "BROKER_ERRORS",
     "GENERATE",
     "JOB_FIELDS",
     "MAX_VALUES",

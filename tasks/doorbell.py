@@ -13,9 +13,9 @@ from uuid import UUID
 
 from celery import Celery
 from kombu import Connection, Producer
-from kombu.exceptions import KombuError
 from kombu.pools import producers
 
+from tasks.broker_errors import BROKER_ERRORS
 from tasks.names import GENERATE, Queues
 from tasks.short_wait import short_wait_connection
 
@@ -92,7 +92,7 @@ class Doorbell:
                     retry=False,
                     ignore_result=True,
                 )
-        except (KombuError, OSError) as error:
+        except BROKER_ERRORS as error:
             self._closed_until = time.monotonic() + self._pause_s
             log.warning(
                 "the broker did not take a message; jobs stay in the table and go out later",

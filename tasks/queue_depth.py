@@ -3,9 +3,11 @@
 import logging
 from typing import Any
 
+from amqp.exceptions import AccessRefused
 from celery import Celery
-from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from tasks.broker_errors import BROKER_ERRORS
 from tasks.short_wait import short_wait_connection
 
 __all__ = ["QueueDepth"]
@@ -32,7 +34,7 @@ class QueueDepth:
         """Messages that no worker has taken yet; None where the broker does not say."""
         try:
             return self._ask()
-        except (OperationalError, OSError, *self._connected().connection_errors) as error:
+        except BROKER_ERRORS as error:
             log.debug("the broker was not to be asked", extra={"error": str(error)})
             self._forget()
             return None
@@ -42,6 +44,8 @@ class QueueDepth:
         channel = connection.default_channel
         try:
             return int(channel.queue_declare(self._queue, passive=True).message_count)
+        except (AccessRefused, RedisError):  # channel errors too, and no word on the queue
+            raise
         except connection.channel_errors:
             # An empty list does not exist on Redis, nor does a queue nobody has declared yet. With
             # this answer RabbitMQ has closed the channel; on Redis it goes on being used.

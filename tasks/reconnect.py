@@ -6,11 +6,16 @@ that: after an outage of a minute, workers would sit beside a broker that is the
 It first collects a lost connection, which closes its channels up to the first that fails, and then
 closes it. By then Kombu's Redis channels no longer know whose they are, and one that still has a
 message to give back ends in an `AttributeError`, which Celery takes for the end of the worker.
+
+A RabbitMQ that refuses the login or the virtual host is an unavailable broker: passwords and
+virtual hosts are changed under running fleets, and put right again. amqp calls these errors
+irrecoverable, so Kombu would not wait for their end, and Celery would end the worker.
 """
 
 from contextlib import suppress
 from typing import Any
 
+from amqp.exceptions import AccessRefused, InternalError, NotAllowed
 from celery.app.amqp import AMQP
 from kombu import Connection
 
@@ -20,7 +25,21 @@ __all__ = ["SoonAgain"]
 WAITS = {"interval_start": 1, "interval_step": 1, "interval_max": 4}
 
 
+#: What RabbitMQ answers to a login: wrong password, virtual host missing, forbidden, full or down.
+REFUSALS = (AccessRefused, NotAllowed, InternalError)
+
+
 class _Connection(Connection):
+    @property
+    def recoverable_connection_errors(self) -> tuple[type[Exception], ...]:
+        """What another try at connecting may put right."""
+        return (*super().recoverable_connection_errors, *REFUSALS)
+
+    @property
+    def connection_errors(self) -> tuple[type[Exception], ...]:
+        """What makes Celery connect again."""
+        return (*super().connection_errors, *REFUSALS)
+
     def ensure_connection(  # type: ignore[override]  # all of Kombu's options, which are many
         self, *args: Any, **options: Any
     ) -> Connection:

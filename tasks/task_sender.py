@@ -14,9 +14,9 @@ from typing import Any, Final
 from amqp.exceptions import NotFound
 from celery import Celery
 from kombu import Connection, Producer, Queue
-from kombu.exceptions import KombuError
 from kombu.pools import producers
 
+from tasks.broker_errors import BROKER_ERRORS
 from tasks.on_end import OnEnd
 from tasks.short_wait import short_wait_connection
 from tasks.webhooks import Failure, Outcome
@@ -73,7 +73,7 @@ class TaskSender:
                 )
         except NotFound:
             return Failure.QUEUE_MISSING
-        except (KombuError, OSError) as error:
+        except BROKER_ERRORS as error:
             log.warning("the broker did not take a task", extra={"error": type(error).__name__})
             return Failure.BROKER_AWAY
         return _ACCEPTED

@@ -7,12 +7,13 @@ is all there is of its job, though, so a Redis that evicts keys or keeps nothing
 from collections.abc import Iterator
 from typing import Any
 
+from amqp.exceptions import AMQPError
 from kombu import Connection
-from kombu.exceptions import KombuError, OperationalError
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
+from tasks import BROKER_ERRORS
 
 __all__ = ["check_broker", "connection_to_check"]
 
@@ -35,11 +36,18 @@ def check_broker(wiring: Wiring) -> Iterator[Finding]:
             if connection.transport.driver_type == "redis":
                 channel: Any = connection.default_channel  # Kombu's Redis channel has a client
                 yield from _redis(channel.client, address)
-    except (KombuError, OperationalError, OSError) as error:
-        raise UserError(
-            f"DARKROOM_BROKER_URL: no broker at {address} ({error}); start one there, or let "
-            "`darkroom up` run everything on this machine"
-        ) from error
+    except BROKER_ERRORS as error:
+        raise UserError(f"DARKROOM_BROKER_URL: {_why_not(error, address)}") from error
+
+
+def _why_not(error: Exception, address: str) -> str:
+    # Kombu's error keeps the first one as its cause.
+    if isinstance(error, AMQPError) or isinstance(error.__cause__, AMQPError):
+        return f"the broker at {address} refuses the login, the virtual host or a queue ({error})"
+    return (
+        f"no broker at {address} ({error}); start one there, or let `darkroom up` run everything "
+        "on this machine"
+    )
 
 
 def address_of(connection: Connection) -> str:

@@ -6,6 +6,7 @@ and the name server they meet at, which would otherwise stay behind as a daemon.
 
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from kombu import Connection, Queue, pools
 
 from darkroom.stack.ports import free_port
-from tests.services.server import Server
+from tests.services.server import Server, clean_environment
 
 #: Where Debian keeps what its own `rabbitmq-server` starts under another user, with other folders.
 _DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -25,6 +26,8 @@ log.console = true
 log.console.level = error
 """
 
+
+NODE = "darkroom@localhost"
 
 #: Nodes meet on the loopback only, and idle schedulers leave the processors alone.
 _ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none"
@@ -52,6 +55,31 @@ class RabbitServer(Server):
         if not self._names.is_running:
             self._names.start()
         super().start()
+
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression in the node; its value as text.
+
+        One call costs a second, so put what belongs together into one expression.
+        """
+        found = shutil.which("rabbitmqctl", path="/usr/lib/rabbitmq/bin") or "rabbitmqctl"
+        environment = clean_environment() | {
+            "HOME": str(self._folder),  # where the node's cookie is
+            "ERL_EPMD_ADDRESS": self.host,
+            "ERL_EPMD_PORT": str(self._names.port),
+            "RABBITMQ_CONF_ENV_FILE": str(self._folder / "none"),
+            "RABBITMQ_NODENAME": NODE,
+            "LC_ALL": "C.UTF-8",
+        }
+        ran = subprocess.run(
+            [found, "--node", NODE, "eval", expression],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout.strip()
 
     def stop(self) -> None:
         """Kill it: nobody needs its data any more, and its goodbye takes seconds."""
@@ -87,7 +115,7 @@ def _node(port: int, binary: Path, home: Path, *, names_port: int) -> list[str |
         "RABBITMQ_CONF_ENV_FILE": home / "none",
         "RABBITMQ_CONFIG_FILE": settings,
         "RABBITMQ_ENABLED_PLUGINS_FILE": plugins,
-        "RABBITMQ_NODENAME": "darkroom@localhost",
+        "RABBITMQ_NODENAME": NODE,
         "RABBITMQ_DIST_PORT": free_port(),
         "RABBITMQ_MNESIA_BASE": home / "data",
         "RABBITMQ_LOG_BASE": home / "log",

@@ -1,0 +1,116 @@
+"""A RabbitMQ that refuses the login or the virtual host is an unavailable broker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from darkroom.gateway_wiring import GatewayWiring
+from darkroom.settings import load_settings
+from storage import Database, list_jobs
+from tasks import OnEnd
+from tasks.queue_depth import QueueDepth
+from tasks.webhooks import Failure
+from tests.acceptance.conftest import MakeFleet
+from tests.cli.conftest import CommandLine, plain_environment
+from tests.gateway.running import serving
+from tests.services import S3Endpoint
+from tests.services.rabbitmq import RabbitServer
+from tests.tasks.apps import app_at
+from tests.tasks.test_task_sender import ARGUMENTS, WANTED, sender
+
+SECRET = "hunter2"
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
+
+
+@pytest.fixture(params=["login", "virtual host"])
+def refused_url(request: pytest.FixtureRequest, rabbitmq_server: RabbitServer) -> str:
+    """URL of a RabbitMQ that answers and refuses: AccessRefused, and NotAllowed."""
+    at = f"{rabbitmq_server.host}:{rabbitmq_server.port}"
+    if request.param == "login":
+        return f"amqp://guest:{SECRET}@{at}//"
+    return f"amqp://guest:guest@{at}/no-such-host"
+
+
+@pytest.fixture
+def fleet_url(rabbitmq_server: RabbitServer) -> Iterator[str]:
+    """URL with a user of the test's own, whose password may be changed."""
+    rabbitmq_server.evaluate(
+        'rabbit_auth_backend_internal:add_user(<<"fleet">>, <<"first">>, <<"test">>), '
+        'rabbit_auth_backend_internal:set_permissions(<<"fleet">>, <<"/">>, <<".*">>, <<".*">>, '
+        '<<".*">>, <<"test">>).'
+    )
+    yield f"amqp://fleet:first@{rabbitmq_server.host}:{rabbitmq_server.port}//"
+    rabbitmq_server.evaluate('rabbit_auth_backend_internal:delete_user(<<"fleet">>, <<"test">>).')
+
+
+def test_jobs_are_accepted_and_no_command_shows_a_traceback(
+    refused_url: str, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    """HTTP answers 202, `submit` keeps the job, and `worker` and `doctor` say why in a line."""
+    settings = load_settings(database_url=migrated_sqlite_url, broker_url=refused_url)
+    wiring = GatewayWiring(settings)
+    with serving(wiring.gateway) as url:
+        body = {"request": {"prompt": "a paper fox"}}
+        answer = requests.post(f"{url}/v1/jobs", json=body, timeout=30)
+    assert answer.status_code == 202, answer.text
+    wiring.database.close()
+    wiring.app.close()
+
+    environment = plain_environment() | {
+        "DARKROOM_DATABASE_URL": migrated_sqlite_url,
+        "DARKROOM_BROKER_URL": refused_url,
+    }
+    darkroom = CommandLine(tmp_path, environment)
+    submitted = darkroom("submit", "a paper fox")
+    assert submitted.status == 0, submitted.err
+    database = Database(migrated_sqlite_url)
+    assert [str(job.status) for job in list_jobs(database)] == ["queued", "queued"]
+    database.close()
+    worker, doctor = darkroom("worker"), darkroom("doctor")
+    assert (worker.status, doctor.status) == (1, 1)
+    for said in (worker.err, doctor.out):
+        assert "DARKROOM_BROKER_URL: the broker at amqp://guest:**@127.0.0.1" in said
+        assert "refuses the login, the virtual host or a queue" in said
+    assert SECRET not in submitted.err + worker.err + doctor.out
+
+
+def test_tasks_and_queue_lengths_are_answered_as_with_a_broker_that_is_away(
+    refused_url: str,
+) -> None:
+    """A delivery is tried again later, and the length of the queue is not known."""
+    with sender(refused_url) as by:
+        outcome = by.send(OnEnd(task=WANTED.task, queue="shop"), task_id="t", kwargs=ARGUMENTS)
+    assert outcome.failure is Failure.BROKER_AWAY
+    app = app_at(refused_url)
+    assert QueueDepth(app, "darkroom.generate", timeout_s=5).waiting() is None
+    app.close()
+
+
+def test_a_running_fleet_outlives_a_changed_password(
+    make_fleet: MakeFleet,
+    migrated_sqlite_url: str,
+    rabbitmq_server: RabbitServer,
+    fleet_url: str,
+    s3: S3Endpoint,
+) -> None:
+    """Its connections are closed and its logins refused: it waits until they are not."""
+    fleet = make_fleet(database_url=migrated_sqlite_url, broker_url=fleet_url, s3=s3)
+    worker = fleet.start_worker(concurrency=4)
+    fleet.wait_for(fleet.send({"prompt": "before", **SMALL}), "succeeded")
+    rabbitmq_server.evaluate(_password("second") + CLOSE_ALL)
+    fleet.wait_until(lambda: "ACCESS_REFUSED" in fleet.logs(), "no login was refused")
+    assert worker.exit_status is None
+    rabbitmq_server.evaluate(_password("first") + "ok.")
+    fleet.wait_for(fleet.send({"prompt": "after", **SMALL}), "succeeded")
+    assert worker.exit_status is None
+    assert "Traceback" not in fleet.logs()
+
+
+CLOSE_ALL = 'rabbit_networking:close_all_connections("test").'
+
+
+def _password(word: str) -> str:
+    return f'rabbit_auth_backend_internal:change_password(<<"fleet">>, <<"{word}">>, <<"test">>), '

@@ -1,7 +1,7 @@
 """How many bytes a worker's spool may hold, where no setting says it."""
 
 from darkroom.settings import Settings
-from tasks.uploads import ROOM_PER_CALL_BYTES
+from tasks.spool_space import ROOM_PER_CALL_BYTES
 
 __all__ = ["calls_that_fit", "spool_bound_bytes"]
 

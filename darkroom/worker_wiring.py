@@ -41,6 +41,7 @@ from tasks import (
     PlaceWatch,
     RetryPolicy,
     Settle,
+    SpoolSpace,
     Uploads,
     WatchPace,
     place_of,
@@ -124,8 +125,9 @@ class WorkerWiring(Wiring):
             failures=settings.breaker_failures,
             blocked=settings.blocked_failures,
         )
-        watch = self._watch(pace, breaker, lambda: uploads.is_clear())  # noqa: PLW0108 - made below
         spool = self._spool()
+        space = SpoolSpace(spool)
+        watch = self._watch(pace, breaker, space.is_clear)
         uploads = Uploads(
             database=self.database,
             objects=self.objects,
@@ -142,7 +144,7 @@ class WorkerWiring(Wiring):
             on_full=flow.pause,
             on_low=flow.resume,
         )
-        generate = self._generate(uploads, pace, breaker, watch)
+        generate = self._generate(space, uploads, pace, breaker, watch)
         return Crew(
             inbox=inbox,
             executor=Executor(threads=threads, inbox=inbox, run=generate),
@@ -189,7 +191,12 @@ class WorkerWiring(Wiring):
         return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks, is_clear=is_clear)
 
     def _generate(
-        self, uploads: Uploads, pace: Pace, breaker: Breaker, watch: FleetWatch
+        self,
+        space: SpoolSpace,
+        uploads: Uploads,
+        pace: Pace,
+        breaker: Breaker,
+        watch: FleetWatch,
     ) -> Generate:
         settings = self.settings
         policy = RetryPolicy(
@@ -203,6 +210,7 @@ class WorkerWiring(Wiring):
         return Generate(
             database=self.database,
             objects=self.objects,
+            space=space,
             uploads=uploads,
             dispatch=self.dispatch,
             pace=pace,

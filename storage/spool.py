@@ -17,7 +17,7 @@ from threading import Lock
 from uuid import UUID, uuid4
 
 from storage.disk_room import DiskRoom
-from storage.errors import SpoolDamaged, SpoolError, SpoolFull
+from storage.errors import SpoolDamaged, SpoolFull
 from storage.pieces import Pieces
 from storage.shared_sync import SharedSync
 from storage.spare_files import SpareFiles
@@ -29,16 +29,15 @@ from storage.spool_files import (
     SpoolEntry,
     disk_translated,
     encode,
-    read_header,
     read_images,
     sync_folder,
     write_file,
 )
-from storage.spool_folders import LockedFolder, new_folder, orphans
+from storage.spool_folders import LockedFolder, new_folder
+from storage.spool_orphans import OrphanedFiles
+from storage.spool_quarantine import Quarantine
 
 log = logging.getLogger(__name__)
-
-DAMAGED = "damaged"
 
 #: A picture's bytes are gone from here within seconds, whether or not another one comes.
 SPARED_S = 5.0
@@ -67,11 +66,11 @@ class Spool:
         self._max_bytes = max_bytes
         self._fsync = fsync
         self._guard = Lock()
-        self._adopting = Lock()
         self._entries: dict[Path, SpoolEntry] = {}
         self._used_bytes = 0
         self._reserved_bytes = 0
-        self._damaged: list[SpoolDamaged] = []
+        self._quarantine = Quarantine(self._root)
+        self._orphans = OrphanedFiles(self._root, self._quarantine, self._count_in)
         with disk_translated(self._root):
             self._folder: LockedFolder = new_folder(self._root)
         spared_bytes = min(SPARED_BYTES, max_bytes // SPARED_PART)
@@ -130,7 +129,7 @@ class Spool:
             return read_images(entry)
         except NotAsWritten as reason:
             self._count_out(entry)
-            raise self._set_aside(entry.path, reason) from reason
+            raise self._quarantine.keep_damaged(entry.path, reason) from reason
 
     def drop(self, entry: SpoolEntry) -> None:
         """The bucket has it: the file may be written over. Dropping twice is harmless.
@@ -207,49 +206,20 @@ class Spool:
         Raises:
             SpoolUnavailable: The disk failed, and nothing was taken over.
         """
-        adopted: list[SpoolEntry] = []
-        with self._adopting:
-            try:
-                self._empty_orphans(adopted)
-            except SpoolError as error:
-                if not adopted:
-                    raise
-                log.warning("not all spools could be searched", extra={"error": str(error)})
+        adopted = self._orphans.move_to(self.folder)
         if adopted:
+            self._sync_names()
             log.info("adopted %d spooled images", len(adopted), extra={"count": len(adopted)})
         return adopted
 
     def take_damaged(self) -> list[SpoolDamaged]:
         """What was found damaged while adopting since this was last asked."""
-        with self._guard:
-            found, self._damaged = self._damaged, []
-        return found
+        return self._orphans.take_damaged()
 
     def close(self) -> None:
         """Let go of the folder; files still in it are for others to adopt."""
         self._spares.clear()
         self._folder.let_go()
-
-    def _empty_orphans(self, adopted: list[SpoolEntry]) -> None:
-        with disk_translated(self._root):
-            for folder in orphans(self._root, self.folder):
-                try:
-                    self._empty(folder.path, adopted)
-                finally:
-                    folder.let_go()
-        if adopted:
-            self._sync_names()
-
-    def _empty(self, orphan: Path, adopted: list[SpoolEntry]) -> None:
-        for path in sorted(orphan.iterdir()):
-            try:
-                with disk_translated(path):
-                    if path.suffix == PART_SUFFIX:
-                        path.unlink(missing_ok=True)
-                    elif path.suffix == SUFFIX and (entry := self._take_over(path)) is not None:
-                        adopted.append(entry)
-            except SpoolError as error:
-                log.warning("a dead worker's image is left for later", extra={"error": str(error)})
 
     def _write(self, path: Path, pieces: Pieces) -> None:
         """Write a file, in the room that spare files take if there is no other."""
@@ -270,31 +240,10 @@ class Spool:
         with self._spares.settling():
             sync_folder(self.folder)
 
-    def _take_over(self, path: Path) -> SpoolEntry | None:
-        try:
-            entry = read_header(path)
-        except NotAsWritten as reason:
-            damaged = self._set_aside(path, reason)
-            with self._guard:
-                self._damaged.append(damaged)
-            return None
-        entry = replace(entry, path=self.folder / path.name)
-        path.rename(entry.path)
+    def _count_in(self, entry: SpoolEntry) -> None:
         with self._guard:
             self._entries[entry.path] = entry
             self._used_bytes += entry.size_bytes
-        return entry
-
-    def _set_aside(self, path: Path, reason: NotAsWritten) -> SpoolDamaged:
-        aside = self._root / DAMAGED / path.name
-        with suppress(OSError):  # it is reported in any case; moving it is only tidy
-            aside.parent.mkdir(exist_ok=True)
-            path.rename(aside)
-        entry = reason.entry
-        job_id, fence = (entry.job_id, entry.fence) if entry else _named(path)
-        damaged = SpoolDamaged(aside, str(reason), job_id, fence)
-        log.error("%s", damaged, extra={"job_id": str(job_id), "path": str(aside)})
-        return damaged
 
     def _make_room(self, size_bytes: int) -> None:
         with self._guard:
@@ -309,11 +258,3 @@ class Spool:
         with self._guard:
             if self._entries.pop(entry.path, None) is not None:
                 self._used_bytes -= entry.size_bytes
-
-
-def _named(path: Path) -> tuple[UUID | None, int | None]:
-    """Job and fence as the file's name has them, where its header can't be read."""
-    with suppress(ValueError):
-        job_id, fence, *_ = path.name.split(".")
-        return UUID(job_id), int(fence)
-    return None, None

@@ -44,6 +44,7 @@ from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
+from tasks.spool_space import SpoolSpace
 from tasks.submit import Submit
 from tasks.sweep import Sweep
 from tasks.task_sender import TaskSender
@@ -98,6 +99,7 @@ __all__ = [
     "RequestLimits",
     "RetryPolicy",
     "Settle",
+    "SpoolSpace",
     "StagingFailed",
     "Submit",
     "Sweep",

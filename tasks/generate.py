@@ -35,6 +35,7 @@ from tasks.pace import Pace
 from tasks.persist import persist
 from tasks.policy import Decision
 from tasks.settle import Settle
+from tasks.spool_space import SpoolSpace
 from tasks.turn import Turn
 from tasks.uploads import Uploads
 
@@ -70,6 +71,7 @@ class Generate:
     """The course of a job, from its id to an image in the spool.
 
     Args:
+        space: asked before a claim: a picture that could not be kept must not be paid for.
         stopping: set when the process stops: no further call starts.
     """
 
@@ -78,6 +80,7 @@ class Generate:
         *,
         database: Database,
         objects: ObjectStore,
+        space: SpoolSpace,
         uploads: Uploads,
         dispatch: Dispatch,
         pace: Pace,
@@ -92,6 +95,7 @@ class Generate:
     ) -> None:
         self._database = database
         self._objects = objects
+        self._space = space
         self._uploads = uploads
         self._dispatch = dispatch
         self._pace = pace
@@ -106,13 +110,13 @@ class Generate:
 
     def __call__(self, job_id: UUID) -> None:
         """Run the course; a job that is not due, or not ours, is left alone."""
-        if not self._uploads.take_room(self._stopping, on_wait=self._watch.spool_is_full):
+        if not self._space.reserve(self._stopping, on_wait=self._watch.spool_is_full):
             self._hand_back(job_id)
             return
         try:
             self._in_turn(job_id)
         finally:
-            self._uploads.give_room()
+            self._space.release()
 
     def _in_turn(self, job_id: UUID) -> None:
         turn = self._next_turn()

@@ -47,11 +47,6 @@ IMAGE_LOST = "IMAGE_LOST"
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 
-#: Spool room kept for a call before its answer is known: an uncompressed 1024² picture and more.
-ROOM_PER_CALL_BYTES = 4_000_000
-ROOM_POLL_S = 0.5
-LOOKS_BEFORE_ALARM = 20
-
 #: Pictures that are kept in memory, too, from the spool to the bucket: few while it keeps up.
 IN_HAND_BYTES = 24_000_000
 
@@ -96,33 +91,6 @@ class Uploads:
         """Start the upload threads."""
         for number in range(self._thread_count):
             threading.Thread(target=self._work, name=f"upload-{number}", daemon=True).start()
-
-    def take_room(self, stopping: threading.Event, *, on_wait: Callable[[], None]) -> bool:
-        """Keep spool room for one call, waiting for it; False when the process stops meanwhile.
-
-        A call starts only while images at rest and in flight fit the spool's bound: one that could
-        not be kept must not be made.
-
-        Args:
-            stopping: set when the process stops.
-            on_wait: called once when it has waited for longer than a put should take.
-        """
-        for looks in itertools.count(1):
-            if self._spool.reserve(ROOM_PER_CALL_BYTES):
-                return True
-            if stopping.wait(ROOM_POLL_S):
-                return False
-            if looks == LOOKS_BEFORE_ALARM:
-                on_wait()
-        raise AssertionError("unreachable: the looks have no end")
-
-    def is_clear(self) -> bool:
-        """Whether nothing waits for the bucket here and there is room for calls."""
-        return self._spool.is_clear(ROOM_PER_CALL_BYTES)
-
-    def give_room(self) -> None:
-        """The call has ended, and what it brought is in the spool or gone."""
-        self._spool.release(ROOM_PER_CALL_BYTES)
 
     def spool(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
         """Write an answer's images to the disk.

@@ -26,8 +26,8 @@ from storage import (
 )
 from storage.doomed import INIT_GRACE_S
 from tasks.earlier import Earlier
+from tasks.spool_space import ROOM_PER_CALL_BYTES
 from tasks.sweep import LONGEST_REFUSED_S
-from tasks.uploads import ROOM_PER_CALL_BYTES
 from tests.docs.conftest import blocks
 from tests.services import S3Endpoint
 from tests.storage.table import TableUnderTest, picture

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.against import PAIRS, QUICK_PAIRS, compare_with
 from benchmarks.backlog import backlog
 from benchmarks.book import Book
 from benchmarks.cpu import cpu
@@ -35,6 +36,8 @@ FIGURES: dict[str, Measure] = {
     "plans": plans,
     "leader": leader,
 }
+#: Options that replace a number of the scale.
+SIZES = ("rounds", "images", "lines", "backlog", "rows")
 #: Cheap enough to be measured in every round.
 REPEATED = {"cpu"}
 
@@ -61,6 +64,13 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where every reading goes (default: %(default)s)",
     )
+    add("--darkroom-only", action="store_true", help="measure no other queue and no raw limit")
+    add(
+        "--against",
+        metavar="REF",
+        help="measure this checkout and git revision REF in turns; exit status 1 if it is worse",
+    )
+    add("--pairs", type=int, metavar="N", help=f"with --against: pairs of runs, {PAIRS} or more")
     add("--write-docs", action="store_true", help="put the run into docs/performance.md")
     return parser
 
@@ -68,10 +78,16 @@ def _arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what was asked for."""
     words = list(sys.argv[1:] if argv is None else argv)
-    asked = _arguments().parse_args(words)
-    sizes = ("rounds", "images", "lines", "backlog", "rows")
-    given = {name: getattr(asked, name) for name in sizes if getattr(asked, name) is not None}
-    scale = dataclasses.replace(QUICK if asked.quick else FULL, **given)
+    parser = _arguments()
+    asked = parser.parse_args(words)
+    if asked.against:
+        if asked.write_docs or asked.rounds:
+            parser.error("--against goes with neither --write-docs nor --rounds; see --pairs")
+        return _compare(parser, asked)
+    given = {name: getattr(asked, name) for name in SIZES if getattr(asked, name) is not None}
+    scale = dataclasses.replace(
+        QUICK if asked.quick else FULL, is_darkroom_only=asked.darkroom_only, **given
+    )
     book = Book()
     with Servers.started() as servers:
         for reading in _measure(servers, scale, asked.only or list(FIGURES)):
@@ -86,6 +102,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         said = [word for word in words if word not in where]
         write_page(DOCS, book, " ".join(["python -m benchmarks", *said]))
     return 0
+
+
+def _compare(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
+    """Measure this checkout and another in turns."""
+    pairs = asked.pairs or (QUICK_PAIRS if asked.quick else PAIRS)
+    if pairs < PAIRS and not asked.quick:
+        parser.error(f"--pairs must be {PAIRS} or more; --quick allows fewer for a short try")
+    sizes = {name: getattr(asked, name) for name in SIZES if name != "rounds"}
+    given = [word for name, n in sizes.items() if n is not None for word in (f"--{name}", str(n))]
+    arguments = [
+        "--only",
+        *(asked.only or FIGURES),
+        "--rounds=1",
+        *(["--quick"] if asked.quick else []),
+        *given,
+    ]
+    return compare_with(
+        asked.against, arguments, pairs=pairs, is_gate=not asked.quick, json_path=asked.json
+    )
 
 
 def _tell(reading: Reading) -> None:

@@ -45,6 +45,8 @@ def backlog(servers: Servers, scale: Scale) -> Iterator[Reading]:
         for _, fleet in fleets:
             fleet.stop()
         servers.simulator.clear_latency()
+    if scale.is_darkroom_only:
+        return
     for contender in (
         celery_textbook(servers, processes=1),
         dramatiq_textbook(servers, processes=1, threads=1),

@@ -36,18 +36,28 @@ TEXTBOOK_CALLS = 32
 
 def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
     """One round: everybody makes images, and is read."""
-    yield Reading(CPU, RAW, {"worker_ms": raw(servers, scale.images, checks=False)})
-    checked = raw(servers, scale.images, checks=True)
-    yield Reading(CPU, CHECKED, {"worker_ms": checked})
-    crowded = raw(servers, scale.images, checks=True, at_once=2)
-    yield Reading(CPU, CROWDED, {"worker_ms": crowded})
+    if not scale.is_darkroom_only:
+        yield from _raw_limits(servers, scale.images)
     servers.simulator.put_latency(LATENCY_S)
     yield from _one_and_two(servers, scale.images)
-    celery = celery_textbook(servers, processes=TEXTBOOK_CALLS)
-    yield delivered(servers, celery, scale.textbook_images)
-    dramatiq = dramatiq_textbook(servers, processes=2, threads=TEXTBOOK_CALLS // 2)
-    yield delivered(servers, dramatiq, scale.textbook_images)
+    if not scale.is_darkroom_only:
+        yield from _textbook(servers, scale.textbook_images)
     servers.simulator.clear_latency()
+
+
+def _raw_limits(servers: Servers, images: int) -> Iterator[Reading]:
+    yield Reading(CPU, RAW, {"worker_ms": raw(servers, images, checks=False)})
+    checked = raw(servers, images, checks=True)
+    yield Reading(CPU, CHECKED, {"worker_ms": checked})
+    crowded = raw(servers, images, checks=True, at_once=2)
+    yield Reading(CPU, CROWDED, {"worker_ms": crowded})
+
+
+def _textbook(servers: Servers, images: int) -> Iterator[Reading]:
+    celery = celery_textbook(servers, processes=TEXTBOOK_CALLS)
+    yield delivered(servers, celery, images)
+    dramatiq = dramatiq_textbook(servers, processes=2, threads=TEXTBOOK_CALLS // 2)
+    yield delivered(servers, dramatiq, images)
 
 
 def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> float:

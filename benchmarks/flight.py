@@ -27,7 +27,7 @@ UNTIL_FLAT = 4
 
 def flight(servers: Servers, scale: Scale) -> Iterator[Reading]:
     """Each number of calls once over plain HTTP; the largest with slow bodies and over TLS too."""
-    for calls in scale.calls:
+    for calls in scale.calls[-1:] if scale.is_darkroom_only else scale.calls:
         yield in_flight(servers, scale, FLIGHT, calls)
     put_slow_bodies(servers, SLOW_S)
     yield in_flight(servers, scale, FLIGHT_SLOW, scale.calls[-1])

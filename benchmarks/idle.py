@@ -47,6 +47,8 @@ def idle(servers: Servers, scale: Scale) -> Iterator[Reading]:
     seen = replace(servers, simulator=watched)
     try:
         yield _darkroom(seen, scale, arrivals)
+        if scale.is_darkroom_only:
+            return
         celery = celery_textbook(seen, processes=PROCESSES)
         yield _textbook(celery, scale, arrivals)
         yield _textbook(dramatiq_textbook(seen, processes=1, threads=PROCESSES), scale, arrivals)

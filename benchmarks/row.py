@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Goal", "Row", "divided", "shown"]
+__all__ = ["Goal", "Row", "divided", "number", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Goal:
     at_least: bool = False
 
     def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {_number(self.bound)}"
+        return f"{'≥' if self.at_least else '≤'} {number(self.bound)}"
 
     def is_met(self, values: Sequence[float]) -> bool:
         """Whether the median of these is on the right side."""
@@ -36,11 +36,13 @@ class Row:
         label: what it is, with its unit.
         values: by contender, one for each run.
         goal: what Darkroom is to reach.
+        is_gated: whether a comparison with another checkout fails when it has become worse.
     """
 
     label: str
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     goal: Goal | None = None
+    is_gated: bool = False
 
     @property
     def verdict(self) -> str:
@@ -60,13 +62,14 @@ def shown(values: Sequence[float]) -> str:
     """The median, with the lowest and the highest where there were several runs."""
     if not values:
         return ""
-    median = _number(statistics.median(values))
+    median = number(statistics.median(values))
     if len(values) == 1:
         return median
-    return f"{median} ({_number(min(values))} to {_number(max(values))})"
+    return f"{median} ({number(min(values))} to {number(max(values))})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return three digits or so."""
     if value == 0:
         return "0"
     if abs(value) >= 100:

@@ -21,6 +21,8 @@ class Scale:
         backlog: jobs queued, against a thousand.
         worked_off: jobs of such a backlog that are worked off.
         rows: of the table whose plans are looked at.
+        is_darkroom_only: whether no other contender is measured, and calls in flight only at
+            their largest number.
     """
 
     images: int
@@ -34,6 +36,7 @@ class Scale:
     backlog: int
     worked_off: int
     rows: int
+    is_darkroom_only: bool = False
 
 
 FULL = Scale(

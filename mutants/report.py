@@ -1,0 +1,60 @@
+"""What a run found: a table by file, and every survivor with its change."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.markdown import aligned
+from mutants.trial import Outcome
+
+__all__ = ["Finding", "report", "survivors_share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one mutant.
+
+    Attributes:
+        file: where it was planted.
+        line: in which line.
+        before: the changed lines.
+        after: what they were changed to.
+        outcome: what the tests made of it; None if it is listed as equivalent.
+        reason: why it is equivalent.
+    """
+
+    file: str
+    line: int
+    before: str
+    after: str
+    outcome: Outcome | None
+    reason: str = ""
+
+
+def survivors_share(findings: Sequence[Finding]) -> float:
+    """Return the part of the mutants tried that no test noticed, 0 to 1."""
+    tried = [finding for finding in findings if finding.outcome is not None]
+    survived = sum(finding.outcome is Outcome.SURVIVED for finding in tried)
+    return survived / len(tried) if tried else 0.0
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """Return the table, the survivors and the closing line."""
+    survivors = [finding for finding in findings if finding.outcome is Outcome.SURVIVED]
+    shown = [f"{one.file}:{one.line}\n    - {one.before}\n    + {one.after}" for one in survivors]
+    share = survivors_share(findings)
+    closing = f"{len(survivors)} survived, {share:.1%} of those tried"
+    return "\n".join([*aligned(_table(findings)), "", *shown, "", closing])
+
+
+def _table(findings: Sequence[Finding]) -> list[list[str]]:
+    rows = [["file", "drawn", "killed", "timed out", "survived", "equivalent"]]
+    files = sorted({finding.file for finding in findings})
+    rows += [_row(file, [one for one in findings if one.file == file]) for file in files]
+    return [*rows, _row("all", findings)]
+
+
+def _row(name: str, findings: Sequence[Finding]) -> list[str]:
+    counts = Counter(finding.outcome for finding in findings)
+    columns = (Outcome.KILLED, Outcome.TIMED_OUT, Outcome.SURVIVED, None)
+    return [name, str(len(findings)), *(str(counts[column]) for column in columns)]

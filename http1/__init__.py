@@ -7,6 +7,13 @@ is; whatever is unusual is urllib3's, as it came.
 """
 
 from http1.exchange import exchange
+from http1.final_response import FinalResponse, with_final_responses
 from http1.request import host_header, send_request
 
-__all__ = ["exchange", "host_header", "send_request"]
+__all__ = [
+    "FinalResponse",
+    "exchange",
+    "host_header",
+    "send_request",
+    "with_final_responses",
+]

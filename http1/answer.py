@@ -6,8 +6,6 @@ open. Any other is urllib3's to read: it gets the head that was read here, and w
 
 from __future__ import annotations
 
-import http.client
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +14,12 @@ from typing import Any, BinaryIO, Final
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import ReadTimeoutError
 
-__all__ = ["Answer", "AnyAnswer", "read_answer"]
+from http1.head import read_final_head
 
-# The bounds of Python's own http.client.
-_MAX_LINE_BYTES: Final = 65_536
-_MAX_LINES: Final = 100
+__all__ = ["Answer", "AnyAnswer", "read_answer"]
 
 _OK: Final = 200
 _USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 200(?: [^\r\n]*)?\r\n")
-_CONTINUE_LINE: Final = re.compile(rb"HTTP/1\.\d 100\b")
 # RFC 9110, 5.6.2: the letters of a name.
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r\n")
 _SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
@@ -87,7 +82,8 @@ def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
     """Read an answer's head.
 
     Args:
-        connection: urllib3's, on which a request has just been sent.
+        connection: urllib3's, on which a request has just been sent; its `response_class` is
+            `FinalResponse`.
         pool: Whose it is, and who gets it back.
         method: Of the request.
 
@@ -95,18 +91,21 @@ def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
         The answer, to be closed and released.
 
     Raises:
-        HTTPException: What came is not HTTP, or nothing did (`http.client`'s).
+        HTTPException: What came is no final response, or nothing did (`http.client`'s).
         ReadTimeoutError: Nothing came for too long (urllib3's).
         OSError: The network's.
     """
+    response_class = connection.response_class
     stream = connection.sock.makefile("rb")
     try:
         with _silence_told(pool):
-            lines = _final_head(stream)
-        headers = _usual_headers(lines)
+            head = read_final_head(
+                stream, connection.sock, renews_timeout=response_class.renews_timeout
+            )
+        headers = _usual_headers(head.splitlines(keepends=True))
         if headers is not None:
             return Answer(headers, stream, connection, pool)
-        return _unusual(b"".join(lines), stream, connection, pool, method)
+        return _unusual(head, stream, connection, pool, method)
     except BaseException:
         stream.close()
         raise
@@ -118,25 +117,6 @@ def _silence_told(pool: Any) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise ReadTimeoutError(pool, "", "nothing came for too long") from error
-
-
-def _final_head(stream: BinaryIO) -> list[bytes]:
-    """Its lines, the empty one included; that the body may come, which it did, is no answer."""
-    while _CONTINUE_LINE.match((lines := _head(stream))[0]):
-        pass
-    return lines
-
-
-def _head(stream: BinaryIO) -> list[bytes]:
-    lines: list[bytes] = []
-    while len(lines) <= _MAX_LINES:
-        line = stream.readline(_MAX_LINE_BYTES + 1)
-        if not line and not lines:
-            raise http.client.RemoteDisconnected("closed without an answer")
-        lines.append(line)
-        if line in (b"\r\n", b"\n", b"") or len(line) > _MAX_LINE_BYTES:
-            break
-    return lines
 
 
 def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
@@ -155,20 +135,6 @@ def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
     return headers if says_its_size and stays_open and not is_framed else None
 
 
-class _Resumed(http.client.HTTPResponse):
-    """An answer whose head was read before."""
-
-    def __init__(self, head: bytes, stream: BinaryIO, method: str) -> None:
-        self._head = head
-        super().__init__(_Opened(stream), method=method)  # type: ignore[arg-type]  # asked for its file alone
-
-    def begin(self) -> None:
-        """Read the head from where it is kept."""
-        behind_it, self.fp = self.fp, io.BytesIO(self._head)  # type: ignore[assignment]
-        super().begin()
-        self.fp = behind_it
-
-
 class _Opened:
     """A socket that has been made a file already."""
 
@@ -182,7 +148,7 @@ class _Opened:
 def _unusual(
     head: bytes, stream: BinaryIO, connection: Any, pool: Any, method: str
 ) -> HTTPResponse:
-    resumed = _Resumed(head, stream, method)
+    resumed = connection.response_class(_Opened(stream), method=method, head=head)
     resumed.begin()
     if resumed.will_close:
         connection.close()  # its stream stays open until it is read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPException
-from typing import Any, Final
+from typing import Any
 
 from urllib3.exceptions import ProtocolError
 
@@ -15,8 +15,6 @@ __all__ = ["exchange", "over_open_connection"]
 
 Pieces = Iterable[bytes | memoryview]
 Send = Callable[[Any, bytes, Pieces], object]
-
-_FIRST_FINAL: Final = 200
 
 
 def exchange(
@@ -33,7 +31,7 @@ def exchange(
     """Send a request and wait for its answer: the short way, or as urllib3 has it.
 
     Args:
-        pool: urllib3's, of one host.
+        pool: urllib3's, of one host; its connections' `response_class` is `FinalResponse`.
         method: Of the request.
         target: What is asked for, percent-encoded.
         headers: All of them, `Host` and `Content-Length` included.
@@ -43,17 +41,16 @@ def exchange(
         send: Sends a request over a connection that is open.
 
     Returns:
-        The answer, to be closed and released. Of one that is none (a 1xx, which urllib3 takes for
-        one) the connection is closed: the real answer may follow, and must not be the next one's.
+        The final answer, to be closed and released; interim ones (1xx) are skipped.
 
     Raises:
-        HTTPError: urllib3's.
+        HTTPError: urllib3's; also for a 101, after which the connection is another protocol's.
         OSError: The network's, and what else `send` raises.
         ValueError: A header that cannot be written.
     """
     head = request_head(method, target, headers)
     answer = over_open_connection(pool, head, pieces, silence_s=timeout.read_timeout, send=send)
-    answer = answer or pool.urlopen(
+    return answer or pool.urlopen(
         method,
         target,
         body=pieces,
@@ -65,9 +62,6 @@ def exchange(
         preload_content=False,
         decode_content=False,
     )
-    if answer.status < _FIRST_FINAL:
-        answer.close()
-    return answer
 
 
 def over_open_connection(

@@ -1,9 +1,10 @@
-"""urllib3's connections and pools, taught three things that a paid call needs.
+"""urllib3's connections and pools, taught four things that a paid call needs.
 
 A connection reports to its call's clock which socket it uses (so a deadline can cut it even while
 it waits for headers) and when the last byte of the request was handed over (so money can be
 reasoned about). A pool drops connections that were idle for longer than servers usually keep
-them: a request written into a closing connection is one whose outcome nobody knows.
+them: a request written into a closing connection is one whose outcome nobody knows. Interim
+responses (1xx) before the API's answer are skipped.
 """
 
 import socket
@@ -17,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from http1 import send_request
+from http1 import FinalResponse, send_request
 from playground.deadline import CallClock
 
 # Calls that start together end together, and an answer that waits to be read waits in the kernel's
@@ -49,9 +50,16 @@ class _CurrentCall(threading.local):
 current_call: Final = _CurrentCall()
 
 
+class _CallResponse(FinalResponse):
+    """The API's answer: a 102 may say that it goes on, and the call's clock limits all of it."""
+
+    renews_timeout = True
+
+
 class _Watched(HTTPConnection):
     """Tells the call's clock about the socket and about the end of sending."""
 
+    response_class = _CallResponse
     clock: CallClock | None = None
     idle_since: float | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as boto
@@ -34,6 +35,7 @@ _PATIENCE = {
 }
 _NO_BUCKET = {"NoSuchBucket"}
 _NO_OBJECT = {"NoSuchKey", "NotFound", "404"}
+_STORED = 200
 _SERVER_ERROR = 500
 _TOO_MANY = 429
 _TIMEOUT = 408
@@ -75,6 +77,26 @@ def translated(address: str, bucket: str, key: str = "", *, size_bytes: int = 0)
     except (boto.BotoCoreError, boto.ClientError, Boto3Error, OSError, ValueError) as foreign:
         leftovers.collect(size_bytes)
         raise translate(foreign, address, bucket, key) from foreign
+
+
+def check_stored(answer: Any, address: str, bucket: str) -> None:
+    """Check that a put which botocore takes for a success was answered with 200.
+
+    S3 answers a stored object with nothing else; another 2xx comes from something in between.
+
+    Args:
+        answer: Of `put_object`.
+        address: The endpoint, for messages.
+        bucket: Its bucket.
+
+    Raises:
+        ObjectStoreUnavailable: It was not.
+    """
+    status = answer["ResponseMetadata"]["HTTPStatusCode"]
+    if status != _STORED:
+        raise ObjectStoreUnavailable(
+            f"{address}, bucket {bucket!r}: a put was answered with HTTP status {status}, not 200"
+        )
 
 
 def translate(foreign: Exception, address: str, bucket: str, key: str = "") -> ObjectStoreError:

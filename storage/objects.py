@@ -20,8 +20,9 @@ import boto3
 from botocore.config import Config
 
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
-from storage.object_faults import translated
+from storage.object_faults import check_stored, translated
 from storage.pieces import Pieces, joined, size_of
+from storage.s3_connections import use_final_responses
 from storage.signed_put import SignedPut
 
 _ATTEMPTS = 3
@@ -108,13 +109,14 @@ class ObjectStore:
             client = self._client(self._endpoint_url)
             if self._is_plain and self._short_way(client).put(key, pieces, content_type):
                 return
-            client.put_object(
+            answer = client.put_object(
                 Bucket=self.bucket,
                 Key=key,
                 Body=joined(pieces),
                 ContentType=content_type,
                 **self._extra_put_args,
             )
+        check_stored(answer, self.address, self.bucket)
 
     def get(self, key: str) -> bytes:
         """Fetch an object.
@@ -282,6 +284,8 @@ class ObjectStore:
 
     def _new_client(self, endpoint_url: str | None) -> Any:
         region = self._session.region_name or _HOME_REGION
-        return self._session.client(
+        client = self._session.client(
             "s3", endpoint_url=endpoint_url, region_name=region, config=self._config
         )
+        use_final_responses(client)
+        return client

@@ -1,11 +1,11 @@
 """A put by the short way: signed here, sent over the client's own connections.
 
 `put_object` spends more than twice as much on a picture as signing and sending it: it validates,
-builds and resolves the same request each time, asks leave to send the body and hands it over in
-small pieces. Only the plain put that Darkroom makes thousands of times an hour goes this way, and
-only once, on connections (proxy, private authorities, timeouts) and with credentials (rotating
-ones too) that are the client's. Whatever is not simply stored is left to `put_object`, which tries
-again and says what is wrong.
+builds and resolves the same request each time, and hands the body over in small pieces. Only the
+plain put that Darkroom makes thousands of times an hour goes this way, and only once, on
+connections (proxy, private authorities, timeouts) and with credentials (rotating ones too) that are
+the client's. Whatever is not simply stored is left to `put_object`, which tries again and says what
+is wrong.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import Final
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from http1 import FinalResponse
 from tasks.errors import ReceiverNotFound, ReceiverRefused
 from tasks.webhooks.addresses import AddressGuard, Target
 from tasks.webhooks.outcome import Failure, Outcome
@@ -138,6 +139,7 @@ class Sender:
     ) -> _Answer:
         receiver = target.receiver
         conn = http.client.HTTPConnection(receiver.name, receiver.port)
+        conn.response_class = FinalResponse  # interim responses are skipped
         conn.auto_open = 0  # it must not dial by itself, whatever happens
         conn.sock = self._connected(target, deadline)
         try:

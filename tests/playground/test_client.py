@@ -22,6 +22,7 @@ from playground import (
     Verdict,
     judge,
 )
+from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import (
     RawServer,
@@ -212,21 +213,82 @@ def test_closing_the_client_closes_its_idle_connections() -> None:
     pending.close()
 
 
-def test_what_follows_a_preliminary_answer_is_not_the_next_calls() -> None:
-    """Another job would get this one's picture."""
-    hints = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+def says(raw: bytes, *, hangs_up: bool = False) -> Script:
+    """Make a server that writes this before, or in place of, a good answer."""
 
-    def hint(conn: socket.socket, seen: Seen) -> None:
-        if len(server.seen) > 1:
+    def script(conn: socket.socket, seen: Seen) -> None:
+        conn.sendall(raw)
+        if hangs_up:
+            conn.shutdown(socket.SHUT_WR)
+        else:
             good(conn, seen)
-            return
-        conn.sendall(hints)
 
-    with serving(hint) as (client, server):
+    return script
+
+
+@pytest.mark.parametrize("name", INTERIM)
+def test_interim_responses_before_an_answer_are_skipped(name: str) -> None:
+    """One call, one picture, and the connection stays good for the next."""
+    with serving(says(INTERIM[name])) as (client, server):
+        for _ in range(2):
+            assert call(client).meaning is Meaning.IN_HAND
+        assert (server.accepted, len(server.seen)) == (1, 2)
+
+
+@pytest.mark.parametrize("raw", [SWITCHING, HINTS + SWITCHING, TOO_MANY])
+def test_a_request_without_a_final_response_may_have_been_paid(raw: bytes) -> None:
+    """What comes after another protocol's beginning, or after too much, is no other call's."""
+    with serving(says(raw)) as (client, server):
         before = server.accepted
-        assert call(client).meaning is Meaning.UNKNOWN
-        assert call(client).meaning is Meaning.IN_HAND
+        assert isinstance(outcome_of(client), OutcomeUnknown)
+        assert isinstance(outcome_of(client), OutcomeUnknown)
         assert server.accepted == max(before, 1) + 1
+
+
+@pytest.mark.parametrize("raw", [CONTINUE, HINTS, HINTS + b"HTTP/1.1 200 OK\r\n"])
+def test_an_end_before_the_final_response_is_an_unknown_outcome(raw: bytes) -> None:
+    """The request was sent."""
+    with serving(says(raw, hangs_up=True)) as (client, _server):
+        assert isinstance(outcome_of(client), OutcomeUnknown)
+
+
+def test_interim_responses_without_end_are_cut_at_the_deadline() -> None:
+    """They hold no call slot longer than its call may take."""
+
+    def hint(conn: socket.socket, _: Seen) -> None:
+        while True:  # until the client hangs up
+            conn.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+            time.sleep(0.01)
+
+    with serving(hint, total_timeout_s=0.3) as (client, _server):
+        failed = outcome_of(client)
+    assert isinstance(failed, OutcomeUnknown)
+    assert failed.code == "CALL_DEADLINE"
+
+
+@pytest.mark.parametrize("interim", [b"", HINTS])
+def test_an_answer_with_many_header_lines_is_a_picture(interim: bytes) -> None:
+    """It is paid for."""
+
+    def script(conn: socket.socket, _: Seen) -> None:
+        body = json.dumps(GOOD).encode()
+        size = b"Content-Length: %d\r\n\r\n" % len(body)
+        conn.sendall(interim + b"HTTP/1.1 200 OK\r\n" + MANY_LINES + size + body)
+
+    with serving(script) as (client, _server):
+        assert call(client).meaning is Meaning.IN_HAND
+
+
+@pytest.mark.parametrize("name", ["103", "100 and 103"])
+def test_interim_responses_of_a_proxy_are_skipped(name: str) -> None:
+    """A call through a proxy never takes the short way."""
+    with (
+        raw_server(says(INTERIM[name])) as proxy,
+        client_for("http://api.invalid/v1", proxy_url=f"http://127.0.0.1:{proxy.port}") as client,
+    ):
+        for _ in range(2):
+            assert call(client).meaning is Meaning.IN_HAND
+    assert len(proxy.seen) == 2
 
 
 def test_an_answer_left_unread_closes_its_connection() -> None:

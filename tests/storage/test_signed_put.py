@@ -190,25 +190,6 @@ def test_a_later_put_that_failed_is_made_again_by_boto3(came: bytes) -> None:
         assert [seen.body for seen in server.seen] == [b"picture", b"another", b"another"]
 
 
-@pytest.mark.parametrize("nth", [1, 2])
-def test_what_follows_a_preliminary_answer_is_not_the_next_puts(nth: int) -> None:
-    """Another picture would be taken for stored: the connection is not used again."""
-
-    def hint(conn: socket.socket, seen: Seen) -> None:
-        if len(server.seen) == nth:
-            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
-        else:
-            stored(conn, seen)
-
-    with raw_server(hint) as server:
-        store = store_at(f"http://127.0.0.1:{server.port}")
-        for _ in range(nth):
-            store.put(KEY, b"picture")
-        store.close()
-        hinted, after = server.seen[nth - 1 :]
-    assert (hinted.connection, after.connection) == (0, 1)
-
-
 def test_later_puts_say_what_the_first_one_says() -> None:
     """Over the same connection, and signed alike."""
     with raw_server(stored) as server:

@@ -21,6 +21,7 @@ from tasks.webhooks import (
     TryAgain,
     next_step,
 )
+from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.webhooks.receivers import BODY, SECRET, at, send, sender
 
@@ -183,14 +184,48 @@ def test_a_connection_cut_before_the_answer_is_said_so() -> None:
         b"-ERR unknown command\r\n",
         b"HTTP/1.1 9999 Big\r\n\r\n",
         b"HTTP/1.1 twohundred OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000,
+        SWITCHING,
+        TOO_MANY + b"HTTP/1.1 200 OK\r\n\r\n",
         b"\x15\x03\x01\x00\x02\x02\x50",
     ],
 )
 def test_what_is_not_http_is_said_so(garbage: bytes) -> None:
     """Somebody else listens there, or somebody plays."""
     assert outcome_of(writes(garbage)).failure is Failure.ANSWER_GARBLED
+
+
+@pytest.mark.parametrize("name", INTERIM)
+def test_interim_responses_are_skipped(name: str) -> None:
+    """A receiver that has the message does not get it again."""
+    with raw_server(writes(INTERIM[name] + b"HTTP/1.1 200 OK\r\n\r\nthanks")) as server:
+        outcome = send(f"http://127.0.0.1:{server.port}/")
+    assert (outcome.status, outcome.first_bytes) == (200, b"thanks")
+    assert next_step(outcome, 1) == Delivered()
+    assert len(server.seen) == 1
+
+
+def test_a_refusal_after_an_interim_response_is_a_refusal() -> None:
+    """The message comes again later."""
+    outcome = outcome_of(writes(HINTS, b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\n\r\n"))
+    assert (outcome.status, outcome.retry_after_s) == (503, 120)
+
+
+def test_an_end_after_an_interim_response_is_said_so() -> None:
+    """There was no answer."""
+    assert outcome_of(writes(CONTINUE)).failure is Failure.CONNECTION_LOST
+
+
+def test_interim_responses_without_end_are_left_in_time() -> None:
+    """They are limited by the attempt's deadline, and by their bytes."""
+    outcome = outcome_of(writes(*[HINTS] * 40, pause_s=0.05), total_s=0.4)
+    assert outcome.failure is Failure.TIMEOUT
+
+
+def test_an_answer_may_have_many_header_lines() -> None:
+    """Their bytes are limited."""
+    outcome = outcome_of(writes(b"HTTP/1.1 202 Accepted\r\n" + MANY_LINES + b"\r\n"))
+    assert outcome.status == 202
 
 
 def test_nobody_listening_is_said_so() -> None:

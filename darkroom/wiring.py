@@ -25,6 +25,7 @@ from tasks import (
     Intake,
     QueueDepth,
     Queues,
+    RejectedMessages,
     RequestLimits,
     Submit,
     Sweep,
@@ -69,6 +70,7 @@ class Wiring:
             submit_again_s=settings.submit_again_s,
             submit=lambda: self.submit,
             take=take,
+            rejected=self.rejected,
         )
 
     @cached_property
@@ -171,7 +173,18 @@ class Wiring:
     def submit(self) -> Submit:
         """What `darkroom.submit` messages do."""
         held = Held(max(1, self.settings.celery_threads - 1), self.submit_flow)
-        return Submit(self.intake, self.stopping, held=held)
+        return Submit(
+            self.intake,
+            self.stopping,
+            held=held,
+            rejected=self.rejected,
+            queue=self.queues.submit,
+        )
+
+    @cached_property
+    def rejected(self) -> RejectedMessages:
+        """The messages that this process has rejected, counted."""
+        return RejectedMessages()
 
     @cached_property
     def submit_flow(self) -> Flow:

@@ -1,6 +1,7 @@
 """Where things are kept: the results table, the object store and the spool; Darkroom's truth."""
 
-from storage.accept import MAX_CHUNK_JOBS, Accepted, insert_faulty_job, insert_job, insert_jobs
+from storage.accept import MAX_CHUNK_JOBS, Accepted, insert_job, insert_jobs
+from storage.accept_ended import insert_expired_job, insert_faulty_job
 from storage.adopt import adopt_image
 from storage.api_keys import (
     SECRET_PREFIX,
@@ -255,6 +256,7 @@ __all__ = [
     "image_key",
     "init_image_key",
     "insert_batch_rows",
+    "insert_expired_job",
     "insert_faulty_job",
     "insert_job",
     "insert_jobs",

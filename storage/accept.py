@@ -3,14 +3,13 @@
 The caller chose the id and validated the request; here a repeat of the id, or of an idempotency
 key, finds the row that is there already, or learns that it was forgotten. That is asked after the
 row has been inserted, in the same transaction: whoever forgets the job at this moment has either
-been waited for, or finds the new row. A job that may reuse an image ends as it begins. A faulty
-request can be kept as well, as a job that failed before it began, so that its sender finds out.
+been waited for, or finds the new row. A job that may reuse an image ends as it begins. A job that
+ends before it could begin, since its request is faulty or too late, is in `accept_ended.py`.
 Dispatching is not done here: it comes after the commit, and is somebody else's.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.announce import announce_jobs
 from storage.batch_counts import tell_batch
-from storage.clock import after, now, seconds_param
+from storage.clock import after, seconds_param
 from storage.copy_in import copy_in, in_columns
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, IdempotencyConflict, JobForgotten
-from storage.jobs import Job, JobError, NewJob, clean_text, job_from_row, stream_of
+from storage.jobs import Job, NewJob, job_from_row, stream_of
 from storage.lookup import job_by_key
 from storage.reuse import (
     ENDED_NOW,
@@ -77,29 +76,7 @@ def insert_job(db: Database, job: NewJob) -> Accepted:
         RecordRefused: A value no row can hold.
         DatabaseUnavailable: Perhaps committed, perhaps not: call again with the same job.
     """
-    return _insert(db, job, _columns(job))
-
-
-def insert_faulty_job(db: Database, job: NewJob, error: JobError) -> Accepted:
-    """Keep a job that cannot be served, as failed, so that its sender can find out why.
-
-    Args:
-        db: The results table.
-        job: As it was handed in; what no row can hold is replaced, not refused.
-        error: What is wrong with it.
-
-    Returns:
-        The row, as `insert_job` does.
-
-    Raises:
-        IdempotencyConflict: As for `insert_job`.
-        JobForgotten: As for `insert_job`.
-        DatabaseUnavailable: As for `insert_job`.
-    """
-    columns = _columns(job) | error.columns()
-    columns["request"] = _keepable(columns["request"])
-    columns["metadata"] = _keepable(columns["metadata"])
-    return _insert(db, job, columns, status=JobStatus.FAILED.value, ended_at=now())
+    return insert_row(db, job, columns_of(job))
 
 
 def insert_jobs(db: Database, jobs: Sequence[NewJob]) -> int:
@@ -125,7 +102,7 @@ def insert_jobs(db: Database, jobs: Sequence[NewJob]) -> int:
         return 0
     # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
     ordered = sorted(jobs, key=lambda job: job.id)
-    rows = [_columns(job) for job in ordered]
+    rows = [columns_of(job) for job in ordered]
     hashes = {job.id: job.reuse_hash for job in ordered if job.reuse and job.reuse_hash}
     if not hashes and _can_copy(db, ordered):
         copied = copy_in(db, map(in_columns, rows))
@@ -184,7 +161,14 @@ def _can_copy(db: Database, jobs: Sequence[NewJob]) -> bool:
     return db.dialect == "postgresql" and all(job.expires_in_s is None for job in jobs)
 
 
-def _insert(db: Database, job: NewJob, columns: Mapping[str, Any], **more: Any) -> Accepted:
+def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: Any) -> Accepted:
+    """Insert a job with these columns, or find the row of its id or its idempotency key.
+
+    Raises:
+        IdempotencyConflict: The row that was found is of another request.
+        JobForgotten: There was a job of this id or key.
+        DatabaseUnavailable: Perhaps committed, perhaps not.
+    """
     jobs = db.tables.jobs
     statement = _ignoring_repeats(db.tables).returning(*jobs.c)
     lifetime = {"expires_at": after(seconds_param("expires_in_s"))}
@@ -262,7 +246,8 @@ def _ignoring_repeats(tables: Tables) -> Insert:
     return postgresql.insert(tables.jobs).on_conflict_do_nothing()
 
 
-def _columns(job: NewJob) -> dict[str, Any]:
+def columns_of(job: NewJob) -> dict[str, Any]:
+    """Return the columns of a job that is handed in."""
     return {
         "id": job.id,
         "batch_id": job.batch_id,
@@ -278,15 +263,3 @@ def _columns(job: NewJob) -> dict[str, Any]:
         "simulated": job.simulated,
         "expires_in_s": job.expires_in_s,
     }
-
-
-def _keepable(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {clean_text(str(key)): _keepable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_keepable(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else repr(value)

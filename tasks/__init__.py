@@ -37,6 +37,7 @@ from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
 from tasks.load import Loaded
+from tasks.messages import MessageFault, RejectedMessages
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.on_end import OnEnd, on_end_of
 from tasks.options import JobOptions, parse_options
@@ -45,7 +46,7 @@ from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
 from tasks.spool_space import SpoolSpace
-from tasks.submit import Submit
+from tasks.submit import Submission, Submit
 from tasks.sweep import Sweep
 from tasks.task_sender import TaskSender
 from tasks.uploads import Uploads
@@ -91,16 +92,19 @@ __all__ = [
     "LineFile",
     "LinesUnreadable",
     "Loaded",
+    "MessageFault",
     "OnEnd",
     "Pace",
     "PlaceWatch",
     "QueueDepth",
     "Queues",
+    "RejectedMessages",
     "RequestLimits",
     "RetryPolicy",
     "Settle",
     "SpoolSpace",
     "StagingFailed",
+    "Submission",
     "Submit",
     "Sweep",
     "TaskError",

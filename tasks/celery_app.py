@@ -5,16 +5,19 @@ producer's own `@shared_task`s at our broker.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from celery import Celery, Task
 from kombu import Queue
 
+from tasks.messages.fault import MessageFault
+from tasks.messages.rejected import RejectedMessages
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.queue_as_found import QueueAsFound
 from tasks.reconnect import SoonAgain
-from tasks.submit import Submit, read_ids
+from tasks.submit import Submission, Submit, read_ids
 
 __all__ = ["make_app"]
 
@@ -33,6 +36,7 @@ def make_app(
     submit_again_s: float,
     submit: Callable[[], Submit],
     take: Callable[[list[UUID]], None],
+    rejected: RejectedMessages,
 ) -> Celery:
     """Make the fleet's Celery app.
 
@@ -43,11 +47,12 @@ def make_app(
         submit_again_s: a submit message whose worker died comes back after this, on Redis.
         submit: gives what keeps handed-in jobs; called at the first message.
         take: puts dispatched ids into the worker's inbox, at once.
+        rejected: counts messages that are rejected.
     """
     app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={}, amqp=SoonAgain)
     app.conf.update(_configuration(queues, threads, broker_url, submit_again_s))
     _add_submit(app, submit)
-    _add_generate(app, take)
+    _add_generate(app, take, partial(rejected.note, queues.generate))
     return app
 
 
@@ -61,15 +66,19 @@ def _add_submit(app: Celery, submit: Callable[[], Submit]) -> None:
         ignore_result=True,
         Request=DELIVERED,
     )
-    def darkroom_submit(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
-        submit()(str(self.request.id), args, kwargs)
+    def darkroom_submit(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
+        submit()(Submission(str(self.request.id), args, kwargs))
 
 
-def _add_generate(app: Celery, take: Callable[[list[UUID]], None]) -> None:
+def _add_generate(
+    app: Celery,
+    take: Callable[[list[UUID]], None],
+    note: Callable[[str, MessageFault], None],
+) -> None:
     # Acknowledged early: leases in the table, not the broker, cover a crash.
     @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True, Request=DELIVERED)
-    def darkroom_generate(self: Task[..., None], *args: Any, **kwargs: Any) -> None:
-        take(read_ids(str(self.request.id), args, kwargs))
+    def darkroom_generate(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
+        take(read_ids(str(self.request.id), args, kwargs, note))
 
 
 def _configuration(

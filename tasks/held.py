@@ -36,6 +36,11 @@ class Held:
         self._is_closed = False
         self._lock = threading.Lock()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any message is held."""
+        return self._count > 0
+
     def enter(self) -> bool:
         """Hold one more; False when enough are held, and then none comes in any more."""
         with self._lock:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
 from uuid_utils.compat import uuid7
 
 from playground import (
@@ -27,31 +26,22 @@ from storage import (
     ENDED,
     Accepted,
     Database,
-    IdempotencyConflict,
-    JobError,
-    JobForgotten,
     NewJob,
     ObjectStore,
     StorageError,
-    Whose,
     init_image_key,
-    insert_faulty_job,
+    insert_expired_job,
     insert_job,
     spare_init_image,
 )
 from tasks.dispatch import Dispatch
 from tasks.identical import hash_of, reuse_hash_of
 from tasks.options import RULES, JobOptions, parse_options
+from tasks.unserved import UnservedJobs
 
 __all__ = ["Intake", "RequestLimits"]
 
 log = logging.getLogger(__name__)
-
-INVALID_REQUEST = "INVALID_REQUEST"
-KEY_TAKEN = "IDEMPOTENCY_KEY_TAKEN"
-FORGOTTEN = "FORGOTTEN"
-NOT_KEPT = "NOT_KEPT"
-MAX_MESSAGE_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +87,7 @@ class Intake:
         )
         self._key_prefix = key_prefix
         self._simulated = simulated
+        self.unserved = UnservedJobs(database, simulated=simulated)
 
     @property
     def simulated(self) -> bool:
@@ -207,55 +198,23 @@ class Intake:
         self._objects().put(key, image, "application/octet-stream")
         return key
 
-    def keep_faulty(
-        self, job_id: UUID, message: Mapping[str, Any], error: RequestInvalid
-    ) -> Accepted:
-        """Keep a job whose producer is gone as failed, with its faults."""
-        return self._keep_failed(job_id, message, INVALID_REQUEST, str(error))
+    def keep_expired(self, job_id: UUID, message: Mapping[str, Any]) -> Accepted:
+        """Keep a job whose message came after its `expires` as cancelled, with code `EXPIRED`.
 
-    def keep_conflicting(
-        self, job_id: UUID, message: Mapping[str, Any], error: IdempotencyConflict
-    ) -> Accepted:
-        """Keep a job whose idempotency key is taken as failed, naming the job that has it."""
-        return self._keep_failed(job_id, message, KEY_TAKEN, str(error))
-
-    def keep_forgotten(self, job_id: UUID, message: Mapping[str, Any], error: JobForgotten) -> None:
-        """Keep a job whose key is a forgotten one's as failed, and nothing of what it asks for.
-
-        One whose own id was forgotten leaves no row at all.
+        Raises:
+            IdempotencyConflict: the key belongs to a job made from another request.
+            JobForgotten: there was a job of this id or key.
+            StorageError: the job could not be kept.
         """
-        if error.tombstone.id != job_id:
-            self._keep_failed(
-                job_id, {"owner": message.get("owner", "default")}, FORGOTTEN, str(error)
-            )
-
-    def keep_broken(self, job_id: UUID, message: Mapping[str, Any], error: Exception) -> Accepted:
-        """Keep a job that nothing could be made of, by a fault of ours, as failed."""
-        why = f"Darkroom could not take this job in ({type(error).__name__}); its log says more"
-        return self._keep_failed(job_id, message, NOT_KEPT, why, "darkroom")
-
-    def _keep_failed(
-        self,
-        job_id: UUID,
-        message: Mapping[str, Any],
-        code: str,
-        why: str,
-        whose: Whose = "request",
-    ) -> Accepted:
-        checked, _ = parse_options({"owner": message.get("owner", "default")})
-        callback = {name: message.get(name) for name in ("callback_url", "on_end")}
-        wanted, _ = parse_options(callback)
-        request = message.get("request")
-        job = NewJob(
-            id=job_id,
-            owner=checked.owner if checked else "default",
-            request=_storable(request),
-            request_hash=hash_of(request),
-            callback_url=wanted.callback if wanted else None,
-            simulated=self._simulated,
-        )
-        error = JobError(code, why[:MAX_MESSAGE_CHARS], whose)
-        return insert_faulty_job(self._database, job, error)
+        options = dict(message)
+        request = options.pop("request", None)
+        try:
+            parsed, checked = self.check(request, options)
+        except RequestInvalid:
+            job = self.unserved.job(job_id, message)
+        else:
+            job = self.new_job(request, parsed, checked, job_id=job_id)
+        return insert_expired_job(self._database, job)
 
     def _ring(self, job_id: UUID) -> None:
         try:
@@ -265,27 +224,3 @@ class Intake:
                 "a job was accepted; its dispatch is left to the dispatcher",
                 extra={"error": str(error)},
             )
-
-
-def _storable(request: object) -> dict[str, object]:
-    """What can be kept of a request with faults: small, JSON, and without its initial image."""
-    if not isinstance(request, dict):
-        return {}
-    kept = {
-        str(key): value
-        for key, value in request.items()
-        if key != "init_image" and _has_json_form([str(key), value])
-    }
-    text = orjson.dumps(kept, default=repr)
-    is_small = len(text) <= 64 * 1024 and b"\\u0000" not in text
-    storable: dict[str, object] = orjson.loads(text) if is_small else {}
-    return storable
-
-
-def _has_json_form(value: object) -> bool:
-    """False for a number beyond 64 bits, half a surrogate pair, or endless nesting."""
-    try:
-        orjson.dumps(value, default=repr)
-    except TypeError:
-        return False
-    return True

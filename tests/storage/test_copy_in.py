@@ -56,7 +56,7 @@ _KEPT = ("id", "batch_id", "owner", "idempotency_key", "request", "request_hash"
 
 def test_copy_knows_every_column_that_a_statement_has() -> None:
     """A column that is added to one of the two is missed in the other; lifetimes need the clock."""
-    assert {*copy_in.COLUMNS} == accept._columns(new_job()).keys() - {"expires_in_s"}
+    assert {*copy_in.COLUMNS} == accept.columns_of(new_job()).keys() - {"expires_in_s"}
 
 
 def test_no_value_of_json_is_the_databases_null(table: TableUnderTest) -> None:

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from celery import Celery
 
-from tasks import Queues, make_app
+from tasks import Queues, RejectedMessages, make_app
 
 __all__ = ["app_at"]
 
@@ -18,6 +18,7 @@ def app_at(broker_url: str) -> Celery:
         submit_again_s=60,
         submit=_nothing,
         take=_nothing,
+        rejected=RejectedMessages(),
     )
 
 

@@ -10,7 +10,7 @@ from celery.exceptions import Reject
 
 import tasks.submit
 from storage import Database, JobStatus, ObjectStoreRefused, get_job
-from tasks import Held, Intake, RequestLimits, Submit
+from tasks import Held, Intake, RejectedMessages, RequestLimits, Submission, Submit
 
 DEEP: list[Any] = []
 for _ in range(300):
@@ -80,11 +80,22 @@ def intake(database: Database) -> Balky:
     return made
 
 
+def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> Submit:
+    """What a worker does with messages."""
+    return Submit(
+        intake,
+        threading.Event(),
+        held=Held(1, Tapped()),
+        rejected=rejected or RejectedMessages(),
+        queue="darkroom.submit",
+    )
+
+
 @pytest.fixture
 def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> Submit:
     """What a worker does with messages, less patiently."""
     monkeypatch.setattr(tasks.submit, "HOLD_S", 0.01)
-    return Submit(intake, threading.Event(), held=Held(1, Tapped()))
+    return submit_over(intake)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +107,7 @@ def test_a_request_beyond_json_is_kept_as_failed_with_the_rest_of_its_fields(
 ) -> None:
     """Kombu delivers numbers, letters and depths that no other part of JSON's world takes."""
     job_id = uuid4()
-    submit(str(job_id), [], {"request": {"height": 64, field: value}})
+    submit(Submission(str(job_id), [], {"request": {"height": 64, field: value}}))
     job = get_job(database, job_id)
     assert job.status is JobStatus.FAILED
     assert job.error is not None
@@ -109,7 +120,7 @@ def test_a_request_given_by_position_is_shown_on_its_failed_row(
 ) -> None:
     """`submit.delay({…})` without the name is a request as well."""
     job_id = uuid4()
-    submit(str(job_id), [{"prompt": "x", "width": 33}], {})
+    submit(Submission(str(job_id), [{"prompt": "x", "width": 33}], {}))
     assert get_job(database, job_id).request == {"prompt": "x", "width": 33}
 
 
@@ -120,7 +131,7 @@ def test_a_storage_that_refuses_holds_the_message_until_somebody_mends_it(
     refused = ObjectStoreRefused("AccessDenied", "no right to put")
     intake.ends = [refused, refused]
     job_id = uuid4()
-    submit(str(job_id), [], {"request": {"prompt": "a fox"}})
+    submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}}))
     assert get_job(database, job_id).status is JobStatus.QUEUED
 
 
@@ -130,7 +141,7 @@ def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
     """The producer has gone; a row is how it finds out."""
     intake.ends = [ValueError("could not digest 'a secret prompt'")]
     job_id = uuid4()
-    submit(str(job_id), [], {"request": {"prompt": "a secret prompt"}})
+    submit(Submission(str(job_id), [], {"request": {"prompt": "a secret prompt"}}))
     job = get_job(database, job_id)
     assert job.error is not None
     assert (job.status, job.error.code, job.error.whose) == ("failed", "NOT_KEPT", "darkroom")
@@ -158,4 +169,4 @@ def test_a_message_is_not_held_longer_than_a_broker_lets_it_be(
     refused = ObjectStoreRefused("AccessDenied", "no right to put")
     intake.ends = [refused] * 9
     with pytest.raises(Reject, match="could not be kept yet', True"):
-        submit(str(uuid4()), [], {"request": {"prompt": "a fox"}})
+        submit(Submission(str(uuid4()), [], {"request": {"prompt": "a fox"}}))

@@ -1,0 +1,52 @@
+"""What a worker does with `darkroom.submit` messages, over a table and without a broker."""
+
+import threading
+from typing import Any
+from uuid import UUID
+
+from storage import Database
+from tasks import Held, Intake, RejectedMessages, RequestLimits, Submit
+
+__all__ = ["NoDispatch", "NoTap", "intake_over", "submit_over"]
+
+
+class NoDispatch:
+    """A dispatch without a broker: accepted jobs stay in the table."""
+
+    def send_new(self, job_id: UUID) -> int:
+        """Send nothing."""
+        del job_id
+        return 0
+
+
+class NoTap:
+    """A switch of a queue that no consumer reads."""
+
+    def pause(self) -> None:
+        """Change nothing."""
+
+    def resume(self) -> None:
+        """Change nothing."""
+
+
+def intake_over(database: Database) -> Intake:
+    """An intake whose requests bring no initial image."""
+    dispatch: Any = NoDispatch()
+
+    def no_bucket() -> Any:
+        raise AssertionError("no initial image, no bucket")
+
+    return Intake(
+        database, no_bucket, dispatch, limits=RequestLimits(), key_prefix="", simulated=False
+    )
+
+
+def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> Submit:
+    """What a worker does with messages."""
+    return Submit(
+        intake,
+        threading.Event(),
+        held=Held(1, NoTap()),
+        rejected=rejected or RejectedMessages(),
+        queue="darkroom.submit",
+    )

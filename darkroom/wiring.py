@@ -89,6 +89,7 @@ class Wiring:
             public_url=settings.s3_public_url,
             addressing=settings.s3_addressing,
             checksums=settings.s3_checksums,
+            sign_payload=settings.s3_sign_payload,
             extra_put_args=settings.s3_put_args,
             max_connections=settings.upload_threads + 4,
         )

@@ -26,6 +26,7 @@ from storage.batches import (
     list_batches,
     open_batch,
 )
+from storage.bucket_probe import check_rights, verifies_payload
 from storage.cancel import (
     Cancelled,
     CancelOutcome,
@@ -65,6 +66,7 @@ from storage.errors import (
     IdempotencyConflict,
     JobForgotten,
     JobNotFound,
+    ObjectDigestMismatch,
     ObjectMissing,
     ObjectStoreError,
     ObjectStoreRefused,
@@ -100,7 +102,8 @@ from storage.leases import (
 from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.lookup import get_job, get_jobs, job_by_key
 from storage.migrate import check_schema, migrate, schema_status
-from storage.objects import ObjectStore, StoredObject
+from storage.object_pages import ListedObject, StoredObject
+from storage.objects import ObjectStore
 from storage.owners import Owner, OwnerChanges, get_owner, list_owners, set_owner_limits
 from storage.pages import Cursor, list_jobs, page_of_jobs, stuck_jobs
 from storage.pause import (
@@ -175,9 +178,11 @@ __all__ = [
     "JobStatus",
     "JsonText",
     "Leadership",
+    "ListedObject",
     "Meant",
     "NewJob",
     "NewKey",
+    "ObjectDigestMismatch",
     "ObjectMissing",
     "ObjectStore",
     "ObjectStoreError",
@@ -220,6 +225,7 @@ __all__ = [
     "batch_progress",
     "calls_today",
     "cancel_jobs",
+    "check_rights",
     "check_schema",
     "claim_if_due",
     "count_dispatched",
@@ -309,6 +315,7 @@ __all__ = [
     "unopened_batches",
     "unreserve",
     "unwritten_entry",
+    "verifies_payload",
     "walk_jobs",
     "walk_meant",
 ]

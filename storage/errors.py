@@ -20,6 +20,7 @@ the disk.
     ├── DayExhausted                 the calls of a day are spent
     ├── ObjectStoreError
     │   ├── ObjectStoreUnavailable   may heal by itself: try again
+    │   │   └── ObjectDigestMismatch the store received other bytes than were to be stored
     │   ├── ObjectStoreRefused       keys, rights or settings are wrong
     │   ├── BucketMissing
     │   └── ObjectMissing
@@ -174,6 +175,13 @@ class ObjectStoreError(StorageError):
 
 class ObjectStoreUnavailable(ObjectStoreError):
     """The object store is away, slow or overloaded: the same call may work later."""
+
+
+class ObjectDigestMismatch(ObjectStoreUnavailable):
+    """Other bytes arrived, or were about to be sent, than those whose SHA-256 is known.
+
+    If the source still has the right bytes, they changed on the way: the same call may work later.
+    """
 
 
 class ObjectStoreRefused(ObjectStoreError):

@@ -16,6 +16,7 @@ from botocore import exceptions as boto
 from storage import leftovers
 from storage.errors import (
     BucketMissing,
+    ObjectDigestMismatch,
     ObjectMissing,
     ObjectStoreError,
     ObjectStoreRefused,
@@ -24,6 +25,7 @@ from storage.errors import (
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: those that ask for patience.
 _PATIENCE = {
+    "IncompleteBody",
     "InternalError",
     "OperationAborted",
     "RequestTimeout",
@@ -33,6 +35,8 @@ _PATIENCE = {
     "ThrottlingException",
     "TooManyRequests",
 }
+# The body is not the one that was signed, or not the one of the checksum sent with it.
+_CHANGED = {"BadDigest", "XAmzContentSHA256Mismatch"}
 _NO_BUCKET = {"NoSuchBucket"}
 _NO_OBJECT = {"NoSuchKey", "NotFound", "404"}
 _STORED = 200
@@ -67,7 +71,7 @@ def translated(address: str, bucket: str, key: str = "", *, size_bytes: int = 0)
         size_bytes: What is being put.
 
     Raises:
-        ObjectStoreUnavailable: Waiting may help.
+        ObjectStoreUnavailable: Waiting may help; `ObjectDigestMismatch` if other bytes arrived.
         ObjectStoreRefused: A setting, a key or a right is wrong.
         BucketMissing: There is no such bucket.
         ObjectMissing: There is nothing under this key.
@@ -117,6 +121,8 @@ def _from_answer(error: boto.ClientError, address: str, bucket: str, key: str) -
         return BucketMissing(bucket)
     if code in _NO_OBJECT or (status == _NOT_FOUND and not code):
         return ObjectMissing(key) if key else BucketMissing(bucket)
+    if code in _CHANGED:
+        return ObjectDigestMismatch(words)
     if code in _PATIENCE or status >= _SERVER_ERROR or status in {_TOO_MANY, _TIMEOUT}:
         return ObjectStoreUnavailable(words)
     return ObjectStoreRefused(code or str(status), words)

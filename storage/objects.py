@@ -9,34 +9,24 @@ decided in `keys.py`; whether a failure is worth waiting out, in `object_faults.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from threading import Lock
 from typing import Any, Literal
-from uuid import uuid4
 
 import boto3
-from botocore.config import Config
 
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
 from storage.object_faults import check_stored, translated
-from storage.pieces import Pieces, joined, size_of
+from storage.object_pages import ListedObject, StoredObject, object_pages
+from storage.pieces import Pieces, joined, sha256_of, size_of
+from storage.s3_config import s3_config
 from storage.s3_connections import use_final_responses
+from storage.sent_digest import SentDigest
 from storage.signed_put import SignedPut
 
-_ATTEMPTS = 3
 _PIECE_BYTES = 1 << 18
 _MAX_LINK_S = 7 * 24 * 3600  # the longest that signature version 4 allows
 _HOME_REGION = "us-east-1"  # the one region whose name must not be sent when creating a bucket
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """What the bucket says of an object without sending it."""
-
-    key: str
-    size_bytes: int
 
 
 class ObjectStore:
@@ -51,6 +41,7 @@ class ObjectStore:
         public_url: The endpoint as users reach it, for signed links; None: `endpoint_url`.
         addressing: Bucket in the path, in the host name, or as botocore thinks best.
         checksums: `when_required` for stores that do not know S3's newer checksums.
+        sign_payload: Sign the SHA-256 of what is put, so that the store refuses other bytes.
         extra_put_args: Sent with every put, such as `ServerSideEncryption` or `Tagging`.
         max_connections: Kept open at once: as many as threads that use the store.
         connect_timeout_s: For one attempt.
@@ -68,6 +59,7 @@ class ObjectStore:
         public_url: str | None = None,
         addressing: Literal["auto", "path", "virtual"] = "auto",
         checksums: Literal["when_required", "when_supported"] = "when_required",
+        sign_payload: bool = True,
         extra_put_args: Mapping[str, Any] | None = None,
         max_connections: int = 16,
         connect_timeout_s: float = 5.0,
@@ -80,35 +72,51 @@ class ObjectStore:
         self._endpoint_url = endpoint_url
         self._public_url = public_url or endpoint_url
         self._extra_put_args = dict(extra_put_args or {})
-        self._config = Config(
-            signature_version="s3v4",
-            s3={"addressing_style": addressing, "payload_signing_enabled": False},
-            request_checksum_calculation=checksums,
-            response_checksum_validation=checksums,
-            max_pool_connections=max_connections,
-            connect_timeout=connect_timeout_s,
-            read_timeout=read_timeout_s,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        self._config = s3_config(
+            addressing=addressing,
+            checksums=checksums,
+            sign_payload=sign_payload,
+            max_connections=max_connections,
+            connect_timeout_s=connect_timeout_s,
+            read_timeout_s=read_timeout_s,
         )
         self._access_key_id = access_key_id
         self._secret_access_key = secret_access_key
         self._region = region
         self._clients: dict[str | None, Any] = {}
         self._signed_put: SignedPut | None = None
+        self._sign_payload = sign_payload
+        self._sent = SentDigest()
         self._is_plain = not self._extra_put_args and checksums == "when_required"
         self._lock = Lock()
 
-    def put(self, key: str, data: bytes | Pieces, content_type: str = "image/png") -> None:
+    def put(
+        self,
+        key: str,
+        data: bytes | Pieces,
+        content_type: str = "image/png",
+        *,
+        sha256: str | None = None,
+    ) -> None:
         """Store an object, whole or in pieces, replacing what is there.
 
+        Args:
+            key: Of the object.
+            data: Its bytes.
+            content_type: Of the object.
+            sha256: Of the bytes as they have to be stored, in hex; None: computed here.
+
         Raises:
+            ObjectDigestMismatch: The store, or this process, has other bytes than those.
             ObjectStoreError: One of its kinds; after `ObjectStoreUnavailable` it may be there.
         """
         pieces = [data] if isinstance(data, bytes) else data
+        digest = (sha256 or sha256_of(pieces)) if self._sign_payload else None
         with self._translated(key, size_of(pieces)):
             client = self._client(self._endpoint_url)
-            if self._is_plain and self._short_way(client).put(key, pieces, content_type):
+            if self._is_plain and self._short_way(client).put(key, pieces, content_type, digest):
                 return
+            self._sent.expect(digest)
             answer = client.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -169,6 +177,16 @@ class ObjectStore:
         """
         return self.head(key) is not None
 
+    def pages(self, prefix: str, *, after: str = "") -> Iterator[list[ListedObject]]:
+        """List the objects below a prefix in the order of their keys, a page at a time.
+
+        Raises:
+            ObjectStoreError: One of its kinds; also between two pages.
+        """
+        with self._translated():
+            client = self._client(self._endpoint_url)
+            yield from object_pages(client, self.bucket, prefix, after)
+
     def delete(self, key: str) -> None:
         """Delete an object; one that is not there is deleted already.
 
@@ -196,25 +214,14 @@ class ObjectStore:
             )
         return link
 
-    def check_rights(self, prefix: str = "") -> None:
-        """Put, get and delete a small object, as the workers will.
+    def put_signed_as(self, key: str, data: bytes, sha256: str) -> int | None:
+        """Put once, signed with a SHA-256 that need not be right, and return the HTTP status.
 
-        Args:
-            prefix: The folder the workers write to.
-
-        Raises:
-            ObjectStoreError: Whatever stands in the way.
+        It is None if there was no answer, or if only boto3 can put to this bucket.
         """
-        folder = prefix.strip("/")
-        key = f"{folder}/probe-{uuid4()}" if folder else f"probe-{uuid4()}"
-        data = b"darkroom was here"
-        self.put(key, data, "text/plain")
-        try:
-            same = sha256(self.get(key)).digest() == sha256(data).digest()
-        finally:
-            self.delete(key)
-        if not same:
-            raise ObjectStoreRefused("Altered", f"{self.address} gave back other bytes than it got")
+        with self._translated(key):
+            way = self._short_way(self._client(self._endpoint_url))
+            return way.status(key, [data], "text/plain", sha256)
 
     def bucket_exists(self) -> bool:
         """Whether the bucket is there and visible.
@@ -288,4 +295,5 @@ class ObjectStore:
             "s3", endpoint_url=endpoint_url, region_name=region, config=self._config
         )
         use_final_responses(client)
+        self._sent.watch(client)
         return client

@@ -7,8 +7,9 @@ after the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
-__all__ = ["Pieces", "joined", "size_of"]
+__all__ = ["Pieces", "joined", "sha256_of", "size_of"]
 
 Pieces = Sequence[bytes | memoryview]
 """Bytes, in order."""
@@ -20,6 +21,14 @@ def joined(pieces: Pieces) -> bytes:
     if not others and isinstance(first, bytes):
         return first
     return b"".join(pieces)
+
+
+def sha256_of(pieces: Pieces) -> str:
+    """The SHA-256 of all of them, in hex."""
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def size_of(pieces: Pieces) -> int:

@@ -1,9 +1,9 @@
 """AWS Signature Version 4 of a plain put: what stands in its headers so that S3 believes it.
 
 botocore signs anything, and looks for what there is to sign each time. A put of Darkroom's has the
-same few headers every time, and a body that is not signed (its SHA-256 would be a second one, and
-the row has the first), so its signature is two digests. The rules are AWS's: "Authenticating
-Requests (AWS Signature Version 4)" in the Amazon S3 API Reference.
+same few headers every time, and a body whose SHA-256 the row has already, so its signature is two
+digests. A store that checks the signed SHA-256 refuses a body that changed on the way. The rules
+are AWS's: "Authenticating Requests (AWS Signature Version 4)" in the Amazon S3 API Reference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ _SCOPE_END = "aws4_request"
 
 
 def signed_headers(
-    *, host: str, path: str, content_type: str, region: str, credentials: Any, at: datetime
+    *,
+    host: str,
+    path: str,
+    content_type: str,
+    region: str,
+    credentials: Any,
+    at: datetime,
+    payload_sha256: str | None = None,
 ) -> dict[str, str]:
     """The headers of a put, its signature among them.
 
@@ -34,15 +41,17 @@ def signed_headers(
         region: The bucket's.
         credentials: With `access_key`, `secret_key` and `token` (None unless they are temporary).
         at: Now, in UTC: S3 refuses a signature that is more than a quarter of an hour off.
+        payload_sha256: Of the body, in hex; None leaves the body unsigned.
     """
+    payload = payload_sha256 or _UNSIGNED
     moment = at.strftime("%Y%m%dT%H%M%SZ")
-    signed = {"content-type": content_type, "host": host, "x-amz-content-sha256": _UNSIGNED}
+    signed = {"content-type": content_type, "host": host, "x-amz-content-sha256": payload}
     signed["x-amz-date"] = moment
     if credentials.token:
         signed["x-amz-security-token"] = credentials.token
     names = ";".join(signed)
     lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
-    request = f"PUT\n{path}\n\n{lines}\n{names}\n{_UNSIGNED}"
+    request = f"PUT\n{path}\n\n{lines}\n{names}\n{payload}"
     scope = f"{moment[:8]}/{region}/{_SERVICE}/{_SCOPE_END}"
     wanted = f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(request.encode()).hexdigest()}"
     key = _key_of_the_day(credentials.secret_key, moment[:8], region)

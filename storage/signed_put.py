@@ -57,21 +57,36 @@ class SignedPut:
         self._connections, self._folder_target = _way_to(folder_url, client)
         self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
 
-    def put(self, key: str, pieces: Pieces, content_type: str) -> bool:
-        """Try once; whether the object is stored. On False it may be all the same."""
+    def put(
+        self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None = None
+    ) -> bool:
+        """Try once; whether the object is stored. On False it may be all the same.
+
+        Args:
+            key: Of the object.
+            pieces: Its bytes.
+            content_type: Of the object.
+            payload_sha256: Of its bytes, to be signed; None leaves them unsigned.
+        """
+        return self.status(key, pieces, content_type, payload_sha256) == _STORED
+
+    def status(
+        self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None
+    ) -> int | None:
+        """Try once, and return the store's HTTP status; None where there was no answer."""
         if not self._is_of_use or _PLAIN_KEY.fullmatch(key) is None:
-            return False
+            return None
         try:
-            status = self._send(key, pieces, content_type)
+            status = self._send(key, pieces, content_type, payload_sha256)
         except (BotoCoreError, HTTPError, OSError) as error:
             log.debug("a put failed and is made again", extra={"error": str(error)})
             leftovers.collect(size_of(pieces))
-            return False
+            return None
         if status in _ELSEWHERE:
             self._is_of_use = False
-        return status == _STORED
+        return status
 
-    def _send(self, key: str, pieces: Pieces, content_type: str) -> int:
+    def _send(self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None) -> int:
         headers = signed_headers(
             host=self._host,
             path=self._folder_path + key,
@@ -79,6 +94,7 @@ class SignedPut:
             region=self._region,
             credentials=self._credentials.get_frozen_credentials(),
             at=datetime.now(UTC),
+            payload_sha256=payload_sha256,
         )
         headers |= _PLAIN_HEADERS
         headers["content-length"] = str(size_of(pieces))

@@ -21,7 +21,7 @@ from typing import Any
 from uuid import UUID
 
 from storage.errors import SpoolFull, SpoolUnavailable
-from storage.pieces import Pieces, size_of
+from storage.pieces import Pieces, sha256_of, size_of
 
 SUFFIX = ".spool"
 PART_SUFFIX = ".part"
@@ -114,7 +114,7 @@ def disk_translated(path: Path) -> Iterator[None]:
 def encode(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> tuple[bytes, SpoolEntry]:
     """The header line of a file, and the entry it will be (its path still to be chosen)."""
     facts = tuple(
-        SpooledFacts(_sha256(i.pieces), size_of(i.pieces), i.width, i.height) for i in images
+        SpooledFacts(sha256_of(i.pieces), size_of(i.pieces), i.width, i.height) for i in images
     )
     rows = [[f.sha256, f.size_bytes, f.width, f.height] for f in facts]
     header = {"v": _VERSION, "job": str(job_id), "fence": fence, "images": rows}
@@ -227,13 +227,6 @@ def _decode(path: Path, line: bytes) -> SpoolEntry:
     facts = tuple(SpooledFacts(*row) for row in header["images"])
     size_bytes = len(line) + sum(f.size_bytes for f in facts)
     return SpoolEntry(path, UUID(header["job"]), int(header["fence"]), size_bytes, facts)
-
-
-def _sha256(pieces: Pieces) -> str:
-    digest = sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def _digest(words: bytes) -> bytes:

@@ -193,9 +193,10 @@ class Intake:
         Raises:
             StorageError: it could not be kept.
         """
-        key = init_image_key(self._key_prefix, hashlib.sha256(image).hexdigest())
+        digest = hashlib.sha256(image).hexdigest()
+        key = init_image_key(self._key_prefix, digest)
         spare_init_image(self._database, key)
-        self._objects().put(key, image, "application/octet-stream")
+        self._objects().put(key, image, "application/octet-stream", sha256=digest)
         return key
 
     def keep_expired(self, job_id: UUID, message: Mapping[str, Any]) -> Accepted:

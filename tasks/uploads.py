@@ -19,6 +19,7 @@ from storage import (
     JobError,
     JobForgotten,
     JobNotFound,
+    ObjectDigestMismatch,
     ObjectStore,
     Pieces,
     Spool,
@@ -204,10 +205,25 @@ class Uploads:
             log.warning("a spooled image is kept: %s", error, extra={"file": str(entry.path)})
         except SpoolDamaged as error:
             self._note_lost(error)
+        except ObjectDigestMismatch as error:
+            return self._is_lost(entry, error)
         except StorageError as error:
             self._report(entry.job_id, error)
             return False
         return True
+
+    def _is_lost(self, entry: SpoolEntry, error: ObjectDigestMismatch) -> bool:
+        """Hash the spool file again: if it is damaged, the image is lost; if not, put it again."""
+        try:
+            self._spool.read(entry)
+        except SpoolDamaged as damaged:
+            self._note_lost(damaged)
+            return True
+        except StorageError as unreadable:
+            self._report(entry.job_id, unreadable)
+            return False
+        self._report(entry.job_id, error)
+        return False
 
     def _read(self, entry: SpoolEntry) -> Sequence[Pieces]:
         return [[image] for image in self._spool.read(entry)]
@@ -215,7 +231,7 @@ class Uploads:
     def _put(self, entry: SpoolEntry, images: Sequence[Pieces]) -> list[StoredImage]:
         stored = self.stored(entry)
         for pieces, row in zip(images, stored, strict=True):
-            self._objects.put(row.key, pieces, PNG_TYPE)
+            self._objects.put(row.key, pieces, PNG_TYPE, sha256=row.sha256)
         self._on_stored()
         return stored
 

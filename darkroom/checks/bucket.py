@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
-from storage import ObjectStoreRefused, StorageError
+from storage import ObjectStoreRefused, StorageError, verifies_payload
+from storage import check_rights as probe_rights
 
-__all__ = ["check_bucket", "check_rights", "create_missing_bucket"]
+__all__ = ["check_bucket", "check_payload", "check_rights", "create_missing_bucket"]
 
 ABOUT = "bucket"
 
@@ -37,10 +38,37 @@ def check_rights(wiring: Wiring) -> Iterator[Finding]:
         UserError: it cannot.
     """
     try:
-        wiring.objects.check_rights(wiring.key_prefix)
+        probe_rights(wiring.objects, wiring.key_prefix)
     except StorageError as error:
         raise _bad(error) from error
     yield Finding(ABOUT, Level.OK, "a probe object was put, read and deleted")
+
+
+def check_payload(wiring: Wiring) -> Iterator[Finding]:
+    """The store refuses a body that is not the one that was signed.
+
+    Raises:
+        UserError: an object that it took all the same could not be deleted.
+    """
+    if not wiring.settings.s3_sign_payload:
+        text = "puts are not signed with their SHA-256: what changes on the way is stored"
+        yield Finding(ABOUT, Level.WARN, text, "set DARKROOM_S3_SIGN_PAYLOAD=true")
+        return
+    try:
+        is_verified = verifies_payload(wiring.objects, wiring.key_prefix)
+    except StorageError as error:
+        raise _bad(error) from error
+    if is_verified:
+        yield Finding(ABOUT, Level.OK, "a probe object with a wrong SHA-256 was refused")
+    elif is_verified is None:
+        text = "it could not be tested whether the store verifies the SHA-256 of what is put"
+        yield Finding(ABOUT, Level.WARN, text)
+    else:
+        yield Finding(
+            ABOUT,
+            Level.WARN,
+            "the store took a probe object with a wrong SHA-256: it does not verify what is put",
+        )
 
 
 def create_missing_bucket(wiring: Wiring) -> Iterator[Finding]:

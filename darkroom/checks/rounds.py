@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from darkroom.checks.broker import check_broker
-from darkroom.checks.bucket import check_bucket, check_rights, create_missing_bucket
+from darkroom.checks.bucket import (
+    check_bucket,
+    check_payload,
+    check_rights,
+    create_missing_bucket,
+)
 from darkroom.checks.clock import check_clock
 from darkroom.checks.deletions import check_deletions
 from darkroom.checks.finding import Finding, Level
@@ -27,7 +32,7 @@ ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("settings", (check_names,)),
     ("broker", (check_broker,)),
     ("database", (check_table, check_clock, check_fleet, check_pause, check_deletions)),
-    ("bucket", (check_bucket, check_rights)),
+    ("bucket", (check_bucket, check_rights, check_payload)),
     ("API key", (check_key,)),
     ("spool", (check_spool,)),
 )

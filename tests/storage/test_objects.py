@@ -17,6 +17,7 @@ from storage import (
     ObjectStore,
     ObjectStoreRefused,
     ObjectStoreUnavailable,
+    check_rights,
     image_key,
     init_image_key,
     leftovers,
@@ -102,7 +103,7 @@ def test_a_signed_link_is_on_the_public_address(open_store: Open) -> None:
 
 def test_rights_are_tried_and_leave_nothing(open_store: Open) -> None:
     """Put, get and delete, in the workers' own folder."""
-    open_store().check_rights("darkroom")
+    check_rights(open_store(), "darkroom")
 
 
 def test_a_wrong_key_is_refused_with_the_stores_code(open_store: Open) -> None:

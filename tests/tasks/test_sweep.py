@@ -35,9 +35,16 @@ class Away(ObjectStore):
         self.deleted: list[str] = []
         self.stored: list[str] = []
 
-    def put(self, key: str, data: bytes | Pieces, content_type: str = "image/png") -> None:
+    def put(
+        self,
+        key: str,
+        data: bytes | Pieces,
+        content_type: str = "image/png",
+        *,
+        sha256: str | None = None,
+    ) -> None:
         """Kept in mind."""
-        del data, content_type
+        del data, content_type, sha256
         self.stored.append(key)
 
     def delete(self, key: str) -> None:

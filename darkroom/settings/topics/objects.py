@@ -31,6 +31,11 @@ class ObjectSettings(BaseSettings):
         "when_required",
         description="When boto3 adds and checks checksums; some stores refuse them.",
     )
+    s3_sign_payload: bool = Field(
+        default=True,
+        description="Sign the SHA-256 of what is put, so that a store that verifies it refuses "
+        "other bytes; off for stores that cannot.",
+    )
     s3_put_args: dict[str, str] = Field(
         {}, description="More arguments of every put, as JSON: KMS key, tags, storage class."
     )

@@ -1,0 +1,99 @@
+"""What is stored is what was received: puts that a network damages, and a store that verifies."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from storage import Database, JobStatus, ObjectStore, Spool, SpooledImage, get_job
+from tasks import Uploads
+from tests.services import S3Endpoint
+from tests.services.faulty_store import FaultyStore, faulty_store, flip_bit, pass_on, truncate
+from tests.tasks.jobs import claimed_job
+from tests.tasks.test_uploads import assert_counted_as_lost, spooled
+from tests.tasks.test_uploads import flip_bit as flip_bit_in_file
+
+
+@pytest.fixture
+def faulty(s3: S3Endpoint) -> Iterator[FaultyStore]:
+    """A store that verifies, behind a network that damages what it is told to."""
+    with faulty_store(s3) as store:
+        yield store
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """A worker's own."""
+    spool = Spool(tmp_path / "spool", max_bytes=10**7, fsync=False)
+    yield spool
+    spool.close()
+
+
+def test_every_succeeded_row_has_its_object_though_puts_are_damaged(
+    faulty: FaultyStore, spool: Spool, database: Database
+) -> None:
+    """One put in three arrives changed: each picture is put again until it arrives whole."""
+    faulty.fault = lambda number: (flip_bit, pass_on, truncate, pass_on, pass_on)[number % 5]
+    store = faulty.endpoint.store()
+    uploads = Uploads(database=database, objects=store, spool=spool, threads=4, key_prefix="x/")
+    uploads.start()
+    jobs = [claimed_job(database) for _ in range(20)]
+    for number, job in enumerate(jobs):
+        image = SpooledImage([b"png%d" % number * 999], width=9, height=11)
+        uploads.add(uploads.spool(job.id, job.fence, [image]))
+    assert uploads.wait_until_empty(60)
+    uploads.stop()
+    store.close()
+    assert faulty.refused > 0
+    direct = faulty.direct.store()
+    for job in jobs:
+        row = get_job(database, job.id)
+        assert row.status is JobStatus.SUCCEEDED
+        assert sha256(direct.get(row.images[0].key)).hexdigest() == row.images[0].sha256
+    direct.close()
+
+
+def test_a_refused_picture_whose_spool_file_is_damaged_is_lost(
+    faulty: FaultyStore, spool: Spool, database: Database
+) -> None:
+    """The file is hashed again at the refusal: there is nothing left to put."""
+    faulty.fault = lambda _: flip_bit
+    store = faulty.endpoint.store()
+    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    job = claimed_job(database)
+    entry = spooled(database, uploads, job)  # from memory, so that the first put is the whole one
+    flip_bit_in_file(entry.path, -5)
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(20)
+    uploads.stop()
+    assert_counted_as_lost(database, job.id)
+    assert_nothing_stored(faulty)
+    store.close()
+
+
+def test_a_refused_picture_whose_spool_file_is_whole_waits(
+    faulty: FaultyStore, spool: Spool, database: Database
+) -> None:
+    """It stays in the spool and is put as soon as the network is well: no call is made again."""
+    faulty.fault = lambda number: flip_bit if number < 5 else pass_on
+    store = faulty.endpoint.store()
+    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    job = claimed_job(database)
+    entry = spooled(database, uploads, job)
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(60)
+    uploads.stop()
+    store.close()
+    row = get_job(database, job.id)
+    assert (row.status, row.calls_made, row.calls_lost) == (JobStatus.SUCCEEDED, 1, 0)
+    assert faulty.refused == 5
+
+
+def assert_nothing_stored(faulty: FaultyStore) -> None:
+    """No object, whole or damaged."""
+    direct: ObjectStore = faulty.direct.store()
+    assert [found for page in direct.pages("") for found in page] == []
+    direct.close()

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from darkroom.errors import UserError
 from darkroom.settings import Settings, variable
 from playground import PlaygroundClient
-from storage import Database, ObjectStore
+from storage import Database, Limits, ObjectStore
 from tasks import (
     Dispatch,
     Doorbell,
@@ -197,11 +197,20 @@ class Wiring:
         timeout_s = self.settings.publish_timeout_s
         return QueueDepth(self.app, self.queues.generate, timeout_s=timeout_s)
 
-    def open_database(self, connections: int) -> Database:
-        """More connections to the results table, apart from the shared ones."""
+    def open_database(self, connections: int, *, deadline_s: float | None = None) -> Database:
+        """More connections to the results table, apart from the shared ones.
+
+        Args:
+            connections: at most so many.
+            deadline_s: longest wait for an answer, if it is to be shorter than by the settings.
+        """
         example = "postgresql+psycopg://user@host/name or sqlite:////path/darkroom.db"
         url = _required(self.settings.database_url, "database_url", example)
-        return Database(url.get_secret_value(), pool_size=connections)
+        lock_s, statement_s, longest_s = self.settings.statement_limits
+        limits = Limits(lock_s=lock_s, statement_s=statement_s, deadline_s=longest_s)
+        if deadline_s is not None:
+            limits = limits.within(deadline_s)
+        return Database(url.get_secret_value(), pool_size=connections, limits=limits)
 
 
 Value = TypeVar("Value", str, SecretStr)

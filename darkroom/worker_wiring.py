@@ -48,6 +48,7 @@ from tasks import (
 )
 from workers import (
     Crew,
+    DispatchRefresh,
     Flow,
     Heartbeat,
     OneCore,
@@ -61,6 +62,10 @@ __all__ = ["WorkerWiring"]
 
 #: Between two looks for dead processes' spools, or sooner where leases are short.
 ADOPT_EVERY_S = 5.0
+
+#: A heartbeat's answer may take a second even if heartbeats are more frequent: to connect anew
+#: because the machine is busy would take longer.
+LEAST_DEADLINE_S = 1.0
 
 
 class WorkerWiring(Wiring):
@@ -149,7 +154,8 @@ class WorkerWiring(Wiring):
             inbox=inbox,
             executor=Executor(threads=threads, inbox=inbox, run=generate),
             uploads=uploads,
-            heartbeat=self._heartbeat(inbox, pace),
+            heartbeat=self._heartbeat(pace),
+            refresh=DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s),
             dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
             deliverer=make_deliverer(self),
@@ -240,7 +246,7 @@ class WorkerWiring(Wiring):
             recipe=settings.embed_recipe,
         )
 
-    def _heartbeat(self, inbox: Inbox, pace: Pace) -> Heartbeat:
+    def _heartbeat(self, pace: Pace) -> Heartbeat:
         settings = self.settings
         worker = WorkerInfo(
             id=self.worker_id,
@@ -251,10 +257,9 @@ class WorkerWiring(Wiring):
             lease_s=settings.lease_s,
         )
         return Heartbeat(
-            self.open_database(1),
+            self.open_database(1, deadline_s=max(settings.heartbeat_s, LEAST_DEADLINE_S)),
             worker,
             every_s=settings.heartbeat_s,
-            waiting=inbox.ids,
             on_alive=pace.alive_for,
         )
 

@@ -73,6 +73,7 @@ from storage.errors import (
     ObjectStoreUnavailable,
     RecordRefused,
     RecordUnreadable,
+    RowLocked,
     SchemaOutOfDate,
     SpoolDamaged,
     SpoolError,
@@ -100,6 +101,7 @@ from storage.leases import (
     renew_lease,
 )
 from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
+from storage.limits import Limits
 from storage.lookup import get_job, get_jobs, job_by_key
 from storage.migrate import check_schema, migrate, schema_status
 from storage.object_pages import ListedObject, StoredObject
@@ -178,6 +180,7 @@ __all__ = [
     "JobStatus",
     "JsonText",
     "Leadership",
+    "Limits",
     "ListedObject",
     "Meant",
     "NewJob",
@@ -197,6 +200,7 @@ __all__ = [
     "RecordUnreadable",
     "Rescued",
     "Rotation",
+    "RowLocked",
     "RowsInCommon",
     "SchemaOutOfDate",
     "Selection",

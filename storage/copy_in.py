@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from storage.database import Database
 from storage.errors import RecordRefused
 from storage.json_text import json_text
+from storage.limits import COPY
 from storage.tables import Tables
 from storage.tombstones import remove_forgotten
 from storage.unopened import Loading, hold_unopened
@@ -68,7 +69,7 @@ def copy_in(
         DatabaseUnavailable: Perhaps committed, perhaps not.
     """
     try:
-        with db.begin() as connection:
+        with db.begin(COPY) as connection:
             if into is not None:
                 hold_unopened(db.tables, connection, into)
             try:

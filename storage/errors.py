@@ -8,6 +8,7 @@ the disk.
     StorageError
     ├── DatabaseError
     │   ├── DatabaseUnavailable      may heal by itself: try again
+    │   │   └── RowLocked            another transaction holds a row: nothing was changed
     │   ├── DatabaseMisconfigured    a person has to change a setting or a right
     │   ├── SchemaOutOfDate          the tables are missing, too old or too new
     │   └── RecordRefused            the database refused a value: trying again is useless
@@ -52,6 +53,14 @@ class DatabaseUnavailable(DatabaseError):
     """The database is away, starting, locked or full: the same call may work later.
 
     A write that raised this may have been committed; every transition can be repeated safely.
+    """
+
+
+class RowLocked(DatabaseUnavailable):
+    """Another transaction holds a lock for longer than a statement may wait or run.
+
+    The statement changed nothing. The database itself is well: this says nothing about other rows,
+    so no caller may take it for an outage.
     """
 
 

@@ -20,6 +20,7 @@ from storage.errors import (
     DatabaseMisconfigured,
     DatabaseUnavailable,
     RecordRefused,
+    RowLocked,
     SchemaOutOfDate,
 )
 from storage.revisions import WANTED
@@ -27,6 +28,8 @@ from storage.revisions import WANTED
 # PostgreSQL error codes (its manual, appendix A), by class where the whole class means one thing.
 _REFUSED_CLASSES = ("22", "23", "21")
 _MISCONFIGURED = ("28", "3D", "42501", "0A")
+# lock_not_available, and query_canceled by statement_timeout or by an administrator.
+_LOCKED = ("55P03", "57014")
 _SCHEMA = ("42P01", "3F000", "42703")
 
 # What libpq says while connecting, when there is no code yet.
@@ -58,6 +61,7 @@ def translated(safe_url: str) -> Iterator[None]:
 
     Raises:
         DatabaseUnavailable: Waiting may help.
+        RowLocked: Another transaction holds a lock; only statements that need it have to wait.
         DatabaseMisconfigured: A setting, a password or a right is wrong.
         SchemaOutOfDate: The tables are missing or old.
         RecordRefused: The database refused a value.
@@ -103,6 +107,8 @@ def _from_postgresql(error: psycopg.Error, safe_url: str) -> DatabaseError:
         return RecordRefused(f"the database refused a value: {words}")
     if state.startswith(_MISCONFIGURED):
         return DatabaseMisconfigured(f"{safe_url}: {words}")
+    if state in _LOCKED:
+        return RowLocked(f"{safe_url}: {words}")
     if not state and any(phrase in str(error) for phrase in _CONNECT_MISCONFIGURED):
         return DatabaseMisconfigured(f"{safe_url}: {words}")
     return DatabaseUnavailable(f"{safe_url}: {words}")

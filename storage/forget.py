@@ -37,6 +37,7 @@ from storage.database import Database
 from storage.doomed import doom_of
 from storage.ids import Uuid
 from storage.keys import image_key
+from storage.limits import BULK_DELETE
 from storage.sharers import forget_reuses, lock_sharers, still_shared
 from storage.states import JobStatus
 from storage.tables import Tables
@@ -85,7 +86,7 @@ def forget_jobs(db: Database, ids: Sequence[UUID], *, key_prefix: str) -> Forgot
     if not ids:
         return Forgotten()
     which = {"ids": list(ids)}
-    with db.begin() as connection:
+    with db.begin(BULK_DELETE) as connection:
         roots = lock_sharers(db.tables, connection, ids)
         rows = connection.execute(_forgettable(db.tables), which).mappings().all()
         if rows:

@@ -23,6 +23,7 @@ from typing import Final
 from sqlalchemy import text
 
 from storage.database import Database
+from storage.limits import INDEX_BUILD
 from storage.revisions import SCHEMA
 
 
@@ -82,15 +83,16 @@ def make_indexes(db: Database, revision: str) -> None:
     """
     if not missing_indexes(db, revision):
         return
-    alone = db.twin(asleep_s=0)
+    alone, builder = db.twin(INDEX_BUILD), db.twin(INDEX_BUILD)
     try:
-        while not _made_in_turn(db, revision, alone):
+        while not _made_in_turn(db, revision, alone, builder):
             time.sleep(_ASK_EVERY_S)
     finally:
         alone.close()
+        builder.close()
 
 
-def _made_in_turn(db: Database, revision: str, alone: Database) -> bool:
+def _made_in_turn(db: Database, revision: str, alone: Database, builder: Database) -> bool:
     """Whether it was this process's turn; if not, nothing of its asking may stay open."""
     with alone.begin() as turn:
         if not turn.scalar(_TRY_LOCK):
@@ -98,7 +100,7 @@ def _made_in_turn(db: Database, revision: str, alone: Database) -> bool:
         missing = missing_indexes(db, revision)
         for late in LATE:
             if late.name in missing:
-                _make(db, late)
+                _make(builder, late)
     return True
 
 

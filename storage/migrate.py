@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from storage.database import Database
 from storage.errors import SchemaOutOfDate
 from storage.late_indexes import make_indexes
+from storage.limits import MIGRATION
 from storage.revisions import PREFIX, SCHEMA, VERSION_TABLE, WANTED
 
 # Any number will do, as long as nobody else on the server uses it: "darkroom" in ASCII, halved.
@@ -41,7 +42,7 @@ def migrate(db: Database) -> str:
         DatabaseMisconfigured: The role may not create tables.
         DatabaseUnavailable: Call again; it goes on where it stopped, between two whole schemas.
     """
-    with db.begin() as connection:
+    with db.begin(MIGRATION) as connection:
         if db.dialect == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             # Behind somebody's long SELECT on the view nobody else shall have to wait for long.

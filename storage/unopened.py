@@ -23,6 +23,7 @@ from storage.database import Database
 from storage.doomed import doom_of
 from storage.errors import BatchShut
 from storage.ids import Uuid
+from storage.limits import BULK_DELETE
 from storage.sharers import forget_reuses, lock_sharers, still_shared
 from storage.tables import Tables
 
@@ -103,7 +104,7 @@ def _delete_jobs(db: Database, batch_id: UUID) -> int:
     jobs = db.tables.jobs
     some = select(jobs.c.id, jobs.c.images, jobs.c.init_image_key)
     some = some.where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
-    with db.begin() as connection:
+    with db.begin(BULK_DELETE) as connection:
         if connection.scalar(_hold_given_up(db.tables), {"which": batch_id}) is None:
             return 0
         rows = connection.execute(some).mappings().all()
@@ -120,7 +121,7 @@ def _delete_row(db: Database, batch_id: UUID) -> None:
     callbacks, deltas = db.tables.batch_callbacks, db.tables.batch_deltas
     # Of jobs that ended as they began: the next load under this id counts them anew.
     told = select(deltas.c.id).where(deltas.c.batch_id == batch_id)
-    with db.begin() as connection:
+    with db.begin(BULK_DELETE) as connection:
         # Held before the batch, as a fold holds them; one that has them is waited for, so that it
         # does not add them to a row made anew.
         connection.execute(told.order_by(deltas.c.id).with_for_update())

@@ -9,10 +9,12 @@ from workers.flow import Flow
 from workers.heartbeat import Heartbeat
 from workers.one_core import OneCore
 from workers.one_heap import share_one_heap
+from workers.refresh import DispatchRefresh
 from workers.watchdog import Watchdog, leave_for_supervisor
 
 __all__ = [
     "Crew",
+    "DispatchRefresh",
     "Flow",
     "Heartbeat",
     "OneCore",

@@ -22,6 +22,7 @@ from tasks import (
 from workers.flow import Flow
 from workers.heartbeat import Heartbeat
 from workers.one_core import OneCore
+from workers.refresh import DispatchRefresh
 from workers.watchdog import Watchdog
 
 __all__ = ["Crew"]
@@ -46,6 +47,7 @@ class Crew:
     executor: Executor
     uploads: Uploads
     heartbeat: Heartbeat
+    refresh: DispatchRefresh
     dispatcher: Dispatcher
     dispatch: Dispatch
     deliverer: Deliverer
@@ -73,6 +75,7 @@ class Crew:
         self.uploads.adopt()
         loops = {
             "dispatcher": self.dispatcher.run,
+            "refresh": self.refresh.run,
             "deliverer": self.deliverer.run,
             "fleet-watch": self.watch.run,
             "watchdog": self.watchdog.run,

@@ -1,21 +1,22 @@
-"""The lease: how the fleet knows that this process lives, and what it holds.
+"""The lease: how the fleet knows that this process lives.
 
 On its own connection and thread, so that a pool full of waiting writes cannot make a living worker
-look dead.
+look dead. An answer that does not come within one heartbeat is not waited for any longer: the
+connection is closed, and the lease is renewed over a new one.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from uuid import UUID
+from collections.abc import Callable
 
 from storage import (
     Database,
+    DatabaseUnavailable,
+    RowLocked,
     StorageError,
     WorkerInfo,
     end_lease,
-    refresh_dispatched,
     register_worker,
     renew_lease,
 )
@@ -29,10 +30,9 @@ class Heartbeat:
     """Renews one process's lease until it is stopped.
 
     Args:
-        database: a connection of its own.
+        database: a connection of its own, whose deadline is one heartbeat.
         worker: the row, with the lease's length.
         every_s: between two beats; at least two fit a lease.
-        waiting: the ids that were sent here, so that nobody dispatches them again.
         on_alive: called with the seconds that the lease is good for, at each renewal.
     """
 
@@ -42,13 +42,11 @@ class Heartbeat:
         worker: WorkerInfo,
         *,
         every_s: float,
-        waiting: Callable[[], Sequence[UUID]],
         on_alive: Callable[[float], None],
     ) -> None:
         self._database = database
         self._worker = worker
         self._every_s = every_s
-        self._waiting = waiting
         self._on_alive = on_alive
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -85,8 +83,19 @@ class Heartbeat:
         else:
             log.warning("the lease had run out; this worker takes a new one")
             self._take_lease()
-        if waiting := self._waiting():
-            refresh_dispatched(self._database, waiting)
+
+    def _beat_or_reconnect(self) -> None:
+        """Renew; if the connection fails, renew once more over a new one."""
+        try:
+            self.beat()
+        except RowLocked:  # the connection is well, and a new one would wait as long
+            raise
+        except DatabaseUnavailable as error:
+            log.warning(
+                "a heartbeat got no answer: it is sent over a new connection",
+                extra={"error": str(error)},
+            )
+            self.beat()
 
     def _take_lease(self) -> None:
         asked = time.monotonic()
@@ -96,7 +105,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                self.beat()
+                self._beat_or_reconnect()
             except StorageError as error:
                 log.warning("a heartbeat was missed", extra={"error": str(error)})
             except Exception:

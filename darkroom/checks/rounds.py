@@ -14,6 +14,7 @@ from darkroom.checks.deletions import check_deletions
 from darkroom.checks.finding import Finding, Level
 from darkroom.checks.fleet import check_fleet
 from darkroom.checks.key import check_key
+from darkroom.checks.limits import check_limits
 from darkroom.checks.names import check_names
 from darkroom.checks.pause import check_pause
 from darkroom.checks.spool import check_spool
@@ -31,7 +32,10 @@ Check = Callable[[Wiring], Iterable[Finding]]
 ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("settings", (check_names,)),
     ("broker", (check_broker,)),
-    ("database", (check_table, check_clock, check_fleet, check_pause, check_deletions)),
+    (
+        "database",
+        (check_table, check_limits, check_clock, check_fleet, check_pause, check_deletions),
+    ),
     ("bucket", (check_bucket, check_rights, check_payload)),
     ("API key", (check_key,)),
     ("spool", (check_spool,)),

@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from darkroom.settings.database_limits import StatementLimits, statement_limits
 from darkroom.settings.kinds import REDIS
 from darkroom.settings.secret_files import SecretFiles
 from darkroom.settings.topics.api import REAL_API_URL, ApiSettings
@@ -46,6 +47,17 @@ class Settings(
         address = (self.redis_url or self.broker_url).get_secret_value()
         return address if address.startswith(REDIS) else None
 
+    @property
+    def statement_limits(self) -> StatementLimits:
+        """The limits on database statements, with what follows from the lease filled in."""
+        return statement_limits(
+            lock_s=self.database_lock_timeout_s,
+            statement_s=self.database_statement_timeout_s,
+            deadline_s=self.database_deadline_s,
+            lease_s=self.lease_s,
+            heartbeat_s=self.heartbeat_s,
+        )
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Refuse settings that contradict each other, by name."""
@@ -68,6 +80,10 @@ class Settings(
             ),
         )
         broken = [sentence for is_broken, sentence in rules if is_broken]
+        if not broken:  # what follows from an impossible lease would contradict it, too
+            lease_s, heartbeat_s = self.lease_s, self.heartbeat_s
+            limits = self.statement_limits
+            broken = limits.contradictions(lease_s=lease_s, heartbeat_s=heartbeat_s)
         if broken:
             raise ValueError("; ".join(broken))
         return self

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from storage import Database, WorkerInfo, register_worker
+from storage import Database, WorkerInfo, migrate, register_worker
 from tests.cli.conftest import CommandLine, Ran
 from tests.services import S3Endpoint, Simulator
 
@@ -154,3 +154,18 @@ def test_an_api_that_is_none_is_told(darkroom: CommandLine, s3: S3Endpoint) -> N
     ((level, told),) = found(gone, "API key")
     assert level == "bad"
     assert told.startswith("DARKROOM_PLAYGROUND_URL: http://127.0.0.1:1/v1 does not answer now")
+
+
+def test_limits_that_a_pooler_keeps_from_the_server_are_named(
+    darkroom: CommandLine, pgbouncer_url: str
+) -> None:
+    """With the command that sets them for the database role; nothing stops a worker."""
+    database = Database(pgbouncer_url)
+    migrate(database)
+    database.close()
+    ran = darkroom("doctor", "--json", database_url=pgbouncer_url)
+    levels = dict(found(ran, "database"))
+    assert levels["warn"].startswith("limits not in force")
+    assert "ok" in levels
+    advice = [each["advice"] for each in ran.json["findings"] if each["level"] == "warn"]
+    assert any("ALTER ROLE … SET lock_timeout = '2000ms';" in each for each in advice)

@@ -23,10 +23,10 @@ def run(
         encoding="utf-8",
     )
     make.chmod(0o755)
-    # A Python whose `-m venv` answers at once, and a server that is there: what a bare Debian lacks
+    # A Python whose `-m venv` answers at once, and servers that are there: what a bare Debian lacks
     # is neither tried nor installed here.
     python = folder / "python"
-    for stub in (python, folder / "rabbitmq-server"):
+    for stub in (python, folder / "rabbitmq-server", folder / "pgbouncer"):
         stub.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
         stub.chmod(0o755)
     return subprocess.run(

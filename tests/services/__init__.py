@@ -14,6 +14,7 @@ __all__ = ["S3Endpoint", "Server", "Simulator"]
 
 pytest_plugins = [
     "tests.services.databases",
+    "tests.services.pgbouncer",
     "tests.services.postgres",
     "tests.services.rabbitmq",
     "tests.services.redis",

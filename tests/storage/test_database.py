@@ -17,12 +17,14 @@ from storage import (
     DatabaseMisconfigured,
     DatabaseUnavailable,
     RecordRefused,
+    RowLocked,
     SchemaOutOfDate,
     get_job,
     insert_job,
     migrate,
 )
 from storage.faults import translate
+from storage.limits import Limits
 from tests.services.postgres import PostgresServer
 from tests.storage.table import TableUnderTest, new_job
 
@@ -157,7 +159,7 @@ def test_a_database_that_does_not_exist_is_a_persons_business(postgres_url: str)
 
 def test_statement_and_lock_limits_are_kept(postgres_url: str) -> None:
     """A statement that takes too long is ended by the server."""
-    db = Database(postgres_url, statement_timeout_s=0.05, lock_timeout_s=1.0)
+    db = Database(postgres_url, limits=Limits(lock_s=1, statement_s=0.05))
     with pytest.raises(DatabaseUnavailable, match="timeout"), db.read() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(5)")
     with db.read() as connection:
@@ -183,8 +185,8 @@ FOREIGN: list[tuple[Callable[[], Exception], type[DatabaseError]]] = [
     (_postgresql("40P01"), DatabaseUnavailable),
     (_postgresql("53100"), DatabaseUnavailable),
     (_postgresql("53300"), DatabaseUnavailable),
-    (_postgresql("55P03"), DatabaseUnavailable),
-    (_postgresql("57014"), DatabaseUnavailable),
+    (_postgresql("55P03"), RowLocked),
+    (_postgresql("57014"), RowLocked),
     (_postgresql("57P01"), DatabaseUnavailable),
     (_postgresql("57P03"), DatabaseUnavailable),
     (_postgresql("25006"), DatabaseUnavailable),
@@ -248,8 +250,8 @@ def test_no_exception_of_the_libraries_is_missed() -> None:
 
 def test_a_process_that_sleeps_in_a_transaction_is_ended_by_the_server(postgres_url: str) -> None:
     """Stopped between two statements, it would keep everybody from the rows it has changed."""
-    sleeper = Database(postgres_url, asleep_s=0.5)
-    other = Database(postgres_url, lock_timeout_s=20)
+    sleeper = Database(postgres_url, limits=Limits(asleep_s=0.5))
+    other = Database(postgres_url, limits=Limits(lock_s=20, statement_s=20))
     with other.begin() as connection:
         connection.execute(text("CREATE TABLE bed (n integer)"))
         connection.execute(text("INSERT INTO bed VALUES (1)"))

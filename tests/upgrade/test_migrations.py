@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 
 from storage import Database, late_indexes, migrate, schema_status
 from storage.late_indexes import missing_indexes
+from storage.limits import INDEX_BUILD, Limits
 from storage.revisions import WANTED
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
 
@@ -69,8 +70,12 @@ def test_no_step_of_this_release_touches_a_table_of_the_release_before(previous:
 
 
 def test_the_first_thing_is_the_lock(previous: Database) -> None:
-    """PostgreSQL: an advisory lock, gone with the transaction. SQLite: the one writer."""
-    first = statements_of_migrate(previous)[0]
+    """PostgreSQL: an advisory lock, gone with the transaction. SQLite: the one writer.
+
+    Only the limits on the lock's wait are set before it.
+    """
+    statements = statements_of_migrate(previous)
+    first = next(each for each in statements if not each.startswith("SELECT set_config("))
     wanted = {"postgresql": "SELECT pg_advisory_xact_lock(", "sqlite": "BEGIN IMMEDIATE"}
     assert first.startswith(wanted[previous.dialect])
 
@@ -86,7 +91,7 @@ def test_a_migration_waits_for_nobody_who_works_and_keeps_nobody_waiting(
         pytest.skip("SQLite has one writer at a time: there is nothing to get past")
     jobs = previous.tables.jobs
     url = previous._engine.url.render_as_string(hide_password=False)
-    other, third = Database(url), Database(url, lock_timeout_s=10)
+    other, third = Database(url), Database(url, limits=Limits(lock_s=10))
     with ThreadPoolExecutor(1) as threads:
         with other.begin() as connection:
             first, second = connection.scalars(jobs.select().limit(2))
@@ -124,7 +129,7 @@ def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Dat
     migrate(previous)
     with previous.begin() as connection:
         connection.exec_driver_sql("DROP INDEX darkroom.jobs_init_image")
-    turns = previous.twin(asleep_s=0)
+    turns = previous.twin(INDEX_BUILD)
     with ThreadPoolExecutor(1) as threads:
         with turns.begin() as turn:
             assert turn.scalar(late_indexes._TRY_LOCK)

@@ -3,6 +3,8 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from darkroom.settings.kinds import Seconds
+
 __all__ = ["DatabaseSettings"]
 
 
@@ -20,4 +22,23 @@ class DatabaseSettings(BaseSettings):
         ge=2,
         le=64,
         description="Connections to the database per process, the heartbeat's among them.",
+    )
+    database_deadline_s: Seconds | None = Field(
+        None,
+        description="Longest wait for one answer of the database; then the connection is closed, "
+        "and what can be repeated is repeated on a new one. Shorter than the lease without one "
+        "heartbeat; by default 10, or nine tenths of that time where it is shorter. On SQLite "
+        "the longest wait for another process's write.",
+    )
+    database_statement_timeout_s: Seconds | None = Field(
+        None,
+        description="The server ends a statement after this (`statement_timeout`, PostgreSQL). "
+        "Shorter than the deadline; by default four fifths of it. Migrations, index builds, COPY "
+        "and bulk deletion have limits of their own.",
+    )
+    database_lock_timeout_s: Seconds | None = Field(
+        None,
+        description="The server ends a statement that has waited for a lock for this long "
+        "(`lock_timeout`, PostgreSQL). Shorter than the statement's limit; by default a quarter "
+        "of it.",
     )

@@ -1,0 +1,53 @@
+"""Keeps the reservations of the jobs in this process's inbox from becoming stale.
+
+A dispatched job that is not claimed becomes due again after a while, because its message may be
+lost. A job that waits in an inbox is not lost, so its reservation is renewed here. This is a loop
+of its own: a lock on one of these rows must not delay the heartbeat.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from storage import Database, StorageError, refresh_dispatched
+
+__all__ = ["DispatchRefresh"]
+
+log = logging.getLogger(__name__)
+
+
+class DispatchRefresh:
+    """Renews the reservations of one process's jobs until it is stopped.
+
+    Args:
+        database: the results table.
+        waiting: the ids that were dispatched to this process and have not ended.
+        every_s: between two renewals; well below the age at which a reservation is stale.
+    """
+
+    def __init__(
+        self, database: Database, *, waiting: Callable[[], Sequence[UUID]], every_s: float
+    ) -> None:
+        self._database = database
+        self._waiting = waiting
+        self._every_s = every_s
+
+    def run(self, stopping: threading.Event) -> None:
+        """Renew again and again; an error, of whatever kind, is logged and waited out."""
+        while not stopping.wait(self._every_s):
+            try:
+                self.refresh()
+            except StorageError as error:
+                log.warning("waiting jobs could not be refreshed", extra={"error": str(error)})
+            except Exception:
+                log.exception("a refresh of waiting jobs broke off")
+
+    def refresh(self) -> int:
+        """Renew once; how many of the ids still wait to be claimed.
+
+        Raises:
+            StorageError: the table could not be written.
+        """
+        waiting = self._waiting()
+        return refresh_dispatched(self._database, waiting) if waiting else 0

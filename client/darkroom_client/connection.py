@@ -19,6 +19,7 @@ from requests.adapters import BaseAdapter
 from requests.auth import AuthBase
 
 from darkroom_client import errors
+from darkroom_client.final_response import FinalAdapter
 from darkroom_client.problems import problem
 from darkroom_client.retries import Retries
 
@@ -203,9 +204,9 @@ class Connection:
     def _new_session(self) -> requests.Session:
         session = requests.Session()
         session.headers["User-Agent"] = self._user_agent
-        if self._adapter is not None:
-            session.mount("http://", self._adapter)
-            session.mount("https://", self._adapter)
+        adapter = self._adapter or FinalAdapter()
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
         return session
 
 

@@ -163,6 +163,31 @@ def test_a_put_that_is_never_answered_ends_within_its_read_timeout(kind: str, ra
     is_unavailable(kind, script, read_timeout_s=0.2)
 
 
+@pytest.mark.parametrize("kind", ["first put", "later put"])
+def test_a_put_that_is_never_read_ends_within_a_timeout(kind: str) -> None:
+    """Its body fills every buffer on the way."""
+    is_over = threading.Event()
+
+    def wait(conn: socket.socket, seen: Seen) -> None:
+        if seen.line:  # the one that is answered before the bucket stops reading
+            stored(conn, seen)
+        if seen.line or seen.connection or kind == "first put":
+            is_over.wait(60)
+
+    with raw_server(wait, greet=wait) as server:
+        store = store_at(
+            f"http://127.0.0.1:{server.port}", connect_timeout_s=0.2, read_timeout_s=0.2
+        )
+        if kind == "later put":
+            store.put(KEY, OBJECT)
+        try:
+            with pytest.raises(ObjectStoreUnavailable):
+                store.put(KEY, bytes(32_000_000))
+        finally:
+            is_over.set()
+            store.close()
+
+
 @PUTS
 def test_interim_responses_do_not_renew_a_puts_timeout(kind: str) -> None:
     """An upload thread is not held by a bucket that says now and then that it goes on."""

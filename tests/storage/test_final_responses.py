@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from http1.head import MAX_INTERIM_BYTES
-from storage import ObjectStore, ObjectStoreUnavailable, objects
+from storage import ObjectStore, ObjectStoreUnavailable, s3_config
 from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.raw_server import RawServer, Script, Seen, answer, raw_server
 from tests.storage.test_signed_put import KEY, store_at, stored
@@ -42,7 +42,7 @@ PUTS = pytest.mark.parametrize("kind", [kind for kind in REQUESTS if "put" in ki
 @pytest.fixture(autouse=True)
 def _one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """boto3 waits before it tries again."""
-    monkeypatch.setattr(objects, "_ATTEMPTS", 1)
+    monkeypatch.setattr(s3_config, "_ATTEMPTS", 1)
 
 
 @contextmanager

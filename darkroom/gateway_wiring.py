@@ -65,12 +65,7 @@ class GatewayWiring(Wiring):
     @cached_property
     def owners(self) -> OwnerLimits:
         """How much each owner may hand in."""
-        settings = self.settings
-        try:
-            rates = Rates(settings.budget_redis_url, namespace=settings.namespace)
-        except (ValueError, TypeError) as error:
-            named = variable("redis_url" if settings.redis_url else "broker_url")
-            raise UserError(f"{named}: {error}") from error
+        rates = Rates(self.limits_redis, namespace=self.settings.namespace)
         return OwnerLimits(self.database, rates)
 
     @cached_property

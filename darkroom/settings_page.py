@@ -22,6 +22,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "playground_api_key": "The paid API",
     "max_side_px": "What producers may ask for",
     "namespace": "The fleet",
+    "redis_ca_file": "Redis and RabbitMQ over TLS",
     "heartbeat_s": "Leases and dispatch",
     "max_attempts": "Attempts and calls",
     "database_url": "The results table",

@@ -5,9 +5,9 @@ values and each other, never the settings.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from celery import Celery
@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from darkroom.errors import UserError
 from darkroom.settings import Settings, variable
+from darkroom.tls_files import check_tls_files
 from playground import PlaygroundClient
 from storage import Database, Limits, ObjectStore
 from tasks import (
@@ -62,9 +63,11 @@ class Wiring:
 
     def make_app(self, take: Callable[[list[UUID]], None]) -> Celery:
         """A Celery app whose dispatches go to `take`."""
-        settings = self.settings
+        settings, broker = self.settings, self.settings.broker
+        check_tls_files(broker.tls, "broker_url")
         return make_app(
-            broker_url=settings.broker_url.get_secret_value(),
+            broker_url=broker.url,
+            broker_ssl=broker.use_ssl,
             queues=self.queues,
             threads=settings.celery_threads,
             submit_again_s=settings.submit_again_s,
@@ -72,6 +75,15 @@ class Wiring:
             take=take,
             rejected=self.rejected,
         )
+
+    @cached_property
+    def limits_redis(self) -> Mapping[str, Any] | None:
+        """How redis-py connects to the Redis of the limits; None where there is none."""
+        address = self.settings.limits_redis
+        if address is None:
+            return None
+        check_tls_files(address.tls, "redis_url" if self.settings.redis_url else "broker_url")
+        return address.options
 
     @cached_property
     def database(self) -> Database:

@@ -15,9 +15,8 @@ from celery.signals import setup_logging
 
 from darkroom import __version__
 from darkroom.call_threads import call_threads
-from darkroom.errors import UserError
 from darkroom.logs import configure_logs
-from darkroom.settings import Settings, variable
+from darkroom.settings import Settings
 from darkroom.spool_bound import spool_bound_bytes
 from darkroom.webhook_wiring import make_deliverer
 from darkroom.wiring import Wiring
@@ -105,20 +104,15 @@ class WorkerWiring(Wiring):
 
     def _ledger(self, limits: BudgetLimits) -> Ledger | None:
         settings = self.settings
-        url = settings.budget_redis_url
-        if url is None or limits.are_none:
+        if limits.are_none or self.limits_redis is None:
             return None
-        try:
-            return Ledger(
-                url,
-                namespace=settings.namespace,
-                process_id=self.worker_id,
-                limits=limits,
-                lease_s=settings.lease_s,
-            )
-        except (ValueError, TypeError) as error:
-            named = variable("redis_url" if settings.redis_url else "broker_url")
-            raise UserError(f"{named}: {error}") from error
+        return Ledger(
+            self.limits_redis,
+            namespace=settings.namespace,
+            process_id=self.worker_id,
+            limits=limits,
+            lease_s=settings.lease_s,
+        )
 
     @cached_property
     def crew(self) -> Crew:

@@ -8,9 +8,10 @@ which is better than not at all.
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import StorageError
@@ -41,17 +42,14 @@ class Rates:
     """Counts who comes, against each one's own rate.
 
     Args:
-        redis_url: where all gateways count together; None to count in this process.
+        redis: how redis-py connects to where all gateways count together; None to count in this
+            process.
         namespace: the fleet's name, which begins every key in Redis.
-
-    Raises:
-        ValueError: the address is none of a Redis.
     """
 
-    def __init__(self, redis_url: str | None, *, namespace: str) -> None:
-        self._pool = None if redis_url is None else _pool(redis_url)
+    def __init__(self, redis: Mapping[str, Any] | None, *, namespace: str) -> None:
+        self._pool = None if redis is None else _pool(redis)
         self._prefix = f"{namespace}:owner-rate"
-        self._url = redis_url or ""
         self._away_until_s = 0.0
         self._making = threading.Lock()
 
@@ -83,7 +81,7 @@ class Rates:
     @cached_property
     def _together(self) -> SlidingWindowCounterRateLimiter:
         storage = RedisStorage(
-            self._url, connection_pool=self._pool, key_prefix=self._prefix, wrap_exceptions=True
+            "redis://", connection_pool=self._pool, key_prefix=self._prefix, wrap_exceptions=True
         )
         return SlidingWindowCounterRateLimiter(storage)
 
@@ -122,10 +120,10 @@ def _refused_for_s(
     return min(max(again_s, 0.0), float(item.get_expiry()))
 
 
-def _pool(url: str) -> ConnectionPool:
-    return ConnectionPool.from_url(
-        url,
+def _pool(options: Mapping[str, Any]) -> ConnectionPool:
+    return ConnectionPool(
         socket_timeout=TIMEOUT_S,
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
+        **options,
     )

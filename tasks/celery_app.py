@@ -4,7 +4,7 @@ The app never becomes the process's current app: in a producer's process that wo
 producer's own `@shared_task`s at our broker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,7 @@ DELIVERED = "tasks.delivered:Delivered"
 def make_app(
     *,
     broker_url: str,
+    broker_ssl: Mapping[str, Any] | None = None,
     queues: Queues,
     threads: int,
     submit_again_s: float,
@@ -42,6 +43,7 @@ def make_app(
 
     Args:
         broker_url: Redis or RabbitMQ.
+        broker_ssl: Celery's `broker_use_ssl`: how the server's certificate is verified.
         queues: the fleet's queue names.
         threads: size of Celery's own pool, which only takes messages in.
         submit_again_s: a submit message whose worker died comes back after this, on Redis.
@@ -51,6 +53,8 @@ def make_app(
     """
     app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={}, amqp=SoonAgain)
     app.conf.update(_configuration(queues, threads, broker_url, submit_again_s))
+    if broker_ssl is not None:
+        app.conf.broker_use_ssl = dict(broker_ssl)
     _add_submit(app, submit)
     _add_generate(app, take, partial(rejected.note, queues.generate))
     return app

@@ -40,6 +40,20 @@ class _Connection(Connection):
         """What makes Celery connect again."""
         return (*super().connection_errors, *REFUSALS)
 
+    def _establish_connection(self) -> Any:
+        """Connect; over TLS, the certificate must be for the host that is tried now.
+
+        Kombu writes the first host of several into the options, and compares all with that one; and
+        it writes 127.0.0.1 in place of localhost.
+        """
+        host = self.hostname
+        if isinstance(self.ssl, dict) and "server_hostname" in self.ssl:
+            self.ssl = {**self.ssl, "server_hostname": host}
+        try:
+            return super()._establish_connection()
+        finally:
+            self.hostname = host
+
     def ensure_connection(  # type: ignore[override]  # all of Kombu's options, which are many
         self, *args: Any, **options: Any
     ) -> Connection:

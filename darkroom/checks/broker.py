@@ -9,8 +9,11 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 from kombu import Connection
+from redis.exceptions import AuthenticationError, ResponseError
 
 from darkroom.checks.finding import Finding, Level
+from darkroom.checks.redis_rights import broker_commands
+from darkroom.checks.redis_server import check_server, info_of
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
 from tasks import BROKER_ERRORS
@@ -22,10 +25,10 @@ TIMEOUT_S = 5
 
 
 def check_broker(wiring: Wiring) -> Iterator[Finding]:
-    """The broker answers; a Redis evicts nothing and writes to disk.
+    """The broker answers and lets the queues be declared; a Redis keeps what it is given.
 
     Raises:
-        UserError: there is no broker at the address.
+        UserError: there is no broker at the address, or it refuses.
     """
     connection = connection_to_check(wiring)
     address = address_of(connection)
@@ -33,17 +36,40 @@ def check_broker(wiring: Wiring) -> Iterator[Finding]:
         with connection:
             connection.ensure_connection(max_retries=1, timeout=TIMEOUT_S)
             yield Finding(ABOUT, Level.OK, f"{address} answers")
-            if connection.transport.driver_type == "redis":
-                channel: Any = connection.default_channel  # Kombu's Redis channel has a client
-                yield from _redis(channel.client, address)
+            yield from _look_into(wiring, connection, address)
     except BROKER_ERRORS as error:
         raise UserError(f"DARKROOM_BROKER_URL: {_why_not(error, address)}") from error
 
 
+def _look_into(wiring: Wiring, connection: Connection, address: str) -> Iterator[Finding]:
+    channel: Any = connection.default_channel
+    redis, tls = wiring.settings.broker.redis, wiring.settings.broker.tls
+    if redis is not None:
+        commands = broker_commands(wiring.queues, wiring.app.conf)
+        found = list(check_server(ABOUT, "DARKROOM_BROKER_URL", redis, channel.pool, commands))
+        yield from found
+        if any(finding.level is Level.BAD for finding in found):
+            return
+    elif tls is not None and not tls.verify:
+        text = f"{address}: its certificate is not verified: anyone on the way can read prompts"
+        yield Finding(ABOUT, Level.WARN, text, "set DARKROOM_RABBITMQ_TLS_VERIFY=true")
+    for queue in wiring.app.amqp.queues.values():
+        queue.bind(channel).declare()
+    if redis is not None:
+        yield from _keeps(channel.client, address)
+
+
 def _why_not(error: Exception, address: str) -> str:
     # Kombu's error keeps the first one as its cause.
-    if isinstance(error, AMQPError) or isinstance(error.__cause__, AMQPError):
+    refusals = (AMQPError, AuthenticationError)
+    if isinstance(error, refusals) or isinstance(error.__cause__, refusals):
         return f"the broker at {address} refuses the login, the virtual host or a queue ({error})"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        kind = "RABBITMQ" if address.startswith("amqp") else "REDIS"
+        return (
+            f"the certificate of {address} is not trusted ({error}); DARKROOM_{kind}_CA_FILE names "
+            "the certificate of your own authority"
+        )
     return (
         f"no broker at {address} ({error}); start one there, or let `darkroom up` run everything "
         "on this machine"
@@ -76,8 +102,8 @@ def connection_to_check(wiring: Wiring) -> Connection:
     return connection
 
 
-def _redis(client: Any, address: str) -> Iterator[Finding]:
-    policy = _told(client, "memory", "maxmemory_policy")
+def _keeps(client: Any, address: str) -> Iterator[Finding]:
+    policy = info_of(client, "memory", "maxmemory_policy")
     if policy not in {None, "noeviction"}:
         yield Finding(
             ABOUT,
@@ -88,7 +114,7 @@ def _redis(client: Any, address: str) -> Iterator[Finding]:
         )
     elif policy is not None:
         yield Finding(ABOUT, Level.OK, "evicts nothing (maxmemory-policy noeviction)")
-    if _told(client, "persistence", "aof_enabled") == 0 and _saves(client) == "":
+    if info_of(client, "persistence", "aof_enabled") == 0 and _saves(client) == "":
         yield Finding(
             ABOUT,
             Level.WARN,
@@ -97,19 +123,7 @@ def _redis(client: Any, address: str) -> Iterator[Finding]:
         )
 
 
-def _told(client: Any, section: str, name: str) -> Any:
-    """One value of INFO; None where the server doesn't tell (a managed one may not)."""
-    from redis.exceptions import ResponseError  # noqa: PLC0415 - RabbitMQ users need no Redis here
-
-    try:
-        return client.info(section).get(name)
-    except ResponseError:
-        return None
-
-
 def _saves(client: Any) -> str | None:
-    from redis.exceptions import ResponseError  # noqa: PLC0415 - as above
-
     try:
         saves: str | None = client.config_get("save").get("save")
     except ResponseError:

@@ -9,6 +9,7 @@ from darkroom.checks.bucket import (
     check_rights,
     create_missing_bucket,
 )
+from darkroom.checks.call_limits import check_call_limits
 from darkroom.checks.clock import check_clock
 from darkroom.checks.deletions import check_deletions
 from darkroom.checks.finding import Finding, Level
@@ -31,7 +32,7 @@ Check = Callable[[Wiring], Iterable[Finding]]
 #: In order; a check after the first of a row is made only if those before it found nothing bad.
 ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("settings", (check_names,)),
-    ("broker", (check_broker,)),
+    ("broker", (check_broker, check_call_limits)),
     (
         "database",
         (check_table, check_limits, check_clock, check_fleet, check_pause, check_deletions),
@@ -41,7 +42,14 @@ ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("spool", (check_spool,)),
 )
 
-BEFORE_WORK: tuple[Check, ...] = (check_names, check_broker, check_table, check_bucket, check_key)
+BEFORE_WORK: tuple[Check, ...] = (
+    check_names,
+    check_broker,
+    check_call_limits,
+    check_table,
+    check_bucket,
+    check_key,
+)
 
 
 def examine(wiring: Wiring, *, create_bucket: bool = False) -> Iterator[Finding]:

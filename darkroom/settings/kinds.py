@@ -20,15 +20,30 @@ REDIS = ("redis://", "rediss://", "unix://")
 
 def _known_broker(value: SecretStr) -> SecretStr:
     scheme = value.get_secret_value().partition("://")[0]
+    _refuse_several(scheme)
     if scheme not in BROKERS:
         raise ValueError(f"the address must begin with one of {', '.join(BROKERS)}, and ://")
     return value
 
 
 def _redis(value: SecretStr) -> SecretStr:
+    _refuse_several(value.get_secret_value().partition("://")[0])
     if not value.get_secret_value().startswith(REDIS):
         raise ValueError(f"the address must begin with one of {', '.join(REDIS)}")
     return value
+
+
+def _refuse_several(scheme: str) -> None:
+    if "sentinel" in scheme:
+        raise ValueError(
+            "Redis Sentinel is not supported: each library would follow a failover by itself, and "
+            "the new master may lack messages that were confirmed; name one address that "
+            "follows the master"
+        )
+    if "cluster" in scheme:
+        raise ValueError(
+            "Redis Cluster is not supported: Kombu changes keys of different slots in one step"
+        )
 
 
 def _receivers(value: object) -> object:

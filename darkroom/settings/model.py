@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from darkroom.settings.addresses import BrokerAddress, RedisAddress, TlsDefaults
 from darkroom.settings.database_limits import StatementLimits, statement_limits
 from darkroom.settings.kinds import REDIS
 from darkroom.settings.secret_files import SecretFiles
@@ -18,8 +19,9 @@ from darkroom.settings.topics.gateway import GatewaySettings
 from darkroom.settings.topics.jobs import JobSettings
 from darkroom.settings.topics.objects import ObjectSettings
 from darkroom.settings.topics.output import OutputSettings
+from darkroom.settings.topics.tls import TlsSettings
 from darkroom.settings.topics.webhooks import WebhookSettings
-from darkroom.settings.variable import PREFIX
+from darkroom.settings.variable import PREFIX, variable
 
 __all__ = ["REAL_API_URL", "Settings"]
 
@@ -32,6 +34,7 @@ class Settings(
     ObjectSettings,
     DatabaseSettings,
     JobSettings,
+    TlsSettings,
     FleetSettings,
     ApiSettings,
 ):
@@ -42,10 +45,41 @@ class Settings(
     )
 
     @property
-    def budget_redis_url(self) -> str | None:
-        """The Redis of the call budget, or None where there is none."""
-        address = (self.redis_url or self.broker_url).get_secret_value()
-        return address if address.startswith(REDIS) else None
+    def broker(self) -> BrokerAddress:
+        """The broker's address, read once for all libraries.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        url = self.broker_url.get_secret_value()
+        if url.startswith(REDIS):
+            return BrokerAddress.of_redis(self._read_redis(url))
+        defaults = TlsDefaults(self.rabbitmq_ca_file, self.rabbitmq_tls_verify, f"{PREFIX}RABBITMQ")
+        return BrokerAddress.of_rabbitmq(url, defaults)
+
+    @property
+    def limits_redis(self) -> RedisAddress | None:
+        """The Redis that the limits are kept in, or None where there is none.
+
+        Raises:
+            ValueError: its address cannot be read.
+        """
+        url = (self.redis_url or self.broker_url).get_secret_value()
+        return self._read_redis(url) if url.startswith(REDIS) else None
+
+    def _read_redis(self, url: str) -> RedisAddress:
+        defaults = TlsDefaults(self.redis_ca_file, self.redis_tls_verify, f"{PREFIX}REDIS")
+        return RedisAddress.read(url, defaults)
+
+    @model_validator(mode="after")
+    def _addresses_can_be_read(self) -> Self:
+        """Refuse an address that has no single meaning."""
+        for name in ("broker_url", "redis_url"):
+            try:
+                _ = self.broker if name == "broker_url" else self.limits_redis
+            except ValueError as error:
+                raise ValueError(f"{variable(name)}: {error}") from None
+        return self
 
     @property
     def statement_limits(self) -> StatementLimits:

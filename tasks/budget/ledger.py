@@ -6,10 +6,12 @@ answer", never an error for a job. What the script decides, and how it survives 
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from redis import Redis, RedisError
+from redis import ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -47,7 +49,7 @@ class Ledger:
     """One process's line to the fleet's ledger.
 
     Args:
-        url: of the Redis; nothing is connected before the first exchange.
+        options: how redis-py connects; nothing is connected before the first exchange.
         namespace: the fleet's name, which begins the key.
         process_id: this process.
         limits: the whole fleet's.
@@ -55,15 +57,22 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str, *, namespace: str, process_id: UUID, limits: BudgetLimits, lease_s: float
+        self,
+        options: Mapping[str, Any],
+        *,
+        namespace: str,
+        process_id: UUID,
+        limits: BudgetLimits,
+        lease_s: float,
     ) -> None:
-        self._redis = Redis.from_url(
-            url,
+        pool = ConnectionPool(
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
             max_connections=1,
+            **options,
         )
+        self._redis = Redis.from_pool(pool)
         self._script = self._redis.register_script(SCRIPT)
         self._key = f"{namespace}:call-budget"
         self._process_id = str(process_id)

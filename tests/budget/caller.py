@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from chaos.warm import SERVER
+from darkroom.settings.addresses import RedisAddress
 from tasks.budget import BudgetLimits, CallBudget, Ledger, Place, PlaceWatch
 
 
@@ -37,7 +38,7 @@ def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudg
     ledger = None
     if fleet.url is not None:
         ledger = Ledger(
-            fleet.url,
+            RedisAddress.read(fleet.url).options,
             namespace="darkroom",
             process_id=uuid4(),
             limits=limits,

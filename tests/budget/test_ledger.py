@@ -7,13 +7,15 @@ from uuid import uuid4
 import pytest
 import redis
 
+from darkroom.settings.addresses import RedisAddress
 from tasks.budget import Ask, BudgetLimits, Ledger
 from tests.services.redis import RedisServer
 
 
 def _ledger(url: str, *, in_flight: int = 10, lease_s: float = 20.0) -> Ledger:
     limits = BudgetLimits(None, in_flight)
-    return Ledger(url, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=lease_s)
+    options = RedisAddress.read(url).options
+    return Ledger(options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=lease_s)
 
 
 def _given(ledger: Ledger, ask: Ask, *, live: int) -> int:
@@ -79,7 +81,13 @@ def test_a_slot_and_a_start_are_never_kept_for_two(redis_url: str) -> None:
     """Few starts and few slots: whoever is due one is due the other, and somebody always goes."""
     limits = BudgetLimits(20.0, 3)
     fleet = [
-        Ledger(redis_url, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=20.0)
+        Ledger(
+            RedisAddress.read(redis_url).options,
+            namespace="darkroom",
+            process_id=uuid4(),
+            limits=limits,
+            lease_s=20.0,
+        )
         for _ in range(4)
     ]
     held, given = [0] * 4, [0] * 4

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import redis
 
+from darkroom.settings.addresses import RedisAddress
 from tasks.budget import Ask, BudgetLimits, Ledger
 from tests.budget.caller import Fleet, started, wait_for_calls
 from tests.budget.conftest import StartCallers
@@ -14,7 +15,8 @@ from tests.budget.conftest import StartCallers
 
 def _ledger(url: str, per_second: float) -> Ledger:
     limits = BudgetLimits(per_second, None)
-    return Ledger(url, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=20.0)
+    options = RedisAddress.read(url).options
+    return Ledger(options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=20.0)
 
 
 def _server_s(client: "redis.Redis") -> float:

@@ -12,9 +12,9 @@ from darkroom.worker_wiring import WorkerWiring
 @pytest.mark.parametrize(
     ("broker", "redis_url", "expected"),
     [
-        ("redis://broker/0", None, "redis://broker/0"),
-        ("redis://broker/0", "rediss://other/1", "rediss://other/1"),
-        ("amqp://broker", "redis://other/1", "redis://other/1"),
+        ("redis://broker/0", None, "redis://broker:6379/0"),
+        ("redis://broker/0", "rediss://other/1", "rediss://other:6379/1"),
+        ("amqp://broker", "redis://other/1", "redis://other:6379/1"),
         ("amqp://broker", None, None),
     ],
 )
@@ -23,7 +23,8 @@ def test_the_brokers_redis_is_used_unless_another_is_named(
 ) -> None:
     """And none where the broker is RabbitMQ and nothing else is said."""
     settings = load_settings(broker_url=broker, redis_url=redis_url)
-    assert settings.budget_redis_url == expected
+    address = settings.limits_redis
+    assert (address and address.url) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,8 @@ def test_nonsense_is_refused_by_name(wrong: dict[str, object]) -> None:
 
 def test_a_redis_address_that_cannot_be_read_is_told_at_the_start() -> None:
     """It has the right beginning, and a port that is none."""
-    settings = load_settings(redis_url="redis://:secret@host:port/0", max_calls_in_flight=4)
     with pytest.raises(UserError, match="DARKROOM_REDIS_URL") as refused:
-        _ = WorkerWiring(settings).budget
+        load_settings(redis_url="redis://:secret@host:port/0", max_calls_in_flight=4)
     assert "secret" not in str(refused.value)
 
 

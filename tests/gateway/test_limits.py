@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from darkroom.gateway_wiring import GatewayWiring
+from darkroom.settings.addresses import RedisAddress
 from gateway import OwnerLimits, Rates
 from gateway.errors import ParameterInvalid, TooManyRequests
 from gateway.limits import COUNT_S, FULL_S, REMEMBER_S
@@ -38,7 +39,7 @@ def together(redis_url: str) -> Iterator[Callable[[], Rates]]:
     made: list[Rates] = []
 
     def make(url: str = redis_url) -> Rates:
-        made.append(Rates(url, namespace="darkroom"))
+        made.append(Rates(RedisAddress.read(url).options, namespace="darkroom"))
         return made[-1]
 
     yield make

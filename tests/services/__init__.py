@@ -22,4 +22,5 @@ pytest_plugins = [
     "tests.services.schema",
     "tests.services.simulator",
     "tests.services.sockets",
+    "tests.services.tls",
 ]

@@ -1,0 +1,44 @@
+"""Does the Redis of the limits answer redis-py, which reads addresses otherwise than Kombu?
+
+Without it each worker keeps to its part of the fleet's limits, and each gateway counts its owners
+for itself. So nothing here stops a worker.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from redis import ConnectionPool
+
+from darkroom.checks.finding import Finding, Level
+from darkroom.checks.redis_rights import limits_commands
+from darkroom.checks.redis_server import check_server
+from darkroom.settings import variable
+from darkroom.wiring import Wiring
+from tasks import BROKER_ERRORS
+
+__all__ = ["check_call_limits"]
+
+ABOUT = "limits"
+TIMEOUT_S = 5
+
+
+def check_call_limits(wiring: Wiring) -> Iterator[Finding]:
+    """The Redis of the limits answers, and allows what they need."""
+    address, options = wiring.settings.limits_redis, wiring.limits_redis
+    if address is None or options is None:
+        return
+    name = variable("redis_url" if wiring.settings.redis_url else "broker_url")
+    pool = ConnectionPool(
+        **options, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, max_connections=2
+    )
+    commands = limits_commands(wiring.settings.namespace)
+    try:
+        found = list(check_server(ABOUT, name, address, pool, commands))
+    except BROKER_ERRORS as error:
+        text = f"{name}: limits are not shared: {address.safe_url} does not answer ({error})"
+        found = [Finding(ABOUT, Level.BAD, text)]
+    finally:
+        pool.disconnect()
+    yield from (replace(finding, stops_worker=False) for finding in found)
+    if all(finding.level is not Level.BAD for finding in found):
+        yield Finding(ABOUT, Level.OK, f"{address.safe_url} answers")

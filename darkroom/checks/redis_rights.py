@@ -1,0 +1,118 @@
+"""What a Redis user must be allowed, tried without changing anything.
+
+Inside MULTI, Redis checks a command's rights when it is queued. So every command that a worker or a
+gateway sends is queued under its real keys, and then all of it is discarded.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from redis import ConnectionPool
+from redis.exceptions import NoPermissionError, ResponseError
+
+from tasks import Queues
+
+__all__ = ["broker_commands", "limits_commands", "refused_commands"]
+
+Command = tuple[str, ...]
+
+#: The hash of no script: EVALSHA is queued all the same.
+_NO_SCRIPT = "0" * 40
+
+
+def broker_commands(queues: Queues, conf: Any) -> list[Command]:
+    """List the commands with which Kombu declares, sends, takes, acknowledges and restores.
+
+    Args:
+        queues: the fleet's.
+        conf: the Celery app's configuration.
+    """
+    names = conf.broker_transport_options
+    unacked, index = names["unacked_key"], names["unacked_index_key"]
+    mutex = names["unacked_mutex_key"]
+    commands: list[Command] = [("PING",)]  # WATCH is refused inside MULTI, whoever asks
+    for queue in (queues.generate, queues.submit):
+        for key in _by_priority(queue):
+            commands += [("LLEN", key), ("EXISTS", key), ("BRPOP", key, "1")]
+        commands += [("LPUSH", queue, "x"), ("RPUSH", queue, "x")]
+    for kind in ("binding", "binding_permanent"):
+        commands.append(("SADD", f"_kombu.{kind}.{conf.task_default_queue}", "x"))
+    commands += [
+        ("SMEMBERS", f"_kombu.binding.{conf.task_default_queue}"),
+        *(("HSET", unacked, "x", "x"), ("HGET", unacked, "x"), ("HDEL", unacked, "x")),
+        *(("ZADD", index, "0", "x"), ("ZREM", index, "x")),
+        ("ZRANGE", index, "0", "0", "BYSCORE", "REV"),
+        *(("SET", mutex, "x", "PX", "1", "NX"), ("GET", mutex), ("DEL", mutex)),
+        *(("EVALSHA", _NO_SCRIPT, "1", mutex), ("SCRIPT", "LOAD", "return 1")),
+    ]
+    return commands + (_remote_control(conf) if conf.worker_enable_remote_control else [])
+
+
+def _by_priority(queue: str) -> list[str]:
+    """List the keys of a queue: Kombu has one for each step of priority."""
+    return [queue, *(f"{queue}\x06\x16{step}" for step in (3, 6, 9))]
+
+
+def _remote_control(conf: Any) -> list[Command]:
+    """List what Celery's `inspect` and `control` need beside that."""
+    exchange = f"{conf.control_exchange}.pidbox"
+    deadlines = "_kombu.binding_deadlines"
+    return [
+        *(("LLEN", key) for key in _by_priority(f"x.{exchange}")),
+        ("LPUSH", f"x.reply.{exchange}", "x"),
+        ("SADD", f"_kombu.binding.{exchange}", "x"),
+        ("ZADD", deadlines, "0", "x"),
+        ("ZRANGEBYSCORE", deadlines, "-inf", "0"),
+        ("PUBLISH", f"/0.{exchange}", "x"),
+        ("PSUBSCRIBE", f"/0.{exchange}"),
+    ]
+
+
+def limits_commands(namespace: str) -> list[Command]:
+    """List the commands of the call limits and of the gateways' rates, their scripts' included."""
+    calls, rate = f"{namespace}:call-budget", f"{namespace}:owner-rate:{{x}}"
+    return [
+        *(("SCRIPT", "LOAD", "return 1"), ("TIME",)),
+        *(("EVALSHA", _NO_SCRIPT, "1", calls), ("EVALSHA", _NO_SCRIPT, "1", rate)),
+        *(("HGETALL", calls), ("HSET", calls, "x", "x"), ("HDEL", calls, "x")),
+        ("PEXPIRE", calls, "1"),
+        *(("GET", rate), ("PTTL", rate), ("EXISTS", rate), ("INCRBY", rate, "1")),
+        *(("SET", rate, "0", "PX", "1"), ("RENAME", rate, rate)),
+    ]
+
+
+def refused_commands(pool: ConnectionPool, commands: Iterable[Command]) -> list[str]:
+    """Try whether a user may send some commands; nothing is changed.
+
+    Args:
+        pool: connections that are logged in as the user.
+        commands: with the keys that they will have.
+
+    Returns:
+        Command and key of each that Redis refuses.
+
+    Raises:
+        RedisError: the server does not answer.
+    """
+    connection: Any = pool.get_connection()
+    try:
+        if _answer(connection, ("MULTI",)):
+            return ["MULTI"]
+        refused = [" ".join(words[:2]) for words in commands if _answer(connection, words)]
+        _answer(connection, ("DISCARD",))
+    finally:
+        connection.disconnect()
+        pool.release(connection)
+    return [name.replace("\x06\x16", ":") for name in refused]
+
+
+def _answer(connection: Any, words: Command) -> bool:
+    """Send one command; whether Redis refuses it to this user."""
+    connection.send_command(*words)
+    try:
+        connection.read_response()
+    except NoPermissionError:
+        return True
+    except ResponseError:  # of another kind: a command that is not for use in MULTI
+        return False
+    return False

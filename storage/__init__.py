@@ -139,6 +139,7 @@ from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.streams import Rotation
+from storage.together import made_alone
 from storage.tombstones import Tombstone, find_tombstone, forgotten_among, objects_left
 from storage.unopened import delete_unopened, unopened_batches
 
@@ -278,6 +279,7 @@ __all__ = [
     "list_keys",
     "list_owners",
     "live_workers",
+    "made_alone",
     "mark_storing_if_held",
     "migrate",
     "missing_indexes",

@@ -21,7 +21,7 @@ from storage.engines import file_of, parse, postgresql_engine, sqlite_engine
 from storage.faults import translated
 from storage.limits import Limits
 from storage.tables import POSTGRESQL, SQLITE, Tables
-from storage.together import GATHER_S, Together
+from storage.together import GATHER_S, Together, is_made_alone
 
 _POOL_TIMEOUT_S = 30.0
 DEFAULT_LIMITS = Limits()
@@ -141,12 +141,13 @@ class Database:
             gather_s: Seconds between two statements, always the same for a change.
 
         Returns:
-            None: The caller is to make this change alone (on SQLite, always).
+            None: The caller is to make this change alone (on SQLite, and in a block of
+                `made_alone`, always).
 
         Raises:
             DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
         """
-        if self.dialect != "postgresql":
+        if self.dialect != "postgresql" or is_made_alone():
             return None
         gathering = self._together.get(change)
         if gathering is None:  # two at once do no harm: each gathers its own for a moment

@@ -2,7 +2,7 @@
 
 One text of JSON has one shape however many rows are in it, so that the statement is written and
 compiled once. It is read twice: to lock the jobs in the order of their ids, as all statements do
-that touch several, and to change them.
+that touch several, and to change them. A job that another transaction has locked is passed over.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ def as_given(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def is_given(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
-    """The job's id is among those given, all of which are locked in their order."""
+    """The job's id is among those given that nobody else has locked, now locked in their order."""
     jobs = tables.jobs
     named = jobs.c.id.in_(select(given_rows("job_id").c.job_id))
-    locked = select(jobs.c.id).where(named).order_by(jobs.c.id).with_for_update(of=jobs)
+    free = select(jobs.c.id).where(named).order_by(jobs.c.id)
+    locked = free.with_for_update(of=jobs, skip_locked=True)
     return id_in(tables, locked) & (jobs.c.id == given.c.job_id)
 
 

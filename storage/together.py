@@ -5,6 +5,8 @@ worker makes hundreds in a second, each for one job and each on a thread that wa
 those that come close together go together: where another thread's change was made a moment ago, the
 next waits out that moment for others, and then makes the change for all.
 
+A row that another transaction has locked is passed over, so that it keeps no other row waiting.
+
 A change that comes alone, or from a thread that makes one after another, waits for nothing and is
 made alone. So is one that did not happen in a group, to find out why: the statements for single
 rows stay the ones that know every case.
@@ -15,11 +17,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, RowLocked
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,24 @@ Result = TypeVar("Result")
 GATHER_S = 0.1
 """Changes of several threads follow each other no closer than this. At a hundred jobs a second ten
 share a statement: its planning, its round trip and its commit. Each waits for half of this."""
+
+
+_alone = threading.local()
+
+
+@contextmanager
+def made_alone() -> Iterator[None]:
+    """Make this thread's changes alone within the block: they may have to wait for a lock."""
+    _alone.is_wanted = True
+    try:
+        yield
+    finally:
+        _alone.is_wanted = False
+
+
+def is_made_alone() -> bool:
+    """Return whether this thread's changes must not join a group."""
+    return getattr(_alone, "is_wanted", False)
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +115,10 @@ class Together(Generic[Row, Result]):
     def _make(self, group: Sequence[_Member[Row, Result]]) -> None:
         try:
             results = self._change([member.row for member in group])
+        except RowLocked as error:
+            # Of a batch or an owner: a job's own lock is passed over. It is the wait of few.
+            facts = {"error": str(error)}
+            log.info("a change of %d rows met a lock; each is made alone", len(group), extra=facts)
         except DatabaseUnavailable as error:
             for member in group:
                 member.error = error

@@ -6,7 +6,7 @@ So before a rescued job is called, and paid, again, the bucket is asked for its 
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 from playground import PngDamaged, check_png
@@ -42,10 +42,14 @@ class Earlier:
         self._objects = objects
         self._key_prefix = key_prefix
 
-    def finish(self, job: Job) -> bool:
+    def finish(self, job: Job, *, on_locked: Callable[[], object] = lambda: None) -> bool:
         """Finish a claimed job with an image stored before, if there is one.
 
         Only jobs that lost a worker with a call or an image in hand are looked up.
+
+        Args:
+            job: as it was claimed.
+            on_locked: called before a wait for a row that another transaction has locked.
 
         Raises:
             ObjectStoreError: it cannot be answered now; no call may start.
@@ -54,7 +58,7 @@ class Earlier:
             return False
         for fence in range(job.fence - 1, max(0, job.fence - 1 - MOST_FENCES), -1):
             if images := list(self._stored(job, fence)):
-                self._adopt(job, fence, images)
+                self._adopt(job, fence, images, on_locked)
                 return True
         return False
 
@@ -69,8 +73,15 @@ class Earlier:
             digest = hashlib.sha256(png).hexdigest()
             yield StoredImage(index, key, digest, len(png), facts.width, facts.height)
 
-    def _adopt(self, job: Job, fence: int, images: list[StoredImage]) -> None:
+    def _adopt(
+        self, job: Job, fence: int, images: list[StoredImage], on_locked: Callable[[], object]
+    ) -> None:
         # Nothing was sent under this claim: given back first, its call is no duplicate.
-        persist(lambda: hand_back_if_held(self._database, job.id, fence=job.fence))
-        if persist(lambda: adopt_image(self._database, job.id, fence=fence, images=images)):
+        persist(
+            lambda: hand_back_if_held(self._database, job.id, fence=job.fence), on_locked=on_locked
+        )
+        if persist(
+            lambda: adopt_image(self._database, job.id, fence=fence, images=images),
+            on_locked=on_locked,
+        ):
             log.info("an image stored before was found", extra={"job_id": str(job.id)})

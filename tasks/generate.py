@@ -20,9 +20,11 @@ from storage import (
     JobError,
     ObjectMissing,
     ObjectStore,
+    RowLocked,
     SpoolEntry,
     StorageError,
     claim_if_due,
+    hand_back_if_held,
     mark_storing_if_held,
 )
 from tasks.breaker import Breaker
@@ -146,9 +148,28 @@ class Generate:
         except DayExhausted as error:
             self._watch.day_is_spent(str(error))
             self._hand_back(job_id)
-            return
-        if job is not None:
-            self._make(job, turn)
+        except RowLocked as error:
+            log.info(
+                "a job goes out again later: another transaction has locked its row",
+                extra={"job_id": str(job_id), "error": str(error)},
+            )
+            self._hand_back(job_id)
+        else:
+            if job is not None and self._is_still_alive(job, turn):
+                self._make(job, turn)
+
+    def _is_still_alive(self, job: Job, turn: Turn) -> bool:
+        """Whether the lease still runs: if the claim took longer, the job is given back unsent."""
+        if self._pace.is_alive:
+            return True
+        log.warning(
+            "a job is given back: its claim took longer than the lease",
+            extra={"job_id": str(job.id)},
+        )
+        persist(
+            lambda: hand_back_if_held(self._database, job.id, fence=job.fence), on_locked=turn.end
+        )
+        return False
 
     def _hand_back(self, job_id: UUID) -> None:
         try:
@@ -160,6 +181,11 @@ class Generate:
             )
 
     def _claim(self, job_id: UUID) -> Job | None:
+        """Claim, however long the database is away; a row that is locked is not waited for.
+
+        Raises:
+            RowLocked: nothing was claimed.
+        """
         token = uuid4()
         # The same token on every try: a claim whose reply was lost is recognised.
         return persist(
@@ -171,53 +197,67 @@ class Generate:
                 call_deadline_s=self._claims.deadline_s,
                 max_calls=self._claims.max_calls,
                 max_calls_per_day=self._claims.max_calls_per_day,
-            )
+            ),
+            raises_if_locked=True,
         )
 
     def _make(self, job: Job, turn: Turn) -> None:
         """Call for a claimed job, unless its image is there already or it cannot be called."""
         try:
-            if self._earlier.finish(job):
+            if self._earlier.finish(job, on_locked=turn.end):
                 return
             request = restore_request(job.request)
             key = job.init_image_key
             wire = to_wire(request, init_image=None if key is None else self._objects.get(key))
         except RequestInvalid as error:
-            self._give_up(job, JobError(EndCode.ROW_UNREADABLE, str(error), "darkroom"))
+            self._give_up(job, JobError(EndCode.ROW_UNREADABLE, str(error), "darkroom"), turn)
         except ObjectMissing as error:
-            self._give_up(job, JobError(INIT_IMAGE_MISSING, str(error), "storage"))
+            self._give_up(job, JobError(INIT_IMAGE_MISSING, str(error), "storage"), turn)
         except StorageError as error:
-            self._put_off(job, error)
+            self._put_off(job, error, turn)
         else:
             started = time.monotonic()
             turn.spend()
             called = self._call(job, request, wire, on_image=turn.end)
             if called.verdict.meaning is not Meaning.IN_HAND:
-                self._settle(job, called.verdict, started=started)
+                self._settle(job, called.verdict, started=started, on_locked=turn.end)
                 return
             self._breaker.went_well(started=started)
             if called.entry is not None:
                 self._mark_storing(job, called.entry)
 
-    def _give_up(self, job: Job, error: JobError) -> None:
+    def _give_up(self, job: Job, error: JobError, turn: Turn) -> None:
         log.error("a job cannot be called for: %s", error.code, extra={"job_id": str(job.id)})
-        self._settle.write(job, Decision(error, call_back=True))
+        self._settle.write(job, Decision(error, call_back=True), on_locked=turn.end)
 
-    def _put_off(self, job: Job, why: StorageError) -> None:
+    def _put_off(self, job: Job, why: StorageError, turn: Turn) -> None:
         log.warning(
             "a job is put off: storage could not be asked before its call",
             extra={"job_id": str(job.id), "error": str(why)},
         )
         error = JobError(STORAGE_AWAY, str(why), "storage")
-        self._settle.write(job, Decision(error, STORAGE_AWAY_S, give_back=True, call_back=True))
+        decision = Decision(error, STORAGE_AWAY_S, give_back=True, call_back=True)
+        self._settle.write(job, decision, on_locked=turn.end)
 
     def _mark_storing(self, job: Job, entry: SpoolEntry) -> None:
         images = self._uploads.stored(entry)
+        is_queued = False
+
+        def queue_upload() -> None:
+            nonlocal is_queued
+            if not is_queued:
+                is_queued = True
+                self._uploads.add(entry)
+
         try:
+            # While another transaction has locked the row, the image goes to the bucket already.
             held = persist(
-                lambda: mark_storing_if_held(self._database, job.id, fence=job.fence, images=images)
+                lambda: mark_storing_if_held(
+                    self._database, job.id, fence=job.fence, images=images
+                ),
+                on_locked=queue_upload,
             )
-            if not held:
+            if not held and not is_queued:
                 log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
         finally:  # whatever the table says: it is paid for, and nobody else will look for it here
-            self._uploads.add(entry)
+            queue_upload()

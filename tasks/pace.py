@@ -36,6 +36,11 @@ class Pace:
         """Calls that have their turn."""
         return self._inside
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the lease still runs, as far as this process knows."""
+        return time.monotonic() < self._alive_until
+
     def enter(self) -> bool:
         """Wait until a call may start and take its place; False when the process stops."""
         while self.wait_until_open():

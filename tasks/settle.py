@@ -1,6 +1,7 @@
 """What is written to the row after a call that brought no image, and what the fleet is told."""
 
 import logging
+from collections.abc import Callable
 
 from playground import Meaning, Verdict
 from storage import Database, Job, fail_if_held, retry_later_if_held
@@ -33,13 +34,16 @@ class Settle:
         self._breaker = breaker
         self._watch = watch
 
-    def __call__(self, job: Job, verdict: Verdict, *, started: float) -> None:
+    def __call__(
+        self, job: Job, verdict: Verdict, *, started: float, on_locked: Callable[[], object]
+    ) -> None:
         """Do what the verdict leads to.
 
         Args:
             job: as it was claimed.
             verdict: what its call came to; anything but an image in hand.
             started: when the call began, by `time.monotonic()`.
+            on_locked: called before a wait for a row that another transaction has locked.
         """
         others_succeed = self._breaker.failed(job.id, verdict, started=started)
         decision = self._policy.decide(verdict, job, others_succeed=others_succeed)
@@ -56,16 +60,16 @@ class Settle:
             self._watch.too_fast(decision.hold_s)
         elif decision.hold_s:
             self._pace.hold(decision.hold_s)
-        self.write(job, decision)
+        self.write(job, decision, on_locked=on_locked)
 
-    def write(self, job: Job, decision: Decision) -> None:
+    def write(self, job: Job, decision: Decision, *, on_locked: Callable[[], object]) -> None:
         """Write a decision to the row, if it is still ours."""
         if decision.delay_s is None:
-            self._fail(job, decision)
+            self._fail(job, decision, on_locked)
         else:
-            self._later(job, decision, decision.delay_s)
+            self._later(job, decision, decision.delay_s, on_locked)
 
-    def _fail(self, job: Job, decision: Decision) -> None:
+    def _fail(self, job: Job, decision: Decision, on_locked: Callable[[], object]) -> None:
         persist(
             lambda: fail_if_held(
                 self._database,
@@ -74,10 +78,13 @@ class Settle:
                 error=decision.error,
                 counted=decision.counted,
                 call_back=decision.call_back,
-            )
+            ),
+            on_locked=on_locked,
         )
 
-    def _later(self, job: Job, decision: Decision, delay_s: float) -> None:
+    def _later(
+        self, job: Job, decision: Decision, delay_s: float, on_locked: Callable[[], object]
+    ) -> None:
         persist(
             lambda: retry_later_if_held(
                 self._database,
@@ -88,5 +95,6 @@ class Settle:
                 give_back=decision.give_back,
                 call_back=decision.call_back,
                 counted=decision.counted,
-            )
+            ),
+            on_locked=on_locked,
         )

@@ -1,0 +1,105 @@
+"""A row that another transaction has locked keeps no other row waiting (PostgreSQL)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from storage import (
+    Database,
+    Job,
+    JobStatus,
+    Limits,
+    RowLocked,
+    finish_if_held,
+    mark_storing_if_held,
+)
+from tests.storage.table import TableUnderTest
+from tests.storage.test_together import at_once
+
+THREADS = 6
+SHORT = Limits(lock_s=0.2, statement_s=20, deadline_s=30)
+
+
+@pytest.fixture
+def table(migrated_postgres_url: str) -> Iterator[TableUnderTest]:
+    """A results table whose statements wait only a moment for a lock."""
+    db = Database(migrated_postgres_url, limits=SHORT)
+    yield TableUnderTest(db)
+    db.close()
+
+
+@contextmanager
+def locked(url: str, *ids: UUID, table: str = "jobs") -> Iterator[None]:
+    """Rows that a transaction of somebody else holds, as in a forgotten psql."""
+    other = Database(url)
+    rows = getattr(other.tables, table)
+    with other.begin() as connection:
+        connection.execute(select(rows.c.id).where(rows.c.id.in_(ids)).with_for_update())
+        yield
+    other.close()
+
+
+def outcome(change: Callable[[Job], Any]) -> Callable[[Job], object]:
+    """The change's result, or that it met a lock."""
+
+    def made(job: Job) -> object:
+        try:
+            return change(job)
+        except RowLocked:
+            return "locked"
+
+    return made
+
+
+def test_a_group_passes_over_a_locked_row(
+    table: TableUnderTest, migrated_postgres_url: str
+) -> None:
+    """Claim, in hand and finish of the others happen; the locked one's say that it is locked."""
+    ids = [table.accept() for _ in range(THREADS)]
+
+    def claim(job_id: UUID) -> object:
+        try:
+            return table.claim(job_id) is not None
+        except RowLocked:
+            return "locked"
+
+    with locked(migrated_postgres_url, ids[0]):
+        for _ in range(2):  # in groups, once there was a change before
+            claims = at_once(claim, ids)
+            assert claims[0] == "locked"
+        assert {table.status(job_id) for job_id in ids[1:]} == {JobStatus.RUNNING}
+    held = [table.claimed(ids[0]), *(table.job(job_id) for job_id in ids[1:])]
+    steps: list[Callable[[Job], bool]] = [
+        lambda job: mark_storing_if_held(
+            table.db, job.id, fence=job.fence, images=table.image(job)
+        ),
+        lambda job: finish_if_held(table.db, job.id, fence=job.fence, images=table.image(job)),
+    ]
+    for step in steps:
+        with locked(migrated_postgres_url, ids[0]):
+            assert at_once(outcome(step), held) == ["locked", *[True] * (THREADS - 1)]
+        assert step(held[0])
+    assert {table.status(job_id) for job_id in ids} == {JobStatus.SUCCEEDED}
+    assert {table.job(job_id).calls_made for job_id in ids} == {1}
+
+
+def test_a_group_that_meets_a_locked_batch_is_made_one_by_one(
+    table: TableUnderTest, migrated_postgres_url: str
+) -> None:
+    """The end of a batch's job needs the batch; jobs of other batches end meanwhile."""
+    kept, one = table.batch(1)
+    _, others = table.batch(THREADS - 1)
+    held = [table.in_hand(job_id) for job_id in (*one, *others)]
+
+    def finish(job: Job) -> bool:
+        return finish_if_held(table.db, job.id, fence=job.fence, images=table.image(job))
+
+    at_once(finish, [table.in_hand(table.accept()) for _ in range(2)])
+    with locked(migrated_postgres_url, kept, table="batches"):
+        found = at_once(outcome(finish), held)
+    assert found[0] in {"locked", True}
+    assert found[1:] == [True] * (THREADS - 1)

@@ -1,0 +1,179 @@
+"""A job whose row another transaction has locked waits; nothing else waits with it."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from benchmarks.patience import until
+from storage import (
+    Database,
+    Job,
+    JobError,
+    JobStatus,
+    Limits,
+    NewJob,
+    ObjectMissing,
+    ObjectStore,
+    Spool,
+    SpooledImage,
+    get_job,
+    insert_job,
+)
+from tasks import Claims, Generate, Pace, Settle, Uploads
+from tasks.budget import Admission
+from tasks.policy import Decision
+from tests.storage.test_locked_rows import locked
+from tests.tasks.jobs import claimed_job
+
+SHORT = Limits(lock_s=0.2, statement_s=20, deadline_s=30)
+PARTS = ("database", "objects", "uploads", "dispatch", "pace", "budget", "breaker", "watch")
+
+
+@pytest.fixture
+def database(migrated_postgres_url: str) -> Iterator[Database]:
+    """A table whose statements wait only a moment for a lock."""
+    database = Database(migrated_postgres_url, limits=SHORT)
+    yield database
+    database.close()
+
+
+class Budget:
+    """Gives leave at once."""
+
+    def admit(self) -> Admission:
+        """A call's leave."""
+        return Admission(lambda _is_spent: None)
+
+
+class Dispatch:
+    """Notes what is handed back."""
+
+    def __init__(self) -> None:
+        self.handed_back: list[UUID] = []
+
+    def hand_back(self, job_ids: Sequence[UUID]) -> None:
+        """Jobs that were not started."""
+        self.handed_back += job_ids
+
+
+class Space:
+    """Room for every picture."""
+
+    def reserve(self, *_: object, **__: object) -> bool:
+        """There is room."""
+        return True
+
+    def release(self) -> None:
+        """Nothing was reserved."""
+
+
+class Watch:
+    """Follows no fleet."""
+
+    def spool_is_full(self) -> None:
+        """It never is."""
+
+
+def generating(database: Database, pace: Pace, **parts: Any) -> Generate:
+    """The course of a job, of which only the part before the call is run."""
+    rest: dict[str, Any] = dict.fromkeys(PARTS) | {
+        "call": None,
+        "earlier": None,
+        "settle": None,
+        "budget": Budget(),
+        "space": Space(),
+        "watch": Watch(),
+        "claims": Claims(uuid4(), 60.0, 3, None),
+        "stopping": threading.Event(),
+    }
+    return Generate(**rest | {"database": database, "pace": pace} | parts)
+
+
+def accepted(database: Database) -> UUID:
+    """A job that is due."""
+    return insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
+
+
+def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
+    database: Database, migrated_postgres_url: str
+) -> None:
+    """The job stays queued and uncounted, and goes out again later."""
+    job_id, pace, dispatch = accepted(database), Pace(1), Dispatch()
+    with locked(migrated_postgres_url, job_id):
+        generating(database, pace, dispatch=dispatch)(job_id)
+    assert pace.inside == 0
+    assert dispatch.handed_back == [job_id]
+    job = get_job(database, job_id)
+    assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
+
+
+def test_a_job_that_was_claimed_after_the_lease_is_given_back_unsent(database: Database) -> None:
+    """The claim took so long that another worker may have rescued it: no call is sent."""
+    job_id, pace = accepted(database), Pace(1)
+    pace.alive_for(60)
+    generate = generating(database, pace)
+    claim = generate._claim
+
+    def slow_claim(job_id: UUID) -> Job | None:
+        job = claim(job_id)
+        pace.alive_for(-1)
+        return job
+
+    generate._claim = slow_claim  # type: ignore[method-assign]  # a database that took its time
+    generate(job_id)
+    job = get_job(database, job_id)
+    assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
+    assert pace.inside == 0
+
+
+def test_a_call_slot_is_free_while_the_end_of_its_job_waits_for_a_lock(
+    database: Database, migrated_postgres_url: str
+) -> None:
+    """The end is written as soon as the row is free."""
+    job, slot_is_free = claimed_job(database), threading.Event()
+    settle = Settle(database, policy=None, pace=None, breaker=None, watch=None)  # type: ignore[arg-type]  # only writing is asked of it
+    decision = Decision(JobError("HTTP_500", "the API stumbled", "api"), delay_s=None)
+    ending = threading.Thread(
+        target=settle.write, args=(job, decision), kwargs={"on_locked": slot_is_free.set}
+    )
+    with locked(migrated_postgres_url, job.id):
+        ending.start()
+        assert slot_is_free.wait(60)
+        assert ending.is_alive()
+    ending.join(60)
+    assert get_job(database, job.id).status is JobStatus.FAILED
+
+
+def test_a_picture_goes_to_the_bucket_while_its_row_is_locked(
+    tmp_path: Path, database: Database, bucket: ObjectStore, migrated_postgres_url: str
+) -> None:
+    """And its row says so when it is free."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
+    generate = generating(database, Pace(1), uploads=uploads)
+    entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
+    key = uploads.stored(entry)[0].key
+
+    def is_stored() -> bool:
+        try:
+            return bucket.get(key) == b"png" * 99
+        except ObjectMissing:
+            return False
+
+    uploads.start()
+    marking = threading.Thread(target=generate._mark_storing, args=(job, entry))
+    with locked(migrated_postgres_url, job.id):
+        marking.start()
+        until(is_stored, "the picture")
+    marking.join(60)
+    assert uploads.wait_until_empty(60)
+    uploads.stop()
+    spool.close()
+    ended = get_job(database, job.id)
+    assert (ended.status, ended.calls_made) == (JobStatus.SUCCEEDED, 1)

@@ -25,6 +25,7 @@ from gateway.caller import Caller, Scope, caller_with
 from gateway.cancel import CancelCounts, Cancelling
 from gateway.delivery_views import DeliveryStatusView, callback_of
 from gateway.errors import StillLoading
+from gateway.fair_slots import FairSlots
 from gateway.own import own_batch
 from gateway.paging import known_parameters_once, read_cursor, write_cursor
 from gateway.problems import responses
@@ -173,7 +174,10 @@ class BatchRoutes:
         self._database = services.database
         self._intake = BatchIntake(services)
         self._cancelling = Cancelling(services)
-        self._loads = anyio.CapacityLimiter(services.limits.loads)
+        loads = services.limits.loads
+        self._slots = FairSlots(loads)
+        # Threads of their own: a load takes minutes, and the routes' threads are for short work.
+        self._threads = anyio.CapacityLimiter(loads)
 
     async def hand_in(
         self,
@@ -206,9 +210,10 @@ class BatchRoutes:
             request, max_bytes=limits.max_batch_bytes, silence_s=limits.silence_s
         ) as file:
             take_in = partial(self._intake.take_in, skip_invalid=skip_invalid)
-            taken = await anyio.to_thread.run_sync(
-                take_in, file, kind, options, limiter=self._loads
-            )
+            async with self._slots.slot(caller.owner):
+                taken = await anyio.to_thread.run_sync(
+                    take_in, file, kind, options, limiter=self._threads
+                )
         response.status_code = 202 if taken.created else 200
         response.headers["Location"] = f"/v1/batches/{taken.batch_id}"
         return await run_in_threadpool(self._view_of, taken)

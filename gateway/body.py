@@ -16,7 +16,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import BodyEncoded, BodyTooLarge, BodyUnreadable, TooSlow
-from tasks import MAX_VALUES, excess_of
+from tasks import MAX_VALUES, excess_of, repeated_key
 
 __all__ = ["chunks_of", "parse_json", "read_body"]
 
@@ -105,7 +105,7 @@ def parse_json(text: bytes, *, max_values: int = MAX_VALUES) -> Any:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        twice = repeated_key(pairs) or ""
         raise BodyUnreadable(f"the key {twice[:80]!r} comes twice in one object")
     return found
 

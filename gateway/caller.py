@@ -47,6 +47,11 @@ class Caller:
     scopes: frozenset[Scope]
     is_keyless: bool = False
 
+    @property
+    def may_read(self) -> bool:
+        """Whether prompts, pictures and links may be shown."""
+        return Scope.READ in self.scopes
+
 
 class Authenticate(Protocol):
     """Turns an `Authorization` header into a caller."""

@@ -22,7 +22,7 @@ from gateway.own import own_job
 from gateway.paging import known_parameters_once
 from gateway.problems import responses
 from gateway.services import Services
-from gateway.views import JobView, Links
+from gateway.views import JobRef, JobView, Links
 from storage import (
     ENDED,
     HELD,
@@ -53,7 +53,7 @@ class CancelAnswer(BaseModel):
         description="cancelled: it had not begun. asked: it ends with the call under way. "
         "ended_already: nothing was changed."
     )
-    job: JobView
+    job: JobView | JobRef = Field(description="Whole only for a key with the scope *read*.")
 
 
 class CancelCounts(BaseModel):
@@ -107,7 +107,7 @@ class Cancelling:
         job = own_job(self._database, caller, job_id)
         outcome = ask_cancel(self._database, job.id)
         job = get_job(self._database, job.id)
-        return CancelAnswer(outcome=outcome, job=JobView.of(job, self._links.sign_if_possible))
+        return CancelAnswer(outcome=outcome, job=self._links.view(job, caller))
 
     async def many(self, request: Request, caller: Submitter) -> CancelCounts:
         """Asks jobs to stop: those named by `ids`, or all that fit the filters."""

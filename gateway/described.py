@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.problems import SCHEMA
-from gateway.views import EXAMPLE_JOB, HandedInView
+from gateway.views import EXAMPLE_JOB, HandedInView, SubmittedRef
 from playground import request_schema
 from tasks import JobOptions
 
@@ -28,7 +28,8 @@ def json_body(schema: dict[str, Any], example: object, *, required: bool = True)
 def job_answer(status: int, description: str) -> dict[int | str, dict[str, Any]]:
     """An answer that is a job that was handed in."""
     headers = {"Location": {"schema": {"type": "string"}, "description": "The job's address."}}
-    return {status: {"model": HandedInView, "description": description, "headers": headers}}
+    model = HandedInView | SubmittedRef
+    return {status: {"model": model, "description": description, "headers": headers}}
 
 
 def describe(app: FastAPI) -> None:

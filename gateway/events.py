@@ -16,12 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from gateway.caller import Caller, Scope, caller_with
-from gateway.errors import Busy
+from gateway.errors import Busy, TooManyRequests
 from gateway.own import own_job
 from gateway.paging import known_parameters_once
 from gateway.problems import responses
 from gateway.services import Services
-from storage import Sighting, sightings
+from storage import Job, Sighting, sightings
 
 __all__ = ["router"]
 
@@ -57,7 +57,7 @@ def router(services: Services) -> APIRouter:
         "/{job_id}/events",
         summary="Follow a job",
         response_class=StreamingResponse,
-        responses=ANSWERS | responses(401, 403, 404, 410, 422, 503),
+        responses=ANSWERS | responses(401, 403, 404, 410, 422, 429, 503),
     )(Events(services).follow)
     return routes
 
@@ -82,27 +82,27 @@ class Events:
         seen = (await run_in_threadpool(sightings, database, [job.id])).get(job.id)
         if seen is not None and seen.has_ended and event_id(seen) == last_event_id:
             return Response(status_code=204)
-        self._services.watch.require_room()
+        self._services.watch.require_room(caller.owner)
         headers = {"X-Accel-Buffering": "no"}  # nginx would keep the events back
-        stream = self._stream(job.id, last_event_id)
+        stream = self._stream(job, last_event_id)
         return StreamingResponse(stream, media_type=EVENT_STREAM, headers=headers)
 
-    async def _stream(self, job_id: UUID, told: str | None) -> AsyncIterator[bytes]:
+    async def _stream(self, job: Job, told: str | None) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop()
         deadline_s = clock.time() + self._services.limits.events_s
-        yield f"retry: {RETRY_MS}\n\n".encode()
         try:
-            async with self._services.watch.on(job_id) as watcher:
+            async with self._services.watch.on(job.id, job.owner) as watcher:
+                yield f"retry: {RETRY_MS}\n\n".encode()
                 while clock.time() < deadline_s and not watcher.is_over:
                     seen = await watcher.news(ALIVE_S)
                     if seen is None:
                         yield b": still here\n\n"
                     elif event_id(seen) != told:
                         told = event_id(seen)
-                        yield event(job_id, seen)
+                        yield event(job.id, seen)
                     if seen is not None and seen.has_ended:
                         return
-        except Busy:
+        except (Busy, TooManyRequests):
             return  # others were quicker; the client comes back by itself
 
 

@@ -22,7 +22,7 @@ from gateway.paging import Since, known_parameters_once, read_cursor, write_curs
 from gateway.problems import responses
 from gateway.services import Services
 from gateway.submission import accept, idempotency_key_of, wait_s_of
-from gateway.views import HandedInView, JobPage, JobView, Links
+from gateway.views import HandedInView, JobPage, JobView, Links, SubmittedRef
 from gateway.waiting import wait_for_end
 from storage import (
     ENDED,
@@ -121,7 +121,7 @@ class Jobs:
             str | None,
             Header(alias="Prefer", description="`wait=N`: answer at the end, or after N ≤ 60 s."),
         ] = None,
-    ) -> HandedInView:
+    ) -> HandedInView | SubmittedRef:
         """Checks a request, keeps it as a job, and answers at once, or when it has ended."""
         limits = self._services.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
@@ -140,12 +140,15 @@ class Jobs:
         )
         job = accepted.job
         if wait_s and job.status not in ENDED:
-            await wait_for_end(self._services.watch, job.id, wait_s)
+            watch = self._services.watch
+            if await wait_for_end(watch, job.id, caller.owner, wait_s):
+                response.headers["Preference-Applied"] = f"wait={wait_s:g}"
             job = await run_in_threadpool(get_job, self._database, job.id)
-            response.headers["Preference-Applied"] = f"wait={wait_s:g}"
         is_done = not accepted.created or job.status in ENDED
         response.status_code = 200 if is_done else 202
         response.headers["Location"] = f"/v1/jobs/{job.id}"
+        if not caller.may_read:
+            return SubmittedRef(id=job.id, status=job.status, created=accepted.created)
         view = await run_in_threadpool(self._view, job)
         return HandedInView.beside(view, created=accepted.created)
 

@@ -24,7 +24,7 @@ from gateway.own import own_job
 from gateway.paging import known_parameters_once
 from gateway.problems import responses
 from gateway.services import Services
-from gateway.views import JobView, Links
+from gateway.views import JobRef, JobView, Links
 from storage import Job, JobStatus, get_job, retry_ended, tally_jobs, walk_jobs
 
 __all__ = ["router"]
@@ -41,7 +41,7 @@ class RetryAnswer(BaseModel):
     retried: bool = Field(description="False where it has a picture, or has not ended.")
     calls_expected: int = Field(description="Paid calls if all goes well.")
     calls_at_most: int = Field(description="Paid calls at most.")
-    job: JobView
+    job: JobView | JobRef = Field(description="Whole only for a key with the scope *read*.")
 
 
 class RetryCounts(BaseModel):
@@ -113,7 +113,7 @@ class Retrying:
             retried=retried,
             calls_expected=int(retried),
             calls_at_most=retried * self._services.max_calls_per_job,
-            job=JobView.of(job, self._links.sign_if_possible),
+            job=self._links.view(job, caller),
         )
 
     async def many(self, request: Request, caller: Submitter) -> RetryCounts:

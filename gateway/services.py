@@ -24,10 +24,10 @@ class GatewayLimits:
         max_text_bytes: of the same without its `init_image`.
         max_batch_bytes: of one batch, as it came and unpacked; it lies on disk.
         silence_s: a batch may pause so long while it arrives.
-        loads: batches checked and loaded at once; others wait.
+        loads: batches checked and loaded at once, of one owner all but one; others wait.
         body_timeout_s: for a body of one job to arrive.
         max_wait_s: a client may wait for a job's end in one request.
-        max_watchers: waits and event streams at once.
+        max_watchers: waits and event streams at once, of one owner at most half.
         threads: routes at work at once, as storage is synchronous.
         bulk_s: one bulk request goes on for; what is left is for the next.
         events_s: an event stream stays open; its client then comes back by itself.
@@ -37,7 +37,7 @@ class GatewayLimits:
     max_text_bytes: int = 1_000_000
     max_batch_bytes: int = 2_000_000_000
     silence_s: float = 60.0
-    loads: int = 2
+    loads: int = 3
     body_timeout_s: float = 60.0
     max_wait_s: float = 60.0
     max_watchers: int = 2000

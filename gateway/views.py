@@ -12,12 +12,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from gateway.caller import Caller
 from gateway.delivery_views import EXAMPLE_DELIVERY, DeliveryStatusView, callback_of
 from storage import MAX_POSITION, Job, ObjectStore, StorageError, StoredImage
 from storage.webhooks import Delivery
 from tasks import OnEnd
 
-__all__ = ["EXAMPLE_JOB", "JobPage", "JobView", "Links"]
+__all__ = ["EXAMPLE_JOB", "JobPage", "JobRef", "JobView", "Links", "SubmittedRef"]
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +172,26 @@ class JobView(BaseModel):
         )
 
 
+class JobRef(BaseModel):
+    """A job as a caller sees it whose key lacks the scope *read*."""
+
+    id: UUID
+    status: str = Field(
+        description="queued, running, storing, succeeded, failed or cancelled.",
+    )
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Neither what was asked for nor what came of it."""
+        return cls(id=job.id, status=job.status)
+
+
+class SubmittedRef(JobRef):
+    """The same of a job that was just submitted."""
+
+    created: bool = Field(description="This request made the job.")
+
+
 class HandedInView(JobView):
     """A job that was just handed in: by this request, or by an earlier one under the same key."""
 
@@ -211,6 +232,10 @@ class Links:
             ObjectStoreError: the keys of the store are missing or wrong.
         """
         return self._objects().signed_url(image.key, self._expires_s)
+
+    def view(self, job: Job, caller: Caller) -> JobView | JobRef:
+        """A job as this caller may see it: a link opens a picture for anyone who has it."""
+        return JobView.of(job, self.sign_if_possible) if caller.may_read else JobRef.of(job)
 
     def sign_if_possible(self, image: StoredImage) -> str | None:
         """The same, or None: a job can be looked at without its pictures."""

@@ -3,10 +3,15 @@
 A thousand open event streams must not be a thousand polls, nor a thousand threads. So each of them
 is a coroutine that waits here, and one task asks for all their jobs together. It runs only while
 somebody waits.
+
+An owner may begin to wait while it holds fewer places than are free. So one owner alone gets half
+of them, and another one always finds some: a fixed limit per owner would either leave most places
+unused or let a few owners take all.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,12 +19,15 @@ from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 
-from gateway.errors import Busy
+from gateway.errors import Busy, TooManyRequests
 from storage import Database, Sighting, StorageError, sightings
 
 __all__ = ["Watch", "Watcher"]
 
 log = logging.getLogger(__name__)
+
+#: When an owner that has too many waits may try again: other owners' waits end meanwhile.
+RETRY_AFTER_S: Final = 10.0
 
 #: Jobs in one look-up.
 AT_ONCE: Final = 1000
@@ -73,7 +81,7 @@ class Watch:
     Args:
         database: the results table.
         every_s: between two looks.
-        max_watchers: at once; beyond that nobody may begin to wait.
+        max_watchers: at once, for all owners together.
     """
 
     def __init__(self, database: Database, *, every_s: float = 1.0, max_watchers: int) -> None:
@@ -81,39 +89,47 @@ class Watch:
         self._every_s = every_s
         self._max_watchers = max_watchers
         self._watchers: dict[UUID, set[Watcher]] = {}
-        self._count = 0
+        self._held: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
         self._has_stopped = False
 
     @asynccontextmanager
-    async def on(self, job_id: UUID) -> AsyncIterator[Watcher]:
-        """Wait for news of a job.
+    async def on(self, job_id: UUID, owner: str) -> AsyncIterator[Watcher]:
+        """Wait for changes of a job, for a caller of this owner.
 
         Raises:
-            Busy: as many wait as may.
+            Busy: all places are taken, or this process stops.
+            TooManyRequests: the owner holds as many places as it may.
         """
-        self.require_room()
+        self.require_room(owner)
         watcher = Watcher()
         self._watchers.setdefault(job_id, set()).add(watcher)
-        self._count += 1
+        self._held[owner] += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on())
         try:
             yield watcher
         finally:
-            self._count -= 1
+            self._held[owner] -= 1
+            if not self._held[owner]:
+                del self._held[owner]
             self._watchers[job_id].discard(watcher)
             if not self._watchers[job_id]:
                 del self._watchers[job_id]
 
-    def require_room(self) -> None:
-        """Make sure that one more may wait.
+    def require_room(self, owner: str) -> None:
+        """Make sure that one more caller of this owner may wait.
 
         Raises:
-            Busy: as many wait as may.
+            Busy: all places are taken, or this process stops.
+            TooManyRequests: the owner holds as many places as it may.
         """
-        if self._count >= self._max_watchers or self._has_stopped:
+        free = self._max_watchers - self._held.total()
+        if free <= 0 or self._has_stopped:
             raise Busy("as many requests wait for jobs as may; ask for the job instead")
+        if self._held[owner] >= free:
+            detail = "this owner has as many requests waiting as it may; ask for the job instead"
+            raise TooManyRequests(detail, RETRY_AFTER_S)
 
     def stop(self) -> None:
         """Send everybody home, as this process is about to end."""

@@ -46,6 +46,7 @@ from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
 from tasks.settle import Settle
 from tasks.spool_space import SpoolSpace
+from tasks.strict_json import repeated_key
 from tasks.submit import Submission, Submit
 from tasks.sweep import Sweep
 from tasks.task_sender import TaskSender
@@ -119,5 +120,6 @@ __all__ = [
     "parameters",
     "parse_options",
     "place_of",
+    "repeated_key",
     "value_of",
 ]

@@ -23,6 +23,9 @@ _SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": Fa
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}")
 _BETWEEN_TOPICS: Final = "|"
 
+#: Faults of a header that are listed: a file of something else may have thousands of columns.
+_SHOWN: Final = 20
+
 
 class Cells:
     """What the columns of a CSV file mean.
@@ -49,9 +52,10 @@ class Cells:
             wrong.insert(0, "the column 'prompt' is missing")
         if wrong:
             known_text = ", ".join(known)
+            more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
             raise LinesUnreadable(
-                f"line {line}: {'; '.join(wrong)} (the first line names the columns, separated "
-                f"by commas, from: {known_text})"
+                f"line {line}: {'; '.join(wrong[:_SHOWN])}{more} (the first line names the "
+                f"columns, separated by commas, from: {known_text})"
             )
 
     def row(self, cells: Sequence[str]) -> dict[str, Any] | str:

@@ -17,6 +17,7 @@ from tasks.cells import Cells
 from tasks.errors import LineFault, LinesUnreadable
 from tasks.excess import EXCESS, has_excess
 from tasks.records import records
+from tasks.strict_json import repeated_key
 
 __all__ = [
     "MAX_LINE_BYTES",
@@ -198,8 +199,7 @@ def _csv_lines(
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = repeated_key(pairs) or ""
         raise ValueError(f"{twice[:80]!r} is there twice")
     return found
 

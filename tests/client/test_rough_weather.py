@@ -82,6 +82,15 @@ def test_who_waits_with_a_timeout_waits_for_a_gateway_that_is_away_too() -> None
 
 
 @pytest.mark.enable_socket
+def test_a_limit_that_is_reached_does_not_end_a_wait() -> None:
+    """A 429 while waiting says when to ask again, and nothing about the job."""
+    limit = Line(429, headers={"Retry-After": "0"})
+    with scripted(limit, limit, job()) as script, Client(script.url, retries=Retries(1)) as client:
+        assert client.job(ID).wait(timeout_s=60).status == "succeeded"
+        assert len(script.heard) == 3
+
+
+@pytest.mark.enable_socket
 def test_a_picture_is_fetched_from_the_bucket_without_the_api_key() -> None:
     """A signed link needs none, and the bucket is somebody else."""
     with scripted(Line(200, PICTURE)) as bucket:

@@ -119,7 +119,7 @@ def packed() -> dict[str, tuple[bytes, int]]:
         "not at all": (FOX, 400),
         "zlib": (zlib.compress(FOX), 400),
         "nothing": (b"", 400),
-        "nothing, two thousand times": (gzip.compress(b"") * 2000, 400),
+        "nothing, five thousand times": (gzip.compress(b"") * 5000 + gzip.compress(FOX), 400),
     }
 
 

@@ -7,7 +7,16 @@ import pytest
 
 from darkroom.gateway_wiring import GatewayWiring
 from gateway import Authenticate, Caller, GatewayLimits, Scope
-from storage import CallCount, JobStatus, NewJob, get_job, insert_jobs
+from storage import (
+    CallCount,
+    JobStatus,
+    NewJob,
+    StoredImage,
+    finish_if_held,
+    get_job,
+    image_key,
+    insert_jobs,
+)
 from tests.gateway.running import Gateway, fields_of, serving
 
 
@@ -40,6 +49,53 @@ def test_a_waiting_job_is_cancelled_and_one_under_way_is_asked(gateway: Gateway)
     assert outcomes == ["cancelled", "asked", "ended_already"]
     assert status(gateway, waiting) is JobStatus.CANCELLED
     assert get_job(gateway.database, running).cancel_asked
+
+
+def cancelled_with_its_picture(gateway: Gateway) -> UUID:
+    """A job that was asked to stop while its paid call was under way, and kept the picture."""
+    job_id = gateway.submit("paid for")
+    job = gateway.claim(job_id)
+    assert gateway.post(f"/v1/jobs/{job_id}/cancel").json()["outcome"] == "asked"
+    image = StoredImage(0, image_key("darkroom/", job_id, job.fence, 0), "ab" * 32, 9, 64, 32)
+    assert finish_if_held(gateway.database, job_id, fence=job.fence, images=[image])
+    assert status(gateway, job_id) is JobStatus.CANCELLED
+    return job_id
+
+
+@pytest.mark.parametrize("how", ["by id", "by a list of ids", "by filter"])
+def test_a_cancelled_job_that_has_its_picture_is_not_retried(gateway: Gateway, how: str) -> None:
+    """It was paid for, and a retry would pay again; one without a picture is retried beside it."""
+    kept, bare = cancelled_with_its_picture(gateway), gateway.submit("never begun")
+    assert gateway.post(f"/v1/jobs/{bare}/cancel").json()["outcome"] == "cancelled"
+    if how == "by id":
+        assert gateway.post(f"/v1/jobs/{kept}/retry").json()["retried"] is False
+        assert gateway.post(f"/v1/jobs/{bare}/retry").json()["retried"] is True
+    elif how == "by a list of ids":
+        counts = gateway.post("/v1/jobs/retry", json={"ids": [str(kept), str(bare)]}).json()
+        assert (counts["jobs"], counts["retried"]) == (1, 1)
+        assert counts["left_alone"] == {"cancelled": 1}
+    else:
+        counts = gateway.post("/v1/jobs/retry", json={"status": "cancelled"}).json()
+        assert (counts["jobs"], counts["retried"]) == (1, 1)
+    assert status(gateway, kept) is JobStatus.CANCELLED
+    assert len(get_job(gateway.database, kept).images) == 1
+    assert status(gateway, bare) is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("change", ["cancel", "retry"])
+def test_a_dry_run_by_ids_changes_nothing(gateway: Gateway, change: str) -> None:
+    """It counts what would be done, and does none of it."""
+    waiting, running, failed = (gateway.submit(f"fox {number}") for number in range(3))
+    gateway.claim(running)
+    gateway.fail(failed)
+    ids = [str(job_id) for job_id in (waiting, running, failed)]
+    before = [get_job(gateway.database, UUID(job_id)) for job_id in ids]
+    counts = gateway.post(f"/v1/jobs/{change}", json={"ids": ids, "dry_run": True}).json()
+    if change == "cancel":
+        assert (counts["cancelled"], counts["asked"], counts["ended_before"]) == (1, 1, 1)
+    else:
+        assert (counts["jobs"], counts["retried"]) == (1, 0)
+    assert [get_job(gateway.database, UUID(job_id)) for job_id in ids] == before
 
 
 def test_many_are_cancelled_by_filter_after_a_dry_run_that_changes_nothing(

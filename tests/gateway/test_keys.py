@@ -297,3 +297,40 @@ def test_while_the_table_is_away_nobody_is_let_in_and_nobody_refused(
 def test_only_this_machines_own_addresses_are_open_without_keys(host: str, *, local: bool) -> None:
     """A name might mean anything, but for the one that means this machine."""
     assert is_loopback(host) is local
+
+
+def submitter(authorization: str | None) -> Caller:
+    """Everybody is the owner `shop`, with a key that only submits."""
+    del authorization
+    return Caller(owner="shop", scopes=frozenset({Scope.SUBMIT}))
+
+
+@pytest.mark.parametrize("how", ["submit", "again", "wait", "cancel", "retry"])
+def test_a_key_that_only_submits_sees_neither_prompt_nor_picture(
+    start: Callable[[str], GatewayWiring], migrated_sqlite_url: str, how: str
+) -> None:
+    """Whatever it may do to a job answers with id, status and outcome alone."""
+    wiring = start(migrated_sqlite_url)
+    wiring.authenticate = submitter
+    with serving(wiring.gateway) as url:
+        gateway = Gateway(url, wiring.services, {"Idempotency-Key": "k"})
+        job_id = gateway.submit("a secret prompt")
+        gateway.succeed(job_id)
+        body = {"request": {"prompt": "a secret prompt"}}
+        answer = {
+            "submit": lambda: gateway.post("/v1/jobs", json=body, headers={"Idempotency-Key": "m"}),
+            "again": lambda: gateway.post("/v1/jobs", json=body),
+            "wait": lambda: gateway.post("/v1/jobs", json=body, headers={"Prefer": "wait=1"}),
+            "cancel": lambda: gateway.post(f"/v1/jobs/{job_id}/cancel"),
+            "retry": lambda: gateway.post(f"/v1/jobs/{job_id}/retry"),
+        }[how]()
+        assert answer.ok, answer.text
+        said = answer.json()
+        seen = said.get("job", said)
+        assert set(seen) <= {"id", "status", "created"}
+        assert {"id", "status"} <= set(seen)
+        assert "secret" not in answer.text
+        assert gateway.get(f"/v1/jobs/{job_id}").status_code == 403
+    wiring.database.close()
+    wiring.objects.close()
+    wiring.app.close()

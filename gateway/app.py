@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.described import describe
 from gateway.errors import Busy
 from gateway.problems import handle_problems, problem, problem_of
+from gateway.request_headers import CheckHeaders
 from gateway.services import Services
 
 __all__ = ["Outermost", "make_gateway"]
@@ -54,6 +55,7 @@ def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
     app.state.services = services
     handle_problems(app)
     describe(app)
+    app.add_middleware(CheckHeaders)
     app.add_middleware(Outermost)
     for router in routers:
         app.include_router(router)

@@ -4,6 +4,7 @@ Each kind is one row of the table in `docs/http-api.md`: a slug that programs co
 status, and a title; what is particular to one request is the message. `problems.py` writes them.
 
     GatewayError
+    ├── RequestMalformed  400  headers that two readers could understand differently
     ├── BodyUnreadable    400  no JSON, or JSON that two readers could understand differently
     ├── ParameterInvalid  422  values that break rules, all of them, by field
     ├── LinesFaulty       422  lines of a batch that do, the first hundred of them
@@ -39,6 +40,7 @@ __all__ = [
     "NotFound",
     "NotThere",
     "ParameterInvalid",
+    "RequestMalformed",
     "StillLoading",
     "TooManyRequests",
     "TooSlow",
@@ -68,6 +70,16 @@ class GatewayError(Exception):
         self.headers: dict[str, str] = {}
         self.facts: dict[str, Any] = {}
         super().__init__(detail)
+
+
+class RequestMalformed(GatewayError):
+    """The headers break HTTP in a way that a proxy may read differently; the connection ends."""
+
+    status, slug, title = 400, "malformed-request", "The request is malformed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.headers["Connection"] = "close"
 
 
 class BodyUnreadable(GatewayError):

@@ -119,6 +119,7 @@ from storage.pause import (
 from storage.pieces import Pieces
 from storage.put_back import put_back, put_back_refused
 from storage.queue_position import MAX_POSITION, queue_position
+from storage.requeue_lost import requeue_lost
 from storage.rescue import Rescued, rescue_dead
 from storage.reuse import owner_reuses, owners_reusing, set_owner_reuse
 from storage.selection import (
@@ -137,7 +138,15 @@ from storage.share import slow_down, speed_up
 from storage.sightings import Sighting, sightings
 from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
+from storage.spool_search import find_spooled
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
+from storage.stored_rows import (
+    StoredPage,
+    StoredRow,
+    keys_in_use,
+    page_of_stored,
+    stored_rows,
+)
 from storage.streams import Rotation
 from storage.together import made_alone
 from storage.tombstones import Tombstone, find_tombstone, forgotten_among, objects_left
@@ -218,6 +227,8 @@ __all__ = [
     "StorageError",
     "StoredImage",
     "StoredObject",
+    "StoredPage",
+    "StoredRow",
     "Tally",
     "Tombstone",
     "Whose",
@@ -248,6 +259,7 @@ __all__ = [
     "fail_if_held",
     "find_batch",
     "find_key",
+    "find_spooled",
     "find_tombstone",
     "finish_if_held",
     "fleet_state",
@@ -273,6 +285,7 @@ __all__ = [
     "insert_jobs",
     "job_by_key",
     "json_text",
+    "keys_in_use",
     "lead",
     "list_batches",
     "list_jobs",
@@ -289,6 +302,7 @@ __all__ = [
     "owner_reuses",
     "owners_reusing",
     "page_of_jobs",
+    "page_of_stored",
     "pause_fleet",
     "put_back",
     "put_back_refused",
@@ -297,6 +311,7 @@ __all__ = [
     "register_worker",
     "renew_doomed",
     "renew_lease",
+    "requeue_lost",
     "rescue_dead",
     "reserve_due",
     "reserve_if_alone",
@@ -313,6 +328,7 @@ __all__ = [
     "spare_init_image",
     "speed_up",
     "standings",
+    "stored_rows",
     "strike_off",
     "stuck_jobs",
     "take_doomed",

@@ -186,7 +186,7 @@ def count_held_unasked(db: Database, selection: Selection) -> int:
 def _held(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
     jobs = db.tables.jobs
     old_enough = jobs.c.accepted_at <= selection.as_of
-    return [ANY_HELD, jobs.c.cancel_asked == false(), old_enough, *_filters(db, selection)]
+    return [ANY_HELD, jobs.c.cancel_asked == false(), old_enough, *conditions_of(db, selection)]
 
 
 def _meant(db: Database, status: JobStatus, selection: Selection) -> list[ColumnElement[bool]]:
@@ -198,10 +198,11 @@ def _meant(db: Database, status: JobStatus, selection: Selection) -> list[Column
     began = jobs.c.accepted_at if status is JobStatus.QUEUED else jobs.c.ended_at
     # A cancelled job with images was paid: to queue it again would be to pay knowingly twice.
     unpaid = [jobs.c.images.is_(null())] if status is JobStatus.CANCELLED else []
-    return [in_state, began <= selection.as_of, *unpaid, *_filters(db, selection)]
+    return [in_state, began <= selection.as_of, *unpaid, *conditions_of(db, selection)]
 
 
-def _filters(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
+def conditions_of(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
+    """Return the conditions of batch, owner, time and code; those on the state are the caller's."""
     jobs = db.tables.jobs
     same = {
         jobs.c.batch_id: selection.batch_id,

@@ -24,7 +24,8 @@ class JobStatus(StrEnum):
     # and adopt. A worker holds it and its spool holds the image.
     STORING = "storing"
 
-    # Entered by finish, adopt, and accepting what an image made before answers; left by nobody.
+    # Entered by finish, adopt, and accepting what an image made before answers; left by requeue
+    # lost alone, by hand, when the bucket no longer has the image.
     SUCCEEDED = "succeeded"
 
     # Entered by accepting a faulty request, fail, an exhausted call limit, an unreadable row and

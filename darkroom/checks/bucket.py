@@ -68,6 +68,7 @@ def check_payload(wiring: Wiring) -> Iterator[Finding]:
             ABOUT,
             Level.WARN,
             "the store took a probe object with a wrong SHA-256: it does not verify what is put",
+            "run `darkroom verify --deep` from time to time",
         )
 
 

@@ -31,6 +31,7 @@ from darkroom.cli.show import show
 from darkroom.cli.simulator import simulator
 from darkroom.cli.submit import submit
 from darkroom.cli.up import up
+from darkroom.cli.verify import verify
 from darkroom.cli.watch import watch
 from darkroom.cli.webhooks import webhooks
 from darkroom.cli.worker import worker
@@ -63,6 +64,7 @@ COMMANDS = (
     cancel,
     retry,
     forget,
+    verify,
     pause,
     resume,
 )

@@ -128,9 +128,9 @@ def stoppable(
 
     Raises:
         typer.Exit: with status 130, on Ctrl-C.
-        DatabaseError: as it came, after the report.
+        StorageError: as it came, after the report.
     """
-    from storage import DatabaseError
+    from storage import StorageError
 
     try:
         with _interrupt_deferred() as step_done:
@@ -141,7 +141,7 @@ def stoppable(
         report()
         note(f"stopped before the end; what is done stays, and {rest()}")
         raise typer.Exit(130) from None
-    except DatabaseError:
+    except StorageError:
         _end_meter()
         report()
         note(f"stopped before the end; {rest()}")

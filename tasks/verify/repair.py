@@ -1,0 +1,126 @@
+"""Repairs what differs: from a spool if the image is still there, else by a new, paid call."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from storage import (
+    CHUNK_JOBS,
+    Database,
+    JobError,
+    JobStatus,
+    ObjectStore,
+    find_spooled,
+    requeue_lost,
+    stored_rows,
+)
+from tasks.verify.compare import answered
+from tasks.verify.difference import Difference
+
+__all__ = ["Repair", "RepairPlan"]
+
+IMAGE_LOST: Final = JobError(
+    "IMAGE_LOST", "the stored image was missing or damaged, and was retried by hand", "storage"
+)
+PNG_TYPE: Final = "image/png"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """What a retry may cost, before it is agreed to.
+
+    Attributes:
+        lost: The keys of lost objects, by the job that would be called again.
+        not_repairable: Differences that a retry does not help: of jobs that were cancelled, of
+            initial images, and objects without a row.
+        calls_expected: Paid calls if all goes well.
+        calls_at_most: Paid calls at most.
+    """
+
+    lost: Mapping[UUID, set[str]]
+    not_repairable: int
+    calls_expected: int
+    calls_at_most: int
+
+
+class Repair:
+    """Repairs differences that were found.
+
+    Args:
+        database: The results table.
+        objects: The bucket.
+        spool_root: The folder all workers of this machine share.
+        max_calls_per_job: Calls that one job may cost after it is queued again.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        *,
+        spool_root: Path,
+        max_calls_per_job: int,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._spool_root = spool_root
+        self._max_calls_per_job = max_calls_per_job
+
+    def from_spools(self, differences: Sequence[Difference]) -> Iterator[Difference]:
+        """Put images again that are still in a spool of this machine; costs nothing.
+
+        Yields:
+            Each difference that is repaired.
+
+        Raises:
+            StorageError: The database or the store is away; what was put stays.
+        """
+        by_image: defaultdict[tuple[UUID, str], list[Difference]] = defaultdict(list)
+        for one in differences:
+            if one.job_id is not None and one.image is not None:
+                by_image[one.job_id, one.image.sha256].append(one)
+        wanted: defaultdict[UUID, set[str]] = defaultdict(set)
+        for job_id, sha256 in by_image:
+            wanted[job_id].add(sha256)
+        for job_id, sha256, png in find_spooled(self._spool_root, wanted):
+            for one in by_image.pop((job_id, sha256), ()):
+                if self._put(job_id, one, png):
+                    yield one
+
+    def plan(self, differences: Sequence[Difference]) -> RepairPlan:
+        """Say which jobs a retry would call again, and what that may cost."""
+        lost: defaultdict[UUID, set[str]] = defaultdict(set)
+        rest = 0
+        for one in differences:
+            if one.job_id and one.image and one.status == JobStatus.SUCCEEDED.value:
+                lost[one.job_id].add(one.key)
+            else:
+                rest += 1
+        return RepairPlan(lost, rest, len(lost), len(lost) * self._max_calls_per_job)
+
+    def retry(self, plan: RepairPlan) -> Iterator[list[UUID]]:
+        """Queue the plan's jobs again, a thousand at a time; each is a paid call.
+
+        Yields:
+            Ids of those that were queued; a job that changed meanwhile is left as it is.
+
+        Raises:
+            DatabaseUnavailable: What was queued stays queued.
+        """
+        jobs = iter(plan.lost.items())
+        while chunk := dict(islice(jobs, CHUNK_JOBS)):
+            yield requeue_lost(self._database, chunk, error=IMAGE_LOST)
+
+    def _put(self, job_id: UUID, one: Difference, png: bytes) -> bool:
+        """Put an image under its key if its row still names it with this SHA-256."""
+        row = stored_rows(self._database, [job_id]).get(job_id)
+        if row is None or one.image not in row.images or one.image is None:
+            return False
+        digest = one.image.sha256
+        answered(lambda: self._objects.put(one.key, png, PNG_TYPE, sha256=digest))
+        found = answered(lambda: self._objects.head(one.key))
+        return found is not None and found.size_bytes == one.image.size_bytes

@@ -21,10 +21,9 @@ def make_deliverer(wiring: Wiring) -> Deliverer:
         UserError: a setting cannot work; the line names it.
     """
     settings = wiring.settings
-    own = (wiring.queues.generate, wiring.queues.submit)
     deliver = Deliver(
         _sender(settings),
-        TaskSender(wiring.app, own_queues=own, timeout_s=settings.publish_timeout_s),
+        TaskSender(wiring.app, queues=wiring.on_end_queues, timeout_s=settings.publish_timeout_s),
         default_secret=_default_secret(settings),
     )
     return Deliverer(

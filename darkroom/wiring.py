@@ -24,6 +24,7 @@ from tasks import (
     Doorbell,
     Held,
     Intake,
+    OnEndQueues,
     QueueDepth,
     Queues,
     RejectedMessages,
@@ -32,6 +33,7 @@ from tasks import (
     Sweep,
     Window,
     make_app,
+    queue_is_reserved,
 )
 from workers import Flow
 
@@ -164,6 +166,16 @@ class Wiring:
             max_init_image_bytes=settings.max_init_image_bytes,
         )
 
+    @property
+    def on_end_queues(self) -> OnEndQueues:
+        """Where an `on_end` may have a task sent to."""
+        namespace, only = self.settings.namespace, self.settings.on_end_queues
+        for queue in only:
+            if queue_is_reserved(queue, namespace):
+                why = "is a name of Darkroom's own, or of Celery's bookkeeping"
+                raise UserError(f"{variable('on_end_queues')}: {queue!r} {why}")
+        return OnEndQueues(namespace, only=frozenset(only))
+
     @cached_property
     def intake(self) -> Intake:
         """Where jobs come in."""
@@ -174,7 +186,7 @@ class Wiring:
             limits=self.request_limits,
             key_prefix=self.key_prefix,
             simulated=self.settings.simulated,
-            own_queues=(self.queues.generate, self.queues.submit),
+            on_end_queues=self.on_end_queues,
         )
 
     @cached_property

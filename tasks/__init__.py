@@ -39,7 +39,7 @@ from tasks.lines import FileFormat, Line, LineFile, format_of
 from tasks.load import Loaded
 from tasks.messages import MessageFault, RejectedMessages
 from tasks.names import GENERATE, SUBMIT, Queues
-from tasks.on_end import OnEnd, on_end_of
+from tasks.on_end import OnEnd, OnEndQueues, on_end_of, queue_is_reserved
 from tasks.options import JobOptions, parse_options
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
@@ -95,6 +95,7 @@ __all__ = [
     "Loaded",
     "MessageFault",
     "OnEnd",
+    "OnEndQueues",
     "Pace",
     "PlaceWatch",
     "QueueDepth",
@@ -120,6 +121,7 @@ __all__ = [
     "parameters",
     "parse_options",
     "place_of",
+    "queue_is_reserved",
     "repeated_key",
     "value_of",
 ]

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from storage.webhooks import ClaimedDelivery, DeliveryState, Verdict
 from tasks.errors import SecretUnusable
-from tasks.on_end import OnEnd, on_end_of
+from tasks.on_end import OnEnd, is_task_target, on_end_of
 from tasks.task_sender import TaskSender
 from tasks.webhooks import (
     JITTER,
@@ -70,6 +70,8 @@ class Deliver:
         on_end = on_end_of(delivery.target)
         if on_end is not None:
             return self._by_task(claimed, on_end)
+        if is_task_target(delivery.target):  # an UPDATE by hand, or older than the rule
+            return _given_up(Failure.QUEUE_REFUSED)
         if claimed.is_gone:
             return Verdict(
                 DeliveryState.DISABLED,
@@ -103,7 +105,7 @@ class Deliver:
         outcome = self._tasks.send(on_end, task_id=str(delivery.id), kwargs=_arguments(claimed))
         if outcome.failure is None:
             return verdict_of(outcome, Delivered())
-        if outcome.failure is Failure.ADDRESS_REFUSED:
+        if outcome.failure is Failure.QUEUE_REFUSED:
             return _given_up(outcome.failure)
         # 2 to the 7th is beyond the bound already; an exponent without one would overflow.
         delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** min(claimed.attempt - 1, 7))

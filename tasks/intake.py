@@ -6,7 +6,7 @@ row is committed first and the message sent after, so a lost message costs a mom
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -36,6 +36,7 @@ from storage import (
 )
 from tasks.dispatch import Dispatch
 from tasks.identical import hash_of, reuse_hash_of
+from tasks.on_end import OnEndQueues
 from tasks.options import RULES, JobOptions, parse_options
 from tasks.unserved import UnservedJobs
 
@@ -61,7 +62,7 @@ class Intake:
         objects: gives the bucket for the initial images of img2img requests, when one comes.
         key_prefix: before every object key.
         simulated: whether the rows say that the simulator answers.
-        own_queues: queues of ours, which no `on_end` may name.
+        on_end_queues: where an `on_end` may have a task sent to.
     """
 
     def __init__(
@@ -73,9 +74,9 @@ class Intake:
         limits: RequestLimits,
         key_prefix: str,
         simulated: bool,
-        own_queues: Collection[str] = (),
+        on_end_queues: OnEndQueues | None = None,
     ) -> None:
-        self._own_queues = frozenset(own_queues)
+        self._on_end_queues = on_end_queues or OnEndQueues()
         self._database = database
         self._objects = objects
         self._dispatch = dispatch
@@ -87,7 +88,9 @@ class Intake:
         )
         self._key_prefix = key_prefix
         self._simulated = simulated
-        self.unserved = UnservedJobs(database, simulated=simulated)
+        self.unserved = UnservedJobs(
+            database, simulated=simulated, on_end_queues=self._on_end_queues
+        )
 
     @property
     def simulated(self) -> bool:
@@ -122,7 +125,7 @@ class Intake:
         checked, faults = parse_options(options)
         if checked is None:
             raise RequestInvalid(faults)
-        if checked.on_end is not None and checked.on_end.queue in self._own_queues:
+        if checked.on_end and not self._on_end_queues.allows(checked.on_end.queue):
             raise RequestInvalid([Fault("on_end", repr(checked.on_end.queue), RULES["on_end"])])
         return checked
 

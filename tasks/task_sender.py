@@ -8,7 +8,7 @@ list, and needs nobody.
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from amqp.exceptions import NotFound
@@ -17,7 +17,7 @@ from kombu import Connection, Producer, Queue
 from kombu.pools import producers
 
 from tasks.broker_errors import BROKER_ERRORS
-from tasks.on_end import OnEnd
+from tasks.on_end import OnEnd, OnEndQueues
 from tasks.short_wait import short_wait_connection
 from tasks.webhooks import Failure, Outcome
 
@@ -33,13 +33,13 @@ class TaskSender:
 
     Args:
         app: the Celery app whose broker is used.
-        own_queues: where nothing may be sent to.
+        queues: where a task may be sent to. Asked again for each, as rows may be older than a rule.
         timeout_s: longest wait for the broker.
     """
 
-    def __init__(self, app: Celery, *, own_queues: Collection[str], timeout_s: float) -> None:
+    def __init__(self, app: Celery, *, queues: OnEndQueues, timeout_s: float) -> None:
         self._app = app
-        self._own_queues = frozenset(own_queues)
+        self._queues = queues
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
 
@@ -58,8 +58,8 @@ class TaskSender:
         return Outcome(self._sent(on_end, task_id, kwargs), time.monotonic() - began)
 
     def _sent(self, on_end: OnEnd, task_id: str, kwargs: Mapping[str, Any]) -> int | Failure:
-        if on_end.queue in self._own_queues:
-            return Failure.ADDRESS_REFUSED
+        if not self._queues.allows(on_end.queue):
+            return Failure.QUEUE_REFUSED
         try:
             with self._producer() as producer:
                 self._app.send_task(

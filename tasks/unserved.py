@@ -22,6 +22,7 @@ from storage import (
 )
 from tasks.identical import hash_of
 from tasks.messages.fault import MessageFault
+from tasks.on_end import OnEndQueues
 from tasks.options import parse_options
 
 __all__ = ["UnservedJobs"]
@@ -41,11 +42,13 @@ class UnservedJobs:
 
     Args:
         simulated: whether the rows say that the simulator answers.
+        on_end_queues: where an `on_end` may have a task sent to.
     """
 
-    def __init__(self, database: Database, *, simulated: bool) -> None:
+    def __init__(self, database: Database, *, simulated: bool, on_end_queues: OnEndQueues) -> None:
         self._database = database
         self._simulated = simulated
+        self._on_end_queues = on_end_queues
 
     def faulty(self, job_id: UUID, message: Mapping[str, Any], error: RequestInvalid) -> Accepted:
         """Keep a job whose producer is gone as failed, with its faults."""
@@ -90,17 +93,24 @@ class UnservedJobs:
     def job(self, job_id: UUID, message: Mapping[str, Any]) -> NewJob:
         """Return what can be kept of a job that will not be served."""
         checked, _ = parse_options({"owner": message.get("owner", "default")})
-        callback = {name: message.get(name) for name in ("callback_url", "on_end")}
-        wanted, _ = parse_options(callback)
         request = message.get("request")
         return NewJob(
             id=job_id,
             owner=checked.owner if checked else "default",
             request=_storable(request),
             request_hash=hash_of(request),
-            callback_url=wanted.callback if wanted else None,
+            callback_url=self._callback_of(message),
             simulated=self._simulated,
         )
+
+    def _callback_of(self, message: Mapping[str, Any]) -> str | None:
+        """Return whom to notify of the failure, if the message names one that is allowed."""
+        callback = {name: message.get(name) for name in ("callback_url", "on_end")}
+        wanted, _ = parse_options(callback)
+        if wanted is None:
+            return None
+        on_end = wanted.on_end
+        return wanted.callback if not on_end or self._on_end_queues.allows(on_end.queue) else None
 
 
 def _storable(request: object) -> dict[str, object]:

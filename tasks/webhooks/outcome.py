@@ -30,6 +30,8 @@ class Failure(StrEnum):
     FORGOTTEN = "FORGOTTEN"
     #: The broker did not take the task.
     BROKER_AWAY = "BROKER_AWAY"
+    #: The task's queue is not one that a task may be sent to.
+    QUEUE_REFUSED = "QUEUE_REFUSED"
     #: Nobody has declared the task's queue yet.
     QUEUE_MISSING = "QUEUE_MISSING"
     #: Anything else that networks do.

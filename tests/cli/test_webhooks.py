@@ -131,5 +131,13 @@ def test_a_job_may_name_a_task_to_be_sent(at_table: CommandLine) -> None:
     refused = at_table("submit", "a fox", "--on-end", "shop=darkroom.submit")
     assert refused.status == 2
     assert "on_end" in refused.err
+    key = at_table("submit", "a fox", "--on-end", "darkroom:call-budget=shop.made")
+    assert (key.status, "on_end" in key.err) == (2, True)
+    listed = at_table("submit", "a fox", "--on-end", "shop=shop.made", on_end_queues="reports")
+    assert (listed.status, "on_end" in listed.err) == (2, True)
+    night = at_table(
+        "batch", "-", "--on-end", "celery.pidbox=shop.made", given=b'{"prompt": "a fox"}\n'
+    )
+    assert (night.status, "on_end" in night.err) == (2, True)
     both = at_table("submit", "a fox", "--on-end", "shop=x", "--callback-url", URL)
     assert both.status == 2

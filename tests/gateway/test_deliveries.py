@@ -171,6 +171,8 @@ def test_a_task_of_our_celery_takes_an_admins_key(ada: Gateway) -> None:
     for wrong in (
         {"task": "darkroom.generate", "queue": "shop"},
         {"task": "shop.made", "queue": "darkroom.submit"},
+        {"task": "shop.made", "queue": "darkroom:call-budget"},
+        {"task": "shop.made", "queue": "_kombu.binding.celery"},
         {"task": "shop made", "queue": "shop"},
         {"task": "shop.made"},
         "shop.made",

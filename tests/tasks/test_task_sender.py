@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from tasks import OnEnd, TaskSender
+from tasks import OnEnd, OnEndQueues, TaskSender
 from tasks.webhooks import Failure
 from tests.tasks.apps import app_at
 
@@ -20,10 +20,10 @@ WITHIN_S = 30
 
 
 @contextmanager
-def sender(broker_url: str, *own_queues: str) -> Iterator[TaskSender]:
+def sender(broker_url: str, *only: str) -> Iterator[TaskSender]:
     """Sends over the fleet's own app."""
     app = app_at(broker_url)
-    yield TaskSender(app, own_queues=own_queues, timeout_s=5)
+    yield TaskSender(app, queues=OnEndQueues(only=frozenset(only)), timeout_s=5)
     app.close()
 
 
@@ -62,8 +62,8 @@ def test_a_broker_that_is_away_is_told_of(scheme: str) -> None:
     assert outcome.failure is Failure.BROKER_AWAY
 
 
-def test_a_queue_of_our_own_is_sent_nothing() -> None:
-    """Whatever the doors have let in."""
-    with sender("redis://127.0.0.1:1/0", "shop") as by:
+def test_a_queue_that_is_not_allowed_is_sent_nothing() -> None:
+    """Whatever was accepted before the rule."""
+    with sender("redis://127.0.0.1:1/0", "reports") as by:
         outcome = by.send(WANTED, task_id="t-1", kwargs=ARGUMENTS)
-    assert outcome.failure is Failure.ADDRESS_REFUSED
+    assert outcome.failure is Failure.QUEUE_REFUSED

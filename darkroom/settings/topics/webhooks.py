@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from darkroom.settings.kinds import Receivers
+from darkroom.settings.kinds import Names, Receivers
 
 __all__ = ["WebhookSettings"]
 
@@ -35,6 +35,11 @@ class WebhookSettings(BaseSettings):
     )
     webhook_ca_bundle: Path | None = Field(
         None, description="File of CA certificates to trust for receivers instead of the usual."
+    )
+    on_end_queues: Names = Field(
+        (),
+        description="Queues that `on_end` may have a task sent to, with commas; by default any "
+        "that is neither Darkroom's nor of Celery's bookkeeping.",
     )
     webhook_log_days: float = Field(
         30.0,

@@ -3,9 +3,13 @@
 Every status, every body and every exception has a row; nothing here raises. The statuses besides
 200 and 400 are not on the API's page, so the rows follow HTTP (RFC 9110) and the cautious reading
 of money: an answer that could hide a finished picture is UNKNOWN, not NOT_PAID.
+
+A success (2xx) is read in this order: an intact picture in any form is received; a 200 of the API's
+own shape without one is useless; every other success may have been paid, and may be another
+server's.
 """
 
-import re
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -20,12 +24,11 @@ from playground.errors import (
 )
 from playground.lone_image import lone_image
 from playground.png import Png, check_png
-from playground.retry_after import header, retry_after_s
+from playground.retry_after import retry_after_s
+from playground.untidy import Found, find_images
 from playground.verdict import Answer, Meaning, Verdict
 from playground.vocabulary import PROMPT_UNSAFE
 from playground.wording import code_and_message, plain
-
-_DATA_URL: Final = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.ASCII | re.IGNORECASE)
 
 # Statuses that do not follow their hundred.
 _SPECIAL: Final = {
@@ -45,12 +48,12 @@ _SPECIAL: Final = {
 }
 _BY_HUNDRED: Final = {
     1: Meaning.UNKNOWN,  # a preliminary answer: the real one may still have been made
-    2: Meaning.NOT_THE_API,
     3: Meaning.NOT_THE_API,
     4: Meaning.REFUSED,
     5: Meaning.NOT_PAID,
 }
 _OK: Final = 200
+SUCCESSES: Final = range(200, 300)
 _MAX_REFUSABLE: Final = (400, 500)
 
 
@@ -66,8 +69,8 @@ def judge(outcome: Answer | BaseException) -> Verdict:
     """
     if isinstance(outcome, BaseException):
         return _of_exception(outcome)
-    if outcome.status == _OK:
-        return _of_ok(outcome)
+    if outcome.status in SUCCESSES:
+        return _of_success(outcome)
     return _of_failure(outcome)
 
 
@@ -99,63 +102,46 @@ def _of_failure(answer: Answer) -> Verdict:
     )
 
 
-def _of_ok(answer: Answer) -> Verdict:
-    image = lone_image(answer.body)
-    if image is not None:
-        return _of_images([image])
+def _of_success(answer: Answer) -> Verdict:
+    """Judge a 2xx: quickly if it is as the page says, then by whatever it holds."""
+    images = _as_promised(answer.body)
+    if images:
+        return _in_hand(images)
+    found = find_images(answer.body)
+    if found.images:
+        return _in_hand(found.images, found.faults)
+    return _of_no_images(answer, found)
+
+
+def _as_promised(body: bytes) -> list[Png]:
+    """Return the pictures of a tidy answer; none unless all of its images are intact."""
     try:
-        parsed = orjson.loads(answer.body)
-    except ValueError:
-        return _of_no_json(answer)
-    encoded = parsed.get("images") if isinstance(parsed, dict) else None
-    if not isinstance(encoded, list) or not encoded:
-        return _of_no_images(answer.body)
-    return _of_images(encoded)
+        image = lone_image(body)
+        if image is not None:
+            return [check_png(image)]
+        encoded = orjson.loads(body)["images"]
+        return [check_png(pybase64.b64decode(text, validate=True)) for text in encoded]
+    except (PngDamaged, ValueError, TypeError, LookupError):
+        return []
 
 
-def _of_images(encoded: list[object]) -> Verdict:
-    """Judge an answer by its images, in base64 or decoded already."""
-    images, faults = _decoded(encoded)
-    if not images:
-        return Verdict(Meaning.USELESS, *faults[0])
+def _in_hand(images: Sequence[Png], faults: Sequence[tuple[str, str]] = ()) -> Verdict:
     spoilt = f", {len(faults)} damaged ({faults[0][1]})" if faults else ""
     return Verdict(Meaning.IN_HAND, "OK", f"{len(images)} image(s){spoilt}", None, tuple(images))
 
 
-def _of_no_json(answer: Answer) -> Verdict:
-    """Tell the API's own answer, cut off, from somebody else's page."""
-    says_json = "json" in header(answer.headers, "content-type").lower()
-    if says_json and answer.body[:64].lstrip().startswith(b"{"):
-        return Verdict(Meaning.USELESS, "BAD_JSON", "the answer's JSON is damaged or cut short")
-    _, message = code_and_message(answer.body)
-    return Verdict(Meaning.NOT_THE_API, "NOT_JSON", message or "an empty answer with status 200")
-
-
-def _of_no_images(body: bytes) -> Verdict:
-    code, message = code_and_message(body)
-    if code == PROMPT_UNSAFE:
-        return Verdict(Meaning.REFUSED, PROMPT_UNSAFE, message)
-    return Verdict(Meaning.USELESS, "NO_IMAGES", message or "the answer carries no images")
-
-
-def _decoded(encoded: list[object]) -> tuple[list[Png], list[tuple[str, str]]]:
-    """Sort an answer's images into whole ones and what is wrong with the others."""
-    images: list[Png] = []
-    faults: list[tuple[str, str]] = []
-    for text in encoded:
-        try:
-            images.append(check_png(_base64(text)))
-        except PngDamaged as error:
-            faults.append(("PNG_DAMAGED", str(error)))
-        except ValueError:
-            faults.append(("BAD_BASE64", "an image is not strict base64"))
-    return images, faults
-
-
-def _base64(text: object) -> bytes:
-    if isinstance(text, bytes):
-        return text
-    if not isinstance(text, str):
-        raise ValueError(type(text).__name__)  # noqa: TRY004 - one except clause for all that is not base64
-    head = _DATA_URL.match(text[:256])
-    return pybase64.b64decode(text[head.end() :] if head else text, validate=True)
+def _of_no_images(answer: Answer, found: Found) -> Verdict:
+    """Tell the API's own answer from another server's."""
+    code, message = code_and_message(answer.body)
+    if answer.status == _OK:
+        if found.is_object and code == PROMPT_UNSAFE:
+            return Verdict(Meaning.REFUSED, PROMPT_UNSAFE, message)
+        if found.faults:
+            return Verdict(Meaning.USELESS, *found.faults[0])
+        if found.has_images_field and not found.is_object:
+            return Verdict(Meaning.USELESS, "BAD_JSON", "the answer's JSON is damaged or cut short")
+        if found.has_images_field or (found.is_object and (code or message)):
+            return Verdict(Meaning.USELESS, "NO_IMAGES", message or "the answer carries no images")
+    name = "NO_PICTURE" if answer.status == _OK else f"HTTP_{answer.status}"
+    words = message or f"HTTP status {answer.status} without a picture"
+    return Verdict(Meaning.UNKNOWN, name, words, is_foreign=True)

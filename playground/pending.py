@@ -15,7 +15,7 @@ from playground.deadline import CallClock
 from playground.errors import AnswerTooLarge, CallFailed, OutcomeUnknown
 from playground.translate import FOREIGN, call_failed
 
-_OK: Final = 200
+_SUCCESSES: Final = range(200, 300)
 _SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _PIECE_BYTES: Final = 65_536
 # A failure's words; the rest of an error page tells nobody anything.
@@ -58,8 +58,9 @@ class PendingAnswer:
     def read(self) -> bytes:
         """Read the body, once.
 
-        Of an answer other than 200 the status says what it means, so its body is only words: at
-        most 64 KiB of them are read, and what a broken connection withholds is simply missing.
+        Any success (2xx) may carry a picture and is read whole. Of any other answer the status says
+        what it means, so its body is only words: at most 64 KiB of them are read, and what a broken
+        connection withholds is missing.
 
         Returns:
             The body, with the client's key blotted out where a failure quotes it.
@@ -68,7 +69,7 @@ class PendingAnswer:
             AnswerTooLarge: it has more bytes than `max_answer_bytes`.
             OutcomeUnknown: it was cut short, by the other side or by a deadline.
         """
-        if self.status != _OK:
+        if self.status not in _SUCCESSES:
             return self._mask(self._words())
         try:
             body = self._whole_body()

@@ -1,13 +1,17 @@
 """Is this a whole PNG, and how large a picture is it? Answered without decoding a pixel.
 
 A damaged picture must be noticed while the call can still be repeated, not by whoever opens it
-next week. The signature, every chunk's length and CRC, IHDR first and IEND last prove that
-nothing was cut off or flipped on the way; what the compressed pixels say is left to the API.
-Rules from the PNG specification, third edition (https://www.w3.org/TR/png-3/).
+next week. The signature, every chunk's length, every critical chunk's CRC, IHDR first and IEND
+last prove that nothing was cut off or flipped on the way; what the compressed pixels say is left
+to the API. Rules from the PNG specification, third edition (https://www.w3.org/TR/png-3/).
+
+What does not touch the pixels costs no picture: a wrong CRC in an ancillary chunk, which decoders
+should survive (section 13.2), and bytes after the end, which are cut off.
 """
 
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +35,14 @@ _DEPTHS: Final = {
     6: (8, 16),
 }
 _PALETTE: Final = 3
+# Bit 5 of a chunk type's first letter, PNG specification 5.4.
+_ANCILLARY_BIT: Final = 0x20
+_INFLATE_STEP_BYTES: Final = 1_048_576
+# More than 8192 x 8192 pixels in colour.
+_MAX_INFLATED_BYTES: Final = 268_435_456
+
+#: The chunk that holds Content Credentials (C2PA 2.1, A.3.2): they sign all other bytes.
+CREDENTIALS: Final = b"caBX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +50,17 @@ class Png:
     """A whole PNG.
 
     Attributes:
-        data: the file's bytes.
+        data: the file's bytes, up to the end of IEND.
         width: in pixels.
         height: in pixels.
+        has_credentials: whether it carries Content Credentials: changing a byte breaks their
+            signature.
     """
 
     data: bytes
     width: int
     height: int
+    has_credentials: bool = False
 
     def __repr__(self) -> str:
         """Say the sizes, not two megabytes of data."""
@@ -53,13 +68,13 @@ class Png:
 
 
 def check_png(data: bytes) -> Png:
-    """Prove that these bytes are one whole PNG.
+    """Prove that these bytes begin with one whole PNG.
 
     Args:
-        data: a whole file; it is not copied.
+        data: a whole file; it is not copied unless bytes follow its end.
 
     Returns:
-        The same bytes with the width and height that the header declares.
+        The PNG's bytes with the width and height that the header declares.
 
     Raises:
         PngDamaged: with the first thing that is wrong.
@@ -68,13 +83,19 @@ def check_png(data: bytes) -> Png:
     if not data.startswith(SIGNATURE):
         raise PngDamaged("no PNG signature" if data else "no bytes")
     chunks = _chunks(view)
-    width, height, colour_type = _header(*next(chunks))
-    kinds = {kind for kind, _ in chunks}
+    kind, header, _, _ = next(chunks)
+    width, height, colour_type = _header(kind, header)
+    rest = list(chunks)
+    kinds = {kind for kind, _, _, _ in rest}
     if b"IDAT" not in kinds:
         raise PngDamaged("no picture data (IDAT)")
     if colour_type == _PALETTE and b"PLTE" not in kinds:
         raise PngDamaged("a palette picture without a palette (PLTE)")
-    return Png(data, width, height)
+    if not all(is_whole for _, _, _, is_whole in rest):
+        _prove_pixels(data for kind, data, _, _ in rest if kind == b"IDAT")
+    _, _, end, _ = rest[-1]
+    whole = data if end == len(data) else data[:end]
+    return Png(whole, width, height, CREDENTIALS in kinds)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -83,22 +104,24 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 
 
-def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Walk the chunks, each checked; ends after IEND, which must end the file."""
+# A chunk's type, its data, where it ends, and whether its CRC is right.
+_Chunk = tuple[bytes, memoryview, int, bool]
+
+
+def _chunks(view: memoryview) -> Iterator[_Chunk]:
+    """Walk the chunks, each checked; ends after IEND."""
     at = len(SIGNATURE)
     kind = b""
     while kind != b"IEND":
-        kind, data, at = _chunk_at(view, at)
+        found = kind, data, at, _ = _chunk_at(view, at)
         if kind == b"IHDR" and at != HEADER_END:
             raise PngDamaged("a header (IHDR) in the wrong place")
-        yield kind, data
+        yield found
     if len(data):
         raise PngDamaged("an end (IEND) that carries data")
-    if at != len(view):
-        raise PngDamaged(f"{len(view) - at} bytes after the end (IEND)")
 
 
-def _chunk_at(view: memoryview, at: int) -> tuple[bytes, memoryview, int]:
+def _chunk_at(view: memoryview, at: int) -> _Chunk:
     if len(view) - at < _FRAME_BYTES:
         raise PngDamaged("cut short before the end (IEND)")
     length, kind = struct.unpack_from(">I4s", view, at)
@@ -108,9 +131,39 @@ def _chunk_at(view: memoryview, at: int) -> tuple[bytes, memoryview, int]:
     if end + 4 > len(view):
         raise PngDamaged(f"cut short inside {kind.decode()}")
     (wanted,) = struct.unpack_from(">I", view, end)
-    if crc32(view[at + 4 : end]) != wanted:
+    is_whole = crc32(view[at + 4 : end]) == wanted
+    if not is_whole and not kind[0] & _ANCILLARY_BIT:
         raise PngDamaged(f"{kind.decode()} at byte {at} has a wrong CRC")
-    return kind, view[at + 8 : end], end + 4
+    return kind, view[at + 8 : end], end + 4, is_whole
+
+
+def _prove_pixels(pieces: Iterable[memoryview]) -> None:
+    """Inflate the picture data, so that its own checksum (Adler-32) is compared.
+
+    One flipped bit makes an ancillary chunk of a critical one ("IDAT", "iDAT"). So where a wrong
+    CRC is passed over, the chunks alone do not prove that no pixel is missing.
+
+    Args:
+        pieces: the data of every IDAT.
+
+    Raises:
+        PngDamaged: the data is incomplete or altered, or more than is inflated here.
+    """
+    stream = zlib.decompressobj()
+    inflated_bytes = 0
+    try:
+        for whole in pieces:
+            piece: bytes | memoryview = whole
+            while len(piece):
+                inflated_bytes += len(stream.decompress(piece, _INFLATE_STEP_BYTES))
+                if inflated_bytes > _MAX_INFLATED_BYTES:
+                    raise PngDamaged("a chunk with a wrong CRC, and too much data to check")
+                piece = stream.unconsumed_tail
+        stream.flush()
+    except zlib.error:
+        raise PngDamaged("picture data (IDAT) that is altered") from None
+    if not stream.eof:
+        raise PngDamaged("picture data (IDAT) that is incomplete")
 
 
 def _header(kind: bytes, data: memoryview) -> tuple[int, int, int]:

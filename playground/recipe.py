@@ -1,14 +1,14 @@
 """The recipe that rides inside a picture: a `parameters` text chunk, as image tools read it.
 
 It is spliced in behind the header, so the pixels' bytes stay as the API sent them. What the
-recipe says is a setting: the job and its seed, everything that was asked, or nothing.
+recipe says is a setting: the job and its seed, everything that was asked, or nothing. A picture
+that is signed (Content Credentials) gets none; the job's row has the same facts.
 """
 
 import struct
 from typing import Final, Literal
 
-from playground.errors import PngDamaged
-from playground.png import HEADER_END, SIGNATURE, chunk
+from playground.png import HEADER_END, Png, check_png, chunk
 from playground.request import ImageRequest
 
 RecipeMode = Literal["id", "full", "off"]
@@ -55,22 +55,27 @@ def recipe_text(
     return "\n".join(lines)
 
 
-def embed_recipe(png: bytes, text: str) -> tuple[bytes, memoryview]:
+def embed_recipe(png: Png | bytes, text: str) -> tuple[bytes | memoryview, ...]:
     """Splice a `parameters` text chunk into a PNG, behind its header.
 
+    A PNG with Content Credentials stays as it is: they sign every other byte of the file, so a
+    chunk more would invalidate their signature.
+
     Args:
-        png: a whole PNG (see `check_png`).
+        png: a whole PNG, checked or as bytes.
         text: any text; NUL characters are left out, because the format has no place for them.
 
     Returns:
-        A whole PNG with the same pixels, in two pieces: the pixels are not copied.
+        A whole PNG with the same pixels, in pieces: the pixels are not copied.
 
     Raises:
-        PngDamaged: the bytes do not begin with a PNG header.
+        PngDamaged: the bytes are not a whole PNG.
     """
-    if len(png) < HEADER_END or not png.startswith(SIGNATURE) or png[12:16] != b"IHDR":
-        raise PngDamaged("no header (IHDR) at the start")
-    return png[:HEADER_END] + _text_chunk(text.replace("\0", "")), memoryview(png)[HEADER_END:]
+    checked = png if isinstance(png, Png) else check_png(png)
+    data = checked.data
+    if checked.has_credentials:
+        return (data,)
+    return data[:HEADER_END] + _text_chunk(text.replace("\0", "")), memoryview(data)[HEADER_END:]
 
 
 def _text_chunk(text: str) -> bytes:

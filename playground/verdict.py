@@ -49,6 +49,8 @@ class Verdict:
         message: words for people, at most 500 characters, the API's own where it gave some.
         retry_after_s: how long the API asks us to wait, if it said.
         images: the whole PNGs, in the API's order; empty unless the meaning is IN_HAND.
+        is_foreign: whether a success brought nothing that the API sends, so that another server
+            may have answered; the meaning is then UNKNOWN.
     """
 
     meaning: Meaning
@@ -56,3 +58,4 @@ class Verdict:
     message: str
     retry_after_s: float | None = None
     images: tuple[Png, ...] = ()
+    is_foreign: bool = False

@@ -4,18 +4,17 @@ The page documents neither the shape of a failure nor any code but one. So every
 is read, and where there is none the text itself is shortened for people.
 """
 
-import html
 import re
 from collections.abc import Iterator
 from typing import Final
 
 import orjson
 
+from playground.markup import visible_text
 from playground.vocabulary import PROMPT_UNSAFE
 
 MAX_MESSAGE_CHARS: Final = 500
 _MAX_BODY_BYTES: Final = 65_536
-_MAX_MARKUP_CHARS: Final = 8192
 _MAX_DEPTH: Final = 4
 _MAX_SIBLINGS: Final = 20
 
@@ -25,10 +24,6 @@ _MESSAGE_KEYS: Final = ("message", "error_message", "errorMessage", "msg", "deta
 _INNER_KEYS: Final = ("error", "errors", "detail", "details", "message", "data")
 
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,63}", re.ASCII)
-_UNSEEN_HTML: Final = re.compile(
-    r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE
-)
-_TAG: Final = re.compile(r"<[^<>]{0,1000}>")
 _BEARER: Final = re.compile(r"(bearer\s+)\S+", re.IGNORECASE)
 
 
@@ -46,7 +41,7 @@ def code_and_message(body: bytes) -> tuple[str | None, str]:
         parsed = orjson.loads(seen)
     except ValueError:
         text = seen.decode("utf-8", "replace")
-        return _unsafe_in(text), plain(_without_markup(text))
+        return _unsafe_in(text), plain(visible_text(text))
     code, message = _words_of(parsed)
     return _unsafe_in(seen.decode("utf-8", "replace")) or code, message
 
@@ -66,12 +61,6 @@ def plain(text: str) -> str:
     masked = _BEARER.sub(r"\1***", text)
     line = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
     return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
-
-
-def _without_markup(text: str) -> str:
-    # Cut first: hostile markup makes these patterns quadratic.
-    shown = text[:_MAX_MARKUP_CHARS]
-    return html.unescape(_TAG.sub(" ", _UNSEEN_HTML.sub(" ", shown))) if "<" in shown else shown
 
 
 def _unsafe_in(text: str) -> str | None:

@@ -116,11 +116,11 @@ class Call:
             return replace(verdict, images=()), images
 
     def _develop(self, job: Job, request: ImageRequest, png: Png) -> SpooledImage:
-        """The picture as it will be stored, its recipe spliced in."""
+        """Make the image as it will be stored, its recipe spliced in unless it is signed."""
         text = recipe_text(
             self._recipe, job_id=str(job.id), request=request, simulated=job.simulated
         )
-        pieces = (png.data,) if text is None else embed_recipe(png.data, text)
+        pieces = (png.data,) if text is None else embed_recipe(png, text)
         return SpooledImage(pieces, width=png.width, height=png.height)
 
     def _keep(self, job: Job, images: list[SpooledImage]) -> SpoolEntry | None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -37,8 +38,7 @@ BROKEN = {
     "no data": (file_of(header(), END), "IDAT"),
     "no end": (file_of(header(), DATA), "cut short"),
     "full end": (file_of(header(), DATA, chunk(b"IEND", b"x")), "carries data"),
-    "tail": (WHOLE + b"\0", "after the end"),
-    "two files": (WHOLE + WHOLE, "after the end"),
+    "end amid data": (WHOLE[:-12] + END[:-1] + b"\0", "wrong CRC"),
     "no width": (file_of(header(0, 1), DATA, END), "size"),
     "no height": (file_of(header(1, 0), DATA, END), "size"),
     "vast": (file_of(header(2**31, 1), DATA, END), "size"),
@@ -58,6 +58,51 @@ def test_pillows_own_pictures_are_whole(mode: str) -> None:
     png = check_png(picture(33, 20, mode=mode))
     assert (png.width, png.height) == (33, 20)
     assert png.data == picture(33, 20, mode=mode)
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"\n", WHOLE, b"-- \r\n" * 999])
+def test_bytes_after_the_end_are_cut_off(tail: bytes) -> None:
+    """They are no part of the picture, which is whole."""
+    assert check_png(WHOLE + tail) == check_png(WHOLE)
+
+
+NOTE = chunk(b"tEXt", b"Comment\0a note")
+SPOILT_NOTE = NOTE[:-1] + bytes([NOTE[-1] ^ 1])
+
+
+@pytest.mark.parametrize("at", [33, len(WHOLE) - 12], ids=["first", "last"])
+def test_a_wrong_crc_in_an_ancillary_chunk_costs_no_picture(at: int) -> None:
+    """The specification lets decoders survive it; what is kept are the bytes as they came."""
+    spoilt = WHOLE[:at] + SPOILT_NOTE + WHOLE[at:]
+    assert check_png(spoilt).data == spoilt
+
+
+def in_pieces(sizes: int) -> list[bytes]:
+    """Write one picture's data as several chunks."""
+    raw = b"".join(b"\0" + bytes(range(51)) for _ in range(9))
+    data = zlib.compress(raw, 0)
+    return [chunk(b"IDAT", data[at : at + sizes]) for at in range(0, len(data), sizes)]
+
+
+@pytest.mark.parametrize("which", [0, 3, -1])
+def test_data_that_became_an_ancillary_chunk_by_a_flipped_bit_is_missed(which: int) -> None:
+    """Its CRC is wrong, as an ancillary chunk's may be: so the pixels themselves are checked."""
+    data = in_pieces(50)
+    whole = file_of(header(17, 9), *data, END)
+    assert check_png(whole).data == whole
+    data[which] = data[which].replace(b"IDAT", b"iDAT")
+    with pytest.raises(PngDamaged, match="picture data"):
+        check_png(file_of(header(17, 9), *data, END))
+
+
+def test_picture_data_that_inflates_without_end_is_not_inflated_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A small answer must not cost gigabytes of work."""
+    monkeypatch.setattr("playground.png._MAX_INFLATED_BYTES", 100_000)
+    bomb = chunk(b"IDAT", zlib.compress(bytes(50_000_000)))
+    with pytest.raises(PngDamaged, match="too much data"):
+        check_png(file_of(header(), SPOILT_NOTE, bomb, END))
 
 
 def test_text_and_many_data_chunks_are_whole() -> None:

@@ -93,7 +93,7 @@ class Breaker:
                 self._opened_at = time.monotonic()
 
     def _limit(self, verdict: Verdict) -> int:
-        if verdict.meaning is Meaning.NOT_THE_API:
+        if verdict.meaning is Meaning.NOT_THE_API or verdict.is_foreign:
             return 1
         return self._blocked if verdict.meaning is Meaning.BLOCKED else self._failures
 

@@ -63,10 +63,13 @@ class RetryPolicy:
             others_succeed: whether other calls went well since this one's began, or since this
                 job's failure before.
         """
-        error = JobError(verdict.code, verdict.message, WHOSE.get(verdict.meaning, "api"))
+        whose = "operator" if verdict.is_foreign else WHOSE.get(verdict.meaning, "api")
+        error = JobError(verdict.code, verdict.message, whose)
         match verdict.meaning:
             case Meaning.USELESS:
                 decision = self._useless(error, job)
+            case Meaning.UNKNOWN if verdict.is_foreign and not others_succeed:
+                decision = self._perhaps_another_server(error)
             case Meaning.UNKNOWN:
                 decision = self._unknown(error, job)
             case Meaning.NOT_PAID:
@@ -103,6 +106,15 @@ class RetryPolicy:
         message = f"{error.message} ({error.code}); the call may have been charged"
         final = JobError(EndCode.OUTCOME_UNKNOWN, message, error.whose)
         return Decision(final, counted=CallCount.UNKNOWN)
+
+    def _perhaps_another_server(self, error: JobError) -> Decision:
+        """Let the job wait for a call that succeeds; this one may be paid and stays counted.
+
+        While no later call has succeeded, the answer may be that of a captive portal or a wrong
+        address, and says nothing about the job.
+        """
+        waits = self._everyone_waits(error, self.hold_s)
+        return replace(waits, call_back=False, counted=CallCount.UNKNOWN)
 
     def _not_paid(self, error: JobError, job: Job, *, others_succeed: bool) -> Decision:
         """Only while others succeed does an error say anything about this job."""

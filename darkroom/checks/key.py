@@ -58,7 +58,7 @@ def _finding(url: str, verdict: Verdict) -> Finding:
         case Meaning.TOO_FAST:
             text = f"{address} has no time to tell now {said}"
             return Finding(ABOUT, Level.WARN, text, "try again in a minute")
-        case Meaning.NOT_PAID | Meaning.UNKNOWN:
+        case Meaning.NOT_PAID | Meaning.UNKNOWN if not verdict.is_foreign:
             text = f"DARKROOM_PLAYGROUND_URL: {address} does not answer now {said}"
             return Finding(ABOUT, Level.BAD, text, stops_worker=False)
         case _:

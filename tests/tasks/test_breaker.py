@@ -66,6 +66,18 @@ def test_a_refused_key_and_a_wrong_server_pause_sooner(
     assert is_paused(database)
 
 
+def test_a_success_with_nothing_of_the_apis_pauses_at_the_first(database: Database) -> None:
+    """A wrong address must not burn calls, and it may answer 200; a timeout is not that."""
+    breaker = Breaker(database, failures=99, blocked=99)
+    fail(breaker, Meaning.UNKNOWN, "READ_TIMEOUT")
+    assert not is_paused(database)
+    foreign = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)
+    breaker.failed(uuid4(), foreign, started=time.monotonic())
+    pause = fleet_state(database).pause
+    assert pause is not None
+    assert (pause.kind, pause.code, pause.message) == (PauseKind.BREAKER, "NO_PICTURE", "Sign in")
+
+
 def test_refused_prompts_and_answers_of_too_fast_pause_nothing(database: Database) -> None:
     """They come from an API that works."""
     breaker = Breaker(database, failures=2, blocked=2)

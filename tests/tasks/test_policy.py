@@ -72,6 +72,35 @@ def test_an_unknown_outcome_fails_at_once_where_the_limit_is_none() -> None:
     assert decision.delay_s is None
 
 
+FOREIGN = dataclasses.replace(verdict(Meaning.UNKNOWN, "NO_PICTURE"), is_foreign=True)
+
+
+@pytest.mark.parametrize("most", [0, 1])
+@pytest.mark.parametrize("unknown", [0, 1, 2])
+def test_a_success_that_may_be_another_servers_is_counted_and_ends_no_job(
+    most: int, unknown: int
+) -> None:
+    """Until a later call has succeeded: the attempt comes back, the call stays counted."""
+    policy = dataclasses.replace(POLICY, max_unknown_calls=most)
+    row = job(calls_unknown=unknown, attempts=99)
+    decision = policy.decide(FOREIGN, row, others_succeed=False)
+    assert (decision.counted, decision.call_back) == (CallCount.UNKNOWN, False)
+    assert decision.give_back
+    assert decision.delay_s is not None
+    assert decision.hold_s == POLICY.hold_s
+    assert decision.error.whose == "operator"
+
+
+def test_it_is_an_unknown_outcome_like_others_once_a_later_call_has_succeeded() -> None:
+    """The API answers others: then it says something about this job."""
+    first = POLICY.decide(FOREIGN, job(), others_succeed=True)
+    assert (first.counted, first.give_back) == (CallCount.UNKNOWN, False)
+    assert first.delay_s is not None
+    last = POLICY.decide(FOREIGN, job(calls_unknown=1), others_succeed=True)
+    assert last.delay_s is None
+    assert last.error.code == EndCode.OUTCOME_UNKNOWN
+
+
 def test_an_unpaid_failure_burns_an_attempt_but_no_call() -> None:
     """Nothing was charged, and others succeed: it says something about this job."""
     decision = decide(Meaning.NOT_PAID, others_succeed=True)
@@ -122,17 +151,22 @@ def test_a_job_refused_again_while_others_succeed_fails_as_refused() -> None:
     unknown=st.integers(0, 10),
     useless=st.integers(0, 10),
     others_succeed=st.booleans(),
+    is_foreign=st.booleans(),
 )
 def test_every_verdict_leads_to_a_bounded_decision(
-    meaning: Meaning, attempts: int, unknown: int, useless: int, *, others_succeed: bool
+    meaning: Meaning,
+    attempts: int,
+    unknown: int,
+    useless: int,
+    *,
+    others_succeed: bool,
+    is_foreign: bool,
 ) -> None:
     """Total, and no wait is longer than the settings say; what may be paid is never given back."""
-    decision = decide(
-        meaning,
+    decision = POLICY.decide(
+        dataclasses.replace(verdict(meaning), is_foreign=is_foreign and meaning is Meaning.UNKNOWN),
+        job(attempts=attempts, calls_unknown=unknown, calls_useless=useless),
         others_succeed=others_succeed,
-        attempts=attempts,
-        calls_unknown=unknown,
-        calls_useless=useless,
     )
     assert decision.delay_s is None or 0 <= decision.delay_s <= POLICY.backoff_max_s
     if meaning in {Meaning.UNKNOWN, Meaning.USELESS}:

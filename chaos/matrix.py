@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaos.rows import api, batches, broker, database, disk, machine, objects, workers
+from chaos.rows import api, batches, broker, database, disk, foreign, machine, objects, workers
 from chaos.stage import Stage
 
 __all__ = ["MATRIX", "Row"]
@@ -56,7 +56,9 @@ MATRIX: tuple[Row, ...] = (
     Row("hangs", "API: calls that hang", api.hangs),
     Row("trickle", "API: answers that trickle", api.trickles),
     Row("damaged", "API: 10 % damaged PNGs", api.damaged),
-    Row("html", "API: an HTML page instead", api.html_page),
+    Row("untidy", "API: whole PNGs, untidily wrapped", foreign.untidy),
+    Row("html", "API: an HTML page instead", foreign.html_page),
+    Row("empty", "API: an empty success, charged", foreign.empty_success),
     Row("key", "API: our key refused", api.wrong_key),
     Row("outage", "API: nothing listens", api.outage),
     Row("rolling", "rolling restart, three times", workers.rolling_restart),

@@ -9,7 +9,7 @@ carries out. Kinds stand in three groups, by the moment they happen:
                                                              except with "charged": true
     work    reset_after reset_midway hang trickle            after the work; charged, except with
             empty_images bad_base64 truncated_png            "charged": false
-            flipped_bit oversized
+            flipped_bit oversized empty untidy
 """
 
 import random
@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from simulator.errors import ControlRefused
+from simulator.untidy import FORMS
 
 __all__ = ["FaultBook", "FaultRule", "Moment", "read_rules"]
 
@@ -42,12 +43,15 @@ KINDS: dict[str, Moment] = {
     "reset_midway": Moment.WORK,
     "hang": Moment.WORK,
     "trickle": Moment.WORK,
+    "empty": Moment.WORK,
     "empty_images": Moment.WORK,
     "bad_base64": Moment.WORK,
     "truncated_png": Moment.WORK,
     "flipped_bit": Moment.WORK,
     "oversized": Moment.WORK,
+    "untidy": Moment.WORK,
 }
+STATUSES = {"redirect": 302, "empty": 200}
 MAX_OVERSIZE = 512 * 1024 * 1024
 
 
@@ -62,12 +66,13 @@ class FaultRule:
         prompt: Strikes only calls whose prompt contains this.
         charged: Whether the call goes into the ledger; None takes the kind's own answer.
         after_s: Seconds to wait first, besides the usual latency.
-        status: Answer's status, for `status` and `redirect`.
+        status: Answer's status, for `status`, `redirect` and `empty`.
         retry_after: The header's value, for `status`.
         location: Where `redirect` points.
         code: The error code in the body of `status`.
         bytes_per_s: How fast `trickle` drips.
         size_bytes: How large the body of `oversized` is.
+        form: How `untidy` wraps a whole picture; None takes all its forms in turn.
         hits: How often it has struck.
     """
 
@@ -83,6 +88,7 @@ class FaultRule:
     code: str | None = None
     bytes_per_s: float = 100.0
     size_bytes: int = 64 * 1024 * 1024
+    form: str | None = None
     hits: int = 0
 
     @property
@@ -116,6 +122,7 @@ ALLOWED_TYPES: dict[str, tuple[type, ...]] = {
     "code": (str, type(None)),
     "bytes_per_s": (int, float),
     "size_bytes": (int,),
+    "form": (str, type(None)),
 }
 FINAL_STATUSES = range(200, 600)
 
@@ -133,7 +140,7 @@ def _read_rule(raw: object) -> FaultRule:
     if not isinstance(raw, dict) or raw.get("kind") not in KINDS:
         raise ControlRefused(f"a fault rule is an object whose kind is one of {', '.join(KINDS)}")
     _check_types(raw)
-    rule = FaultRule(**{"status": 302 if raw["kind"] == "redirect" else 500, **raw})
+    rule = FaultRule(**{"status": STATUSES.get(raw["kind"], 500), **raw})
     if rule.retry_after is not None:
         rule.retry_after = str(rule.retry_after)
     sane = (
@@ -145,6 +152,8 @@ def _read_rule(raw: object) -> FaultRule:
     )
     if not sane:
         raise ControlRefused("rate is 0-1, status 200-599, seconds and sizes are not negative")
+    if rule.form is not None and rule.form not in FORMS:
+        raise ControlRefused(f"form is one of {', '.join(FORMS)}")
     if rule.moment is Moment.UNREAD and (rule.prompt is not None or rule.charged):
         raise ControlRefused("reset_before knows no prompt and is never charged: nothing was read")
     return rule

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from simulator.answers import Answer, Finished, Receive, Send, error, images, send
 from simulator.faults import FaultRule
 from simulator.png import flip_bit, truncate
+from simulator.untidy import untidy
 from simulator.wire import Scope, reset, send_half_then_reset, trickle, until_gone
 
 __all__ = ["door_answer", "spoil"]
@@ -77,6 +78,10 @@ async def spoil(
         await send_half_then_reset(finished.answer, scope, receive, out)
     elif rule.kind == "trickle":
         await trickle(finished.answer, bytes_per_s=rule.bytes_per_s, receive=receive, out=out)
+    elif rule.kind == "empty":
+        await send(Answer(rule.status, b""), out)
+    elif rule.kind == "untidy":
+        await send(untidy(finished.png, rule.form, rule.hits), out)
     elif rule.kind == "oversized":
         await send(Answer(200, b'{"images":["' + b"A" * rule.size_bytes + b'"]}'), out)
     else:

@@ -117,6 +117,7 @@ from storage.pause import (
     take_probe,
 )
 from storage.pieces import Pieces
+from storage.probe import due_job_with_fewest_calls
 from storage.put_back import put_back, put_back_refused
 from storage.queue_position import MAX_POSITION, queue_position
 from storage.requeue_lost import requeue_lost
@@ -253,6 +254,7 @@ __all__ = [
     "database_time",
     "delete_unopened",
     "doomed_state",
+    "due_job_with_fewest_calls",
     "end_lease",
     "end_pause_if_over",
     "expire_due",

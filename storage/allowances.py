@@ -108,6 +108,13 @@ def without_spent(
     return [stream for stream in streams if stream not in shut]
 
 
+def has_limits(tables: Tables, owner: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return whether an owner's calls in flight or a day are limited."""
+    owners = tables.owners
+    limited = or_(owners.c.max_in_flight.is_not(None), owners.c.max_calls_per_day.is_not(None))
+    return select(owners.c.name).where(owners.c.name == owner, limited).exists()
+
+
 def _among_owners(column: ColumnElement[str]) -> ColumnElement[bool]:
     return column.in_(bindparam("owners", expanding=True, type_=Text()))
 

@@ -26,12 +26,11 @@ from sqlalchemy import (
     func,
     literal,
     null,
-    or_,
     select,
     update,
 )
 
-from storage.allowances import allowances_now
+from storage.allowances import allowances_now, has_limits
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.ids import Uuid
@@ -197,18 +196,14 @@ def _stamp(tables: Tables) -> Update:
 
 @cache
 def _stamp_alone(tables: Tables) -> Update:
-    jobs, owners, others = tables.jobs, tables.owners, tables.jobs.alias("others")
+    jobs, others = tables.jobs, tables.jobs.alias("others")
     # In the order of its index, which no planner then passes over for the table.
     two = select(others.c.id).where(ANY_READY).order_by(others.c.priority.desc()).limit(2)
-    is_limited = select(owners.c.name).where(
-        owners.c.name == jobs.c.owner,
-        or_(owners.c.max_in_flight.is_not(None), owners.c.max_calls_per_day.is_not(None)),
-    )
     free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
     alone = (
         jobs.c.batch_id.is_(None),
         select(func.count()).select_from(two.subquery()).scalar_subquery() == 1,
-        ~is_limited.exists(),
+        ~has_limits(tables, jobs.c.owner),
     )
     stamped = update(jobs).where(jobs.c.id == bindparam("job_id"), *free, *alone)
     return stamped.values(dispatched_at=now())

@@ -24,6 +24,7 @@ from storage import (
     SpoolEntry,
     StorageError,
     claim_if_due,
+    due_job_with_fewest_calls,
     hand_back_if_held,
     mark_storing_if_held,
 )
@@ -121,12 +122,29 @@ class Generate:
             self._space.release()
 
     def _in_turn(self, job_id: UUID) -> None:
-        turn = self._next_turn()
-        if turn is None:
-            self._hand_back(job_id)
-            return
-        with turn:
-            self._run(job_id, turn)
+        while (turn := self._next_turn()) is not None:
+            with turn:
+                if not self._probe_with_another(job_id, turn):
+                    self._run(job_id, turn)
+                    return
+        self._hand_back(job_id)
+
+    def _probe_with_another(self, job_id: UUID, turn: Turn) -> bool:
+        """While the fleet is paused, call for the due job with the fewest calls instead.
+
+        Returns:
+            Whether another job took the turn, so that this one has to wait for the next.
+        """
+        if not self._pace.is_paused:
+            return False
+        try:
+            probe_id = due_job_with_fewest_calls(self._database)
+        except StorageError as error:
+            log.warning("the probe was not chosen by its calls", extra={"error": str(error)})
+            return False
+        if probe_id is None or probe_id == job_id:
+            return False
+        return self._run(probe_id, turn)
 
     def _next_turn(self) -> Turn | None:
         """Wait for the fleet's pace and budget; None when the process stops.
@@ -142,21 +160,24 @@ class Generate:
             admission.end()
         return None
 
-    def _run(self, job_id: UUID, turn: Turn) -> None:
+    def _run(self, job_id: UUID, turn: Turn) -> bool:
+        """Claim a job and call for it; return whether it was there to be claimed."""
         try:
             job = self._claim(job_id)
         except DayExhausted as error:
             self._watch.day_is_spent(str(error))
             self._hand_back(job_id)
+            return True
         except RowLocked as error:
             log.info(
                 "a job goes out again later: another transaction has locked its row",
                 extra={"job_id": str(job_id), "error": str(error)},
             )
             self._hand_back(job_id)
-        else:
-            if job is not None and self._is_still_alive(job, turn):
-                self._make(job, turn)
+            return False
+        if job is not None and self._is_still_alive(job, turn):
+            self._make(job, turn)
+        return job is not None
 
     def _is_still_alive(self, job: Job, turn: Turn) -> bool:
         """Whether the lease still runs: if the claim took longer, the job is given back unsent."""

@@ -41,6 +41,11 @@ class Pace:
         """Whether the lease still runs, as far as this process knows."""
         return time.monotonic() < self._alive_until
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the fleet is paused: what enters now is a probe."""
+        return self._is_paused
+
     def enter(self) -> bool:
         """Wait until a call may start and take its place; False when the process stops."""
         while self.wait_until_open():

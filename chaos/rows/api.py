@@ -9,12 +9,15 @@ from chaos.tally import Tally
 from storage import EndCode, JobStatus, fleet_state
 
 __all__ = [
+    "ApiFault",
     "damaged",
     "errors_500",
+    "for_a_while",
     "hangs",
-    "html_page",
+    "no_attempt_burned",
     "outage",
     "resets",
+    "throughout",
     "too_fast",
     "trickles",
     "wrong_key",
@@ -22,22 +25,23 @@ __all__ = [
 
 LOOK_S = 2.0
 
-Fault = Mapping[str, Any]
+#: A rule of the simulator's faults.
+ApiFault = Mapping[str, Any]
 
 
 def too_fast(stage: Stage) -> None:
     """Half of all calls get a 429 with `Retry-After` for a while."""
     storm = [{"kind": "status", "status": 429, "retry_after": "1", "rate": 0.5}]
-    _for_a_while(stage, storm, matrix_s=40)
+    for_a_while(stage, storm, matrix_s=40)
     found = stage.finish()
     stage.all_succeed(found)
     stage.one_call_each(found)
-    _no_attempt_burned(stage, found)
+    no_attempt_burned(stage, found)
 
 
 def errors_500(stage: Stage) -> None:
     """30 % of all calls are answered with 500, from the first to the last."""
-    found = _throughout(stage, [{"kind": "status", "status": 500, "rate": 0.3}], max_attempts=30)
+    found = throughout(stage, [{"kind": "status", "status": 500, "rate": 0.3}], max_attempts=30)
     stage.all_succeed(found)
     stage.one_call_each(found)
 
@@ -49,14 +53,14 @@ def resets(stage: Stage) -> None:
         {"kind": "reset_before", "rate": 0.1},
         {"kind": "reset_after", "rate": 0.1},
     ]
-    found = _throughout(stage, faults)
+    found = throughout(stage, faults)
     _only_unknown_may_fail(stage, found)
 
 
 def hangs(stage: Stage) -> None:
     """Some calls never get an answer."""
     hanging = [{"kind": "hang", "count": 2}, {"kind": "hang", "rate": 0.05}]
-    found = _throughout(stage, hanging, **_impatient(stage))
+    found = throughout(stage, hanging, **_impatient(stage))
     _only_unknown_may_fail(stage, found)
 
 
@@ -67,14 +71,14 @@ def trickles(stage: Stage) -> None:
         {"kind": "trickle", "count": 2, "bytes_per_s": 50.0},
         {"kind": "trickle", "rate": 0.05, "bytes_per_s": 50.0},
     ]
-    found = _throughout(stage, slowly, **_impatient(stage))
+    found = throughout(stage, slowly, **_impatient(stage))
     _only_unknown_may_fail(stage, found)
 
 
 def damaged(stage: Stage) -> None:
     """10 % of the pictures are cut short or have a flipped bit."""
     kinds = [{"kind": "truncated_png", "rate": 0.05}, {"kind": "flipped_bit", "rate": 0.05}]
-    found = _throughout(stage, kinds)
+    found = throughout(stage, kinds)
     for job in found.jobs:
         kept = bool(job.images) or job.calls_useless > 1
         stage.must("only what came damaged twice fails", kept=kept, found=job.id)
@@ -84,22 +88,13 @@ def damaged(stage: Stage) -> None:
     stage.must("each damaged picture is counted", kept=kept, found=(found.charged, useless))
 
 
-def html_page(stage: Stage) -> None:
-    """For a while a page of HTML is all that comes."""
-    _for_a_while(stage, [{"kind": "html"}], matrix_s=60)
-    found = stage.finish()
-    stage.all_succeed(found)
-    stage.one_call_each(found)
-    _no_attempt_burned(stage, found)
-
-
 def wrong_key(stage: Stage) -> None:
     """The API refuses our key for a while."""
-    _for_a_while(stage, [{"kind": "status", "status": 401, "code": "UNAUTHORIZED"}], matrix_s=60)
+    for_a_while(stage, [{"kind": "status", "status": 401, "code": "UNAUTHORIZED"}], matrix_s=60)
     found = stage.finish()
     stage.all_succeed(found)
     stage.one_call_each(found)
-    _no_attempt_burned(stage, found)
+    no_attempt_burned(stage, found)
 
 
 def outage(stage: Stage) -> None:
@@ -135,7 +130,7 @@ def outage(stage: Stage) -> None:
     stage.must("calls cut off by the outage are counted as unknown", kept=kept, found=extra)
 
 
-def _throughout(stage: Stage, faults: Sequence[Fault], **overrides: object) -> Tally:
+def throughout(stage: Stage, faults: Sequence[ApiFault], **overrides: object) -> Tally:
     """Play a fault from the first call to the last."""
     fleet = stage.make_fleet(**overrides)
     stage.ground.simulator.put_faults(faults)
@@ -144,13 +139,14 @@ def _throughout(stage: Stage, faults: Sequence[Fault], **overrides: object) -> T
     return stage.finish()
 
 
-def _for_a_while(stage: Stage, faults: Sequence[Fault], *, matrix_s: float) -> None:
-    """Play a fault in the middle of the work."""
+def for_a_while(stage: Stage, faults: Sequence[ApiFault], *, matrix_s: float) -> float:
+    """Play a fault in the middle of the work; return the seconds until the fleet worked on."""
     fleet = stage.make_fleet()
     stage.load()
     fleet.start(2)
     stage.wait_for_load()
     stage.fault_begins()
+    began = time.monotonic()
     asked_before = stage.ground.simulator.asked()
     stage.ground.simulator.put_faults(faults)
     stage.sleep_under_load(matrix_s)
@@ -159,6 +155,7 @@ def _for_a_while(stage: Stage, faults: Sequence[Fault], *, matrix_s: float) -> N
     stage.fault_ends()
     stage.note(f"{asked} requests came while it lasted")
     stage.recovered()
+    return time.monotonic() - began
 
 
 def _impatient(stage: Stage) -> dict[str, object]:
@@ -167,7 +164,8 @@ def _impatient(stage: Stage) -> dict[str, object]:
     return {"read_timeout_s": deadline_s - 0.5, "call_deadline_s": deadline_s}
 
 
-def _no_attempt_burned(stage: Stage, found: Tally) -> None:
+def no_attempt_burned(stage: Stage, found: Tally) -> None:
+    """Demand that every attempt that said nothing about its job was given back."""
     burned = sum(job.attempts - 1 for job in found.jobs)
     stage.must("no attempt is burned", kept=not burned, found=burned)
 

@@ -1,10 +1,10 @@
 """PNGs with Content Credentials, made and validated by their authors' own library."""
 
-import datetime
+import datetime as dt
 import io
 import json
 
-import c2pa
+import c2pa  # type: ignore[import-untyped]  # it comes without types
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -65,27 +65,31 @@ def _certificate(
     issuer_key: ec.EllipticCurvePrivateKey,
     is_root: bool,
 ) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    usage = {
-        name: False
-        for name in ("content_commitment", "key_encipherment", "data_encipherment",
-                     "key_agreement", "encipher_only", "decipher_only")
-    }  # fmt: skip
+    now = dt.datetime.now(dt.UTC)
+    unused = (
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "encipher_only",
+        "decipher_only",
+    )
+    usage = x509.KeyUsage(
+        digital_signature=not is_root,
+        key_cert_sign=is_root,
+        crl_sign=is_root,
+        **dict.fromkeys(unused, False),
+    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(_named(name))
         .issuer_name(_named(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not is_root, key_cert_sign=is_root, crl_sign=is_root, **usage
-            ),
-            critical=True,
-        )
+        .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),

@@ -13,6 +13,7 @@ import requests
 from PIL import Image
 
 from simulator.faults import KINDS, FaultBook, Moment, read_rules
+from simulator.untidy import FORMS
 from tests.simulator.running import SMALL, RunningSimulator, png_of
 
 
@@ -62,6 +63,29 @@ def test_an_html_page_comes_with_200(server: RunningSimulator) -> None:
     answer = server.call()
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert charged(server) == 0
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_success_can_come_without_its_picture(server: RunningSimulator, status: int) -> None:
+    """Charged, as the work was done."""
+    arm(server, "empty", status=status)
+    answer = server.call()
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert charged(server) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_picture_can_come_in_an_untidy_wrapping(
+    server: RunningSimulator, form: str
+) -> None:
+    """Another answer than the usual one, charged as any."""
+    arm(server, "untidy", form=form)
+    answer = server.call()
+    assert answer.ok
+    server.control("PUT", "/faults", [])
+    usual = server.call()
+    assert (answer.status_code, answer.content) != (usual.status_code, usual.content)
+    assert charged(server) == 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -5,6 +5,7 @@ from uuid import UUID
 from storage import (
     Rotation,
     count_dispatched,
+    due_job_with_fewest_calls,
     forget_lost,
     refresh_dispatched,
     reserve_due,
@@ -131,3 +132,32 @@ def test_nothing_is_asked_for_nothing(table: TableUnderTest) -> None:
     table.accept()
     assert _reserve(table, 0) == []
     assert unreserve(table.db, []) == 0
+
+
+def test_a_probe_goes_to_a_due_job_with_the_fewest_calls(table: TableUnderTest) -> None:
+    """Sent out or not, alone or in a batch; nothing that is not due."""
+    assert due_job_with_fewest_calls(table.db) is None
+    tried, sent, fresh = table.accept(priority=9), table.accept(), table.accept()
+    table.overwrite(tried, calls_made=2, calls_unknown=2)
+    table.overwrite(sent, calls_made=1, calls_unknown=1)
+    assert set(_reserve(table, 2)) == {tried, sent}
+    assert due_job_with_fewest_calls(table.db) == fresh
+    table.claimed(fresh)
+    assert due_job_with_fewest_calls(table.db) == sent
+    unreserve(table.db, [sent])
+    assert due_job_with_fewest_calls(table.db) == sent
+    table.overwrite(sent, calls_made=3, calls_before=3)  # retried by hand: it counts anew
+    assert due_job_with_fewest_calls(table.db) == sent
+
+
+def test_a_probe_takes_no_job_that_may_not_start(table: TableUnderTest) -> None:
+    """Its time has not come, its batch is being loaded, or its owner has limits to be kept."""
+    later = table.accept()
+    job = table.claimed(later)
+    assert retry_later_if_held(table.db, later, fence=job.fence, delay_s=60, error=FAULT)
+    table.batch(1, opened=False)
+    set_owner_limits(table.db, "ada", max_in_flight=1)
+    table.accept(owner="ada")
+    assert due_job_with_fewest_calls(table.db) is None
+    [sent] = _reserve(table, 9)  # the dispatcher has kept the limit
+    assert due_job_with_fewest_calls(table.db) == sent

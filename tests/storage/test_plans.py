@@ -20,6 +20,7 @@ from storage import (
     count_queued,
     database_time,
     delete_unopened,
+    due_job_with_fewest_calls,
     expire_due,
     fail_if_held,
     fold_batch_deltas,
@@ -98,6 +99,7 @@ def _story(table: TableUnderTest) -> None:
     count_queued(db, "ada", 100)
     refresh_dispatched(db, ids[:2])
     unreserve(db, ids[:2])
+    due_job_with_fewest_calls(db)
     table.finished(ids[0])
     for n in (1, 2, 3, 4):
         table.claimed(ids[n])

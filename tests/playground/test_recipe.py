@@ -15,7 +15,9 @@ from playground import (
     parse_request,
     recipe_text,
 )
+from playground.png import HEADER_END, chunk
 from tests.playground.pictures import picture
+from tests.playground.signed_picture import failures, signed
 
 WHOLE = picture(8, 8)
 
@@ -91,3 +93,20 @@ def test_a_simulated_picture_says_so(mode: str) -> None:
     text = recipe_text(mode, job_id="42", request=request(), simulated=True)  # type: ignore[arg-type]
     assert text is not None
     assert "Simulated: yes" in text
+
+
+def test_a_picture_with_content_credentials_stays_as_it_is() -> None:
+    """They sign the whole file: a chunk more would make them invalid, as the first check shows."""
+    whole = signed(WHOLE)
+    assert failures(whole) == set()
+    spliced = whole[:HEADER_END] + chunk(b"tEXt", b"parameters\0x") + whole[HEADER_END:]
+    assert failures(spliced) == {"assertion.dataHash.mismatch"}
+    for png in (whole, check_png(whole)):
+        assert embed_recipe(png, "a recipe") == (whole,)
+
+
+def test_credentials_hold_again_once_what_was_added_behind_the_end_is_cut_off() -> None:
+    """The answer's wrapping, not the picture, had grown."""
+    whole = signed(WHOLE)
+    assert failures(whole + b"\n") == {"assertion.dataHash.mismatch"}
+    assert failures(check_png(whole + b"\n").data) == set()

@@ -1,5 +1,6 @@
 """What one call does, and when it is over."""
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,10 +9,23 @@ from uuid import UUID
 
 import pytest
 
-from playground import ImageRequest, Limits, Meaning, PlaygroundClient, check_request, to_wire
+from playground import (
+    ImageRequest,
+    Limits,
+    Meaning,
+    PlaygroundClient,
+    RecipeMode,
+    check_request,
+    to_wire,
+)
+from simulator.untidy import FORMS
 from storage import Database, Job, ObjectStore, Spool, SpooledImage, SpoolEntry
 from tasks import ByteGate, Uploads
 from tasks.call import Call
+from tests.playground.pictures import base64_of, picture
+from tests.playground.raw_server import answer as answer_with
+from tests.playground.raw_server import raw_server
+from tests.playground.signed_picture import failures, signed
 from tests.services import Simulator
 from tests.tasks.jobs import claimed_job
 
@@ -36,16 +50,21 @@ class Watched(Uploads):
 @pytest.fixture
 def client(simulator: Simulator) -> Iterator[PlaygroundClient]:
     """Of the simulator."""
-    with PlaygroundClient(
-        url=simulator.url,
-        api_key=simulator.api_key,
+    with client_for(simulator.url, simulator.api_key) as client:
+        yield client
+
+
+def client_for(url: str, api_key: str | None = None) -> PlaygroundClient:
+    """Make a patient client."""
+    return PlaygroundClient(
+        url=url,
+        api_key=api_key,
         connect_timeout_s=5.0,
         read_timeout_s=20.0,
         total_timeout_s=30.0,
         max_answer_bytes=10_000_000,
         pool_size=1,
-    ) as client:
-        yield client
+    )
 
 
 @pytest.fixture
@@ -90,3 +109,50 @@ def test_a_call_that_failed_is_not_over_until_somebody_knows_why(
     meaning, events = called(client, uploads, claimed_job(database), request)
     assert meaning is not Meaning.IN_HAND
     assert events == []
+
+
+def stored(
+    client: PlaygroundClient, uploads: Watched, job: Job, *, recipe: RecipeMode = "full"
+) -> tuple[bytes, str]:
+    """Make a call; return the picture in the spool, and the SHA-256 that the row gets."""
+    reading = ByteGate(READING_BYTES)
+    uploads.watch([], reading)
+    call = Call(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe=recipe)
+    request = check_request({"prompt": "a fox", "width": 64, "height": 64}, Limits())
+    made = call(job, request, to_wire(request), on_image=lambda: None)
+    assert made.entry is not None, made.verdict
+    [image] = uploads.stored(made.entry)
+    [data] = uploads._spool.read(made.entry)
+    return data, image.sha256
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_untidily_wrapped_picture_is_kept_and_its_row_says_what_is_stored(
+    client: PlaygroundClient, uploads: Watched, database: Database, simulator: Simulator, form: str
+) -> None:
+    """Over HTTP, as the simulator sends it: the picture alone is in the spool, with its SHA-256."""
+    job = claimed_job(database)
+    simulator.put_latency(0)
+    simulator.put_faults([{"kind": "untidy", "form": form}])
+    data, sha256 = stored(client, uploads, job, recipe="off")
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    assert data.startswith(b"\x89PNG")
+    assert data.endswith(b"IEND\xae\x42\x60\x82")
+
+
+@pytest.mark.parametrize("recipe", ["id", "full", "off"])
+def test_a_signed_picture_is_stored_byte_for_byte(
+    uploads: Watched, database: Database, recipe: RecipeMode
+) -> None:
+    """Its Content Credentials hold before and after; what was asked for is in the row alone."""
+    picture_of_the_api = signed(picture(40, 30))
+    assert failures(picture_of_the_api) == set()
+    body = b'{"images":["%s"]}' % base64_of(picture_of_the_api).encode()
+    with (
+        raw_server(lambda conn, _: answer_with(conn, body)) as server,
+        client_for(server.url) as client,
+    ):
+        data, sha256 = stored(client, uploads, claimed_job(database), recipe=recipe)
+    assert data == picture_of_the_api
+    assert sha256 == hashlib.sha256(picture_of_the_api).hexdigest()
+    assert failures(data) == set()

@@ -1,0 +1,167 @@
+"""The probe of a paused fleet: which job it goes to, and what it costs that job."""
+
+import time
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import update
+from uuid_utils.compat import uuid7
+
+from playground import Meaning, Verdict
+from storage import (
+    Database,
+    EndCode,
+    JobError,
+    JobStatus,
+    NewJob,
+    PauseKind,
+    Spool,
+    get_job,
+    insert_job,
+    pause_fleet,
+    unreserve,
+)
+from tasks import (
+    Breaker,
+    BudgetLimits,
+    CallBudget,
+    Claims,
+    FleetWatch,
+    Generate,
+    Pace,
+    PlaceWatch,
+    RetryPolicy,
+    Settle,
+    SpoolSpace,
+    WatchPace,
+)
+from tasks.budget import Place
+from tasks.call import Called
+
+PAGE = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)
+
+
+class Answering:
+    """A call that is answered by something that is not the API, whatever the job."""
+
+    def __call__(self, *_: object, **__: object) -> Called:
+        """Answer."""
+        return Called(PAGE)
+
+
+@pytest.fixture
+def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
+    """The course of a job in a fleet that is paused, with one probe allowed."""
+    pace = Pace(1)
+    breaker = Breaker(database, failures=99, blocked=99)
+    looks = WatchPace(every_s=1, probe_first_s=600, probe_most_s=600)
+    watch = FleetWatch(database, pace=pace, breaker=breaker, looks=looks, is_clear=lambda: False)
+    policy = RetryPolicy(
+        max_attempts=1,
+        max_useless_calls=0,
+        max_unknown_calls=0,
+        backoff_base_s=0.01,
+        backoff_max_s=0.01,
+        hold_s=60.0,
+    )
+    parts: dict[str, Any] = {
+        "objects": None,
+        "uploads": None,
+        "earlier": Nothing(),
+        "call": Answering(),
+        "space": SpoolSpace(Spool(tmp_path / "spool", max_bytes=10**8, fsync=False)),
+        "budget": CallBudget(
+            BudgetLimits(None, None),
+            watch=PlaceWatch(lambda: Place(0, 1), every_s=60.0),
+            ledger=None,
+            settle_s=0.0,
+            stopping=Event(),
+        ),
+        "settle": Settle(database, policy=policy, pace=pace, breaker=breaker, watch=watch),
+        "dispatch": Returned(database),
+    }
+    generate = Generate(
+        database=database,
+        pace=pace,
+        breaker=breaker,
+        watch=watch,
+        claims=Claims(uuid4(), 60.0, 3, None),
+        stopping=Event(),
+        **parts,
+    )
+    pause_fleet(database, PauseKind.BREAKER, code="NO_PICTURE", message="Sign in")
+    watch.look()
+    return generate, pace
+
+
+def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(
+    probing: tuple[Generate, Pace], database: Database
+) -> None:
+    """The call stays counted, the attempt comes back, and the job at hand has to wait."""
+    generate, pace = probing
+    tried, fresh = (waiting_job(database) for _ in range(2))
+    set_calls(database, tried, 1)
+    course = Thread(target=generate, args=(tried,))
+    course.start()
+    until_s = time.monotonic() + 30
+    while get_job(database, fresh).calls_unknown < 1 and time.monotonic() < until_s:
+        time.sleep(0.01)
+    pace.stop()
+    course.join(30)
+    for job_id in (tried, fresh):
+        job = get_job(database, job_id)
+        assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 1)
+        assert job.calls_unknown == 1
+    assert get_job(database, fresh).error == JobError("NO_PICTURE", "Sign in", "operator")
+
+
+def test_calls_of_a_job_are_bounded_though_a_page_ends_none(
+    probing: tuple[Generate, Pace], database: Database
+) -> None:
+    """Whatever is given back: after `max_calls` the job ends, and says so."""
+    generate, pace = probing
+    spent = waiting_job(database)
+    set_calls(database, spent, 3)
+    generate(spent)
+    job = get_job(database, spent)
+    assert (job.status, job.calls_made) == (JobStatus.FAILED, 3)
+    assert job.error is not None
+    assert job.error.code == EndCode.CALLS_EXHAUSTED
+    assert pace.inside == 0
+
+
+class Nothing:
+    """No image of an earlier call is to be found."""
+
+    def finish(self, *_: object, **__: object) -> bool:
+        """Find none."""
+        return False
+
+
+class Returned:
+    """Where jobs go that did not start."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def hand_back(self, job_ids: list[UUID]) -> None:
+        """Make them due again."""
+        unreserve(self._database, job_ids)
+
+
+def waiting_job(database: Database) -> UUID:
+    """A job that has been sent out."""
+    request = {"prompt": "a fox", "seed": 7}
+    new = NewJob(id=uuid7(), request=request, request_hash="0" * 64)
+    return insert_job(database, new).job.id
+
+
+def set_calls(database: Database, job_id: UUID, calls: int) -> None:
+    """Let a job have made calls of unknown outcome."""
+    jobs = database.tables.jobs
+    with database.begin() as connection:
+        made = {"calls_made": calls, "calls_unknown": calls}
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(made))

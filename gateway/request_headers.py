@@ -6,7 +6,7 @@ proxy might check one and the gateway the other. The parser refuses ambiguous le
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,7 +47,16 @@ def _malformed(scope: Scope) -> str | None:
             return f"more than one {name.decode().title()} header"
     if scope["http_version"] == "1.0":
         return "Transfer-Encoding in HTTP/1.0" if b"transfer-encoding" in names else None
-    host = dict(headers).get(b"host")
-    if host is None:
+    if scope["http_version"] != "1.1":
+        return f"HTTP/{scope['http_version']} in the form of HTTP/1.1"
+    return _malformed_values(dict(headers))
+
+
+def _malformed_values(headers: Mapping[bytes, bytes]) -> str | None:
+    if b"host" not in headers:
         return "no Host header"
-    return None if _HOST.fullmatch(host) else "an invalid Host header"
+    if not _HOST.fullmatch(headers[b"host"]):
+        return "an invalid Host header"
+    # The parser takes `gzip, chunked` as well, and unpacks nothing.
+    coding = headers.get(b"transfer-encoding", b"chunked").lower()
+    return None if coding == b"chunked" else "a Transfer-Encoding other than chunked"

@@ -80,14 +80,16 @@ class FinalAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Make the pools of connections through a proxy."""
-        is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if is_new:
-            _use_final_responses(manager)
+        _use_final_responses(manager)
         return manager
 
 
 def _use_final_responses(manager: Any) -> None:
+    """Replace a manager's pool classes unless they are replaced: it is given out many times."""
+    pool_classes = manager.pool_classes_by_scheme.values()
+    if all(each.ConnectionCls.response_class is FinalResponse for each in pool_classes):
+        return
     manager.pool_classes_by_scheme = {
         scheme: _with_final_responses(pool_class)
         for scheme, pool_class in manager.pool_classes_by_scheme.items()

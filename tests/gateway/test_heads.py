@@ -132,6 +132,8 @@ MALFORMED = {
     + HOST
     + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "another coding in HTTP/1.0": b"GET /v1/jobs HTTP/1.0\r\nTransfer-Encoding: x\r\n\r\n",
+    "two codings": CHUNKED.replace(b"chunked", b"gzip, chunked") + b"0\r\n\r\n",
+    "HTTP/2 in HTTP/1's form": b"GET /v1/jobs HTTP/2.0\r\n" + HOST + b"\r\n",
     "no Host, where no key is needed": b"GET /healthz HTTP/1.1\r\n\r\n",
     "no Host, where there is nothing": b"GET /nothing HTTP/1.1\r\n\r\n",
 }

@@ -3,8 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 
-from chaos.markdown import aligned
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.table import Table
+
 from mutants.trial import Outcome
 
 __all__ = ["Finding", "report", "survivors_share"]
@@ -44,14 +48,19 @@ def report(findings: Sequence[Finding]) -> str:
     shown = [f"{one.file}:{one.line}\n    - {one.before}\n    + {one.after}" for one in survivors]
     share = survivors_share(findings)
     closing = f"{len(survivors)} survived, {share:.1%} of those tried"
-    return "\n".join([*aligned(_table(findings)), "", *shown, "", closing])
+    return "\n".join([_table(findings), *shown, "", closing])
 
 
-def _table(findings: Sequence[Finding]) -> list[list[str]]:
-    rows = [["file", "drawn", "killed", "timed out", "survived", "equivalent"]]
-    files = sorted({finding.file for finding in findings})
-    rows += [_row(file, [one for one in findings if one.file == file]) for file in files]
-    return [*rows, _row("all", findings)]
+def _table(findings: Sequence[Finding]) -> str:
+    table = Table("file", box=MARKDOWN)
+    for column in ("drawn", "killed", "timed out", "survived", "equivalent"):
+        table.add_column(column, justify="right")
+    for file in sorted({finding.file for finding in findings}):
+        table.add_row(*_row(file, [one for one in findings if one.file == file]))
+    table.add_row(*_row("all", findings))
+    written = StringIO()
+    Console(file=written, width=120).print(table)
+    return written.getvalue().strip() + "\n"
 
 
 def _row(name: str, findings: Sequence[Finding]) -> list[str]:

@@ -38,6 +38,9 @@ from tests.services.s3 import S3Endpoint, new_bucket
 __all__ = ["Fleet", "Stuck"]
 
 LOOK_AGAIN_S = 0.05
+
+#: A statement that a worker had sent when it was killed is committed by then, or never.
+SETTLED_S = 0.3
 START_WITHIN_S = 60.0
 CHUNK = 500
 
@@ -222,14 +225,33 @@ class Fleet:
 
     def held_by(self, worker: WorkerProcess, *states: str) -> list[UUID]:
         """The jobs that a worker holds in these states, however dead it is."""
+        try:
+            return self._held_by(worker, states)
+        except DatabaseUnavailable:
+            return []
+
+    def held_at_death(self, worker: WorkerProcess, *states: str) -> list[UUID]:
+        """The jobs that a killed worker held in these states.
+
+        Read until two reads agree: the database may still commit a claim that the worker had sent.
+        """
+        before: list[UUID] | None = None
+        while True:
+            try:
+                now = sorted(self._held_by(worker, states))
+            except DatabaseUnavailable:
+                now = None
+            if now is not None and now == before:
+                return now
+            before = now
+            time.sleep(SETTLED_S)
+
+    def _held_by(self, worker: WorkerProcess, states: Sequence[str]) -> list[UUID]:
         jobs, workers = self.database.tables.jobs, self.database.tables.workers
         mine = select(workers.c.id).where(workers.c.pid == worker.pid)
         held = select(jobs.c.id).where(jobs.c.worker_id.in_(mine), jobs.c.status.in_(states))
-        try:
-            with self.database.read() as connection:
-                return list(connection.scalars(held))
-        except DatabaseUnavailable:
-            return []
+        with self.database.read() as connection:
+            return list(connection.scalars(held))
 
     def jobs(self, ids: Sequence[UUID]) -> list[Job]:
         """Rows by id."""

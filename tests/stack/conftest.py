@@ -55,7 +55,7 @@ def make_plan(tmp_path: Path, report: Path) -> MakePlan:
     return make
 
 
-def wait_until(holds: Callable[[], bool], within_s: float = 10.0) -> None:
+def wait_until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
     """Return when it holds; fail when it doesn't in time."""
     deadline_s = time.monotonic() + within_s
     while not holds():

@@ -71,7 +71,7 @@ def test_strangers_without_the_keys_get_nothing(make_plan: MakePlan) -> None:
     with LocalStack(make_plan(workers=0)) as stack:
         url = f"{stack.variables['DARKROOM_S3_ENDPOINT_URL']}/darkroom"
         with requests.Session() as session:
-            assert session.get(url, timeout=5).status_code >= 400
+            assert session.get(url, timeout=30).status_code >= 400
 
 
 def test_workers_are_told_where_everything_is(make_plan: MakePlan, report: Path) -> None:
@@ -90,9 +90,9 @@ def test_workers_are_told_where_everything_is(make_plan: MakePlan, report: Path)
         assert [service.origin for service in stack.services] == ["started"] * 4
         with requests.Session() as session:
             url = seen["DARKROOM_PLAYGROUND_URL"]
-            assert session.post(url, json={}, timeout=5).status_code == 401
+            assert session.post(url, json={}, timeout=30).status_code == 401
             key = {"Authorization": f"Bearer {seen['DARKROOM_PLAYGROUND_API_KEY']}"}
-            assert session.post(url, json={}, headers=key, timeout=5).status_code == 400
+            assert session.post(url, json={}, headers=key, timeout=30).status_code == 400
 
 
 def test_every_killed_child_comes_back_at_its_address(make_plan: MakePlan) -> None:
@@ -105,7 +105,9 @@ def test_every_killed_child_comes_back_at_its_address(make_plan: MakePlan) -> No
             before = stack.pids()
             for pid in before.values():
                 os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: len([line for line in lines if "started again" in line]) == 3)
+            # By name: on a busy machine one may need more than one start.
+            again = {f"{name} started again" for name in before}
+            wait_until(lambda: again <= set(lines))
             wait_until(lambda: _answers(client))
             assert client.get("kept") == b"yes"
         after = stack.pids()

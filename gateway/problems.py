@@ -26,6 +26,7 @@ from storage import (
     JobNotFound,
     ObjectMissing,
     RecordRefused,
+    RowLocked,
     StorageError,
 )
 
@@ -144,6 +145,15 @@ def _of_ours(error: GatewayError) -> Response:
 
 def _of_storage(error: StorageError) -> Response:
     """Storage is away: the address and the reason are the log's, not the caller's."""
+    if isinstance(error, RowLocked):
+        log.warning("a request met a locked row: %s", error)
+        return problem(
+            503,
+            "row-locked",
+            "A row is locked",
+            "another transaction holds what the request would change; nothing was changed",
+            headers={"Retry-After": RETRY_AFTER_S},
+        )
     log.error("storage could not serve a request: %s", error, extra={"kind": type(error).__name__})
     return problem(
         503,

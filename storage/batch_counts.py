@@ -8,7 +8,7 @@ its last job has ended; whoever asks in between is told the sum of both. Nothing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Update,
     bindparam,
     delete,
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from storage.announce import announce_batches
 from storage.clock import now
 from storage.database import Database
-from storage.errors import BatchNotFound
+from storage.errors import BatchNotFound, RowLocked
 from storage.statements import ANY_HELD
 from storage.states import JobStatus
 from storage.tables import Tables
@@ -91,10 +92,22 @@ def fold_batch_deltas(db: Database, limit: int = _FOLD_AT_ONCE) -> list[UUID]:
         The batches that this call closed.
 
     Raises:
+        RowLocked: Another transaction holds a batch; the other batches' ends are folded.
         DatabaseUnavailable: Call again; nothing is folded twice.
     """
+    try:
+        return _fold(db, limit)
+    except RowLocked:
+        _fold(db, limit, passes_over_locked=True)
+        raise
+
+
+def _fold(db: Database, limit: int, *, passes_over_locked: bool = False) -> list[UUID]:
     with db.begin() as connection:
-        sums = _take_deltas(db, connection, limit)
+        free: list[UUID] | None = None
+        if passes_over_locked:
+            free = list(connection.scalars(_free_batches(db.tables)))
+        sums = _take_deltas(db, connection, limit, free)
         ids = sorted({batch_id for batch_id, _ in sums})
         if not ids:
             return []
@@ -118,9 +131,14 @@ def tell_batch(
     connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})
 
 
-def _take_deltas(db: Database, connection: Connection, limit: int) -> Counter[tuple[UUID, str]]:
+def _take_deltas(
+    db: Database, connection: Connection, limit: int, free: Sequence[UUID] | None
+) -> Counter[tuple[UUID, str]]:
+    """Delete the oldest deltas, or the oldest of these batches, and return their sums."""
     deltas = db.tables.batch_deltas
     oldest = select(deltas.c.id).order_by(deltas.c.id).limit(limit)
+    if free is not None:
+        oldest = oldest.where(deltas.c.batch_id.in_(free))
     if db.dialect == "postgresql":
         oldest = oldest.with_for_update(skip_locked=True)
     taken = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
@@ -129,6 +147,13 @@ def _take_deltas(db: Database, connection: Connection, limit: int) -> Counter[tu
         for name in _ENDS:
             sums[row["batch_id"], name] += row[name]
     return sums
+
+
+def _free_batches(tables: Tables) -> Select[tuple[UUID]]:
+    """Batches with something to fold that no other transaction holds; they are locked now."""
+    batches, deltas = tables.batches, tables.batch_deltas
+    some = select(batches.c.id).where(batches.c.id.in_(select(deltas.c.batch_id)))
+    return some.order_by(batches.c.id).with_for_update(skip_locked=True, key_share=True)
 
 
 def _unfolded(tables: Tables, name: str, batch_id: UUID) -> ColumnElement[int]:

@@ -100,17 +100,26 @@ def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
         ids: At most a few thousand at a time.
 
     Raises:
+        RowLocked: Another transaction holds some of them; all others are cancelled.
         DatabaseUnavailable: Call again.
     """
     if not ids:
         return Cancelled(0, 0, 0)
-    which = {"ids": list(ids)}
     error = error_parameters(CANCELLED)
-    asked = _mark_held(db, which)
-    cancelled = {row["id"] for row in run_ending(db, _cancel(db.tables), which | error)}
-    # What was claimed between the two statements is marked now.
-    asked = (asked | _mark_held(db, which)) - cancelled
-    return Cancelled(len(cancelled), len(asked), len(set(ids) - cancelled - asked))
+    left, asked, cancelled = set(ids), set[UUID](), set[UUID]()
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    for passes_over in (True, False) if db.dialect == "postgresql" else (False,):
+        which = {"ids": sorted(left)}
+        asked |= _mark_held(db, which, passes_over=passes_over)
+        change = _cancel(db.tables, passes_over=passes_over)
+        cancelled |= {row["id"] for row in run_ending(db, change, which | error)}
+        # What was claimed between the two statements is marked now.
+        asked |= _mark_held(db, which, passes_over=passes_over)
+        left -= cancelled | asked
+        if not left:
+            break
+    asked -= cancelled
+    return Cancelled(len(cancelled), len(asked), len(left))
 
 
 def expire_due(db: Database, limit: int = 1000) -> int:
@@ -143,12 +152,23 @@ def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
         Which of them were queued.
 
     Raises:
+        RowLocked: Another transaction holds some of them; all others are queued.
         DatabaseUnavailable: Call again.
     """
     if not ids:
         return []
+    if db.dialect != "postgresql":
+        return _requeue_ended(db, ids)
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    again = _requeue_ended(db, ids, passes_over=True)
+    left = set(ids) - set(again)
+    return [*again, *(_requeue_ended(db, sorted(left)) if left else [])]
+
+
+def _requeue_ended(db: Database, ids: Sequence[UUID], *, passes_over: bool = False) -> list[UUID]:
     with db.begin() as connection:
-        ended = connection.execute(_ended(db.tables), {"ids": list(ids)}).all()
+        question = _ended(db.tables, passes_over=passes_over)
+        ended = connection.execute(question, {"ids": list(ids)}).all()
         if not ended:
             return []
         again = [row.id for row in ended]
@@ -163,29 +183,36 @@ def _minus(status: str) -> dict[str, int]:
     return {name: -int(name == status) for name in ("succeeded", "failed", "cancelled")}
 
 
-def _mark_held(db: Database, which: dict[str, list[UUID]]) -> set[UUID]:
+def _mark_held(db: Database, which: dict[str, list[UUID]], *, passes_over: bool) -> set[UUID]:
     with db.statement() as connection:
-        return set(connection.scalars(_ask(db.tables), which))
+        return set(connection.scalars(_ask(db.tables, passes_over=passes_over), which))
 
 
-def _in_order(tables: Tables, *conditions: ColumnElement[bool]) -> Select[tuple[UUID]]:
+def _in_order(
+    tables: Tables, *conditions: ColumnElement[bool], passes_over: bool
+) -> Select[tuple[UUID]]:
+    """The jobs that are named and fit, locked in id order; locked ones passed over if wanted."""
     jobs = tables.jobs
     among = jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
     question = select(jobs.c.id).where(among, *conditions).order_by(jobs.c.id)
-    return question if tables.metadata.schema is None else question.with_for_update()
+    if tables.metadata.schema is None:
+        return question
+    return question.with_for_update(skip_locked=passes_over)
 
 
 @cache
-def _ask(tables: Tables) -> ReturningUpdate[Any]:
+def _ask(tables: Tables, *, passes_over: bool) -> ReturningUpdate[Any]:
     jobs = tables.jobs
-    marked = update(jobs).where(HELD, id_in(tables, _in_order(tables, HELD)))
+    held = _in_order(tables, HELD, passes_over=passes_over)
+    marked = update(jobs).where(HELD, id_in(tables, held))
     return marked.values(cancel_asked=true()).returning(jobs.c.id)
 
 
 @cache
-def _cancel(tables: Tables) -> Update:
+def _cancel(tables: Tables, *, passes_over: bool) -> Update:
     jobs = tables.jobs
-    queued = update(jobs).where(QUEUED, id_in(tables, _in_order(tables, QUEUED)))
+    waiting = _in_order(tables, QUEUED, passes_over=passes_over)
+    queued = update(jobs).where(QUEUED, id_in(tables, waiting))
     return queued.values(ended_values(JobStatus.CANCELLED))
 
 
@@ -202,9 +229,9 @@ def _expire(tables: Tables) -> Update:
 
 
 @cache
-def _ended(tables: Tables) -> Select[Any]:
+def _ended(tables: Tables, *, passes_over: bool) -> Select[Any]:
     jobs = tables.jobs
-    return _in_order(tables, UNSUCCESSFUL).with_only_columns(
+    return _in_order(tables, UNSUCCESSFUL, passes_over=passes_over).with_only_columns(
         jobs.c.id, jobs.c.batch_id, jobs.c.status
     )
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import uuid4
 
-from storage import Database, DatabaseUnavailable
+from storage import Database, DatabaseUnavailable, RowLocked
 from storage.webhooks import (
     ClaimedDelivery,
     Verdict,
@@ -46,6 +46,8 @@ FIRST_THREADS: Final = 2
 #: Owners remembered; of more, what is known is forgotten.
 MAX_OWNERS: Final = 10_000
 RECORD_AGAIN_S: Final = 0.5
+#: Longest wait before the record of a delivery whose row is locked is tried again.
+LOCKED_AGAIN_S: Final = 8.0
 #: After a fault that nobody foresaw, such as a process that may have no more threads.
 FAULT_WAIT_S: Final = 5.0
 
@@ -88,6 +90,9 @@ class Deliverer:
             try:
                 claimed = self.round()
                 self._sweep()
+            except RowLocked as error:
+                log.warning("deliveries wait for a locked row", extra={"error": str(error)})
+                stopping.wait(1.0)
             except DatabaseUnavailable as error:
                 log.warning("deliveries wait for the database", extra={"error": str(error)})
                 stopping.wait(1.0)
@@ -174,10 +179,14 @@ class Deliverer:
     def _record(self, claimed: ClaimedDelivery, verdict: Verdict, until: float) -> None:
         """Write it down; while the database is away, until the claim has run out."""
         facts = {"delivery_id": str(claimed.delivery.id)}
+        wait_s = RECORD_AGAIN_S
         while time.monotonic() < until:
             try:
                 with self._connected():
                     is_ours = record_attempt(self._database, claimed, verdict)
+            except RowLocked:  # each try keeps a connection from the others while it waits
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, LOCKED_AGAIN_S)
             except DatabaseUnavailable:
                 time.sleep(RECORD_AGAIN_S)
             else:

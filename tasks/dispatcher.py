@@ -7,6 +7,7 @@ table, so another takes over within seconds when its holder dies.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from uuid import UUID
@@ -15,6 +16,7 @@ from storage import (
     Database,
     DatabaseUnavailable,
     Leadership,
+    RowLocked,
     StorageError,
     delete_unopened,
     end_pause_if_over,
@@ -48,6 +50,10 @@ DAYS_KEPT = 92
 #: Between two rounds of what need not be done at once, and of what may wait for hours.
 TIDY_EVERY_S = 1.0
 SWEEP_EVERY_S = 60.0
+
+#: A step of the leader's work that met a locked row is left out for so long: each try waits for the
+#: lock, and dispatching would wait with it.
+LOCKED_AGAIN_S = 10.0
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -84,12 +90,16 @@ class Dispatcher:
         self._next_turn = 0.0
         self._next_tidy = 0.0
         self._next_sweep = 0.0
+        self._left_out_until: dict[str, float] = {}
 
     def run(self, stopping: threading.Event) -> None:
         """Lead whenever the turn is to be had; what goes wrong, whatever it is, is waited out."""
         while not stopping.wait(self._pace.every_s):
             try:
                 self.round()
+            except RowLocked as error:
+                log.warning("the dispatcher waits for a locked row", extra={"error": str(error)})
+                stopping.wait(1.0)
             except DatabaseUnavailable as error:
                 log.warning("the dispatcher waits for the database", extra={"error": str(error)})
                 stopping.wait(1.0)
@@ -138,15 +148,30 @@ class Dispatcher:
         After a database outage every lease has run out. A leader rescues only once its own turn
         has been unbroken for a whole lease, by when every living worker has renewed.
         """
-        expire_due(self._database, limit=ROUND_LIMIT)
-        fold_batch_deltas(self._database)
-        end_pause_if_over(self._database)
-        speed_up(self._database)
+        self._step("expire", lambda: expire_due(self._database, limit=ROUND_LIMIT))
+        self._step("count ends", lambda: fold_batch_deltas(self._database))
+        self._step("end a pause", lambda: end_pause_if_over(self._database))
+        self._step("speed up", lambda: speed_up(self._database))
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP_EVERY_S
-            self._sweep()
-        if not may_rescue:
+            self._step("sweep", self._sweep)
+        if may_rescue:
+            self._step("rescue", self._rescue)
+
+    def _step(self, name: str, make: Callable[[], object]) -> None:
+        """Make a step of the leader's work, unless it met a locked row a moment ago."""
+        if time.monotonic() < self._left_out_until.get(name, 0.0):
             return
+        try:
+            make()
+        except RowLocked as error:
+            self._left_out_until[name] = time.monotonic() + LOCKED_AGAIN_S
+            log.warning(
+                "a step of the dispatcher met a locked row and is made later",
+                extra={"step": name, "error": str(error)},
+            )
+
+    def _rescue(self) -> None:
         rescued = rescue_dead(
             self._database,
             max_unknown_calls=self._pace.max_unknown_calls,

@@ -22,6 +22,7 @@ from storage import (
     JobForgotten,
     RecordRefused,
     RecordUnreadable,
+    RowLocked,
     StorageError,
 )
 from tasks.held import Held
@@ -160,8 +161,10 @@ class Submit:
         try:
             self._keep_somehow(job_id, submission)
         except StorageError as error:
+            is_locked = isinstance(error, RowLocked)
             log.warning(
-                "a submitted job waits for storage to come back",
+                "a submitted job waits for %s",
+                "a locked row" if is_locked else "storage to come back",
                 extra={"job_id": str(job_id), "error": str(error)},
             )
             return False

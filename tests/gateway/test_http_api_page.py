@@ -42,6 +42,7 @@ def test_every_problem_is_in_the_table_with_its_status() -> None:
             assert table[kind.slug] == str(kind.status), name
     assert table["idempotency-conflict"] == "409"
     assert table["storage-unavailable"] == "503"
+    assert table["row-locked"] == "503"
 
 
 def test_the_job_on_the_page_has_every_field_of_a_job() -> None:

@@ -14,8 +14,12 @@ from storage import (
     JobStatus,
     Limits,
     RowLocked,
+    cancel_jobs,
     finish_if_held,
+    fold_batch_deltas,
+    get_batch,
     mark_storing_if_held,
+    retry_ended,
 )
 from tests.storage.table import TableUnderTest
 from tests.storage.test_together import at_once
@@ -85,6 +89,40 @@ def test_a_group_passes_over_a_locked_row(
         assert step(held[0])
     assert {table.status(job_id) for job_id in ids} == {JobStatus.SUCCEEDED}
     assert {table.job(job_id).calls_made for job_id in ids} == {1}
+
+
+def test_bulk_changes_are_made_before_a_locked_row_is_waited_for(
+    table: TableUnderTest, migrated_postgres_url: str
+) -> None:
+    """Cancelled or queued again, all but the locked one, which is told to be locked."""
+    ids = [table.accept() for _ in range(4)]
+    with locked(migrated_postgres_url, ids[1]), pytest.raises(RowLocked):
+        cancel_jobs(table.db, ids)
+    assert [table.status(job_id) is JobStatus.QUEUED for job_id in ids] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert cancel_jobs(table.db, ids).cancelled == 1
+    with locked(migrated_postgres_url, ids[1]), pytest.raises(RowLocked):
+        retry_ended(table.db, ids)
+    assert [table.status(job_id) is JobStatus.QUEUED for job_id in ids] == [True, False, True, True]
+    assert retry_ended(table.db, ids) == [ids[1]]
+
+
+def test_a_locked_batch_keeps_no_other_batchs_counts_back(
+    table: TableUnderTest, migrated_postgres_url: str
+) -> None:
+    """The other one closes; the locked one is folded when it is free."""
+    (kept, one), (other, two) = table.batch(1), table.batch(1)
+    for job_id in (*one, *two):
+        table.finished(job_id)
+    with locked(migrated_postgres_url, kept, table="batches"), pytest.raises(RowLocked):
+        fold_batch_deltas(table.db)
+    assert get_batch(table.db, other).closed_at is not None
+    assert get_batch(table.db, kept).closed_at is None
+    assert fold_batch_deltas(table.db) == [kept]
 
 
 def test_a_group_that_meets_a_locked_batch_is_made_one_by_one(

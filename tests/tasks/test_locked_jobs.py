@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
 from benchmarks.patience import until
@@ -21,14 +22,20 @@ from storage import (
     ObjectStore,
     Spool,
     SpooledImage,
+    cancel_jobs,
+    create_batch,
     get_job,
     insert_job,
+    open_batch,
 )
-from tasks import Claims, Generate, Pace, Settle, Uploads
+from tasks import Claims, Dispatcher, Generate, Pace, Settle, Uploads
+from tasks import Dispatch as DispatchOf
 from tasks.budget import Admission
 from tasks.policy import Decision
+from tasks.window import Window
 from tests.storage.test_locked_rows import locked
 from tests.tasks.jobs import claimed_job
+from tests.tasks.test_dispatch import PACE, Broker
 
 SHORT = Limits(lock_s=0.2, statement_s=20, deadline_s=30)
 PARTS = ("database", "objects", "uploads", "dispatch", "pace", "budget", "breaker", "watch")
@@ -129,6 +136,28 @@ def test_a_job_that_was_claimed_after_the_lease_is_given_back_unsent(database: D
     job = get_job(database, job_id)
     assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
     assert pace.inside == 0
+
+
+def test_jobs_are_dispatched_while_the_leaders_other_work_meets_locked_rows(
+    database: Database, migrated_postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A batch's row is locked: its counts wait, dispatching does not."""
+    batch, _ = create_batch(database, id=uuid7())
+    ended = insert_job(database, NewJob(uuid7(), {}, "h", batch_id=batch.id)).job.id
+    open_batch(database, batch.id, 1)
+    cancel_jobs(database, [ended])
+    broker: Any = Broker()
+    window = Window(database, fixed=5, per_second=None)
+    dispatch = DispatchOf(database, broker, broker, window=window, again_s=60, lost_s=60)
+    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=PACE)
+    with locked(migrated_postgres_url, batch.id, table="batches"):
+        job_id = accepted(database)
+        until(lambda: dispatcher.round() == 1, "the dispatch")
+    with database.read() as connection:
+        jobs = database.tables.jobs
+        sent = select(jobs.c.dispatched_at).where(jobs.c.id == job_id)
+        assert connection.execute(sent).scalar_one() is not None
+    assert "met a locked row" in caplog.text
 
 
 def test_a_call_slot_is_free_while_the_end_of_its_job_waits_for_a_lock(

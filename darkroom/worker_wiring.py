@@ -17,10 +17,10 @@ from darkroom import __version__
 from darkroom.call_threads import call_threads
 from darkroom.logs import configure_logs
 from darkroom.settings import Settings
-from darkroom.spool_bound import spool_bound_bytes
+from darkroom.storing_wiring import adopt_every_s, make_reconcile, make_spool, make_uploads
 from darkroom.webhook_wiring import make_deliverer
 from darkroom.wiring import Wiring
-from storage import Spool, WorkerInfo
+from storage import WorkerInfo
 from tasks import (
     Breaker,
     BudgetLimits,
@@ -36,6 +36,7 @@ from tasks import (
     Generate,
     Inbox,
     Ledger,
+    OpenClaims,
     Pace,
     PlaceWatch,
     RetryPolicy,
@@ -58,9 +59,6 @@ from workers import (
 )
 
 __all__ = ["WorkerWiring"]
-
-#: Between two looks for dead processes' spools, or sooner where leases are short.
-ADOPT_EVERY_S = 5.0
 
 #: A heartbeat's answer may take a second even if heartbeats are more frequent: to connect anew
 #: because the machine is busy would take longer.
@@ -124,17 +122,10 @@ class WorkerWiring(Wiring):
             failures=settings.breaker_failures,
             blocked=settings.blocked_failures,
         )
-        spool = self._spool()
+        spool = make_spool(settings)
         space = SpoolSpace(spool)
         watch = self._watch(pace, breaker, space.is_clear)
-        uploads = Uploads(
-            database=self.database,
-            objects=self.objects,
-            spool=spool,
-            threads=settings.upload_threads,
-            key_prefix=self.key_prefix,
-            on_stored=watch.image_was_stored,
-        )
+        uploads = make_uploads(self, spool, on_stored=watch.image_was_stored)
         flow = Flow(self.queues.generate)
         threads = call_threads(settings)
         inbox = Inbox(
@@ -143,7 +134,15 @@ class WorkerWiring(Wiring):
             on_full=flow.pause,
             on_low=flow.resume,
         )
-        generate = self._generate(space, uploads, pace, breaker, watch)
+        open_claims = OpenClaims()
+        generate = self._generate(
+            space=space,
+            uploads=uploads,
+            pace=pace,
+            breaker=breaker,
+            watch=watch,
+            open_claims=open_claims,
+        )
         return Crew(
             inbox=inbox,
             executor=Executor(threads=threads, inbox=inbox, run=generate),
@@ -158,11 +157,12 @@ class WorkerWiring(Wiring):
             watch=watch,
             watchdog=self._watchdog(inbox, flow),
             sweep=self.sweep,
+            reconcile=make_reconcile(self, uploads, open_claims),
             one_core=self.one_core,
             flows=(flow, self.submit_flow),
             spool=spool,
             stopping=self.stopping,
-            adopt_every_s=min(ADOPT_EVERY_S, settings.lease_s / 4),
+            adopt_every_s=adopt_every_s(settings),
             drain_s=settings.drain_seconds,
         )
 
@@ -192,11 +192,13 @@ class WorkerWiring(Wiring):
 
     def _generate(
         self,
+        *,
         space: SpoolSpace,
         uploads: Uploads,
         pace: Pace,
         breaker: Breaker,
         watch: FleetWatch,
+        open_claims: OpenClaims,
     ) -> Generate:
         settings = self.settings
         policy = RetryPolicy(
@@ -226,6 +228,7 @@ class WorkerWiring(Wiring):
                 max_calls=settings.max_calls_per_job,
                 max_calls_per_day=settings.max_calls_per_day,
             ),
+            open_claims=open_claims,
             stopping=self.stopping,
         )
 
@@ -267,11 +270,6 @@ class WorkerWiring(Wiring):
             spool_grace_s=settings.spool_grace_s,
         )
         return Dispatcher(self.database, self.dispatch, worker_id=self.worker_id, pace=pace)
-
-    def _spool(self) -> Spool:
-        settings = self.settings
-        bound_bytes = spool_bound_bytes(settings)
-        return Spool(settings.spool_dir, max_bytes=bound_bytes, fsync=settings.spool_fsync)
 
     def _take(self, job_ids: list[UUID]) -> None:
         self.crew.take(job_ids)

@@ -78,6 +78,8 @@ from storage.errors import (
     SpoolDamaged,
     SpoolError,
     SpoolFull,
+    SpoolLost,
+    SpoolMissing,
     SpoolUnavailable,
     StorageError,
 )
@@ -85,6 +87,7 @@ from storage.finish import finish_if_held, mark_storing_if_held
 from storage.fleet import FleetState, fleet_state
 from storage.forget import Forgotten, forget_jobs
 from storage.forgettable import Extent, Meant, count_meant, walk_meant
+from storage.held_rows import HeldRow, held_rows
 from storage.jobs import Job, JobError, NewJob, StoredImage, Whose
 from storage.json_text import JsonText, json_text
 from storage.keys import image_key, init_image_key
@@ -139,6 +142,7 @@ from storage.share import slow_down, speed_up
 from storage.sightings import Sighting, sightings
 from storage.spool import Spool
 from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
+from storage.spool_quarantine import Quarantined, quarantined_files
 from storage.spool_search import find_spooled
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
 from storage.stored_rows import (
@@ -183,6 +187,7 @@ __all__ = [
     "Extent",
     "FleetState",
     "Forgotten",
+    "HeldRow",
     "IdempotencyConflict",
     "Job",
     "JobError",
@@ -207,6 +212,7 @@ __all__ = [
     "Pause",
     "PauseKind",
     "Pieces",
+    "Quarantined",
     "RecordRefused",
     "RecordUnreadable",
     "Rescued",
@@ -221,6 +227,8 @@ __all__ = [
     "SpoolEntry",
     "SpoolError",
     "SpoolFull",
+    "SpoolLost",
+    "SpoolMissing",
     "SpoolUnavailable",
     "SpooledFacts",
     "SpooledImage",
@@ -277,6 +285,7 @@ __all__ = [
     "get_jobs",
     "get_owner",
     "hand_back_if_held",
+    "held_rows",
     "held_unasked",
     "image_key",
     "init_image_key",
@@ -308,6 +317,7 @@ __all__ = [
     "pause_fleet",
     "put_back",
     "put_back_refused",
+    "quarantined_files",
     "queue_position",
     "refresh_dispatched",
     "register_worker",

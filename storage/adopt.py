@@ -10,13 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, and_, bindparam, case, literal_column, null, or_, update
+from sqlalchemy import (
+    ColumnElement,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    update,
+)
 
+from storage.clock import now
+from storage.columns import BIG
 from storage.database import Database
-from storage.finish import ended_with, with_images
-from storage.jobs import StoredImage, images_to_json
+from storage.finish import ended_with, image_parameters, names_no_others, with_images
+from storage.jobs import StoredImage
 from storage.statements import HELD, LET_GO, QUEUED, read_job, run_ending
 from storage.states import EndCode
 from storage.tables import Tables
@@ -28,17 +42,19 @@ def adopt_image(db: Database, job_id: UUID, *, fence: int, images: Sequence[Stor
     Args:
         db: The results table.
         job_id: Which.
-        fence: Under which the images were made.
+        fence: Under which the images were made. Higher than the row's own where the database was
+            rolled back, by a failover or a restored backup: the row then counts that call again.
         images: As they are in the bucket.
 
     Returns:
         Whether the row has ended with these images, now or by an earlier call. On False the job
-        has other images, was cancelled or failed for another reason, or never had that fence.
+        has other images, stores others at this very fence, was cancelled, or failed for another
+        reason.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
-    parameters = {"job_id": job_id, "of_fence": fence, "new_images": images_to_json(images)}
+    parameters = {"job_id": job_id, "of_fence": fence, **image_parameters(images)}
     if run_ending(db, _adopt(db.tables), parameters):
         return True
     return ended_with(read_job(db, job_id), images)
@@ -52,19 +68,24 @@ def _adopt(tables: Tables) -> Update:
         jobs.c.error_code == EndCode.OUTCOME_UNKNOWN.value,
     )
     # A row held at the images' own fence holds the very call that made them.
-    another = and_(HELD, jobs.c.fence != bindparam("of_fence"))
+    of_fence = bindparam("of_fence", type_=BIG)
+    images: ColumnElement[Any] = bindparam("new_images")
+    another = and_(HELD, jobs.c.fence != of_fence)
+    own = and_(HELD, names_no_others(tables))
+    is_ahead = jobs.c.fence < of_fence
     return (
         update(jobs)
         .where(
             jobs.c.id == bindparam("job_id"),
-            jobs.c.fence >= bindparam("of_fence"),
-            or_(QUEUED, HELD, unknown),
+            or_(QUEUED, another, own, unknown),
         )
         .values(
             {
                 **LET_GO,
-                **with_images(tables, bindparam("new_images")),
-                "fence": jobs.c.fence + 1,
+                **with_images(tables, images),
+                "fence": case((is_ahead, of_fence + 1), else_=jobs.c.fence + 1),
+                "calls_made": case((is_ahead, jobs.c.calls_made + 1), else_=jobs.c.calls_made),
+                "first_call_at": func.coalesce(jobs.c.first_call_at, now()),
                 "calls_duplicate": case(
                     (another, jobs.c.calls_duplicate + 1), else_=jobs.c.calls_duplicate
                 ),

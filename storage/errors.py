@@ -28,7 +28,9 @@ the disk.
     └── SpoolError
         ├── SpoolFull                the bound or the disk is reached
         ├── SpoolUnavailable         the folder cannot be read or written
-        └── SpoolDamaged             a file is not what was written; it was set aside
+        └── SpoolLost                a picture that was in the spool cannot be read any more
+            ├── SpoolDamaged         its file is not what was written; it was set aside
+            └── SpoolMissing         its file is gone
 """
 
 from __future__ import annotations
@@ -241,13 +243,32 @@ class SpoolUnavailable(SpoolError):
     """The spool folder cannot be read or written: rights, a missing disk, an I/O error."""
 
 
-class SpoolDamaged(SpoolError):
+class SpoolLost(SpoolError):
+    """A picture that was in the spool cannot be read any more, now or later.
+
+    Attributes:
+        job_id: The job it was for, None where even that cannot be read.
+        fence: The fence it was written under, None where that cannot be read.
+    """
+
+    job_id: UUID | None
+    fence: int | None
+
+
+class SpoolMissing(SpoolLost):
+    """A spool file no longer exists: somebody deleted it, or its folder, or the disk is gone."""
+
+    def __init__(self, path: Path, job_id: UUID, fence: int) -> None:
+        self.job_id = job_id
+        self.fence = fence
+        super().__init__(f"spool file {path.name} no longer exists in {path.parent}")
+
+
+class SpoolDamaged(SpoolLost):
     """A spool file is not what was written; it was set aside, not deleted.
 
     Attributes:
         path: Where the file lies now.
-        job_id: The job it was for, None where even that cannot be read.
-        fence: The fence it was written under, None where that cannot be read.
     """
 
     def __init__(self, path: Path, reason: str, job_id: UUID | None, fence: int | None) -> None:

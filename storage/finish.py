@@ -7,16 +7,31 @@ picture it has paid for and ends as cancelled.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, case, func, literal, null, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    true,
+    update,
+)
 
 from storage.clock import now
 from storage.database import Database
 from storage.given import as_given, given_rows, is_given
+from storage.ids import Uuid
 from storage.jobs import Job, StoredImage, images_to_json
 from storage.let_go import CANCELLED
 from storage.statements import HELD, NO_ERROR, held_at_fence, read_job, run_ending
@@ -25,23 +40,40 @@ from storage.tables import Tables
 
 
 def mark_storing_if_held(
-    db: Database, job_id: UUID, *, fence: int, images: Sequence[StoredImage]
+    db: Database,
+    job_id: UUID,
+    *,
+    fence: int,
+    images: Sequence[StoredImage],
+    worker_id: UUID | None = None,
 ) -> bool:
     """Running to storing: the answer is read, checked and on disk. One statement.
+
+    The row then names the keys with these bytes. A fence that was rolled back with the database can
+    be claimed twice, and both holders' keys are the same: only the one whose images the row names
+    may put them.
 
     Args:
         db: The results table.
         job_id: Which.
         fence: Of the caller's claim.
         images: As they will be in the bucket.
+        worker_id: The worker that has the images, which holds the row from now on; None leaves the
+            holder as it is.
 
     Returns:
-        Whether the row is storing at this fence now; False when it was taken away.
+        Whether the row is storing these images at this fence now; False when it was taken away, or
+        stores other images at this fence.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
-    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    parameters = {
+        "job_id": job_id,
+        "at_fence": fence,
+        **image_parameters(images),
+        "by_worker": worker_id,
+    }
     if db.together(_mark_several, parameters):
         return True
     with db.statement() as connection:
@@ -61,13 +93,13 @@ def finish_if_held(
 
     Returns:
         Whether the row has ended with these images, now or by an earlier call whose answer was
-        lost, or because they were adopted meanwhile. On False the objects are the caller's to
-        delete.
+        lost, or because they were adopted meanwhile. On False it was taken away, or stores other
+        images at this fence.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
-    parameters = {"job_id": job_id, "at_fence": fence, "new_images": images_to_json(images)}
+    parameters = {"job_id": job_id, "at_fence": fence, **image_parameters(images)}
     if db.together(_finish_several, parameters):
         return True
     if run_ending(db, _finish(db.tables), parameters):
@@ -76,10 +108,35 @@ def finish_if_held(
 
 
 def ended_with(job: Job | None, images: Sequence[StoredImage]) -> bool:
-    """Whether a job has ended and these very objects are its images."""
+    """Whether a job has ended and these very objects, with these bytes, are its images."""
     if job is None or job.status not in ENDED:
         return False
-    return {image.key for image in images} == {image.key for image in job.images}
+    return _bytes_by_key(images) == _bytes_by_key(job.images)
+
+
+def _bytes_by_key(images: Sequence[StoredImage]) -> dict[str, str]:
+    return {image.key: image.sha256 for image in images}
+
+
+def image_parameters(images: Sequence[StoredImage]) -> dict[str, Any]:
+    """What statements bind of an answer's images: all of them, and which answer they are of."""
+    return {
+        "new_images": images_to_json(images),
+        "new_sha256": images[0].sha256 if images else "",
+    }
+
+
+def names_no_others(
+    tables: Tables, sha256: ColumnElement[Any] | None = None
+) -> ColumnElement[bool]:
+    """True for rows that name no images yet, or those of this answer, under whatever keys.
+
+    Binds `new_sha256` unless the answer's is given.
+    """
+    if sha256 is None:
+        sha256 = bindparam("new_sha256", type_=Text())
+    named = tables.jobs.c.images
+    return or_(named.is_(null()), named[0]["sha256"].as_string() == sha256)
 
 
 Rows = Sequence[Mapping[str, Any]]
@@ -97,31 +154,44 @@ def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
 
 
 def _happened(rows: Rows, changed: set[tuple[UUID, int]]) -> list[bool | None]:
-    return [True if (row["job_id"], row["at_fence"]) in changed else None for row in rows]
+    claims = [(row["job_id"], row["at_fence"]) for row in rows]
+    often = Counter(claims)  # two holders of one claim: which of them was it? each asks alone
+    return [True if claim in changed and often[claim] == 1 else None for claim in claims]
 
 
 @cache
 def _mark_storing(tables: Tables) -> Update:
-    return held_at_fence(tables, HELD).values(_storing(tables, bindparam("new_images")))
+    jobs = tables.jobs
+    images: ColumnElement[Any] = bindparam("new_images")
+    worker = bindparam("by_worker", type_=Uuid())
+    held = held_at_fence(tables, HELD).where(names_no_others(tables))
+    return held.values({**_storing(tables, images), "worker_id": _holder(jobs, worker)})
 
 
 @cache
 def _mark_all(tables: Tables) -> Update:
-    jobs, given = tables.jobs, given_rows("job_id", "at_fence", "new_images")
-    marked = _held_as_given(tables, given).values(_storing(tables, given.c.new_images))
+    jobs = tables.jobs
+    given = given_rows("job_id", "at_fence", "new_images", "new_sha256", "by_worker")
+    storing = _storing(tables, given.c.new_images)
+    holder = _holder(jobs, given.c.by_worker)
+    marked = _held_as_given(tables, given).values({**storing, "worker_id": holder})
     return marked.returning(jobs.c.id, jobs.c.fence)
+
+
+def _holder(jobs: Table, worker: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(worker, jobs.c.worker_id)
 
 
 @cache
 def _finish(tables: Tables) -> Update:
-    return held_at_fence(tables, HELD).values(
-        {**with_images(tables, bindparam("new_images")), "call_deadline": null()}
-    )
+    images: ColumnElement[Any] = bindparam("new_images")
+    held = held_at_fence(tables, HELD).where(names_no_others(tables))
+    return held.values({**with_images(tables, images), "call_deadline": null()})
 
 
 @cache
 def _finish_all(tables: Tables) -> Update:
-    given = given_rows("job_id", "at_fence", "new_images")
+    given = given_rows("job_id", "at_fence", "new_images", "new_sha256")
     return _held_as_given(tables, given).values(
         {**with_images(tables, given.c.new_images), "call_deadline": null()}
     )
@@ -129,7 +199,12 @@ def _finish_all(tables: Tables) -> Update:
 
 def _held_as_given(tables: Tables, given: Any) -> Update:
     jobs = tables.jobs
-    return update(jobs).where(is_given(tables, given), jobs.c.fence == given.c.at_fence, HELD)
+    return update(jobs).where(
+        is_given(tables, given),
+        jobs.c.fence == given.c.at_fence,
+        HELD,
+        names_no_others(tables, given.c.new_sha256),
+    )
 
 
 def _storing(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:

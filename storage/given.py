@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, TableValuedAlias, bindparam, column, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    column,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.ids import Uuid
@@ -19,7 +28,14 @@ from storage.tables import Tables
 
 # Named like the parameters of the statements for one row, and like no column of the jobs table:
 # conditions and payloads that name those columns by themselves stay unambiguous.
-_COLUMNS = {"job_id": Uuid, "at_fence": BigInteger, "token": Uuid, "new_images": JSONB}
+_COLUMNS = {
+    "job_id": Uuid,
+    "at_fence": BigInteger,
+    "token": Uuid,
+    "new_images": JSONB,
+    "by_worker": Uuid,
+    "new_sha256": Text,
+}
 
 
 def given_rows(*names: str) -> TableValuedAlias:
@@ -44,4 +60,4 @@ def is_given(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, (int, list)) else str(value)
+    return value if value is None or isinstance(value, (int, list)) else str(value)

@@ -46,6 +46,14 @@ class SpareFiles:
         self._renamed: dict[Path, _Spare] = {}
         self._ready: dict[Path, _Spare] = {}
 
+    def move_to(self, folder: Path) -> None:
+        """Use another folder from now on: the files of the old one are gone or another's."""
+        with self._guard:
+            self._folder = folder
+            self._renamed.clear()
+            self._ready.clear()
+            self._spare_bytes = 0
+
     def give(self, path: Path, size_bytes: int) -> None:
         """Rename a file that is not needed any more, or delete it; one that is gone is gone.
 

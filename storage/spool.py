@@ -10,31 +10,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from storage.disk_room import DiskRoom
-from storage.errors import SpoolDamaged, SpoolFull
-from storage.pieces import Pieces
-from storage.shared_sync import SharedSync
-from storage.spare_files import SpareFiles
+from storage.errors import SpoolDamaged, SpoolFull, SpoolMissing
 from storage.spool_files import (
-    PART_SUFFIX,
-    SUFFIX,
     NotAsWritten,
     SpooledImage,
     SpoolEntry,
     disk_translated,
     encode,
     read_images,
-    sync_folder,
-    write_file,
 )
-from storage.spool_folders import LockedFolder, new_folder
 from storage.spool_orphans import OrphanedFiles
+from storage.spool_own_folder import OwnFolder
 from storage.spool_quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -64,21 +55,15 @@ class Spool:
     def __init__(self, root: Path, *, max_bytes: int, fsync: bool) -> None:
         self._root = root.absolute()
         self._max_bytes = max_bytes
-        self._fsync = fsync
         self._guard = Lock()
         self._entries: dict[Path, SpoolEntry] = {}
         self._used_bytes = 0
         self._reserved_bytes = 0
         self._quarantine = Quarantine(self._root)
         self._orphans = OrphanedFiles(self._root, self._quarantine, self._count_in)
-        with disk_translated(self._root):
-            self._folder: LockedFolder = new_folder(self._root)
         spared_bytes = min(SPARED_BYTES, max_bytes // SPARED_PART)
-        self._spares = SpareFiles(
-            self.folder, PART_SUFFIX, most_bytes=spared_bytes, is_synced=fsync
-        )
-        self._disk = DiskRoom(self._root, self._spares.clear)
-        self._shared_sync = SharedSync(self._sync_folder)
+        self._folder = OwnFolder(self._root, spared_bytes=spared_bytes, fsync=fsync)
+        self._disk = DiskRoom(self._root, self._folder.clear_spares)
 
     @property
     def folder(self) -> Path:
@@ -103,14 +88,11 @@ class Spool:
             SpoolUnavailable: The disk failed.
         """
         line, entry = encode(job_id, fence, images)
-        entry = replace(entry, path=self.folder / f"{job_id}.{fence}.{uuid4().hex[:8]}{SUFFIX}")
         self._make_room(entry.size_bytes)
+        pieces = [line, *(piece for image in images for piece in image.pieces)]
         try:
-            self._write(entry.path, [line, *(piece for i in images for piece in i.pieces)])
-            self._sync_names()
+            entry = self._folder.write(entry, pieces)
         except BaseException:
-            with suppress(OSError):
-                entry.path.unlink(missing_ok=True)
             with self._guard:
                 self._used_bytes -= entry.size_bytes
             raise
@@ -123,10 +105,14 @@ class Spool:
 
         Raises:
             SpoolDamaged: It is not what was written; the file was set aside.
+            SpoolMissing: The file no longer exists.
             SpoolUnavailable: The disk failed; the file is where it was.
         """
         try:
             return read_images(entry)
+        except SpoolMissing:
+            self._count_out(entry)
+            raise
         except NotAsWritten as reason:
             self._count_out(entry)
             raise self._quarantine.keep_damaged(entry.path, reason) from reason
@@ -138,7 +124,7 @@ class Spool:
             SpoolUnavailable: The disk failed; the file may still be there.
         """
         with disk_translated(entry.path):
-            self._spares.give(entry.path, entry.size_bytes)
+            self._folder.spare(entry.path, entry.size_bytes)
         self._count_out(entry)
 
     def delete(self, entry: SpoolEntry) -> None:
@@ -151,9 +137,24 @@ class Spool:
             entry.path.unlink(missing_ok=True)
         self._count_out(entry)
 
+    def quarantine(self, entry: SpoolEntry) -> Path:
+        """Move a file whose job does not exist out of the way; return where it lies.
+
+        Raises:
+            SpoolUnavailable: The disk failed; the file is where it was.
+        """
+        aside = self._quarantine.keep_without_job(entry)
+        self._count_out(entry)
+        return aside
+
     def tidy(self) -> None:
-        """Delete what was dropped a while ago and not written over since; called now and then."""
-        self._spares.clear(older_than_s=SPARED_S)
+        """Delete spare files that were not used for a while; restore a deleted folder.
+
+        Raises:
+            SpoolUnavailable: The folder was deleted and cannot be made again.
+        """
+        self._folder.clear_spares(older_than_s=SPARED_S)
+        self._folder.restore()
 
     def entries(self) -> list[SpoolEntry]:
         """Everything this process keeps, adopted files included."""
@@ -193,12 +194,15 @@ class Spool:
             fits = expected_bytes <= self._max_bytes and self._disk.has(expected_bytes, free_bytes)
             return not self._entries and fits
 
-    def adopt(self) -> list[SpoolEntry]:
+    def adopt(self, *, quarantined: bool = False) -> list[SpoolEntry]:
         """Take over what processes that are no more have left.
 
         The bound does not apply: these pictures exist, and are better counted than ignored.
         Safe while others adopt. Damaged files are set aside; see `take_damaged`. What the disk
         does not let go of stays where it is, for the next look, and keeps nothing else back.
+
+        Args:
+            quarantined: Take quarantined files whose job did not exist as well.
 
         Returns:
             The files that are this process's now.
@@ -207,8 +211,10 @@ class Spool:
             SpoolUnavailable: The disk failed, and nothing was taken over.
         """
         adopted = self._orphans.move_to(self.folder)
+        if quarantined:
+            adopted += self._orphans.move_quarantined_to(self.folder)
         if adopted:
-            self._sync_names()
+            self._folder.sync_names()
             log.info("adopted %d spooled images", len(adopted), extra={"count": len(adopted)})
         return adopted
 
@@ -218,27 +224,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the folder; files still in it are for others to adopt."""
-        self._spares.clear()
-        self._folder.let_go()
-
-    def _write(self, path: Path, pieces: Pieces) -> None:
-        """Write a file, in the room that spare files take if there is no other."""
-        try:
-            write_file(self._spares.take(), path, pieces, fsync=self._fsync)
-        except SpoolFull:
-            if not self._spares.clear():
-                raise
-            write_file(self._spares.new_name(), path, pieces, fsync=self._fsync)
-
-    def _sync_names(self) -> None:
-        """Wait until the disk has the names of the files, where that is wanted."""
-        if self._fsync:
-            with disk_translated(self.folder):
-                self._shared_sync()
-
-    def _sync_folder(self) -> None:
-        with self._spares.settling():
-            sync_folder(self.folder)
+        self._folder.close()
 
     def _count_in(self, entry: SpoolEntry) -> None:
         with self._guard:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from storage.errors import SpoolFull, SpoolUnavailable
+from storage.errors import SpoolFull, SpoolMissing, SpoolUnavailable
 from storage.pieces import Pieces, sha256_of, size_of
 
 SUFFIX = ".spool"
@@ -192,12 +192,18 @@ def read_images(entry: SpoolEntry) -> list[bytes]:
 
     Raises:
         NotAsWritten: One of them is not what was written.
+        SpoolMissing: The file no longer exists.
         SpoolUnavailable: The disk failed.
     """
-    with disk_translated(entry.path), entry.path.open("rb") as file:
-        line = file.readline(_MAX_HEADER_BYTES)
-        pictures = [file.read(facts.size_bytes) for facts in entry.images]
-        rest = file.read(1)
+    with disk_translated(entry.path):
+        try:
+            file = entry.path.open("rb")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SpoolMissing(entry.path, entry.job_id, entry.fence) from error
+        with file:
+            line = file.readline(_MAX_HEADER_BYTES)
+            pictures = [file.read(facts.size_bytes) for facts in entry.images]
+            rest = file.read(1)
     if _decode(entry.path, line) != entry or rest:
         raise NotAsWritten("the header changed", entry)
     for facts, data in zip(entry.images, pictures, strict=True):

@@ -28,6 +28,13 @@ class LockedFolder:
     path: Path
     descriptor: int
 
+    def is_held(self) -> bool:
+        """Return False if the folder or its lock file was deleted: the lock then guards nothing."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), (self.path / LOCK).stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def let_go(self) -> None:
         """Give up the lock, and the folder with it where it is empty."""
         lock = self.path / LOCK
@@ -55,6 +62,19 @@ def new_folder(root: Path) -> LockedFolder:
         # Between the two lines another process may take the empty folder for an orphan.
         if (folder := take(path)) is not None:
             return folder
+
+
+def made_again(root: Path, lost: LockedFolder) -> LockedFolder:
+    """Make and lock a folder that was deleted under its process, at its old path if it is free.
+
+    Raises:
+        OSError: The disk's.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lost.path.mkdir(exist_ok=True)
+    folder = take(lost.path) or new_folder(root)
+    os.close(lost.descriptor)
+    return folder
 
 
 def orphans(root: Path, mine: Path) -> Iterator[LockedFolder]:

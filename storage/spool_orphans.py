@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -60,6 +61,22 @@ class OrphanedFiles:
                 if not adopted:
                     raise
                 log.warning("not all spools could be searched", extra={"error": str(error)})
+        return adopted
+
+    def move_quarantined_to(self, folder: Path) -> list[SpoolEntry]:
+        """Move the files without a job back to a folder: their jobs may exist by now.
+
+        Raises:
+            SpoolUnavailable: The disk failed.
+        """
+        adopted: list[SpoolEntry] = []
+        for path in self._quarantine.without_job():
+            try:
+                with disk_translated(path), suppress(FileNotFoundError):  # another process has it
+                    if (entry := self._move(path, folder)) is not None:
+                        adopted.append(entry)
+            except SpoolError as error:
+                log.warning("a quarantined image stays there", extra={"error": str(error)})
         return adopted
 
     def take_damaged(self) -> list[SpoolDamaged]:

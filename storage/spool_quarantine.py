@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from storage.errors import SpoolDamaged
-from storage.spool_files import NotAsWritten
+from storage.spool_files import SUFFIX, NotAsWritten, SpoolEntry, disk_translated
 
 log = logging.getLogger(__name__)
 
 DAMAGED = "damaged"
+WITHOUT_JOB = "without-job"
 
 
 class Quarantine:
@@ -40,6 +42,52 @@ class Quarantine:
         damaged = SpoolDamaged(aside, str(reason), job_id, fence)
         log.error("%s", damaged, extra={"job_id": str(job_id), "path": str(aside)})
         return damaged
+
+    def keep_without_job(self, entry: SpoolEntry) -> Path:
+        """Move a file whose job does not exist to quarantine; return where it lies.
+
+        Raises:
+            SpoolUnavailable: The disk failed; the file is where it was.
+        """
+        aside = self._root / WITHOUT_JOB / entry.path.name
+        with disk_translated(entry.path), suppress(FileNotFoundError):
+            aside.parent.mkdir(exist_ok=True)
+            entry.path.rename(aside)
+        return aside
+
+    def without_job(self) -> list[Path]:
+        """Return the files whose job did not exist when they were moved here."""
+        with disk_translated(self._root):
+            return sorted((self._root / WITHOUT_JOB).glob(f"*{SUFFIX}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What one quarantine folder holds.
+
+    Attributes:
+        folder: Its path.
+        files: How many.
+        size_bytes: Of all of them.
+    """
+
+    folder: Path
+    files: int
+    size_bytes: int
+
+
+def quarantined_files(root: Path) -> tuple[Quarantined, Quarantined]:
+    """Count what lies in quarantine below a spool root: damaged files, and files without a job."""
+    return _counted(root / DAMAGED), _counted(root / WITHOUT_JOB)
+
+
+def _counted(folder: Path) -> Quarantined:
+    sizes: list[int] = []
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(OSError):  # moved meanwhile
+                sizes.append(path.stat().st_size)
+    return Quarantined(folder, len(sizes), sum(sizes))
 
 
 def _named(path: Path) -> tuple[UUID | None, int | None]:

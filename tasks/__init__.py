@@ -40,12 +40,15 @@ from tasks.load import Loaded
 from tasks.messages import MessageFault, RejectedMessages
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.on_end import OnEnd, OnEndQueues, on_end_of, queue_is_reserved
+from tasks.open_claims import OpenClaims
 from tasks.options import JobOptions, parse_options
 from tasks.pace import Pace
 from tasks.policy import Decision, RetryPolicy
 from tasks.queue_depth import QueueDepth
+from tasks.reconcile import Reconcile
 from tasks.settle import Settle
 from tasks.spool_space import SpoolSpace
+from tasks.stored_images import StoredImages
 from tasks.strict_json import repeated_key
 from tasks.submit import Submission, Submit
 from tasks.sweep import Sweep
@@ -96,16 +99,19 @@ __all__ = [
     "MessageFault",
     "OnEnd",
     "OnEndQueues",
+    "OpenClaims",
     "Pace",
     "PlaceWatch",
     "QueueDepth",
     "Queues",
+    "Reconcile",
     "RejectedMessages",
     "RequestLimits",
     "RetryPolicy",
     "Settle",
     "SpoolSpace",
     "StagingFailed",
+    "StoredImages",
     "Submission",
     "Submit",
     "Sweep",

@@ -4,23 +4,12 @@ A worker may have put an image and been killed before the row was told, with its
 So before a rescued job is called, and paid, again, the bucket is asked for its earlier keys.
 """
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 
-from playground import PngDamaged, check_png
-from storage import (
-    Database,
-    Job,
-    ObjectMissing,
-    ObjectStore,
-    StoredImage,
-    adopt_image,
-    hand_back_if_held,
-    image_key,
-)
+from storage import Database, Job, ObjectStore, StoredImage, adopt_image, hand_back_if_held
 from tasks.persist import persist
+from tasks.stored_images import StoredImages
 
 __all__ = ["Earlier"]
 
@@ -39,8 +28,7 @@ class Earlier:
 
     def __init__(self, database: Database, objects: ObjectStore, *, key_prefix: str) -> None:
         self._database = database
-        self._objects = objects
-        self._key_prefix = key_prefix
+        self._stored = StoredImages(objects, key_prefix=key_prefix)
 
     def finish(self, job: Job, *, on_locked: Callable[[], object] = lambda: None) -> bool:
         """Finish a claimed job with an image stored before, if there is one.
@@ -57,21 +45,10 @@ class Earlier:
         if not job.calls_unknown + job.calls_lost:
             return False
         for fence in range(job.fence - 1, max(0, job.fence - 1 - MOST_FENCES), -1):
-            if images := list(self._stored(job, fence)):
+            if images := self._stored.find(job.id, fence):
                 self._adopt(job, fence, images, on_locked)
                 return True
         return False
-
-    def _stored(self, job: Job, fence: int) -> Iterator[StoredImage]:
-        for index in count():
-            key = image_key(self._key_prefix, job.id, fence, index)
-            try:
-                png = self._objects.get(key)
-                facts = check_png(png)
-            except (ObjectMissing, PngDamaged):
-                return
-            digest = hashlib.sha256(png).hexdigest()
-            yield StoredImage(index, key, digest, len(png), facts.width, facts.height)
 
     def _adopt(
         self, job: Job, fence: int, images: list[StoredImage], on_locked: Callable[[], object]

@@ -34,6 +34,7 @@ from tasks.call import Call
 from tasks.dispatch import Dispatch
 from tasks.earlier import Earlier
 from tasks.fleet_watch import FleetWatch
+from tasks.open_claims import OpenClaims
 from tasks.pace import Pace
 from tasks.persist import persist
 from tasks.policy import Decision
@@ -75,6 +76,7 @@ class Generate:
 
     Args:
         space: asked before a claim: a picture that could not be kept must not be paid for.
+        open_claims: is told of each claim for as long as it is worked on.
         stopping: set when the process stops: no further call starts.
     """
 
@@ -94,6 +96,7 @@ class Generate:
         settle: Settle,
         earlier: Earlier,
         claims: Claims,
+        open_claims: OpenClaims,
         stopping: threading.Event,
     ) -> None:
         self._database = database
@@ -109,6 +112,7 @@ class Generate:
         self._settle = settle
         self._earlier = earlier
         self._claims = claims
+        self._open_claims = open_claims
         self._stopping = stopping
 
     def __call__(self, job_id: UUID) -> None:
@@ -175,9 +179,12 @@ class Generate:
             )
             self._hand_back(job_id)
             return False
-        if job is not None and self._is_still_alive(job, turn):
-            self._make(job, turn)
-        return job is not None
+        if job is None:
+            return False
+        with self._open_claims.during(job.id, job.fence):
+            if self._is_still_alive(job, turn):
+                self._make(job, turn)
+        return True
 
     def _is_still_alive(self, job: Job, turn: Turn) -> bool:
         """Whether the lease still runs: if the claim took longer, the job is given back unsent."""
@@ -262,23 +269,27 @@ class Generate:
 
     def _mark_storing(self, job: Job, entry: SpoolEntry) -> None:
         images = self._uploads.stored(entry)
-        is_queued = False
+        is_named = is_queued = False
 
         def queue_upload() -> None:
             nonlocal is_queued
             if not is_queued:
                 is_queued = True
-                self._uploads.add(entry)
+                self._uploads.add(entry, is_named=is_named)
 
         try:
             # While another transaction has locked the row, the image goes to the bucket already.
-            held = persist(
+            is_named = persist(
                 lambda: mark_storing_if_held(
-                    self._database, job.id, fence=job.fence, images=images
+                    self._database,
+                    job.id,
+                    fence=job.fence,
+                    images=images,
+                    worker_id=self._claims.worker_id,
                 ),
                 on_locked=queue_upload,
             )
-            if not held and not is_queued:
+            if not is_named and not is_queued:
                 log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
         finally:  # whatever the table says: it is paid for, and nobody else will look for it here
             queue_upload()

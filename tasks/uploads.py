@@ -11,45 +11,52 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from storage import (
-    CallCount,
     Database,
-    JobError,
     JobForgotten,
     JobNotFound,
     ObjectDigestMismatch,
     ObjectStore,
     Pieces,
     Spool,
-    SpoolDamaged,
     SpooledImage,
     SpoolEntry,
+    SpoolLost,
     StorageError,
     StoredImage,
-    adopt_image,
-    find_tombstone,
-    finish_if_held,
-    get_job,
-    image_key,
-    retry_later_if_held,
     unwritten_entry,
 )
+from tasks.image_writer import ImageWriter, Written
 from tasks.in_hand import InHand
-from tasks.persist import persist
+from tasks.lost_images import LostImages
+from tasks.open_claims import Claimed
+from tasks.stored_images import StoredImages
 
 __all__ = ["Uploads"]
 
 log = logging.getLogger(__name__)
 
-PNG_TYPE = "image/png"
-IMAGE_LOST = "IMAGE_LOST"
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 
 #: Pictures that are kept in memory, too, from the spool to the bucket: few while it keeps up.
 IN_HAND_BYTES = 24_000_000
+
+#: After the row has named an answer's images they are put without asking again, for so long: less
+#: than a failover of the database, a claim and a call take together.
+NAMED_FOR_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A spooled answer that waits for the bucket."""
+
+    entry: SpoolEntry
+    failures: int = 0
+    named_until: float = 0.0
 
 
 class Uploads:
@@ -58,6 +65,7 @@ class Uploads:
     Args:
         threads: puts under way at once.
         key_prefix: before every object key.
+        worker_id: holds the rows of what waits here; None leaves holders as they are.
         on_stored: called when the bucket has taken an image: storage works.
     """
 
@@ -69,23 +77,27 @@ class Uploads:
         spool: Spool,
         threads: int,
         key_prefix: str,
+        worker_id: UUID | None = None,
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        self._database = database
-        self._objects = objects
         self._spool = spool
+        self._writer = ImageWriter(
+            database=database,
+            objects=objects,
+            key_prefix=key_prefix,
+            worker_id=worker_id,
+            on_stored=on_stored,
+        )
+        self._lost = LostImages(database, StoredImages(objects, key_prefix=key_prefix))
         self._in_hand = InHand(IN_HAND_BYTES)
         self._thread_count = threads
-        self._key_prefix = key_prefix
-        self._on_stored = on_stored
-        self._queue: list[tuple[float, int, int, SpoolEntry]] = []
+        self._queue: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
         # One lock, two things to wait for: who waits for the end must not wake with every picture.
         guard = threading.Lock()
         self._changed = threading.Condition(guard)
         self._emptied = threading.Condition(guard)
-        self._unfinished = 0
-        self._unnoted: list[SpoolDamaged] = []
+        self._unfinished: set[SpoolEntry] = set()
         self._is_stopped = False
 
     def start(self) -> None:
@@ -104,50 +116,54 @@ class Uploads:
         return entry
 
     def stored(self, entry: SpoolEntry) -> list[StoredImage]:
-        """What the row says of a spooled answer: under which keys its images will lie."""
-        return [
-            StoredImage(
-                index=index,
-                key=image_key(self._key_prefix, entry.job_id, entry.fence, index),
-                sha256=image.sha256,
-                size_bytes=image.size_bytes,
-                width=image.width,
-                height=image.height,
-            )
-            for index, image in enumerate(entry.images)
-        ]
+        """Return what the row says of a spooled answer: under which keys its images will lie."""
+        return self._writer.images_of(entry)
 
-    def add(self, entry: SpoolEntry) -> None:
-        """Queue a spooled answer for the bucket."""
+    def add(self, entry: SpoolEntry, *, is_named: bool = False) -> None:
+        """Queue a spooled answer for the bucket.
+
+        Args:
+            entry: the answer.
+            is_named: the row has just been told of these very images.
+        """
+        named_until = time.monotonic() + NAMED_FOR_S if is_named else 0.0
         with self._changed:
-            self._unfinished += 1
-            self._push(entry, failures=0)
+            self._unfinished.add(entry)
+            self._push(_Task(entry, named_until=named_until))
 
     def put_now(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> None:
         """Put images from memory and finish, trying until the bucket and the table have them."""
         entry = unwritten_entry(job_id, fence, images)
-        for failures in itertools.count():
-            try:
-                stored = self._put(entry, [image.pieces for image in images])
-                self._finish(entry, stored)
-            except JobNotFound:
-                log.warning("an image came for a deleted job", extra={"job_id": str(job_id)})
-                return
-            except StorageError as error:
-                self._report(job_id, error)
+        with self._changed:
+            self._unfinished.add(entry)
+        try:
+            for failures in itertools.count():
+                if self._put_from_memory(entry, images):
+                    return
                 time.sleep(_wait_s(failures))
-            else:
-                return
+        finally:
+            with self._changed:
+                self._discard(entry)
 
-    def adopt(self) -> int:
-        """Queue what a crash left in spools that no process holds; how many answers."""
-        entries = self._spool.adopt()
+    def adopt(self, *, quarantined: bool = False) -> int:
+        """Queue what a crash left in spools that no process holds; how many answers.
+
+        Args:
+            quarantined: try again what was quarantined because its job did not exist.
+        """
+        entries = self._spool.adopt(quarantined=quarantined)
         for entry in entries:
             self.add(entry)
-        unnoted, self._unnoted = self._unnoted, []
-        for damaged in [*unnoted, *self._spool.take_damaged()]:
-            self._note_lost(damaged)
+        self._lost.note_again()
+        for damaged in self._spool.take_damaged():
+            self._lost.note(damaged)
         return len(entries)
+
+    def claims(self) -> set[Claimed]:
+        """Return the claims whose images this process has: on its disk, in memory, on their way."""
+        with self._changed:
+            unfinished = list(self._unfinished)
+        return {(entry.job_id, entry.fence) for entry in [*unfinished, *self._spool.entries()]}
 
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait until everything queued has been delivered; False if the time ran out first."""
@@ -160,128 +176,112 @@ class Uploads:
             self._is_stopped = True
             self._changed.notify_all()
 
-    def _push(self, entry: SpoolEntry, *, failures: int) -> None:
-        due = time.monotonic() + (_wait_s(failures - 1) if failures else 0.0)
-        heapq.heappush(self._queue, (due, next(self._order), failures, entry))
+    def _push(self, task: _Task) -> None:
+        due = time.monotonic() + (_wait_s(task.failures - 1) if task.failures else 0.0)
+        heapq.heappush(self._queue, (due, next(self._order), task))
         self._changed.notify()
 
+    def _discard(self, entry: SpoolEntry) -> None:
+        """Note, under the lock, that nothing more happens to an answer here."""
+        self._unfinished.discard(entry)
+        if not self._unfinished:
+            self._emptied.notify_all()
+
     def _work(self) -> None:
-        while (due := self._next()) is not None:
-            entry, failures = due
+        while (task := self._next()) is not None:
             try:
-                is_done = self._try(entry)
+                is_done = self._try(task)
             except Exception:
-                log.exception("an upload broke off", extra={"job_id": str(entry.job_id)})
+                log.exception("an upload broke off", extra={"job_id": str(task.entry.job_id)})
                 is_done = False
             with self._changed:
-                if not is_done:
-                    self._push(entry, failures=failures + 1)
-                    continue
-                self._unfinished -= 1
-                if not self._unfinished:
-                    self._emptied.notify_all()
+                if is_done:
+                    self._discard(task.entry)
+                else:
+                    self._push(replace(task, failures=task.failures + 1))
 
-    def _next(self) -> tuple[SpoolEntry, int] | None:
+    def _next(self) -> _Task | None:
         with self._changed:
             while not self._is_stopped:
                 wait_s = self._queue[0][0] - time.monotonic() if self._queue else None
                 if wait_s is not None and wait_s <= 0:
-                    _, _, failures, entry = heapq.heappop(self._queue)
-                    return entry, failures
+                    return heapq.heappop(self._queue)[2]
                 self._changed.wait(wait_s)
             return None
 
-    def _try(self, entry: SpoolEntry) -> bool:
+    def _try(self, task: _Task) -> bool:
         """Deliver one spooled answer; False when it is to be tried again."""
+        entry = task.entry
+        is_named = not task.failures and time.monotonic() < task.named_until
         try:
-            stored = self._put(entry, self._in_hand.take(entry) or self._read(entry))
-            self._finish(entry, stored)  # waits for other rows, and holds no picture meanwhile
+            written = self._writer.write(entry, lambda: self._images(entry), is_named=is_named)
+            if written is Written.KEYS_TAKEN:
+                _report_taken(entry.job_id)
+                return False
             self._spool.drop(entry)
         except JobForgotten as error:
             log.warning("a spooled image is dropped: %s", error)
             self._spool.delete(entry)
         except JobNotFound as error:
             # Another fleet's, or an older copy of our table: not ours to throw away.
-            log.warning("a spooled image is kept: %s", error, extra={"file": str(entry.path)})
-        except SpoolDamaged as error:
-            self._note_lost(error)
+            path = self._spool.quarantine(entry)
+            log.warning("a spooled image is kept: %s", error, extra={"file": str(path)})
+        except SpoolLost as error:
+            self._lost.note(error)
         except ObjectDigestMismatch as error:
             return self._is_lost(entry, error)
         except StorageError as error:
-            self._report(entry.job_id, error)
+            _report(entry.job_id, error)
             return False
+        finally:
+            self._in_hand.take(entry)  # whatever happened: from here on the file serves
         return True
 
     def _is_lost(self, entry: SpoolEntry, error: ObjectDigestMismatch) -> bool:
         """Hash the spool file again: if it is damaged, the image is lost; if not, put it again."""
         try:
             self._spool.read(entry)
-        except SpoolDamaged as damaged:
-            self._note_lost(damaged)
+        except SpoolLost as lost:
+            self._lost.note(lost)
             return True
         except StorageError as unreadable:
-            self._report(entry.job_id, unreadable)
+            _report(entry.job_id, unreadable)
             return False
-        self._report(entry.job_id, error)
+        _report(entry.job_id, error)
         return False
 
-    def _read(self, entry: SpoolEntry) -> Sequence[Pieces]:
-        return [[image] for image in self._spool.read(entry)]
+    def _images(self, entry: SpoolEntry) -> Sequence[Pieces]:
+        return self._in_hand.take(entry) or [[image] for image in self._spool.read(entry)]
 
-    def _put(self, entry: SpoolEntry, images: Sequence[Pieces]) -> list[StoredImage]:
-        stored = self.stored(entry)
-        for pieces, row in zip(images, stored, strict=True):
-            self._objects.put(row.key, pieces, PNG_TYPE, sha256=row.sha256)
-        self._on_stored()
-        return stored
-
-    def _finish(self, entry: SpoolEntry, stored: list[StoredImage]) -> None:
-        job_id, fence = entry.job_id, entry.fence
-        if finish_if_held(self._database, job_id, fence=fence, images=stored):
-            return
-        if adopt_image(self._database, job_id, fence=fence, images=stored):
-            log.info("an image finished a job that had been rescued", extra={"job_id": str(job_id)})
-            return
-        # Another image of this job came first, or the job was forgotten, or the table does not know
-        # it: either way nobody will ever look for these objects.
-        for row in stored:
-            self._objects.delete(row.key)
-        get_job(self._database, job_id)
-
-    def _note_lost(self, damaged: SpoolDamaged) -> None:
-        """Tell the table, now or at a later look for spools: the file cannot be read again."""
+    def _put_from_memory(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> bool:
+        """Deliver an answer that no file holds; False when it is to be tried again."""
         try:
-            self._report_lost(damaged)
-        except (StorageError, OSError) as error:
-            log.warning("a lost image is noted later", extra={"error": str(error)})
-            self._unnoted.append(damaged)
+            pieces = [image.pieces for image in images]
+            written = self._writer.write(entry, lambda: pieces, is_named=False)
+        except JobNotFound:
+            log.warning("an image came for a deleted job", extra={"job_id": str(entry.job_id)})
+        except StorageError as error:
+            _report(entry.job_id, error)
+            return False
+        else:
+            if written is Written.KEYS_TAKEN:
+                _report_taken(entry.job_id)
+                return False
+        return True
 
-    def _report_lost(self, damaged: SpoolDamaged) -> None:
-        """The file is not what was written: the job needs another call, and the row says why."""
-        log.error("a paid image is lost: %s", damaged, extra={"job_id": str(damaged.job_id)})
-        job_id, fence = damaged.job_id, damaged.fence
-        if job_id is None or fence is None:
-            return  # not even its name can be read; its job is called again after the grace
-        if persist(lambda: find_tombstone(self._database, job_id)) is not None:
-            damaged.path.unlink(missing_ok=True)
-            return
-        why = JobError(IMAGE_LOST, f"the image in the spool was damaged: {damaged}", "storage")
-        persist(
-            lambda: retry_later_if_held(
-                self._database,
-                job_id,
-                fence=fence,
-                delay_s=0.0,
-                error=why,
-                counted=CallCount.LOST,
-            )
-        )
 
-    def _report(self, job_id: UUID, error: StorageError) -> None:
-        log.warning(
-            "an image waits in the spool: storage did not take it",
-            extra={"job_id": str(job_id), "error": str(error)},
-        )
+def _report(job_id: UUID, error: StorageError) -> None:
+    log.warning(
+        "an image waits in the spool: storage did not take it",
+        extra={"job_id": str(job_id), "error": str(error)},
+    )
+
+
+def _report_taken(job_id: UUID) -> None:
+    log.warning(
+        "an image waits in the spool: another worker stores its job at the same fence",
+        extra={"job_id": str(job_id)},
+    )
 
 
 def _wait_s(failures: int) -> float:

@@ -16,6 +16,7 @@ from tasks import (
     FleetWatch,
     Inbox,
     Pace,
+    Reconcile,
     Sweep,
     Uploads,
 )
@@ -56,6 +57,7 @@ class Crew:
     watch: FleetWatch
     watchdog: Watchdog
     sweep: Sweep
+    reconcile: Reconcile
     one_core: OneCore | None
     flows: tuple[Flow, ...]
     spool: Spool
@@ -72,7 +74,7 @@ class Crew:
         self.heartbeat.start()
         self.budget.start()
         self.uploads.start()
-        self.uploads.adopt()
+        self.uploads.adopt(quarantined=True)
         loops = {
             "dispatcher": self.dispatcher.run,
             "refresh": self.refresh.run,
@@ -80,6 +82,7 @@ class Crew:
             "fleet-watch": self.watch.run,
             "watchdog": self.watchdog.run,
             "sweep": self.sweep.run,
+            "reconcile": self.reconcile.run,
         }
         if self.one_core is not None:
             loops["one-core"] = self.one_core.run

@@ -9,6 +9,7 @@ from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.spool_bound import calls_that_fit, spool_bound_bytes
 from darkroom.wiring import Wiring
+from storage import quarantined_files
 
 __all__ = ["check_spool"]
 
@@ -43,6 +44,27 @@ def check_spool(wiring: Wiring) -> Iterator[Finding]:
         )
     else:
         yield Finding(ABOUT, Level.OK, f"{folder} can be written, {free / 1e9:.1f} GB free")
+    yield from _quarantined(folder)
+
+
+def _quarantined(folder: Path) -> Iterator[Finding]:
+    """Files that workers have moved out of the way."""
+    damaged, without_job = quarantined_files(folder)
+    if damaged.files:
+        yield Finding(
+            ABOUT,
+            Level.WARN,
+            f"{damaged.folder}: {damaged.files} damaged files, {damaged.size_bytes / 1e6:.1f} MB",
+            "check the disk; delete them when you have looked at them",
+        )
+    if without_job.files:
+        yield Finding(
+            ABOUT,
+            Level.WARN,
+            f"{without_job.folder}: {without_job.files} images whose job does not exist, "
+            f"{without_job.size_bytes / 1e6:.1f} MB",
+            "a worker tries them once when it starts; delete those that you do not expect back",
+        )
 
 
 def _nearest(folder: Path) -> Path:

@@ -83,6 +83,21 @@ def test_a_spool_that_keeps_calls_from_starting_is_told(darkroom: CommandLine) -
     assert ("warn", "its bound of 0.016 GB lets 4 of 8 calls start") in found(ran, "spool")
 
 
+@pytest.mark.usefixtures("tables")
+def test_quarantined_spool_files_are_reported(darkroom: CommandLine) -> None:
+    """Paid images that nothing will store by itself: how many there are, and where."""
+    root = darkroom.folder / "quarantined"
+    for name, files in (("damaged", 1), ("without-job", 2)):
+        (root / name).mkdir(parents=True)
+        for number in range(files):
+            (root / name / f"{number}.spool").write_bytes(b"p" * 50_000)
+    warned = [
+        text for level, text in found(darkroom("doctor", "--json", spool_dir=str(root)), "spool")
+    ]
+    assert f"{root}/damaged: 1 damaged files, 0.1 MB" in warned
+    assert f"{root}/without-job: 2 images whose job does not exist, 0.1 MB" in warned
+
+
 def test_what_is_not_set_is_told(bare: CommandLine) -> None:
     """Nothing set is nothing well; one line for each part, aligned, and plain."""
     bare.env["DARKROOM_BROKER_URL"] = "redis://127.0.0.1:1/0"

@@ -144,7 +144,7 @@ def test_the_next_process_deletes_what_a_dead_one_had_to_spare(tmp_path: Path) -
     dead = _spool(tmp_path)
     _write(dead)
     _drop_all(dead)
-    os.close(dead._folder.descriptor)  # as the kernel does when a process is killed
+    os.close(dead._folder._locked.descriptor)  # as the kernel does when a process is killed
     spool = _spool(tmp_path)
     assert (spool.adopt(), spool.take_damaged()) == ([], [])
     assert list(tmp_path.iterdir()) == [spool.folder]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,15 @@ from uuid import uuid4
 
 import pytest
 
-from storage import Spool, SpoolDamaged, SpooledImage, SpoolFull, SpoolUnavailable
+from storage import (
+    Spool,
+    SpoolDamaged,
+    SpooledImage,
+    SpoolFull,
+    SpoolMissing,
+    SpoolUnavailable,
+)
+from storage.spool_folders import take
 
 ROOM = 10_000_000
 
@@ -193,7 +202,7 @@ def test_a_file_whose_name_the_disk_does_not_take_is_not_left(
     def fail(_folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("storage.spool.sync_folder", fail)
+    monkeypatch.setattr("storage.spool_own_folder.sync_folder", fail)
     with pytest.raises(SpoolUnavailable):
         spool.write(uuid4(), 1, [_picture()])
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]
@@ -224,13 +233,97 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         _spool(tmp_path / "spool")
 
 
-def test_a_missing_file_is_no_picture(tmp_path: Path) -> None:
-    """Someone tidied up: the disk is to blame, and nothing is set aside."""
+@pytest.mark.parametrize("deleted", ["file", "folder", "root"])
+def test_a_missing_file_is_lost_and_takes_no_room(tmp_path: Path, deleted: str) -> None:
+    """A file that was deleted never comes back, so it is not reported as unavailable."""
+    spool = _spool(tmp_path / "spool")
+    job_id = uuid4()
+    entry = spool.write(job_id, 7, [_picture()])
+    if deleted == "file":
+        entry.path.unlink()
+    else:
+        shutil.rmtree(spool.folder if deleted == "folder" else tmp_path / "spool")
+    with pytest.raises(SpoolMissing) as missing:
+        spool.read(entry)
+    assert (missing.value.job_id, missing.value.fence) == (job_id, 7)
+    assert (spool.used_bytes, spool.entries()) == (0, [])
+    spool.close()
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_a_folder_deleted_under_its_process_is_made_again_by_the_next_write(
+    tmp_path: Path, *, fsync: bool
+) -> None:
+    """It is locked again, so that no other process takes it for an orphan."""
+    spool = _spool(tmp_path / "spool", fsync=fsync)
+    spool.drop(spool.write(uuid4(), 1, [_picture()]))  # a spare file that is deleted as well
+    shutil.rmtree(tmp_path / "spool")
+    entry = spool.write(uuid4(), 1, [_picture()])
+    other = _spool(tmp_path / "spool")
+    assert other.adopt() == []
+    assert len(spool.read(entry)) == 1
+    assert spool.used_bytes == entry.size_bytes
+    for each in (other, spool):
+        each.close()
+
+
+def test_a_folder_whose_lock_file_was_deleted_is_locked_again(tmp_path: Path) -> None:
+    """Without its lock file, another process would adopt the files of a living one."""
     spool = _spool(tmp_path)
     entry = spool.write(uuid4(), 1, [_picture()])
-    entry.path.unlink()
-    with pytest.raises(SpoolUnavailable):
-        spool.read(entry)
+    (spool.folder / "lock").unlink()
+    spool.tidy()
+    other = _spool(tmp_path)
+    assert other.adopt() == []
+    assert len(spool.read(entry)) == 1
+    for each in (other, spool):
+        each.close()
+
+
+def test_a_folder_that_another_process_has_taken_is_left_to_it(tmp_path: Path) -> None:
+    """The process whose lock file was deleted writes to a new folder from then on."""
+    spool = _spool(tmp_path)
+    (spool.folder / "lock").unlink()
+    taken = take(spool.folder)
+    assert taken is not None
+    spool.tidy()
+    assert spool.folder != taken.path
+    entry = spool.write(uuid4(), 1, [_picture()])
+    assert entry.path.parent == spool.folder
+    taken.let_go()
+    spool.close()
+
+
+def test_a_file_without_a_job_is_quarantined_and_can_be_taken_back(tmp_path: Path) -> None:
+    """It takes no room and nobody adopts it, until a worker asks for quarantined files."""
+    spool = _spool(tmp_path)
+    entry = spool.write(uuid4(), 1, [_picture()])
+    aside = spool.quarantine(entry)
+    assert (spool.used_bytes, spool.entries(), spool.is_clear(1)) == (0, [], True)
+    assert aside.read_bytes()
+    spool.close()
+    other = _spool(tmp_path)
+    assert other.adopt() == []
+    (again,) = other.adopt(quarantined=True)
+    assert (again.job_id, len(other.read(again))) == (entry.job_id, 1)
+    other.close()
+
+
+def test_the_bytes_used_follow_every_adopted_and_dropped_file(tmp_path: Path) -> None:
+    """An adopted file counts like a written one, and its bytes are free once it is dropped."""
+    dead, spool = _spool(tmp_path), _spool(tmp_path)
+    sizes = [dead.write(uuid4(), 1, [_picture(n)]).size_bytes for n in (100, 2000)]
+    dead.close()
+    own = spool.write(uuid4(), 1, [_picture(50)])
+    adopted = spool.adopt()
+    assert spool.used_bytes == own.size_bytes + sum(sizes)
+    for entry in adopted:
+        spool.drop(entry)
+        spool.drop(entry)
+    assert spool.used_bytes == own.size_bytes
+    spool.delete(own)
+    assert spool.used_bytes == 0
+    assert spool.reserve(ROOM)
     spool.close()
 
 

@@ -1,5 +1,8 @@
 """The arrows of the drawing, each with its guard and its counts, on both databases."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,6 +15,7 @@ from storage import (
     JobError,
     JobNotFound,
     JobStatus,
+    StoredImage,
     adopt_image,
     ask_cancel,
     cancel_jobs,
@@ -249,12 +253,24 @@ def test_a_call_past_its_deadline_is_rescued_from_a_living_worker(table: TableUn
 def test_a_storing_job_waits_for_its_spool(table: TableUnderTest) -> None:
     """A dead worker's image counts as lost only after the grace."""
     job = table.in_hand(table.accept())
-    table.alive(lease_s=-1)
+    table.alive(lease_s=-120)
     assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=60).storing == 0
-    table.overwrite(job.id, image_in_hand_at=job.accepted_at - timedelta(minutes=1))
-    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0.5).storing == 1
+    table.overwrite(job.id, image_in_hand_at=job.accepted_at - timedelta(minutes=10))
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=60).storing == 1
     again = table.job(job.id)
     assert (again.status, again.calls_lost, again.fence) == (JobStatus.QUEUED, 1, 2)
+
+
+def test_the_grace_of_an_old_image_begins_with_the_end_of_its_workers_lease(
+    table: TableUnderTest,
+) -> None:
+    """An image received ten minutes ago is waited for: its worker was alive until just now."""
+    job = table.in_hand(table.accept())
+    table.overwrite(job.id, image_in_hand_at=job.accepted_at - timedelta(minutes=10))
+    table.alive(lease_s=-1)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=60).storing == 0
+    table.alive(lease_s=-90)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=60).storing == 1
 
 
 def test_a_rescued_job_that_was_to_stop_is_cancelled(table: TableUnderTest) -> None:
@@ -297,14 +313,80 @@ def test_a_holders_own_image_is_no_duplicate(table: TableUnderTest) -> None:
 
 
 def test_an_image_is_not_adopted_where_it_has_no_place(table: TableUnderTest) -> None:
-    """Not by jobs that succeeded otherwise, failed for good, were cancelled, or are older."""
+    """Not by jobs that succeeded otherwise, failed for good, were cancelled, or do not exist."""
     done = table.finished(table.accept())
     failed = table.claimed(table.accept())
     fail_if_held(table.db, failed.id, fence=1, error=FAULT)
     cancelled = table.accept()
     ask_cancel(table.db, cancelled)
-    young = table.accept()
     for job_id in (done.id, failed.id, cancelled):
         assert not adopt_image(table.db, job_id, fence=0, images=picture(job_id, 0))
-    assert not adopt_image(table.db, young, fence=1, images=picture(young, 1))
-    assert not adopt_image(table.db, uuid4(), fence=0, images=picture(young, 0))
+    assert not adopt_image(table.db, uuid4(), fence=0, images=picture(uuid4(), 0))
+
+
+def test_an_image_of_a_claim_that_was_rolled_back_finishes_its_job(table: TableUnderTest) -> None:
+    """After a failover the row knows nothing of the claim; its call is counted again."""
+    job_id = table.accept()
+    found = picture(job_id, 2)
+    assert adopt_image(table.db, job_id, fence=2, images=found)
+    assert adopt_image(table.db, job_id, fence=2, images=found)
+    job = table.job(job_id)
+    assert (job.status, list(job.images)) == (JobStatus.SUCCEEDED, found)
+    assert (job.fence, job.calls_made, job.calls_duplicate) == (3, 1, 0)
+    assert job.first_call_at is not None
+
+
+def test_an_image_of_a_claim_that_was_rolled_back_makes_the_call_under_way_a_duplicate(
+    table: TableUnderTest,
+) -> None:
+    """Two claims were lost, and the job was claimed again since: two calls, one image."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    assert adopt_image(table.db, job_id, fence=2, images=picture(job_id, 2))
+    job = table.job(job_id)
+    assert (job.status, job.fence) == (JobStatus.SUCCEEDED, 3)
+    assert (job.calls_made, job.calls_duplicate) == (2, 1)
+
+
+def other_bytes(images: Sequence[StoredImage]) -> list[StoredImage]:
+    """The same keys, as another holder of the same fence would fill them."""
+    return [replace(image, sha256="cd" * 32) for image in images]
+
+
+def test_two_holders_of_one_fence_never_store_under_the_same_key(table: TableUnderTest) -> None:
+    """A fence that was rolled back is issued twice: only the images that the row names are put."""
+    job = table.claimed(table.accept())
+    mine, others = table.image(job), other_bytes(table.image(job))
+    assert mark_storing_if_held(table.db, job.id, fence=1, images=mine)
+    assert mark_storing_if_held(table.db, job.id, fence=1, images=mine)
+    assert not mark_storing_if_held(table.db, job.id, fence=1, images=others)
+    assert not finish_if_held(table.db, job.id, fence=1, images=others)
+    assert not adopt_image(table.db, job.id, fence=1, images=others)
+    assert table.status(job.id) is JobStatus.STORING
+    assert finish_if_held(table.db, job.id, fence=1, images=mine)
+    assert not finish_if_held(table.db, job.id, fence=1, images=others)
+    assert list(table.job(job.id).images) == list(mine)
+
+
+@pytest.mark.parametrize("write", [mark_storing_if_held, finish_if_held])
+def test_of_two_holders_of_one_fence_that_write_at_once_one_succeeds(
+    table: TableUnderTest, write: Callable[..., bool]
+) -> None:
+    """Also where both writes go to the database in one statement."""
+    job = table.claimed(table.accept())
+    both = [table.image(job), other_bytes(table.image(job))]
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda i: write(table.db, job.id, fence=1, images=i), both))
+    assert sorted(done) == [False, True]
+    assert list(table.job(job.id).images) == list(both[done.index(True)])
+
+
+def test_a_worker_that_adopts_an_image_holds_its_row(table: TableUnderTest) -> None:
+    """The dead worker's lease no longer decides when the image counts as lost."""
+    job = table.in_hand(table.accept())
+    adopter = uuid4()
+    images = table.image(job)
+    assert mark_storing_if_held(table.db, job.id, fence=1, images=images, worker_id=adopter)
+    assert table.job(job.id).worker_id == adopter
+    assert mark_storing_if_held(table.db, job.id, fence=1, images=images)
+    assert table.job(job.id).worker_id == adopter

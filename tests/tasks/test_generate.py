@@ -49,7 +49,18 @@ def refusing_database(folder: Path) -> Database:
 
 def generating(database: Database, uploads: Uploads) -> Generate:
     """The course of a job, of which only the end is run."""
-    parts = ("dispatch", "pace", "budget", "breaker", "watch", "call", "settle", "earlier", "space")
+    parts = (
+        "dispatch",
+        "pace",
+        "budget",
+        "breaker",
+        "watch",
+        "call",
+        "settle",
+        "earlier",
+        "space",
+        "open_claims",
+    )
     rest: dict[str, Any] = dict.fromkeys((*parts, "objects"))
     claims = Claims(uuid4(), 60.0, 3, None)
     return Generate(database=database, uploads=uploads, claims=claims, stopping=Event(), **rest)

@@ -28,7 +28,7 @@ from storage import (
     insert_job,
     open_batch,
 )
-from tasks import Claims, Dispatcher, Generate, Pace, Settle, Uploads
+from tasks import Claims, Dispatcher, Generate, OpenClaims, Pace, Settle, Uploads
 from tasks import Dispatch as DispatchOf
 from tasks.budget import Admission
 from tasks.policy import Decision
@@ -96,6 +96,7 @@ def generating(database: Database, pace: Pace, **parts: Any) -> Generate:
         "space": Space(),
         "watch": Watch(),
         "claims": Claims(uuid4(), 60.0, 3, None),
+        "open_claims": OpenClaims(),
         "stopping": threading.Event(),
     }
     return Generate(**rest | {"database": database, "pace": pace} | parts)

@@ -241,10 +241,10 @@ def test_a_sweep_that_was_asleep_too_long_touches_nothing(
     assert take_doomed(table.db, limit=9) == []
 
 
-def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_its_object_with_it(
+def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_not_put(
     table: TableUnderTest, tmp_path: Path
 ) -> None:
-    """The worker was asleep; an unknown job's file is kept as ever."""
+    """The worker was asleep; its image is not put any more."""
     bucket = Away()
     bucket.is_away = False
     spool = Spool(tmp_path / "spool", max_bytes=10_000_000, fsync=False)
@@ -257,4 +257,4 @@ def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_its_object_with_it(
     assert uploads.wait_until_empty(30)
     uploads.stop()
     assert not entry.path.exists()
-    assert bucket.stored == bucket.deleted == [f"x/images/{job_id}/1-0.png"]
+    assert bucket.stored == bucket.deleted == []

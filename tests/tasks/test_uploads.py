@@ -1,24 +1,32 @@
 """What the upload threads do with spooled images that cannot be stored any more."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from storage import (
+    CallCount,
     Database,
     DatabaseMisconfigured,
     Job,
+    JobError,
     JobStatus,
     ObjectStore,
     Spool,
     SpooledImage,
     SpoolEntry,
+    forget_jobs,
     get_job,
     mark_storing_if_held,
+    rescue_dead,
+    retry_later_if_held,
 )
 from tasks import Uploads
+from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import claimed_job
 
 
@@ -90,7 +98,7 @@ def test_a_file_of_a_dead_worker_that_cannot_be_read_costs_its_job_no_wait(
 def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
     tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:
-    """Two fleets on one spool folder, a table restored from yesterday: nothing is thrown away."""
+    """Two fleets on one spool folder, a table restored from yesterday: it goes to quarantine."""
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = uploads_to(bucket, database, spool)
     entry = uploads.spool(uuid7(), 1, [SpooledImage([b"png" * 99], width=9, height=11)])
@@ -98,7 +106,9 @@ def test_an_image_of_a_job_that_the_table_does_not_know_is_kept(
     uploads.add(entry)
     assert uploads.wait_until_empty(20)
     uploads.stop()
-    assert entry.path.exists()
+    kept = tmp_path / "spool" / "without-job" / entry.path.name
+    assert kept.exists()
+    assert spool.is_clear(1)
     assert not bucket.exists(uploads.stored(entry)[0].key)
     spool.close()
 
@@ -116,7 +126,7 @@ def test_a_lost_image_that_could_not_be_noted_is_noted_later(
     def refuse(*_: object, **__: object) -> bool:
         raise DatabaseMisconfigured("no rights")
 
-    monkeypatch.setattr("tasks.uploads.retry_later_if_held", refuse)
+    monkeypatch.setattr("tasks.lost_images.retry_later_if_held", refuse)
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)
@@ -150,3 +160,178 @@ def test_an_upload_thread_outlives_whatever_happens_to_it(
     uploads.stop()
     spool.close()
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+
+
+def image(size_bytes: int = 99) -> SpooledImage:
+    """A picture whose bytes tell it from others."""
+    return SpooledImage([b"p" * size_bytes], width=9, height=11)
+
+
+def deliver(uploads: Uploads, entry: SpoolEntry) -> None:
+    """Have an answer stored, by the threads of its own worker."""
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(30)
+    uploads.stop()
+
+
+def test_a_rescued_storing_job_whose_spool_file_arrives_late_succeeds_with_it(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """Its machine was away for longer than the grace: the picture is kept, and no call is made."""
+    job = claimed_job(database)
+    dead = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    entry = spooled(database, uploads_to(bucket, database, dead), job)
+    dead.close()
+    assert rescue_dead(database, max_unknown_calls=1, spool_grace_s=-1).storing == 1
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    uploads.start()
+    assert uploads.adopt() == 1
+    assert uploads.wait_until_empty(30)
+    uploads.stop()
+    done = get_job(database, job.id)
+    assert (done.status, done.calls_made, done.calls_lost) == (JobStatus.SUCCEEDED, 1, 1)
+    assert list(done.images) == uploads.stored(entry)
+    assert bucket.get(done.images[0].key) == b"png" * 99
+    assert (spool.entries(), spool.used_bytes) == ([], 0)
+    spool.close()
+
+
+def test_an_adopted_image_makes_its_worker_the_holder_of_the_row(
+    tmp_path: Path, database: Database
+) -> None:
+    """While the bucket is away it must not count as lost: the adopter has it, and lives."""
+    job = claimed_job(database)
+    dead = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    spooled(database, uploads_without_a_bucket(database, dead), job)
+    dead.close()
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    worker_id = uuid4()
+    uploads = Uploads(
+        database=database,
+        objects=nowhere,
+        spool=spool,
+        threads=1,
+        key_prefix="",
+        worker_id=worker_id,
+    )
+    uploads.start()
+    assert uploads.adopt() == 1
+    wait_until(lambda: get_job(database, job.id).worker_id == worker_id)
+    assert uploads.claims() == {(job.id, job.fence)}
+    uploads.stop()
+
+
+def test_of_two_images_under_one_fence_the_one_that_the_row_names_is_kept(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """The fence was rolled back and issued again: the loser touches neither row nor object."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    winner = uploads_to(bucket, database, spool)
+    deliver(winner, spooled(database, winner, job))
+    before = get_job(database, job.id)
+    loser = uploads_to(bucket, database, spool)
+    entry = loser.spool(job.id, job.fence, [image()])
+    deliver(loser, entry)
+    assert get_job(database, job.id) == before
+    assert bucket.get(before.images[0].key) == b"png" * 99
+    assert (spool.entries(), entry.path.exists()) == ([], False)
+    spool.close()
+
+
+def test_an_image_waits_while_another_worker_stores_the_job_at_the_same_fence(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """If that one is lost after all, the image that waited finishes the job."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    spooled(database, uploads, job)
+    entry = uploads.spool(job.id, job.fence, [image()])
+    uploads.start()
+    uploads.add(entry)
+    assert not uploads.wait_until_empty(1.0)
+    assert not bucket.exists(uploads.stored(entry)[0].key)
+    lost = JobError("IMAGE_LOST", "the other's", "storage")
+    assert retry_later_if_held(
+        database, job.id, fence=1, delay_s=0, error=lost, counted=CallCount.LOST
+    )
+    assert uploads.wait_until_empty(30)
+    uploads.stop()
+    assert list(get_job(database, job.id).images) == uploads.stored(entry)
+    assert bucket.get(uploads.stored(entry)[0].key) == b"p" * 99
+    spool.close()
+
+
+def test_an_image_of_a_claim_that_was_rolled_back_is_stored_and_not_paid_again(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """The failover went back to before the claim; the next one gets another fence."""
+    job = claimed_job(database)
+    TableUnderTest(database).overwrite(
+        job.id, **ROLLED_BACK, fence=0, calls_made=0, attempts=0, first_call_at=None
+    )
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    entry = uploads.spool(job.id, 1, [image()])
+    deliver(uploads, entry)
+    done = get_job(database, job.id)
+    assert (done.status, done.calls_made, done.fence) == (JobStatus.SUCCEEDED, 1, 2)
+    assert bucket.get(done.images[0].key) == b"p" * 99
+    spool.close()
+
+
+ROLLED_BACK = {"status": "queued", "worker_id": None, "claim_token": None, "call_deadline": None}
+
+
+def test_an_object_that_another_job_reuses_outlives_a_late_upload_of_its_first(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """The answer to the finish was lost, and the job forgotten: others have its image still."""
+    table = TableUnderTest(database)
+    first = table.accept(reuse_hash="h", reuse=True)
+    table.claimed(first)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    deliver(uploads, uploads.spool(first, 1, [image()]))
+    second = table.accept(reuse_hash="h", reuse=True)
+    [shared] = get_job(database, second).images
+    assert forget_jobs(database, [first], key_prefix="x/").forgotten == [first]
+    late = uploads_to(bucket, database, spool)
+    late.start()
+    late.add(late.spool(first, 1, [image()]), is_named=True)
+    assert late.wait_until_empty(30)
+    late.stop()
+    assert bucket.get(shared.key) == b"p" * 99
+    spool.close()
+
+
+def test_a_quarantined_image_finishes_its_job_once_there_is_one(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """A failover lost the job, and its producer handed it in again with the same id."""
+    job_id = uuid7()
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    deliver(uploads, uploads.spool(job_id, 1, [image()]))
+    assert uploads.adopt() == 0
+    TableUnderTest(database).accept(id=job_id)
+    again = uploads_to(bucket, database, spool)
+    again.start()
+    assert again.adopt(quarantined=True) == 1
+    assert again.wait_until_empty(30)
+    again.stop()
+    assert get_job(database, job_id).status is JobStatus.SUCCEEDED
+    spool.close()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Look again and again, generously."""
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come")

@@ -1,0 +1,197 @@
+"""Rows that the table says a worker holds, and of which it has neither call nor image."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from storage import (
+    Database,
+    Job,
+    JobStatus,
+    ObjectStore,
+    Spool,
+    SpooledImage,
+    SpoolEntry,
+    StoredImage,
+    get_job,
+    mark_storing_if_held,
+)
+from tasks import OpenClaims, Reconcile, StoredImages, Uploads
+from tests.storage.table import TableUnderTest
+from tests.tasks.jobs import PNG, claimed_job
+
+IMAGE = SpooledImage([PNG], width=1, height=1)
+
+
+class Worker:
+    """One worker's spool, uploads and comparison, as far as they hold rows."""
+
+    def __init__(self, database: Database, bucket: ObjectStore, root: Path) -> None:
+        self.database = database
+        self.bucket = bucket
+        self.id = uuid4()
+        self.spool = Spool(root, max_bytes=10**6, fsync=False)
+        self.uploads = Uploads(
+            database=database,
+            objects=bucket,
+            spool=self.spool,
+            threads=1,
+            key_prefix="x",
+            worker_id=self.id,
+        )
+        self.open_claims = OpenClaims()
+        self.reconcile = self.comparing()
+
+    def comparing(self, grace_s: float = 60.0) -> Reconcile:
+        """A comparison that has not looked yet."""
+        return Reconcile(
+            self.database,
+            StoredImages(self.bucket, key_prefix="x"),
+            worker_id=self.id,
+            claims=lambda: self.open_claims.all() | self.uploads.claims(),
+            every_s=60.0,
+            grace_s=grace_s,
+        )
+
+    def claimed(self) -> Job:
+        """A job that this worker has claimed."""
+        return claimed_job(self.database, worker_id=self.id)
+
+    def storing(self) -> tuple[Job, SpoolEntry]:
+        """A job whose image is in the spool, and the row says so."""
+        job = self.claimed()
+        entry = self.uploads.spool(job.id, job.fence, [IMAGE])
+        images = self.uploads.stored(entry)
+        assert mark_storing_if_held(self.database, job.id, fence=job.fence, images=images)
+        return job, entry
+
+    def stored_but_taken_back(self) -> tuple[Job, list[StoredImage]]:
+        """A job whose image was put and dropped; then a failover took its end back."""
+        job, entry = self.storing()
+        images = self.uploads.stored(entry)
+        self.bucket.put(images[0].key, PNG)
+        self.spool.drop(entry)
+        return job, images
+
+    def status(self, job: Job) -> JobStatus:
+        """Where a job is."""
+        return get_job(self.database, job.id).status
+
+
+@pytest.fixture
+def worker(tmp_path: Path, database: Database, bucket: ObjectStore) -> Iterator[Worker]:
+    """A worker whose threads do not run."""
+    worker = Worker(database, bucket, tmp_path / "spool")
+    yield worker
+    worker.spool.close()
+
+
+def test_an_image_in_the_bucket_whose_end_was_rolled_back_finishes_its_job(worker: Worker) -> None:
+    """One look is not enough: the upload may be ending at this very moment."""
+    job, images = worker.stored_but_taken_back()
+    assert worker.reconcile.look() == 0
+    assert worker.status(job) is JobStatus.STORING
+    assert worker.reconcile.look() == 1
+    done = get_job(worker.database, job.id)
+    assert (done.status, list(done.images)) == (JobStatus.SUCCEEDED, images)
+    assert (done.calls_made, done.calls_lost) == (1, 0)
+
+
+@pytest.mark.parametrize("there", ["nothing", "other bytes"])
+def test_an_image_that_nobody_has_counts_as_lost(worker: Worker, there: str) -> None:
+    """Its spool folder was deleted: the job is called again, and the row says why."""
+    job, images = worker.stored_but_taken_back()
+    worker.bucket.delete(images[0].key)
+    if there == "other bytes":
+        worker.bucket.put(images[0].key, PNG + b"more")
+    worker.reconcile.look()
+    assert worker.reconcile.look() == 1
+    lost = get_job(worker.database, job.id)
+    assert (lost.status, lost.calls_made, lost.calls_lost) == (JobStatus.QUEUED, 1, 1)
+    assert lost.error is not None
+    assert lost.error.code == "IMAGE_LOST"
+
+
+@pytest.mark.parametrize("where", ["in the spool", "on its way", "being called"])
+def test_what_this_worker_has_is_left_alone(worker: Worker, where: str) -> None:
+    """Neither its uploads nor its calls are disturbed, however long they take."""
+    if where == "being called":
+        job = worker.claimed()
+        worker.bucket.put(f"x/images/{job.id}/1-0.png", PNG)  # which nobody may look at yet
+        with worker.open_claims.during(job.id, job.fence):
+            looks = [worker.reconcile.look() for _ in range(3)]
+        status = JobStatus.RUNNING
+    else:
+        job, entry = worker.storing()
+        if where == "on its way":
+            worker.uploads.add(entry)
+            worker.spool.drop(entry)
+        looks = [worker.reconcile.look() for _ in range(3)]
+        status = JobStatus.STORING
+    assert (looks, worker.status(job)) == ([0, 0, 0], status)
+
+
+def test_another_workers_rows_are_left_to_it(worker: Worker) -> None:
+    """Only a worker itself knows what it has."""
+    job, _ = worker.stored_but_taken_back()
+    TableUnderTest(worker.database).overwrite(job.id, worker_id=uuid4())
+    assert [worker.reconcile.look() for _ in range(3)] == [0, 0, 0]
+    assert worker.status(job) is JobStatus.STORING
+
+
+def test_a_running_job_whose_image_was_stored_is_finished(worker: Worker) -> None:
+    """The failover went back to before its image was in hand; no second call is needed."""
+    job = worker.claimed()
+    worker.bucket.put(f"x/images/{job.id}/1-0.png", PNG)
+    worker.reconcile.look()
+    assert worker.reconcile.look() == 1
+    done = get_job(worker.database, job.id)
+    assert (done.status, done.calls_made, done.calls_unknown) == (JobStatus.SUCCEEDED, 1, 0)
+    assert (done.images[0].size_bytes, done.images[0].width) == (len(PNG), 1)
+
+
+def test_a_running_job_without_an_image_is_left_to_its_deadline(worker: Worker) -> None:
+    """Nobody knows what became of its call; it is looked up once, not at every look."""
+    job = worker.claimed()
+    assert [worker.reconcile.look() for _ in range(3)] == [0, 0, 0]
+    assert worker.status(job) is JobStatus.RUNNING
+
+
+def test_a_bucket_that_cannot_answer_is_asked_again_for_as_long_as_the_grace(
+    worker: Worker,
+) -> None:
+    """Then the image counts as lost, and the job waits for the bucket before its next call."""
+    away = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    job, _ = worker.stored_but_taken_back()
+    worker.bucket = away
+    patient, impatient = worker.comparing(), worker.comparing(grace_s=0.0)
+    assert [patient.look(), patient.look()] == [0, 0]
+    assert worker.status(job) is JobStatus.STORING
+    assert [impatient.look(), impatient.look()] == [0, 1]
+    assert (worker.status(job), get_job(worker.database, job.id).calls_lost) == (
+        JobStatus.QUEUED,
+        1,
+    )
+
+
+def test_a_spool_folder_deleted_under_a_worker_leaves_no_job_behind(worker: Worker) -> None:
+    """What was put is adopted, what was not is lost, and what comes next is kept again."""
+    put, entry_put = worker.storing()
+    lost, entry_lost = worker.storing()
+    worker.bucket.put(worker.uploads.stored(entry_put)[0].key, PNG)
+    for entry in (entry_put, entry_lost):
+        worker.uploads._in_hand.take(entry)
+        worker.uploads.add(entry)
+    shutil.rmtree(worker.spool.folder.parent)
+    later, entry_later = worker.storing()
+    worker.uploads.add(entry_later)
+    worker.uploads.start()
+    assert worker.uploads.wait_until_empty(30)
+    worker.uploads.stop()
+    found = [worker.status(job) for job in (put, lost, later)]
+    assert found == [JobStatus.SUCCEEDED, JobStatus.QUEUED, JobStatus.SUCCEEDED]
+    assert get_job(worker.database, lost.id).calls_lost == 1
+    assert worker.spool.used_bytes == 0

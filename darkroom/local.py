@@ -99,6 +99,7 @@ def write_env_file(data_dir: Path, variables: Mapping[str, str]) -> Path:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)  # it may be there already
             file.writelines(lines)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error

@@ -146,7 +146,7 @@ def write_file(temporary: Path, path: Path, parts: Pieces, *, fsync: bool) -> No
     with disk_translated(path.parent):
         try:
             # Not emptied first: it is the blocks and pages a file has that make it cheaper.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o666)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 _write_all(descriptor, parts)
                 if os.fstat(descriptor).st_size > size_of(parts):

@@ -55,10 +55,10 @@ def new_folder(root: Path) -> LockedFolder:
     Raises:
         OSError: The disk's.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         path = root / uuid4().hex
-        path.mkdir()
+        path.mkdir(mode=0o700)
         # Between the two lines another process may take the empty folder for an orphan.
         if (folder := take(path)) is not None:
             return folder

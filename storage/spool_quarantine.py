@@ -35,7 +35,7 @@ class Quarantine:
         """Move a damaged file to quarantine; return the error that describes it."""
         aside = self._root / DAMAGED / path.name
         with suppress(OSError):  # it is reported in any case; moving it is only tidy
-            aside.parent.mkdir(exist_ok=True)
+            aside.parent.mkdir(mode=0o700, exist_ok=True)
             path.rename(aside)
         entry = reason.entry
         job_id, fence = (entry.job_id, entry.fence) if entry else _named(path)

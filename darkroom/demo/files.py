@@ -25,12 +25,11 @@ def write_whole(target: Path, data: bytes) -> None:
     """
     part = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         part = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        part.chmod(0o644)
         part.replace(target)
     except OSError as error:
         if part is not None:

@@ -73,7 +73,7 @@ def leave_settings_behind(data_dir: Path) -> None:
         UserError: the folder can't be made or entered.
     """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chdir(data_dir)
     except OSError as error:
         raise UserError(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom.errors import UserError
+from darkroom.stack.private import FOLDER_MODE, private_file, private_folder
 
 _PROBE_BYTES = 1 << 20
 """Written and removed at start: a full disk shows here, not in the middle of a first image."""
@@ -22,7 +23,8 @@ class DataFolder:
     """A data folder that is ours until `close()`.
 
     Args:
-        path: The folder; made if missing, with the folders above it.
+        path: The folder; made if missing, with the folders above it. What it holds is for this
+            user alone; a folder that exists keeps its own mode, as it may hold other things.
 
     Raises:
         UserError: It can't be made or written, its disk is full, or another stack holds it.
@@ -33,8 +35,8 @@ class DataFolder:
         if "?" in str(self.path):  # would start the options of the SQLite URL
             raise UserError(f"{self.path}: a data folder's path can't have a '?' in it")
         try:
-            for folder in (self.path, self.path / "logs"):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            private_folder(self.path / "logs", below=self.path)
             self._lock = self._take_lock()
         except OSError as error:
             raise _unusable(self.path, error) from error
@@ -52,17 +54,34 @@ class DataFolder:
         """
         folder = self.path / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder, below=self.path)
         except OSError as error:
             raise _unusable(folder, error) from error
         return folder
 
+    def file(self, name: str) -> Path:
+        """Return a file inside, made if missing.
+
+        Raises:
+            UserError: It can't be made.
+        """
+        path = self.path / name
+        try:
+            private_file(path)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        return path
+
     def log_file(self, name: str) -> Path:
-        """Return a child's log; a large one of earlier runs is set aside as `.1` first."""
+        """Return a child's log; a large one of earlier runs is set aside as `.1` first.
+
+        Raises:
+            UserError: It can't be made.
+        """
         path = self.path / "logs" / f"{name}.log"
         if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
             path.replace(path.with_suffix(".log.1"))
-        return path
+        return self.file(f"logs/{name}.log")
 
     def remembered(self, name: str) -> dict[str, object]:
         """Read what `remember()` kept under this name; empty when there is nothing readable."""
@@ -102,7 +121,7 @@ class DataFolder:
             raise
 
     def _take_lock(self) -> int:
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, 0)

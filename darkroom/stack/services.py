@@ -79,7 +79,7 @@ def _add_database(made: Composition, plan: StackPlan, folder: DataFolder) -> Non
     if plan.database_url is not None:
         made.services.append(Service("database", _without_password(plan.database_url), "used"))
         return
-    file = folder.path / "darkroom.db"
+    file = folder.file("darkroom.db")  # SQLite gives its log and shared memory the same mode
     made.services.append(Service("database", str(file), "started"))
     made.variables["DARKROOM_DATABASE_URL"] = f"sqlite:///{file}"
 

@@ -3,7 +3,7 @@
 A supervisor that is killed with -9 can't stop anything, so on Linux the kernel is asked to do it:
 the child gets SIGKILL when its parent goes. Elsewhere there is no such request, and only the group
 signals of `process.py` remain. It imports nothing of Darkroom, so it starts in some 20 ms, and runs
-before any of the child's own code.
+before any of the child's own code. What the child writes is for its own user alone.
 
 Usage: `python -I -S tether.py PARENT_PID UID GID COMMAND...` (UID and GID are `-` to stay).
 """
@@ -36,6 +36,7 @@ def main(parent_pid: str, uid: str, gid: str, *command: str) -> None:
     """Turn this process into `command`, to be killed when `parent_pid` ends."""
     _become(uid, gid)  # first: changing who we are clears the request
     _tie_to_parent(int(parent_pid))
+    os.umask(0o077)  # tables, logs, queues and pictures hold what nobody else is to read
     try:
         os.execvp(command[0], command)  # noqa: S606 - a list of our own words, no shell
     except OSError as error:

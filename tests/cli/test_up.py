@@ -16,6 +16,12 @@ COMMAND = (sys.executable, "-P", "-m", "darkroom", "up", "--data-dir")
 UP_WITHIN_S = 60
 
 
+def open_to_others(folder: Path) -> list[Path]:
+    """Everything of `up` that somebody else could read, list or enter."""
+    within = (folder / "my data").rglob("*")
+    return [path for path in within if path.lstat().st_mode & 0o077 and not path.is_socket()]
+
+
 @pytest.mark.enable_socket
 def test_up_among_strangers_packages_says_what_can_be_typed_and_stops_on_ctrl_c(
     tmp_path: Path,
@@ -28,6 +34,9 @@ def test_up_among_strangers_packages_says_what_can_be_typed_and_stops_on_ctrl_c(
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text("raise SystemExit('not ours')\n")
     told = tmp_path / "told.txt"
+    # As an earlier release left it; the folder itself may hold other things.
+    (tmp_path / "my data" / "logs").mkdir(parents=True)
+    (tmp_path / "my data" / "logs" / "broker.log").touch(0o644)
     with told.open("wb") as out:
         up = subprocess.Popen(
             [*COMMAND, "my data", "--latency-scale", "0"],
@@ -58,6 +67,11 @@ def test_up_among_strangers_packages_says_what_can_be_typed_and_stops_on_ctrl_c(
         wait = {"Prefer": "wait=60"}
         job = requests.post(f"{gateway[1]}/v1/jobs", json=body, headers=wait, timeout=90)
         assert (job.status_code, job.json()["status"]) == (200, "succeeded"), job.text
+        kept = [path.relative_to(tmp_path / "my data") for path in open_to_others(tmp_path)]
+        assert kept == []
+        names = {path.name for path in (tmp_path / "my data").rglob("*")}
+        assert {"darkroom.db", "broker.log", "appendonlydir", "spool", "env"} <= names
+        assert list((tmp_path / "my data" / "s3").rglob("*.png"))
     finally:
         up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0

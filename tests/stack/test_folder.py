@@ -101,7 +101,7 @@ def test_a_large_log_is_set_aside(tmp_path: Path) -> None:
     with log.open("wb") as file:
         file.truncate(11_000_000)
     assert folder.log_file("worker-1") == log
-    assert not log.exists()
+    assert log.stat().st_size == 0
     assert log.with_suffix(".log.1").exists()
     folder.close()
 
@@ -110,3 +110,22 @@ def test_a_path_that_sqlite_urls_cannot_carry_is_refused(tmp_path: Path) -> None
     """A question mark would start the URL's options."""
     with pytest.raises(UserError, match=r"can't have a '\?'"):
         DataFolder(tmp_path / "why?")
+
+
+def test_what_an_earlier_release_left_open_is_narrowed(tmp_path: Path) -> None:
+    """Logs, tables and folders; a folder that was there keeps its own mode."""
+    (tmp_path / "logs").mkdir(mode=0o755)
+    (tmp_path / "logs" / "broker.log").touch(0o644)
+    (tmp_path / "darkroom.db").touch(0o644)
+    tmp_path.chmod(0o755)
+    folder = DataFolder(tmp_path)
+    made = [folder.log_file("broker"), folder.file("darkroom.db"), tmp_path / "lock"]
+    folder.subfolder("s3/darkroom")
+    folder.close()
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o600] * 3
+    for name in ("logs", "s3", "s3/darkroom"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    new = tmp_path / "new"
+    DataFolder(new).close()
+    assert new.stat().st_mode & 0o777 == 0o700

@@ -50,6 +50,23 @@ def test_what_is_written_is_read(tmp_path: Path, *, fsync: bool) -> None:
     spool.close()
 
 
+def test_a_spool_is_for_its_own_user_alone(tmp_path: Path) -> None:
+    """Folders and files, also of what is set aside, whatever the umask of the process."""
+    before = os.umask(0)
+    try:
+        spool = _spool(tmp_path / "spool")
+        whole, damaged = (spool.write(uuid4(), 1, [_picture()]) for _ in range(2))
+        damaged.path.write_bytes(b"no picture")
+        with pytest.raises(SpoolDamaged):
+            spool.read(damaged)
+    finally:
+        os.umask(before)
+    assert whole.path.exists()
+    for path in [tmp_path / "spool", *(tmp_path / "spool").rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    spool.close()
+
+
 @pytest.mark.parametrize("place", [0, 5, 40, 120, -1])
 def test_a_flipped_bit_is_noticed_and_the_file_set_aside(tmp_path: Path, place: int) -> None:
     """Wherever it is: in the header's checksum, in the header, in a picture."""

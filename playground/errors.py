@@ -60,7 +60,15 @@ class NotSent(CallFailed):
 
 
 class OutcomeUnknown(CallFailed):
-    """The whole request was sent and no whole answer came: it may have been charged."""
+    """The whole request was sent and no whole answer came: it may have been charged.
+
+    Attributes:
+        received: what came of a success's body; it may hold a picture that is whole.
+    """
+
+    def __init__(self, code: str, message: str, received: bytes = b"") -> None:
+        super().__init__(code, message)
+        self.received = received
 
 
 class AnswerTooLarge(PlaygroundError):

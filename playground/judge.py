@@ -79,7 +79,11 @@ def _of_exception(error: BaseException) -> Verdict:
         return Verdict(Meaning.USELESS, "ANSWER_TOO_LARGE", plain(str(error)))
     if isinstance(error, NotSent):
         return Verdict(Meaning.NOT_PAID, error.code, plain(error.message))
-    if isinstance(error, OutcomeUnknown | CallFailed):
+    if isinstance(error, OutcomeUnknown) and error.received:
+        found = find_images(error.received)
+        if found.images:
+            return _in_hand(found.images, found.faults)
+    if isinstance(error, CallFailed):
         return Verdict(Meaning.UNKNOWN, error.code, plain(error.message))
     name = type(error).__name__
     return Verdict(Meaning.UNKNOWN, "UNEXPECTED", f"the call ended in an unexpected {name}")

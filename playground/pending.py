@@ -5,11 +5,14 @@ being read at once. Until then an answer costs a socket and little memory.
 """
 
 import http.client
+import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, Self
 
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, HTTPResponse
+from urllib3.exceptions import DecodeError
 
 from playground.deadline import CallClock
 from playground.errors import AnswerTooLarge, CallFailed, OutcomeUnknown
@@ -74,9 +77,9 @@ class PendingAnswer:
         try:
             body = self._whole_body()
         except FOREIGN as error:
-            raise self._failed(error) from None
+            raise self._failed(error, _received_before(error)) from None
         if self._clock.expired:
-            raise self._failed(TimeoutError())
+            raise self._failed(TimeoutError(), body)
         return self._mask(body) if len(body) <= _MAX_WORDS_BYTES else body
 
     def close(self) -> None:
@@ -89,49 +92,61 @@ class PendingAnswer:
         size_bytes = self.size_hint_bytes
         if size_bytes is not None and size_bytes > self._max_bytes:
             raise AnswerTooLarge(self._max_bytes, size_bytes)
-        if self._is_packed():
-            return self._pieces(self._max_bytes, strict=True)
         # One read into one buffer: `.content` would join hundreds of 10 KB pieces.
         body: bytes = self._raw.read(self._max_bytes + 1 if size_bytes is None else size_bytes)
         if len(body) > self._max_bytes:
             raise AnswerTooLarge(self._max_bytes)
         if size_bytes is not None and len(body) < size_bytes:
-            raise http.client.IncompleteRead(b"", size_bytes - len(body))
-        return body
+            raise http.client.IncompleteRead(body, size_bytes - len(body))
+        return self._unpacked(body)
+
+    def _unpacked(self, body: bytes) -> bytes:
+        """Unpack a body that is packed, although the request asked for one that is not."""
+        packing = self.headers.get("Content-Encoding", "identity").lower()
+        if packing in ("identity", ""):
+            return body
+        packed = HTTPResponse(
+            io.BytesIO(body), headers={"Content-Encoding": packing}, preload_content=False
+        )
+        try:
+            whole = b"".join(_pieces(packed.read, self._max_bytes))
+        except DecodeError:  # the header is wrong, which says nothing about the body
+            return body
+        if len(whole) > self._max_bytes:
+            raise AnswerTooLarge(self._max_bytes)
+        return whole
 
     def _words(self) -> bytes:
-        try:
-            return self._pieces(_MAX_WORDS_BYTES, strict=False)
-        except FOREIGN:
-            return b""
-
-    def _pieces(self, limit_bytes: int, *, strict: bool) -> bytes:
-        """Read piece by piece, unpacking where the answer is packed though we asked it not to be.
-
-        Args:
-            limit_bytes: the most unpacked bytes to keep.
-            strict: whether more of them, or a break, is an error; else what came is enough.
-        """
         whole = bytearray()
-        read = self._raw.read if strict else self._raw.read1  # read1 keeps what came before a break
-        try:
-            while piece := read(_PIECE_BYTES, decode_content=True):
+        with suppress(*FOREIGN):  # read1 keeps what came before a break
+            for piece in _pieces(self._raw.read1, _MAX_WORDS_BYTES):
                 whole += piece
-                if len(whole) > limit_bytes:
-                    break
-        except FOREIGN:
-            if strict:
-                raise
-        if strict and len(whole) > limit_bytes:
-            raise AnswerTooLarge(limit_bytes)
-        return bytes(whole[:limit_bytes])
+        return bytes(whole[:_MAX_WORDS_BYTES])
 
-    def _is_packed(self) -> bool:
-        return self.headers.get("Content-Encoding", "identity").lower() not in ("identity", "")
-
-    def _failed(self, error: BaseException) -> CallFailed:
+    def _failed(self, error: BaseException, received: bytes) -> CallFailed:
         failed = call_failed(error, self._clock, self._address)
-        return OutcomeUnknown(failed.code, failed.message)  # an early answer, too, was an answer
+        # An early answer, too, was an answer.
+        return OutcomeUnknown(failed.code, failed.message, received)
+
+
+def _pieces(read: Callable[..., bytes], limit_bytes: int) -> Iterator[bytes]:
+    """Read piece by piece, unpacked, until there is more than a limit."""
+    size_bytes = 0
+    while size_bytes <= limit_bytes and (piece := read(_PIECE_BYTES, decode_content=True)):
+        size_bytes += len(piece)
+        yield piece
+
+
+def _received_before(error: BaseException) -> bytes:
+    """Return what had come of a body when it broke off, where the exception has kept it."""
+    return next((_partial(one) for one in (error, *error.args) if _partial(one)), b"")
+
+
+def _partial(error: object) -> bytes:
+    if not isinstance(error, http.client.IncompleteRead) or not isinstance(error.partial, bytes):
+        return b""
+    # Of a chunked body the whole chunks, and in the cause what came of the last one.
+    return error.partial + _partial(error.__cause__)
 
 
 def _announced_size(headers: Mapping[str, str]) -> int | None:

@@ -105,13 +105,14 @@ class Call:
     def _read(
         self, job: Job, request: ImageRequest, pending: PendingAnswer
     ) -> tuple[Verdict, list[SpooledImage]]:
+        outcome: Answer | PlaygroundError
         try:
-            body = pending.read()
+            outcome = Answer(pending.status, pending.headers, pending.read())
         except PlaygroundError as error:
-            return judge(error), []
+            outcome = error
         with self._decoding:
             # Only in here is a picture in memory twice and more; whoever leaves has one copy.
-            verdict = judge(Answer(pending.status, pending.headers, body))
+            verdict = judge(outcome)
             images = [self._develop(job, request, png) for png in verdict.images]
             return replace(verdict, images=()), images
 

@@ -523,6 +523,62 @@ def test_every_framing_of_a_good_answer_is_read(framing: str) -> None:
         assert call(client).meaning is Meaning.IN_HAND
 
 
+TEXT = json.dumps(GOOD).encode()
+PACKED = gzip.compress(TEXT)
+UNTIDY_FRAMING: dict[str, tuple[bytes, bytes]] = {
+    "a length too long": (b"Content-Length: %d" % (len(TEXT) + 99), TEXT),
+    "a length too short": (b"Content-Length: %d" % (len(TEXT) - 1), TEXT),
+    "no last chunk": (b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n" % (len(TEXT), TEXT)),
+    "a chunk cut short": (b"Transfer-Encoding: chunked", b"%x\r\n%b" % (len(TEXT) + 9, TEXT)),
+    "not packed, as it says": (b"Content-Encoding: gzip", TEXT),
+    "packed in nobody's way": (b"Content-Encoding: best", TEXT),
+    "packed without saying so": (b"Content-Type: application/json", PACKED),
+    "packed, its end missing": (b"Content-Encoding: gzip", PACKED[:-4]),
+    "packed, a length too long": (
+        b"Content-Encoding: gzip\r\nContent-Length: %d" % (len(PACKED) + 9),
+        PACKED,
+    ),
+}
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"201 Created"])
+@pytest.mark.parametrize("name", UNTIDY_FRAMING)
+def test_a_whole_picture_in_an_untidy_frame_is_received(name: str, status: bytes) -> None:
+    """HTTP around it is a wrapping, too; the next call's answer is its own."""
+    header, body = UNTIDY_FRAMING[name]
+
+    def script(conn: socket.socket, seen: Seen) -> None:
+        if seen.body == b"{}":
+            json_answer(conn, {"code": "NO_PROMPT"}, "400 Bad Request")
+            return
+        conn.sendall(b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (status, header, body))
+        if name != "a length too short":  # the client knows no end of the others
+            conn.shutdown(socket.SHUT_RDWR)
+
+    with serving(script) as (client, _):
+        try:
+            verdict = call(client)
+        except OutcomeUnknown as error:
+            verdict = judge(error)
+        assert [png.data for png in verdict.images] == [picture()]
+        assert client.check_key().code == "NO_PROMPT"
+
+
+def test_a_picture_cut_short_with_its_answer_is_of_unknown_outcome() -> None:
+    """What came of it is kept, and holds no picture."""
+
+    def script(conn: socket.socket, _: Seen) -> None:
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(TEXT) + TEXT[:60])
+        conn.shutdown(socket.SHUT_RDWR)
+
+    with serving(script) as (client, _):
+        error = outcome_of(client)
+    assert isinstance(error, OutcomeUnknown)
+    assert error.received == TEXT[:60]
+    verdict = judge(error)
+    assert (verdict.meaning, verdict.is_foreign) == (Meaning.UNKNOWN, False)
+
+
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Again", "308 There"])
 def test_a_redirect_is_not_followed(status: str) -> None:
     """A 307 would post, and pay, a second time."""

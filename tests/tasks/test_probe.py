@@ -31,6 +31,7 @@ from tasks import (
     Claims,
     FleetWatch,
     Generate,
+    OpenClaims,
     Pace,
     PlaceWatch,
     RetryPolicy,
@@ -70,6 +71,7 @@ def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
     parts: dict[str, Any] = {
         "objects": None,
         "uploads": None,
+        "open_claims": OpenClaims(),
         "earlier": Nothing(),
         "call": Answering(),
         "space": SpoolSpace(Spool(tmp_path / "spool", max_bytes=10**8, fsync=False)),

@@ -101,6 +101,7 @@ class Fleet:
             "backoff_base_s": "0.2",
             "backoff_max_s": str(scale.shortened(10)),
             "hold_s": str(scale.shortened(5)),
+            "breaker_window_s": str(scale.shortened(20) + scale.latency_s[1]),
             "spool_grace_s": str(scale.shortened(300)),
             "dispatch_again_s": str(scale.shortened(60)),
             "submit_again_s": str(scale.shortened(60)),

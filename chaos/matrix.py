@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaos.rows import api, batches, broker, database, disk, foreign, machine, objects, workers
+from chaos.rows import (
+    api,
+    batches,
+    broker,
+    database,
+    disk,
+    foreign,
+    machine,
+    objects,
+    one_worker,
+    workers,
+)
 from chaos.stage import Stage
 
 __all__ = ["MATRIX", "Row"]
@@ -61,6 +72,14 @@ MATRIX: tuple[Row, ...] = (
     Row("empty", "API: an empty success, charged", foreign.empty_success),
     Row("key", "API: our key refused", api.wrong_key),
     Row("outage", "API: nothing listens", api.outage),
+    Row("one-key", "API: the key of one of two workers revoked", one_worker.key_revoked),
+    Row(
+        "one-key-sqlite",
+        "API: the key of one of two workers revoked, SQLite",
+        one_worker.key_revoked,
+        on_sqlite=True,
+    ),
+    Row("one-cut-off", "API: out of reach for one of four workers", one_worker.unreachable),
     Row("rolling", "rolling restart, three times", workers.rolling_restart),
     Row("disk", "disk full in the spool folder", disk.disk_full),
     Row("five", "every message delivered five times", broker.delivered_five_times),

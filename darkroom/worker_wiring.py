@@ -6,7 +6,6 @@ Apart from `wiring.py` because producers, commands and the gateway never build a
 import os
 import socket
 import threading
-from collections.abc import Callable
 from functools import cached_property
 from uuid import UUID
 
@@ -16,13 +15,13 @@ from celery.signals import setup_logging
 from darkroom import __version__
 from darkroom.call_threads import call_threads
 from darkroom.logs import configure_logs
+from darkroom.pause_wiring import Pauses, budget_limits, make_pauses
 from darkroom.settings import Settings
 from darkroom.storing_wiring import adopt_every_s, make_reconcile, make_spool, make_uploads
 from darkroom.webhook_wiring import make_deliverer
 from darkroom.wiring import Wiring
 from storage import WorkerInfo
 from tasks import (
-    Breaker,
     BudgetLimits,
     ByteGate,
     Call,
@@ -32,7 +31,6 @@ from tasks import (
     DispatcherPace,
     Earlier,
     Executor,
-    FleetWatch,
     Generate,
     Inbox,
     Ledger,
@@ -43,7 +41,6 @@ from tasks import (
     Settle,
     SpoolSpace,
     Uploads,
-    WatchPace,
     place_of,
 )
 from workers import (
@@ -87,8 +84,7 @@ class WorkerWiring(Wiring):
     @cached_property
     def budget(self) -> CallBudget:
         """The fleet's limits on calls; without any, nothing is connected."""
-        settings = self.settings
-        limits = BudgetLimits(settings.max_calls_per_second, settings.max_calls_in_flight)
+        settings, limits = self.settings, budget_limits(self)
         watch = PlaceWatch(
             lambda: place_of(self.database, self.worker_id), every_s=settings.heartbeat_s
         )
@@ -117,16 +113,17 @@ class WorkerWiring(Wiring):
         """A worker process's parts. Built once, when the worker starts."""
         settings = self.settings
         pace = Pace(settings.concurrency)
-        breaker = Breaker(
-            self.database,
-            failures=settings.breaker_failures,
-            blocked=settings.blocked_failures,
-        )
+        flow = Flow(self.queues.generate)
         spool = make_spool(settings)
         space = SpoolSpace(spool)
-        watch = self._watch(pace, breaker, space.is_clear)
-        uploads = make_uploads(self, spool, on_stored=watch.image_was_stored)
-        flow = Flow(self.queues.generate)
+        pauses = make_pauses(
+            self,
+            pace,
+            flow,
+            is_clear=space.is_clear,
+            bring_job=lambda: self.crew.bring_job(),  # noqa: PLW0108 - made below
+        )
+        uploads = make_uploads(self, spool, on_stored=pauses.watch.image_was_stored)
         threads = call_threads(settings)
         inbox = Inbox(
             max(16, settings.concurrency // 4),
@@ -136,25 +133,20 @@ class WorkerWiring(Wiring):
         )
         open_claims = OpenClaims()
         generate = self._generate(
-            space=space,
-            uploads=uploads,
-            pace=pace,
-            breaker=breaker,
-            watch=watch,
-            open_claims=open_claims,
+            space=space, uploads=uploads, pace=pace, pauses=pauses, open_claims=open_claims
         )
         return Crew(
             inbox=inbox,
             executor=Executor(threads=threads, inbox=inbox, run=generate),
             uploads=uploads,
-            heartbeat=self._heartbeat(pace),
+            heartbeat=self._heartbeat(pace, pauses),
             refresh=DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s),
             dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
             deliverer=make_deliverer(self),
             pace=pace,
             budget=self.budget,
-            watch=watch,
+            watch=pauses.watch,
             watchdog=self._watchdog(inbox, flow),
             sweep=self.sweep,
             reconcile=make_reconcile(self, uploads, open_claims),
@@ -181,23 +173,13 @@ class WorkerWiring(Wiring):
             leave=lambda: leave_for_supervisor(settings.drain_seconds),
         )
 
-    def _watch(self, pace: Pace, breaker: Breaker, is_clear: Callable[[], bool]) -> FleetWatch:
-        settings = self.settings
-        looks = WatchPace(
-            every_s=settings.fleet_look_s,
-            probe_first_s=settings.probe_first_s,
-            probe_most_s=settings.probe_most_s,
-        )
-        return FleetWatch(self.database, pace=pace, breaker=breaker, looks=looks, is_clear=is_clear)
-
     def _generate(
         self,
         *,
         space: SpoolSpace,
         uploads: Uploads,
         pace: Pace,
-        breaker: Breaker,
-        watch: FleetWatch,
+        pauses: Pauses,
         open_claims: OpenClaims,
     ) -> Generate:
         settings = self.settings
@@ -217,10 +199,16 @@ class WorkerWiring(Wiring):
             dispatch=self.dispatch,
             pace=pace,
             budget=self.budget,
-            breaker=breaker,
-            watch=watch,
+            breaker=pauses.breaker,
+            watch=pauses.watch,
             call=self._call(uploads),
-            settle=Settle(self.database, policy=policy, pace=pace, breaker=breaker, watch=watch),
+            settle=Settle(
+                self.database,
+                policy=policy,
+                pace=pace,
+                breaker=pauses.breaker,
+                watch=pauses.watch,
+            ),
             earlier=Earlier(self.database, self.objects, key_prefix=self.key_prefix),
             claims=Claims(
                 worker_id=self.worker_id,
@@ -243,7 +231,7 @@ class WorkerWiring(Wiring):
             recipe=settings.embed_recipe,
         )
 
-    def _heartbeat(self, pace: Pace) -> Heartbeat:
+    def _heartbeat(self, pace: Pace, pauses: Pauses) -> Heartbeat:
         settings = self.settings
         worker = WorkerInfo(
             id=self.worker_id,
@@ -258,6 +246,7 @@ class WorkerWiring(Wiring):
             worker,
             every_s=settings.heartbeat_s,
             on_alive=pace.alive_for,
+            report=pauses.worker.report,
         )
 
     def _dispatcher(self) -> Dispatcher:

@@ -156,6 +156,7 @@ from storage.streams import Rotation
 from storage.together import made_alone
 from storage.tombstones import Tombstone, find_tombstone, forgotten_among, objects_left
 from storage.unopened import delete_unopened, unopened_batches
+from storage.worker_calls import CallReport, Peers, ask_to_resume, peers_of, report_calls
 
 __all__ = [
     "CHUNK_JOBS",
@@ -174,6 +175,7 @@ __all__ = [
     "BatchShut",
     "BucketMissing",
     "CallCount",
+    "CallReport",
     "CancelOutcome",
     "Cancelled",
     "Cursor",
@@ -211,6 +213,7 @@ __all__ = [
     "OwnerChanges",
     "Pause",
     "PauseKind",
+    "Peers",
     "Pieces",
     "Quarantined",
     "RecordRefused",
@@ -246,6 +249,7 @@ __all__ = [
     "adopt_image",
     "any_keys",
     "ask_cancel",
+    "ask_to_resume",
     "batch_callback",
     "batch_progress",
     "calls_today",
@@ -315,6 +319,7 @@ __all__ = [
     "page_of_jobs",
     "page_of_stored",
     "pause_fleet",
+    "peers_of",
     "put_back",
     "put_back_refused",
     "quarantined_files",
@@ -323,6 +328,7 @@ __all__ = [
     "register_worker",
     "renew_doomed",
     "renew_lease",
+    "report_calls",
     "requeue_lost",
     "rescue_dead",
     "reserve_due",

@@ -48,6 +48,11 @@ LATE: Final = (
         "jobs_init_image",
         f"{SCHEMA}.jobs (init_image_key) WHERE init_image_key IS NOT NULL",
     ),
+    LateIndex(
+        "0005",
+        "jobs_needs_release",
+        f"{SCHEMA}.jobs (needs_release) WHERE needs_release IS NOT NULL AND ended_at IS NULL",
+    ),
 )
 
 # Any number that nobody else uses; another one than the migration's own.

@@ -14,11 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     Integer,
     Select,
-    and_,
     bindparam,
+    case,
     delete,
     func,
     literal,
@@ -27,10 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.clock import after, instant, now
+from storage.clock import after, now
 from storage.database import Database
 from storage.statements import ANY_HELD, ANY_RUNNING
 from storage.tables import Tables
+from storage.worker_calls import CallReport, is_alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,18 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker process as the table knows it."""
+    """A worker process as the table knows it.
+
+    Attributes:
+        succeeded_at: When its last call succeeded, as its last heartbeat wrote it; None in the row
+            of a worker of an earlier release.
+        success_began_at: When the latest of its calls that succeeded began.
+        paused_at: When calls that failed in a row made it pause; None while it is not paused.
+        pause_code: Why, for machines.
+        pause_message: Why, for people.
+        resume_asked_at: When an operator last asked it to resume.
+        serves_release: Whose jobs it can serve; None for a release that does not say.
+    """
 
     id: UUID
     host: str
@@ -66,6 +77,13 @@ class Worker:
     started_at: datetime
     lease_until: datetime
     ended_at: datetime | None
+    succeeded_at: datetime | None
+    success_began_at: datetime | None
+    paused_at: datetime | None
+    pause_code: str | None
+    pause_message: str | None
+    resume_asked_at: datetime | None
+    serves_release: int | None
 
 
 def register_worker(db: Database, worker: WorkerInfo) -> None:
@@ -90,8 +108,16 @@ def register_worker(db: Database, worker: WorkerInfo) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=renewed))
 
 
-def renew_lease(db: Database, worker_id: UUID, lease_s: float) -> bool:
+def renew_lease(
+    db: Database, worker_id: UUID, lease_s: float, *, report: CallReport | None = None
+) -> bool:
     """Stay alive for `lease_s` from now.
+
+    Args:
+        db: The results table.
+        worker_id: Whose lease.
+        lease_s: How long it counts as alive without renewing.
+        report: What its row says of its calls from now on; None leaves that as it is.
 
     Returns:
         Whether the worker is known; if not, it has to register again.
@@ -101,8 +127,10 @@ def renew_lease(db: Database, worker_id: UUID, lease_s: float) -> bool:
     """
     workers = db.tables.workers
     mine = update(workers).where(workers.c.id == worker_id, workers.c.ended_at.is_(None))
+    reported = {} if report is None else report.columns()
+    renewed = mine.values(lease_until=after(lease_s), **reported)
     with db.statement() as connection:
-        return connection.execute(mine.values(lease_until=after(lease_s))).rowcount == 1
+        return connection.execute(renewed).rowcount == 1
 
 
 def end_lease(db: Database, worker_id: UUID) -> bool:
@@ -127,7 +155,7 @@ def live_workers(db: Database) -> list[Worker]:
         DatabaseUnavailable: Call again.
     """
     workers = db.tables.workers
-    alive = select(workers).where(_is_alive(db.tables))
+    alive = select(workers).where(is_alive(db.tables))
     with db.read() as connection:
         rows = connection.execute(alive.order_by(workers.c.started_at, workers.c.id)).mappings()
         return [Worker(**row) for row in rows]
@@ -135,6 +163,9 @@ def live_workers(db: Database) -> list[Worker]:
 
 def free_slots(db: Database, *, otherwise: int) -> int:
     """How many calls more the whole fleet could have in flight now.
+
+    Workers that have paused themselves count only where all have: the fleet is paused then, and
+    what it could do without that pause is meant.
 
     Args:
         db: The results table.
@@ -169,14 +200,11 @@ def forget_workers(db: Database, *, dead_for_s: float) -> int:
 def _slots(tables: Tables) -> Select[Any]:
     workers = tables.workers
     given = bindparam("otherwise", type_=Integer())
-    held = select(func.coalesce(func.nullif(func.sum(workers.c.concurrency), 0), given))
-    total = held.where(_is_alive(tables)).scalar_subquery()
+    unpaused = case((workers.c.paused_at.is_(None), workers.c.concurrency), else_=0)
+    sums = (func.nullif(func.sum(each), 0) for each in (unpaused, workers.c.concurrency))
+    held = select(func.coalesce(*sums, given))
+    total = held.where(is_alive(tables)).scalar_subquery()
     # Counted no further than it matters.
     some = select(literal(1)).select_from(tables.jobs).where(ANY_RUNNING).limit(total)
     running = select(func.count()).select_from(some.subquery()).scalar_subquery()
     return select(total, running)
-
-
-def _is_alive(tables: Tables) -> ColumnElement[bool]:
-    workers = tables.workers
-    return and_(workers.c.lease_until > instant(), workers.c.ended_at.is_(None))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,7 +31,9 @@ from sqlalchemy import (
 
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
+from storage.ids import Uuid
 from storage.tables import Tables
+from storage.worker_calls import unpaused_beside
 
 MOST_DOUBLINGS = 30
 """Of the wait between two probes: beyond any setting, and far from what a number holds."""
@@ -114,13 +118,17 @@ def end_pause_if_over(db: Database) -> bool:
         return connection.execute(_end_if_over(db.tables)).rowcount == 1
 
 
-def take_probe(db: Database, *, first_s: float, most_s: float) -> bool:
+def take_probe(
+    db: Database, *, first_s: float, most_s: float, paused_worker: UUID | None = None
+) -> bool:
     """Ask to let one call through a breaker's pause.
 
     A probe is a real job and may cost money, so they are far apart and grow further apart.
 
     Args:
         db: The results table.
+        paused_worker: The caller, if its own calls have failed in a row: it gets a probe only while
+            no live worker is doing better. None for any other caller.
         first_s: Seconds from this probe to the second; doubled for each further one.
         most_s: The longest wait between two.
 
@@ -131,8 +139,11 @@ def take_probe(db: Database, *, first_s: float, most_s: float) -> bool:
         DatabaseUnavailable: It may not.
     """
     with db.statement() as connection:
-        row = connection.execute(_probe(db.tables), {"first_s": first_s, "most_s": most_s})
-        return row.rowcount == 1
+        parameters: dict[str, Any] = {"first_s": first_s, "most_s": most_s}
+        if paused_worker is not None:
+            parameters["worker_id"] = paused_worker
+        statement = _probe(db.tables, is_last_resort=paused_worker is not None)
+        return connection.execute(statement, parameters).rowcount == 1
 
 
 _NO_PAUSE = {
@@ -183,13 +194,16 @@ def _end_if_over(tables: Tables) -> Update:
 
 
 @cache
-def _probe(tables: Tables) -> Update:
+def _probe(tables: Tables, *, is_last_resort: bool) -> Update:
     fleet = tables.fleet
     doubled = seconds_param("first_s") * func.power(literal(2.0), fleet.c.probes)
     wait_s = case((doubled > seconds_param("most_s"), seconds_param("most_s")), else_=doubled)
+    due = [fleet.c.pause_kind == PauseKind.BREAKER.value, fleet.c.probe_at <= instant()]
+    if is_last_resort:
+        due.append(~unpaused_beside(tables, bindparam("worker_id", type_=Uuid())))
     return (
         update(fleet)
-        .where(fleet.c.pause_kind == PauseKind.BREAKER.value, fleet.c.probe_at <= instant())
+        .where(*due)
         .values(
             probe_at=after(wait_s),
             probes=case(

@@ -7,7 +7,7 @@ fleet can be upgraded one worker at a time.
 
 from __future__ import annotations
 
-WANTED = "0004"
+WANTED = "0005"
 """The revision this release was written for."""
 
 SCHEMA = "darkroom"

@@ -20,6 +20,7 @@ READY_SQL = (
 WAITING_SQL = "not_before IS NOT NULL"
 DISPATCHED_SQL = "dispatched_at IS NOT NULL"
 EXPIRING_SQL = "ended_at IS NULL AND expires_at IS NOT NULL AND first_call_at IS NULL"
+NEEDS_RELEASE_SQL = "needs_release IS NOT NULL AND ended_at IS NULL"
 
 # Of deliveries: what is to be sent some time, and what a person may want to replay.
 DUE_SQL = "next_attempt_at IS NOT NULL"

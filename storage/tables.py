@@ -41,6 +41,7 @@ from storage.rules import (
     HELD_SQL,
     JOB_CHECKS,
     LISTED,
+    NEEDS_RELEASE_SQL,
     READY_SQL,
     WAITING_SQL,
 )
@@ -116,6 +117,8 @@ def _job_columns() -> list[Column[Any]]:
         Column("images", JSON_VALUE),
         Column("callback_url", Text),
         Column("simulated", Boolean, nullable=False, server_default=text("false")),
+        # The first release that knows all its parameters; NULL where every supported one does.
+        Column("needs_release", Integer),
         Column("accepted_at", UtcDateTime, nullable=False, server_default=now()),
         moment("first_call_at"),
         moment("image_in_hand_at"),
@@ -141,6 +144,7 @@ def _job_indexes(prefix: str) -> list[Index]:
         ),
         index(f"{name}_owner", "owner", "accepted_at", "id"),
         index(f"{name}_init_image", "init_image_key", where="init_image_key IS NOT NULL"),
+        index(f"{name}_needs_release", "needs_release", where=NEEDS_RELEASE_SQL),
         index(f"{name}_batch", "batch_id", "accepted_at", "id", where="batch_id IS NOT NULL"),
         index(
             f"{name}_key",
@@ -209,6 +213,16 @@ def _workers(metadata: MetaData, prefix: str) -> Table:
         Column("started_at", UtcDateTime, nullable=False, server_default=now()),
         Column("lease_until", UtcDateTime, nullable=False),
         moment("ended_at"),
+        # Written by the heartbeat; NULL in rows of a release that does not write them.
+        moment("succeeded_at"),
+        moment("success_began_at"),
+        moment("paused_at"),
+        Column("pause_code", Text),
+        Column("pause_message", Text),
+        # Written by `darkroom resume`, read by the worker.
+        moment("resume_asked_at"),
+        # Compared with `needs_release` of jobs.
+        Column("serves_release", Integer),
         index(f"{name}_lease", "lease_until"),
     )
 

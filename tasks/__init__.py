@@ -55,6 +55,8 @@ from tasks.sweep import Sweep
 from tasks.task_sender import TaskSender
 from tasks.uploads import Uploads
 from tasks.window import Window
+from tasks.worker_pause import Dispatches, WorkerPause
+from tasks.worker_state import PauseTimes, WorkerState
 
 __all__ = [
     "BROKER_ERRORS",
@@ -80,6 +82,7 @@ __all__ = [
     "Dispatch",
     "Dispatcher",
     "DispatcherPace",
+    "Dispatches",
     "Doorbell",
     "Earlier",
     "Executor",
@@ -101,6 +104,7 @@ __all__ = [
     "OnEndQueues",
     "OpenClaims",
     "Pace",
+    "PauseTimes",
     "PlaceWatch",
     "QueueDepth",
     "Queues",
@@ -120,6 +124,8 @@ __all__ = [
     "Uploads",
     "WatchPace",
     "Window",
+    "WorkerPause",
+    "WorkerState",
     "excess_of",
     "format_of",
     "make_app",

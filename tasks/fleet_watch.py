@@ -14,14 +14,15 @@ from storage import (
     Database,
     PauseKind,
     StorageError,
+    database_time,
     fleet_state,
     pause_fleet,
     resume_fleet,
     slow_down,
     take_probe,
 )
-from tasks.breaker import Breaker
 from tasks.pace import Pace
+from tasks.worker_pause import WorkerPause
 
 __all__ = ["FleetWatch", "WatchPace"]
 
@@ -52,6 +53,9 @@ class FleetWatch:
     """Keeps the process's pace in step with the fleet.
 
     Args:
+        pace: the gate in front of its calls.
+        worker_pause: the pause of this worker alone.
+        looks: how often.
         is_clear: whether this process has nothing to store and room for calls.
     """
 
@@ -60,14 +64,14 @@ class FleetWatch:
         database: Database,
         *,
         pace: Pace,
-        breaker: Breaker,
+        worker_pause: WorkerPause,
         looks: WatchPace,
         is_clear: Callable[[], bool],
     ) -> None:
         self._database = database
         self._is_clear = is_clear
         self._pace = pace
-        self._breaker = breaker
+        self._worker_pause = worker_pause
         self._looks = looks
         self._pause: PauseKind | None = None
         self._slowed_at = float("-inf")
@@ -89,6 +93,7 @@ class FleetWatch:
         Raises:
             StorageError: the row could not be read.
         """
+        asked_at = time.monotonic()
         state = fleet_state(self._database)
         kind = None if state.pause is None else state.pause.kind
         if kind is not self._pause:
@@ -97,16 +102,22 @@ class FleetWatch:
                 extra={"kind": kind, "code": state.pause.code if state.pause else None},
             )
         self._pause = kind
-        self._breaker.follow(kind)
         self._pace.follow(state)
+        self._worker_pause.follow(kind, asked_at=asked_at)
         if kind is PauseKind.STORAGE and self._is_clear():
             # The disk may have been full of something else: then no image is left to be stored,
             # and nobody else would ever lift the pause.
             self._lift_storage()
-        if kind is PauseKind.BREAKER and take_probe(
-            self._database, first_s=self._looks.probe_first_s, most_s=self._looks.probe_most_s
-        ):
+        if kind is PauseKind.BREAKER and self._may_probe():
             self._pace.let_one_through()
+
+    def _may_probe(self) -> bool:
+        return take_probe(
+            self._database,
+            first_s=self._looks.probe_first_s,
+            most_s=self._looks.probe_most_s,
+            paused_worker=self._worker_pause.paused_worker,
+        )
 
     def too_fast(self, hold_s: float) -> None:
         """The API said "too fast": this process waits at once, the fleet with its next look."""
@@ -125,8 +136,13 @@ class FleetWatch:
         self._tell(PauseKind.STORAGE, SPOOL_FULL, message)
 
     def day_is_spent(self, message: str) -> None:
-        """No call may start until the next day in UTC."""
-        left_s = DAY_S - time.time() % DAY_S
+        """Pause the fleet until the next day in UTC, by the clock that days are counted by."""
+        try:
+            now = database_time(self._database)
+        except StorageError as error:
+            log.warning("the fleet could not be paused", extra={"error": str(error)})
+            return
+        left_s = DAY_S - now.timestamp() % DAY_S
         self._tell(PauseKind.BUDGET, DAY_EXHAUSTED, message, for_s=left_s)
 
     def image_was_stored(self) -> None:

@@ -117,6 +117,9 @@ class Generate:
 
     def __call__(self, job_id: UUID) -> None:
         """Run the course; a job that is not due, or not ours, is left alone."""
+        if self._pace.turns_away:
+            self._hand_back(job_id)
+            return
         if not self._space.reserve(self._stopping, on_wait=self._watch.spool_is_full):
             self._hand_back(job_id)
             return
@@ -151,7 +154,7 @@ class Generate:
         return self._run(probe_id, turn)
 
     def _next_turn(self) -> Turn | None:
-        """Wait for the fleet's pace and budget; None when the process stops.
+        """Wait for the fleet's pace and budget; None when no call will start here.
 
         The pace is asked again once the budget has given leave: the fleet may be paused by then.
         """

@@ -7,8 +7,9 @@ the call is over; whoever may not enter yet waits.
 
 import threading
 import time
+from collections.abc import Callable
 
-from storage import FleetState
+from storage import FleetState, PauseKind
 
 __all__ = ["Pace"]
 
@@ -28,7 +29,10 @@ class Pace:
         self._held_until = 0.0
         self._alive_until = float("inf")
         self._is_paused = False
+        self._is_shut = False
+        self._turns_away = False
         self._probes = 0
+        self._on_taken: Callable[[], object] = _nothing
         self._is_stopped = False
 
     @property
@@ -43,23 +47,45 @@ class Pace:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the fleet is paused: what enters now is a probe."""
-        return self._is_paused
+        """Whether the fleet or this worker is paused: what enters now is a probe."""
+        return self._is_paused or self._is_shut
+
+    @property
+    def turns_away(self) -> bool:
+        """Whether a job that comes now is to be handed back instead of waiting here."""
+        return self._turns_away and not self._probes
+
+    @property
+    def has_probe(self) -> bool:
+        """Whether a probe was allowed and no call has taken it yet."""
+        return self._probes > 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no call may start for some seconds."""
+        return time.monotonic() < self._held_until
 
     def enter(self) -> bool:
-        """Wait until a call may start and take its place; False when the process stops."""
+        """Wait until a call may start and take its place; False when none will start here."""
         while self.wait_until_open():
             if self.try_enter():
                 return True
         return False
 
     def wait_until_open(self) -> bool:
-        """Wait until a call may start, without taking its place; False when the process stops."""
+        """Wait until a call may start, without taking its place.
+
+        Returns:
+            False when none will start here: the process stops, or the worker has paused itself and
+            its jobs are for other workers.
+        """
         with self._changed:
             while not self._is_stopped:
                 wait_s = self._wait_s()
                 if wait_s == 0:
                     return True
+                if self.turns_away:
+                    return False
                 self._changed.wait(wait_s)
             return False
 
@@ -68,10 +94,14 @@ class Pace:
         with self._changed:
             if self._is_stopped or self._wait_s() != 0:
                 return False
-            if self._is_paused:
+            is_probe = self._is_paused or self._is_shut
+            if is_probe:
                 self._probes -= 1
+                self._changed.notify_all()  # jobs that waited for the probe are handed back
             self._inside += 1
-            return True
+        if is_probe:
+            self._on_taken()
+        return True
 
     def leave(self) -> None:
         """The call has ended, or never began."""
@@ -89,16 +119,45 @@ class Pace:
         with self._changed:
             self._share = state.share
             self._is_paused = state.pause is not None
-            if not self._is_paused:
+            may_probe = state.pause is None or state.pause.kind is PauseKind.BREAKER
+            if not may_probe or not (self._is_paused or self._is_shut):
                 self._probes = 0
             if state.held_s:
                 self._held_until = max(self._held_until, time.monotonic() + state.held_s)
             self._changed.notify_all()
 
-    def let_one_through(self) -> None:
-        """Allow a single call although the fleet is paused: the probe."""
+    def shut(self, *, turn_away: bool = False) -> None:
+        """Start no call, whatever the fleet does; a probe that was allowed stays allowed.
+
+        Args:
+            turn_away: whether jobs that wait here are handed back instead of waiting on.
+        """
+        with self._changed:
+            self._is_shut, self._turns_away = True, turn_away
+            self._changed.notify_all()
+
+    def open(self) -> None:
+        """Start calls again, as far as the fleet lets them."""
+        with self._changed:
+            self._is_shut = self._turns_away = False
+            self._probes = 0
+            self._changed.notify_all()
+
+    def let_one_through(self, *, on_taken: Callable[[], object] | None = None) -> None:
+        """Allow a single call although the fleet or this worker is paused: the probe.
+
+        Args:
+            on_taken: called when a call has taken it. Must not block.
+        """
         with self._changed:
             self._probes = 1
+            self._on_taken = on_taken or _nothing
+            self._changed.notify_all()
+
+    def take_probe_back(self) -> None:
+        """Allow no probe, if none has been taken yet."""
+        with self._changed:
+            self._probes = 0
             self._changed.notify_all()
 
     def alive_for(self, seconds: float) -> None:
@@ -121,10 +180,14 @@ class Pace:
         now = time.monotonic()
         if now >= self._alive_until:
             return None
-        if self._is_paused and not self._probes:
+        if (self._is_paused or self._is_shut) and not self._probes:
             return None
         if now < self._held_until:
             return self._held_until - now
         if self._inside >= max(1, int(self._share * self._concurrency)):
             return None
         return 0
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -97,6 +97,17 @@ class Crew:
         else:
             self.dispatch.hand_back(job_ids)
 
+    def bring_job(self) -> bool:
+        """Take one due job straight from the table; False when none is due.
+
+        Raises:
+            StorageError: the table could not say.
+        """
+        taken = self.dispatch.take_one()
+        if taken:
+            self.take(taken)
+        return bool(taken)
+
     def drain(self) -> bool:
         """Hand back what has not started, let calls and uploads end; False if time ran out.
 

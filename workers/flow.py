@@ -13,6 +13,9 @@ __all__ = ["Flow"]
 
 log = logging.getLogger(__name__)
 
+#: The usual reason to take no more: there is no room.
+FULL = "full"
+
 
 class _Consumer(Protocol):
     def call_soon(self, p: Callable[..., Any], *args: Any) -> Any: ...
@@ -31,12 +34,12 @@ class Flow:
         self._queue = queue
         self._consumer: _Consumer | None = None
         self._lock = threading.Lock()
-        self._is_paused = False
+        self._reasons: set[str] = set()
 
     @property
     def is_paused(self) -> bool:
         """Whether messages are left where they are."""
-        return self._is_paused
+        return bool(self._reasons)
 
     def attach(self, consumer: _Consumer) -> None:
         """Use this consumer from now on; Celery makes a new start after a lost connection.
@@ -47,17 +50,19 @@ class Flow:
             self._consumer = consumer
             self._tell()
 
-    def pause(self) -> None:
-        """Take no more messages."""
+    def pause(self, reason: str = FULL) -> None:
+        """Take no more messages, for this reason."""
         with self._lock:
-            self._is_paused = True
-            self._tell()
+            if reason not in self._reasons:
+                self._reasons.add(reason)
+                self._tell()
 
-    def resume(self) -> None:
-        """Take messages again."""
+    def resume(self, reason: str = FULL) -> None:
+        """Take messages again, unless there is another reason not to."""
         with self._lock:
-            self._is_paused = False
-            self._tell()
+            if reason in self._reasons:
+                self._reasons.remove(reason)
+                self._tell()
 
     def _tell(self) -> None:
         consumer = self._consumer
@@ -70,5 +75,5 @@ class Flow:
         Not to what held when it was asked: its event loop keeps what it is asked to do in a set and
         does it in any order, so that a stop could come after the start that took it back.
         """
-        told = consumer.cancel_task_queue if self._is_paused else consumer.add_task_queue
+        told = consumer.cancel_task_queue if self._reasons else consumer.add_task_queue
         told(self._queue)

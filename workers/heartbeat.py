@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from storage import (
+    CallReport,
     Database,
     DatabaseUnavailable,
     RowLocked,
@@ -34,6 +35,7 @@ class Heartbeat:
         worker: the row, with the lease's length.
         every_s: between two beats; at least two fit a lease.
         on_alive: called with the seconds that the lease is good for, at each renewal.
+        report: what the worker's row is to say of its calls.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Heartbeat:
         *,
         every_s: float,
         on_alive: Callable[[float], None],
+        report: Callable[[], CallReport] = CallReport,
     ) -> None:
         self._database = database
         self._worker = worker
         self._every_s = every_s
         self._on_alive = on_alive
+        self._report = report
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -77,7 +81,8 @@ class Heartbeat:
             StorageError: the table could not be written.
         """
         asked = time.monotonic()
-        if renew_lease(self._database, self._worker.id, lease_s=self._worker.lease_s):
+        lease_s, report = self._worker.lease_s, self._report()
+        if renew_lease(self._database, self._worker.id, lease_s, report=report):
             # Counted from before the question: the database's lease is never the shorter one.
             self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
         else:

@@ -1,16 +1,18 @@
-"""Is anybody there to work?"""
+"""Is anybody there to work, and which workers have paused themselves?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from darkroom.checks.finding import Finding, Level
+from darkroom.paused import WORKER_ADVICE, worker_in_words
 from darkroom.wiring import Wiring
-from storage import live_workers
+from storage import Worker, live_workers
 
 __all__ = ["check_fleet"]
 
 
 def check_fleet(wiring: Wiring) -> Iterator[Finding]:
-    """How many workers renew their leases, and how many calls they can hold."""
+    """How many workers renew their leases, how many calls they can hold, and which are paused."""
     workers = live_workers(wiring.database)
     if not workers:
         yield Finding(
@@ -20,6 +22,22 @@ def check_fleet(wiring: Wiring) -> Iterator[Finding]:
             "start one with `darkroom worker`",
         )
         return
+    yield Finding("workers", Level.OK, _in_words(workers))
+    for worker in workers:
+        if worker.paused_at is not None:
+            yield Finding(
+                "workers", Level.WARN, worker_in_words(worker), WORKER_ADVICE, stops_worker=False
+            )
+
+
+def _in_words(workers: Sequence[Worker]) -> str:
     calls = sum(worker.concurrency for worker in workers)
     noun = "worker" if len(workers) == 1 else "workers"
-    yield Finding("workers", Level.OK, f"{len(workers)} {noun} alive, {calls} calls at once")
+    return f"{len(workers)} {noun} alive, {calls} calls at once{_last_success(workers)}"
+
+
+def _last_success(workers: Sequence[Worker]) -> str:
+    moments: list[datetime] = [each.succeeded_at for each in workers if each.succeeded_at]
+    if not moments:
+        return ""
+    return f"; last success {max(moments).astimezone():%Y-%m-%d %H:%M:%S %Z}"

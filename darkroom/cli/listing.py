@@ -35,6 +35,9 @@ def list_(
     stuck: Annotated[
         bool, typer.Option("--stuck", help="Jobs held longer than they may be, and why.")
     ] = False,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="Live workers: last success, pause and why.")
+    ] = False,
     as_json: Annotated[bool, options.as_json("Print a JSON line a job.")] = False,
 ) -> None:
     """List jobs, newest first.
@@ -47,8 +50,13 @@ def list_(
     from darkroom.cli.remarks import remark_on_pause
     from storage import JobStatus, page_of_jobs
 
+    filters = (status, batch, owner, since, before, code)
+    if workers:
+        if stuck or any(filters):
+            raise UserError("--workers goes with --json alone", exit_status=2)
+        _list_workers(as_json=as_json)
+        return
     if stuck:
-        filters = (status, batch, owner, since, before, code)
         _list_stuck(limit, is_filtered=any(filters), as_json=as_json)
         return
     meant = Filters.read(batch=batch, owner=owner, since=since, code=code)
@@ -88,6 +96,21 @@ def _list_stuck(limit: int, *, is_filtered: bool, as_json: bool) -> None:
     elif len(found) > limit:
         note(f"{len(found):,} are stuck, the oldest of them shown")
     remark_on_pause(wiring.database)
+
+
+def _list_workers(*, as_json: bool) -> None:
+    from darkroom.cli.opened import opened
+    from darkroom.cli.worker_table import print_workers
+    from storage import live_workers
+
+    found = live_workers(opened().database)
+    if as_json:
+        for worker in found:
+            print_json({name: getattr(worker, name) for name in worker.__slots__})
+    elif found:
+        print_workers(found)
+    else:
+        note("no worker is alive")
 
 
 def _print_page(page: "list[Job]", *, last: "UUID | None", as_json: bool) -> None:

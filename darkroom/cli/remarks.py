@@ -1,4 +1,4 @@
-"""A remark on a pause, to whoever waits or looks for jobs that a pause holds up."""
+"""A remark on pauses, to whoever waits or looks for jobs that a pause holds up."""
 
 import time
 from typing import TYPE_CHECKING, Final
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 from darkroom.cli.say import note
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
-    from storage import Database, Pause
+    from uuid import UUID
+
+    from storage import Database, Pause, Worker
 
 __all__ = ["PauseRemarks", "remark_on_pause"]
 
@@ -14,7 +16,7 @@ LOOK_EVERY_S: Final = 2.0
 
 
 def remark_on_pause(database: "Database") -> None:
-    """Say that the fleet is paused, if it is."""
+    """Say that the fleet is paused, if it is, and which workers have paused themselves."""
     PauseRemarks(database).look()
 
 
@@ -28,6 +30,7 @@ class PauseRemarks:
     def __init__(self, database: "Database") -> None:
         self._database = database
         self._told: Pause | None = None
+        self._told_workers: set[UUID] = set()
         self._look_at_s = 0.0
 
     def look(self) -> None:
@@ -37,7 +40,7 @@ class PauseRemarks:
             DatabaseUnavailable: nobody knows now.
         """
         from darkroom.paused import ADVICE, in_words
-        from storage import fleet_state
+        from storage import fleet_state, live_workers
 
         if time.monotonic() < self._look_at_s:
             return
@@ -48,3 +51,14 @@ class PauseRemarks:
         elif found is None and self._told is not None:
             note("the pause is over")
         self._told = found
+        if found is None:  # in a fleet's pause it says nothing new
+            self._look_at(live_workers(self._database))
+
+    def _look_at(self, workers: "list[Worker]") -> None:
+        from darkroom.paused import WORKER_ADVICE, worker_in_words
+
+        paused = [worker for worker in workers if worker.paused_at is not None]
+        for worker in paused:
+            if worker.id not in self._told_workers:
+                note(f"{worker_in_words(worker)}; {WORKER_ADVICE}")
+        self._told_workers = {worker.id for worker in paused}

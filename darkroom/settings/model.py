@@ -25,6 +25,9 @@ from darkroom.settings.variable import PREFIX, variable
 
 __all__ = ["REAL_API_URL", "Settings"]
 
+#: Longer than nearly all of the API's calls, of 5 to 15 s.
+LEAST_EVIDENCE_WINDOW_S = 20.0
+
 
 # pydantic orders the fields of several bases from the last base to the first.
 class Settings(
@@ -80,6 +83,11 @@ class Settings(
             except ValueError as error:
                 raise ValueError(f"{variable(name)}: {error}") from None
         return self
+
+    @property
+    def evidence_window_s(self) -> float:
+        """How long other workers may take to succeed before the fleet is paused."""
+        return self.breaker_window_s or max(LEAST_EVIDENCE_WINDOW_S, self.hold_s)
 
     @property
     def statement_limits(self) -> StatementLimits:

@@ -34,12 +34,15 @@ class Place:
 
 
 def place_of(database: Database, worker_id: UUID) -> Place:
-    """Ask the results table; a worker whose lease has run out counts itself last.
+    """Ask the results table who shares the limits: whoever lives and has not paused itself.
+
+    A worker that is not among them, as its lease has run out or it is paused, counts itself last:
+    it makes a probe now and then, and what it does not use is the others'.
 
     Raises:
         DatabaseUnavailable: ask again later.
     """
-    ids = [worker.id for worker in live_workers(database)]
+    ids = [worker.id for worker in live_workers(database) if worker.paused_at is None]
     if worker_id not in ids:
         ids.append(worker_id)
     return Place(ids.index(worker_id), len(ids))

@@ -11,13 +11,19 @@ from darkroom.checks.pause import check_pause
 from darkroom.settings import load_settings
 from darkroom.wiring import Wiring
 from storage import (
+    CallReport,
     Database,
     Job,
     PauseKind,
+    WorkerInfo,
     create_batch,
     fleet_state,
+    live_workers,
     open_batch,
     pause_fleet,
+    peers_of,
+    register_worker,
+    report_calls,
     resume_fleet,
     slow_down,
 )
@@ -157,6 +163,80 @@ def test_less_speed_is_a_warning(tables: Database, sqlite_url: str) -> None:
     slow_down(tables, hold_s=0)
     (found,) = check_pause(wiring)
     assert (found.level, "50% of the calls" in found.text) == (Level.WARN, True)
+
+
+@pytest.fixture
+def failing(tables: Database) -> UUID:
+    """A worker that has paused itself, beside one that succeeds."""
+    ids = uuid4(), uuid4()
+    for worker_id in ids:
+        register_worker(tables, WorkerInfo(worker_id, "harbour\x1b[2J", 4711, "0.1.0", 16, 60.0))
+    why = "no\x1b[31m such key"
+    report_calls(tables, ids[0], CallReport(300.0, 310.0, 40.0, "HTTP_401", why))
+    report_calls(tables, ids[1], CallReport(succeeded_s=2.0, success_began_s=9.0))
+    return ids[0]
+
+
+def test_the_doctor_and_list_tell_of_a_worker_that_has_paused_itself(
+    at_table: CommandLine, failing: UUID
+) -> None:
+    """Which, since when, why, and when its last call succeeded; no control characters."""
+    told = f"worker {failing} on harbour [2J, process 4711, has paused itself, since "
+    why = "(HTTP_401: no [31m such key); its last call succeeded "
+    listed = at_table("list")
+    assert listed.lines[-1].startswith(told)
+    assert why in listed.lines[-1]
+    assert "`darkroom resume --worker ID`" in listed.lines[-1]
+    examined = at_table("doctor").out
+    (line,) = [line for line in examined.splitlines() if line.startswith("warn  workers")]
+    assert told in line
+    assert why in line
+    assert "2 workers alive, 32 calls at once; last success " in examined
+
+
+def test_list_shows_workers_with_their_successes_and_pauses(
+    at_table: CommandLine, failing: UUID
+) -> None:
+    """For people and for programs; it goes with no filter of jobs."""
+    first, second = at_table("list", "--workers", "--json").json_lines
+    row = {"id": str(failing), "pause_code": "HTTP_401", "concurrency": 16}
+    assert row.items() <= first.items()
+    assert first["paused_at"] > first["succeeded_at"]
+    assert (second["paused_at"], second["pause_code"]) == (None, None)
+    printed = at_table("list", "--workers").out.splitlines()
+    assert printed[0].split()[3:] == ["release", "calls", "last", "success", "paused"]
+    assert printed[1].startswith(str(failing))
+    assert printed[1].endswith("HTTP_401")
+    assert printed[2].endswith("-")
+    assert at_table("list", "--workers", "--status", "failed").status == 2
+
+
+def test_one_workers_pause_is_lifted_by_its_id(
+    at_table: CommandLine, tables: Database, failing: UUID
+) -> None:
+    """The fleet's pause stays; an id that no live worker has is the user's mistake."""
+    at_table("pause")
+    asked = at_table("resume", "--worker", str(failing))
+    assert (asked.status, asked.out) == (0, f"worker {failing}: asked to resume\n")
+    assert fleet_state(tables).pause is not None
+    peers = peers_of(tables, failing, first_failure_s=60, within_s=60, paused_s=40)
+    assert peers.resume_asked
+    other = next(each.id for each in live_workers(tables) if each.id != failing)
+    assert at_table("resume", "--worker", str(other), "--json").json["changed"] is False
+    unknown = at_table("resume", "--worker", str(uuid4()))
+    assert (unknown.status, "no live worker" in unknown.err) == (1, True)
+
+
+def test_resume_lifts_the_pauses_of_single_workers_too(
+    at_table: CommandLine, tables: Database, failing: UUID
+) -> None:
+    """Also where the fleet itself is not paused."""
+    resumed = at_table("resume")
+    assert resumed.out == "1 paused worker was asked to resume\n"
+    assert resumed.lines[-1].startswith("if its cause is still there")
+    peers = peers_of(tables, failing, first_failure_s=60, within_s=60, paused_s=40)
+    assert peers.resume_asked
+    assert at_table("resume", "--json").json["workers"] == 1
 
 
 def wiring_of(database_url: str) -> Wiring:

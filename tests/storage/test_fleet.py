@@ -1,20 +1,24 @@
 """The fleet's one row: pauses with a kind, slow-downs, probes; and the day's calls."""
 
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from storage import (
+    CallReport,
     Database,
     DayExhausted,
     PauseKind,
+    WorkerInfo,
     calls_today,
     claim_if_due,
     end_pause_if_over,
     fleet_state,
     insert_job,
     pause_fleet,
+    register_worker,
+    report_calls,
     resume_fleet,
     slow_down,
     speed_up,
@@ -73,6 +77,24 @@ def test_only_a_breakers_pause_is_probed(db: Database) -> None:
     assert not take_probe(db, first_s=1, most_s=1)
     pause(db, PauseKind.OPERATOR)
     assert not take_probe(db, first_s=1, most_s=1)
+
+
+def test_a_worker_that_paused_itself_gets_a_probe_only_where_all_others_have(db: Database) -> None:
+    """Live ones count, whatever they say of their successes; dead ones do not."""
+
+    def worker(lease_s: float, paused_s: float | None) -> UUID:
+        worker_id = uuid4()
+        register_worker(db, WorkerInfo(worker_id, "here", 1, "0", 4, lease_s))
+        report_calls(db, worker_id, CallReport(paused_s=paused_s))
+        return worker_id
+
+    pause(db)
+    failing, healthy = worker(60, 1.0), worker(60, None)
+    worker(-1, None)
+    assert not take_probe(db, first_s=0, most_s=0, paused_worker=failing)
+    assert take_probe(db, first_s=0, most_s=0)
+    report_calls(db, healthy, CallReport(paused_s=1.0))
+    assert take_probe(db, first_s=0, most_s=0, paused_worker=failing)
 
 
 def test_probes_grow_further_apart_for_ever(db: Database) -> None:

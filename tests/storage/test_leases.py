@@ -5,14 +5,19 @@ from uuid import uuid4
 from sqlalchemy import update
 
 from storage import (
+    CallReport,
     WorkerInfo,
+    ask_to_resume,
+    database_time,
     end_lease,
     forget_workers,
     free_slots,
     lead,
     live_workers,
+    peers_of,
     register_worker,
     renew_lease,
+    report_calls,
     rescue_dead,
     resign,
 )
@@ -44,6 +49,87 @@ def test_the_fleet_has_room_for_what_the_living_can_hold_and_do_not(table: Table
     assert free_slots(table.db, otherwise=9) == 1
     table.alive(lease_s=-5)
     assert free_slots(table.db, otherwise=9) == 6
+
+
+def test_a_worker_that_paused_itself_takes_no_jobs_of_the_window(table: TableUnderTest) -> None:
+    """What is sent out ahead is for those that can start it; where all are paused, for all."""
+    table.alive()
+    other = uuid4()
+    register_worker(table.db, WorkerInfo(other, "there", 2, "0", 7, 60.0))
+    everyone = free_slots(table.db, otherwise=99)
+    report_calls(table.db, other, CallReport(paused_s=1.0))
+    assert free_slots(table.db, otherwise=99) == everyone - 7
+    report_calls(table.db, table.worker, CallReport(paused_s=1.0))
+    assert free_slots(table.db, otherwise=99) == everyone
+
+
+def test_a_heartbeat_writes_what_the_worker_says_of_its_calls(table: TableUnderTest) -> None:
+    """By the database's clock, from ages; without a report the columns stay as they are."""
+    table.alive()
+    report = CallReport(10.0, 20.0, 5.0, "HTTP_401", "refused \x00")
+    assert renew_lease(table.db, table.worker, 60.0, report=report)
+    [first] = live_workers(table.db)
+    now = database_time(table.db)
+    ages = (first.succeeded_at, first.success_began_at, first.paused_at)
+    assert [round((now - at).total_seconds() / 5) for at in ages if at] == [2, 4, 1]
+    assert (first.pause_code, first.pause_message) == ("HTTP_401", "refused \ufffd")
+    assert renew_lease(table.db, table.worker, 60.0)
+    [second] = live_workers(table.db)
+    assert (second.succeeded_at, second.paused_at) == (first.succeeded_at, first.paused_at)
+    assert renew_lease(table.db, table.worker, 60.0, report=CallReport())
+    [third] = live_workers(table.db)
+    assert (third.succeeded_at, third.paused_at, third.pause_code) == (None, None, None)
+
+
+def test_what_a_failing_worker_is_told_of_the_others(table: TableUnderTest) -> None:
+    """The living ones beside it: how many, how many unpaused, and whether one has succeeded."""
+    table.alive()
+
+    def peers(first_failure_s: float = 10.0, within_s: float = 30.0) -> tuple[int, int, bool]:
+        found = peers_of(
+            table.db,
+            table.worker,
+            first_failure_s=first_failure_s,
+            within_s=within_s,
+            paused_s=1.0,
+        )
+        return found.alive, found.unpaused, found.have_succeeded
+
+    assert peers() == (0, 0, False)
+    report_calls(table.db, table.worker, CallReport(0.0, 0.0))
+    assert peers() == (0, 0, False)
+    other, dead = uuid4(), uuid4()
+    register_worker(table.db, WorkerInfo(dead, "there", 2, "0", 4, -5.0))
+    report_calls(table.db, dead, CallReport(0.0, 0.0))
+    register_worker(table.db, WorkerInfo(other, "there", 3, "0", 4, 60.0))
+    assert peers() == (1, 1, False)
+    report_calls(table.db, other, CallReport(succeeded_s=2.0, success_began_s=5.0))
+    assert peers() == (1, 1, True)
+    assert peers(first_failure_s=3.0) == (1, 1, False)
+    assert peers(within_s=1.0) == (1, 1, False)
+    report_calls(table.db, other, CallReport(2.0, 5.0, paused_s=1.0))
+    assert peers() == (1, 0, True)
+
+
+def test_a_request_to_resume_reaches_the_workers_it_is_for(table: TableUnderTest) -> None:
+    """Also one whose lease has just run out; never for a pause that began later."""
+    table.alive()
+
+    def is_asked(paused_s: float = 5.0) -> bool:
+        found = peers_of(
+            table.db, table.worker, first_failure_s=9.0, within_s=9.0, paused_s=paused_s
+        )
+        return found.resume_asked
+
+    assert ask_to_resume(table.db) == 0
+    report_calls(table.db, table.worker, CallReport(paused_s=5.0))
+    assert ask_to_resume(table.db, uuid4()) == 0
+    assert not is_asked()
+    assert ask_to_resume(table.db, table.worker) == 1
+    assert is_asked()
+    assert not is_asked(paused_s=-5.0)
+    renew_lease(table.db, table.worker, -1.0)
+    assert is_asked()
 
 
 def test_an_unknown_worker_is_told_to_register(table: TableUnderTest) -> None:

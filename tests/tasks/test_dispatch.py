@@ -111,3 +111,16 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     thread.join(WITHIN_S)
     assert len(set(rung)) == 5
     assert caplog.text.count("a round of the dispatcher failed") == 2
+
+
+def test_a_job_taken_for_a_probe_is_dispatched_to_nobody_else(database: Database) -> None:
+    """It is reserved like one that was sent; where none is due, none is taken."""
+    broker: Any = Broker()
+    window = Window(database, fixed=9, per_second=None)
+    dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=60)
+    taken = [dispatch.take_one() for _ in range(6)]
+    assert [len(ids) for ids in taken] == [1, 1, 1, 1, 1, 0]
+    assert len({ids[0] for ids in taken if ids}) == 5
+    assert dispatch.send_due(10) == 0
+    dispatch.hand_back(taken[0])
+    assert dispatch.take_one() == taken[0]

@@ -25,11 +25,9 @@ from storage import (
     unreserve,
 )
 from tasks import (
-    Breaker,
     BudgetLimits,
     CallBudget,
     Claims,
-    FleetWatch,
     Generate,
     OpenClaims,
     Pace,
@@ -37,10 +35,10 @@ from tasks import (
     RetryPolicy,
     Settle,
     SpoolSpace,
-    WatchPace,
 )
 from tasks.budget import Place
 from tasks.call import Called
+from tests.tasks.pausing import worker_of
 
 PAGE = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)
 
@@ -56,10 +54,8 @@ class Answering:
 @pytest.fixture
 def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
     """The course of a job in a fleet that is paused, with one probe allowed."""
-    pace = Pace(1)
-    breaker = Breaker(database, failures=99, blocked=99)
-    looks = WatchPace(every_s=1, probe_first_s=600, probe_most_s=600)
-    watch = FleetWatch(database, pace=pace, breaker=breaker, looks=looks, is_clear=lambda: False)
+    worker = worker_of(database, failures=99, blocked=99, concurrency=1)
+    pace, breaker, watch = worker.pace, worker.breaker, worker.watch
     policy = RetryPolicy(
         max_attempts=1,
         max_useless_calls=0,

@@ -1,7 +1,8 @@
 """What an upgrade does to a table that a fleet is working on: as good as nothing.
 
 A table of a million jobs that is locked or rewritten stops every worker for minutes. So this
-release's steps may only make things beside it, and an index on it without a lock.
+release's steps may only make things beside it, add columns that may be NULL, and make an index on
+it without a lock.
 """
 
 import re
@@ -10,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, select
 
-from storage import Database, late_indexes, migrate, schema_status
+from storage import Database, StorageError, late_indexes, migrate, schema_status
 from storage.late_indexes import missing_indexes
 from storage.limits import INDEX_BUILD, Limits
 from storage.revisions import WANTED
@@ -22,14 +23,20 @@ EARLIER = (
     *("jobs", "batches", "batch_deltas", "workers", "leaders", "results_v1"),
     *("fleet", "daily_calls"),
     *("api_keys", "owners", "owner_calls"),
+    *("deliveries", "delivery_attempts", "batch_callbacks", "callback_secrets", "gone_receivers"),
+    *("owner_defaults", "tombstones", "doomed_objects", "reuses"),
 )
 
-#: A view is replaced by one with more columns; an index is made while everybody works.
+#: A view is replaced by one with more columns; an index is made while everybody works; columns that
+#: may be NULL are added under a lock that is asked for briefly.
 HARMLESS = (
     r"(SELECT|PRAGMA|BEGIN|CREATE SCHEMA IF NOT EXISTS darkroom$|SET LOCAL lock_timeout)",
     r"(CREATE OR REPLACE|CREATE|DROP) VIEW darkroom[._]results_v1\b",
     r"(CREATE|DROP) INDEX CONCURRENTLY ",
-    r"CREATE INDEX darkroom_jobs_init_image ",  # SQLite: one machine, one writer
+    r"CREATE INDEX darkroom_jobs_needs_release ",  # SQLite: one machine, one writer
+    r"(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) ",
+    r"LOCK TABLE darkroom\.jobs, darkroom\.workers IN ACCESS EXCLUSIVE MODE$",
+    r"ALTER TABLE darkroom[._](jobs|workers) ADD COLUMN \w+ (TIMESTAMP|DATETIME|TEXT|INTEGER)\b",
 )
 
 
@@ -56,14 +63,17 @@ def statements_of_migrate(database: Database) -> list[str]:
     return sent
 
 
-def test_no_step_of_this_release_touches_a_table_of_the_release_before(previous: Database) -> None:
-    """Only tables, indexes and rows of its own, in one transaction that begins with the lock."""
+def test_no_step_of_this_release_rewrites_a_table_of_the_release_before(
+    previous: Database,
+) -> None:
+    """Columns that may be NULL, and tables, indexes and rows of its own, in one transaction."""
+    made = statements_of_migrate(previous)
     changes = [
         statement
-        for statement in statements_of_migrate(previous)
+        for statement in made
         if not any(re.match(harmless, statement) for harmless in HARMLESS)
     ]
-    assert changes
+    assert sum("ADD COLUMN" in statement for statement in made) == 8
     earlier = "|".join(rf"(darkroom[._])?{name}\b" for name in EARLIER)
     touched = [statement for statement in changes if re.search(rf"\b({earlier})", statement)]
     assert touched == []
@@ -80,12 +90,10 @@ def test_the_first_thing_is_the_lock(previous: Database) -> None:
     assert first.startswith(wanted[previous.dialect])
 
 
-def test_a_migration_waits_for_nobody_who_works_and_keeps_nobody_waiting(
-    previous: Database,
-) -> None:
-    """With a row locked by a worker in mid-statement the tables come, and others go on working.
+def test_a_migration_that_waits_for_a_lock_keeps_nobody_waiting(previous: Database) -> None:
+    """With a row locked by an open transaction it tries again and again, and others go on working.
 
-    Only the index is not done before that statement is.
+    It ends once that transaction has.
     """
     if previous.dialect == "sqlite":
         pytest.skip("SQLite has one writer at a time: there is nothing to get past")
@@ -94,17 +102,34 @@ def test_a_migration_waits_for_nobody_who_works_and_keeps_nobody_waiting(
     other, third = Database(url), Database(url, limits=Limits(lock_s=10))
     with ThreadPoolExecutor(1) as threads:
         with other.begin() as connection:
-            first, second = connection.scalars(jobs.select().limit(2))
+            first, second = connection.scalars(select(jobs.c.id).limit(2))
             connection.execute(jobs.update().where(jobs.c.id == first).values(priority=1))
-            migrated = threads.submit(migrate, previous)
-            while schema_status(third)[0] != WANTED:
-                assert not migrated.done()
-            with third.begin() as working:
-                working.execute(jobs.update().where(jobs.c.id == second).values(priority=1))
+            with tries_to_lock() as tries:
+                migrated = threads.submit(migrate, previous)
+                while len(tries) < 3:
+                    assert not migrated.done()
+                    with third.begin() as working:
+                        working.execute(jobs.update().where(jobs.c.id == second).values(priority=1))
         assert migrated.result() == WANTED
     assert missing_indexes(previous, WANTED) == []
     other.close()
     third.close()
+
+
+@contextmanager
+def tries_to_lock() -> Iterator[list[str]]:
+    """Each statement that asks for the lock on whole tables."""
+    tries: list[str] = []
+
+    def note(_c: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("LOCK TABLE"):
+            tries.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield tries
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_an_index_that_broke_off_is_made_anew(previous: Database) -> None:
@@ -166,12 +191,12 @@ def what_is_heard() -> Iterator[list[str]]:
 
 def test_an_upgrade_that_breaks_off_leaves_the_release_before(previous: Database) -> None:
     """All of it or nothing: the schema is whole, and the same command goes on from there."""
-    with previous.begin() as connection:  # in the way of a table that the upgrade makes
-        ours = f"{previous.tables.callback_secrets}"
-        connection.exec_driver_sql(f"CREATE TABLE {ours} (id integer)")
-    with pytest.raises(Exception, match="already exists"):
+    jobs = previous.tables.jobs
+    with previous.begin() as connection:  # in the way of the last column that the upgrade adds
+        connection.exec_driver_sql(f"ALTER TABLE {jobs} ADD COLUMN needs_release integer")
+    with pytest.raises(StorageError, match=r"already exists|duplicate column"):
         migrate(previous)
     assert schema_status(previous)[0] == BEFORE
     with previous.begin() as connection:
-        connection.exec_driver_sql(f"DROP TABLE {ours}")
+        connection.exec_driver_sql(f"ALTER TABLE {jobs} DROP COLUMN needs_release")
     assert migrate(previous) == WANTED

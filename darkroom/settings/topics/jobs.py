@@ -60,10 +60,16 @@ class JobSettings(BaseSettings):
 
     # The breaker
     breaker_failures: Count = Field(
-        20, description="Calls of one process that fail in a row before the fleet is paused."
+        20, description="Calls of one process that fail in a row before it pauses."
     )
     blocked_failures: Count = Field(
         3, description="The same for calls that the API refused for our key or account."
+    )
+    breaker_window_s: Seconds | None = Field(
+        None,
+        description="After a worker's first failure the fleet is paused if no other worker "
+        "succeeds for this long; longer than your calls usually take. By default 20, or "
+        "`DARKROOM_HOLD_S` if that is more.",
     )
     probe_first_s: Seconds = Field(
         10.0, description="From a pause's first probe, a real job, to its second; then doubled."

@@ -1,0 +1,35 @@
+"""The table of live workers that `darkroom list --workers` prints."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from darkroom.cli.looks import local_time, one_line
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from storage import Worker
+
+__all__ = ["print_workers"]
+
+_WHEN = "%m-%d %H:%M:%S %Z"
+_HEADS = ("id", "host", "process", "release", "calls", "last success", "paused")
+
+
+def print_workers(workers: Iterable["Worker"]) -> None:
+    """Print a line a worker: who it is, when a call last succeeded, since when it is paused."""
+    rows = [_HEADS, *(_row(worker) for worker in workers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _row(worker: "Worker") -> tuple[str, ...]:
+    why = f" {worker.pause_code}" if worker.pause_code else ""
+    return (
+        str(worker.id),
+        one_line(worker.host),
+        str(worker.pid),
+        one_line(worker.version),
+        str(worker.concurrency),
+        local_time(worker.succeeded_at, to=_WHEN),
+        one_line(f"{local_time(worker.paused_at, to=_WHEN)}{why}"),
+    )

@@ -1,0 +1,45 @@
+"""What a worker's row says of its calls, and which release a job's request needs.
+
+Expands only: columns that may be NULL, so nothing is rewritten, and workers of the release before
+neither write nor read them. The locks that adding a column takes are asked for briefly. The index
+of jobs that need a newer release is made on PostgreSQL after this, without a lock on the jobs (see
+`storage/late_indexes.py`); SQLite makes it here.
+"""
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import Column, DateTime, Integer, Text, text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from storage.brief_locks import lock_briefly
+
+revision = "0005"
+down_revision: str | None = "0004"
+
+MOMENTS = ("succeeded_at", "success_began_at", "paused_at", "resume_asked_at")
+TEXTS = ("pause_code", "pause_message")
+
+
+def upgrade() -> None:
+    """Add the columns; none of them is filled in."""
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    prefix, schema = ("", "darkroom") if is_postgresql else ("darkroom_", None)
+    moment: Any = TIMESTAMP(timezone=True) if is_postgresql else DateTime()
+    if is_postgresql:
+        lock_briefly(op.get_bind(), ["darkroom.jobs", "darkroom.workers"])
+    columns = [
+        *(Column(name, moment) for name in MOMENTS),
+        *(Column(name, Text()) for name in TEXTS),
+        Column("serves_release", Integer()),
+    ]
+    for column in columns:
+        op.add_column(f"{prefix}workers", column, schema=schema)
+    op.add_column(f"{prefix}jobs", Column("needs_release", Integer()), schema=schema)
+    if not is_postgresql:
+        op.create_index(
+            "darkroom_jobs_needs_release",
+            "darkroom_jobs",
+            ["needs_release"],
+            sqlite_where=text("needs_release IS NOT NULL AND ended_at IS NULL"),
+        )

@@ -1,0 +1,99 @@
+"""A worker of a fleet, as far as its pause goes, and the other workers beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from uuid import UUID, uuid4
+
+from playground import Meaning, Verdict
+from storage import CallReport, Database, WorkerInfo, register_worker, report_calls
+from tasks import Breaker, FleetWatch, Pace, PauseTimes, WatchPace, WorkerPause
+
+__all__ = ["TIMES", "Taking", "WorkerUnderTest", "other_worker", "worker_of"]
+
+TIMES = PauseTimes(window_s=600, report_s=0, settle_s=0, probe_first_s=600, probe_most_s=600)
+
+
+@dataclass
+class Taking:
+    """Whether a worker consumes dispatches."""
+
+    reasons: set[str] = field(default_factory=set)
+
+    def pause(self, reason: str) -> None:
+        """Note a reason not to."""
+        self.reasons.add(reason)
+
+    def resume(self, reason: str) -> None:
+        """Drop that reason."""
+        self.reasons.discard(reason)
+
+
+@dataclass
+class WorkerUnderTest:
+    """The parts of a worker that decide whether calls start."""
+
+    database: Database
+    id: UUID
+    pace: Pace
+    taking: Taking
+    pause: WorkerPause
+    breaker: Breaker
+    watch: FleetWatch
+
+    def fails(
+        self, meaning: Meaning = Meaning.NOT_PAID, code: str = "HTTP_500", *, times: int = 1
+    ) -> None:
+        """Have calls fail, each of another job."""
+        for _ in range(times):
+            self.breaker.failed(uuid4(), Verdict(meaning, code, "words"), started=monotonic())
+
+    def succeeds(self, *, started: float | None = None) -> None:
+        """Have a call succeed that began now, or then."""
+        self.breaker.went_well(started=monotonic() if started is None else started)
+
+
+def worker_of(
+    database: Database,
+    *,
+    failures: int = 1,
+    blocked: int = 1,
+    times: PauseTimes = TIMES,
+    is_clear: Callable[[], bool] = lambda: False,
+    bring_job: Callable[[], bool] = lambda: False,
+    every_s: float = 1.0,
+    concurrency: int = 4,
+) -> WorkerUnderTest:
+    """Make a worker that has a row."""
+    worker_id = uuid4()
+    register_worker(database, WorkerInfo(worker_id, "here", 1, "0", concurrency, 60.0))
+    pace, taking = Pace(concurrency), Taking()
+    pause = WorkerPause(
+        database,
+        worker_id=worker_id,
+        pace=pace,
+        dispatches=taking,
+        bring_job=bring_job,
+        times=times,
+    )
+    looks = WatchPace(
+        every_s=every_s, probe_first_s=times.probe_first_s, probe_most_s=times.probe_most_s
+    )
+    watch = FleetWatch(database, pace=pace, worker_pause=pause, looks=looks, is_clear=is_clear)
+    breaker = Breaker(pause, failures=failures, blocked=blocked)
+    return WorkerUnderTest(database, worker_id, pace, taking, pause, breaker, watch)
+
+
+def other_worker(
+    database: Database,
+    *,
+    succeeded_s: float | None = None,
+    began_s: float | None = None,
+    paused_s: float | None = None,
+    lease_s: float = 60.0,
+) -> UUID:
+    """Register another worker whose row says this of its calls."""
+    worker_id = uuid4()
+    register_worker(database, WorkerInfo(worker_id, "there", 2, "0", 4, lease_s))
+    report_calls(database, worker_id, CallReport(succeeded_s, began_s, paused_s))
+    return worker_id

@@ -1,0 +1,346 @@
+"""Whose trouble it is when calls of one worker fail in a row: its own, or the API's."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from playground import Meaning
+from storage import (
+    CallReport,
+    Database,
+    DatabaseUnavailable,
+    PauseKind,
+    ask_to_resume,
+    fleet_state,
+    live_workers,
+    pause_fleet,
+    report_calls,
+    resume_fleet,
+)
+from tasks import WorkerState
+from tests.tasks.pausing import TIMES, WorkerUnderTest, other_worker, worker_of
+
+WITHIN_S = 30
+
+#: No time for the others: what the table says at the first look decides.
+AT_ONCE = replace(TIMES, window_s=0.0)
+
+
+@pytest.fixture
+def database(migrated_sqlite_url: str) -> Iterator[Database]:
+    """A table with its fleet's row."""
+    database = Database(migrated_sqlite_url, pool_size=2)
+    yield database
+    database.close()
+
+
+def is_paused(database: Database) -> bool:
+    """Whether the fleet is paused."""
+    return fleet_state(database).pause is not None
+
+
+def alone(database: Database) -> WorkerUnderTest:
+    """A worker that is paused alone, as another one succeeds."""
+    other = other_worker(database)
+    worker = worker_of(database)
+    worker.fails(Meaning.BLOCKED, "HTTP_401")
+    report_calls(database, other, CallReport(succeeded_s=0.0, success_began_s=0.0))
+    worker.watch.look()
+    assert worker.pause.state is WorkerState.ALONE
+    return worker
+
+
+def row_of(worker: WorkerUnderTest) -> tuple[bool, str | None, str | None]:
+    """What the worker's row says: whether it is paused, and why."""
+    [found] = [each for each in live_workers(worker.database) if each.id == worker.id]
+    return found.paused_at is not None, found.pause_code, found.pause_message
+
+
+def test_the_only_live_worker_pauses_the_fleet_at_once(database: Database) -> None:
+    """A dead one beside it does not count."""
+    other_worker(database, succeeded_s=0.0, began_s=0.0, lease_s=-1.0)
+    worker = worker_of(database)
+    worker.fails()
+    assert is_paused(database)
+    assert worker.pause.state is WorkerState.WITH_FLEET
+
+
+def test_a_failing_worker_stops_before_it_knows_about_the_others(database: Database) -> None:
+    """Nothing starts here, and nothing is said of the fleet yet."""
+    other_worker(database)
+    worker = worker_of(database)
+    worker.fails(Meaning.BLOCKED, "HTTP_401")
+    assert worker.pause.state is WorkerState.UNDECIDED
+    assert not worker.pace.try_enter()
+    assert worker.taking.reasons
+    assert row_of(worker) == (True, "HTTP_401", "words")
+    worker.watch.look()
+    assert not is_paused(database)
+    assert not worker.pace.try_enter()
+
+
+def test_the_fleet_is_paused_when_no_other_worker_succeeds_in_time(database: Database) -> None:
+    """The others live, and none has had a success since the first failure."""
+    other_worker(database, succeeded_s=1000.0, began_s=1000.0)
+    worker = worker_of(database, times=AT_ONCE)
+    worker.fails(code="HTTP_502")
+    worker.watch.look()
+    pause = fleet_state(database).pause
+    assert pause is not None
+    assert (pause.kind, pause.code, pause.message) == (PauseKind.BREAKER, "HTTP_502", "words")
+
+
+def test_a_success_on_a_call_that_began_before_the_trouble_proves_nothing(
+    database: Database,
+) -> None:
+    """It was answered afterwards, but sent before."""
+    other_worker(database, succeeded_s=0.0, began_s=30.0)
+    worker = worker_of(database, times=replace(TIMES, window_s=0.0, report_s=0.0))
+    worker.fails()
+    worker.watch.look()
+    assert is_paused(database)
+
+
+def test_a_success_long_ago_proves_nothing_however_long_the_failures_took(
+    database: Database,
+) -> None:
+    """The first failure was before it; since then the other may have stopped."""
+    worker = worker_of(database, failures=2, times=replace(TIMES, window_s=0.2))
+    worker.fails()
+    other_worker(database, succeeded_s=-0.01, began_s=-0.01)
+    time.sleep(0.4)  # longer than the window
+    worker.fails()
+    worker.watch.look()
+    assert is_paused(database)
+
+
+def test_the_others_get_as_long_as_their_heartbeat_to_say_so(database: Database) -> None:
+    """A success within the window reaches the table up to a heartbeat later."""
+    other_worker(database)
+    worker = worker_of(database, times=replace(TIMES, window_s=0.0, report_s=600.0))
+    worker.fails()
+    worker.watch.look()
+    assert not is_paused(database)
+
+
+def test_while_another_succeeds_only_the_failing_worker_is_paused(database: Database) -> None:
+    """It consumes no dispatches, hands back what comes, and the fleet goes on."""
+    worker = alone(database)
+    assert not is_paused(database)
+    assert worker.taking.reasons == set()  # for the probe's job
+    assert worker.pace.try_enter()
+    assert worker.taking.reasons
+    assert worker.pace.turns_away
+    assert not worker.pace.enter()
+
+
+def test_jobs_that_wait_here_are_handed_back_when_the_worker_pauses_alone(
+    database: Database,
+) -> None:
+    """Threads that wait for their turn are told that there will be none."""
+    other_worker(database)
+    worker = worker_of(database)
+    worker.pace.shut()
+    answers: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(worker.pace.enter())) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    worker.fails()
+    for thread in threads:
+        thread.join(WITHIN_S)
+    assert answers == [False] * 3
+
+
+def test_a_worker_paused_alone_probes_itself_once_and_then_waits(database: Database) -> None:
+    """One call goes through; while it is under way or has failed, no second one does."""
+    worker = alone(database)
+    assert worker.pace.try_enter()
+    assert not worker.pace.try_enter()
+    worker.fails(Meaning.BLOCKED, "HTTP_401")
+    worker.pace.leave()
+    worker.watch.look()
+    assert not worker.pace.try_enter()
+    assert worker.pause.state is WorkerState.ALONE
+
+
+def test_the_next_probe_of_a_worker_comes_when_it_is_due(database: Database) -> None:
+    """With backoff; here it is due at once."""
+    worker = worker_of(database, times=replace(TIMES, probe_first_s=0.0, probe_most_s=0.0))
+    other_worker(database, succeeded_s=0.0, began_s=-1.0)
+    worker.fails()
+    for _ in range(3):
+        worker.watch.look()
+        assert worker.pace.try_enter()
+        worker.pace.leave()
+        assert worker.taking.reasons
+    assert not is_paused(database)
+
+
+def test_a_probe_takes_its_job_from_the_table_and_no_messages(database: Database) -> None:
+    """Where a job is due there; a table that cannot be asked is no reason to wait for ever."""
+    found = iter([True, False])
+
+    def bring_job() -> bool:
+        try:
+            return next(found)
+        except StopIteration:
+            raise DatabaseUnavailable("away") from None
+
+    times = replace(TIMES, probe_first_s=0.0, probe_most_s=0.0)
+    worker = worker_of(database, times=times, bring_job=bring_job)
+    other_worker(database, succeeded_s=0.0, began_s=-1.0)
+    worker.fails()
+    consumes = []
+    for _ in range(3):
+        worker.watch.look()
+        consumes.append(not worker.taking.reasons)
+        assert worker.pace.try_enter()
+        worker.pace.leave()
+    assert consumes == [False, True, True]
+
+
+def test_no_probe_is_given_while_calls_are_held(database: Database) -> None:
+    """It would wait here with a dozen jobs until the hold is over."""
+    other = other_worker(database)
+    worker = worker_of(database)
+    worker.pace.hold(600)
+    worker.fails()
+    report_calls(database, other, CallReport(succeeded_s=0.0, success_began_s=0.0))
+    worker.watch.look()
+    assert worker.pause.state is WorkerState.ALONE
+    assert not worker.pace.has_probe
+    assert worker.taking.reasons
+
+
+def test_a_probe_that_succeeds_ends_the_pause(database: Database) -> None:
+    """The worker takes dispatches again, at full speed, and its row says so."""
+    worker = alone(database)
+    assert worker.pace.try_enter()
+    worker.succeeds()
+    assert worker.pause.state is WorkerState.RUNNING
+    assert worker.taking.reasons == set()
+    assert row_of(worker) == (False, None, None)
+    assert [worker.pace.try_enter() for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_call_sent_before_the_pause_does_not_end_it(database: Database) -> None:
+    """With a hundred calls in flight some of before still succeed while the key is refused."""
+    before = time.monotonic()
+    worker = alone(database)
+    worker.succeeds(started=before)
+    assert worker.pause.state is WorkerState.ALONE
+    assert row_of(worker)[0]
+
+
+def test_the_last_worker_that_was_doing_better_pauses_the_fleet(database: Database) -> None:
+    """All others have paused themselves: nobody is left to prove the opposite."""
+    first, second = worker_of(database), worker_of(database)
+    first.fails()
+    assert not is_paused(database)
+    second.fails()
+    assert is_paused(database)
+    first.watch.look()
+    assert first.pause.state is WorkerState.WITH_FLEET
+    assert first.taking.reasons == set()
+
+
+def test_a_worker_paused_alone_pauses_the_fleet_when_the_others_are_gone(
+    database: Database,
+) -> None:
+    """It is the only live worker now: jobs must wait for it, and its probes are the fleet's."""
+    worker = alone(database)
+    workers = database.tables.workers
+    with database.begin() as connection:
+        connection.execute(workers.delete().where(workers.c.id != worker.id))
+    worker.watch.look()
+    assert is_paused(database)
+    assert worker.taking.reasons == set()
+
+
+def test_after_the_fleets_pause_a_worker_that_had_failed_probes_first(database: Database) -> None:
+    """The others go on at once; it may still be the one with the trouble."""
+    first, second = worker_of(database), worker_of(database)
+    first.fails()
+    second.fails()
+    second.succeeds()
+    assert not is_paused(database)
+    first.watch.look()
+    assert first.pause.state is WorkerState.ALONE
+    assert not is_paused(database)
+    assert first.pace.try_enter()
+    assert not first.pace.try_enter()
+    second.watch.look()
+    assert [second.pace.try_enter() for _ in range(2)] == [True, True]
+
+
+def test_an_operator_resumes_one_worker_or_all(database: Database) -> None:
+    """Those that are not paused, and those that are gone, are not asked."""
+    worker = alone(database)
+    other = other_worker(database, paused_s=3.0)
+    other_worker(database, paused_s=3.0, lease_s=-1.0)
+    assert ask_to_resume(database, other) == 1
+    worker.watch.look()
+    assert worker.pause.paused_worker == worker.id
+    assert ask_to_resume(database) == 2
+    worker.watch.look()
+    assert worker.pause.state is WorkerState.RUNNING
+    assert ask_to_resume(database, worker.id) == 0
+
+
+def test_an_older_request_to_resume_does_not_end_a_later_pause(database: Database) -> None:
+    """What an operator lifted was another pause."""
+    worker = alone(database)
+    ask_to_resume(database, worker.id)
+    worker.watch.look()
+    worker.fails(Meaning.BLOCKED, "HTTP_401")
+    worker.watch.look()
+    assert worker.pause.state is WorkerState.ALONE
+
+
+def test_an_operators_pause_gives_a_worker_no_probe(database: Database) -> None:
+    """`darkroom pause` means no call."""
+    worker = alone(database)
+    pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
+    worker.watch.look()
+    worker.watch.look()
+    assert not worker.pace.try_enter()
+    resume_fleet(database)
+    worker.watch.look()
+    assert worker.pause.state is WorkerState.ALONE
+
+
+def test_while_the_table_is_away_a_failing_worker_stays_stopped(database: Database) -> None:
+    """It cannot know about the others; the next look finds out."""
+    workers = database.tables.workers
+    worker = worker_of(database)
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {workers} RENAME TO elsewhere")
+    worker.fails()
+    assert worker.pause.state is WorkerState.UNDECIDED
+    assert not worker.pace.try_enter()
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE elsewhere RENAME TO {workers}")
+    worker.watch.look()
+    assert is_paused(database)
+
+
+def test_a_workers_report_tells_its_latest_success_and_its_pause(database: Database) -> None:
+    """Ages in seconds; a call that began earlier does not set the beginning back."""
+    worker = worker_of(database)
+    assert worker.pause.report() == CallReport()
+    now = time.monotonic()
+    worker.succeeds(started=now - 50)
+    worker.succeeds(started=now - 90)
+    report = worker.pause.report()
+    assert report.succeeded_s is not None
+    assert report.succeeded_s < 30
+    assert report.success_began_s is not None
+    assert 50 <= report.success_began_s < 80
+    assert report.paused_s is None
+    worker.fails()
+    assert worker.pause.report().paused_s is not None

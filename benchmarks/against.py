@@ -37,6 +37,8 @@ def compare_with(
         is_gate: whether a figure above its bound makes the exit status 1.
         json_path: where every reading goes.
     """
+    # A shell starts what runs in the background with SIGINT ignored, and a child inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end)
     try:
         found = _in_turns(revision, arguments, pairs, json_path)

@@ -103,8 +103,11 @@ def _git(repository: Path, *words: str) -> None:
 def _run(command: Sequence[str], root: Path) -> None:
     """Run a command in a checkout; when this process is interrupted, let it stop its servers."""
     env = {name: value for name, value in os.environ.items() if name not in _OF_THIS_CHECKOUT}
-    # What it prints is a table of one run, and is not mixed with the table of all.
-    child = subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.DEVNULL)
+    # What it prints is a table of one run, and is not mixed with the table of all. In a session of
+    # its own it does not get the terminal's Ctrl-C, too, which would interrupt its own cleaning up.
+    child = subprocess.Popen(
+        command, cwd=root, env=env, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         status = child.wait()
     except BaseException:

@@ -141,7 +141,13 @@ from storage.selection import (
 from storage.share import slow_down, speed_up
 from storage.sightings import Sighting, sightings
 from storage.spool import Spool
-from storage.spool_files import SpooledFacts, SpooledImage, SpoolEntry, unwritten_entry
+from storage.spool_files import (
+    SpooledFacts,
+    SpooledImage,
+    SpoolEntry,
+    is_unchanged,
+    unwritten_entry,
+)
 from storage.spool_quarantine import Quarantined, quarantined_files
 from storage.spool_search import find_spooled
 from storage.states import ENDED, HELD, CallCount, EndCode, JobStatus
@@ -298,6 +304,7 @@ __all__ = [
     "insert_faulty_job",
     "insert_job",
     "insert_jobs",
+    "is_unchanged",
     "job_by_key",
     "json_text",
     "keys_in_use",

@@ -130,6 +130,11 @@ def unwritten_entry(job_id: UUID, fence: int, images: Sequence[SpooledImage]) ->
     return entry
 
 
+def is_unchanged(entry: SpoolEntry, images: Sequence[SpooledImage]) -> bool:
+    """Hash images in memory again, and compare them with what an entry says of them."""
+    return [facts.sha256 for facts in entry.images] == [sha256_of(i.pieces) for i in images]
+
+
 def write_file(temporary: Path, path: Path, parts: Pieces, *, fsync: bool) -> None:
     """Write a file whole or not at all; the disk need not have its name yet.
 

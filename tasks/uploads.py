@@ -22,11 +22,13 @@ from storage import (
     ObjectStore,
     Pieces,
     Spool,
+    SpoolDamaged,
     SpooledImage,
     SpoolEntry,
     SpoolLost,
     StorageError,
     StoredImage,
+    is_unchanged,
     unwritten_entry,
 )
 from tasks.image_writer import ImageWriter, Written
@@ -261,6 +263,11 @@ class Uploads:
         except JobNotFound:
             log.warning("an image came for a deleted job", extra={"job_id": str(entry.job_id)})
         except StorageError as error:
+            if isinstance(error, ObjectDigestMismatch) and not is_unchanged(entry, images):
+                path = self._spool.folder / f"{entry.job_id}.{entry.fence}"
+                why = "it changed in memory, and is on no disk"
+                self._lost.note(SpoolDamaged(path, why, entry.job_id, entry.fence))
+                return True
             _report(entry.job_id, error)
             return False
         else:

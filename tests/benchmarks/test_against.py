@@ -1,8 +1,11 @@
 """Two checkouts are compared pair by pair, and the gate holds for what costs money."""
 
 import math
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from benchmarks.reference import Side, measured, reference
 from benchmarks.trips import TRIPS
 
 OLD = "old benchmarks"
+ROOT = Path(__file__).parents[2]
 
 
 def _book(
@@ -156,6 +160,44 @@ def test_a_worktree_is_removed_after_an_interruption(repository: Path) -> None:
         interrupted()
     assert not roots[0].exists()
     assert len(_git(repository, "worktree", "list").splitlines()) == 1
+
+
+STOPS_SLOWLY = """
+import pathlib, time
+try:
+    pathlib.Path("started").touch()
+    time.sleep(60)
+finally:
+    time.sleep(0.5)
+    pathlib.Path("stopped").touch()
+"""
+MEASURES = """
+import pathlib, sys
+from benchmarks.reference import Side, measured
+measured(Side("here", pathlib.Path(sys.argv[1]), pathlib.Path(sys.executable)), [])
+"""
+
+
+def test_an_interrupted_measurement_stops_its_servers_first(tmp_path: Path) -> None:
+    """Ctrl-C reaches it once, and not again while it cleans up."""
+    package = tmp_path / "benchmarks"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(f"# --darkroom-only\n{STOPS_SLOWLY}")
+    driver = subprocess.Popen(
+        [sys.executable, "-c", MEASURES, str(tmp_path)],
+        cwd=ROOT,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline_s = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert driver.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait(60) != 0
+    assert (tmp_path / "stopped").exists()
 
 
 def test_a_checkout_measures_itself_with_its_own_benchmarks(repository: Path) -> None:

@@ -92,6 +92,26 @@ def test_a_refused_picture_whose_spool_file_is_whole_waits(
     assert faulty.refused == 5
 
 
+def test_a_picture_that_changed_in_memory_and_is_on_no_disk_is_lost(
+    faulty: FaultyStore, spool: Spool, database: Database
+) -> None:
+    """Put from memory, as the disk was full, it would else be put again without end."""
+    memory = bytearray(b"png" * 99)
+
+    def change(body: bytes) -> bytes:
+        memory[0] ^= 1
+        return flip_bit(body)
+
+    faulty.fault = lambda number: change if number == 0 else pass_on
+    store = faulty.endpoint.store()
+    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    job = claimed_job(database)
+    uploads.put_now(job.id, job.fence, [SpooledImage([memoryview(memory)], width=9, height=11)])
+    assert_counted_as_lost(database, job.id)
+    assert_nothing_stored(faulty)
+    store.close()
+
+
 def assert_nothing_stored(faulty: FaultyStore) -> None:
     """No object, whole or damaged."""
     direct: ObjectStore = faulty.direct.store()

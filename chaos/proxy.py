@@ -35,6 +35,8 @@ class Proxy:
     Args:
         target_port: the server's, on loopback.
         judge: asked about each chunk from a client: an act, or bytes to answer with instead.
+        may_answer: while it is not set, the server's answers are kept back, those to a new
+            connection as well.
     """
 
     host = Server.host
@@ -43,7 +45,10 @@ class Proxy:
         self,
         target_port: int,
         judge: Callable[["Line", bytes], "Act | bytes"] = lambda _line, _chunk: Act.PASS_ON,
+        *,
+        may_answer: threading.Event | None = None,
     ) -> None:
+        self._may_answer = may_answer
         self._target = (Server.host, target_port)
         self._judge = judge
         self._listener = socket.create_server((Server.host, 0), backlog=256)
@@ -69,7 +74,7 @@ class Proxy:
                 client.close()
                 continue
             server.settimeout(None)
-            line = Line(client, server, self._judge)
+            line = Line(client, server, self._judge, self._may_answer)
             self._lines.add(line)
             line.open(on_end=self._lines.discard)
 
@@ -86,7 +91,9 @@ class Line:
         client: socket.socket,
         server: socket.socket,
         judge: Callable[["Line", bytes], "Act | bytes"],
+        may_answer: threading.Event | None = None,
     ) -> None:
+        self._may_answer = may_answer
         self.is_in_body = False
         self._client = client
         self._server = server
@@ -136,4 +143,6 @@ class Line:
         while chunk := self._server.recv(CHUNK_BYTES):
             if self._withholds_reply:
                 return
+            if self._may_answer is not None:
+                self._may_answer.wait()
             self._client.sendall(chunk)

@@ -28,6 +28,7 @@ from storage import (
     retry_ended,
     retry_later_if_held,
 )
+from storage.rescue import DEADLINE_MARGIN_S
 from tests.storage.table import FAULT, TableUnderTest, picture
 
 UNKNOWN = JobError(EndCode.OUTCOME_UNKNOWN, "no answer came", "api")
@@ -212,6 +213,19 @@ def test_a_job_not_started_in_time_expires(table: TableUnderTest) -> None:
     assert table.claim(started) is not None
 
 
+def test_a_job_retried_by_hand_after_it_expired_does_not_expire_again(
+    table: TableUnderTest,
+) -> None:
+    """Who retries it wants it late: neither the leader's sweep nor a claim ends it any more."""
+    swept, claimed = (table.accept(expires_in_s=-1.0) for _ in range(2))
+    assert expire_due(table.db) == 2
+    assert set(retry_ended(table.db, [swept, claimed])) == {swept, claimed}
+    assert table.claim(claimed) is not None
+    assert expire_due(table.db) == 0
+    assert table.status(swept) is JobStatus.QUEUED
+    assert table.job(swept).expires_at is None
+
+
 def test_a_failed_or_cancelled_job_is_retried_by_hand(table: TableUnderTest) -> None:
     """Its limit on calls begins anew; what it has cost stays counted."""
     failed, cancelled, done = table.accept(), table.accept(), table.accept()
@@ -248,6 +262,17 @@ def test_a_call_past_its_deadline_is_rescued_from_a_living_worker(table: TableUn
     table.claimed(table.accept())
     assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).running == 1
     assert table.status(late.id) is JobStatus.QUEUED
+
+
+def test_a_call_just_past_its_deadline_is_left_to_its_living_worker(table: TableUnderTest) -> None:
+    """Until the margin has passed, too: the worker notices by itself, with a busy database before it."""
+    table.alive()
+    just_late = table.claimed(table.accept(), call_deadline_s=-1)
+    far_too_late = table.claimed(table.accept(), call_deadline_s=-DEADLINE_MARGIN_S - 1)
+    assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).running == 1
+    assert table.status(far_too_late.id) is JobStatus.QUEUED
+    assert table.status(just_late.id) is JobStatus.RUNNING
+    assert table.job(just_late.id).calls_unknown == 0
 
 
 def test_a_storing_job_waits_for_its_spool(table: TableUnderTest) -> None:

@@ -1,0 +1,162 @@
+"""The results table is there, but a lock or a silent connection keeps somebody waiting."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock
+
+from sqlalchemy import ColumnElement, select, text
+
+from chaos.proxy import Act, Line, Proxy
+from chaos.stage import Stage
+from storage import Database, JobStatus, Limits
+
+__all__ = ["answers_stalled", "heartbeat_stalled", "rows_locked", "workers_locked"]
+
+ROWS = 6
+WORKERS = 2
+HEARTBEAT = b"UPDATE darkroom.workers SET"
+#: Of the throughput without the fault; small runs are too short to tell.
+LEAST_SHARE = 0.8
+
+
+def rows_locked(stage: Stage) -> None:
+    """Somebody's transaction holds six rows for a minute: a forgotten psql."""
+    fleet = stage.make_fleet()
+    stage.load()
+    fleet.start(WORKERS)
+    stage.wait_for_load()
+    stage.fault_begins()
+    jobs = fleet.database.tables.jobs
+    is_running = jobs.c.status == JobStatus.RUNNING.value
+    with _transaction(stage) as other:
+        held = set(other.hold(is_running, ROWS))
+        ended = fleet.ended
+        stage.sleep_under_load(60)
+        others = fleet.ended - ended
+    stage.fault_ends()
+    share = others / stage.scale.shortened(60) / (stage.result.before_per_s or 1.0)
+    stage.note(f"{len(held)} rows locked; {share:.2f} of the throughput before")
+    stage.must("six rows were locked", kept=len(held) == ROWS, found=len(held))
+    stage.must("other jobs end meanwhile", kept=others > ROWS, found=others)
+    if stage.scale.name == "full":
+        stage.must("at least 80 % of the throughput", kept=share >= LEAST_SHARE, found=share)
+    stage.recovered()
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+
+
+def heartbeat_stalled(stage: Stage) -> None:
+    """Each worker's heartbeat connection acknowledges from now on, and never answers."""
+    begun, guard = Event(), Lock()
+    stalled: list[Line] = []
+
+    def judge(line: Line, chunk: bytes) -> Act:
+        with guard:
+            if begun.is_set() and len(stalled) < WORKERS and HEARTBEAT in chunk:
+                stalled.append(line)
+            return Act.SWALLOW if line in stalled else Act.PASS_ON
+
+    # Leases that one second of waiting for an answer cannot end on a busy machine.
+    fleet = stage.make_fleet(lease_s=max(5.0, stage.scale.lease_s), heartbeat_s=0.5)
+    stage.load()
+    with _proxied(stage, judge) as url:
+        fleet.start(WORKERS, database_url=url)
+        stage.wait_for_load()
+        stage.fault_begins()
+        begun.set()
+        words = "a heartbeat got no answer"
+        stage.load_until(lambda: fleet.said(words) and len(stalled) == WORKERS, words)
+        stage.sleep_under_load(40)
+        stage.fault_ends()
+        stage.recovered()
+        found = stage.finish()
+    rescued = fleet.said("jobs of dead workers were rescued")
+    stage.must("no lease is lost", kept=not rescued, found="jobs were rescued")
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+
+
+def workers_locked(stage: Stage) -> None:
+    """No heartbeat can be written for longer than a lease: the workers table is locked."""
+    fleet = stage.make_fleet()
+    stage.load()
+    fleet.start(WORKERS)
+    stage.wait_for_load()
+    stage.fault_begins()
+    with _transaction(stage) as other:
+        other.run("LOCK TABLE darkroom.workers IN SHARE MODE")
+        stage.sleep_under_load(28)
+    stage.fault_ends()
+    stage.recovered()
+    stage.all_succeed(stage.finish())  # every charge is on a row: that holds in all rows
+
+
+def answers_stalled(stage: Stage) -> None:
+    """One of two workers hears nothing from its database for two leases, then all at once."""
+    may_answer = Event()
+    may_answer.set()
+    fleet = stage.make_fleet()
+    stage.load()
+    with _proxied(stage, may_answer=may_answer) as url:
+        fleet.start(1, database_url=url)
+        fleet.start(1)
+        stage.wait_for_load()
+        stage.fault_begins()
+        may_answer.clear()
+        stage.sleep_under_load(40)
+        may_answer.set()
+        stage.fault_ends()
+        stage.recovered()
+        found = stage.finish()
+    stage.all_succeed(found)
+
+
+class _Transaction:
+    """An open transaction of somebody who is no worker."""
+
+    def __init__(self, stage: Stage) -> None:
+        url = stage.fleet.database_url
+        self._database = Database(url, pool_size=1, limits=Limits(asleep_s=0))
+        self._begun = self._database.begin()
+        self._connection = self._begun.__enter__()
+
+    def hold(self, which: ColumnElement[bool], count: int) -> list[object]:
+        """Lock some rows that no other transaction holds."""
+        jobs = self._database.tables.jobs
+        some = select(jobs.c.id).where(which).limit(count).with_for_update(skip_locked=True)
+        return list(self._connection.scalars(some))
+
+    def run(self, statement: str) -> None:
+        """Run a statement in it."""
+        self._connection.execute(text(statement))
+
+    def end(self) -> None:
+        """Let go of all that it holds."""
+        self._begun.__exit__(None, None, None)
+        self._database.close()
+
+
+@contextmanager
+def _transaction(stage: Stage) -> Iterator[_Transaction]:
+    transaction = _Transaction(stage)
+    try:
+        yield transaction
+    finally:
+        transaction.end()
+
+
+@contextmanager
+def _proxied(
+    stage: Stage,
+    judge: Callable[[Line, bytes], Act | bytes] = lambda _line, _chunk: Act.PASS_ON,
+    *,
+    may_answer: Event | None = None,
+) -> Iterator[str]:
+    """The address of the fleet's database through a proxy."""
+    port = stage.ground.postgres.port
+    proxy = Proxy(port, judge, may_answer=may_answer)
+    try:
+        yield stage.fleet.database_url.replace(f":{port}/", f":{proxy.port}/")
+    finally:
+        proxy.close()

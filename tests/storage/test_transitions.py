@@ -265,7 +265,7 @@ def test_a_call_past_its_deadline_is_rescued_from_a_living_worker(table: TableUn
 
 
 def test_a_call_just_past_its_deadline_is_left_to_its_living_worker(table: TableUnderTest) -> None:
-    """Until the margin has passed, too: the worker notices by itself, with a busy database before it."""
+    """Until the margin has passed: the worker notices by itself, though the database be busy."""
     table.alive()
     just_late = table.claimed(table.accept(), call_deadline_s=-1)
     far_too_late = table.claimed(table.accept(), call_deadline_s=-DEADLINE_MARGIN_S - 1)

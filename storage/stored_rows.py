@@ -125,12 +125,11 @@ def keys_in_use(db: Database, owners: Mapping[str, UUID], others: Sequence[str])
     Raises:
         DatabaseUnavailable: Call again.
     """
-    return {
-        *_named_by_their_job(db, owners),
-        *_named_by_sharers(db, owners),
-        *_init_images(db, others),
-        *_to_be_deleted(db, [*owners, *others]),
-    }
+    used = _named_by_their_job(db, owners) | _init_images(db, others)
+    used |= _to_be_deleted(db, [key for key in (*owners, *others) if key not in used])
+    # Asked job by job, so only of the few keys that are left.
+    left = {key: job_id for key, job_id in owners.items() if key not in used}
+    return used | _named_by_sharers(db, left)
 
 
 def _facts(tables: Tables) -> Select[Any]:

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from storage import (
     Cursor,
@@ -19,6 +19,7 @@ from storage import (
     fold_batch_deltas,
     get_job,
     insert_job,
+    insert_jobs,
     keys_in_use,
     page_of_stored,
     requeue_lost,
@@ -55,6 +56,23 @@ def test_pages_meet_each_row_with_objects_once(table: TableUnderTest) -> None:
     table.in_hand(lines[1])
     for limit in (1, 7, 100):
         assert sorted(all_pages(table.db, now(table.db), limit)) == sorted(done)
+
+
+def test_many_rows_are_met_once_each(table: TableUnderTest) -> None:
+    """Thousands that were accepted in few moments, in pages of a few hundred."""
+    made = [new_job(owner=f"o{n % 3}") for n in range(2_500)]
+    for start in range(0, len(made), 500):
+        insert_jobs(table.db, made[start : start + 500])
+    rows = table.db.tables.jobs
+    image = {"index": 0, "key": "k", "sha256": "0" * 64, "size_bytes": 1, "width": 1, "height": 1}
+    values = {"status": "succeeded", "images": [image], "calls_made": 1}
+    times = dict.fromkeys(("image_in_hand_at", "ended_at", "first_call_at"), rows.c.accepted_at)
+    with table.db.begin() as connection:
+        connection.execute(update(rows).values(**values, **times))
+    seen = all_pages(table.db, now(table.db), 400)
+    assert len(seen) == len(made)
+    assert set(seen) == {job.id for job in made}
+    assert len(all_pages(table.db, now(table.db, owner="o1"), 100)) == 833
 
 
 def test_filters_choose_the_rows(table: TableUnderTest) -> None:

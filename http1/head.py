@@ -26,7 +26,8 @@ _SWITCHING_PROTOCOLS: Final = b"101"
 _INTERIM: Final = re.compile(rb"HTTP/1\.\S*[ \t]+(1\d\d)(?!\S)")
 _PROTOCOL: Final = b"HTTP/"
 _END: Final = re.compile(rb"\n\r?\n")
-_END_BYTES: Final = 3
+# As much of it may have come with an earlier piece.
+_MOST_OF_END_BYTES: Final = 2
 
 
 def read_final_head(stream: BufferedReader[Any], sock: Any, *, renews_timeout: bool) -> bytes:
@@ -95,12 +96,12 @@ def _read_head(
     head = bytearray()
     while True:
         remaining.begin_read()
-        piece = stream.peek(1)
+        piece = stream.peek()
         if not piece:
             raise _closed_within(head)
         before = len(head)
         head += piece
-        end = _end_of(head, max(0, before - _END_BYTES))
+        end = _end_of(head, max(0, before - _MOST_OF_END_BYTES))
         stream.read(end - before if end else len(piece))
         del head[end or len(head) :]
         limit_bytes = most_interim_bytes if _INTERIM.match(head) else MAX_HEAD_BYTES

@@ -129,12 +129,12 @@ def _head(stream: Any, sock: Any, deadline: float | None, most_interim_bytes: in
             if left_s <= 0:  # Python 3.9 knows a timeout by this name alone
                 raise socket.timeout("no final response came in time")
             sock.settimeout(left_s)
-        piece = stream.peek(1)
+        piece = stream.peek()
         if not piece:
             raise _closed_within(head)
         before = len(head)
         head += piece
-        end = _end_of(head, max(0, before - 3))
+        end = _end_of(head, max(0, before - 2))
         stream.read(end - before if end else len(piece))
         del head[end or len(head) :]
         limit_bytes = most_interim_bytes if _INTERIM.match(head) else MAX_HEAD_BYTES

@@ -92,6 +92,46 @@ def test_of_heads_without_end_no_more_is_read_than_their_limit(
     assert pieces.read_bytes <= limit_bytes + 2 * io.DEFAULT_BUFFER_SIZE
 
 
+@pytest.mark.parametrize("more_bytes", [0, 1])
+@pytest.mark.parametrize("is_interim", [False, True])
+def test_the_limits_are_exact(*, is_interim: bool, more_bytes: int) -> None:
+    """Of two interim heads together, and of a final one."""
+    first = HINTS if is_interim else b""
+    begin = b"HTTP/1.1 103 X\r\nX: " if is_interim else OK + b"X: "
+    limit_bytes = MAX_INTERIM_BYTES if is_interim else MAX_HEAD_BYTES
+    fill = b"y" * (limit_bytes - len(first) - len(begin) - 4 + more_bytes)
+    stream = io.BufferedReader(Pieces(first + begin + fill + b"\r\n\r\n" + OK + b"\r\n"))
+    if more_bytes:
+        with pytest.raises(http.client.HTTPException):
+            head_of(stream)
+    else:
+        assert head_of(stream).startswith(OK)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"", http.client.RemoteDisconnected),
+        (HINTS, http.client.RemoteDisconnected),
+        (OK, http.client.IncompleteRead),
+        (HINTS + b"HTTP/1.1 200", http.client.IncompleteRead),
+    ],
+)
+def test_a_connection_that_ends_within_a_head_is_told_from_one_that_brought_none(
+    raw: bytes, kind: type[Exception]
+) -> None:
+    """One was closed, the other cut short."""
+    with pytest.raises(kind):
+        head_of(io.BufferedReader(Pieces(raw)))
+
+
+def test_what_does_not_begin_as_http_is_not_waited_for() -> None:
+    """Its first line is enough to say so; its sender may wait for us to speak."""
+    pieces = Pieces(b"SSH-2.0-OpenSSH_9.6\r\n" + b"more", 21)
+    assert head_of(io.BufferedReader(pieces)) == b"SSH-2.0-OpenSSH_9.6\r\n"
+    assert pieces.read_bytes == 21
+
+
 def test_one_timeout_limits_all_interim_heads_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each read gets what is left, and the body the whole again."""
     seconds = iter([100.0, 104.0, 107.5, 108.0])

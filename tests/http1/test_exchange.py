@@ -13,7 +13,7 @@ from urllib3.util import wait_for_read
 
 from http1 import with_final_responses
 from http1.answer import Answer
-from http1.exchange import over_open_connection
+from http1.exchange import exchange, over_open_connection
 from http1.request import host_header, request_head, send_request
 from tests.playground.raw_server import RawServer, Seen, raw_server
 
@@ -44,6 +44,7 @@ UNUSUAL: dict[str, bytes] = {
     "refused": b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nbody",
     "nothing in it": b"HTTP/1.1 204 No Content\r\n\r\n",
     "closing": SIZED + b"Connection: close\r\n\r\nbody",
+    "upgrading": SIZED + b"Connection: upgrade\r\n\r\nbody",
     "old": b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody",
     "until the end": OK + b"\r\nbody",
     "in chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
@@ -221,6 +222,36 @@ def test_nothing_is_sent_where_no_connection_is_open() -> None:
     ):
         assert sent_short(pool) is None
         assert (server.accepted, server.seen) == (0, [])
+        assert pool.pool.full()  # its place is given back
+
+
+def test_an_answer_is_waited_for_as_long_as_its_request_says() -> None:
+    """Whatever the connection's timeout was before; without that this test would not end."""
+    with opened(b"") as (pool, _server):
+        [kept] = [connection for connection in pool.pool.queue if connection is not None]
+        kept.sock.settimeout(None)
+        with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+            sent_short(pool)
+
+
+def test_a_first_answer_is_not_unpacked() -> None:
+    """Neither the short way nor urllib3 changes what came."""
+    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nbody"
+    with (
+        raw_server(lambda conn, _: conn.sendall(packed)) as server,
+        FINAL_POOL("127.0.0.1", server.port) as pool,
+    ):
+        for _ in range(2):
+            found = exchange(
+                pool,
+                "GET",
+                "/",
+                headers={"Host": "127.0.0.1"},
+                pieces=[],
+                timeout=urllib3.Timeout(connect=5, read=5),
+                retries=urllib3.Retry(total=False),
+            )
+            assert read(found)[-1] == b"body"
 
 
 def test_nothing_is_sent_over_a_connection_that_was_closed_meanwhile() -> None:

@@ -101,6 +101,7 @@ def test_puts_trust_the_authorities_that_boto3_trusts(
         put_once(server, f"https://127.0.0.1:{server.port}") as seen,
     ):
         assert seen.headers["x-amz-content-sha256"] == sha256(b"picture").hexdigest()
+        assert seen.headers["user-agent"] == "darkroom-queue"  # not boto3, after a failure
 
 
 def test_puts_follow_credentials_that_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +148,24 @@ def test_puts_with_extras_are_boto3s(changes: dict[str, Any], header: str) -> No
         put_once(server, f"http://127.0.0.1:{server.port}", **changes) as seen,
     ):
         assert header in seen.headers
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_puts_to_a_bucket_that_is_elsewhere_are_left_to_boto3(status: int) -> None:
+    """It follows; each put by the short way would be one in vain."""
+
+    def move_the_short_way(conn: socket.socket, seen: Seen) -> None:
+        if "boto3" in seen.headers["user-agent"].lower():
+            stored(conn, seen)
+        else:
+            answer(conn, b"", f"{status} Elsewhere")
+
+    with raw_server(move_the_short_way) as server:
+        store = store_at(f"http://127.0.0.1:{server.port}")
+        for _ in range(2):
+            store.put(KEY, b"picture")
+        store.close()
+        assert len(server.seen) == 3
 
 
 def test_a_put_that_failed_is_made_again_by_boto3() -> None:

@@ -1,11 +1,14 @@
 """How log records look: a sentence for a person, then named fields for a machine."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+
+from darkroom.escape import escaped, escaped_json
 
 __all__ = ["configure_logs"]
 
@@ -50,13 +53,18 @@ class TextLines(logging.Formatter):
     """`12:00:01 INFO a sentence  job_id=… code=…`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and a traceback below it where there is one."""
+        """One line, and a traceback below it where there is one.
+
+        Nothing from outside begins a line of its own: the traceback's are all indented.
+        """
         when = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value}" for name, value in _extras(record).items())
         line = f"{when} {record.levelname:<7} {record.getMessage()}{' ' if fields else ''}{fields}"
+        lines = [escaped(line)]
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+            traceback = self.formatException(record.exc_info).splitlines()
+            lines += [f"    {escaped(each)}" for each in traceback]
+        return "\n".join(lines)
 
 
 class JsonLines(logging.Formatter):
@@ -73,7 +81,11 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str).decode()
+        try:
+            text = orjson.dumps(entry, default=str).decode()
+        except TypeError:  # half a surrogate pair, or a number beyond 64 bits
+            text = json.dumps(entry, default=str)
+        return escaped_json(text)
 
 
 def _is_no_page(record: logging.LogRecord) -> bool:

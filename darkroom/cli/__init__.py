@@ -5,7 +5,6 @@ status: 0 done, 1 something is not as it should be, 2 the call itself was wrong,
 Only a bug of ours shows a traceback.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -27,6 +26,7 @@ from darkroom.cli.owners import owners
 from darkroom.cli.pause import pause
 from darkroom.cli.resume import resume
 from darkroom.cli.retry import retry
+from darkroom.cli.say import note, say
 from darkroom.cli.show import show
 from darkroom.cli.simulator import simulator
 from darkroom.cli.submit import submit
@@ -79,7 +79,7 @@ for group in (keys, owners, hooks, webhooks):
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if wanted:
-        print(f"darkroom {__version__}")
+        say(f"darkroom {__version__}")
         raise typer.Exit
 
 
@@ -105,11 +105,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(list(arguments), prog_name="darkroom")
     except KeyboardInterrupt:  # before a command got to what it tells about its own end
-        print("darkroom: stopped", file=sys.stderr)
+        note("stopped")
         return 130
     except Exception as error:  # noqa: BLE001 - what no room of ours foresaw is raised again
         lines, status = lines_of(error)
         for line in lines:
-            print(f"darkroom: {line}", file=sys.stderr)
+            note(line)
         return status
     return 0

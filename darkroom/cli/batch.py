@@ -13,7 +13,7 @@ from darkroom.cli.batch_file import defaults_of, mistakes_told, name_of, opened_
 from darkroom.cli.batch_report import report
 from darkroom.cli.handed_in import on_end_from
 from darkroom.cli.options import AsJson
-from darkroom.cli.say import interruptible, note
+from darkroom.cli.say import interruptible, note, overwrite
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -156,7 +156,6 @@ def _counter(what: str) -> Any:
     """Says on a terminal how far a long load is."""
 
     def told(count: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{count:,} {what} ", end="", file=sys.stderr, flush=True)
+        overwrite(f"{count:,} {what}")
 
     return told

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from darkroom.cli.say import complain
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -93,9 +94,9 @@ def mistakes_told(file: str) -> Iterator[None]:
         raise UserError(str(error)) from error
     except BatchFaulty as error:
         for fault in error.faults:
-            print(f"{name_of(file)}, {fault}", file=sys.stderr)
+            complain(f"{name_of(file)}, {fault}")
         if error.count > len(error.faults):
-            print(f"… and {error.count - len(error.faults):,} more", file=sys.stderr)
+            complain(f"… and {error.count - len(error.faults):,} more")
         raise UserError(
             f"nothing was handed in: faulty lines: {error.count:,}; mend them, or leave them out "
             "with --skip-invalid",

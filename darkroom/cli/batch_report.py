@@ -4,7 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from storage import BatchProgress, Database
@@ -40,15 +40,15 @@ def report(
         print_json(facts | {"total": checked.count} | shown)
         return
     if counts is None:
-        print(batch_id)
+        say(batch_id)
         note(f"look: darkroom watch --batch {batch_id}")
         return
-    print(
+    say(
         f"batch {batch_id}: {counts.succeeded:,} succeeded, {counts.failed:,} failed, "
         f"{counts.cancelled:,} cancelled"
     )
     for code, times in codes.items():
-        print(f"  {times:>6,} {code}")
+        say(f"  {times:>6,} {code}")
 
 
 def _codes(database: "Database", batch_id: UUID) -> dict[str, int]:

@@ -7,7 +7,6 @@ that goes away in between leaves nothing half done, only some not begun.
 """
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from uuid import UUID
 
 import typer
 
-from darkroom.cli.say import note
+from darkroom.cli.say import clear_line, note, overwrite
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -176,13 +175,11 @@ def meter(what: str) -> Callable[[int], None]:
     """Says on a terminal how far a long change is."""
 
     def told(count: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{count:,} {what} \x1b[K", end="", file=sys.stderr, flush=True)
+        overwrite(f"{count:,} {what}")
 
     return told
 
 
 def _end_meter() -> None:
     """Take the meter's line away, so that the report has it."""
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    clear_line()

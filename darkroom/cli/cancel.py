@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import print_json
+from darkroom.cli.say import print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -137,4 +137,4 @@ def _report(done: _Done, *, as_json: bool) -> None:
         words.append(f"{done.asked:,} under way {would or 'are '}asked to stop after their call")
     if done.ended_before:
         words.append(f"{done.ended_before:,} had ended before")
-    print("; ".join(words))
+    say("; ".join(words))

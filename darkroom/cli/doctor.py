@@ -58,9 +58,11 @@ def _print(findings: "list[Finding]") -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from darkroom.escape import escaped
+
     console = Console(highlight=False, soft_wrap=True)
     for finding in findings:
         level = (f"{finding.level:<5} ", COLOURS[finding.level])
-        console.print(Text.assemble(level, f"{finding.about:<9} {finding.text}"))
+        console.print(Text.assemble(level, escaped(f"{finding.about:<9} {finding.text}")))
         if finding.advice:
-            console.print(Text(f"{'':15} do: {finding.advice}"))
+            console.print(Text(escaped(f"{'':15} do: {finding.advice}")))

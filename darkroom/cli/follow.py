@@ -67,13 +67,14 @@ def _display() -> "Iterator[Callable[[Job], None]]":
     from rich.text import Text
 
     from darkroom.cli.looks import what_became_of
+    from darkroom.escape import escaped
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield lambda job: note(what_became_of(job))
         return
     with console.status("queued") as status:
-        yield lambda job: status.update(Text(what_became_of(job)))
+        yield lambda job: status.update(Text(escaped(what_became_of(job))))
 
 
 def _jobs(database: "Database", job_ids: list[UUID]) -> "list[Job]":

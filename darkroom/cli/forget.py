@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -199,4 +199,4 @@ def _report(done: _Done, *, as_json: bool) -> None:
         words.append(f"{done.objects_left:,} objects are still to be deleted, by the workers")
     if done.forgotten and done.objects_left is None:  # nobody had time to count
         words.append("what is left of their objects is deleted by the workers")
-    print("; ".join(words))
+    say("; ".join(words))

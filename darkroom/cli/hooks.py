@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -54,7 +54,7 @@ def check(
         if as_json:
             print_json(_hook_as_json(hook))
         else:
-            print(f"{_address(hook):<32} {hook.scheme:<10} owner {hook.owner}")
+            say(f"{_address(hook):<32} {hook.scheme:<10} owner {hook.owner}")
 
 
 @hooks.command("test")
@@ -81,9 +81,9 @@ def try_(
     if as_json:
         print_json(_answer(asked, faults))
     elif asked is None and not faults:
-        print("filtered: the sender would be thanked, and no job made")
+        say("filtered: the sender would be thanked, and no job made")
     elif asked is not None:
-        print("\n".join(_lines(asked)))
+        say(*_lines(asked))
     if faults and as_json:
         raise typer.Exit(2)
     if faults:
@@ -197,10 +197,8 @@ def _lines(asked: "Asked") -> list[str]:
     """Every field as it would be handed in; anything but plain text as JSON."""
     import orjson
 
-    from darkroom.cli.looks import one_line
-
     def text(value: Any) -> str:
-        return one_line(value if isinstance(value, str) else orjson.dumps(value).decode())
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
 
     given = {**asked.request, **asked.options}
     if isinstance(given.get("init_image"), str):

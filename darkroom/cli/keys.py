@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -56,19 +56,19 @@ def create(
 
     Example: darkroom keys create --owner shop --name "till 3" > shop.key
     """
-    from darkroom.cli.looks import one_line
+    from darkroom.cli.looks import label_of
     from darkroom.cli.opened import opened
     from storage import any_keys, create_key
 
     check_owner(owner)
-    label = None if name is None else one_line(name).strip()[:MAX_NAME_CHARS] or None
+    label = None if name is None else label_of(name)[:MAX_NAME_CHARS] or None
     database = opened().database
     is_first = not any_keys(database)
     made = create_key(database, owner=owner, scopes=scopes_of(scope), name=label)
     if as_json:
         print_json(key_as_json(made.key) | {"secret": made.secret})
     else:
-        print(made.secret)
+        say(made.secret)
     note(f"key {made.key.id} of {owner} may {_scopes(made.key)}; its secret is not shown again")
     if is_first:
         note("the first key: from now on the gateway asks everybody for one")
@@ -118,7 +118,7 @@ def revoke(
     if as_json:
         print_json(key_as_json(revoked))
     else:
-        print(f"{revoked.id} of {revoked.owner}: revoked since {local_time(revoked.revoked_at)}")
+        say(f"{revoked.id} of {revoked.owner}: revoked since {local_time(revoked.revoked_at)}")
 
 
 def scopes_of(chosen: list[Scope] | None) -> set[str]:
@@ -162,15 +162,15 @@ def _scopes(key: "ApiKey") -> str:
 
 
 def _print_table(found: "list[ApiKey]") -> None:
-    from darkroom.cli.looks import one_line
+    from darkroom.escape import escaped
 
     rows = [("id", "owner", "may", "last used", "about")]
     for key in found:
-        about = one_line(key.name or "-")
+        about = escaped(key.name or "-")
         if key.revoked_at is not None:
             about = f"revoked {about}"
         rows.append((str(key.id), key.owner, _scopes(key), key.last_used_day or "never", about))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         start = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        print(f"{start}  {row[4]}")
+        say(f"{start}  {row[4]}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -90,7 +90,7 @@ def _list_stuck(limit: int, *, is_filtered: bool, as_json: bool) -> None:
             print_json(job_as_json(job) | {"stuck": why})
     else:
         for job, why in found[:limit]:
-            print(f"{job.id} {job.status:<7} {why}")
+            say(f"{job.id} {job.status:<7} {why}")
     if not found:
         note("nothing is stuck")
     elif len(found) > limit:
@@ -137,7 +137,7 @@ def _print_table(page: "list[Job]") -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         start = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        print(f"{start} {_cut(row[3], _columns() - len(start) - 1)}")
+        say(f"{start} {_cut(row[3], _columns() - len(start) - 1)}")
 
 
 def _columns() -> int:
@@ -158,8 +158,8 @@ def _cut(text: str, most: int) -> str:
 
 def _about(job: "Job") -> str:
     """Why it failed, or else what was asked for."""
-    from darkroom.cli.looks import one_line
+    from darkroom.escape import escaped
 
     if job.error is not None:
-        return one_line(job.error.code)
-    return one_line(str(job.request.get("prompt", "-")))
+        return escaped(job.error.code)
+    return escaped(str(job.request.get("prompt", "-")))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # a matter of start-up time, not of arrows
 __all__ = [
     "delivery_in_words",
     "job_as_json",
+    "label_of",
     "local_time",
-    "one_line",
     "parse_duration_s",
     "parse_job_id",
     "parse_since",
@@ -58,9 +58,9 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes / 1_000_000:.1f} MB"
 
 
-def one_line(text: str) -> str:
-    """A text from outside that cannot steer the terminal: no control characters, no line ends."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+def label_of(text: str) -> str:
+    """A name or reason to be kept, in one line: no control characters, no line ends."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
 def what_became_of(job: "Job") -> str:
@@ -70,7 +70,7 @@ def what_became_of(job: "Job") -> str:
         facts = f"{image.width}x{image.height} {size_text(image.size_bytes)}"
         return f"{job.status} {image.key} {facts} seed {job.request.get('seed', '-')}"
     if job.error is not None:
-        return f"{job.status} {job.error.code}: {one_line(job.error.message)}"
+        return f"{job.status} {job.error.code}: {job.error.message}"
     return str(job.status)
 
 
@@ -83,7 +83,7 @@ def parse_job_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise UserError(f"there is no {one_line(text)[:60]!r}: an id is a UUID") from None
+        raise UserError(f"there is no {text[:60]!r}: an id is a UUID") from None
 
 
 def parse_duration_s(text: str) -> float:
@@ -112,6 +112,6 @@ def parse_since(text: str, *, option: str = "--since") -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise UserError(
-            f"{option} {one_line(text)[:40]!r}: a time such as 2026-05-01T08:30, or 30m, 2h, 7d",
+            f"{option} {text[:40]!r}: a time such as 2026-05-01T08:30, or 30m, 2h, 7d",
             exit_status=2,
         ) from None

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import print_json
+from darkroom.cli.say import print_json, say
 
 __all__ = ["migrate"]
 
@@ -37,7 +37,7 @@ def migrate(
         address = database.safe_url
         print_json({"database": address, "found": found, "wanted": wanted, "revision": now})
     else:
-        print(f"{database.safe_url}: {_sentence(found, wanted, now, missing)}")
+        say(f"{database.safe_url}: {_sentence(found, wanted, now, missing)}")
     is_old = now is None or int(now) < int(wanted)
     raise typer.Exit(1 if is_old or (check and missing) else 0)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -137,7 +137,7 @@ def secret(
     if as_json:
         print_json({"owner": name, "secret": made})
     else:
-        print(made)
+        say(made)
     note(f"signs the webhooks of {name} from now on; it is not shown again")
 
 
@@ -150,7 +150,7 @@ def _print(database: "Database", found: "list[Owner]", *, as_json: bool) -> None
         if as_json:
             print_json(_as_json(owner) | {"reuse": reuses})
         else:
-            print(f"{owner.name}: {_in_words(owner)}{'; reuses pictures' if reuses else ''}")
+            say(f"{owner.name}: {_in_words(owner)}{'; reuses pictures' if reuses else ''}")
 
 
 def _changes(max_per_second: str | None, counts: dict[str, str | None]) -> "OwnerChanges":

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 
 __all__ = ["pause"]
 
@@ -26,20 +26,20 @@ def pause(
 
     Example: darkroom pause --reason "new key on Monday"
     """
-    from darkroom.cli.looks import one_line
+    from darkroom.cli.looks import label_of
     from darkroom.cli.opened import opened
     from darkroom.paused import as_facts, in_words
     from storage import PauseKind, fleet_state, pause_fleet
 
     database = opened().database
-    message = one_line(reason).strip()[:MAX_REASON_CHARS]
+    message = label_of(reason)[:MAX_REASON_CHARS]
     is_new = pause_fleet(database, PauseKind.OPERATOR, code=CODE, message=message)
     now = fleet_state(database).pause
     if as_json:
         print_json({"paused": now is not None, "changed": is_new, "pause": as_facts(now)})
     elif is_new:
-        print("paused: calls under way end, and no other begins until `darkroom resume`")
+        say("paused: calls under way end, and no other begins until `darkroom resume`")
     else:
-        print("nothing changed" if now is None else f"nothing changed: {in_words(now)}")
+        say("nothing changed" if now is None else f"nothing changed: {in_words(now)}")
     if not is_new and message:
         note("for another reason: `darkroom resume`, then pause again")

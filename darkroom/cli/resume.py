@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -49,29 +49,29 @@ def _resume_all(database: "Database", *, as_json: bool) -> None:
         facts = {"paused": False, "changed": is_lifted or workers > 0, "pause": as_facts(before)}
         print_json(facts | {"workers": workers})
     elif is_lifted:
-        print("resumed" if before is None else f"resumed; it was {in_words(before)}")
+        say("resumed" if before is None else f"resumed; it was {in_words(before)}")
     elif not workers:
-        print("nothing changed: there is no pause")
+        say("nothing changed: there is no pause")
     if workers and not as_json:
         noun = "worker was" if workers == 1 else "workers were"
-        print(f"{workers} paused {noun} asked to resume")
+        say(f"{workers} paused {noun} asked to resume")
     is_own = workers or (before is not None and before.kind is not PauseKind.OPERATOR)
     if is_own and (is_lifted or workers):
         note("if its cause is still there, the fleet will pause again; see `darkroom doctor`")
 
 
 def _resume_worker(database: "Database", named: str, *, as_json: bool) -> None:
-    from darkroom.cli.looks import one_line, parse_job_id
+    from darkroom.cli.looks import parse_job_id
     from storage import ask_to_resume, live_workers
 
     wanted = parse_job_id(named)
     if wanted not in {each.id for each in live_workers(database)}:
-        raise UserError(f"no live worker has the id {one_line(named)[:60]}; see `darkroom doctor`")
+        raise UserError(f"no live worker has the id {named[:60]}; see `darkroom doctor`")
     asked = ask_to_resume(database, wanted)
     if as_json:
         print_json({"worker": wanted, "changed": asked > 0})
     elif asked:
-        print(f"worker {wanted}: asked to resume")
+        say(f"worker {wanted}: asked to resume")
         note("if its cause is still there, it will pause again; see `darkroom doctor`")
     else:
-        print("nothing changed: this worker has not paused itself")
+        say("nothing changed: this worker has not paused itself")

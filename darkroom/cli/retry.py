@@ -14,7 +14,7 @@ import typer
 
 from darkroom.cli import options
 from darkroom.cli.retry_plan import Plan, announce, plan_of
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -158,6 +158,6 @@ def _report(done: _Done, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(done))
     elif done.dry_run:
-        print(f"{done.jobs:,} would be queued again")
+        say(f"{done.jobs:,} would be queued again")
     else:
-        print(f"{done.retried:,} queued again")
+        say(f"{done.retried:,} queued again")

@@ -101,10 +101,8 @@ def announce(plan: Plan, most_calls: int) -> None:
         plan: what is meant.
         most_calls: calls that one job may cost.
     """
-    from darkroom.cli.looks import one_line
-
     for status, number in plan.left_alone.items():
-        kept = "cancelled with its picture" if status == "cancelled" else one_line(status)
+        kept = "cancelled with its picture" if status == "cancelled" else status
         note(f"left alone: {number:,} {kept}")
     if not plan.jobs:
         return
@@ -118,9 +116,7 @@ def announce(plan: Plan, most_calls: int) -> None:
 
 
 def _causes(codes: Mapping[str, int]) -> str:
-    from darkroom.cli.looks import one_line
-
-    shown = [f"{number:,} {one_line(code)}" for code, number in codes.items()]
+    shown = [f"{number:,} {code}" for code, number in codes.items()]
     if len(shown) > MOST_CODES:
         shown[MOST_CODES:] = ["…"]
     return f" ({', '.join(shown)})" if shown else ""

@@ -1,6 +1,7 @@
 """What goes where: data to stdout, and to stderr what is said about it.
 
-So `darkroom … --json | jq` gets data alone, whatever there is to remark.
+So `darkroom … --json | jq` gets data alone, whatever there is to remark. Everything that a command
+prints goes through here, as here what came from outside is escaped.
 """
 
 import logging
@@ -11,19 +12,53 @@ from typing import Any
 
 import typer
 
-__all__ = ["interruptible", "note", "print_json", "warnings_as_notes"]
+from darkroom.escape import escaped, escaped_json
+
+__all__ = [
+    "clear_line",
+    "complain",
+    "interruptible",
+    "note",
+    "overwrite",
+    "print_json",
+    "say",
+    "warnings_as_notes",
+]
+
+
+def say(*lines: object) -> None:
+    """Print lines of data for a person, on stdout."""
+    for line in lines:
+        print(escaped(str(line)), flush=True)
+
+
+def complain(line: str) -> None:
+    """Print a line about a fault on stderr, without our name before it."""
+    print(escaped(line), file=sys.stderr, flush=True)
 
 
 def note(line: str) -> None:
-    """A remark for a person, on stderr."""
-    print(f"darkroom: {line}", file=sys.stderr, flush=True)
+    """Print a remark for a person, on stderr."""
+    complain(f"darkroom: {line}")
+
+
+def overwrite(text: str) -> None:
+    """Write a text over the one before it, where stderr is a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{escaped(text)} \x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def clear_line() -> None:
+    """Take away what `overwrite` wrote."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
     """One line of JSON on stdout; times in ISO form, UUIDs as text."""
     import orjson
 
-    print(orjson.dumps(value, default=str).decode(), flush=True)
+    print(escaped_json(orjson.dumps(value, default=str).decode()), flush=True)
 
 
 def warnings_as_notes() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import print_json
+from darkroom.cli.say import print_json, say
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.wiring import Wiring
@@ -48,9 +48,9 @@ def show(
         facts = job_as_json(job) | {"delivery": told and asdict(told)}
         print_json(facts | ({"urls": links} if url else {}) | _if_any(saved))
     elif saved or links:
-        print("\n".join([*saved, *links]))
+        say(*saved, *links)
     else:
-        print("\n".join(_lines(job, told)))
+        say(*_lines(job, told))
 
 
 def _if_any(saved: list[str]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _lines(job: "Job", told: "Delivery | None") -> list[str]:
         ("job", f"{job.id}{' (simulated)' if job.simulated else ''}"),
         ("status", _status(job)),
         *_error(job),
-        *[("image", _image(image)) for image in job.images],
+        *[line for image in job.images for line in _image(image)],
         *_request(job),
         *_calls(job),
         *_belongings(job),
@@ -89,29 +89,24 @@ def _status(job: "Job") -> str:
 
 
 def _error(job: "Job") -> list[tuple[str, str]]:
-    from darkroom.cli.looks import one_line
-
     if job.error is None:
         return []
-    message = one_line(job.error.message)
-    return [("error", f"{job.error.code}: {message} (a matter of the {job.error.whose})")]
+    return [("error", f"{job.error.code}: {job.error.message} (a matter of the {job.error.whose})")]
 
 
-def _image(image: "StoredImage") -> str:
+def _image(image: "StoredImage") -> list[tuple[str, str]]:
     from darkroom.cli.looks import size_text
 
     size = f"{image.width}x{image.height}, {size_text(image.size_bytes)}"
-    return f"{image.key}\n{'':24} {size}, SHA-256 {image.sha256}"
+    return [("image", image.key), ("", f"{size}, SHA-256 {image.sha256}")]
 
 
 def _request(job: "Job") -> list[tuple[str, str]]:
     """Every parameter as it is sent; anything but plain text as JSON."""
     import orjson
 
-    from darkroom.cli.looks import one_line
-
     def text(value: Any) -> str:
-        return one_line(value if isinstance(value, str) else orjson.dumps(value).decode())
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
 
     given = [(name, text(value)) for name, value in job.request.items()]
     return [*given, *([("init_image", job.init_image_key)] if job.init_image_key else [])]
@@ -128,8 +123,6 @@ def _calls(job: "Job") -> list[tuple[str, str]]:
 def _belongings(job: "Job") -> list[tuple[str, str]]:
     import orjson
 
-    from darkroom.cli.looks import one_line
-
     facts = {
         "owner": job.owner,
         "batch": job.batch_id,
@@ -140,7 +133,7 @@ def _belongings(job: "Job") -> list[tuple[str, str]]:
         "callback": job.callback_url,
         "worker": job.worker_id,
     }
-    return [(name, one_line(str(value))) for name, value in facts.items() if value is not None]
+    return [(name, str(value)) for name, value in facts.items() if value is not None]
 
 
 def _delivery(told: "Delivery | None") -> list[tuple[str, str]]:

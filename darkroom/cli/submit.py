@@ -7,7 +7,7 @@ import typer
 
 from darkroom.cli import submit_options as options
 from darkroom.cli.options import AsJson
-from darkroom.cli.say import interruptible, note, print_json
+from darkroom.cli.say import interruptible, note, print_json, say
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.wiring import Wiring
@@ -104,7 +104,7 @@ def _print(job: "Job", *, as_json: bool) -> None:
     if as_json:
         print_json(job_as_json(job))
         return
-    print(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
+    say(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
     note(f"look again: darkroom watch {job.id}")
 
 
@@ -118,9 +118,9 @@ def _wait(wiring: "Wiring", job: "Job", out: Path | None, *, as_json: bool) -> N
     if as_json:
         print_json(job_as_json(job) | {"saved": saved})
     else:
-        print(what_became_of(job))
+        say(what_became_of(job))
         for path in saved:
-            print(path)
+            say(path)
     raise typer.Exit(0 if job.images else 1)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from darkroom.cli.say import say
+
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.stack import Service
 
@@ -61,34 +63,39 @@ def up(
     prepare = partial(prepare_table, simulated=plan.playground_url is None)
     with (
         stop_on_signals() as stop,
-        LocalStack(plan, stop=stop, prepare=prepare, say=print) as stack,
+        LocalStack(plan, stop=stop, prepare=prepare, say=say) as stack,
     ):
         env_file = write_env_file(data_dir, stack.variables)
         _say_what_is_up(stack.services, workers, data_dir)
         _say_how_to_go_on(stack.services, env_file)
         stack.wait()
-        print("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
-    print(f"Stopped. The data is in {data_dir}.")
+        say("", "Stopping: calls under way may end; Ctrl-C again leaves at once.")
+    say(f"Stopped. The data is in {data_dir}.")
 
 
 def _say_what_is_up(services: "Iterable[Service]", workers: int, data_dir: Path) -> None:
     for service in services:
-        print(f"  {service.name:<11} {service.address}  ({service.origin})")
-    print(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
+        say(f"  {service.name:<11} {service.address}  ({service.origin})")
+    say(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
 
 
 def _say_how_to_go_on(services: "Iterable[Service]", env_file: Path) -> None:
     from shlex import quote
 
-    print(
-        f"\nUp. In another terminal:\n\n  . {quote(str(env_file))}\n"
-        "  darkroom submit 'a paper fox' --wait"
+    say(
+        "",
+        "Up. In another terminal:",
+        "",
+        f"  . {quote(str(env_file))}",
+        "  darkroom submit 'a paper fox' --wait",
     )
     for service in services:
         if service.name == "gateway":
-            print(
-                f"\nor, from any language:\n\n  curl {service.address}/v1/jobs "
-                "-H 'Prefer: wait=60' \\\n"
-                """    --json '{"request": {"prompt": "a paper fox"}}'"""
+            say(
+                "",
+                "or, from any language:",
+                "",
+                f"  curl {service.address}/v1/jobs -H 'Prefer: wait=60' \\",
+                """    --json '{"request": {"prompt": "a paper fox"}}'""",
             )
-    print("\nCtrl-C stops everything; what was handed in is kept and goes on next time.")
+    say("", "Ctrl-C stops everything; what was handed in is kept and goes on next time.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from datetime import datetime
@@ -94,11 +94,11 @@ class Report:
             return
         kinds = Counter(one.kind.value for one in self.differences)
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-        print(f"{self.objects:,} objects compared: {counts or 'no difference'}")
+        say(f"{self.objects:,} objects compared: {counts or 'no difference'}")
         if self.unreadable:
             note(f"{self.unreadable:,} rows cannot be read by this release")
         if self.repaired or self.retried:
-            print(f"{self.repaired:,} put again, {self.retried:,} jobs queued again")
+            say(f"{self.repaired:,} put again, {self.retried:,} jobs queued again")
 
     def _document(self) -> dict[str, object]:
         return {
@@ -115,8 +115,6 @@ class Report:
 
 def _print_line(one: "Difference") -> None:
     """One difference; keys and digests come from our rows, or from the bucket's listing."""
-    from darkroom.cli.looks import one_line
-
     job = "-" if one.job_id is None else str(one.job_id)
     words = f"{one.expected} expected, {one.found} found" if one.expected else one.found
-    print(f"{one.kind.value:<12} {job} {one_line(one.key)} {one_line(words)}", flush=True)
+    say(f"{one.kind.value:<12} {job} {one.key} {words}")

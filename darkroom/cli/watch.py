@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import interruptible, print_json
+from darkroom.cli.say import interruptible, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -65,7 +65,7 @@ def _show_job(job: "Job", *, as_json: bool) -> None:
         facts = {"id": job.id, "status": job.status, "attempts": job.attempts}
         print_json(facts | {"error": job.error, "images": job.images})
     else:
-        print(f"{_now()} {job.id} {what_became_of(job)}", flush=True)
+        say(f"{_now()} {job.id} {what_became_of(job)}")
 
 
 def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
@@ -78,7 +78,7 @@ def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
         last = _print_batch(database, batch_id)
     else:
         last = follow_batch(database, batch_id)
-        print(_in_words(last))
+        say(_in_words(last))
     return 0 if last.succeeded == last.total else 1
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli import options
-from darkroom.cli.say import note, print_json
+from darkroom.cli.say import note, print_json, say
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
@@ -69,7 +69,7 @@ def list_(
         if as_json:
             print_json(_as_json(delivery))
         else:
-            print(_line(delivery))
+            say(_line(delivery))
     if not page:
         note("no deliveries")
     elif len(page) > limit:
@@ -86,7 +86,7 @@ def show(
 
     Example: darkroom webhooks show 4f0c1c1e-93a5-4b42-8b53-0a3b54c1ce2f
     """
-    from darkroom.cli.looks import local_time, one_line
+    from darkroom.cli.looks import local_time
     from darkroom.cli.opened import opened
     from storage.webhooks import delivery_log
 
@@ -96,14 +96,12 @@ def show(
     if as_json:
         print_json(_as_json(delivery) | {"log": [asdict(line) for line in log]})
         return
-    print(_line(delivery))
-    print(f"to {one_line(delivery.target)}")
+    say(_line(delivery))
+    say(f"to {delivery.target}")
     for line in log:
         came = line.status if line.error is None else line.error
-        answer = f" {one_line(line.answer)[:200]}" if line.answer else ""
-        print(
-            f"{line.number}. {local_time(line.ended_at)} {came} in {line.latency_ms:,} ms{answer}"
-        )
+        answer = f" {line.answer[:200]}" if line.answer else ""
+        say(f"{line.number}. {local_time(line.ended_at)} {came} in {line.latency_ms:,} ms{answer}")
 
 
 @webhooks.command()
@@ -212,9 +210,9 @@ def _report(done: _Done, *, as_json: bool) -> None:
     kinds = ", ".join(f"{number:,} {event}" for event, number in done.events.items())
     about = f" ({kinds})" if kinds else ""
     if done.dry_run:
-        print(f"{done.deliveries:,} would be sent again{about}")
+        say(f"{done.deliveries:,} would be sent again{about}")
     else:
-        print(f"{done.replayed:,} are sent again{about}")
+        say(f"{done.replayed:,} are sent again{about}")
 
 
 def _filter(

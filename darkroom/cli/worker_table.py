@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from darkroom.cli.looks import local_time, one_line
+from darkroom.cli.looks import local_time
+from darkroom.cli.say import say
+from darkroom.escape import escaped
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from storage import Worker
@@ -19,17 +21,17 @@ def print_workers(workers: Iterable["Worker"]) -> None:
     rows = [_HEADS, *(_row(worker) for worker in workers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
+        say("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def _row(worker: "Worker") -> tuple[str, ...]:
     why = f" {worker.pause_code}" if worker.pause_code else ""
     return (
         str(worker.id),
-        one_line(worker.host),
+        escaped(worker.host),
         str(worker.pid),
-        one_line(worker.version),
+        escaped(worker.version),
         str(worker.concurrency),
         local_time(worker.succeeded_at, to=_WHEN),
-        one_line(f"{local_time(worker.paused_at, to=_WHEN)}{why}"),
+        escaped(f"{local_time(worker.paused_at, to=_WHEN)}{why}"),
     )

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from darkroom.demo.made import Made, Refused
+from darkroom.escape import escaped
 from storage import BatchProgress, Job
 
 __all__ = ["Bar", "Show", "relative"]
@@ -95,7 +96,7 @@ class Show:
         self.console.print(table)
         for one in refused:
             self.say(
-                f"[{_LAMP}]refused[/] {one.name}, {one.where}: {escape(one.reason)} "
+                f"[{_LAMP}]refused[/] {one.name}, {one.where}: {_plain(one.reason)} "
                 "[dim](as it should be)"
             )
 
@@ -106,7 +107,7 @@ class Show:
             return
         self.say(f"\n[bold red]Not as it should be:[/] {len(problems)}")
         for problem in problems:
-            self.say(f"  {escape(problem)}")
+            self.say(f"  {_plain(problem)}")
 
     def where(self, folder: str, command: str) -> None:
         """Where things are, and what to do next."""
@@ -143,7 +144,12 @@ class Bar:
             fact = f"{image.width}x{image.height}, {_size_text(image.size_bytes)}"
             self._progress.print(f"  [green]+[/] {name:<18} {fact}")
         elif job.error is not None:
-            self._progress.print(f"  [{_LAMP}]-[/] {name:<18} {escape(job.error.code)}")
+            self._progress.print(f"  [{_LAMP}]-[/] {name:<18} {_plain(job.error.code)}")
+
+
+def _plain(text: str) -> str:
+    """Return text from outside in which nothing is markup or steers the terminal."""
+    return escape(escaped(text))
 
 
 def relative(path: Path, start: Path) -> str:

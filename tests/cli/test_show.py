@@ -21,7 +21,7 @@ def test_everything_of_a_job_is_shown(
     assert ran.status == 0
     assert facts["job"] == f"{job.id} (simulated)"
     assert facts["status"] == "succeeded"
-    assert facts["prompt"] == "a paper fox"
+    assert facts["prompt"] == r"a paper\nfox"
     assert facts["seed"] == "7"
     assert facts["image"] == job.images[0].key
     assert facts["calls"] == "1 made"

@@ -78,7 +78,7 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     (
         (http.client.HTTPException, u3.DecodeError),
         "ANSWER_GARBLED",
-        "what came back is not HTTP",
+        "what came back is not a valid HTTP response",
     ),
 )
 _REST: Final = ("NETWORK_FAILED", "the network failed")

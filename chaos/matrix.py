@@ -12,6 +12,7 @@ from chaos.rows import (
     foreign,
     locks,
     machine,
+    messages,
     objects,
     one_worker,
     workers,
@@ -92,4 +93,10 @@ MATRIX: tuple[Row, ...] = (
     Row("batch-killed", "batch: gateway kill -9 in mid-load", batches.batch_killed),
     Row("batch-slow", "batch: clients that trickle their lines", batches.batch_slow),
     Row("rabbitmq", "RabbitMQ kill -9 and restarted", broker.rabbitmq_killed),
+    Row("messages", "malformed messages among valid ones, Redis", messages.malformed_on_redis),
+    Row(
+        "messages-rabbitmq",
+        "malformed messages among valid ones, RabbitMQ",
+        messages.malformed_on_rabbitmq,
+    ),
 )

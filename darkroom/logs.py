@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from darkroom.escape import escaped, escaped_json
+from darkroom.library_logs import hide_values_of_libraries
 
 __all__ = ["configure_logs"]
 
@@ -37,6 +38,7 @@ _CELERYS_PAGE = "worker_cancel_long_running_tasks_on_connection_loss"
 
 def configure_logs(level: str, style: str) -> None:
     """Send records of at least `level` to stderr, as `text` or `json` lines."""
+    hide_values_of_libraries()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else TextLines())
     root = logging.getLogger()

@@ -76,6 +76,7 @@ class Wiring:
             submit=lambda: self.submit,
             take=take,
             rejected=self.rejected,
+            remote_control=settings.celery_remote_control,
         )
 
     @cached_property

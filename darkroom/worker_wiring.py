@@ -34,9 +34,11 @@ from tasks import (
     Generate,
     Inbox,
     Ledger,
+    MessageGate,
     OpenClaims,
     Pace,
     PlaceWatch,
+    Postpone,
     RetryPolicy,
     Settle,
     SpoolSpace,
@@ -77,9 +79,18 @@ class WorkerWiring(Wiring):
     def app(self) -> Celery:
         """The Celery app, with the crew hung onto its workers."""
         app = self.make_app(self._take)
-        install(app, lambda: self.crew)
+        install(app, lambda: self.crew, lambda: self.gate)
         setup_logging.connect(self._set_up_logs, weak=False)
         return app
+
+    @cached_property
+    def gate(self) -> MessageGate:
+        """What every task message passes before Celery sees it."""
+        return MessageGate(
+            queues=self.queues,
+            rejected=self.rejected,
+            postpone=Postpone(self.app, timeout_s=self.settings.publish_timeout_s),
+        )
 
     @cached_property
     def budget(self) -> CallBudget:

@@ -37,7 +37,13 @@ from tasks.inbox import Inbox
 from tasks.intake import Intake, RequestLimits
 from tasks.lines import FileFormat, Line, LineFile, format_of
 from tasks.load import Loaded
-from tasks.messages import MessageFault, RejectedMessages
+from tasks.messages import (
+    MessageFault,
+    MessageGate,
+    Postpone,
+    RejectedMessages,
+    is_fault_of_message,
+)
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.on_end import OnEnd, OnEndQueues, on_end_of, queue_is_reserved
 from tasks.open_claims import OpenClaims
@@ -100,12 +106,14 @@ __all__ = [
     "LinesUnreadable",
     "Loaded",
     "MessageFault",
+    "MessageGate",
     "OnEnd",
     "OnEndQueues",
     "OpenClaims",
     "Pace",
     "PauseTimes",
     "PlaceWatch",
+    "Postpone",
     "QueueDepth",
     "Queues",
     "Reconcile",
@@ -128,6 +136,7 @@ __all__ = [
     "WorkerState",
     "excess_of",
     "format_of",
+    "is_fault_of_message",
     "make_app",
     "on_end_of",
     "parameters",

@@ -13,6 +13,7 @@ from celery import Celery, Task
 from kombu import Queue
 
 from tasks.messages.fault import MessageFault
+from tasks.messages.gate import EXPIRES, FAULT
 from tasks.messages.rejected import RejectedMessages
 from tasks.names import GENERATE, SUBMIT, Queues
 from tasks.queue_as_found import QueueAsFound
@@ -38,6 +39,7 @@ def make_app(
     submit: Callable[[], Submit],
     take: Callable[[list[UUID]], None],
     rejected: RejectedMessages,
+    remote_control: bool = False,
 ) -> Celery:
     """Make the fleet's Celery app.
 
@@ -50,11 +52,13 @@ def make_app(
         submit: gives what keeps handed-in jobs; called at the first message.
         take: puts dispatched ids into the worker's inbox, at once.
         rejected: counts messages that are rejected.
+        remote_control: whether workers obey Celery's broadcast commands.
     """
     app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={}, amqp=SoonAgain)
     app.conf.update(_configuration(queues, threads, broker_url, submit_again_s))
     if broker_ssl is not None:
         app.conf.broker_use_ssl = dict(broker_ssl)
+    app.conf.worker_enable_remote_control = remote_control
     _add_submit(app, submit)
     _add_generate(app, take, partial(rejected.note, queues.generate))
     return app
@@ -71,7 +75,15 @@ def _add_submit(app: Celery, submit: Callable[[], Submit]) -> None:
         Request=DELIVERED,
     )
     def darkroom_submit(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
-        submit()(Submission(str(self.request.id), args, kwargs))
+        submit()(
+            Submission(
+                str(self.request.id),
+                args,
+                kwargs,
+                fault=self.request.get(FAULT),
+                expires_at=self.request.get(EXPIRES),
+            )
+        )
 
 
 def _add_generate(

@@ -18,6 +18,10 @@ from typing import Any
 from amqp.exceptions import AccessRefused, InternalError, NotAllowed
 from celery.app.amqp import AMQP
 from kombu import Connection
+from kombu.transport import pyamqp, redis
+
+from tasks.messages.amqp_transport import AmqpTransport, SecureAmqpTransport
+from tasks.messages.redis_transport import RedisTransport
 
 __all__ = ["SoonAgain"]
 
@@ -27,6 +31,14 @@ WAITS = {"interval_start": 1, "interval_step": 1, "interval_max": 4}
 
 #: What RabbitMQ answers to a login: wrong password, virtual host missing, forbidden, full or down.
 REFUSALS = (AccessRefused, NotAllowed, InternalError)
+
+
+#: Kombu's transports, and those that are used in their place.
+TRANSPORTS: dict[type, type] = {
+    redis.Transport: RedisTransport,
+    pyamqp.Transport: AmqpTransport,
+    pyamqp.SSLTransport: SecureAmqpTransport,
+}
 
 
 class _Connection(Connection):
@@ -60,6 +72,11 @@ class _Connection(Connection):
         """Connect, however often it takes, without waits that grow beyond a few seconds."""
         connection: Connection = super().ensure_connection(*args, **{**WAITS, **options})
         return connection
+
+    def get_transport_cls(self) -> Any:
+        """Return the transport that copes with messages of any form, in place of Kombu's own."""
+        usual = super().get_transport_cls()
+        return TRANSPORTS.get(usual, usual)
 
     def maybe_close_channel(self, channel: Any) -> None:
         """Close a channel; of one whose connection is given up nothing is left to close."""

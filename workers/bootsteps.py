@@ -10,6 +10,8 @@ from celery.concurrency.thread import TaskPool
 from celery.signals import worker_init
 
 from storage import StorageError
+from tasks import MessageGate
+from workers.consumer import consumer_of
 from workers.crew import Crew
 from workers.leave import leave_on_signals
 from workers.settled import leave_libraries_alone
@@ -24,12 +26,13 @@ class PoolRefused(SystemExit):
     """Celery was asked for another pool than `threads`."""
 
 
-def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
-    """Have every worker of this app run a crew.
+def install(app: Celery, make_crew: Callable[[], Crew], gate: Callable[[], MessageGate]) -> None:
+    """Have every worker of this app run a crew, and take its messages through a gate.
 
     Args:
         app: the fleet's Celery app.
         make_crew: builds it; called once, when a worker starts.
+        gate: gives what every message passes.
     """
 
     class CrewStep(bootsteps.StartStopStep):
@@ -64,6 +67,7 @@ def install(app: Celery, make_crew: Callable[[], Crew]) -> None:
             for flow in parent.controller.crew.flows:
                 flow.attach(parent)
 
+    app.conf.worker_consumer = consumer_of(gate)
     worker_init.connect(_require_threads, sender=None, weak=False)
     app.steps["worker"].add(CrewStep)
     app.steps["consumer"].add(FlowStep)

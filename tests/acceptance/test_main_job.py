@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from celery import Celery
 from PIL import Image
 
 from tests.acceptance.conftest import Fleet
@@ -165,7 +166,8 @@ def test_stopping_lets_calls_end_and_burns_nothing(lite_fleet: Fleet, simulator:
 
 
 def test_it_is_a_plain_celery_worker_underneath(lite_fleet: Fleet) -> None:
-    """`celery -A darkroom worker` does the same, and `inspect` reaches it."""
+    """`celery -A darkroom worker` does the same; where it may, `inspect` reaches it."""
+    lite_fleet.environment["DARKROOM_CELERY_REMOTE_CONTROL"] = "true"
     lite_fleet.start_from_nothing("celery", "-A", "darkroom", "worker", "--loglevel=INFO")
     lite_fleet.wait_for(lite_fleet.send({"prompt": "plain", **SMALL}), "succeeded")
     said = subprocess.run(
@@ -177,6 +179,18 @@ def test_it_is_a_plain_celery_worker_underneath(lite_fleet: Fleet) -> None:
         check=False,
     )
     assert "pong" in said.stdout, said.stderr
+
+
+def test_a_worker_obeys_no_broadcast_command_unless_it_is_told_to(lite_fleet: Fleet) -> None:
+    """Anyone who reaches the broker could stop the fleet with one message."""
+    worker = lite_fleet.start_worker()
+    lite_fleet.wait_for(lite_fleet.send({"prompt": "before", **SMALL}), "succeeded")
+    with Celery(broker=lite_fleet.environment["DARKROOM_BROKER_URL"], set_as_current=False) as app:
+        assert app.control.ping(timeout=1) == []
+        app.control.cancel_consumer("darkroom.submit")
+        app.control.shutdown()
+    lite_fleet.wait_for(lite_fleet.send({"prompt": "after", **SMALL}), "succeeded")
+    assert worker.exit_status is None
 
 
 def test_another_pool_than_threads_is_refused_in_one_line(lite_fleet: Fleet) -> None:

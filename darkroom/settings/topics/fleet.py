@@ -42,6 +42,11 @@ class FleetSettings(BaseSettings):
     celery_threads: Count = Field(
         4, le=64, description="Threads of Celery's own pool, which only takes messages in."
     )
+    celery_remote_control: bool = Field(
+        False,  # noqa: FBT003 - pydantic's signature
+        description="Whether workers obey Celery's broadcast commands (`inspect`, `control`): "
+        "whoever reaches the broker can then stop them.",
+    )
     submit_again_s: Seconds = Field(
         60.0,
         description="On Redis, a submit message whose worker died comes back after this.",

@@ -1,0 +1,111 @@
+"""Messages that nobody's producer should write, among valid ones."""
+
+import random
+import shutil
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import redis
+from kombu import Connection
+
+from chaos.fleet import Fleet
+from chaos.malformed import MARK, SHAPES, Shape, put_on_rabbitmq, put_on_redis, raw_elements
+from chaos.scale import SMALL
+from chaos.stage import Stage
+from tests.services.rabbitmq import rabbitmq_in
+
+__all__ = ["malformed_on_rabbitmq", "malformed_on_redis"]
+
+#: Valid messages among them, except where a test suite has no time for so many.
+VALID = 500
+VALID_IN_SMALL = 24
+
+#: More than the worker's pool has threads, if any were held.
+AFTERWARDS = 8
+
+Put = Callable[[Shape, UUID], None]
+
+
+def malformed_on_redis(stage: Stage) -> None:
+    """Every shape, and list elements that are not even JSON."""
+    fleet = stage.make_fleet(log_level="DEBUG")
+    queue = f"{fleet.namespace}.submit"
+    fleet.start(2)
+    with redis.Redis.from_url(stage.ground.redis.url) as client:
+        for element in raw_elements():
+            client.lpush(queue, element)
+        _play(stage, SHAPES, lambda shape, job_id: put_on_redis(client, queue, shape, job_id))
+        noted = client.hlen(f"{fleet.namespace}.unacked")
+        stage.must("no message is left unacknowledged", kept=noted == 0, found=noted)
+
+
+def malformed_on_rabbitmq(stage: Stage) -> None:
+    """Every shape that AMQP can say."""
+    if shutil.which("rabbitmq-server") is None:
+        stage.skip("rabbitmq-server is not installed")
+    server = rabbitmq_in(stage.folder)
+    server.start()
+    try:
+        more = {"broker_url": server.url, "redis_url": stage.ground.redis.url}
+        fleet = stage.make_fleet(**more, log_level="DEBUG")
+        queue = f"{fleet.namespace}.submit"
+        fleet.start(2)
+        shapes = tuple(shape for shape in SHAPES if not shape.is_for_redis_alone)
+        with Connection(server.url) as connection:
+            channel: Any = connection.default_channel
+            _play(
+                stage, shapes, lambda shape, job_id: put_on_rabbitmq(channel, queue, shape, job_id)
+            )
+    finally:
+        server.stop()
+
+
+def _play(stage: Stage, shapes: tuple[Shape, ...], put: Put) -> None:
+    fleet = stage.fleet
+    valid = VALID_IN_SMALL if stage.scale is SMALL else VALID
+    ids = {shape.name: uuid4() for shape in shapes}
+    messages = [(shape, ids[shape.name]) for shape in shapes]
+    messages += [(_valid(fleet, number), uuid4()) for number in range(valid)]
+    random.Random(7).shuffle(messages)
+    stage.accepted.extend(job_id for shape, job_id in messages if shape.name not in ids)
+    stage.fault_begins()
+    for shape, job_id in messages:
+        put(shape, job_id)
+    rows = [ids[shape.name] for shape in shapes if shape.leaves_row]
+    _wait_for(stage, len(rows))
+    more = [uuid4() for _ in range(AFTERWARDS)]
+    for number, job_id in enumerate(more):
+        put(_valid(fleet, valid + number), job_id)
+    stage.accepted.extend(more)
+    stage.note(f"{len(shapes)} shapes among {valid} valid messages")
+    took_s = stage.recovered(lambda: fleet.ended >= len(stage.accepted) + len(rows))
+    stage.note(f"all had ended {took_s:.0f} s after the first was sent")
+    _judge(stage, rows)
+
+
+def _judge(stage: Stage, rows: list[UUID]) -> None:
+    fleet = stage.fleet
+    ended = [worker.pid for worker in fleet.workers if worker.exit_status is not None]
+    stage.must("no worker exits because of a message", kept=not ended, found=ended)
+    said = fleet.said(MARK)
+    stage.must("no log line has a prompt", kept=not said, found=MARK)
+    found = stage.finish()
+    stage.all_succeed(found)
+    stage.one_call_each(found)
+    why = {job.id: job.error.code if job.error else job.status for job in fleet.jobs(rows)}
+    wrong = [job_id for job_id in rows if why.get(job_id) != "INVALID_MESSAGE"]
+    stage.must("a malformed message with an id is a failed row", kept=not wrong, found=wrong[:3])
+    every = len(fleet.all_ids())
+    wanted = len(stage.accepted) + len(rows)
+    stage.must("nothing else is a row", kept=every == wanted, found=f"{every} of {wanted}")
+
+
+def _wait_for(stage: Stage, rows: int) -> None:
+    wanted = len(stage.accepted) + rows
+    stage.wait_until(lambda: len(stage.fleet.all_ids()) >= wanted, "a row for every message")
+
+
+def _valid(fleet: Fleet, number: int) -> Shape:
+    request = {**fleet.request(number), "prompt": f"{MARK} {fleet.request(number)['prompt']}"}
+    return Shape("valid", body=[[], {"request": request}, {}])

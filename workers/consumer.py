@@ -1,0 +1,121 @@
+"""Celery's consumer, with the fleet's gate in front of it.
+
+Celery rejects a message for three kinds of errors. Any other that a message causes ends the worker,
+and the message goes back to its queue to end the next one. Here no message reaches Celery's own
+code before the gate has read it, and what Celery raises afterwards is sorted once more.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker import consumer as celery_consumer
+from celery.worker import state
+from redis.exceptions import ResponseError
+
+from tasks import MessageGate, is_fault_of_message
+
+__all__ = ["GatedConsumer", "consumer_of"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds until a Redis that refuses commands is tried again. A lost connection needs no such wait:
+#: connecting again takes as long as it takes.
+REFUSED_S = 3.0
+
+_Consumer: Any = celery_consumer.Consumer
+
+
+class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of what is used here
+    """Takes messages through the gate."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if not options["app"].conf.worker_enable_remote_control:
+            # Both read what other workers broadcast, without looking at it first.
+            options |= {"without_gossip": True, "without_mingle": True}
+        super().__init__(*args, **options)
+
+    @property
+    def gate(self) -> MessageGate:
+        """What every message passes."""
+        raise NotImplementedError
+
+    def create_task_handler(self, *args: Any) -> Callable[[Any], Any]:
+        """Return what is called with each message."""
+        hand_over = super().create_task_handler(*args)
+
+        def on_task_received(message: Any) -> None:
+            self._guarded(message, lambda queue: self._admit(message, queue, hand_over))
+
+        return on_task_received
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """End a message whose bytes are wrong."""
+        hand_over = super().create_task_handler()
+
+        def end(queue: str) -> None:
+            if self.gate.postpone_newer(message, queue, self.timer.call_after):
+                return
+            if self.gate.refuse(message, queue, exc):
+                hand_over(message)
+
+        self._guarded(message, end)
+
+    def on_unknown_message(self, _body: Any, message: Any) -> None:
+        """End a message that the gate would have ended; Celery's own way logs its body."""
+        self._end(message, TypeError())
+
+    def on_unknown_task(self, _body: Any, message: Any, exc: Exception) -> None:
+        """Do the same as for an unknown message."""
+        self._end(message, exc)
+
+    def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
+        """Do the same as for an unknown message."""
+        self._end(message, exc)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Give the connection up; if Redis refused a command, wait before the next."""
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, ResponseError):
+            log.error(
+                "Redis refused a command; this worker waits and connects again",
+                extra={"error": type(exc).__name__, "again_s": REFUSED_S},
+            )
+            _pause(REFUSED_S)
+
+    def _admit(self, message: Any, queue: str, hand_over: Callable[[Any], Any]) -> None:
+        if self.gate.admit(message, queue, self.timer.call_after):
+            hand_over(message)
+
+    def _end(self, message: Any, error: BaseException) -> None:
+        self._guarded(message, lambda queue: self.gate.reject(message, queue, error))
+
+    def _guarded(self, message: Any, process: Callable[[str], object]) -> None:
+        """Process a message; if it causes an error, reject it and go on."""
+        queue = self._queue_of(message)
+        try:
+            process(queue)
+        except Exception as error:
+            if not is_fault_of_message(error, (*self.connection_errors, *self.channel_errors)):
+                raise
+            self.gate.reject(message, queue, error)
+
+    def _queue_of(self, message: Any) -> str:
+        """Return the name of the queue that a message came from."""
+        delivery = message.delivery_info or {}
+        tags = self.task_consumer._active_tags  # noqa: SLF001 - Kombu has no public way to ask
+        tag = delivery.get("consumer_tag")
+        names = [name for name, known in tags.items() if known == tag]
+        return str(names[0] if names else delivery.get("routing_key", ""))
+
+
+def consumer_of(gate: Callable[[], MessageGate]) -> type[GatedConsumer]:
+    """Make the consumer's class for a worker with this gate."""
+    return type("DarkroomConsumer", (GatedConsumer,), {"gate": property(lambda _: gate())})
+
+
+def _pause(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and state.should_stop is None:
+        time.sleep(0.1)

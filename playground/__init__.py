@@ -19,6 +19,7 @@ from playground.judge import judge
 from playground.pending import PendingAnswer
 from playground.png import Png, check_png
 from playground.recipe import RecipeMode, embed_recipe, recipe_text
+from playground.releases import needed_release
 from playground.request import ImageRequest, Limits, check_request, parse_request
 from playground.schema import request_schema
 from playground.verdict import Answer, Meaning, Verdict
@@ -57,6 +58,7 @@ __all__ = [
     "init_image_bytes",
     "judge",
     "kept_form",
+    "needed_release",
     "parse_request",
     "recipe_text",
     "request_schema",

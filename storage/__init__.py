@@ -107,6 +107,7 @@ from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.limits import Limits
 from storage.lookup import get_job, get_jobs, job_by_key
 from storage.migrate import check_schema, migrate, schema_status
+from storage.needs_release import MOST_COUNTED, Unserved, newest_release, unserved_jobs
 from storage.object_pages import ListedObject, StoredObject
 from storage.objects import ObjectStore
 from storage.owners import Owner, OwnerChanges, get_owner, list_owners, set_owner_limits
@@ -126,6 +127,7 @@ from storage.queue_position import MAX_POSITION, queue_position
 from storage.requeue_lost import requeue_lost
 from storage.rescue import Rescued, rescue_dead
 from storage.reuse import owner_reuses, owners_reusing, set_owner_reuse
+from storage.revisions import OLDEST_RELEASE, RELEASE
 from storage.selection import (
     CHUNK_JOBS,
     Selection,
@@ -170,6 +172,9 @@ __all__ = [
     "HELD",
     "MAX_CHUNK_JOBS",
     "MAX_POSITION",
+    "MOST_COUNTED",
+    "OLDEST_RELEASE",
+    "RELEASE",
     "SECRET_PREFIX",
     "TAKEN_FOR_S",
     "Accepted",
@@ -249,6 +254,7 @@ __all__ = [
     "StoredRow",
     "Tally",
     "Tombstone",
+    "Unserved",
     "Whose",
     "Worker",
     "WorkerInfo",
@@ -318,6 +324,7 @@ __all__ = [
     "mark_storing_if_held",
     "migrate",
     "missing_indexes",
+    "newest_release",
     "note_key_used",
     "objects_left",
     "open_batch",
@@ -361,6 +368,7 @@ __all__ = [
     "tally_jobs",
     "unopened_batches",
     "unreserve",
+    "unserved_jobs",
     "unwritten_entry",
     "verifies_payload",
     "walk_jobs",

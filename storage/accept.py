@@ -261,5 +261,6 @@ def columns_of(job: NewJob) -> dict[str, Any]:
         "priority": job.priority,
         "callback_url": job.callback_url,
         "simulated": job.simulated,
+        "needs_release": job.needs_release,
         "expires_in_s": job.expires_in_s,
     }

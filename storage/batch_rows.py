@@ -35,6 +35,7 @@ class BatchRow(NamedTuple):
         metadata: the owner's own small notes.
         priority: higher goes first.
         reuse_hash: of what makes its image, where it may reuse one and be reused.
+        needs_release: the first release that knows all its parameters, as in `NewJob`.
     """
 
     id: str
@@ -45,6 +46,7 @@ class BatchRow(NamedTuple):
     metadata: JsonText | None
     priority: int
     reuse_hash: str | None = None
+    needs_release: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _in_columns(common: RowsInCommon, rows: Sequence[BatchRow]) -> list[tuple[An
     stream = stream_of(common.owner, common.batch_id)
     before = (str(common.batch_id), str(stream), common.owner)
     after = (None, common.simulated)  # lines of a batch have no callback of their own
-    return [(row.id, *before, *row[1:-1], *after) for row in rows]
+    return [(row.id, *before, *row[1:-2], *after, row.needs_release) for row in rows]
 
 
 def _named(row: Sequence[Any]) -> dict[str, Any]:

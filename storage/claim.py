@@ -33,7 +33,9 @@ from storage.day import spend_one_call
 from storage.errors import RecordUnreadable
 from storage.given import as_given, given_rows, is_given
 from storage.jobs import Job, JobError, job_from_row
+from storage.needs_release import is_served_by, put_off_for_newer
 from storage.owner_days import count_one
+from storage.revisions import RELEASE
 from storage.set_aside import set_aside
 from storage.statements import (
     QUEUED,
@@ -63,6 +65,7 @@ def claim_if_due(
     call_deadline_s: float,
     max_calls: int,
     max_calls_per_day: int | None = None,
+    serves_release: int = RELEASE,
 ) -> Job | None:
     """Take a queued job whose time has come: queued to running, one statement.
 
@@ -77,11 +80,12 @@ def claim_if_due(
         max_calls: How many calls a job may cost (since it was last retried by hand); at that,
             it fails as `CALLS_EXHAUSTED`.
         max_calls_per_day: How many calls the whole fleet may send today (in UTC); None for any.
+        serves_release: The newest release whose jobs the worker can serve.
 
     Returns:
         The row as claimed; None when there is nothing to take: unknown, held, ended, not due
-        yet, its batch not open, or ended just now because a limit was reached or the row cannot
-        be read.
+        yet, its batch not open, its request for a newer release, or ended just now because a limit
+        was reached or the row cannot be read.
 
     Raises:
         DayExhausted: Today's calls are spent; nothing was claimed.
@@ -93,6 +97,7 @@ def claim_if_due(
         "token": token,
         "call_deadline_s": call_deadline_s,
         "max_calls": max_calls,
+        "serves_release": serves_release,
     }
     if max_calls_per_day is None:
         job = db.together(_claim_several, parameters, gather_s=GATHER_S)
@@ -102,7 +107,7 @@ def claim_if_due(
         row = _take(db, parameters, max_calls_per_day)
         if row is not None:
             return job_from_row(row)
-        return _claimed_before(db, job_id, token=token, max_calls=max_calls)
+        return _claimed_before(db, parameters)
     except (*UNDECODABLE, RecordUnreadable) as error:
         set_aside(db, job_id, token=token, reason=str(error))
         return None
@@ -154,14 +159,17 @@ def _claimed(tables: Tables, connection: Connection, parameters: dict[str, objec
     return row
 
 
-def _claimed_before(db: Database, job_id: UUID, *, token: UUID, max_calls: int) -> Job | None:
-    job = read_job(db, job_id)
+def _claimed_before(db: Database, claim: Mapping[str, Any]) -> Job | None:
+    job = read_job(db, claim["job_id"])
     if job is None:
         return None
-    if job.status is JobStatus.RUNNING and job.claim_token == token:
+    if job.status is JobStatus.RUNNING and job.claim_token == claim["token"]:
         return job
     if job.status is JobStatus.QUEUED:
-        _end_at_limit(db, job, max_calls)
+        if (job.needs_release or 0) > claim["serves_release"]:
+            put_off_for_newer(db, job.id, serves_release=claim["serves_release"])
+        else:
+            _end_at_limit(db, job, claim["max_calls"])
     return None
 
 
@@ -237,6 +245,7 @@ def _take_if_due(tables: Tables, which: ColumnElement[bool], token: ColumnElemen
         jobs.c.calls_made - jobs.c.calls_before < bindparam("max_calls"),
         ~has_expired(tables),
         open_to_claims(tables),
+        is_served_by(tables, bindparam("serves_release")),
     )
     taken = {
         "status": JobStatus.RUNNING.value,

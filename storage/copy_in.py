@@ -36,6 +36,7 @@ COLUMNS: Final = (
     "priority",
     "callback_url",
     "simulated",
+    "needs_release",
 )
 _JSON: Final = ("request", "metadata")
 

@@ -34,6 +34,7 @@ from storage.allowances import allowances_now, has_limits
 from storage.clock import after, instant, now, seconds_param
 from storage.database import Database
 from storage.ids import Uuid
+from storage.needs_release import is_served
 from storage.statements import ANY_DISPATCHED, ANY_READY, ANY_WAITING, QUEUED, id_in
 from storage.streams import Rotation, choose, highest_ready
 from storage.tables import Tables
@@ -201,6 +202,7 @@ def _stamp_alone(tables: Tables) -> Update:
     two = select(others.c.id).where(ANY_READY).order_by(others.c.priority.desc()).limit(2)
     free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
     alone = (
+        is_served(tables),
         jobs.c.batch_id.is_(None),
         select(func.count()).select_from(two.subquery()).scalar_subquery() == 1,
         ~has_limits(tables, jobs.c.owner),

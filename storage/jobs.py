@@ -94,6 +94,8 @@ class NewJob:
         reuse_hash: Of what makes its image, where its producer chose the seed: the job may answer
             one with the same. None where no other image could be the same.
         reuse: Whether it is answered with an image made before; None as its owner has set it.
+        needs_release: The first release that knows all its parameters; None if every supported one
+            does.
     """
 
     id: UUID
@@ -110,6 +112,7 @@ class NewJob:
     simulated: bool = False
     reuse_hash: str | None = None
     reuse: bool | None = False
+    needs_release: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Job:
     first_call_at: datetime | None
     image_in_hand_at: datetime | None
     ended_at: datetime | None
+    needs_release: int | None = None
     reused_from: UUID | None = None
 
 

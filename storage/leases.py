@@ -28,6 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.clock import after, now
 from storage.database import Database
+from storage.revisions import RELEASE
 from storage.statements import ANY_HELD, ANY_RUNNING
 from storage.tables import Tables
 from storage.worker_calls import CallReport, is_alive
@@ -44,6 +45,7 @@ class WorkerInfo:
         version: The release it runs.
         concurrency: Calls it keeps in flight.
         lease_s: How long it counts as alive without renewing.
+        serves_release: The newest release whose jobs it can serve.
     """
 
     id: UUID
@@ -52,6 +54,7 @@ class WorkerInfo:
     version: str
     concurrency: int
     lease_s: float
+    serves_release: int = RELEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def register_worker(db: Database, worker: WorkerInfo) -> None:
         "version": worker.version,
         "concurrency": worker.concurrency,
         "lease_until": after(worker.lease_s),
+        "serves_release": worker.serves_release,
     }
     renewed = {"lease_until": after(worker.lease_s), "ended_at": None}
     statement = insert_for(workers).values(values)

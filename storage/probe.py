@@ -10,11 +10,13 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, union_all
+from sqlalchemy import Select, literal, select, union_all
 
 from storage.allowances import has_limits
 from storage.claim import open_to_claims
 from storage.database import Database
+from storage.needs_release import is_served_by
+from storage.revisions import RELEASE
 from storage.statements import ANY_DISPATCHED, ANY_READY, QUEUED
 from storage.tables import Tables
 
@@ -44,7 +46,7 @@ def _fewest_calls(tables: Tables) -> Select[Any]:
     jobs = tables.jobs
     calls = (jobs.c.calls_made - jobs.c.calls_before).label("calls")
     columns = select(jobs.c.id, calls, jobs.c.priority, jobs.c.accepted_at)
-    may_start = (QUEUED, open_to_claims(tables))
+    may_start = (QUEUED, open_to_claims(tables), is_served_by(tables, literal(RELEASE)))
     sent = columns.where(ANY_DISPATCHED, *may_start).order_by(jobs.c.dispatched_at)
     waiting = columns.where(ANY_READY, *may_start, ~has_limits(tables, jobs.c.owner))
     in_turn = waiting.order_by(jobs.c.priority.desc(), jobs.c.stream, jobs.c.accepted_at, jobs.c.id)

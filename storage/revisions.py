@@ -10,6 +10,12 @@ from __future__ import annotations
 WANTED = "0005"
 """The revision this release was written for."""
 
+RELEASE = 2
+"""This release's number: raised by each one whose requests may have a new parameter or value."""
+
+OLDEST_RELEASE = 1
+"""The oldest release that may still run beside this one: the one before, which does not say so."""
+
 SCHEMA = "darkroom"
 """PostgreSQL: the schema that holds everything of ours."""
 

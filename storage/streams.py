@@ -22,6 +22,7 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Select,
+    and_,
     bindparam,
     case,
     false,
@@ -38,6 +39,7 @@ from storage.allowances import Allowances, without_spent
 from storage.claim import open_to_claims
 from storage.database import Database
 from storage.ids import Uuid
+from storage.needs_release import is_served
 from storage.statements import ANY_READY, QUEUED
 from storage.tables import Tables
 
@@ -208,11 +210,12 @@ def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[
 
 def _of_one_stream(tables: Tables, *same_stream: ColumnElement[bool]) -> Select[Any]:
     jobs = tables.jobs
-    # The status as well: rows in states of a newer release must not stand before the others. As a
+    # The status as well: rows in states of a newer release must not stand before the others, nor
+    # those that no live worker can serve. As a
     # CASE: of a bare comparison PostgreSQL expects one row in 200 to pass, and where a stream has
     # some thousands of rows it would rather read and sort them all than walk the index to the end.
-    is_queued = case((QUEUED, true()), else_=false())
-    same = (ANY_READY, is_queued, jobs.c.priority == bindparam("priority"), *same_stream)
+    may_go = case((and_(QUEUED, is_served(tables)), true()), else_=false())
+    same = (ANY_READY, may_go, jobs.c.priority == bindparam("priority"), *same_stream)
     oldest = select(jobs.c.id, jobs.c.stream, jobs.c.owner, jobs.c.batch_id).where(*same)
     in_turn = oldest.order_by(jobs.c.stream, jobs.c.accepted_at, jobs.c.id)
     return in_turn.limit(bindparam("each", type_=Integer()))

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import orjson
 
-from playground import Fault, ImageRequest, RequestInvalid, kept_form
+from playground import Fault, ImageRequest, RequestInvalid, kept_form, needed_release
 from storage import (
     MAX_CHUNK_JOBS,
+    OLDEST_RELEASE,
     Database,
     json_text,
     owner_reuses,
@@ -171,6 +172,7 @@ def _keep(
         priority=options.priority,
         init_image=parsed.init_image,
         reuse_hash=reuse_hash_of(parsed, kept) if batch.options.reuse else None,
+        needs_release=needed_release(kept, oldest=OLDEST_RELEASE),
     )
     batch.keep(good, job_id, parsed)
 

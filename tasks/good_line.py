@@ -21,6 +21,7 @@ class GoodLine(NamedTuple):
         priority: higher goes first.
         init_image: base64; it is put into the object store when the batch is loaded, not before.
         reuse_hash: of what makes its image, where it may reuse one and be reused.
+        needs_release: the first release that knows all its parameters, where some do not.
     """
 
     number: int
@@ -32,3 +33,4 @@ class GoodLine(NamedTuple):
     priority: int
     init_image: str | None
     reuse_hash: str | None = None
+    needs_release: int | None = None

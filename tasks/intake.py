@@ -21,9 +21,11 @@ from playground import (
     check_request,
     init_image_bytes,
     kept_form,
+    needed_release,
 )
 from storage import (
     ENDED,
+    OLDEST_RELEASE,
     Accepted,
     Database,
     NewJob,
@@ -185,6 +187,7 @@ class Intake:
             simulated=self._simulated,
             reuse_hash=None if options.reuse is False else reuse_hash_of(parsed, request),
             reuse=options.reuse,
+            needs_release=needed_release(request, oldest=OLDEST_RELEASE),
         )
 
     def keep_init_image(self, image: bytes) -> str:

@@ -157,6 +157,7 @@ class Load:
             None if line.metadata is None else JsonText(line.metadata),
             line.priority,
             line.reuse_hash,
+            line.needs_release,
         )
 
     @_patiently

@@ -6,7 +6,7 @@ from datetime import datetime
 from darkroom.checks.finding import Finding, Level
 from darkroom.paused import WORKER_ADVICE, worker_in_words
 from darkroom.wiring import Wiring
-from storage import Worker, live_workers
+from storage import MOST_COUNTED, Worker, live_workers, unserved_jobs
 
 __all__ = ["check_fleet"]
 
@@ -23,11 +23,28 @@ def check_fleet(wiring: Wiring) -> Iterator[Finding]:
         )
         return
     yield Finding("workers", Level.OK, _in_words(workers))
+    yield from _unserved(wiring)
     for worker in workers:
         if worker.paused_at is not None:
             yield Finding(
                 "workers", Level.WARN, worker_in_words(worker), WORKER_ADVICE, stops_worker=False
             )
+
+
+def _unserved(wiring: Wiring) -> Iterator[Finding]:
+    found = unserved_jobs(wiring.database)
+    if found is None:
+        return
+    least = "at least " if found.count >= MOST_COUNTED else ""
+    noun = "job waits" if found.count == 1 else "jobs wait"
+    yield Finding(
+        "workers",
+        Level.WARN,
+        f"{least}{found.count:,} {noun} for a worker of a newer release (number {found.release}), "
+        "as their requests have a parameter that no live worker knows",
+        "start workers of that release",
+        stops_worker=False,
+    )
 
 
 def _in_words(workers: Sequence[Worker]) -> str:

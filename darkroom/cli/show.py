@@ -44,13 +44,15 @@ def show(
     saved = [] if out is None else _save(wiring, job, out)
     links = _links(wiring, job) if url else []
     told = latest_delivery(wiring.database, job_id=job.id) if job.callback_url else None
+    waits_for = _waits_for(wiring, job)
     if as_json:
         facts = job_as_json(job) | {"delivery": told and asdict(told)}
-        print_json(facts | ({"urls": links} if url else {}) | _if_any(saved))
+        waits = {} if waits_for is None else {"waits_for": waits_for}
+        print_json(facts | waits | ({"urls": links} if url else {}) | _if_any(saved))
     elif saved or links:
         say(*saved, *links)
     else:
-        say(*_lines(job, told))
+        say(*_lines(job, told, waits_for=waits_for))
 
 
 def _if_any(saved: list[str]) -> dict[str, Any]:
@@ -69,10 +71,25 @@ def _links(wiring: "Wiring", job: "Job") -> list[str]:
     return [wiring.objects.signed_url(image.key, expires_s) for image in job.images]
 
 
-def _lines(job: "Job", told: "Delivery | None") -> list[str]:
+def _waits_for(wiring: "Wiring", job: "Job") -> str | None:
+    """Say which release a job waits for that no live worker can serve."""
+    from storage import JobStatus, newest_release
+
+    if job.needs_release is None or job.status is not JobStatus.QUEUED:
+        return None
+    if (newest_release(wiring.database) or 0) >= job.needs_release:
+        return None
+    return (
+        f"a worker of a newer release (number {job.needs_release}): its request has a parameter "
+        "that no live worker knows"
+    )
+
+
+def _lines(job: "Job", told: "Delivery | None", *, waits_for: str | None) -> list[str]:
     facts = [
         ("job", f"{job.id}{' (simulated)' if job.simulated else ''}"),
         ("status", _status(job)),
+        *([] if waits_for is None else [("waits for", waits_for)]),
         *_error(job),
         *[line for image in job.images for line in _image(image)],
         *_request(job),

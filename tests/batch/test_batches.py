@@ -13,8 +13,9 @@ from PIL import Image
 
 import tasks.intake
 import tasks.load
-from playground import RequestInvalid
+from playground import RequestInvalid, releases
 from storage import (
+    RELEASE,
     BatchRow,
     BatchShut,
     Database,
@@ -548,3 +549,21 @@ def _png() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (8, 8), "orange").save(out, "PNG")
     return out.getvalue()
+
+
+def test_lines_that_use_a_new_parameter_say_which_release_they_need(
+    database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those alone: the others can be served by every supported release."""
+    monkeypatch.setattr(releases, "PARAMETERS", {"expand_prompt": RELEASE + 1, "width": RELEASE})
+    plain, wide = {"prompt": "a"}, {"prompt": "b", "width": 512}
+    newest = {"prompt": "c", "width": 512, "expand_prompt": True}
+    loaded = hand_in(batches, lines(plain, wide, newest))
+    jobs = jobs_of(database, loaded.batch_id)
+    needed = {job.request["prompt"]: job.needs_release for job in jobs}
+    assert needed == {"a": None, "b": RELEASE, "c": RELEASE + 1}
+    alone = [
+        batches._intake.new_job(raw, *batches._intake.check(raw, {})).needs_release
+        for raw in (plain, wide, newest)
+    ]
+    assert alone == [None, RELEASE, RELEASE + 1]

@@ -7,7 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from storage import Database, Job, ObjectStore, get_job
+from storage import (
+    RELEASE,
+    Database,
+    Job,
+    ObjectStore,
+    WorkerInfo,
+    get_job,
+    register_worker,
+)
 from tests.cli.conftest import CommandLine, claim
 
 
@@ -147,3 +155,22 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert ran.status == 1
     assert len(ran.lines) == 1
     assert ran.lines[0].startswith("-o nowhere/fox.png: the folder ")
+
+
+def test_a_job_that_no_live_worker_can_serve_says_why_it_waits(
+    at_table: CommandLine, tables: Database, a_job: Callable[..., UUID]
+) -> None:
+    """In `show`, and as a warning of the doctor, until a worker of that release lives."""
+    waiting, plain = str(a_job(needs_release=RELEASE + 1)), str(a_job())
+    register_worker(tables, WorkerInfo(uuid4(), "here", 1, "0", 4, 600.0))
+    [line] = [row for row in at_table("show", waiting).out.splitlines() if "waits for" in row]
+    assert f"a newer release (number {RELEASE + 1})" in line
+    assert "newer release" in at_table("show", waiting, "--json").json["waits_for"]
+    assert "waits for" not in at_table("show", plain).out
+    [warned] = [row for row in at_table("doctor").out.splitlines() if "waits for" in row]
+    assert warned.split()[:5] == ["warn", "workers", "1", "job", "waits"]
+    assert f"a newer release (number {RELEASE + 1})" in warned
+    newer = WorkerInfo(uuid4(), "there", 2, "1", 4, 600.0, serves_release=RELEASE + 1)
+    register_worker(tables, newer)
+    assert "waits for" not in at_table("show", waiting).out
+    assert "waits for" not in at_table("doctor").out

@@ -40,12 +40,14 @@ def test_every_field_of_a_chunk_comes_back_from_the_row(table: TableUnderTest) -
         init_image_key="init/ab",
         callback_url="https://example.org/",
         simulated=True,
+        needs_release=7,
     )
     bare = new_job(batch_id=batch.id)
     assert insert_jobs(table.db, [job, bare]) == 2
     assert open_batch(table.db, batch.id, 2)
     kept = get_job(table.db, job.id)
-    for name in (*_KEPT, "priority", "init_image_key", "callback_url", "simulated"):
+    more = ("priority", "init_image_key", "callback_url", "simulated", "needs_release")
+    for name in (*_KEPT, *more):
         assert getattr(kept, name) == getattr(job, name)
     empty = get_job(table.db, bare.id)
     assert (empty.metadata, empty.init_image_key, empty.expires_at) == (None, None, None)
@@ -72,7 +74,14 @@ def test_rows_of_a_batch_are_kept_as_they_were_written(table: TableUnderTest) ->
     common = RowsInCommon(batch.id, batch.created_at, "ada", simulated=True)
     request = JsonText('{"prompt":"a \\"fox\\"\\tin \\\\N ü 🦊","seed":7}')
     full = BatchRow(
-        str(uuid4()), "a\\b", "0" * 64, request, "init/ab", JsonText('{"half":0.5}'), -3
+        str(uuid4()),
+        "a\\b",
+        "0" * 64,
+        request,
+        "init/ab",
+        JsonText('{"half":0.5}'),
+        -3,
+        needs_release=7,
     )
     bare = BatchRow(str(uuid4()), None, "1" * 64, JsonText('{"prompt":"x"}'), None, None, 0)
     insert_batch_rows(table.db, common, [full])

@@ -38,7 +38,7 @@ def migrate_to(monkeypatch: pytest.MonkeyPatch) -> MigrateTo:
 
 def insert_frozen_rows(database: Database) -> None:
     """Run the frozen SQL, statement by statement, the oldest release's first."""
-    for name in ("rows.sql", "rows-0002.sql", "rows-0003.sql"):
+    for name in ("rows.sql", "rows-0002.sql", "rows-0003.sql", "rows-0004.sql"):
         text = (PREVIOUS / name).read_text(encoding="utf-8")
         if database.dialect == "sqlite":
             text = re.sub(r"\b(INTO|UPDATE) darkroom\.", r"\1 darkroom_", text)

@@ -3,21 +3,26 @@
 import hashlib
 import importlib
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import boto3
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from storage import (
     Database,
+    WorkerInfo,
     batch_progress,
     check_schema,
     get_job,
+    live_workers,
     migrate,
+    peers_of,
+    register_worker,
     retry_ended,
     schema_status,
 )
+from storage.clock import after
 from storage.revisions import WANTED
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
@@ -113,4 +118,25 @@ def test_the_release_before_goes_on_over_the_new_schema(
     check_schema(database)
     insert_frozen_rows(database)
     assert get_job(database, job(2)).idempotency_key == "order-4711-cover"
+    database.close()
+
+
+def test_a_worker_of_the_release_before_lives_on_in_the_new_columns(previous_url: str) -> None:
+    """Its row says nothing of its calls, nor which release it serves, and it counts as alive."""
+    database = Database(previous_url)
+    migrate(database)
+    workers = database.tables.workers
+    old = UUID("00000000-0000-4000-8000-0000000000a2")
+    with database.begin() as connection:
+        # As that release renews: it knows no other column.
+        renewed = update(workers).where(workers.c.id == old).values(lease_until=after(60.0))
+        connection.execute(renewed)
+    [worker] = live_workers(database)
+    assert (worker.id, worker.paused_at, worker.succeeded_at) == (old, None, None)
+    assert worker.serves_release is None
+    failing = uuid4()
+    register_worker(database, WorkerInfo(failing, "here", 1, "0", 4, 60.0))
+    found = peers_of(database, failing, first_failure_s=60, within_s=60, paused_s=1)
+    assert (found.alive, found.unpaused, found.have_succeeded) == (1, 1, False)
+    assert get_job(database, job(1)).needs_release is None
     database.close()

@@ -1,0 +1,108 @@
+"""What is written to the row after a call that brought no image."""
+
+import time
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from playground import Meaning, Verdict
+from storage import Database, Job, JobStatus, get_job
+from tasks import RetryPolicy, Settle
+from tests.tasks.jobs import claimed_again, claimed_job
+from tests.tasks.pausing import WorkerUnderTest, worker_of
+
+REFUSED = Verdict(Meaning.BLOCKED, "HTTP_401", "no such key")
+
+
+@pytest.fixture
+def worker(database: Database) -> WorkerUnderTest:
+    """A worker that pauses for nothing here."""
+    return worker_of(database, failures=99, blocked=99)
+
+
+@pytest.fixture
+def settle(database: Database, worker: WorkerUnderTest) -> Settle:
+    """What ends attempts; a job whose call failed is due again at once."""
+    policy = RetryPolicy(
+        max_attempts=3,
+        max_useless_calls=1,
+        max_unknown_calls=1,
+        backoff_base_s=0.0,
+        backoff_max_s=0.0,
+        hold_s=0.0,
+    )
+    return Settle(
+        database, policy=policy, pace=worker.pace, breaker=worker.breaker, watch=worker.watch
+    )
+
+
+def claim_again(database: Database, job_id: UUID) -> Job:
+    """The job's next attempt; it is due at once."""
+    jobs = database.tables.jobs
+    with database.begin() as connection:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(not_before=None))
+    job = claimed_again(database, job_id)
+    assert job is not None
+    return job
+
+
+def end(settle: Settle, job: Job, verdict: Verdict = REFUSED, *, started: float) -> None:
+    """End a call that began then."""
+    settle(job, verdict, started=started, on_locked=lambda: None)
+
+
+def test_the_first_401_while_others_succeed_does_not_fail_a_job(
+    database: Database, worker: WorkerUnderTest, settle: Settle
+) -> None:
+    """It may be the key's trouble: attempt and call come back, and the job is due again."""
+    job = claimed_job(database)
+    started = time.monotonic()
+    worker.succeeds()
+    end(settle, job, started=started)
+    waiting = get_job(database, job.id)
+    assert (waiting.status, waiting.attempts, waiting.calls_made) == (JobStatus.QUEUED, 0, 0)
+    assert waiting.error is not None
+    assert (waiting.error.code, waiting.error.whose) == ("HTTP_401", "operator")
+
+
+def test_the_second_401_fails_a_job_only_if_others_succeeded_in_between(
+    database: Database, worker: WorkerUnderTest, settle: Settle
+) -> None:
+    """Then it is this request that is refused; without a success it is the key."""
+    job = claimed_job(database)
+    end(settle, job, started=time.monotonic())
+    again = claim_again(database, job.id)
+    end(settle, again, started=time.monotonic())
+    assert get_job(database, job.id).status is JobStatus.QUEUED
+    third = claim_again(database, job.id)
+    started = time.monotonic()
+    worker.succeeds()
+    end(settle, third, started=started)
+    failed = get_job(database, job.id)
+    assert (failed.status, failed.attempts, failed.calls_made) == (JobStatus.FAILED, 1, 0)
+    assert failed.error is not None
+    assert (failed.error.code, failed.error.whose) == ("HTTP_401", "request")
+
+
+def test_what_another_worker_succeeded_with_says_nothing_about_a_job(
+    database: Database, settle: Settle
+) -> None:
+    """Whether others succeed is asked of the same process: the other may have another key."""
+    job = claimed_job(database)
+    worker_of(database).succeeds()
+    end(settle, job, Verdict(Meaning.NOT_PAID, "NOT_SENT", ""), started=time.monotonic())
+    waiting = get_job(database, job.id)
+    assert (waiting.status, waiting.attempts, waiting.calls_made) == (JobStatus.QUEUED, 0, 0)
+
+
+def test_an_answer_of_too_fast_slows_down_and_a_refused_key_holds(
+    database: Database, worker: WorkerUnderTest, settle: Settle
+) -> None:
+    """Both hold this process's calls; only the first is told to the fleet."""
+    job = claimed_job(database)
+    verdict = Verdict(Meaning.TOO_FAST, "HTTP_429", "", retry_after_s=600.0)
+    end(settle, job, verdict, started=time.monotonic())
+    assert worker.pace.is_held
+    worker.watch.look()
+    assert not worker.pace.try_enter()

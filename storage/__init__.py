@@ -104,7 +104,7 @@ from storage.leases import (
     renew_lease,
 )
 from storage.let_go import fail_if_held, hand_back_if_held, retry_later_if_held
-from storage.limits import Limits
+from storage.limits import VERIFY, Limits
 from storage.lookup import get_job, get_jobs, job_by_key
 from storage.migrate import check_schema, migrate, schema_status
 from storage.needs_release import MOST_COUNTED, Unserved, newest_release, unserved_jobs
@@ -177,6 +177,7 @@ __all__ = [
     "RELEASE",
     "SECRET_PREFIX",
     "TAKEN_FOR_S",
+    "VERIFY",
     "Accepted",
     "ApiKey",
     "Batch",

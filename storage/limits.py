@@ -2,7 +2,8 @@
 
 Three limits, each shorter than the next: the server ends a wait for a lock, then a statement; the
 client closes a connection whose server does not answer. A statement that takes long for a good
-reason (a migration, an index, COPY, a bulk deletion) has limits of its own, here.
+reason (a migration, an index, COPY, a bulk deletion, a comparison with the bucket) has limits of
+its own, here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BULK_DELETE", "COPY", "INDEX_BUILD", "MIGRATION", "Limits"]
+__all__ = ["BULK_DELETE", "COPY", "INDEX_BUILD", "MIGRATION", "VERIFY", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,6 @@ COPY: Final = Limits(lock_s=10, statement_s=120, deadline_s=150, asleep_s=60)
 
 BULK_DELETE: Final = Limits(lock_s=10, statement_s=60, deadline_s=75, asleep_s=30)
 """For a chunk of deleted rows, with all that refers to them."""
+
+VERIFY: Final = Limits(lock_s=30, statement_s=120, deadline_s=150, asleep_s=30)
+"""For pages of rows that are compared with the bucket; few of them may be in memory."""

@@ -5,6 +5,7 @@ It compares and prints. Only `--repair` changes anything, and what costs money i
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -15,9 +16,8 @@ from darkroom.cli.verify_report import Report
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
-    from darkroom.cli.bulk import Filters
     from darkroom.wiring import Wiring
-    from storage import Selection
+    from storage import Database, Selection
     from tasks.verify import Repair, RepairPlan, ResumePoint, VerifyStep
 
 __all__ = ["verify"]
@@ -62,6 +62,7 @@ def verify(
     """
     from darkroom.cli.bulk import Filters
     from darkroom.cli.opened import opened
+    from storage import VERIFY
 
     is_filtered = any(option is not None for option in (since, batch, owner))
     if all_jobs and is_filtered:
@@ -74,18 +75,14 @@ def verify(
     filters = Filters.read(batch=batch, owner=owner, since=since)
     wiring = opened()
     report = Report(as_json=as_json)
-    selects_rows = all_jobs or is_filtered
-    steps = _steps(
-        wiring,
-        _selection(wiring, filters) if selects_rows else None,
-        start,
-        deep=deep,
-        orphans=orphans,
-        threads=threads,
-    )
-    _compare(steps, report)
-    if repair and report.differences:
-        _repair(wiring, report, yes=yes)
+    selection = filters.up_to_now(wiring.database) if all_jobs or is_filtered else None
+    with closing(wiring.database.twin(VERIFY)) as database:
+        steps = _steps(
+            wiring, database, selection, start, deep=deep, orphans=orphans, threads=threads
+        )
+        _compare(steps, report)
+        if repair and report.differences:
+            _repair(wiring, database, report, yes=yes)
     report.print()
     raise typer.Exit(report.exit_status)
 
@@ -101,12 +98,9 @@ def _start(after: str | None) -> "ResumePoint":
         raise UserError(f"--after: {error}", exit_status=2) from error
 
 
-def _selection(wiring: "Wiring", filters: "Filters") -> "Selection":
-    return filters.up_to_now(wiring.database)
-
-
 def _steps(
     wiring: "Wiring",
+    database: "Database",
     selection: "Selection | None",
     start: "ResumePoint",
     *,
@@ -121,12 +115,12 @@ def _steps(
 
     objects = wiring.objects
     if selection is not None and start.key is None:
-        rows = VerifyRows(wiring.database, objects, threads=threads, is_deep=deep)
+        rows = VerifyRows(database, objects, threads=threads, is_deep=deep)
         for step in rows.steps(selection, start):
             is_last = step.next is None
             yield replace(step, next=ResumePoint(key="")) if is_last and orphans else step
     if orphans:
-        listing = FindOrphans(wiring.database, objects, key_prefix=wiring.key_prefix)
+        listing = FindOrphans(database, objects, key_prefix=wiring.key_prefix)
         yield from listing.steps(start)
 
 
@@ -142,12 +136,12 @@ def _compare(steps: "Iterator[VerifyStep]", report: Report) -> None:
         report.is_complete = True
 
 
-def _repair(wiring: "Wiring", report: Report, *, yes: bool) -> None:
+def _repair(wiring: "Wiring", database: "Database", report: Report, *, yes: bool) -> None:
     from darkroom.cli.bulk import stoppable
     from tasks.verify import Repair
 
     repair = Repair(
-        wiring.database,
+        database,
         wiring.objects,
         spool_root=wiring.settings.spool_dir,
         max_calls_per_job=wiring.settings.max_calls_per_job,

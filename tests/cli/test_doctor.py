@@ -10,6 +10,7 @@ import redis
 from storage import Database, WorkerInfo, migrate, register_worker
 from tests.cli.conftest import CommandLine, Ran
 from tests.services import S3Endpoint, Simulator
+from tests.services.faulty_store import faulty_store
 
 SECRET = "hunter2"
 
@@ -145,6 +146,18 @@ def test_a_redis_that_evicts_is_bad(darkroom: CommandLine) -> None:
     assert ran.status == 1
     assert "evicts keys when it is full (allkeys-lru)" in ran.out
     assert "do: set its maxmemory-policy to noeviction" in ran.out
+
+
+def test_a_store_that_verifies_what_is_put_is_well(darkroom: CommandLine, s3: S3Endpoint) -> None:
+    """An object with a wrong SHA-256 is refused; without signed payloads nothing is tested."""
+    with faulty_store(s3) as store:
+        darkroom.env["DARKROOM_S3_ENDPOINT_URL"] = store.endpoint.endpoint_url
+        ran = darkroom("doctor", "--json")
+        assert ("ok", "a probe object with a wrong SHA-256 was refused") in found(ran, "bucket")
+        assert store.refused == 1
+        off = darkroom("doctor", "--json", s3_sign_payload="false")
+        assert [level for level, _ in found(off, "bucket")] == ["ok", "ok", "warn"]
+        assert store.refused == 1
 
 
 def test_a_bucket_is_made_only_when_asked(darkroom: CommandLine, s3: S3Endpoint) -> None:

@@ -3,11 +3,20 @@
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from storage import Database, JobStatus, ObjectStore, Spool, SpooledImage, get_job
-from tasks import Uploads
+from storage import (
+    Database,
+    JobStatus,
+    ObjectStore,
+    ObjectStoreUnavailable,
+    Spool,
+    SpooledImage,
+    get_job,
+)
+from tasks import Dispatch, Intake, RequestLimits, Uploads
 from tests.services import S3Endpoint
 from tests.services.faulty_store import FaultyStore, faulty_store, flip_bit, pass_on, truncate
 from tests.tasks.jobs import claimed_job
@@ -109,6 +118,26 @@ def test_a_picture_that_changed_in_memory_and_is_on_no_disk_is_lost(
     uploads.put_now(job.id, job.fence, [SpooledImage([memoryview(memory)], width=9, height=11)])
     assert_counted_as_lost(database, job.id)
     assert_nothing_stored(faulty)
+    store.close()
+
+
+def test_an_initial_image_is_signed_too(faulty: FaultyStore, database: Database) -> None:
+    """Changed on its way it is not kept, and its producer is told to try again."""
+    store = faulty.endpoint.store()
+    intake = Intake(
+        database,
+        lambda: store,
+        cast("Dispatch", None),  # no job is dispatched here
+        limits=RequestLimits(),
+        key_prefix="x/",
+        simulated=False,
+    )
+    key = intake.keep_init_image(b"an image")
+    assert faulty.digests == [sha256(b"an image").hexdigest()]
+    assert store.get(key) == b"an image"
+    faulty.fault = lambda _: flip_bit
+    with pytest.raises(ObjectStoreUnavailable):
+        intake.keep_init_image(b"another image")
     store.close()
 
 

@@ -59,6 +59,7 @@ class LostImages:
 
         Raises:
             JobNotFound: the job does not exist.
+            RowLocked: another transaction holds its row: nothing was changed.
             StorageError: the table could not be read or written.
         """
         job = persist(lambda: get_job(self._database, job_id))
@@ -77,13 +78,17 @@ class LostImages:
 
         Raises:
             ObjectStoreError: the bucket cannot answer now.
+            RowLocked: another transaction holds its row.
         """
         if (job.status, job.fence) != (JobStatus.STORING, fence):
             return False
         if not self._stored.has_all(job.images):
             return False
         images = job.images
-        return persist(lambda: finish_if_held(self._database, job.id, fence=fence, images=images))
+        return persist(
+            lambda: finish_if_held(self._database, job.id, fence=fence, images=images),
+            raises_if_locked=True,  # others wait behind this one
+        )
 
     def count_lost(self, job_id: UUID, fence: int, why: str) -> None:
         """Queue the job again, if it is still held at this fence; the row says why."""
@@ -97,7 +102,8 @@ class LostImages:
                 delay_s=0.0,
                 error=error,
                 counted=CallCount.LOST,
-            )
+            ),
+            raises_if_locked=True,  # others wait behind this one
         )
 
     def _resolve_file(self, lost: SpoolLost) -> None:

@@ -1,22 +1,21 @@
 """Writes that must not be given up: what a call cost is noted, whenever the table takes it.
 
 A row that another transaction has locked delays its own job alone. Its write is tried again after a
-wait in which no connection is held, and no more than two connections of the process wait for such
-rows at once, whatever their number.
+wait in which no connection is held (see `locked_rows.py`).
 """
 
 import logging
-import random
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import count
 from typing import Final, TypeVar
 
-from storage import DatabaseUnavailable, RowLocked, made_alone
+from storage import DatabaseUnavailable, RowLocked
+from tasks.backoff import backoff_s
+from tasks.locked_rows import locked_row_retry
 
-__all__ = ["locked_row_retry", "persist", "try_locked_row_retry"]
+__all__ = ["persist"]
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +23,6 @@ T = TypeVar("T")
 
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
-
-LOCKED_CONNECTIONS: Final = 2
-_connections = threading.BoundedSemaphore(LOCKED_CONNECTIONS)
 
 
 def persist(
@@ -64,30 +60,5 @@ def persist(
             if not failures:
                 log.warning("a write waits for the database", extra={"error": str(error)})
             is_locked = False
-        time.sleep(_wait_s(failures))
+        time.sleep(backoff_s(failures, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S))
     raise AssertionError("unreachable: these retries have no end")
-
-
-@contextmanager
-def locked_row_retry() -> Iterator[None]:
-    """Try a locked row's change again, alone, once one of the connections for it is free."""
-    with _connections, made_alone():
-        yield
-
-
-@contextmanager
-def try_locked_row_retry() -> Iterator[bool]:
-    """As `locked_row_retry`, without waiting: False if the connections for it are in use."""
-    is_free = _connections.acquire(blocking=False)
-    try:
-        with made_alone():
-            yield is_free
-    finally:
-        if is_free:
-            _connections.release()
-
-
-def _wait_s(failures: int) -> float:
-    """Return the seconds before the next try: doubling, bounded, with jitter."""
-    longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10))
-    return random.uniform(0.5, 1.0) * longest  # noqa: S311 - spreads retries, guards nothing

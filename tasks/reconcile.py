@@ -20,6 +20,7 @@ from storage import (
     JobNotFound,
     JobStatus,
     ObjectStoreError,
+    RowLocked,
     StorageError,
     finish_if_held,
     get_job,
@@ -94,7 +95,13 @@ class Reconcile:
         for claim in due:
             if stopping is not None and stopping.is_set():
                 break
-            answer = self._resolve(missing[claim], waited_s=now - before[claim])
+            try:
+                answer = self._resolve(missing[claim], waited_s=now - before[claim])
+            except RowLocked as error:
+                facts = {"job_id": str(claim[0]), "error": str(error)}
+                log.info("a held row is compared later: another has locked it", extra=facts)
+                self._done.discard(claim)
+                continue
             if answer is None:
                 break  # the bucket is away: the others are asked for at the next look
             resolved += answer
@@ -138,7 +145,10 @@ class Reconcile:
         self._done.add((job.id, fence))
         if not images or job.status is not JobStatus.RUNNING:
             return False
-        if not persist(lambda: finish_if_held(self._database, job.id, fence=fence, images=images)):
+        if not persist(
+            lambda: finish_if_held(self._database, job.id, fence=fence, images=images),
+            raises_if_locked=True,
+        ):
             return False
         _report_found(job)
         return True

@@ -7,7 +7,6 @@ paid for: every failure is tried again for as long as the process lives, and the
 import heapq
 import itertools
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from storage import (
     ObjectDigestMismatch,
     ObjectStore,
     Pieces,
+    RowLocked,
     Spool,
     SpoolDamaged,
     SpooledImage,
@@ -31,8 +31,10 @@ from storage import (
     is_unchanged,
     unwritten_entry,
 )
+from tasks.backoff import backoff_s
 from tasks.image_writer import ImageWriter, Written
 from tasks.in_hand import InHand
+from tasks.locked_rows import LockedRows
 from tasks.lost_images import LostImages
 from tasks.open_claims import Claimed
 from tasks.stored_images import StoredImages
@@ -50,6 +52,8 @@ IN_HAND_BYTES = 24_000_000
 #: After the row has named an answer's images they are put without asking again, for so long: less
 #: than a failover of the database, a claim and a call take together.
 NAMED_FOR_S = 5.0
+
+KEYS_TAKEN = "an image waits in the spool: another worker stores its job at the same fence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Uploads:
         self._changed = threading.Condition(guard)
         self._emptied = threading.Condition(guard)
         self._unfinished: set[SpoolEntry] = set()
+        #: Answers whose row another transaction has locked.
+        self._locked = LockedRows()
         self._is_stopped = False
 
     def start(self) -> None:
@@ -140,8 +146,9 @@ class Uploads:
             self._unfinished.add(entry)
         try:
             for failures in itertools.count():
-                if self._put_from_memory(entry, images):
-                    return
+                with self._locked.turn(entry) as may_try:
+                    if may_try and self._put_from_memory(entry, images):
+                        return
                 time.sleep(_wait_s(failures))
         finally:
             with self._changed:
@@ -186,13 +193,15 @@ class Uploads:
     def _discard(self, entry: SpoolEntry) -> None:
         """Note, under the lock, that nothing more happens to an answer here."""
         self._unfinished.discard(entry)
+        self._locked.forget(entry)
         if not self._unfinished:
             self._emptied.notify_all()
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
             try:
-                is_done = self._try(task)
+                with self._locked.turn(task.entry) as may_try:
+                    is_done = may_try and self._try(task)
             except Exception:
                 log.exception("an upload broke off", extra={"job_id": str(task.entry.job_id)})
                 is_done = False
@@ -211,6 +220,14 @@ class Uploads:
                 self._changed.wait(wait_s)
             return None
 
+    def _report(self, entry: SpoolEntry, error: StorageError) -> None:
+        facts = {"job_id": str(entry.job_id), "error": str(error)}
+        if isinstance(error, RowLocked):
+            self._locked.note(entry)
+            log.info("an image waits in the spool: its row is locked", extra=facts)
+        else:
+            log.warning("an image waits in the spool: storage did not take it", extra=facts)
+
     def _try(self, task: _Task) -> bool:
         """Deliver one spooled answer; False when it is to be tried again."""
         entry = task.entry
@@ -218,7 +235,7 @@ class Uploads:
         try:
             written = self._writer.write(entry, lambda: self._images(entry), is_named=is_named)
             if written is Written.KEYS_TAKEN:
-                _report_taken(entry.job_id)
+                log.warning(KEYS_TAKEN, extra={"job_id": str(entry.job_id)})
                 return False
             self._spool.drop(entry)
         except JobForgotten as error:
@@ -233,7 +250,7 @@ class Uploads:
         except ObjectDigestMismatch as error:
             return self._is_lost(entry, error)
         except StorageError as error:
-            _report(entry.job_id, error)
+            self._report(entry, error)
             return False
         finally:
             self._in_hand.take(entry)  # whatever happened: from here on the file serves
@@ -247,9 +264,9 @@ class Uploads:
             self._lost.note(lost)
             return True
         except StorageError as unreadable:
-            _report(entry.job_id, unreadable)
+            self._report(entry, unreadable)
             return False
-        _report(entry.job_id, error)
+        self._report(entry, error)
         return False
 
     def _images(self, entry: SpoolEntry) -> Sequence[Pieces]:
@@ -268,30 +285,14 @@ class Uploads:
                 why = "it changed in memory, and is on no disk"
                 self._lost.note(SpoolDamaged(path, why, entry.job_id, entry.fence))
                 return True
-            _report(entry.job_id, error)
+            self._report(entry, error)
             return False
         else:
             if written is Written.KEYS_TAKEN:
-                _report_taken(entry.job_id)
+                log.warning(KEYS_TAKEN, extra={"job_id": str(entry.job_id)})
                 return False
         return True
 
 
-def _report(job_id: UUID, error: StorageError) -> None:
-    log.warning(
-        "an image waits in the spool: storage did not take it",
-        extra={"job_id": str(job_id), "error": str(error)},
-    )
-
-
-def _report_taken(job_id: UUID) -> None:
-    log.warning(
-        "an image waits in the spool: another worker stores its job at the same fence",
-        extra={"job_id": str(job_id)},
-    )
-
-
 def _wait_s(failures: int) -> float:
-    """Seconds before the next try of a put: doubling, bounded, with jitter."""
-    longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 10))
-    return random.uniform(0.5, 1.0) * longest  # noqa: S311 - spreads retries, guards nothing
+    return backoff_s(failures, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)

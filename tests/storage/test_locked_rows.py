@@ -41,10 +41,12 @@ def locked(url: str, *ids: UUID, table: str = "jobs") -> Iterator[None]:
     """Rows that a transaction of somebody else holds, as in a forgotten psql."""
     other = Database(url)
     rows = getattr(other.tables, table)
-    with other.begin() as connection:
-        connection.execute(select(rows.c.id).where(rows.c.id.in_(ids)).with_for_update())
-        yield
-    other.close()
+    try:
+        with other.begin() as connection:
+            connection.execute(select(rows.c.id).where(rows.c.id.in_(ids)).with_for_update())
+            yield
+    finally:
+        other.close()
 
 
 def outcome(change: Callable[[Job], Any]) -> Callable[[Job], object]:

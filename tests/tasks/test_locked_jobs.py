@@ -22,6 +22,7 @@ from storage import (
     ObjectStore,
     Spool,
     SpooledImage,
+    SpoolMissing,
     cancel_jobs,
     create_batch,
     get_job,
@@ -36,6 +37,7 @@ from tasks.window import Window
 from tests.storage.test_locked_rows import locked
 from tests.tasks.jobs import claimed_job
 from tests.tasks.test_dispatch import PACE, Broker
+from tests.tasks.test_reconcile import Worker
 
 SHORT = Limits(lock_s=0.2, statement_s=20, deadline_s=30)
 PARTS = ("database", "objects", "uploads", "dispatch", "pace", "budget", "breaker", "watch")
@@ -207,3 +209,42 @@ def test_a_picture_goes_to_the_bucket_while_its_row_is_locked(
     spool.close()
     ended = get_job(database, job.id)
     assert (ended.status, ended.calls_made) == (JobStatus.SUCCEEDED, 1)
+
+
+def test_an_upload_whose_row_is_locked_keeps_no_other_upload_waiting(
+    tmp_path: Path, database: Database, bucket: ObjectStore, migrated_postgres_url: str
+) -> None:
+    """Even with one upload thread; it is finished when its row is free."""
+    worker = Worker(database, bucket, tmp_path / "spool")
+    (kept, first), (other, second) = worker.storing(), worker.storing()
+    worker.uploads.start()
+    with locked(migrated_postgres_url, kept.id):
+        worker.uploads.add(first)
+        worker.uploads.add(second)
+        until(lambda: worker.status(other) is JobStatus.SUCCEEDED, "the other's end")
+        assert worker.status(kept) is JobStatus.STORING
+    assert worker.uploads.wait_until_empty(120)
+    worker.uploads.stop()
+    worker.spool.close()
+    assert worker.status(kept) is JobStatus.SUCCEEDED
+
+
+def test_a_locked_row_keeps_no_other_row_from_being_resolved(
+    tmp_path: Path, database: Database, bucket: ObjectStore, migrated_postgres_url: str
+) -> None:
+    """Its image is found, or counted as lost, at a later look."""
+    worker = Worker(database, bucket, tmp_path / "spool")
+    (kept, _), (other, _) = worker.stored_but_taken_back(), worker.stored_but_taken_back()
+    gone, entry = worker.storing()
+    entry.path.unlink()
+    with locked(migrated_postgres_url, kept.id, gone.id):
+        worker.uploads._lost.note(SpoolMissing(entry.path, gone.id, gone.fence))
+        for _ in range(2):
+            worker.reconcile.look()
+        assert worker.status(other) is JobStatus.SUCCEEDED
+        assert worker.status(kept) is worker.status(gone) is JobStatus.STORING
+    worker.uploads._lost.note_again()
+    worker.reconcile.look()
+    worker.spool.close()
+    assert worker.status(kept) is JobStatus.SUCCEEDED
+    assert worker.status(gone) is JobStatus.QUEUED

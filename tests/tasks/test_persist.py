@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from storage import DatabaseUnavailable, RowLocked
-from tasks.persist import LOCKED_CONNECTIONS, persist
+from tasks.locked_rows import LOCKED_CONNECTIONS
+from tasks.persist import persist
 
 WRITES = 6
 

@@ -129,6 +129,8 @@ def _tell(finding: Finding, done: int, count: int) -> None:
     """Print a line as soon as a mutant is done: a run takes long."""
     outcome = finding.outcome.value if finding.outcome else "equivalent"
     sys.stderr.write(f"{done}/{count} {outcome}: {finding.file}:{finding.line}\n")
+    if finding.outcome is Outcome.SURVIVED:
+        sys.stderr.write(f"    - {finding.before}\n    + {finding.after}\n")
     sys.stderr.flush()
 
 

@@ -52,6 +52,15 @@ class Dispatch:
         self._rotation = Rotation()
         self._turn = threading.Lock()
 
+    @property
+    def failing_s(self) -> float:
+        """Seconds for which the broker has taken no message of this process; 0 while it does."""
+        return self._doorbell.failing_s
+
+    def forget_failures(self) -> None:
+        """Count from the next failure on."""
+        self._doorbell.forget_failures()
+
     def send_due(self, most: int) -> int:
         """Dispatch up to `most` due jobs, once the window has room for a few; how many went out.
 

@@ -25,6 +25,7 @@ from storage import (
     forget_days,
     forget_workers,
     lead,
+    live_workers,
     rescue_dead,
     resign,
     speed_up,
@@ -54,6 +55,10 @@ SWEEP_EVERY_S = 60.0
 #: A step of the leader's work that met a locked row is left out for so long: each try waits for the
 #: lock, and dispatching would wait with it.
 LOCKED_AGAIN_S = 10.0
+
+#: A leader that could send no message for so many leases lets another worker lead. Longer than one:
+#: a new leader rescues nothing before it has led for a whole lease.
+LEASES_WITHOUT_BROKER = 2
 
 #: Most rows one round touches of a kind, so that no round holds locks for long.
 ROUND_LIMIT = 500
@@ -116,7 +121,9 @@ class Dispatcher:
         """
         if time.monotonic() >= self._next_turn:
             turn = self._take_turn()
-            if turn.leading and time.monotonic() >= self._next_tidy:
+            if turn.leading and self._must_step_aside():
+                self._step_aside()
+            elif turn.leading and time.monotonic() >= self._next_tidy:
                 self._next_tidy = time.monotonic() + TIDY_EVERY_S
                 self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
                 self._dispatch.take_stock()
@@ -129,6 +136,20 @@ class Dispatcher:
         self._is_leading = turn.leading
         self._next_turn = time.monotonic() + min(TIDY_EVERY_S, self._pace.turn_s / 4)
         return turn
+
+    def _must_step_aside(self) -> bool:
+        """Whether this leader reaches no broker, while another worker might."""
+        if self._dispatch.failing_s < LEASES_WITHOUT_BROKER * self._pace.lease_s:
+            return False
+        return any(worker.id != self._worker_id for worker in live_workers(self._database))
+
+    def _step_aside(self) -> None:
+        """Let another worker lead for a lease, and count this one's failures anew."""
+        log.warning("this worker sends no messages: it lets another lead")
+        self._is_leading = False
+        self._next_turn = time.monotonic() + self._pace.lease_s
+        self._dispatch.forget_failures()
+        resign(self._database, TURN, holder=self._worker_id)
 
     def _sweep(self) -> None:
         """Delete what is long over, and batches whose loading broke off: nobody will open them."""

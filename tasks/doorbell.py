@@ -59,12 +59,23 @@ class Doorbell:
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._closed_until = 0.0
+        self._failing_since: float | None = None
         self._connection: Connection | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether a message would be tried now."""
         return time.monotonic() >= self._closed_until
+
+    @property
+    def failing_s(self) -> float:
+        """Seconds since the broker last took a message, if it has refused any since; else 0."""
+        since = self._failing_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def forget_failures(self) -> None:
+        """Count from the next failure on."""
+        self._failing_since = None
 
     def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
         """Send as few messages as may be, all about as long; the ids that could not be sent."""
@@ -94,11 +105,13 @@ class Doorbell:
                 )
         except BROKER_ERRORS as error:
             self._closed_until = time.monotonic() + self._pause_s
+            self._failing_since = self._failing_since or time.monotonic()
             log.warning(
                 "the broker did not take a message; jobs stay in the table and go out later",
                 extra={"error": type(error).__name__, "pause_s": self._pause_s},
             )
             return False
+        self._failing_since = None
         return True
 
     def _producer(self) -> Producer:

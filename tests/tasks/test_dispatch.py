@@ -3,15 +3,25 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from uuid_utils.compat import uuid7
 
-from storage import BatchNotFound, Database, NewJob, create_batch, get_batch, insert_job
+from storage import (
+    BatchNotFound,
+    Database,
+    NewJob,
+    WorkerInfo,
+    create_batch,
+    get_batch,
+    insert_job,
+    register_worker,
+)
 from tasks import Dispatch, Dispatcher, DispatcherPace
 from tasks.window import Window
 
@@ -23,6 +33,11 @@ class Broker:
     """Takes every message, and loses it at once."""
 
     is_open = True
+    failing_s = 0.0
+
+    def forget_failures(self) -> None:
+        """Count from the next failure on."""
+        self.failing_s = 0.0
 
     def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
         """None of them comes back as unsent."""
@@ -124,3 +139,55 @@ def test_a_job_taken_for_a_probe_is_dispatched_to_nobody_else(database: Database
     assert dispatch.send_due(10) == 0
     dispatch.hand_back(taken[0])
     assert dispatch.take_one() == taken[0]
+
+
+def test_a_leader_that_reaches_no_broker_lets_another_worker_lead(database: Database) -> None:
+    """One whose way to the broker is cut would keep all jobs of the fleet back."""
+    brokers: list[Any] = [Broker(), Broker()]
+    ids = [uuid7(), uuid7()]
+    pace = replace(PACE, turn_s=600.0, lease_s=600.0)
+    dispatchers = [
+        Dispatcher(
+            database,
+            Dispatch(
+                database,
+                broker,
+                broker,
+                window=Window(database, fixed=3, per_second=None),
+                again_s=60,
+                lost_s=60,
+            ),
+            worker_id=worker_id,
+            pace=pace,
+        )
+        for worker_id, broker in zip(ids, brokers, strict=True)
+    ]
+    first, second = dispatchers
+    first.round()
+    brokers[0].failing_s = 1201.0
+    first._next_turn = 0.0
+    first.round()
+    assert leader(database) == ids[0]  # the only one that lives
+    for worker_id in ids:
+        register_worker(database, WorkerInfo(worker_id, "here", 1, "0", 4, 600.0))
+    brokers[0].failing_s = 1199.0
+    first._next_turn = 0.0
+    first.round()
+    assert leader(database) == ids[0]
+    brokers[0].failing_s = 1201.0
+    first._next_turn = 0.0
+    assert first.round() == 0
+    assert leader(database) is None
+    first.round()
+    assert leader(database) is None
+    second.round()
+    assert leader(database) == ids[1]
+    assert brokers[0].failing_s == 0.0
+
+
+def leader(database: Database) -> UUID | None:
+    """Who leads."""
+    leaders = database.tables.leaders
+    with database.read() as connection:
+        holder: UUID | None = connection.scalar(select(leaders.c.holder))
+    return holder

@@ -61,3 +61,26 @@ def test_a_worker_of_one_slot_is_sent_one_id_a_message(redis_url: str) -> None:
 def test_a_message_fits_the_threads_that_a_worker_has_beside_its_calls() -> None:
     """They take what it names while every slot is busy."""
     assert PART_OF_A_WORKER == CALLS_PER_THREAD_MORE
+
+
+def test_how_long_a_broker_takes_no_message_is_counted_from_the_first_failure(
+    redis_url: str,
+) -> None:
+    """A message that goes out ends it, and so does whoever has acted upon it."""
+    nobody = app_at("redis://127.0.0.1:1/0")
+    doorbell = Doorbell(
+        nobody, Queues("darkroom"), ids_per_message=16, slots=256, timeout_s=1, pause_s=0
+    )
+    assert doorbell.failing_s == 0
+    job_ids = [uuid7()]
+    assert doorbell.ring(job_ids) == job_ids
+    first = doorbell.failing_s
+    assert first > 0
+    assert doorbell.ring(job_ids) == job_ids
+    assert doorbell.failing_s > first
+    doorbell.forget_failures()
+    assert doorbell.failing_s == 0
+    assert doorbell.ring(job_ids) == job_ids
+    doorbell._app, doorbell._connection = app_at(redis_url), None
+    assert doorbell.ring(job_ids) == []
+    assert doorbell.failing_s == 0

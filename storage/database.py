@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from storage.engines import file_of, parse, postgresql_engine, sqlite_engine
 from storage.faults import translated
 from storage.limits import Limits
+from storage.safe_url import safe_url
 from storage.tables import POSTGRESQL, SQLITE, Tables
 from storage.together import GATHER_S, Together, is_made_alone
 
@@ -61,7 +62,7 @@ class Database:
     ) -> None:
         self._twin = partial(Database, url, connect_timeout_s=connect_timeout_s)
         address = parse(url)
-        self.safe_url = address.render_as_string(hide_password=True)
+        self.safe_url = safe_url(address)
         self.dialect = address.get_backend_name()
         self.limits = limits
         self._engine: Engine

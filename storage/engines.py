@@ -25,6 +25,7 @@ from storage.bounded_connection import BoundedConnection
 from storage.errors import DatabaseMisconfigured
 from storage.json_text import json_text
 from storage.limits import Limits
+from storage.safe_url import safe_url
 
 __all__ = ["file_of", "parse", "postgresql_engine", "sqlite_engine"]
 
@@ -46,12 +47,18 @@ def parse(url: str) -> URL:
     """
     try:
         address = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ValueError) as error:  # the second quotes a port that is no number
         raise DatabaseMisconfigured("the database address is no SQLAlchemy URL") from error
-    safe = address.render_as_string(hide_password=True)
+    safe = safe_url(address)
     if address.drivername not in {"postgresql+psycopg", "sqlite", "sqlite+pysqlite"}:
         raise DatabaseMisconfigured(
             f"{safe} is neither postgresql+psycopg://… nor sqlite:///…: no other database is known"
+        )
+    if "@" in (address.host or "") or "=" in (address.host or ""):
+        raise DatabaseMisconfigured("the database address has no host: in a password, @ is %40")
+    if address.get_backend_name() == "postgresql" and "=" in (address.database or ""):
+        raise DatabaseMisconfigured(
+            "the database address is a keyword string, not postgresql://user@host/name"
         )
     if address.get_backend_name() == "sqlite" and address.database in {None, "", ":memory:"}:
         raise DatabaseMisconfigured(f"{safe} names no file: each connection would see its own data")
@@ -93,7 +100,7 @@ def postgresql_engine(
     def _connect(
         _dialect: Dialect, _entry: ConnectionPoolEntry, _args: object, parameters: dict[str, Any]
     ) -> Any:
-        return _bounded(address.render_as_string(hide_password=True), parameters, limits)
+        return _bounded(safe_url(address), parameters, limits)
 
     return engine
 
@@ -134,8 +141,7 @@ def sqlite_engine(
     """
     file = file_of(address)
     if file is not None and not file.parent.is_dir():
-        safe_url = address.render_as_string(hide_password=True)
-        raise DatabaseMisconfigured(f"{safe_url}: the folder {file.parent} does not exist")
+        raise DatabaseMisconfigured(f"{safe_url(address)}: the folder {file.parent} does not exist")
     engine = _engine(
         address,
         pool_size=pool_size,

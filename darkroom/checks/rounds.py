@@ -19,7 +19,7 @@ from darkroom.checks.limits import check_limits
 from darkroom.checks.names import check_names
 from darkroom.checks.pause import check_pause
 from darkroom.checks.spool import check_spool
-from darkroom.checks.table import check_table
+from darkroom.checks.table import check_server_identity, check_table
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
 from playground import PlaygroundError
@@ -35,7 +35,15 @@ ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("broker", (check_broker, check_call_limits)),
     (
         "database",
-        (check_table, check_limits, check_clock, check_fleet, check_pause, check_deletions),
+        (
+            check_table,
+            check_server_identity,
+            check_limits,
+            check_clock,
+            check_fleet,
+            check_pause,
+            check_deletions,
+        ),
     ),
     ("bucket", (check_bucket, check_rights, check_payload)),
     ("API key", (check_key,)),

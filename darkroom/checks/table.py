@@ -6,8 +6,9 @@ from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring import Wiring
 from storage import DatabaseError, SchemaOutOfDate, check_schema, missing_indexes
+from storage.server_identity import unproven_sslmode
 
-__all__ = ["check_table"]
+__all__ = ["check_server_identity", "check_table"]
 
 
 def check_table(wiring: Wiring) -> Iterator[Finding]:
@@ -29,3 +30,21 @@ def check_table(wiring: Wiring) -> Iterator[Finding]:
         yield Finding("database", Level.WARN, text, "run `darkroom migrate`", stops_worker=False)
         return
     yield Finding("database", Level.OK, f"{database.safe_url} at revision {found}")
+
+
+def check_server_identity(wiring: Wiring) -> Iterator[Finding]:
+    """A PostgreSQL server on another machine proves by a certificate that it is the right one.
+
+    Raises:
+        StorageError: the database did not answer.
+    """
+    database = wiring.database
+    sslmode = unproven_sslmode(database)
+    if sslmode is not None:
+        yield Finding(
+            "database",
+            Level.WARN,
+            f"{database.safe_url}: sslmode={sslmode} does not verify the server: anyone on the way "
+            "can read prompts",
+            "add sslmode=verify-full&sslrootcert=… to DARKROOM_DATABASE_URL",
+        )

@@ -10,7 +10,17 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-__all__ = ["REDIS", "BrokerUrl", "Bytes", "Count", "Names", "Receivers", "RedisUrl", "Seconds"]
+__all__ = [
+    "REDIS",
+    "BrokerUrl",
+    "Bytes",
+    "Count",
+    "Names",
+    "PlainUrl",
+    "Receivers",
+    "RedisUrl",
+    "Seconds",
+]
 
 BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
 # Not digits and dots alone: that is an address, or none, as where its host bits are set.
@@ -46,6 +56,12 @@ def _refuse_several(scheme: str) -> None:
         )
 
 
+def _plain(value: str) -> str:
+    if "@" in value:
+        raise ValueError("the address must not hold a user or password; keys have settings apart")
+    return value
+
+
 def _receivers(value: object) -> object:
     names = _split(value)
     for name in names if isinstance(names, tuple) else ():
@@ -69,5 +85,6 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 Bytes = Annotated[int, Field(ge=1_000_000)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_known_broker)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
+PlainUrl = Annotated[str, AfterValidator(_plain)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Receivers = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_receivers)]

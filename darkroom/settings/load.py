@@ -1,6 +1,7 @@
 """Reading the settings, with what is wrong told in one line and never a secret in it."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -11,6 +12,9 @@ from darkroom.settings.secret_files import is_secret
 from darkroom.settings.variable import variable
 
 __all__ = ["load_settings"]
+
+#: Arguments of a put, which may be a customer's own encryption key.
+_MAY_HOLD_KEYS: Final = frozenset({"s3_put_args"})
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -34,5 +38,11 @@ def _fault(detail: Any) -> str:
         return str(detail["msg"]).removeprefix("Value error, ")
     name = str(detail["loc"][0])
     field = Settings.model_fields.get(name)
-    shown = "" if field is None or is_secret(field) else f"={str(detail['input'])[:60]!r}"
+    is_hidden = field is None or is_secret(field) or name in _MAY_HOLD_KEYS
+    shown = "" if is_hidden else f"={_without_login(str(detail['input']))[:60]!r}"
     return f"{variable(name)}{shown}: {detail['msg']}"
+
+
+def _without_login(text: str) -> str:
+    """Hide user and password of an address, however they are quoted."""
+    return re.sub(r"(?<=://)\S*@", "***@", text)

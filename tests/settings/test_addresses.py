@@ -114,3 +114,23 @@ def test_an_address_that_contradicts_a_setting_is_refused() -> None:
         load_settings(broker_url="rediss://host/0?ssl_cert_reqs=required", redis_tls_verify=False)
     with pytest.raises(UserError, match="another file than DARKROOM_RABBITMQ_CA_FILE"):
         load_settings(broker_url="amqps://h//?ssl_ca_certs=/a", rabbitmq_ca_file="/b")
+
+
+@pytest.mark.parametrize("name", ["playground_url", "s3_endpoint_url", "s3_public_url"])
+@pytest.mark.parametrize("login", ["ann:hunter2@", "ann:hunter2/x@", "hunter2@", "ann:hun@ter2@"])
+def test_an_address_that_is_shown_holds_no_login(name: str, login: str) -> None:
+    """It would stand in `doctor`, in errors and in links; what is wrong is told without it."""
+    with pytest.raises(UserError) as refused:
+        load_settings(**{name: f"https://{login}host/v1"})
+    line = str(refused.value)
+    assert f"DARKROOM_{name.upper()}" in line
+    assert "must not hold a user or password" in line
+    assert not [part for part in ("hunter2", "ter2", "ann") if part in line]
+
+
+def test_a_faulty_argument_of_puts_is_not_quoted() -> None:
+    """It may be an encryption key of one's own."""
+    with pytest.raises(UserError) as refused:
+        load_settings(s3_put_args={"SSECustomerKey": ["hunter2"]})
+    assert "DARKROOM_S3_PUT_ARGS" in str(refused.value)
+    assert "hunter2" not in str(refused.value)

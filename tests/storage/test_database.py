@@ -36,6 +36,11 @@ from tests.storage.table import TableUnderTest, new_job
         ("postgresql+psycopg2://u:secret@h/db", "no other database"),
         ("sqlite://", "names no file"),
         ("not an address", "no SQLAlchemy URL"),
+        ("host=db user=ann password=secret", "no SQLAlchemy URL"),
+        ("postgresql:///host=db password=secret", "a keyword string"),
+        ("postgresql://ann@host:secret/db", "no SQLAlchemy URL"),
+        ("postgresql://ann:x@secret@host/db", "@ is %40"),
+        ("mysql://u@h/db?password=secret", "no other database"),
         ("sqlite:////nowhere/at/all/x.db", "/nowhere/at/all does not exist"),
     ],
 )
@@ -53,6 +58,26 @@ def test_usual_spellings_of_a_postgresql_address_work(scheme: str) -> None:
     assert db.dialect == "postgresql"
     assert "secret" not in db.safe_url
     assert "u:***@h:5432" in db.safe_url
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "password=secret",
+        "sslpassword=secret",
+        "password=secret&sslmode=require",
+        "options=-c%20app.key%3Dsecret",
+        "passfile=secret&PASSWORD=secret",
+        "service=secret",
+    ],
+)
+def test_no_parameter_of_an_address_shows_a_secret(options: str) -> None:
+    """Only values that are known to be none are shown."""
+    db = Database(f"postgresql://ann@host/db?{options}&sslrootcert=/ca.pem")
+    assert "secret" not in db.safe_url
+    assert "/ca.pem" in db.safe_url.replace("%2F", "/")
+    assert "=***" in db.safe_url
+    assert Database("postgresql://ann@host/db").safe_url == "postgresql+psycopg://ann@host/db"
 
 
 def test_a_transaction_that_raises_leaves_nothing(db: Database) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from darkroom.settings.kinds import Bytes, Names, Seconds
+from darkroom.settings.kinds import Bytes, Names, PlainUrl, Seconds
 
 __all__ = ["REAL_API_URL", "ApiSettings"]
 
@@ -19,7 +19,7 @@ class ApiSettings(BaseSettings):
     playground_api_key: SecretStr | None = Field(
         None, description="Your key for the image API, sent as a Bearer token."
     )
-    playground_url: str = Field(REAL_API_URL, description="Where the image API answers.")
+    playground_url: PlainUrl = Field(REAL_API_URL, description="Where the image API answers.")
     extra_models: Names = Field(
         (), description="Model names the API has learnt since its page was written, with commas."
     )

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from darkroom.settings.kinds import Bytes, Seconds
+from darkroom.settings.kinds import Bytes, PlainUrl, Seconds
 
 __all__ = ["ObjectSettings"]
 
@@ -16,11 +16,11 @@ class ObjectSettings(BaseSettings):
 
     # The object store
     s3_bucket: str | None = Field(None, description="The bucket, required; it must exist already.")
-    s3_endpoint_url: str | None = Field(
+    s3_endpoint_url: PlainUrl | None = Field(
         None, description="An S3-compatible server; AWS where it is not set."
     )
     s3_region: str | None = Field(None, description="Region; boto3's usual chain where not set.")
-    s3_public_url: str | None = Field(
+    s3_public_url: PlainUrl | None = Field(
         None,
         description="Address that signed links carry, where readers reach the store by another.",
     )

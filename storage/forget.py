@@ -13,7 +13,7 @@ that of two who forget the last two jobs of one image one is the last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -81,14 +81,37 @@ def forget_jobs(db: Database, ids: Sequence[UUID], *, key_prefix: str) -> Forgot
         key_prefix: Before every object key of this fleet.
 
     Raises:
+        RowLocked: Another transaction holds some of them; all others are forgotten.
         DatabaseUnavailable: Call again; what was forgotten is passed over then.
     """
     if not ids:
         return Forgotten()
+    if db.dialect != "postgresql":
+        return _forget(db, ids, key_prefix)
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    free = _forget(db, ids, key_prefix, passes_over=True)
+    left = [*free.under_way, *free.loading]
+    if not left:
+        return free
+    rest = _forget(db, left, key_prefix)
+    return replace(
+        rest,
+        forgotten=[*free.forgotten, *rest.forgotten],
+        cancelled=free.cancelled + rest.cancelled,
+    )
+
+
+def _forget(
+    db: Database, ids: Sequence[UUID], key_prefix: str, *, passes_over: bool = False
+) -> Forgotten:
     which = {"ids": list(ids)}
     with db.begin(BULK_DELETE) as connection:
         roots = lock_sharers(db.tables, connection, ids)
-        rows = connection.execute(_forgettable(db.tables), which).mappings().all()
+        rows = (
+            connection.execute(_forgettable(db.tables, passes_over=passes_over), which)
+            .mappings()
+            .all()
+        )
         if rows:
             _bury(db.tables, connection, rows)
             _delete(db.tables, connection, [row["id"] for row in rows])
@@ -159,14 +182,16 @@ def _ids() -> Any:
 
 
 @cache
-def _forgettable(tables: Tables) -> Select[Any]:
+def _forgettable(tables: Tables, *, passes_over: bool) -> Select[Any]:
     jobs = tables.jobs
     columns = [jobs.c[name] for name in (*_KEPT, *_USED)]
     rows = select(*columns, now().label("moment")).where(
         jobs.c.id.in_(_ids()), _FORGETTABLE, open_to_claims(tables)
     )
     rows = rows.order_by(jobs.c.id)
-    return rows if tables.metadata.schema is None else rows.with_for_update(of=jobs)
+    if tables.metadata.schema is None:
+        return rows
+    return rows.with_for_update(of=jobs, skip_locked=passes_over)
 
 
 @cache

@@ -12,13 +12,15 @@ def lines_of(error: Exception) -> tuple[list[str], int]:
         Exception: the error itself, where nobody foresaw it.
     """
     from playground import PlaygroundError, RequestInvalid
-    from storage import DatabaseError, ObjectStoreError, StorageError
+    from storage import DatabaseError, ObjectStoreError, RowLocked, StorageError
 
     match error:
         case UserError():
             return [str(error)], error.exit_status
         case RequestInvalid():
             return [str(fault) for fault in error.faults], 2
+        case RowLocked():
+            return [f"another transaction holds a row; try again: {error}"], 1
         case DatabaseError():
             return [f"DARKROOM_DATABASE_URL: {_with_address(error)}"], 1
         case ObjectStoreError():

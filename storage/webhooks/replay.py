@@ -46,17 +46,29 @@ def replay_deliveries(db: Database, ids: Sequence[UUID], *, owner: str | None = 
         Those that are due now; the others there are not, are being sent, or were forgotten.
 
     Raises:
+        RowLocked: Another transaction holds some of them; all others are due.
         DatabaseUnavailable: Call again.
     """
     if not ids:
         return []
+    if db.dialect != "postgresql":
+        return _replay(db, ids, owner)
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    due = _replay(db, ids, owner, passes_over=True)
+    left = sorted(set(ids) - set(due))
+    return [*due, *(_replay(db, left, owner) if left else [])]
+
+
+def _replay(
+    db: Database, ids: Sequence[UUID], owner: str | None, *, passes_over: bool = False
+) -> list[UUID]:
     rows = db.tables.deliveries
     free = and_(rows.c.claim_token.is_(None), rows.c.body.is_not(None))
     whose: ColumnElement[bool] = rows.c.owner == owner if owner is not None else true()
     # In id order, so that two replays cannot deadlock.
     some = select(rows.c.id).where(rows.c.id.in_(list(ids)), free, whose).order_by(rows.c.id)
     if db.dialect == "postgresql":
-        some = some.with_for_update()
+        some = some.with_for_update(skip_locked=passes_over)
     with db.begin() as connection:
         found = list(connection.scalars(some))
         again = update(rows).where(rows.c.id.in_(found)).values(_anew(rows))

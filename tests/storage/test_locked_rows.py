@@ -17,7 +17,9 @@ from storage import (
     cancel_jobs,
     finish_if_held,
     fold_batch_deltas,
+    forget_jobs,
     get_batch,
+    get_jobs,
     mark_storing_if_held,
     retry_ended,
 )
@@ -111,6 +113,20 @@ def test_bulk_changes_are_made_before_a_locked_row_is_waited_for(
         retry_ended(table.db, ids)
     assert [table.status(job_id) is JobStatus.QUEUED for job_id in ids] == [True, False, True, True]
     assert retry_ended(table.db, ids) == [ids[1]]
+
+
+def test_a_locked_job_keeps_no_other_job_from_being_forgotten(
+    table: TableUnderTest, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others are gone before the locked one is waited for."""
+    monkeypatch.setattr("storage.forget.BULK_DELETE", SHORT)
+    ids = [table.accept() for _ in range(3)]
+    with locked(migrated_postgres_url, ids[0]), pytest.raises(RowLocked):
+        forget_jobs(table.db, ids, key_prefix="")
+    assert [job.id for job in get_jobs(table.db, ids)] == [ids[0]]
+    held = table.claimed(table.accept())
+    forgotten = forget_jobs(table.db, [*ids, held.id], key_prefix="")
+    assert (forgotten.forgotten, forgotten.under_way) == ([ids[0]], [held.id])
 
 
 def test_a_locked_batch_keeps_no_other_batchs_counts_back(

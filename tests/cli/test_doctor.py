@@ -184,6 +184,16 @@ def test_an_api_that_is_none_is_told(darkroom: CommandLine, s3: S3Endpoint) -> N
     assert told.startswith("DARKROOM_PLAYGROUND_URL: http://127.0.0.1:1/v1 does not answer now")
 
 
+def test_a_page_instead_of_the_api_is_told(darkroom: CommandLine, simulator: Simulator) -> None:
+    """A captive portal answers 200 to whatever it is asked: that is no API that is slow."""
+    simulator.put_faults([{"kind": "html"}])
+    ran = darkroom("doctor", "--json")
+    assert ran.status == 1
+    [(level, words)] = found(ran, "API key")
+    assert level == "bad"
+    assert f"{simulator.url} is not the image API (NO_PICTURE: " in words
+
+
 def test_limits_that_a_pooler_keeps_from_the_server_are_named(
     darkroom: CommandLine, pgbouncer_url: str
 ) -> None:

@@ -158,6 +158,16 @@ def test_an_unsafe_prompt_is_refused_wherever_the_code_stands(status: int, body:
     assert (verdict.meaning, verdict.code) == (Meaning.REFUSED, "PROMPT_UNSAFE")
 
 
+@pytest.mark.parametrize(
+    ("status", "meaning"), [(399, Meaning.NOT_THE_API), (500, Meaning.NOT_PAID)]
+)
+def test_an_unsafe_prompt_is_no_refusal_outside_the_statuses_of_refusals(
+    status: int, meaning: Meaning
+) -> None:
+    """A redirect or a failing server may quote anything."""
+    assert of(status, {"code": "PROMPT_UNSAFE"}).meaning is meaning
+
+
 def test_an_unsafe_prompt_told_with_200_is_refused_all_the_same() -> None:
     """A refusal that looks like success is not called again."""
     verdict = of(200, {"error": {"code": "PROMPT_UNSAFE"}, "images": []})

@@ -60,6 +60,23 @@ def test_pillows_own_pictures_are_whole(mode: str) -> None:
     assert png.data == picture(33, 20, mode=mode)
 
 
+# The table of PNG specification 11.2.1.
+LEGAL = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+
+
+@pytest.mark.parametrize("depth", range(1, 18))
+@pytest.mark.parametrize("colour", range(8))
+def test_a_header_has_the_depths_of_its_colour_type_alone(colour: int, depth: int) -> None:
+    """Every pair of the specification's table passes, and no other."""
+    head = header(rest=bytes([depth, colour, 0, 0, 1]))
+    data = file_of(head, chunk(b"PLTE", b"rgb"), DATA, END)
+    if depth in LEGAL.get(colour, set()):
+        assert check_png(data).data == data
+    else:
+        with pytest.raises(PngDamaged, match="values"):
+            check_png(data)
+
+
 @pytest.mark.parametrize("tail", [b"\0", b"\n", WHOLE, b"-- \r\n" * 999])
 def test_bytes_after_the_end_are_cut_off(tail: bytes) -> None:
     """They are no part of the picture, which is whole."""

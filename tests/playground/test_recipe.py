@@ -87,6 +87,14 @@ def test_full_tells_everything_that_was_set() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sides", "size"), [({"width": 64}, "64x1024"), ({"height": 32}, "1024x32")]
+)
+def test_a_side_that_is_not_set_is_the_apis_own(sides: dict[str, int], size: str) -> None:
+    """The API makes 1024 pixels of it."""
+    assert f"Size: {size}," in str(recipe_text("full", job_id="42", request=request(**sides)))
+
+
 @pytest.mark.parametrize("mode", ["id", "full"])
 def test_a_simulated_picture_says_so(mode: str) -> None:
     """Nobody takes the simulator's picture for the API's."""

@@ -82,6 +82,9 @@ UNTIDY: dict[str, bytes] = {
     ),
     "cut short behind the picture": TIDY[: -len('"]}')],
     "brackets missing": TIDY[:-1],
+    "cut short, behind other pictures": (
+        f'{{"init_image": "{OTHER}", "thumbnail": "{OTHER}", "image": "{WHOLE}"'.encode()
+    ),
     "comma too much": TIDY.replace(b"]", b",]"),
     "bytes behind the JSON": TIDY + b"\0\0</html>",
     "two values": b'{"progress": 1}\n' + TIDY,
@@ -164,12 +167,36 @@ def test_a_damaged_picture_of_the_apis_is_useless(name: str) -> None:
     assert (verdict.meaning, verdict.images) == (Meaning.USELESS, ())
 
 
+def parts(*pngs: bytes) -> bytes:
+    """Write a multipart answer."""
+    return (
+        b"".join(b"--x\r\nContent-Type: image/png\r\n\r\n%b\r\n" % png for png in pngs) + b"--x--"
+    )
+
+
+def test_a_picture_inside_another_is_not_one_of_the_parts() -> None:
+    """Credentials may hold a small copy of what they sign."""
+    outer = PNG[:33] + chunk(b"caBX", b"\r\n\r\n" + picture(5, 5)) + PNG[33:]
+    assert [png.data for png in received(parts(outer, picture(3, 3))).images] == [
+        outer,
+        picture(3, 3),
+    ]
+
+
+def test_only_so_many_parts_are_read() -> None:
+    """Each costs a copy of what is behind it."""
+    assert len(received(parts(*[picture(3, 3)] * 20)).images) == 8
+
+
 PASSED_OVER: dict[str, tuple[bytes, Meaning]] = {
     "a page with a logo": (
         f'<html><img src="data:image/png;base64,{OTHER}"></html>'.encode(),
         Meaning.UNKNOWN,
     ),
-    "a page behind a remark": (f"ok <script>x='{OTHER}'</script>".encode(), Meaning.UNKNOWN),
+    "a page behind a remark": (
+        f"{'ok' + chr(10) * 4000}<script>x='{OTHER}'</script>".encode(),
+        Meaning.UNKNOWN,
+    ),
     "the initial image, sent back": (
         json.dumps({"error": "no", "request": {"init_image": OTHER}}).encode(),
         Meaning.USELESS,
@@ -208,6 +235,19 @@ def test_any_bytes_are_decoded_from_any_spelling(data: bytes, cut: int, end: str
         padding = min(cut, encoded.count("="))
         spelled = in_lines(encoded[: len(encoded) - padding], end or "\r\n", 5)
         assert decode_base64(spelled) == data
+
+
+def test_bits_that_make_no_byte_are_dropped() -> None:
+    """One character more than groups of four is six bits: nothing else is lost with it."""
+    assert decode_base64("QUJDR") == b"ABC"
+    assert decode_base64("QUJDRA") == b"ABCD"
+
+
+@pytest.mark.parametrize("text", ["QUJD!UJD", "QUJD%21UJD", "QUJD\\u0021UJD", "QÜJD"])
+def test_a_character_of_no_alphabet_is_refused_however_it_is_written(text: str) -> None:
+    """Left out, it would make another picture of the rest."""
+    with pytest.raises(ValueError):  # noqa: PT011 - the decoder's own words
+        decode_base64(text)
 
 
 @given(st.text(max_size=60) | st.none() | st.integers() | st.binary(max_size=9))

@@ -127,6 +127,27 @@ def test_later_again_keeps_or_gives_back_what_the_call_was_worth(table: TableUnd
     assert job.error == FAULT
 
 
+def test_an_attempt_is_given_back_while_its_call_stays_counted(table: TableUnderTest) -> None:
+    """The call may be paid, and said nothing about the job; its limit on calls holds."""
+    job_id = table.accept()
+    for fence in (1, 2, 3):
+        table.claimed(job_id)
+        assert retry_later_if_held(
+            table.db,
+            job_id,
+            fence=fence,
+            delay_s=-1,
+            error=FAULT,
+            give_back=True,
+            counted=CallCount.UNKNOWN,
+        )
+    job = table.job(job_id)
+    assert (job.attempts, job.calls_made, job.calls_unknown) == (0, 3, 3)
+    assert table.claim(job_id) is None
+    job = table.job(job_id)
+    assert (job.status, job.error and job.error.code) == (JobStatus.FAILED, "CALLS_EXHAUSTED")
+
+
 def test_a_call_cannot_be_counted_and_given_back(table: TableUnderTest) -> None:
     """The two contradict each other."""
     job = table.claimed(table.accept())

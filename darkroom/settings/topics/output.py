@@ -13,7 +13,9 @@ class OutputSettings(BaseSettings):
 
     # Pictures, logs
     embed_recipe: Literal["id", "full", "off"] = Field(
-        "id", description="What a PNG's `parameters` chunk says: job id and seed, all, or nothing."
+        "id",
+        description="What a PNG's `parameters` chunk says: job id and seed, all, or nothing. "
+        "A PNG with Content Credentials gets none.",
     )
     simulated: bool = Field(
         default=False,

@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 
 from chaos.ground import Ground
 from chaos.snags import Snag
+from chaos.spools import size_of, waiting_files
 from chaos.worker import WorkerProcess
 from darkroom.settings import load_settings
 from darkroom.wiring import Wiring
@@ -281,7 +282,7 @@ class Fleet:
 
     def spooled(self) -> list[Path]:
         """Files that wait in any spool of this fleet."""
-        return list(self.folder.glob("spool*/*/*.spool"))
+        return waiting_files(self.folder)
 
     def said(self, words: str) -> bool:
         """Whether a worker logged this."""
@@ -304,12 +305,5 @@ class Fleet:
         while not self._over.wait(0.25):
             for worker in list(self.workers):
                 self.peak_memory_bytes = max(self.peak_memory_bytes, worker.memory_bytes)
-            total = sum(_size_of(path) for path in self.spooled())
+            total = sum(size_of(path) for path in self.spooled())
             self.peak_spool_bytes = max(self.peak_spool_bytes, total)
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # it has been dropped meanwhile
-        return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaos.scale import Scale
 from storage import Database, migrate
-from tests.services.postgres import PostgresServer, installed, running
+from tests.services.postgres import Installation, PostgresServer, installed, running
 from tests.services.redis import RedisServer, valkey_in
 from tests.services.s3 import S3Server, rclone_in
 from tests.services.simulator import Simulator, simulator_in
@@ -36,6 +36,7 @@ class Ground:
     s3: S3Server
     simulator: Simulator
     ended: list[str] = field(default_factory=list)
+    installation: Installation | None = None
 
     @classmethod
     @contextmanager
@@ -44,13 +45,15 @@ class Ground:
         folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            postgres = stack.enter_context(running(stack.enter_context(installed())))
+            installation = stack.enter_context(installed())
+            postgres = stack.enter_context(running(installation))
             canned = ["--canned"] if scale.is_canned else []
             ledger = ["--ledger", str(folder / "ledger.jsonl")]
             redis = valkey_in(folder, "--appendonly", "yes", "--appendfsync", "always")
             ground = cls(
                 folder=folder,
                 scale=scale,
+                installation=installation,
                 redis=redis,
                 postgres=postgres,
                 s3=rclone_in(folder),

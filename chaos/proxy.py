@@ -56,8 +56,14 @@ class Proxy:
         self._lines: set[Line] = set()
         threading.Thread(target=self._listen, name="proxy", daemon=True).start()
 
+    def lead_to(self, port: int) -> None:
+        """Pass new connections on to another port from now on."""
+        self._target = (Server.host, port)
+
     def close(self) -> None:
         """Stop listening and cut every line."""
+        with contextlib.suppress(OSError):  # ends the wait for one more connection
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for line in list(self._lines):
             line.cut()

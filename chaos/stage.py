@@ -62,6 +62,7 @@ class Stage:
         self.folder.mkdir()
         self.result = Result(fault)
         self.accepted: list[UUID] = []
+        self.rolled_back: set[UUID] = set()
         self.tally: Tally | None = None
         self._fleet: Fleet | None = None
         self._fault_at = 0.0
@@ -190,12 +191,12 @@ class Stage:
 
     def count(self) -> Tally:
         """Hold rows, bucket and ledger against each other, and add the promises of every row."""
-        found = self.tally = tally(self.fleet, self.accepted)
+        found = self.tally = tally(self.fleet, self.accepted, self.rolled_back)
         result = self.result
         result.jobs, result.failed = len(self.accepted), len(found.failed)
         result.lost, result.stored_twice = len(found.lost), len(found.stored_twice)
         result.charged, result.unknown = found.charged, found.unknown
-        result.uncounted = len(found.uncounted)
+        result.uncounted = len(found.uncounted) + found.rolled_back_calls
         self.must("nothing is lost", kept=not found.lost, found=found.lost[:SHOWN])
         twice = found.stored_twice
         self.must("nothing is stored twice", kept=not twice, found=twice[:SHOWN])
@@ -214,6 +215,16 @@ class Stage:
             "one call per job",
             kept=found.charged == len(self.accepted) and not found.unknown,
             found=f"{found.charged} charged for {len(self.accepted)}, {found.unknown} unknown",
+        )
+        self.calls_are_images(found)
+
+    def calls_are_images(self, found: Tally) -> None:
+        """A promise of rows in which every image that was paid for must be kept."""
+        kept = sum(len(job.images) for job in found.jobs)
+        self.must(
+            "calls made = pictures kept",
+            kept=found.calls_kept == kept,
+            found=f"{found.calls_kept} calls for {kept} pictures",
         )
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ The bucket is read where the S3 server keeps it, on disk, with nothing of ours i
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -25,6 +27,8 @@ class Tally:
         stored_twice: keys of objects that no row names.
         charged: calls in the ledger.
         uncounted: sentences, one per job that was charged more than its row accounts for.
+        rolled_back_calls: charged calls that the database lost with its last commits.
+        rolled_back_objects: objects whose row was lost so.
     """
 
     jobs: list[Job]
@@ -32,6 +36,8 @@ class Tally:
     stored_twice: list[str]
     charged: int
     uncounted: list[str]
+    rolled_back_calls: int = 0
+    rolled_back_objects: int = 0
 
     @property
     def unknown(self) -> int:
@@ -39,17 +45,23 @@ class Tally:
         return sum(job.calls_unknown for job in self.jobs)
 
     @property
+    def calls_kept(self) -> int:
+        """Calls on all rows, without those that brought no image."""
+        return sum(job.calls_made - _in_vain(job) for job in self.jobs)
+
+    @property
     def failed(self) -> list[Job]:
         """Jobs that ended without an image."""
         return [job for job in self.jobs if job.status is JobStatus.FAILED]
 
 
-def tally(fleet: Fleet, accepted: list[UUID]) -> Tally:
+def tally(fleet: Fleet, accepted: list[UUID], rolled_back: Collection[UUID] = frozenset()) -> Tally:
     """Count.
 
     Args:
         fleet: whose workers have all ended.
         accepted: ids of every job that was accepted; each must have become a row.
+        rolled_back: ids of jobs that the database has lost commits of, rows that are gone included.
     """
     jobs = fleet.jobs(accepted)
     charges = fleet.ground.simulator.charges(fleet.mark)
@@ -57,16 +69,32 @@ def tally(fleet: Fleet, accepted: list[UUID]) -> Tally:
     bucket = fleet.ground.folder / "buckets" / fleet.bucket.bucket
     objects = {str(path.relative_to(bucket)): path for path in bucket.rglob("*.png")}
     named = {image.key for job in jobs for image in job.images}
+    unnamed = sorted(objects.keys() - named)
+    lost_objects = [key for key in unnamed if _job_of(key) in rolled_back]
+    excess = {job.id: _excess(job, charges) for job in jobs}
+    of_rows = sum(charges[str(job.request["prompt"])] for job in jobs)
     return Tally(
         jobs=jobs,
         lost=[
             *(f"{job_id} never became a row" for job_id in missing),
             *(line for job in jobs for line in _lost(job, objects)),
         ],
-        stored_twice=sorted(objects.keys() - named),
+        stored_twice=[key for key in unnamed if key not in lost_objects],
         charged=sum(charges.values()),
-        uncounted=[line for job in jobs for line in _uncounted(job, charges)],
+        uncounted=[
+            line for job in jobs if job.id not in rolled_back for line in _uncounted(job, charges)
+        ],
+        rolled_back_calls=sum(charges.values())
+        - of_rows
+        + sum(excess[job.id] for job in jobs if job.id in rolled_back),
+        rolled_back_objects=len(lost_objects),
     )
+
+
+def _job_of(key: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(Path(key).parent.name)
+    return None
 
 
 def _lost(job: Job, objects: dict[str, Path]) -> list[str]:
@@ -85,9 +113,17 @@ def _lost(job: Job, objects: dict[str, Path]) -> list[str]:
 
 def _uncounted(job: Job, charges: Counter[str]) -> list[str]:
     """Nothing is knowingly paid twice: what was charged is an image or a count on the row."""
-    paid = charges[str(job.request["prompt"])]
-    in_vain = job.calls_unknown + job.calls_useless + job.calls_lost + job.calls_duplicate
-    known = (1 if job.images else 0) + in_vain
-    if paid <= known:
+    if not (excess := _excess(job, charges)):
         return []
-    return [f"{job.id} was charged {paid} times, and its row knows of {known}"]
+    paid = charges[str(job.request["prompt"])]
+    return [f"{job.id} was charged {paid} times, and its row knows of {paid - excess}"]
+
+
+def _excess(job: Job, charges: Counter[str]) -> int:
+    """Charged calls of a job that its row does not account for."""
+    known = (1 if job.images else 0) + _in_vain(job)
+    return max(0, charges[str(job.request["prompt"])] - known)
+
+
+def _in_vain(job: Job) -> int:
+    return job.calls_unknown + job.calls_useless + job.calls_lost + job.calls_duplicate

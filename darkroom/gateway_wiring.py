@@ -10,6 +10,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from darkroom.errors import UserError
+from darkroom.fault_paths import load_fault_paths
 from darkroom.settings import Settings, environment, variable
 from darkroom.wiring import Wiring
 from gateway import (
@@ -53,6 +54,7 @@ class GatewayWiring(Wiring):
     """What a gateway process needs, built on first use."""
 
     def __init__(self, settings: Settings) -> None:
+        load_fault_paths()
         super().__init__(settings)
         self.routers = ROUTERS
 

@@ -14,6 +14,7 @@ from celery.signals import setup_logging
 
 from darkroom import __version__
 from darkroom.call_threads import call_threads
+from darkroom.fault_paths import load_fault_paths
 from darkroom.logs import configure_logs
 from darkroom.pause_wiring import Pauses, budget_limits, make_pauses
 from darkroom.settings import Settings
@@ -73,6 +74,7 @@ class WorkerWiring(Wiring):
 
     def __init__(self, settings: Settings) -> None:
         share_one_heap()  # before anything starts a thread, which would bring a heap of its own
+        load_fault_paths()
         super().__init__(settings)
 
     @cached_property

@@ -70,8 +70,8 @@ def made_again(root: Path, lost: LockedFolder) -> LockedFolder:
     Raises:
         OSError: The disk's.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    lost.path.mkdir(exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lost.path.mkdir(mode=0o700, exist_ok=True)
     folder = take(lost.path) or new_folder(root)
     os.close(lost.descriptor)
     return folder

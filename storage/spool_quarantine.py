@@ -51,7 +51,7 @@ class Quarantine:
         """
         aside = self._root / WITHOUT_JOB / entry.path.name
         with disk_translated(entry.path), suppress(FileNotFoundError):
-            aside.parent.mkdir(exist_ok=True)
+            aside.parent.mkdir(mode=0o700, exist_ok=True)
             entry.path.rename(aside)
         return aside
 

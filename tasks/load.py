@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
-import stamina
 from pybase64 import b64decode
 
 from storage import (
@@ -35,6 +34,7 @@ from tasks.chunks import chunks_of
 from tasks.errors import BatchKeyTaken
 from tasks.good_line import GoodLine
 from tasks.intake import Intake
+from tasks.retries import retry
 
 __all__ = ["Load", "Loaded", "Told"]
 
@@ -44,7 +44,7 @@ Told = Callable[[int], None]
 #: processor's work for each connection.
 AT_ONCE = 2
 
-_patiently = stamina.retry(on=DatabaseUnavailable, attempts=5, timeout=60)
+_patiently = retry(on=DatabaseUnavailable, attempts=5, timeout=60)
 
 
 @dataclass(frozen=True, slots=True)

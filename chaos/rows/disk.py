@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chaos.stage import Stage
 
-__all__ = ["disk_full"]
+__all__ = ["disk_full", "spool_deleted"]
 
 DISK_BYTES = 64_000_000
 
@@ -38,6 +38,44 @@ def disk_full(stage: Stage) -> None:
         stage.must("the log says so", kept=fleet.said("no room"), found="nothing in the logs")
         stage.all_succeed(found)
         stage.one_call_each(found)
+
+
+def spool_deleted(stage: Stage) -> None:
+    """Somebody deletes the spool folder while images wait there for a bucket that is away."""
+    fleet = stage.make_fleet()
+    stage.load()
+    workers = fleet.start(2)
+    stage.wait_for_load()
+    stage.ground.s3.kill()
+    stage.load_until(
+        lambda: all(len(fleet.held_by(worker, "storing")) >= 2 for worker in workers),
+        "images on their way",
+    )
+    stage.sleep(
+        10
+    )  # until the first puts have failed: from then on the files alone have the images
+    stage.fault_begins()
+    shutil.rmtree(fleet.folder / "spool", ignore_errors=True)  # while workers write there
+    stage.sleep_under_load(10)
+    stage.ground.s3.start()
+    stage.fault_ends()
+    stage.recovered()
+    stage.wait_until(
+        lambda: len(list(fleet.folder.glob("spool/*/lock"))) >= len(workers),
+        "a new folder of each worker",
+    )
+    found = stage.finish()
+    stage.all_succeed(found)
+    lost = sum(job.calls_lost for job in found.jobs)
+    stage.note(f"{lost} images lost")
+    stage.must("images were lost", kept=lost > 0)
+    stage.must("no call is of unknown outcome", kept=not found.unknown, found=found.unknown)
+    # Less where a put had succeeded, unheard: its image counts as lost, and is found before a call.
+    stage.must(
+        "charged calls are pictures kept or counted as lost",
+        kept=found.charged <= len(found.jobs) + lost,
+        found=f"{found.charged} charged, {lost} lost",
+    )
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, TypeVar
 
-import stamina
-
 from storage import ObjectMissing, ObjectStore, ObjectStoreUnavailable, StoredImage, StoredRow
+from tasks.retries import retry_context
 from tasks.verify.difference import Difference, DifferenceKind
 
 __all__ = ["Compare", "answered"]
@@ -24,7 +23,7 @@ def answered(question: Callable[[], T]) -> T:
     Raises:
         ObjectStoreError: It gave no answer after the last attempt, or it refused.
     """
-    for attempt in stamina.retry_context(
+    for attempt in retry_context(
         on=ObjectStoreUnavailable,
         attempts=ATTEMPTS,
         timeout=None,

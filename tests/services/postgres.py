@@ -68,6 +68,10 @@ class PostgresServer(Server):
         """Drop a database made here, whoever is still connected."""
         self.execute(f"DROP DATABASE {_name_of(url)} WITH (FORCE)")
 
+    def promote(self) -> None:
+        """Make a standby a server of its own, with what it has received."""
+        self.execute("SELECT pg_promote(true, 60)")
+
     def execute(self, statement: str) -> None:
         """Run one statement as superuser, outside any transaction."""
         with closing(_connect(self.port)) as connection:
@@ -175,7 +179,47 @@ def running(
     if installation.run_as is not None:
         for path in [data, *data.rglob("*")]:
             os.chown(path, *installation.run_as)
-    chosen = [f"--{name}={value}" for name, value in {**_OPTIONS, **(options or {})}.items()]
+    with _serving(installation, data, options or {}) as server:
+        yield server
+
+
+@contextmanager
+def standby_of(
+    installation: Installation, primary: PostgresServer, port: int
+) -> Iterator[PostgresServer]:
+    """A hot standby that replicates asynchronously; `promote()` makes it a server of its own.
+
+    Args:
+        installation: Of both.
+        primary: A running server, which is copied.
+        port: Where the standby finds the primary: its own, or that of a proxy before it.
+    """
+    data = installation.folder / f"data-{uuid.uuid4().hex[:8]}"
+    uid, gid = installation.run_as or (None, None)
+    subprocess.run(
+        [
+            *(installation.binaries / "pg_basebackup", "--pgdata", data, "--username", _USER),
+            *("--host", primary.host, "--port", str(primary.port), "--no-sync"),
+            *("--wal-method", "stream", "--checkpoint", "fast"),
+        ],
+        check=True,
+        env=clean_environment(),
+        cwd=installation.folder,
+        user=uid,
+        group=gid,
+        extra_groups=None if uid is None else [],
+    )
+    (data / "standby.signal").touch()
+    source = f"host={primary.host} port={port} user={_USER}"
+    with _serving(installation, data, {"primary_conninfo": source}) as server:
+        yield server
+
+
+@contextmanager
+def _serving(
+    installation: Installation, data: Path, options: Mapping[str, str]
+) -> Iterator[PostgresServer]:
+    chosen = [f"--{name}={value}" for name, value in {**_OPTIONS, **options}.items()]
     server = PostgresServer(
         f"postgres-{data.name}",
         lambda port: [installation.binaries / "postgres", "-D", data, "-p", str(port), *chosen],

@@ -29,6 +29,7 @@ from storage import (
     free_slots,
     get_jobs,
     hand_back_if_held,
+    held_rows,
     insert_jobs,
     job_by_key,
     list_jobs,
@@ -108,6 +109,7 @@ def _story(table: TableUnderTest) -> None:
     hand_back_if_held(db, ids[3], fence=1)
     adopt_image(db, ids[4], fence=1, images=picture(ids[4], 1))
     table.in_hand(ids[5])
+    held_rows(db, table.worker)
     table.claimed(lines[0])
     reserve_due(db, limit=5, stale_after_s=-1)
     ask_cancel(db, ids[6])

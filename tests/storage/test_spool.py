@@ -280,6 +280,7 @@ def test_a_folder_deleted_under_its_process_is_made_again_by_the_next_write(
     assert other.adopt() == []
     assert len(spool.read(entry)) == 1
     assert spool.used_bytes == entry.size_bytes
+    assert not [p for p in (spool.folder, spool.folder.parent) if p.stat().st_mode & 0o077]
     for each in (other, spool):
         each.close()
 

@@ -1,0 +1,106 @@
+"""PostgreSQL fails over to an asynchronous standby that has not received the last commits."""
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from chaos.proxy import Proxy
+from chaos.stage import Stage
+from storage import Database
+from tests.services.postgres import PostgresServer, running, standby_of
+
+__all__ = ["failed_over"]
+
+#: Seconds of commits that the standby never receives, and how long an image may be waited for.
+LOST_S = 20.0
+GRACE_S = 300.0
+MARGIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Commits:
+    """What one server's table says of each job: its state, fence and calls."""
+
+    rows: dict[UUID, tuple[str, int, int]]
+
+    def lost_by(self, other: "_Commits") -> set[UUID]:
+        """Return the jobs of which another server's table lacks a commit."""
+        return {job_id for job_id, row in self.rows.items() if other.rows.get(job_id) != row}
+
+
+def failed_over(stage: Stage) -> None:
+    """The primary dies with acknowledged commits that the standby never received."""
+    installation = stage.ground.installation
+    if installation is None:
+        stage.skip("there is nothing to start a second PostgreSQL from")
+    with ExitStack() as stack:
+        primary = stack.enter_context(running(installation))
+        url = primary.new_migrated_database()
+        replication, front = Proxy(primary.port), Proxy(primary.port)
+        for proxy in (replication, front):
+            stack.callback(proxy.close)
+        standby = stack.enter_context(standby_of(installation, primary, replication.port))
+        fleet = stage.make_fleet(database_url=url.replace(f":{primary.port}/", f":{front.port}/"))
+        stack.callback(fleet.database.close)
+        stage.load()
+        fleet.start(2)
+        stage.wait_for_load()
+        stage.fault_begins()
+        replication.close()
+        replicated = set(stage.accepted)
+        stage.load(stage.scale.concurrency)
+        stage.sleep_under_load(LOST_S)
+        primary.kill()
+        standby.promote()
+        after = _commits(url, primary, standby)
+        front.lead_to(standby.port)
+        stage.fault_ends()
+        primary.start()  # apart from the fleet: only to see what it had committed
+        _note_what_was_lost(stage, _commits(url, primary, primary), after, replicated)
+        stage.recovered()
+        within_s = stage.scale.shortened(GRACE_S + MARGIN_S) + MARGIN_S
+        stage.wait_until(
+            lambda: fleet.ended >= len(stage.accepted) and not _held(fleet.counts()),
+            "the end of every row that was running or storing",
+            within_s,
+        )
+        found = stage.finish()
+        stage.all_succeed(found)
+        stage.note(f"{found.rolled_back_calls} calls uncounted")
+        stage.must(
+            "uncounted calls are at most those claimed or answered in the lost interval",
+            kept=found.rolled_back_calls <= len(stage.rolled_back),
+            found=f"{found.rolled_back_calls} of {len(stage.rolled_back)}",
+        )
+
+
+def _held(counts: Counter[str]) -> int:
+    return counts["running"] + counts["storing"]
+
+
+def _note_what_was_lost(
+    stage: Stage, before: _Commits, after: _Commits, replicated: set[UUID]
+) -> None:
+    """Jobs whose acceptance was lost are gone; of others, some calls and ends were."""
+    stage.rolled_back = before.lost_by(after)
+    gone = before.rows.keys() - after.rows.keys()
+    stage.accepted = [job_id for job_id in stage.accepted if job_id not in gone]
+    stage.note(f"{len(gone)} jobs and {len(stage.rolled_back) - len(gone)} changes of others lost")
+    stage.must("commits were lost", kept=bool(stage.rolled_back - gone), found=len(gone))
+    early = gone & replicated
+    stage.must("only jobs whose commit was lost are gone", kept=not early, found=len(early))
+
+
+def _commits(url: str, made_for: PostgresServer, server: PostgresServer) -> _Commits:
+    database = Database(url.replace(f":{made_for.port}/", f":{server.port}/"))
+    try:
+        jobs = database.tables.jobs
+        facts = select(jobs.c.id, jobs.c.status, jobs.c.fence, jobs.c.calls_made)
+        with database.read() as connection:
+            rows = connection.execute(facts).all()
+    finally:
+        database.close()
+    return _Commits({row.id: (row.status, row.fence, row.calls_made) for row in rows})

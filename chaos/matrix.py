@@ -69,6 +69,7 @@ MATRIX: tuple[Row, ...] = (
     Row("s3-hangs", "S3 hanging", objects.s3_hanging),
     Row("s3-503", "S3: 503 to half of the puts", objects.puts_refused),
     Row("s3-cut", "S3: connections cut in mid-put", objects.puts_cut),
+    Row("s3-changed", "S3: a fifth of the puts changed or cut short", objects.puts_changed),
     Row("429", "API: storm of 429 with Retry-After", api.too_fast),
     Row("500", "API: 30 % answered with 500", api.errors_500),
     Row("resets", "API: resets before and after the work", api.resets),

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from chaos.proxy import Act, Line, Proxy
 from chaos.stage import Stage
+from tests.services.faulty_store import faulty_store, flip_bit, pass_on, truncate
+from tests.services.s3 import S3Endpoint
 
-__all__ = ["puts_cut", "puts_refused", "s3_away", "s3_hanging"]
+__all__ = ["puts_changed", "puts_cut", "puts_refused", "s3_away", "s3_hanging"]
 
 MOST_MEMORY_BYTES = 400_000_000
 SLOW_DOWN = (
@@ -48,6 +50,21 @@ def puts_cut(stage: Stage) -> None:
         return Act.PASS_ON
 
     _through(stage, judge)
+
+
+def puts_changed(stage: Stage) -> None:
+    """A fifth of the pictures arrive changed or cut short at a store that verifies SHA-256."""
+    dice = random.Random(256)
+    faults = [flip_bit, truncate, *[pass_on] * 8]
+    with faulty_store(S3Endpoint(stage.ground.s3.url, "any")) as store:
+        store.fault = lambda _: dice.choice(faults)
+        fleet = stage.make_fleet(s3_endpoint_url=store.endpoint.endpoint_url)
+        stage.load()
+        fleet.start(2)
+        stage.fault_begins()
+        _judge(stage)
+        stage.note(f"{store.refused} puts refused for their SHA-256")
+        stage.must("some puts were refused", kept=store.refused > 0)
 
 
 def _outage(stage: Stage, down: Callable[[], object], up: Callable[[], object]) -> None:

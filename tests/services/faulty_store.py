@@ -77,8 +77,7 @@ class FaultyStore:
 def faulty_store(direct: S3Endpoint) -> Iterator[FaultyStore]:
     """Serve in front of a real store until the block ends."""
     port = int(direct.endpoint_url.rpartition(":")[2])
-    server = ThreadingHTTPServer((Server.host, 0), _handler(port, lambda: store))
-    server.daemon_threads = True
+    server = _Threads((Server.host, 0), _handler(port, lambda: store))
     url = f"http://{Server.host}:{server.server_port}"
     store = FaultyStore(replace(direct, endpoint_url=url), direct)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -89,6 +88,11 @@ def faulty_store(direct: S3Endpoint) -> Iterator[FaultyStore]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
 
 
 def _handler(port: int, store_of: Callable[[], FaultyStore]) -> type[BaseHTTPRequestHandler]:

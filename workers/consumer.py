@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from amqp.exceptions import AccessRefused, NotAllowed
 from celery.worker import consumer as celery_consumer
 from celery.worker import state
 from redis.exceptions import ResponseError
@@ -20,8 +21,11 @@ __all__ = ["GatedConsumer", "consumer_of"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds until a Redis that refuses commands is tried again. A lost connection needs no such wait:
-#: connecting again takes as long as it takes.
+#: What a broker answers whose memory is full, or whose user lacks a right.
+REFUSALS = (ResponseError, AccessRefused, NotAllowed)
+
+#: Seconds until a broker that refuses commands is tried again. A lost connection needs no such
+#: wait: connecting again takes as long as it takes.
 REFUSED_S = 3.0
 
 _Consumer: Any = celery_consumer.Consumer
@@ -75,14 +79,14 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         self._end(message, exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Give the connection up; if Redis refused a command, wait before the next."""
+        """Give the connection up; if the broker refused a command, wait before the next."""
         super().on_connection_error_after_connected(exc)
-        if isinstance(exc, ResponseError):
-            log.error(
-                "Redis refused a command; this worker waits and connects again",
-                extra={"error": type(exc).__name__, "again_s": REFUSED_S},
-            )
-            _pause(REFUSED_S)
+        _wait_after_refusal(exc)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Do the same where the refusal came while the connection was set up."""
+        super().on_connection_error_before_connected(exc)
+        _wait_after_refusal(exc)
 
     def _admit(self, message: Any, queue: str, hand_over: Callable[[Any], Any]) -> None:
         if self.gate.admit(message, queue, self.timer.call_after):
@@ -113,6 +117,19 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
 def consumer_of(gate: Callable[[], MessageGate]) -> type[GatedConsumer]:
     """Make the consumer's class for a worker with this gate."""
     return type("DarkroomConsumer", (GatedConsumer,), {"gate": property(lambda _: gate())})
+
+
+def _wait_after_refusal(exc: Exception) -> None:
+    """Wait after a refusal, so that it is not provoked again many times a second."""
+    if not isinstance(exc, REFUSALS):
+        return
+    broker = "Redis" if isinstance(exc, ResponseError) else "the broker"
+    log.error(
+        "%s refused a command; this worker waits and connects again",
+        broker,
+        extra={"error": type(exc).__name__, "again_s": REFUSED_S},
+    )
+    _pause(REFUSED_S)
 
 
 def _pause(seconds: float) -> None:

@@ -101,7 +101,7 @@ def test_a_running_fleet_outlives_a_changed_password(
     worker = fleet.start_worker(concurrency=4)
     fleet.wait_for(fleet.send({"prompt": "before", **SMALL}), "succeeded")
     rabbitmq_server.evaluate(_password("second") + CLOSE_ALL)
-    fleet.wait_until(lambda: "ACCESS_REFUSED" in fleet.logs(), "no login was refused")
+    fleet.wait_until(lambda: "AccessRefused" in fleet.logs(), "no login was refused")
     assert worker.exit_status is None
     rabbitmq_server.evaluate(_password("first") + "ok.")
     fleet.wait_for(fleet.send({"prompt": "after", **SMALL}), "succeeded")

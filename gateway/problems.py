@@ -151,7 +151,8 @@ def _of_storage(error: StorageError) -> Response:
             503,
             "row-locked",
             "A row is locked",
-            "another transaction holds what the request would change; nothing was changed",
+            "another transaction holds what the request needs, or the database takes too long; "
+            "nothing was changed",
             headers={"Retry-After": RETRY_AFTER_S},
         )
     log.error("storage could not serve a request: %s", error, extra={"kind": type(error).__name__})

@@ -123,13 +123,18 @@ class Database:
         """
         return self._transaction(self._single)
 
-    def read(self) -> AbstractContextManager[Connection]:
+    def read(self, limits: Limits | None = None) -> AbstractContextManager[Connection]:
         """A connection for reading; each statement sees what is committed when it starts.
+
+        Args:
+            limits: For this block alone, instead of the connection's (PostgreSQL).
 
         Raises:
             DatabaseError: One of its kinds.
         """
-        return self._transaction(self._reader)
+        if limits is None or self.dialect == "sqlite":
+            return self._transaction(self._reader)
+        return self._limited(limits)
 
     def together(
         self, change: Change[Result], row: Mapping[str, Any], *, gather_s: float = GATHER_S
@@ -167,7 +172,7 @@ class Database:
 
     @contextmanager
     def _limited(self, limits: Limits) -> Iterator[Connection]:
-        """A write transaction with limits of its own, which end with it."""
+        """A transaction with limits of its own, which end with it."""
         with translated(self.safe_url), self._writer.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.deadline_s = limits.deadline_s

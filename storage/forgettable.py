@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
 from storage.claim import open_to_claims
 from storage.database import Database
+from storage.limits import COUNT
 from storage.selection import CHUNK_JOBS
 from storage.statements import QUEUED
 from storage.states import HELD, JobStatus
@@ -63,7 +64,7 @@ def count_meant(db: Database, meant: Meant) -> Extent:
     """
     jobs = db.tables.jobs
     counts = select(jobs.c.status, func.count()).where(*_filters(db, meant))
-    with db.read() as connection:
+    with db.read(COUNT) as connection:
         rows: dict[str, int] = dict(connection.execute(counts.group_by(jobs.c.status)).all())
     waiting = rows.pop(JobStatus.QUEUED.value, 0)
     under_way = sum(rows.pop(state.value, 0) for state in HELD)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BULK_DELETE", "COPY", "INDEX_BUILD", "MIGRATION", "VERIFY", "Limits"]
+__all__ = ["BULK_DELETE", "COPY", "COUNT", "INDEX_BUILD", "MIGRATION", "VERIFY", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,9 @@ INDEX_BUILD: Final = Limits(lock_s=21_000, statement_s=21_600, deadline_s=21_700
 
 COPY: Final = Limits(lock_s=10, statement_s=120, deadline_s=150, asleep_s=60)
 """For a chunk of new rows; the server counts the time in which the client makes the rows."""
+
+COUNT: Final = Limits(lock_s=2, statement_s=120, deadline_s=150)
+"""For counting what a filter means, which on a large table reads as many rows as it counts."""
 
 BULK_DELETE: Final = Limits(lock_s=10, statement_s=60, deadline_s=75, asleep_s=30)
 """For a chunk of deleted rows, with all that refers to them."""

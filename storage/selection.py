@@ -26,6 +26,7 @@ from sqlalchemy import (
 from storage.claim import open_to_claims
 from storage.clock import now
 from storage.database import Database
+from storage.limits import COUNT
 from storage.rules import LISTED
 from storage.statements import ANY_HELD
 from storage.states import JobStatus
@@ -125,7 +126,7 @@ def tally_jobs(db: Database, status: JobStatus, selection: Selection) -> Tally:
     jobs = db.tables.jobs
     unknown = func.sum(case((jobs.c.calls_unknown > 0, 1), else_=0))
     counts = select(jobs.c.error_code, func.count(), unknown).where(*_meant(db, status, selection))
-    with db.read() as connection:
+    with db.read(COUNT) as connection:
         rows = connection.execute(counts.group_by(jobs.c.error_code)).all()
     commonest = sorted(rows, key=lambda row: (-row[1], row[0] or ""))
     return Tally(
@@ -179,7 +180,7 @@ def count_held_unasked(db: Database, selection: Selection) -> int:
         DatabaseUnavailable: Call again.
     """
     held = select(func.count()).select_from(db.tables.jobs).where(*_held(db, selection))
-    with db.read() as connection:
+    with db.read(COUNT) as connection:
         return connection.execute(held).scalar_one()
 
 

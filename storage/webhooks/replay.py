@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from storage.clock import instant, now
 from storage.database import Database
+from storage.limits import COUNT
 from storage.selection import CHUNK_JOBS
 from storage.walk import walk
 from storage.webhooks.delivery import DeliveryState
@@ -86,7 +87,7 @@ def count_replays(db: Database, meant: DeliveryFilter, as_of: datetime) -> dict[
     """
     rows = db.tables.deliveries
     counts = select(rows.c.event, func.count()).where(*_up_to(db, meant, as_of))
-    with db.read() as connection:
+    with db.read(COUNT) as connection:
         found = connection.execute(counts.group_by(rows.c.event).order_by(rows.c.event)).all()
     return {row[0]: row[1] for row in found}
 

@@ -8,7 +8,7 @@ from sqlalchemy import make_url, text
 
 from chaos.proxy import Act, Proxy
 from storage import Database, DatabaseUnavailable, Limits, RowLocked, get_job, insert_job, migrate
-from storage.limits import BULK_DELETE, COPY, INDEX_BUILD, MIGRATION
+from storage.limits import BULK_DELETE, COPY, COUNT, INDEX_BUILD, MIGRATION, VERIFY
 from storage.server_limits import limits_not_in_force
 from tests.storage.table import new_job
 
@@ -55,11 +55,12 @@ def test_options_in_the_address_are_kept_beside_the_limits(postgres_url: str) ->
     db.close()
 
 
-@pytest.mark.parametrize("limits", [MIGRATION, INDEX_BUILD, COPY, BULK_DELETE])
+@pytest.mark.parametrize("limits", [MIGRATION, INDEX_BUILD, COPY, COUNT, BULK_DELETE, VERIFY])
 def test_what_takes_long_has_limits_of_its_own(bed: Database, limits: Limits) -> None:
     """For one transaction; the same connection has its usual ones again afterwards."""
     usual = in_force(bed)
-    with bed.begin(limits) as connection:
+    way = bed.read if limits is COUNT else bed.begin
+    with way(limits) as connection:
         shown = [connection.scalar(text(f"SELECT current_setting('{n}')")) for n in NAMES]
         driver = connection.connection.driver_connection
         assert getattr(driver, "deadline_s", None) == limits.deadline_s
@@ -70,7 +71,9 @@ def test_what_takes_long_has_limits_of_its_own(bed: Database, limits: Limits) ->
         assert getattr(driver, "deadline_s", None) == SHORT.deadline_s
 
 
-@pytest.mark.parametrize("limits", [Limits(), MIGRATION, INDEX_BUILD, COPY, BULK_DELETE])
+@pytest.mark.parametrize(
+    "limits", [Limits(), MIGRATION, INDEX_BUILD, COPY, COUNT, BULK_DELETE, VERIFY]
+)
 def test_the_client_waits_a_little_longer_than_the_server(limits: Limits) -> None:
     """A lock gives up before its statement, and the statement before the connection."""
     assert 0 < limits.lock_s < limits.statement_s < limits.deadline_s

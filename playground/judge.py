@@ -28,7 +28,7 @@ from playground.retry_after import retry_after_s
 from playground.untidy import Found, find_images
 from playground.verdict import Answer, Meaning, Verdict
 from playground.vocabulary import PROMPT_UNSAFE
-from playground.wording import code_and_message, plain
+from playground.wording import MAX_BODY_BYTES, code_and_message, plain
 
 # Statuses that do not follow their hundred.
 _SPECIAL: Final = {
@@ -144,7 +144,9 @@ def _of_no_images(answer: Answer, found: Found) -> Verdict:
             return Verdict(Meaning.USELESS, *found.faults[0])
         if found.has_images_field and not found.is_object:
             return Verdict(Meaning.USELESS, "BAD_JSON", "the answer's JSON is damaged or cut short")
-        if found.has_images_field or (found.is_object and (code or message)):
+        # What is cut off before its words are read has none to tell it by.
+        is_error = found.is_object and len(answer.body) <= MAX_BODY_BYTES and bool(code or message)
+        if found.has_images_field or is_error:
             return Verdict(Meaning.USELESS, "NO_IMAGES", message or "the answer carries no images")
     name = "NO_PICTURE" if answer.status == _OK else f"HTTP_{answer.status}"
     words = message or f"HTTP status {answer.status} without a picture"

@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from playground.base64_text import BASE64_PNG, decode_base64, runs_of_base64
@@ -29,6 +29,8 @@ _GZIP: Final = b"\x1f\x8b"
 _MAX_UNPACKED_BYTES: Final = 64_000_000
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_PARTS: Final = 8
+# Of what begins like a picture: 64 MB of nothing but such beginnings are a minute of work.
+_MAX_CANDIDATES: Final = 100
 _PNG_PART: Final = re.compile(rb"\r?\n\r?\n(?=\x89PNG\r\n\x1a\n)")
 _OTHER_PICTURE: Final = re.compile(r"init|input|mask|thumb|preview|logo|icon", re.IGNORECASE)
 _KEY_BEFORE: Final = re.compile(r'"([^"]{1,64})"\s{0,9}:\s{0,9}\[?\s{0,9}"?(?:data:[^",]{0,64},)?$')
@@ -69,9 +71,9 @@ def find_images(body: bytes) -> Found:
         return Found(bare)
     text, parsed, rest = _parsed(body)
     entries = _promised(parsed)
-    images, faults = _sorted(entries or [])
+    images, faults = _sorted((entries or [])[:_MAX_CANDIDATES])
     if not images:
-        found = (*_elsewhere(parsed), *_in_text(rest))
+        found = tuple(_intact(chain(_elsewhere(parsed), _in_text(rest))))
         if found:
             return Found(found)
     return Found(
@@ -167,8 +169,17 @@ def _checked(text: Any) -> Png:
     return check_png(decode_base64(text.strip().replace(" ", "+")))
 
 
-def _elsewhere(parsed: Any) -> Iterator[Png]:
-    """Find pictures in any field but those that hold another one."""
+def _intact(candidates: Iterator[bytes | str]) -> Iterator[Png]:
+    """Decode and check what may be a picture; pass over what is not."""
+    for one in islice(candidates, _MAX_CANDIDATES):
+        try:
+            yield check_png(one) if isinstance(one, bytes) else _checked(one)
+        except (PngDamaged, ValueError):
+            continue
+
+
+def _elsewhere(parsed: Any) -> Iterator[bytes | str]:
+    """Find what begins like a picture in any field but those that hold another one."""
     waiting = [parsed]
     while waiting:
         node = waiting.pop()
@@ -176,7 +187,7 @@ def _elsewhere(parsed: Any) -> Iterator[Png]:
             yield from _in_text(node)
         elif isinstance(node, list):
             if node[: len(_SIGNATURE_VALUES)] == _SIGNATURE_VALUES:
-                yield from _of_values(node)
+                yield _of_values(node)
             else:
                 waiting += reversed(node)
         elif isinstance(node, tuple):
@@ -184,23 +195,19 @@ def _elsewhere(parsed: Any) -> Iterator[Png]:
             waiting += reversed(kept)
 
 
-def _of_values(values: list[Any]) -> Iterator[Png]:
-    """Read a picture that came as a list of its bytes' values, as a JavaScript buffer does."""
+def _of_values(values: list[Any]) -> bytes:
+    """Return the bytes of a list of their values, as a JavaScript buffer is written."""
     try:
-        yield check_png(bytes(values))
-    except (PngDamaged, ValueError, TypeError):
-        return
+        return bytes(values)
+    except (ValueError, TypeError):
+        return b""
 
 
-def _in_text(text: str) -> Iterator[Png]:
-    """Find pictures as base64 in a text that is no page of markup."""
+def _in_text(text: str) -> Iterator[str]:
+    """Find what begins like a picture, as base64, in a text that is no page of markup."""
     if BASE64_PNG not in text or is_markup(text):
         return
     for start, run in runs_of_base64(text):
         key = _KEY_BEFORE.search(text[max(0, start - _KEY_CHARS) : start])
-        if key is not None and _OTHER_PICTURE.search(key[1]):
-            continue
-        try:
-            yield _checked(run)
-        except (PngDamaged, ValueError):
-            continue
+        if key is None or not _OTHER_PICTURE.search(key[1]):
+            yield run

@@ -14,7 +14,7 @@ from playground.markup import visible_text
 from playground.vocabulary import PROMPT_UNSAFE
 
 MAX_MESSAGE_CHARS: Final = 500
-_MAX_BODY_BYTES: Final = 65_536
+MAX_BODY_BYTES: Final = 65_536
 _MAX_DEPTH: Final = 4
 _MAX_SIBLINGS: Final = 20
 
@@ -36,7 +36,7 @@ def code_and_message(body: bytes) -> tuple[str | None, str]:
     Returns:
         The code or None, and a sentence of at most 500 characters (may be empty).
     """
-    seen = body[:_MAX_BODY_BYTES]
+    seen = body[:MAX_BODY_BYTES]
     try:
         parsed = orjson.loads(seen)
     except ValueError:

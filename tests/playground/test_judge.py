@@ -116,6 +116,12 @@ def test_other_answers_of_unknown_outcome_are_not_another_servers(status: int) -
     assert not of(status).is_foreign
 
 
+def test_large_json_of_another_shape_is_another_servers() -> None:
+    """Only its beginning is read for words, and the beginning of a list of things has none."""
+    assert of(200, {f"thing {number}": number for number in range(9000)}).is_foreign
+    assert of(200, {"error": "sorry"}).meaning is Meaning.USELESS
+
+
 def test_a_refusal_with_another_success_status_may_be_paid() -> None:
     """Only a 200 of the API's own shape is known to be worth nothing."""
     assert of(202, {"images": []}).meaning is Meaning.UNKNOWN

@@ -285,6 +285,23 @@ def test_hostile_text_is_passed_once(seed: str, monkeypatch: pytest.MonkeyPatch)
     assert find_images(text.encode()).images == ()
 
 
+def test_a_text_of_nothing_but_beginnings_is_not_tried_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each try costs more than the bytes it is made of."""
+    tried: list[str] = []
+
+    def decode(text: str) -> bytes:
+        tried.append(text)
+        return decode_base64(text)
+
+    monkeypatch.setattr("playground.untidy.decode_base64", decode)
+    assert find_images(b"iVBORw0KGgo," * 20_000).images == ()
+    assert find_images(json.dumps({"images": ["iVBORw0KGgo"] * 20_000}).encode()).images == ()
+    assert find_images(json.dumps({"image": ["iVBORw0KGgo"] * 20_000}).encode()).images == ()
+    assert len(tried) <= 400
+
+
 def test_what_is_packed_is_unpacked_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small answer must not fill the memory."""
     monkeypatch.setattr("playground.untidy._MAX_UNPACKED_BYTES", 100)

@@ -86,7 +86,7 @@ class Repair:
         wanted: defaultdict[UUID, set[str]] = defaultdict(set)
         for job_id, sha256 in by_image:
             wanted[job_id].add(sha256)
-        for job_id, sha256, png in find_spooled(self._spool_root, wanted):
+        for job_id, sha256, png in find_spooled(self._spool_root, dict(wanted)):
             for one in by_image.pop((job_id, sha256), ()):
                 if self._put(job_id, one, png):
                     yield one

@@ -1,12 +1,15 @@
 """What rows say is in the bucket, read page by page, and jobs whose objects are lost."""
 
+import time
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from storage import (
+    VERIFY,
     Cursor,
     Database,
     JobError,
@@ -155,6 +158,38 @@ def test_a_job_that_changed_meanwhile_is_left_as_it_is(table: TableUnderTest) ->
     assert table.status(job.id) is JobStatus.SUCCEEDED
 
 
+def test_it_locks_in_the_order_of_those_who_delete_jobs(table: TableUnderTest) -> None:
+    """What was noted of a job's image before its row, or two who want both wait for each other."""
+    if table.db.dialect == "sqlite":
+        return  # it has one writer
+    job = insert_job(table.db, new_job(reuse_hash="h" * 64, reuse=True)).job
+    key = table.finished(job.id).images[0].key
+    jobs, reuses = table.db.tables.jobs, table.db.tables.reuses
+    other, queued = table.db.twin(VERIFY), []
+    again = Thread(target=lambda: queued.extend(requeue_lost(other, {job.id: [key]}, error=LOST)))
+    with table.db.begin() as connection:
+        connection.execute(select(reuses).where(reuses.c.job_id == job.id).with_for_update())
+        again.start()
+        deadline_s = time.monotonic() + 30
+        while not _somebody_waits(table.db):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        row = select(jobs.c.id).where(jobs.c.id == job.id).with_for_update(nowait=True)
+        assert connection.execute(row).scalar_one() == job.id
+    again.join()
+    other.close()
+    assert queued == [job.id]
+
+
+def _somebody_waits(db: Database) -> bool:
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE datname = current_database() AND NOT granted"
+    )
+    with db.read() as connection:
+        return bool(connection.exec_driver_sql(waiting).scalar_one())
+
+
 def test_a_batch_is_told_that_a_job_is_not_done(table: TableUnderTest) -> None:
     """Its counts are those of its rows again."""
     batch_id, lines = table.batch(2)
@@ -202,6 +237,18 @@ def test_an_image_of_a_deleted_job_is_in_use_while_another_job_reuses_it(
     with table.db.begin() as connection:
         connection.execute(jobs.delete().where(jobs.c.id == source.id))
     assert keys_in_use(table.db, {key: source.id}, []) == {key}
+
+
+def test_a_shared_image_is_in_use_though_the_job_that_made_it_has_another_by_now(
+    table: TableUnderTest,
+) -> None:
+    """The first job was called again, alone; the second still names the old object."""
+    source = insert_job(table.db, new_job(reuse_hash="h" * 64, reuse=True)).job
+    old = table.finished(source.id).images[0].key
+    insert_job(table.db, new_job(reuse_hash="h" * 64, reuse=True))
+    assert requeue_lost(table.db, {source.id: [old]}, error=LOST) == [source.id]
+    new = table.finished(source.id).images[0].key
+    assert keys_in_use(table.db, {old: source.id, new: source.id}, []) == {old, new}
 
 
 @pytest.mark.parametrize("is_used", [True, False])

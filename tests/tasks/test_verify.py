@@ -1,6 +1,7 @@
 """Rows are compared with the objects that a store really has, and repaired."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, update
+from uuid_utils.compat import uuid7
 
 from storage import (
     Database,
@@ -265,6 +267,9 @@ def test_an_image_that_is_still_in_a_spool_is_put_again(
     for number, job_id in enumerate(jobs[:2]):
         other.write(job_id, 1, [SpooledImage([b"%d picture " % number * 99], width=9, height=11)])
     other.write(jobs[2], 1, [SpooledImage([b"another picture"], width=9, height=11)])
+    other.write(uuid7(), 1, [SpooledImage([b"of another job"], width=9, height=11)])
+    (other.folder / "strange.spool").write_bytes(b"no header")
+    (other.folder / f"{jobs[0]}.1.0.spool").write_bytes(b"half a header")
     found = differences(database, bucket)
     repair = repair_of(database, bucket, tmp_path / "spool")
     assert {one.job_id for one in repair.from_spools(found)} == set(jobs[:2])
@@ -278,9 +283,14 @@ def test_a_retry_says_its_price_and_queues_what_is_lost(
     """One call a job if all goes well; orphans and initial images are not repaired by a call."""
     jobs = stored_jobs(database, faulty, spool, [drop, pass_on, truncate])
     repair = repair_of(database, bucket, tmp_path)
-    orphan = Difference(DifferenceKind.ORPHAN, "x/y")
-    plan = repair.plan([*differences(database, bucket), orphan])
-    assert (plan.calls_expected, plan.calls_at_most, plan.not_repairable) == (2, 6, 1)
+    found = differences(database, bucket)
+    others = [
+        Difference(DifferenceKind.ORPHAN, "x/y"),
+        Difference(DifferenceKind.INIT_MISSING, "x/z", job_id=jobs[1], status="succeeded"),
+        replace(found[0], job_id=jobs[1], status="cancelled"),
+    ]
+    plan = repair.plan([*found, *others])
+    assert (plan.calls_expected, plan.calls_at_most, plan.not_repairable) == (2, 6, 3)
     assert [sorted(ids) for ids in repair.retry(plan)] == [sorted([jobs[0], jobs[2]])]
     for job_id in (jobs[0], jobs[2]):
         job = get_job(database, job_id)

@@ -127,9 +127,10 @@ def stoppable(
 
     Raises:
         typer.Exit: with status 130, on Ctrl-C.
-        StorageError: as it came, after the report.
+        DatabaseError: as it came, after the report.
+        ObjectStoreError: the same.
     """
-    from storage import StorageError
+    from storage import DatabaseError, ObjectStoreError
 
     try:
         with _interrupt_deferred() as step_done:
@@ -140,7 +141,7 @@ def stoppable(
         report()
         note(f"stopped before the end; what is done stays, and {rest()}")
         raise typer.Exit(130) from None
-    except StorageError:
+    except (DatabaseError, ObjectStoreError):
         _end_meter()
         report()
         note(f"stopped before the end; {rest()}")

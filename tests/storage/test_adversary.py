@@ -43,6 +43,7 @@ from storage import (
     insert_job,
     mark_storing_if_held,
     register_worker,
+    requeue_lost,
     rescue_dead,
     retry_ended,
     retry_later_if_held,
@@ -56,6 +57,7 @@ ARROWS = set(re.findall(r"^\| (\w+) \| (\w+) \|", PAGE, re.MULTILINE)) - {("from
 MAX_CALLS = 2
 FAULT = JobError("HTTP_500", "the API stumbled", "api")
 UNKNOWN = JobError(EndCode.OUTCOME_UNKNOWN, "no answer came", "api")
+LOST = JobError("IMAGE_LOST", "the object is missing", "storage")
 HELD = {JobStatus.RUNNING, JobStatus.STORING}
 
 
@@ -72,6 +74,7 @@ STORIES = {
     "killed": ("claim, then die", "rescue"),
     "killed twice": ("claim, then die", "rescue", "claim, then die", "rescue", "retry"),
     "killed in hand": ("claim, then die", "in hand", "rescue"),
+    "gone from the bucket": ("claim", "finish", "object lost", "claim", "finish"),
     "lost": ("claim", "in hand", "lose"),
     "lost for good": ("claim", "in hand", "lose for good", "retry"),
     "spent": ("claim", "useless", "claim", "useless", "claim"),
@@ -297,6 +300,7 @@ class Adversary(RuleBasedStateMachine):
             "cancel": lambda: self.cancel(job),
             "retry": lambda: self.retry(job),
             "rescue": self.rescue,
+            "object lost": lambda: self.object_lost(job),
         }
         held: dict[str, Callable[[], None]] = {
             "in hand": lambda: self.in_hand(newest, twice),
@@ -368,6 +372,30 @@ class Adversary(RuleBasedStateMachine):
             self.ledgers[row.id].orphans += 1
 
     @rule(job=jobs)
+    def object_lost(self, job: int) -> None:
+        """The bucket has lost an object, and someone pays for a new image."""
+        row = get_job(self.db, self._job(job))
+        lost = {image.key for image in row.images}
+        queued = requeue_lost(self.db, {row.id: lost}, error=LOST)
+        assert bool(queued) == (row.status is JobStatus.SUCCEEDED)
+        if queued:
+            after = self.seen[row.id] = get_job(self.db, row.id)
+            self._note_lost(row, after)
+            assert (str(row.status), str(after.status)) in ARROWS
+            self.taken.add((str(row.status), str(after.status)))
+
+    def _note_lost(self, row: Job, after: Job) -> None:
+        ledger, fence = self.ledgers[row.id], _fence_of(row)
+        assert after.calls_lost - row.calls_lost in {0, 1}
+        if after.calls_lost == row.calls_lost:
+            assert fence in ledger.feared  # it is counted already, as what it was taken for before
+        elif fence in ledger.feared:  # a row does not tell which of its calls was counted
+            ledger.feared.add(-1 - len(ledger.feared))
+            ledger.plain -= 1
+        else:
+            ledger.feared.add(fence)
+
+    @rule(job=jobs)
     def forget(self, job: int) -> None:
         """Someone wants it gone for good; the next job takes its place here."""
         row = get_job(self.db, self._job(job))
@@ -416,7 +444,7 @@ class Adversary(RuleBasedStateMachine):
 
     @invariant()
     def only_drawn_arrows_are_taken(self) -> None:
-        """And the fence never falls, and what has succeeded stays as it is."""
+        """And the fence never falls; what has succeeded stays so until its object is lost."""
         for row in self._rows():
             old = self.seen[row.id]
             assert row.fence >= old.fence

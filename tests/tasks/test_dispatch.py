@@ -17,36 +17,45 @@ from storage import (
     Database,
     NewJob,
     WorkerInfo,
+    count_dispatched,
     create_batch,
     get_batch,
     insert_job,
     register_worker,
+    reserve_due,
+    unreserve,
 )
 from tasks import Dispatch, Dispatcher, DispatcherPace
 from tasks.window import Window
+from tests.storage.table import TableUnderTest
 
 WITHIN_S = 30
 PACE = DispatcherPace(every_s=0.01, turn_s=0.05, lease_s=60, max_unknown_calls=1, spool_grace_s=60)
 
 
 class Broker:
-    """Takes every message, and loses it at once."""
+    """Takes every message, or refuses some, and loses what it took at once."""
 
     is_open = True
     failing_s = 0.0
+
+    def __init__(self) -> None:
+        self.refused: set[UUID] = set()
+        self.sent: list[UUID] = []
+        self.depth: int | None = 0
 
     def forget_failures(self) -> None:
         """Count from the next failure on."""
         self.failing_s = 0.0
 
     def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """None of them comes back as unsent."""
-        del job_ids
-        return []
+        """Return those that were refused."""
+        self.sent += [job_id for job_id in job_ids if job_id not in self.refused]
+        return [job_id for job_id in job_ids if job_id in self.refused]
 
-    def waiting(self) -> int:
-        """Nothing is in it."""
-        return 0
+    def waiting(self) -> int | None:
+        """How many messages are in it; None if it cannot say."""
+        return self.depth
 
 
 @pytest.fixture
@@ -191,3 +200,125 @@ def leader(database: Database) -> UUID | None:
     with database.read() as connection:
         holder: UUID | None = connection.scalar(select(leaders.c.holder))
     return holder
+
+
+def dispatch_to(
+    broker: Any, database: Database, *, fixed: int = 9, again_s: float = 60, lost_s: float = 60
+) -> Dispatch:
+    """Dispatching with a window of this size."""
+    window = Window(database, fixed=fixed, per_second=None)
+    return Dispatch(database, broker, broker, window=window, again_s=again_s, lost_s=lost_s)
+
+
+def test_messages_that_the_broker_refused_are_due_again_at_once(database: Database) -> None:
+    """They were not sent, are not counted as sent, and leave their places in the window."""
+    broker = Broker()
+    dispatch = dispatch_to(broker, database, fixed=5)
+    ids = reserve_due(database, limit=5, stale_after_s=60)
+    unreserve(database, ids)
+    broker.refused = set(ids[1:3])
+    assert dispatch.send_due(10) == 3
+    assert set(broker.sent) == set(ids) - broker.refused
+    refused, broker.refused, broker.sent = broker.refused, set(), []
+    assert dispatch.send_due(10) == 2
+    assert set(broker.sent) == refused
+
+
+def test_jobs_handed_back_leave_the_window_and_are_due_again(database: Database) -> None:
+    """Their places go to whatever has its turn, which may be these again."""
+    broker = Broker()
+    dispatch = dispatch_to(broker, database, fixed=4)
+    assert dispatch.send_due(10) == 4
+    back, broker.sent = broker.sent[:3], []
+    dispatch.hand_back(back)
+    assert count_dispatched(database, 10) == 1
+    assert dispatch.send_due(10) == 3
+    assert set(broker.sent) == set(back)
+
+
+def test_a_full_window_sends_nothing(database: Database) -> None:
+    """Neither by rounds nor for a job that was accepted just now; it stays due in the table."""
+    broker = Broker()
+    dispatch = dispatch_to(broker, database, fixed=2)
+    assert dispatch.send_due(10) == 2
+    urgent = insert_job(
+        database, NewJob(id=uuid7(), request={}, request_hash="0" * 64, priority=9)
+    ).job.id
+    assert (dispatch.send_due(10), dispatch.send_new(urgent)) == (0, 0)
+    assert count_dispatched(database, 10) == len(broker.sent) == 2
+    dispatch.hand_back(broker.sent[:1])
+    assert dispatch.send_new(urgent) == 1
+    assert broker.sent[2:] == [urgent]
+
+
+def test_a_round_sends_no_more_than_it_was_asked_for(database: Database) -> None:
+    """However much room there is."""
+    broker = Broker()
+    assert dispatch_to(broker, database).send_due(3) == 3
+    assert len(broker.sent) == 3
+
+
+def test_while_the_broker_is_away_nothing_is_reserved(database: Database) -> None:
+    """What cannot be sent stays due, at once when the broker is back."""
+    broker = Broker()
+    broker.is_open = False
+    dispatch = dispatch_to(broker, database)
+    new = insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
+    assert (dispatch.send_due(10), dispatch.send_new(new)) == (0, 0)
+    assert (count_dispatched(database, 10), broker.sent) == (0, [])
+    broker.is_open = True
+    assert dispatch.send_due(10) == 6
+
+
+def test_the_round_over_the_streams_goes_on_where_the_last_one_stopped(
+    migrated_sqlite_url: str,
+) -> None:
+    """With room for one job at a time, each of three batches gets every third place."""
+    database, broker = Database(migrated_sqlite_url), Broker()
+    table = TableUnderTest(database)
+    batches = [set(table.batch(4)[1]) for _ in range(3)]
+    dispatch = dispatch_to(broker, database)
+    for _ in range(6):
+        assert dispatch.send_due(1) == 1
+    database.close()
+    assert [len(ids & set(broker.sent)) for ids in batches] == [2, 2, 2]
+
+
+def test_a_new_job_that_nothing_waits_before_is_sent_itself(
+    migrated_sqlite_url: str,
+) -> None:
+    """Where others wait, the one whose turn it is goes out instead."""
+    database, broker = Database(migrated_sqlite_url), Broker()
+    table, dispatch = TableUnderTest(database), dispatch_to(broker, database)
+    alone = table.accept()
+    assert dispatch.send_new(alone) == 1
+    table.accept(priority=9)
+    assert dispatch.send_new(table.accept()) == 1
+    database.close()
+    assert broker.sent[0] == alone
+    assert table.job(broker.sent[1]).priority == 9
+
+
+@pytest.mark.parametrize(("depth", "sent_again"), [(0, 5), (1, 0), (None, 0)])
+def test_a_dispatch_counts_as_lost_sooner_only_while_the_broker_is_empty(
+    database: Database, depth: int | None, sent_again: int
+) -> None:
+    """A message that may still be in the queue is waited for as long as a busy fleet may take."""
+    broker = Broker()
+    broker.depth = depth
+    dispatch = dispatch_to(broker, database, again_s=60, lost_s=-1)
+    assert dispatch.send_due(10) == 5
+    dispatch.take_stock()
+    assert dispatch.send_due(10) == sent_again
+
+
+def test_dispatches_come_again_after_their_time_though_the_broker_is_not_empty(
+    database: Database,
+) -> None:
+    """Other messages in the queue prove nothing about these for ever."""
+    broker = Broker()
+    broker.depth = 1
+    dispatch = dispatch_to(broker, database, again_s=-1, lost_s=60)
+    assert dispatch.send_due(10) == 5
+    dispatch.take_stock()
+    assert dispatch.send_due(10) == 5

@@ -29,7 +29,7 @@ Put = Callable[[Shape, UUID], None]
 
 def malformed_on_redis(stage: Stage) -> None:
     """Every shape, and list elements that are not even JSON."""
-    fleet = stage.make_fleet(log_level="DEBUG")
+    fleet = stage.make_fleet()
     queue = f"{fleet.namespace}.submit"
     fleet.start(2)
     with redis.Redis.from_url(stage.ground.redis.url) as client:
@@ -48,7 +48,7 @@ def malformed_on_rabbitmq(stage: Stage) -> None:
     server.start()
     try:
         more = {"broker_url": server.url, "redis_url": stage.ground.redis.url}
-        fleet = stage.make_fleet(**more, log_level="DEBUG")
+        fleet = stage.make_fleet(**more)
         queue = f"{fleet.namespace}.submit"
         fleet.start(2)
         shapes = tuple(shape for shape in SHAPES if not shape.is_for_redis_alone)

@@ -146,7 +146,7 @@ class Wiring:
         return Dispatch(
             self.database,
             doorbell,
-            self.queue_depth(),
+            self.queue_depth(self.queues.generate),
             window=Window(
                 self.database,
                 fixed=settings.dispatch_window,
@@ -217,10 +217,10 @@ class Wiring:
         """The tap on handed-in jobs, turned off while storage is away."""
         return Flow(self.queues.submit)
 
-    def queue_depth(self) -> QueueDepth:
-        """A look into the broker, on a connection of its own."""
+    def queue_depth(self, queue: str) -> QueueDepth:
+        """A look into one queue of the broker, on a connection of its own."""
         timeout_s = self.settings.publish_timeout_s
-        return QueueDepth(self.app, self.queues.generate, timeout_s=timeout_s)
+        return QueueDepth(self.app, queue, timeout_s=timeout_s)
 
     def open_database(self, connections: int, *, deadline_s: float | None = None) -> Database:
         """More connections to the results table, apart from the shared ones.

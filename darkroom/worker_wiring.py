@@ -6,7 +6,7 @@ Apart from `wiring.py` because producers, commands and the gateway never build a
 import os
 import socket
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from uuid import UUID
 
 from celery import Celery
@@ -47,12 +47,14 @@ from tasks import (
     place_of,
 )
 from workers import (
+    PATIENT_LOOKS,
     Crew,
     DispatchRefresh,
     Flow,
     Heartbeat,
     OneCore,
     Watchdog,
+    WatchedQueue,
     install,
     leave_for_supervisor,
     share_one_heap,
@@ -177,14 +179,25 @@ class WorkerWiring(Wiring):
         return OneCore() if self.settings.cpu_affinity == "auto" else None
 
     def _watchdog(self, inbox: Inbox, flow: Flow) -> Watchdog:
-        settings = self.settings
-        return Watchdog(
-            inbox=inbox,
-            depth=self.queue_depth(),
-            room=settings.concurrency,
-            is_taking=lambda: not flow.is_paused,
-            leave=lambda: leave_for_supervisor(settings.drain_seconds),
+        settings, submit, submit_flow = self.settings, self.submit, self.submit_flow
+
+        def could_start() -> bool:
+            has_room = inbox.demand < settings.concurrency
+            return has_room and not flow.is_paused and not submit.is_waiting
+
+        dispatches = WatchedQueue(
+            self.queue_depth(self.queues.generate),
+            progress=lambda: inbox.arrived + self.gate.ended,
+            could_take=could_start,
         )
+        submits = WatchedQueue(
+            self.queue_depth(self.queues.submit),
+            progress=lambda: submit.ended + self.gate.ended,
+            could_take=lambda: not submit_flow.is_paused and not submit.is_waiting,
+            looks=PATIENT_LOOKS,
+        )
+        leave = partial(leave_for_supervisor, settings.drain_seconds)
+        return Watchdog([dispatches, submits], leave=leave)
 
     def _generate(
         self,

@@ -10,9 +10,10 @@ from workers.heartbeat import Heartbeat
 from workers.one_core import OneCore
 from workers.one_heap import share_one_heap
 from workers.refresh import DispatchRefresh
-from workers.watchdog import Watchdog, leave_for_supervisor
+from workers.watchdog import PATIENT_LOOKS, Watchdog, WatchedQueue, leave_for_supervisor
 
 __all__ = [
+    "PATIENT_LOOKS",
     "Crew",
     "DispatchRefresh",
     "Flow",
@@ -20,6 +21,7 @@ __all__ = [
     "OneCore",
     "PoolRefused",
     "Watchdog",
+    "WatchedQueue",
     "install",
     "leave_for_supervisor",
     "share_one_heap",

@@ -52,7 +52,13 @@ class MessageGate:
     def __init__(self, *, queues: Queues, rejected: RejectedMessages, postpone: Postponing) -> None:
         self._queues = queues
         self._rejected = rejected
-        self._postpone = postpone
+        self._postpone_message = postpone
+        self._ended = 0
+
+    @property
+    def ended(self) -> int:
+        """Messages that ended here, for the watchdog to see progress."""
+        return self._ended
 
     def admit(self, message: Any, queue: str, call_after: Callable[..., Any]) -> bool:
         """Check a message; if it is to go on to its task, leave of it what its task needs.
@@ -90,6 +96,7 @@ class MessageGate:
     def reject(self, message: Any, queue: str, error: BaseException) -> None:
         """Reject a message for good, and note it."""
         _, task_id = _task_and_id(message)
+        self._ended += 1
         self._rejected.note(queue, task_id, _fault_of(error))
         try:
             if not message.acknowledged:
@@ -111,6 +118,12 @@ class MessageGate:
             )
             self._postpone(message, queue, LONGEST_S, call_after)
         return is_newer
+
+    def _postpone(
+        self, message: Any, queue: str, delay_s: float, call_after: Callable[..., Any]
+    ) -> None:
+        self._ended += 1
+        self._postpone_message(message, queue, delay_s, call_after)
 
     def _admit(self, message: Any, queue: str, call_after: Callable[..., Any]) -> bool:
         try:

@@ -37,9 +37,10 @@ def test_no_logger_at_debug_quotes_a_message_a_key_or_a_signature(
     with redis.Redis.from_url(redis_url) as client:
         for element in raw_elements():
             client.lpush("darkroom.submit", element)
-        for queue in ("darkroom.submit", "darkroom.generate"):
-            for shape in SHAPES:
-                put_on_redis(client, queue, shape, uuid4())
+        for shape in SHAPES:
+            put_on_redis(client, "darkroom.submit", shape, uuid4())
+        for shape in SHAPES[::5]:
+            put_on_redis(client, "darkroom.generate", shape, uuid4())
         known = fleet.send({"prompt": f"{MARK} one", "init_image": image, "strength": 0, **SMALL})
         fleet.send({"prompt": f"{MARK} other"}, task_id=str(known))
         fleet.send({"prompt": f"{MARK} faulty", "width": 33})
@@ -50,12 +51,8 @@ def test_no_logger_at_debug_quotes_a_message_a_key_or_a_signature(
     [log] = fleet.folder.glob("worker-*.log")
     said = log.read_text(errors="replace")
     assert "a message was rejected" in said
-    for logger in (
-        "TaskPool",
-        "sqlalchemy" if "sqlalchemy" in said else "SELECT",
-        "Making request",
-    ):
-        assert logger in said, f"{logger} was to be heard at DEBUG"
+    for words in ("TaskPool: Apply", "INSERT INTO", "Starting new HTTP"):
+        assert words in said, f"{words!r} was to be heard at DEBUG"
     secrets = {
         "a prompt": MARK,
         "the bucket's key": fleet.environment["AWS_SECRET_ACCESS_KEY"],

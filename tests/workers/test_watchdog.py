@@ -1,12 +1,13 @@
 """The watchdog: messages that wait and do not arrive end the worker, and nothing else does."""
 
 import threading
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tasks import Inbox
-from workers import Watchdog
+from workers import Watchdog, WatchedQueue
 from workers.watchdog import LOOKS
 
 
@@ -37,13 +38,12 @@ class Faulty(Depth):
 
 def dog(inbox: Inbox, depth: Depth, *, is_taking: bool = True) -> Watchdog:
     """A watchdog over a worker with room for four calls."""
-    return Watchdog(
-        inbox=inbox,
+    queue = WatchedQueue(
         depth=depth,  # type: ignore[arg-type]  # only its length is asked
-        room=4,
-        is_taking=lambda: is_taking,
-        leave=lambda: None,
+        progress=lambda: inbox.arrived,
+        could_take=lambda: is_taking and inbox.demand < 4,
     )
+    return Watchdog([queue], leave=lambda: None)
 
 
 def looks(watchdog: Watchdog, count: int) -> list[bool]:
@@ -94,3 +94,18 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watchdog(
     watchdog.run(threading.Event())
     assert "a look of the watchdog broke off" in caplog.text
     assert "leaving, to be started again" in caplog.text
+
+
+def test_each_queue_has_a_count_of_its_own() -> None:
+    """Dispatches that come in say nothing about messages that do not."""
+    arrived = [0]
+
+    def comes_in() -> int:
+        arrived[0] += 1
+        return arrived[0]
+
+    depth: Any = Depth(3)
+    busy = WatchedQueue(depth, progress=comes_in, could_take=lambda: True)
+    stuck = WatchedQueue(depth, progress=lambda: 0, could_take=lambda: True, looks=3 * LOOKS)
+    watchdog = Watchdog([busy, stuck], leave=lambda: None)
+    assert looks(watchdog, 3 * LOOKS) == [False] * (3 * LOOKS - 1) + [True]

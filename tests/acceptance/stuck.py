@@ -1,0 +1,23 @@
+"""`darkroom worker` with a fault that nobody has met: each submit message holds its thread.
+
+Run as a module, by a test. The watchdog is as quick as a test wants it.
+"""
+
+import threading
+from typing import Any
+
+import workers.watchdog
+from darkroom.__main__ import main
+from tasks import Submit
+
+
+def hold(_: Submit, submission: Any) -> None:
+    """Never come back."""
+    del submission
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    vars(workers.watchdog).update(EVERY_S=0.2)
+    type.__setattr__(Submit, "__call__", hold)
+    main()

@@ -1,0 +1,56 @@
+"""What stops a worker's intake, and what it does about it."""
+
+from pathlib import Path
+from typing import Any
+
+import redis
+from uuid_utils.compat import uuid7
+
+from storage import NewJob, insert_job
+from tests.acceptance.conftest import Fleet, MakeFleet
+from tests.services import S3Endpoint, Simulator
+from tests.services.redis import RedisServer
+
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
+
+
+def test_a_worker_waits_for_a_redis_that_is_full(
+    make_fleet: MakeFleet, migrated_sqlite_url: str, redis_server: RedisServer, s3: S3Endpoint
+) -> None:
+    """A connection that breaks meanwhile is made again when there is room."""
+    fleet = make_fleet(database_url=migrated_sqlite_url, broker_url=redis_server.url, s3=s3)
+    worker = fleet.start_worker()
+    fleet.wait_for(fleet.send({"prompt": "before", **SMALL}), "succeeded")
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        fleet.wait_until(lambda: "Redis refused a command" in fleet.logs(), "it never noticed")
+        assert worker.exit_status is None
+        client.config_set("maxmemory", 0)
+    fleet.wait_for(fleet.send({"prompt": "after", **SMALL}), "succeeded")
+    assert worker.exit_status is None
+
+
+def test_a_worker_whose_threads_are_held_lets_calls_end_and_leaves(
+    lite_fleet: Fleet, simulator: Simulator
+) -> None:
+    """Its supervisor starts it again; messages that wait go to the others meanwhile."""
+    simulator.put_latency(1.0)
+    lite_fleet.environment |= {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "DARKROOM_CALL_DEADLINE_S": "8",
+        "DARKROOM_READ_TIMEOUT_S": "6",
+        "DARKROOM_DRAIN_SECONDS": "9",
+    }
+    worker = lite_fleet.start_from_nothing("tests.acceptance.stuck", "worker")
+    request = {"prompt": f"in flight {lite_fleet.mark}", "seed": 7, **SMALL}
+    job = insert_job(lite_fleet.database, NewJob(id=uuid7(), request=request, request_hash="0"))
+    lite_fleet.wait_for(job.job.id, "running", "succeeded")
+    for number in range(12):
+        lite_fleet.send({"prompt": f"held {number}", **SMALL})
+    assert worker.wait(60) == 1
+    assert "messages wait and none arrives" in lite_fleet.logs()
+    ended = lite_fleet.job(job.job.id)
+    assert ended is not None
+    assert (ended.status, ended.calls_made, ended.calls_unknown) == ("succeeded", 1, 0)

@@ -112,7 +112,8 @@ class FleetWatch:
             self._pace.let_one_through()
 
     def _may_probe(self) -> bool:
-        return take_probe(
+        """Ask for the probe, if a job waits here for it: another worker may have one."""
+        return self._pace.has_waiting and take_probe(
             self._database,
             first_s=self._looks.probe_first_s,
             most_s=self._looks.probe_most_s,

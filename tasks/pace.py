@@ -25,6 +25,7 @@ class Pace:
         self._concurrency = concurrency
         self._changed = threading.Condition()
         self._inside = 0
+        self._waiting = 0
         self._share = 1.0
         self._held_until = 0.0
         self._alive_until = float("inf")
@@ -54,6 +55,11 @@ class Pace:
     def turns_away(self) -> bool:
         """Whether a job that comes now is to be handed back instead of waiting here."""
         return self._turns_away and not self._probes
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a job waits here for its call to start."""
+        return self._waiting > 0
 
     @property
     def has_probe(self) -> bool:
@@ -86,7 +92,11 @@ class Pace:
                     return True
                 if self.turns_away:
                     return False
-                self._changed.wait(wait_s)
+                self._waiting += 1
+                try:
+                    self._changed.wait(wait_s)
+                finally:
+                    self._waiting -= 1
             return False
 
     def try_enter(self) -> bool:

@@ -1,13 +1,16 @@
 """A worker of a fleet, as far as its pause goes, and the other workers beside it."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from uuid import UUID, uuid4
 
 from playground import Meaning, Verdict
 from storage import CallReport, Database, WorkerInfo, register_worker, report_calls
 from tasks import Breaker, FleetWatch, Pace, PauseTimes, WatchPace, WorkerPause
+
+WITHIN_S = 30
 
 __all__ = ["TIMES", "Taking", "WorkerUnderTest", "other_worker", "worker_of"]
 
@@ -40,6 +43,27 @@ class WorkerUnderTest:
     pause: WorkerPause
     breaker: Breaker
     watch: FleetWatch
+
+    def has_a_job(self) -> None:
+        """Have a job wait for its call to start, until it may or the process ends."""
+        waiting = threading.Thread(target=self.pace.enter, daemon=True)
+        inside = self.pace.inside
+        waiting.start()
+        self._wait_until(lambda: self.pace.has_waiting or self.pace.inside > inside)
+
+    def starts_calls(self, count: int) -> bool:
+        """Whether so many calls are under way, or will be within a while."""
+        self._wait_until(lambda: self.pace.inside >= count)
+        return self.pace.inside == count
+
+    def starts_no_more_than(self, count: int) -> bool:
+        """Whether no more calls are under way, and none is allowed."""
+        return self.pace.inside <= count and not self.pace.has_probe
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        until_s = monotonic() + WITHIN_S
+        while not is_so() and monotonic() < until_s:
+            sleep(0.002)
 
     def fails(
         self, meaning: Meaning = Meaning.NOT_PAID, code: str = "HTTP_500", *, times: int = 1

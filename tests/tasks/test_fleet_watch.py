@@ -18,7 +18,7 @@ from storage import (
     resume_fleet,
     take_probe,
 )
-from tests.tasks.pausing import TIMES, other_worker, worker_of
+from tests.tasks.pausing import other_worker, worker_of
 
 WITHIN_S = 30
 
@@ -41,25 +41,44 @@ def test_a_worker_follows_the_fleet_and_gets_one_probe(database: Database) -> No
     """The pause reaches its pace, and one call may go through; a second waits for a new probe."""
     worker = worker_of(database)
     worker.fails()
+    worker.has_a_job()
     worker.watch.look()
-    assert worker.pace.try_enter()
-    assert not worker.pace.try_enter()
+    assert worker.starts_calls(1)
+    worker.has_a_job()
     worker.watch.look()
+    assert worker.starts_no_more_than(1)
     assert not worker.pace.try_enter()
     worker.pace.leave()
     worker.succeeds()
     worker.watch.look()
-    assert worker.pace.try_enter()
+    assert worker.starts_calls(1)
     assert worker.pace.try_enter()
 
 
 def test_a_probe_of_the_fleet_goes_to_one_worker_only(database: Database) -> None:
     """Of two workers that look, one lets a call through."""
     pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    workers = [worker_of(database, times=TIMES) for _ in range(2)]
+    workers = [worker_of(database) for _ in range(2)]
     for worker in workers:
         worker.watch.look()
-    assert [worker.pace.try_enter() for worker in workers].count(True) == 1
+        worker.has_a_job()
+        worker.watch.look()
+    assert workers[0].starts_calls(1)
+    assert workers[1].starts_no_more_than(0)
+
+
+def test_a_worker_without_a_job_leaves_the_probe_to_one_that_has_one(database: Database) -> None:
+    """It would keep it for as long as no job comes, and the fleet would stay paused."""
+    pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    idle, busy = (worker_of(database) for _ in range(2))
+    for worker in (idle, busy):
+        worker.watch.look()
+    assert idle.starts_no_more_than(0)
+    busy.has_a_job()
+    idle.watch.look()
+    busy.watch.look()
+    assert busy.starts_calls(1)
+    assert idle.starts_no_more_than(0)
 
 
 def test_an_operators_pause_takes_back_a_probe_that_nobody_has_used(database: Database) -> None:
@@ -67,7 +86,7 @@ def test_an_operators_pause_takes_back_a_probe_that_nobody_has_used(database: Da
     worker = worker_of(database)
     worker.fails()
     worker.watch.look()
-    assert worker.pace.has_probe
+    worker.pace.let_one_through()
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
     worker.watch.look()
     assert not worker.pace.try_enter()
@@ -77,13 +96,16 @@ def test_a_probe_due_is_left_to_a_worker_that_did_not_pause(database: Database) 
     """A worker whose own calls failed takes it only while no other is doing better."""
     failing = worker_of(database)
     failing.fails()
+    failing.has_a_job()
     healthy = worker_of(database)
     assert pause_of(database) is PauseKind.BREAKER
     failing.watch.look()
-    assert not failing.pace.try_enter()
+    assert failing.starts_no_more_than(0)
     assert failing.pace.turns_away
     healthy.watch.look()
-    assert healthy.pace.try_enter()
+    healthy.has_a_job()
+    healthy.watch.look()
+    assert healthy.starts_calls(1)
 
 
 def test_a_worker_that_paused_gets_the_probe_where_all_have(database: Database) -> None:
@@ -91,8 +113,9 @@ def test_a_worker_that_paused_gets_the_probe_where_all_have(database: Database) 
     other_worker(database, paused_s=5.0)
     failing = worker_of(database)
     failing.fails()
+    failing.has_a_job()
     failing.watch.look()
-    assert failing.pace.try_enter()
+    assert failing.starts_calls(1)
 
 
 def test_the_wait_between_probes_doubles_up_to_its_bound(database: Database) -> None:

@@ -92,6 +92,7 @@ def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
     )
     pause_fleet(database, PauseKind.BREAKER, code="NO_PICTURE", message="Sign in")
     watch.look()
+    pace.let_one_through()
     return generate, pace
 
 

@@ -13,6 +13,7 @@ from gateway.rates import window_of
 from storage import Database, create_key, insert_jobs, set_owner_limits
 from tests.gateway.running import Gateway, serving
 from tests.services.redis import RedisServer
+from tests.services.tls import TlsRelay
 from tests.storage.table import new_job
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -115,6 +116,24 @@ def test_while_redis_is_away_each_gateway_counts_by_itself(
     set_owner_limits(table, "shop", max_per_second=0.01)
     assert admitted(OwnerLimits(table, together(NOBODY)), "shop", 20) == 1
     assert len([record for record in caplog.records if "Redis is away" in record.message]) == 1
+
+
+def test_a_redis_over_tls_counts_only_where_it_is_trusted(
+    table: Database,
+    redis_url: str,
+    over_tls: Callable[[int], TlsRelay],
+    together: Callable[[str], Rates],
+) -> None:
+    """The same rule as for the broker; one that is not trusted is one that is away."""
+    set_owner_limits(table, "shop", max_per_second=0.01)
+    relay = over_tls(int(redis_url.rpartition(":")[2].partition("/")[0]))
+    url = f"rediss://127.0.0.1:{relay.port}/0"
+    assert admitted(OwnerLimits(table, together(url)), "shop", 3) == 1
+    assert relay.sessions == 0
+    trusting = f"{url}?ssl_ca_certs={relay.certificate}"
+    gateways = [OwnerLimits(table, together(trusting)) for _ in range(2)]
+    assert sum(admitted(limits, "shop", 3) for limits in gateways) == 1
+    assert relay.sessions > 0
 
 
 def test_a_redis_that_goes_away_in_between_is_no_error(

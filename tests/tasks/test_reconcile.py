@@ -1,6 +1,7 @@
 """Rows that the table says a worker holds, and of which it has neither call nor image."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ import pytest
 
 from storage import (
     Database,
+    DatabaseUnavailable,
     Job,
     JobStatus,
     ObjectStore,
@@ -20,6 +22,7 @@ from storage import (
     mark_storing_if_held,
 )
 from tasks import OpenClaims, Reconcile, StoredImages, Uploads
+from tasks.open_claims import Claimed
 from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import PNG, claimed_job
 
@@ -195,3 +198,38 @@ def test_a_spool_folder_deleted_under_a_worker_leaves_no_job_behind(worker: Work
     assert found == [JobStatus.SUCCEEDED, JobStatus.QUEUED, JobStatus.SUCCEEDED]
     assert get_job(worker.database, lost.id).calls_lost == 1
     assert worker.spool.used_bytes == 0
+
+
+def test_a_comparison_that_fails_is_made_again(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever happens, and without another look once the worker stops."""
+    stopping, looks = threading.Event(), iter([DatabaseUnavailable("away"), ZeroDivisionError()])
+
+    def claims() -> set[Claimed]:
+        for fault in looks:
+            raise fault
+        stopping.set()
+        return set()
+
+    reconcile = Reconcile(
+        worker.database,
+        StoredImages(worker.bucket, key_prefix="x"),
+        worker_id=worker.id,
+        claims=claims,
+        every_s=0.0,
+        grace_s=60.0,
+    )
+    reconcile.run(stopping)
+    assert "held rows could not be compared" in caplog.text
+    assert "a comparison of held rows broke off" in caplog.text
+
+
+def test_a_row_that_is_missing_once_is_forgotten_when_it_is_back(worker: Worker) -> None:
+    """Two looks in a row are needed, so that an upload that ends between them is left alone."""
+    job, _ = worker.stored_but_taken_back()
+    assert worker.reconcile.look() == 0
+    with worker.open_claims.during(job.id, job.fence):
+        assert worker.reconcile.look() == 0
+    assert worker.reconcile.look() == 0
+    assert worker.reconcile.look() == 1

@@ -335,3 +335,59 @@ def wait_until(is_so: Callable[[], bool]) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("it did not come")
+
+
+def test_a_damaged_file_whose_image_is_in_the_bucket_is_not_lost(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """It was put, and its end could not be written down; then the disk failed."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    entry = spooled(database, uploads, job)
+    bucket.put(uploads.stored(entry)[0].key, b"png" * 99)
+    uploads._in_hand.take(entry)
+    flip_bit(entry.path, -5)
+    deliver(uploads, entry)
+    done = get_job(database, job.id)
+    assert (done.status, done.calls_made, done.calls_lost) == (JobStatus.SUCCEEDED, 1, 0)
+    spool.close()
+
+
+def test_an_image_that_the_spool_does_not_take_is_put_from_memory(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """Its claim counts as held here until it is done, and its row names it before the put."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    seen: list[object] = []
+    put = bucket.put
+
+    def watching(key: str, *arguments: object, **named: object) -> None:
+        seen.append((get_job(database, job.id).status, uploads.claims()))
+        put(key, *arguments, **named)  # type: ignore[arg-type]
+
+    bucket.put = watching  # type: ignore[method-assign]
+    uploads.put_now(job.id, job.fence, [image()])
+    assert seen == [(JobStatus.STORING, {(job.id, 1)})]
+    assert uploads.claims() == set()
+    assert uploads.wait_until_empty(0)
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+    spool.close()
+
+
+def test_images_that_are_not_wanted_leave_no_memory_behind(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """Else a worker would soon read every picture twice."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    winner, loser = spooled(database, uploads, job), uploads.spool(job.id, 1, [image()])
+    deliver(uploads, winner)
+    again = uploads_to(bucket, database, spool)
+    again._in_hand = uploads._in_hand
+    deliver(again, loser)
+    assert uploads._in_hand._room.inside_bytes == 0
+    spool.close()

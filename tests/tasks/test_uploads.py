@@ -377,6 +377,50 @@ def test_an_image_that_the_spool_does_not_take_is_put_from_memory(
     spool.close()
 
 
+def test_an_image_that_came_too_late_leaves_no_object_behind(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """It had been put before its job was rescued and made again: nobody would look for it."""
+    table = TableUnderTest(database)
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_to(bucket, database, spool)
+    late = spooled(database, uploads, job)
+    [stray] = uploads.stored(late)
+    bucket.put(stray.key, b"png" * 99)
+    assert rescue_dead(database, max_unknown_calls=1, spool_grace_s=-1).storing == 1
+    again = table.claimed(job.id)
+    deliver(uploads, spooled(database, uploads, again))
+    done = get_job(database, job.id)
+    deliver(uploads_to(bucket, database, spool), late)
+    assert get_job(database, job.id) == done
+    assert bucket.exists(done.images[0].key)
+    assert not bucket.exists(stray.key)
+    spool.close()
+
+
+def test_each_image_that_the_bucket_takes_is_a_sign_that_storage_works(
+    tmp_path: Path, database: Database, bucket: ObjectStore
+) -> None:
+    """It lifts a storage pause; an image that only the spool has does not."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    signs: list[str] = []
+    uploads = Uploads(
+        database=database,
+        objects=bucket,
+        spool=spool,
+        threads=1,
+        key_prefix="x/",
+        on_stored=lambda: signs.append("stored"),
+    )
+    entry = spooled(database, uploads, job)
+    assert signs == []
+    deliver(uploads, entry)
+    assert signs == ["stored"]
+    spool.close()
+
+
 def test_images_that_are_not_wanted_leave_no_memory_behind(
     tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:

@@ -1,9 +1,12 @@
 """What stops a worker's intake, and what it does about it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import redis
+from celery import Celery
 from uuid_utils.compat import uuid7
 
 from storage import NewJob, insert_job
@@ -29,6 +32,38 @@ def test_a_worker_waits_for_a_redis_that_is_full(
         assert worker.exit_status is None
         client.config_set("maxmemory", 0)
     fleet.wait_for(fleet.send({"prompt": "after", **SMALL}), "succeeded")
+    assert worker.exit_status is None
+
+
+def test_celerys_own_options_mean_what_they_mean_elsewhere(
+    lite_fleet: Fleet, redis_url: str
+) -> None:
+    """Too late, later, with a callback; and a task that only a newer release has."""
+    worker = lite_fleet.start_worker(submit_again_s=4)
+    queue = "darkroom.submit"
+    options: Any = {"kwargs": {"request": {"prompt": "a fox", **SMALL}}}
+    late, later, linked = (str(uuid4()) for _ in range(3))
+    with (
+        Celery(broker=redis_url, set_as_current=False) as app,
+        redis.Redis.from_url(redis_url) as client,
+    ):
+        send: Any = partial(app.send_task, "darkroom.submit", queue=queue, **options)
+        app.send_task("darkroom.newer", args=[1], queue=queue)
+        send(task_id=later, countdown=3)
+        send(task_id=late, expires=-5)
+        callback = app.signature("shop.accepted", options={"queue": "shop"}, immutable=True)
+        send(task_id=linked, link=callback)
+        expired = lite_fleet.wait_for(UUID(late), "cancelled")
+        assert expired.error is not None
+        assert expired.error.code == "EXPIRED"
+        assert lite_fleet.job(UUID(later)) is None
+        for task_id in (linked, later):
+            lite_fleet.wait_for(UUID(task_id), "succeeded")
+        lite_fleet.wait_until(lambda: client.llen("shop") == 1, "the callback was never sent")
+        lite_fleet.wait_until(
+            lambda: (client.llen(queue), client.hlen("darkroom.unacked")) == (0, 1),
+            "the newer release's message is not postponed",
+        )
     assert worker.exit_status is None
 
 

@@ -1,6 +1,7 @@
 """Each submit message has an end: whatever its id or key meets in the table, none is held."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from sqlalchemy import text
 import tasks.submit
 from storage import (
     Database,
+    DatabaseUnavailable,
     JobNotFound,
     RecordRefused,
     forget_jobs,
@@ -20,6 +22,7 @@ from storage import (
 )
 from storage.jobs import NewJob
 from tasks import Intake, MessageFault, RejectedMessages, Submission, Submit
+from tasks.submit import read_ids
 from tests.tasks.submissions import intake_over, submit_over
 
 SOON = datetime.now(UTC) + timedelta(days=1)
@@ -282,3 +285,54 @@ def test_a_job_that_is_inserted_later_than_its_faulty_namesake_stays_failed(
     insert_job(database, NewJob(id=job_id, request={"prompt": "first"}, request_hash="0" * 64))
     submit(message(job_id))
     assert get_job(database, job_id).request == {"prompt": "first"}
+
+
+def test_while_the_database_is_away_a_malformed_message_is_held_like_a_valid_one(
+    submit: Submit,
+    intake: Intake,
+    database: Database,
+    rejected: RejectedMessages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is rejected once its row is there, and not before."""
+    job_id = uuid4()
+    malformed = Submission(str(job_id), fault=MessageFault("shape", "TypeError"))
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise DatabaseUnavailable("no answer")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(intake.unserved, "malformed", away)
+        with pytest.raises(Reject) as end:
+            submit(malformed)
+        assert vars(end.value)["requeue"] is True
+        assert rejected.counts() == {}
+    with pytest.raises(Reject) as end:
+        submit(malformed)
+    assert vars(end.value)["requeue"] is False
+    assert get_job(database, job_id).status == "failed"
+    assert rejected.counts() == {"shape": 1}
+
+
+def test_progress_is_seen_whichever_way_a_message_ends(submit: Submit) -> None:
+    """The watchdog must not take rejected or requeued messages for none."""
+    accepted(submit)
+    with pytest.raises(Reject):
+        submit(Submission("no id"))
+    assert submit.ended == 2
+
+
+def test_a_dispatch_names_ids_or_is_noted(rejected: RejectedMessages) -> None:
+    """What is an id is taken; what is none, or too many of them, is noted and costs nothing."""
+    note = partial(rejected.note, "darkroom.generate")
+    ids = [uuid4() for _ in range(3)]
+    named = [str(job_id) for job_id in ids]
+    assert read_ids("1", [named], {}, note) == ids
+    assert read_ids("1", [], {"job_ids": named}, note) == ids
+    assert rejected.counts() == {}
+    assert read_ids("1", [[*named, 7, None, {}, "no id"]], {}, note) == ids
+    wrong: Any
+    for wrong in (None, "text", 7, {}, [str(uuid4())] * 1001):
+        assert read_ids("1", [wrong], {}, note) == []
+    assert read_ids("1", [], {}, note) == []
+    assert rejected.counts() == {"job_ids": 7}

@@ -4,12 +4,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
 from storage import (
     Database,
+    DatabaseUnavailable,
     ObjectStore,
     ObjectStoreRefused,
     ObjectStoreUnavailable,
@@ -258,3 +260,100 @@ def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_not_put(
     uploads.stop()
     assert not entry.path.exists()
     assert bucket.stored == bucket.deleted == []
+
+
+def test_after_a_full_round_the_next_one_follows_at_once(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million objects must not take two seconds for each few hundred; then it rests."""
+    monkeypatch.setattr(sweep, "TAKEN_AT_ONCE", 2)
+    monkeypatch.setattr(sweep, "EVERY_S", 0.001)
+    keys = pictures(table, 5)
+    bucket = Away()
+    bucket.is_away = False
+    Sweep(table.db, lambda: bucket).run(Rests(1))
+    assert sorted(bucket.deleted) == sorted(keys)
+
+
+class Rests(threading.Event):
+    """A process that ends at its next rest but so many."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Rest; whether the process ends."""
+        assert timeout is not None
+        assert timeout > 0
+        self.left -= 1
+        if self.left < 0:
+            self.set()
+        return self.is_set()
+
+
+def test_a_worker_that_stops_between_two_rounds_begins_no_other(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is left to delete."""
+    monkeypatch.setattr(sweep, "TAKEN_AT_ONCE", 2)
+    monkeypatch.setattr(sweep, "THREADS", 1)
+    pictures(table, 6)
+    stopping = threading.Event()
+    bucket = Slow(lambda: stopping.set() if len(bucket.deleted) == 1 else None)
+    runner = Sweep(table.db, lambda: bucket)
+    monkeypatch.setattr(sweep, "EVERY_S", 0.001)
+    runner.run(stopping)
+    assert len(bucket.deleted) == 2
+
+
+@pytest.mark.parametrize("fault", [DatabaseUnavailable("away"), KeyError("never heard of")])
+def test_a_sweep_goes_on_after_whatever_went_wrong(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """At its next round, which deletes what was left."""
+    faults = iter([fault])
+    keys, bucket = pictures(table, 3), Away()
+    bucket.is_away = False
+    take = take_doomed
+
+    def take_unless_away(*args: Any, **how: Any) -> list[str]:
+        for each in faults:
+            raise each
+        return take(*args, **how)
+
+    monkeypatch.setattr(sweep, "take_doomed", take_unless_away)
+    Sweep(table.db, lambda: bucket).run(Rests(2))
+    assert sorted(bucket.deleted) == sorted(keys)
+
+
+def test_the_wait_for_a_bucket_that_is_away_doubles_and_begins_anew_after_a_success(
+    table: TableUnderTest,
+) -> None:
+    """From 10 s up to ten minutes; half of it at least, so that workers spread."""
+    pictures(table, 1)
+    bucket = Away()
+    runner = Sweep(table.db, lambda: bucket)
+    for expected_s in (10, 20, 40, 80, 160, 320, 600, 600):
+        assert runner.round() == 0
+        ((_, _, wait_s),) = doomed(table).values()
+        assert expected_s / 2 - 1 <= wait_s <= expected_s + 1
+        make_due(table)
+    bucket.is_away = False
+    assert runner.round() == 1
+    pictures(table, 1)
+    bucket.is_away = True
+    assert runner.round() == 0
+    ((_, _, wait_s),) = doomed(table).values()
+    assert wait_s <= 11
+
+
+def test_only_objects_of_these_jobs_are_deleted_at_once(table: TableUnderTest) -> None:
+    """Whoever deletes a job makes the first try for what was of it alone."""
+    mine, other = (table.finished(table.accept()) for _ in range(2))
+    forget_jobs(table.db, [mine.id, other.id], key_prefix="")
+    bucket = Away()
+    bucket.is_away = False
+    assert Sweep(table.db, lambda: bucket).round(jobs=[mine.id]) == 1
+    assert bucket.deleted == [mine.images[0].key]
+    assert set(doomed(table)) == {other.images[0].key}

@@ -11,6 +11,7 @@ import lzma
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +20,16 @@ import redis
 
 from tasks.messages.body import MAX_BODY_BYTES
 
-__all__ = ["MARK", "SHAPES", "Shape", "put_on_rabbitmq", "put_on_redis", "raw_elements"]
+__all__ = [
+    "MARK",
+    "SHAPES",
+    "Shape",
+    "put_on_rabbitmq",
+    "put_on_redis",
+    "put_raw_on_rabbitmq",
+    "raw_elements",
+    "raw_properties",
+]
 
 #: In the prompt of each message here; no log line may have it.
 MARK = "mark-of-a-prompt"
@@ -232,6 +242,36 @@ def raw_elements() -> Iterator[bytes]:
     yield b'{"__type__": [], "__value__": 5}'
     yield b'{"__type__": "decimal", "__value__": "x"}'
     yield b'{"body": ' + b"9" * 10_000 + b"}"
+
+
+def raw_properties() -> Iterator[bytes]:
+    """Properties of AMQP that Python cannot hold, or that are cut short or nested without end."""
+    headers, timestamp = pack(">H", 1 << 13), pack(">H", 1 << 6)
+    item = b"\x03big" + b"T" + pack(">Q", 2**63)
+    yield headers + pack(">I", len(item)) + item
+    yield timestamp + pack(">Q", 2**63)
+    item = b"\x02\xff\xfe" + b"S" + pack(">I", 2) + b"\xff\xff"
+    yield headers + pack(">I", len(item)) + item
+    table = b""
+    for _ in range(2000):
+        table = b"\x01aF" + pack(">I", len(table)) + table
+    yield headers + pack(">I", len(table)) + table
+
+
+class RawMessage(amqp.Message):
+    """A message with properties as they are."""
+
+    raw = b""
+
+    def _serialize_properties(self) -> bytes:
+        return self.raw
+
+
+def put_raw_on_rabbitmq(channel: amqp.Channel, queue: str, properties: bytes) -> None:
+    """Put a message on a queue whose properties are these bytes."""
+    message = RawMessage(MARK)
+    message.raw = properties
+    channel.basic_publish(message, routing_key=queue)
 
 
 def put_on_redis(client: redis.Redis, queue: str, shape: Shape, job_id: UUID) -> None:

@@ -10,7 +10,16 @@ import redis
 from kombu import Connection
 
 from chaos.fleet import Fleet
-from chaos.malformed import MARK, SHAPES, Shape, put_on_rabbitmq, put_on_redis, raw_elements
+from chaos.malformed import (
+    MARK,
+    SHAPES,
+    Shape,
+    put_on_rabbitmq,
+    put_on_redis,
+    put_raw_on_rabbitmq,
+    raw_elements,
+    raw_properties,
+)
 from chaos.scale import SMALL
 from chaos.stage import Stage
 from tests.services.rabbitmq import rabbitmq_in
@@ -20,6 +29,9 @@ __all__ = ["malformed_on_rabbitmq", "malformed_on_redis"]
 #: Valid messages among them, except where a test suite has no time for so many.
 VALID = 500
 VALID_IN_SMALL = 24
+
+#: Tests of the gate have all shapes; of these, a test suite plays every third.
+SHARE_IN_SMALL = 3
 
 #: More than the worker's pool has threads, if any were held.
 AFTERWARDS = 8
@@ -54,6 +66,8 @@ def malformed_on_rabbitmq(stage: Stage) -> None:
         shapes = tuple(shape for shape in SHAPES if not shape.is_for_redis_alone)
         with Connection(server.url) as connection:
             channel: Any = connection.default_channel
+            for properties in raw_properties():
+                put_raw_on_rabbitmq(channel, queue, properties)
             _play(
                 stage, shapes, lambda shape, job_id: put_on_rabbitmq(channel, queue, shape, job_id)
             )
@@ -64,6 +78,7 @@ def malformed_on_rabbitmq(stage: Stage) -> None:
 def _play(stage: Stage, shapes: tuple[Shape, ...], put: Put) -> None:
     fleet = stage.fleet
     valid = VALID_IN_SMALL if stage.scale is SMALL else VALID
+    shapes = shapes[:: SHARE_IN_SMALL if stage.scale is SMALL else 1]
     ids = {shape.name: uuid4() for shape in shapes}
     messages = [(shape, ids[shape.name]) for shape in shapes]
     messages += [(_valid(fleet, number), uuid4()) for number in range(valid)]

@@ -18,7 +18,7 @@ from kombu.transport import pyamqp
 from tasks.messages.body import opened_body
 from tasks.messages.fault import MessageFault
 
-__all__ = ["AmqpTransport", "SecureAmqpTransport"]
+__all__ = ["AmqpTransport", "SecureAmqpTransport", "tolerant_handler"]
 
 _pyamqp: Any = pyamqp
 _FrameMessage: Any = FrameMessage
@@ -64,7 +64,7 @@ class _Connection(_pyamqp.Connection):  # type: ignore[misc]  # Kombu's stubs la
     Channel = _Channel
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{"frame_handler": _tolerant_handler, **options})
+        super().__init__(*args, **{"frame_handler": tolerant_handler, **options})
 
 
 class AmqpTransport(_pyamqp.Transport):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
@@ -79,7 +79,7 @@ class SecureAmqpTransport(_pyamqp.SSLTransport):  # type: ignore[misc]  # Kombu'
     Connection = _Connection
 
 
-def _tolerant_handler(connection: Any, callback: Any) -> Callable[[Any], bool]:
+def tolerant_handler(connection: Any, callback: Any) -> Callable[[Any], bool]:
     """Make what the connection calls for each frame."""
     on_frame: Callable[[Any], bool] = frame_handler(connection, callback)
 

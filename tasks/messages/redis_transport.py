@@ -118,7 +118,7 @@ class _QoS(_redis.QoS):  # type: ignore[misc]  # Kombu's stubs lack most of what
         """Give a message back to its queue."""
         message = self._not_noted.pop(tag, None)
         if message is None:
-            super().restore_by_tag(tag, client, leftmost)
+            self._restore_noted(tag, client, leftmost=leftmost)
             return
         queue = message.delivery_info["routing_key"]
         try:
@@ -127,6 +127,17 @@ class _QoS(_redis.QoS):  # type: ignore[misc]  # Kombu's stubs lack most of what
             log.error(  # noqa: TRY400 - the traceback says nothing more
                 "Redis is full: a message could not be given back, and is lost",
                 extra={"queue": queue, "error": type(error).__name__},
+            )
+
+    def _restore_noted(self, tag: str, client: Any, *, leftmost: bool) -> None:
+        """Give back a message that is noted; one bad note must not keep the others back."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except (RecursionError, TypeError, ValueError) as error:
+            self._remove_from_indices(tag).execute()
+            log.error(  # noqa: TRY400 - the traceback may quote the note
+                "a note of an unacknowledged message could not be read, and was removed",
+                extra={"error": type(error).__name__},
             )
 
     def leave(self, delivery_tag: str, delay_s: float) -> None:

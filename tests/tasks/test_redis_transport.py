@@ -138,3 +138,15 @@ def test_a_message_that_an_earlier_release_noted_in_a_bad_form_is_put_back(
         message.ack()
     assert len(taking.faults) + len(taking.messages) == 3
     assert (client.llen(QUEUE), client.hlen("darkroom.unacked")) == (0, 0)
+
+
+def test_a_note_that_cannot_be_read_keeps_no_other_message_back(
+    taking: Taking, client: redis.Redis
+) -> None:
+    """Whoever wrote it: it is removed, and those after it are given back."""
+    for number, note in enumerate(["not JSON", "7", "[1]", "null", f'[{{}}, "", "{QUEUE}"]']):
+        client.hset("darkroom.unacked", f"tag-{number}", note)
+        client.zadd("darkroom.unacked_index", {f"tag-{number}": 1.0 + number})
+    taking.take(1)
+    assert len(taking.faults) == 1
+    assert (client.llen(QUEUE), client.hlen("darkroom.unacked")) == (0, 0)

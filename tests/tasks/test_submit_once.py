@@ -314,6 +314,27 @@ def test_while_the_database_is_away_a_malformed_message_is_held_like_a_valid_one
     assert rejected.counts() == {"shape": 1}
 
 
+def nested(levels: int) -> Any:
+    """A list in a list in a list."""
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [nested(900), 10**4000, float("nan"), "\ud800", "\0", {"": {}}])
+@pytest.mark.parametrize(
+    "name", ["request", "owner", "metadata", "priority", "on_end", "idempotency_key", "reuse", "\0"]
+)
+def test_whatever_a_field_holds_its_message_leaves_a_row(
+    submit: Submit, database: Database, name: str, value: Any
+) -> None:
+    """JSON can say what neither Python's libraries nor a database can take."""
+    job_id = uuid4()
+    submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}, name: value}))
+    assert get_job(database, job_id).status in {"queued", "failed"}
+
+
 def test_progress_is_seen_whichever_way_a_message_ends(submit: Submit) -> None:
     """The watchdog must not take rejected or requeued messages for none."""
     accepted(submit)

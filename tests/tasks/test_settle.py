@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from playground import Meaning, Verdict
-from storage import Database, Job, JobStatus, get_job
+from storage import Database, Job, JobStatus, fleet_state, get_job
 from tasks import RetryPolicy, Settle
 from tests.tasks.jobs import claimed_again, claimed_job
 from tests.tasks.pausing import WorkerUnderTest, worker_of
@@ -24,13 +24,18 @@ def worker(database: Database) -> WorkerUnderTest:
 @pytest.fixture
 def settle(database: Database, worker: WorkerUnderTest) -> Settle:
     """What ends attempts; a job whose call failed is due again at once."""
+    return settling(database, worker)
+
+
+def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0) -> Settle:
+    """What ends attempts, and holds calls for so long where the key is refused."""
     policy = RetryPolicy(
         max_attempts=3,
         max_useless_calls=1,
         max_unknown_calls=1,
         backoff_base_s=0.0,
         backoff_max_s=0.0,
-        hold_s=0.0,
+        hold_s=hold_s,
     )
     return Settle(
         database, policy=policy, pace=worker.pace, breaker=worker.breaker, watch=worker.watch
@@ -96,13 +101,69 @@ def test_what_another_worker_succeeded_with_says_nothing_about_a_job(
     assert (waiting.status, waiting.attempts, waiting.calls_made) == (JobStatus.QUEUED, 0, 0)
 
 
-def test_an_answer_of_too_fast_slows_down_and_a_refused_key_holds(
+def test_an_answer_of_too_fast_holds_this_process_and_the_fleet(
     database: Database, worker: WorkerUnderTest, settle: Settle
 ) -> None:
-    """Both hold this process's calls; only the first is told to the fleet."""
+    """For as long as the API asks; the fleet also goes on with half its speed."""
     job = claimed_job(database)
     verdict = Verdict(Meaning.TOO_FAST, "HTTP_429", "", retry_after_s=600.0)
     end(settle, job, verdict, started=time.monotonic())
     assert worker.pace.is_held
+    state = fleet_state(database)
+    assert (state.share, 500 < state.held_s <= 600) == (0.5, True)
     worker.watch.look()
     assert not worker.pace.try_enter()
+
+
+def test_a_refused_key_holds_this_process_alone(
+    database: Database, worker: WorkerUnderTest
+) -> None:
+    """Other workers may have another key."""
+    settle = settling(database, worker, hold_s=600.0)
+    end(settle, claimed_job(database), started=time.monotonic())
+    assert worker.pace.is_held
+    state = fleet_state(database)
+    assert (state.share, state.held_s) == (1.0, 0.0)
+
+
+def test_an_ordinary_failure_holds_nothing(
+    database: Database, worker: WorkerUnderTest, settle: Settle
+) -> None:
+    """It says something about one call: the next may start at once."""
+    worker.succeeds()
+    end(settle, claimed_job(database), Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=0.0)
+    assert not worker.pace.is_held
+
+
+def test_what_a_call_came_to_is_counted_whether_the_job_waits_or_fails(
+    database: Database, settle: Settle
+) -> None:
+    """A useless answer has cost money, and so may a refused prompt."""
+    useless = Verdict(Meaning.USELESS, "NO_IMAGE", "")
+    job = claimed_job(database)
+    end(settle, job, useless, started=time.monotonic())
+    waiting = get_job(database, job.id)
+    assert (waiting.status, waiting.calls_useless, waiting.calls_made) == (JobStatus.QUEUED, 1, 1)
+    end(settle, claim_again(database, job.id), useless, started=time.monotonic())
+    failed = get_job(database, job.id)
+    assert (failed.status, failed.calls_useless, failed.calls_made) == (JobStatus.FAILED, 2, 2)
+    refused = claimed_job(database)
+    end(settle, refused, Verdict(Meaning.REFUSED, "PROMPT_UNSAFE", "no"), started=time.monotonic())
+    row = get_job(database, refused.id)
+    assert (row.status, row.calls_made) == (JobStatus.FAILED, 1)
+    assert row.error is not None
+    assert (row.error.code, row.error.message) == ("PROMPT_UNSAFE", "no")
+
+
+def test_a_job_that_was_taken_away_meanwhile_is_left_alone(
+    database: Database, settle: Settle
+) -> None:
+    """Its call took too long: a rescue gave it to another worker, whose claim holds."""
+    job = claimed_job(database)
+    jobs = database.tables.jobs
+    with database.begin() as connection:
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(fence=job.fence + 1))
+    before = get_job(database, job.id)
+    end(settle, job, Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=time.monotonic())
+    end(settle, job, Verdict(Meaning.REFUSED, "PROMPT_UNSAFE", ""), started=time.monotonic())
+    assert get_job(database, job.id) == before

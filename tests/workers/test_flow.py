@@ -67,3 +67,39 @@ def test_a_stop_that_was_taken_back_at_once_stops_nothing() -> None:
     flow.pause()
     consumer.turn()
     assert not consumer.consumes
+
+
+def test_messages_are_left_until_every_reason_is_gone() -> None:
+    """A full inbox, a worker that paused itself, storage that is away: each has its own end."""
+    flow, consumer = Flow("darkroom.generate"), Consumer()
+    flow.attach(consumer)
+    flow.pause()
+    flow.pause("worker paused")
+    flow.pause("worker paused")
+    flow.resume()
+    consumer.turn()
+    assert (consumer.consumes, flow.is_paused) == (False, True)
+    flow.resume("worker paused")
+    consumer.turn()
+    assert (consumer.consumes, flow.is_paused) == (True, False)
+
+
+def test_what_is_asked_before_there_is_a_consumer_holds_from_its_start() -> None:
+    """The process looks at the fleet before Celery has connected."""
+    flow, consumer = Flow("darkroom.generate"), Consumer()
+    flow.pause()
+    flow.attach(consumer)
+    consumer.turn()
+    assert not consumer.consumes
+
+
+def test_a_consumer_is_told_nothing_new_where_nothing_has_changed() -> None:
+    """Each command to the broker costs a round trip, and an inbox fills many times a second."""
+    flow, consumer = Flow("darkroom.generate"), Consumer()
+    flow.attach(consumer)
+    consumer.turn()
+    flow.resume()
+    assert consumer.asked == []
+    flow.pause()
+    flow.pause()
+    assert len(consumer.asked) == 1

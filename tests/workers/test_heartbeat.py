@@ -11,12 +11,16 @@ from sqlalchemy import make_url, select, update
 
 from chaos.proxy import Act, Line, Proxy
 from storage import (
+    CallReport,
     Database,
     Limits,
+    RowLocked,
     WorkerInfo,
+    database_time,
     forget_workers,
     insert_job,
     live_workers,
+    register_worker,
     renew_lease,
     reserve_due,
 )
@@ -169,3 +173,81 @@ def test_jobs_that_wait_here_are_not_dispatched_again(database: Database) -> Non
     stopping.set()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_a_locked_row_is_waited_for_at_the_next_beat_and_not_over_a_new_connection(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another connection would meet the same lock, and wait as long."""
+    tries: list[bool] = []
+
+    def locked(*_: object, **__: object) -> bool:
+        tries.append(True)
+        raise RowLocked("the workers table is locked")
+
+    monkeypatch.setattr("workers.heartbeat.renew_lease", locked)
+    beating = heartbeat(database, worker_info())
+    with pytest.raises(RowLocked):
+        beating._beat_or_reconnect()
+    assert len(tries) == 1
+    assert caplog.messages == []
+
+
+def test_a_lease_is_never_believed_longer_than_the_database_keeps_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted from before the question: an answer may take as long as it likes."""
+    clock = [100.0]
+
+    def slowly(*_: object, **__: object) -> bool:
+        clock[0] += 7.0
+        return True
+
+    monkeypatch.setattr("workers.heartbeat.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("workers.heartbeat.renew_lease", slowly)
+    monkeypatch.setattr("workers.heartbeat.register_worker", slowly)
+    alive: list[float] = []
+    beating = heartbeat(database, worker_info(), on_alive=alive.append)
+    beating._take_lease()
+    beating.beat()
+    assert alive == [LEASE_S - 7.0] * 2
+
+
+def test_each_beat_writes_what_the_worker_reports(database: Database) -> None:
+    """Others judge by it whose trouble it is when calls fail."""
+    worker = worker_info()
+    report = CallReport(succeeded_s=0.0, success_began_s=5.0, paused_s=1.0, pause_code="HTTP_401")
+    beating = Heartbeat(
+        database, worker, every_s=30, on_alive=lambda _: None, report=lambda: report
+    )
+    register_worker(database, worker)
+    beating.beat()
+    [row] = live_workers(database)
+    assert row.succeeded_at is not None
+    assert (row.paused_at is not None, row.pause_code) == (True, "HTTP_401")
+
+
+def test_a_beat_renews_the_lease_for_its_whole_length(database: Database) -> None:
+    """And tells whoever asks how long it is good for."""
+    worker, alive = worker_info(), list[float]()
+    register_worker(database, worker)
+    workers = database.tables.workers
+    soon = database_time(database) + timedelta(seconds=1)
+    with database.begin() as connection:
+        connection.execute(update(workers).values(lease_until=soon))
+    heartbeat(database, worker, on_alive=alive.append).beat()
+    [row] = live_workers(database)
+    assert (row.lease_until - soon).total_seconds() > LEASE_S - 30
+    assert LEASE_S - 30 < alive[0] <= LEASE_S
+
+
+def test_a_refresh_without_waiting_jobs_needs_no_table(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle worker asks for nothing."""
+
+    def asked(*_: object) -> int:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("workers.refresh.refresh_dispatched", asked)
+    assert DispatchRefresh(database, waiting=list, every_s=60).refresh() == 0

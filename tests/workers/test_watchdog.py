@@ -1,6 +1,10 @@
 """The watchdog: messages that wait and do not arrive end the worker, and nothing else does."""
 
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -36,14 +40,20 @@ class Faulty(Depth):
         return super().waiting()
 
 
-def dog(inbox: Inbox, depth: Depth, *, is_taking: bool = True) -> Watchdog:
+def dog(
+    inbox: Inbox,
+    depth: Depth,
+    *,
+    is_taking: bool = True,
+    leave: Callable[[], None] = lambda: None,
+) -> Watchdog:
     """A watchdog over a worker with room for four calls."""
     queue = WatchedQueue(
         depth=depth,  # type: ignore[arg-type]  # only its length is asked
         progress=lambda: inbox.arrived,
         could_take=lambda: is_taking and inbox.demand < 4,
     )
-    return Watchdog([queue], leave=lambda: None)
+    return Watchdog([queue], leave=leave)
 
 
 def looks(watchdog: Watchdog, count: int) -> list[bool]:
@@ -109,3 +119,40 @@ def test_each_queue_has_a_count_of_its_own() -> None:
     stuck = WatchedQueue(depth, progress=lambda: 0, could_take=lambda: True, looks=3 * LOOKS)
     watchdog = Watchdog([busy, stuck], leave=lambda: None)
     assert looks(watchdog, 3 * LOOKS) == [False] * (3 * LOOKS - 1) + [True]
+
+
+def test_a_starved_worker_is_ended_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it was told to leave there is nothing more to look at."""
+    monkeypatch.setattr("workers.watchdog.EVERY_S", 0.0)
+    left: list[bool] = []
+    dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).run(threading.Event())
+    assert left == [True]
+
+
+def test_a_watchdog_that_is_told_to_stop_ends_no_worker() -> None:
+    """The worker drains by then, and takes no messages on purpose."""
+    stopping, left = threading.Event(), list[bool]()
+    stopping.set()
+    dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).run(stopping)
+    assert left == []
+
+
+#: Leaves for the supervisor, and hangs.
+HANGS = """
+import time
+from celery.worker import state
+from workers.watchdog import leave_for_supervisor
+leave_for_supervisor(0.05)
+print(state.should_stop, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_that_leaves_and_hangs_is_ended_with_a_failing_status() -> None:
+    """A supervisor starts again what failed; Celery is asked to let calls end before."""
+    repo = Path(__file__).parents[2]
+    command = [sys.executable, "-c", HANGS]
+    done = subprocess.run(
+        command, check=False, cwd=repo, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout.strip()) == (1, "1")

@@ -1,0 +1,332 @@
+"""The upload threads: what waits, what is tried when, and what a stop leaves in the spool."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import (
+    Database,
+    Job,
+    JobStatus,
+    ObjectStore,
+    ObjectStoreUnavailable,
+    Pieces,
+    Spool,
+    SpooledImage,
+    SpoolEntry,
+    forget_jobs,
+    get_job,
+    mark_storing_if_held,
+)
+from tasks import Uploads
+from tasks.backoff import backoff_s
+from tests.tasks.jobs import claimed_job
+
+WITHIN_S = 30
+IMAGE = SpooledImage([b"png" * 99], width=9, height=11)
+
+
+class Bucket(ObjectStore):
+    """A bucket in memory, which does something before it takes an object."""
+
+    def __init__(self) -> None:
+        super().__init__(bucket="memory")
+        self.before: Callable[[str], object] = lambda _: None
+        self.stored: list[str] = []
+        self.deleted: list[str] = []
+
+    def put(
+        self,
+        key: str,
+        data: bytes | Pieces,
+        content_type: str = "image/png",
+        *,
+        sha256: str | None = None,
+    ) -> None:
+        """Take an object."""
+        del data, content_type, sha256
+        self.before(key)
+        self.stored.append(key)
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self.deleted.append(key)
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    """An empty bucket."""
+    return Bucket()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """A worker's own."""
+    spool = Spool(tmp_path / "spool", max_bytes=10**7, fsync=False)
+    yield spool
+    spool.close()
+
+
+@pytest.fixture
+def stored() -> list[bool]:
+    """One for each answer that the bucket has taken."""
+    return []
+
+
+@pytest.fixture
+def uploads(
+    database: Database, bucket: Bucket, spool: Spool, stored: list[bool]
+) -> Iterator[Uploads]:
+    """One upload thread."""
+    uploads = Uploads(
+        database=database,
+        objects=bucket,
+        spool=spool,
+        threads=1,
+        key_prefix="x/",
+        on_stored=lambda: stored.append(True),
+    )
+    yield uploads
+    uploads.stop()
+
+
+#: Threads that other tests of this process have left to end.
+_others: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    _others.update(threading.enumerate())
+    monkeypatch.setattr("tasks.uploads.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("tasks.uploads.LONGEST_WAIT_S", 0.02)
+
+
+def spooled(database: Database, uploads: Uploads) -> tuple[Job, SpoolEntry]:
+    """A job whose picture is on the disk, and its row says so."""
+    job = claimed_job(database)
+    entry = uploads.spool(job.id, job.fence, [IMAGE])
+    assert mark_storing_if_held(database, job.id, fence=job.fence, images=uploads.stored(entry))
+    return job, entry
+
+
+def test_an_answer_is_stored_once_and_its_file_goes(
+    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool, stored: list[bool]
+) -> None:
+    """The threads wait for it, and whoever waits for the end is woken."""
+    uploads.start()
+    job, entry = spooled(database, uploads)
+    uploads.add(entry)
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+    assert bucket.stored == [uploads.stored(entry)[0].key]
+    assert (spool.entries(), spool.used_bytes, uploads.claims(), stored) == ([], 0, set(), [True])
+
+
+def test_a_stopped_thread_begins_no_other_upload(
+    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool
+) -> None:
+    """What it is putting it ends; the rest stays in the spool, for the next process."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hold(_key: str) -> None:
+        entered.set()
+        release.wait(WITHIN_S)
+
+    bucket.before = hold
+    first, entry = spooled(database, uploads)
+    second, other = spooled(database, uploads)
+    uploads.add(entry)
+    uploads.add(other)
+    uploads.start()
+    assert entered.wait(WITHIN_S)
+    uploads.stop()
+    release.set()
+    _wait_until(lambda: get_job(database, first.id).status is JobStatus.SUCCEEDED)
+    _wait_until(lambda: not _upload_threads())
+    assert get_job(database, second.id).status is JobStatus.STORING
+    assert spool.entries() == [other]
+    assert not uploads.wait_until_empty(0)
+
+
+def test_idle_threads_end_when_they_are_stopped(uploads: Uploads) -> None:
+    """They wait for answers, of which none may ever come."""
+    uploads.start()
+    assert _upload_threads()
+    uploads.stop()
+    _wait_until(lambda: not _upload_threads())
+
+
+def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
+    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one thread, too: the failing one waits in the queue and not in the thread."""
+    monkeypatch.setattr("tasks.uploads.FIRST_WAIT_S", 3600.0)
+    monkeypatch.setattr("tasks.uploads.LONGEST_WAIT_S", 3600.0)
+    failing, entry = spooled(database, uploads)
+    bad = uploads.stored(entry)[0].key
+
+    def refuse(key: str) -> None:
+        if key == bad:
+            raise ObjectStoreUnavailable("away")
+
+    bucket.before = refuse
+    job, other = spooled(database, uploads)
+    uploads.start()
+    uploads.add(entry)
+    uploads.add(other)
+    _wait_until(lambda: get_job(database, job.id).status is JobStatus.SUCCEEDED)
+    assert uploads.claims() == {(failing.id, failing.fence)}
+    assert not uploads.wait_until_empty(0)
+
+
+def test_an_answer_is_tried_until_the_bucket_takes_it(
+    database: Database, uploads: Uploads, bucket: Bucket, stored: list[bool]
+) -> None:
+    """And nobody is told that storage works before it has."""
+    tries: list[bool] = []
+
+    def refuse(_key: str) -> None:
+        tries.append(True)
+        if len(tries) < 4:
+            raise ObjectStoreUnavailable("away")
+        assert stored == []
+
+    bucket.before = refuse
+    job, entry = spooled(database, uploads)
+    uploads.start()
+    uploads.add(entry, is_named=True)
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert (len(tries), stored) == (4, [True])
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+
+
+def test_a_try_that_failed_leaves_no_picture_in_memory(
+    database: Database, uploads: Uploads, bucket: Bucket
+) -> None:
+    """From then on the file serves: a bucket that is away must not fill the memory."""
+
+    def refuse(_key: str) -> None:
+        raise ObjectStoreUnavailable("away")
+
+    bucket.before = refuse
+    _, entry = spooled(database, uploads)
+    assert uploads._in_hand._room.inside_bytes > 0
+    uploads.start()
+    uploads.add(entry)
+    _wait_until(lambda: uploads._in_hand._room.inside_bytes == 0)
+
+
+def test_an_answer_whose_job_was_deleted_is_not_put(
+    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool
+) -> None:
+    """Its prompt was to be forgotten: the file goes as well."""
+    job, entry = spooled(database, uploads)
+    assert forget_jobs(database, [job.id], key_prefix="x/").under_way == [job.id]
+    jobs = database.tables.jobs
+    with database.begin() as connection:
+        connection.execute(
+            jobs.update().values(status="queued", worker_id=None, claim_token=None, images=None)
+        )
+    assert forget_jobs(database, [job.id], key_prefix="x/").forgotten == [job.id]
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert (bucket.stored, spool.entries(), entry.path.exists()) == ([], [], False)
+
+
+@pytest.mark.parametrize("named", [(60.0, 1), (-1.0, 0)], ids=["just now", "long ago"])
+def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
+    database: Database,
+    uploads: Uploads,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    named: tuple[float, int],
+) -> None:
+    """For a moment only: after that somebody else may hold the fence, with another image."""
+    named_for_s, puts = named
+    monkeypatch.setattr("tasks.uploads.NAMED_FOR_S", named_for_s)
+    job, entry = spooled(database, uploads)
+    jobs = database.tables.jobs
+    other = [{**_as_dict(uploads, entry), "sha256": "cd" * 32}]
+    with database.begin() as connection:
+        connection.execute(jobs.update().where(jobs.c.id == job.id).values(images=other))
+    seen = threading.Event()
+    finish = uploads._writer.write
+
+    def write(*args: object, **how: object) -> object:
+        try:
+            return finish(*args, **how)  # type: ignore[arg-type]  # passed on as they came
+        finally:
+            seen.set()
+
+    monkeypatch.setattr(uploads._writer, "write", write)
+    uploads.start()
+    uploads.add(entry, is_named=True)
+    assert seen.wait(WITHIN_S)
+    uploads.stop()
+    _wait_until(lambda: not _upload_threads())
+    assert len(bucket.stored) == puts
+
+
+def test_an_answer_without_a_file_is_known_until_it_is_stored(
+    database: Database, uploads: Uploads, bucket: Bucket
+) -> None:
+    """The disk was full: its claim is this process's, which must not end before."""
+    job = claimed_job(database)
+    known: list[bool] = []
+    empty: list[bool] = []
+
+    def refuse(_key: str) -> None:
+        known.append((job.id, job.fence) in uploads.claims())
+        empty.append(uploads.wait_until_empty(0))
+        if len(known) < 3:
+            raise ObjectStoreUnavailable("away")
+
+    bucket.before = refuse
+    uploads.put_now(job.id, job.fence, [IMAGE])
+    assert (known, empty) == ([True] * 3, [False] * 3)
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+    assert uploads.claims() == set()
+    assert uploads.wait_until_empty(0)
+
+
+def test_an_answer_without_a_file_and_without_a_job_is_given_up(
+    uploads: Uploads, bucket: Bucket, database: Database
+) -> None:
+    """Or its thread would try for ever."""
+    job = claimed_job(database)
+    with database.begin() as connection:
+        connection.execute(database.tables.jobs.delete())
+    uploads.put_now(job.id, job.fence, [IMAGE])
+    assert bucket.stored == []
+    assert uploads.wait_until_empty(0)
+
+
+def test_waits_double_up_to_their_bound_and_are_never_nothing() -> None:
+    """Half of it is by chance, so that those that failed together come back apart."""
+    for failures, longest_s in ((0, 0.5), (1, 1.0), (3, 4.0), (6, 30.0), (10**6, 30.0)):
+        waits = [backoff_s(failures, first_s=0.5, longest_s=30.0) for _ in range(50)]
+        assert longest_s / 2 <= min(waits)
+        assert max(waits) <= longest_s
+        assert len(set(waits)) > 1
+
+
+def _as_dict(uploads: Uploads, entry: SpoolEntry) -> dict[str, object]:
+    image = uploads.stored(entry)[0]
+    names = ("index", "key", "sha256", "size_bytes", "width", "height")
+    return {name: getattr(image, name) for name in names}
+
+
+def _upload_threads() -> list[threading.Thread]:
+    now = set(threading.enumerate()) - _others
+    return [thread for thread in now if thread.name.startswith("upload-")]
+
+
+def _wait_until(question: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + WITHIN_S
+    while not question():
+        assert time.monotonic() < deadline_s, "it never came true"
+        time.sleep(0.01)

@@ -1,0 +1,235 @@
+"""How a worker takes jobs and ends: what is handed back, waited for, and left to others."""
+
+import threading
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from storage import DatabaseUnavailable, Spool
+from tasks import Inbox
+from workers import Crew
+
+Course = list[str]
+
+
+class Part:
+    """A part of a worker, which notes what it is asked to do, and answers as it was told."""
+
+    inside = 0
+
+    def __init__(self, name: str, course: Course, **answers: object) -> None:
+        self._name, self._course, self._answers = name, course, answers
+
+    def __getattr__(self, what: str) -> Any:
+        if what.startswith("_"):
+            raise AttributeError(what)
+
+        def asked(*_: object, **__: object) -> Any:
+            self._course.append(f"{self._name}.{what}")
+            answer = self._answers.get(what)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return asked
+
+
+class Dispatch:
+    """Jobs that were handed back, and one that is due if there is any."""
+
+    def __init__(self, *, is_away: bool = False) -> None:
+        self.due: list[UUID] = []
+        self.back: list[UUID] = []
+        self._is_away = is_away
+
+    def take_one(self) -> list[UUID]:
+        """Reserve the job whose turn it is."""
+        return [self.due.pop()] if self.due else []
+
+    def hand_back(self, job_ids: list[UUID]) -> None:
+        """Make them due again."""
+        if self._is_away:
+            raise DatabaseUnavailable("away")
+        self.back += job_ids
+
+
+@pytest.fixture
+def course() -> Course:
+    """What the parts were asked to do, in order."""
+    return []
+
+
+@pytest.fixture
+def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
+    """Everything that a worker is made of."""
+    names = [each.name for each in fields(Crew)]
+    made: dict[str, Any] = {name: Part(name, course) for name in names}
+    made["uploads"] = Part("uploads", course, wait_until_empty=True, adopt=0)
+    made["deliverer"] = Part("deliverer", course, wait_until_idle=True)
+    return made | {
+        "inbox": Inbox(9),
+        "dispatch": Dispatch(),
+        "one_core": None,
+        "flows": (),
+        "spool": Spool(tmp_path, max_bytes=10**6, fsync=False),
+        "stopping": threading.Event(),
+        "adopt_every_s": 3600.0,
+        "drain_s": 0.2,
+    }
+
+
+def test_dispatched_jobs_wait_in_the_inbox_and_threads_grow_with_them(
+    parts: dict[str, Any], course: Course
+) -> None:
+    """Once the worker stops they are handed back at once instead."""
+    crew, jobs = Crew(**parts), [uuid4(), uuid4()]
+    crew.take(jobs)
+    assert (crew.inbox.ids(), course) == (jobs, ["executor.grow"])
+    crew.inbox.close()
+    late = [uuid4()]
+    crew.take(late)
+    assert parts["dispatch"].back == late
+    assert course == ["executor.grow"]
+
+
+def test_a_probes_job_comes_straight_from_the_table(parts: dict[str, Any]) -> None:
+    """Whether there was one is what the pause goes by."""
+    crew = Crew(**parts)
+    assert not crew.bring_job()
+    assert crew.inbox.ids() == []
+    job_id = uuid4()
+    parts["dispatch"].due = [job_id]
+    assert crew.bring_job()
+    assert crew.inbox.ids() == [job_id]
+
+
+def test_the_lease_is_taken_before_anything_else_starts(
+    parts: dict[str, Any], course: Course
+) -> None:
+    """A worker that nobody knows holds no job, and adopts no image."""
+    away = DatabaseUnavailable("away")
+    parts["heartbeat"] = Part("heartbeat", course, start=away)
+    with pytest.raises(DatabaseUnavailable):
+        Crew(**parts).start()
+    assert course == ["heartbeat.start"]
+
+
+def test_a_worker_starts_all_its_loops(parts: dict[str, Any], course: Course) -> None:
+    """Each on a thread of its own, which keeps no process from ending."""
+    before = set(threading.enumerate())
+    release = threading.Event()
+    loops = ("dispatcher", "refresh", "deliverer", "watch", "watchdog", "sweep", "reconcile")
+    for name in loops:
+        parts[name] = Loop(release)
+    parts["one_core"] = Loop(release)
+    Crew(**parts).start()
+    started = set(threading.enumerate()) - before
+    assert course[:4] == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
+    assert {thread.name for thread in started} == {
+        "dispatcher",
+        "refresh",
+        "deliverer",
+        "fleet-watch",
+        "watchdog",
+        "sweep",
+        "reconcile",
+        "one-core",
+        "adoption",
+    }
+    assert all(thread.daemon for thread in started)
+    release.set()
+    parts["stopping"].set()
+    for thread in started:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class Loop:
+    """A part that runs until it is released."""
+
+    def __init__(self, release: threading.Event) -> None:
+        self._release = release
+
+    def run(self, stopping: threading.Event) -> None:
+        """Run."""
+        assert not stopping.is_set()
+        self._release.wait(30)
+
+
+def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
+    parts: dict[str, Any], course: Course
+) -> None:
+    """So that nothing which is still under way is rescued meanwhile."""
+    crew, waiting = Crew(**parts), [uuid4(), uuid4()]
+    crew.take(waiting)
+    assert crew.drain()
+    assert parts["stopping"].is_set()
+    assert parts["dispatch"].back == waiting
+    assert course == [
+        "executor.grow",
+        "pace.stop",
+        "uploads.wait_until_empty",
+        "uploads.stop",
+        "deliverer.wait_until_idle",
+        "budget.close",
+        "heartbeat.stop",
+    ]
+
+
+def test_a_drain_waits_for_the_calls_under_way(parts: dict[str, Any]) -> None:
+    """Their answers are paid for."""
+    crew, job_id = Crew(**parts | {"drain_s": 30.0}), uuid4()
+    crew.take([job_id])
+    assert crew.inbox.take() == job_id
+    ended: list[str] = []
+
+    def end() -> None:
+        ended.append("call")
+        crew.inbox.done(job_id)
+
+    timer = threading.Timer(0.05, end)
+    timer.start()
+    assert crew.drain()
+    assert ended == ["call"]
+    assert parts["dispatch"].back == []
+
+
+@pytest.mark.parametrize("left", ["a call", "an upload"])
+def test_a_drain_that_runs_out_of_time_says_so_and_keeps_the_spool(
+    parts: dict[str, Any], course: Course, left: str
+) -> None:
+    """The lease ends all the same: what is left is another worker's to find."""
+    if left == "an upload":
+        parts["uploads"] = Part("uploads", course, wait_until_empty=False)
+    crew = Crew(**parts)
+    folder = crew.spool.folder
+    if left == "a call":
+        crew.take([uuid4()])
+        crew.inbox.take()
+    assert not crew.drain()
+    assert course[-1] == "heartbeat.stop"
+    assert folder.exists()
+    crew.spool.close()
+
+
+def test_webhooks_under_way_do_not_make_a_drain_fail(
+    parts: dict[str, Any], course: Course, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are sent again by another worker."""
+    parts["deliverer"] = Part("deliverer", course, wait_until_idle=False)
+    assert Crew(**parts).drain()
+    assert "stopping with webhooks under way; they are sent again" in caplog.text
+
+
+def test_a_table_that_is_away_does_not_keep_a_worker_from_stopping(
+    parts: dict[str, Any], course: Course, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What could not be handed back is due again when its reservation is stale."""
+    crew = Crew(**parts | {"dispatch": Dispatch(is_away=True)})
+    crew.take([uuid4()])
+    assert crew.drain()
+    assert course[-1] == "heartbeat.stop"
+    assert "jobs that had not started go out again later" in caplog.text

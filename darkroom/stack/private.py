@@ -5,9 +5,10 @@ under the umask that `tether.py` sets.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["private_file", "private_folder"]
+__all__ = ["narrow_files", "private_file", "private_folder"]
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -41,3 +42,14 @@ def private_file(path: Path) -> None:
         os.fchmod(descriptor, FILE_MODE)
     finally:
         os.close(descriptor)
+
+
+def narrow_files(path: Path) -> None:
+    """Give the files that a service keeps beside one the same mode: SQLite's log, an old log.
+
+    Raises:
+        OSError: the mode of one cannot be changed.
+    """
+    for beside in path.parent.glob(f"{path.name}[-.]*"):
+        with suppress(FileNotFoundError):  # removed since
+            beside.chmod(FILE_MODE)

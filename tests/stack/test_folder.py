@@ -116,13 +116,16 @@ def test_what_an_earlier_release_left_open_is_narrowed(tmp_path: Path) -> None:
     """Logs, tables and folders; a folder that was there keeps its own mode."""
     (tmp_path / "logs").mkdir(mode=0o755)
     (tmp_path / "logs" / "broker.log").touch(0o644)
-    (tmp_path / "darkroom.db").touch(0o644)
+    (tmp_path / "logs" / "broker.log.1").touch(0o644)
+    for name in ("darkroom.db", "darkroom.db-wal"):
+        (tmp_path / name).touch(0o644)
     tmp_path.chmod(0o755)
     folder = DataFolder(tmp_path)
     made = [folder.log_file("broker"), folder.file("darkroom.db"), tmp_path / "lock"]
     folder.subfolder("s3/darkroom")
     folder.close()
-    assert [path.stat().st_mode & 0o777 for path in made] == [0o600] * 3
+    made += [tmp_path / "darkroom.db-wal", tmp_path / "logs" / "broker.log.1"]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o600] * 5
     for name in ("logs", "s3", "s3/darkroom"):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
     assert tmp_path.stat().st_mode & 0o777 == 0o755

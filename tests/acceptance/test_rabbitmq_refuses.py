@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import requests
+from kombu import Connection, Queue
 
 from darkroom.gateway_wiring import GatewayWiring
 from darkroom.settings import load_settings
@@ -25,25 +26,43 @@ SECRET = "hunter2"
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 
 
-@pytest.fixture(params=["login", "virtual host"])
-def refused_url(request: pytest.FixtureRequest, rabbitmq_server: RabbitServer) -> str:
-    """URL of a RabbitMQ that answers and refuses: AccessRefused, and NotAllowed."""
+@pytest.fixture(params=["login", "virtual host", "rights"])
+def refused_url(request: pytest.FixtureRequest, rabbitmq_server: RabbitServer) -> Iterator[str]:
+    """URL of a RabbitMQ that answers and refuses: AccessRefused of two kinds, and NotAllowed."""
     at = f"{rabbitmq_server.host}:{rabbitmq_server.port}"
     if request.param == "login":
-        return f"amqp://guest:{SECRET}@{at}//"
-    return f"amqp://guest:guest@{at}/no-such-host"
+        yield f"amqp://guest:{SECRET}@{at}//"
+    elif request.param == "virtual host":
+        yield f"amqp://guest:guest@{at}/no-such-host"
+    else:  # a user who may log in, and touch no queue
+        add_user(rabbitmq_server, "^$")
+        with Connection(rabbitmq_server.url) as connection:
+            for name in ("darkroom.generate", "shop"):
+                Queue(name, channel=connection.default_channel).declare()
+        yield f"amqp://fleet:first@{at}//"
+        delete_user(rabbitmq_server)
 
 
 @pytest.fixture
 def fleet_url(rabbitmq_server: RabbitServer) -> Iterator[str]:
     """URL with a user of the test's own, whose password may be changed."""
-    rabbitmq_server.evaluate(
-        'rabbit_auth_backend_internal:add_user(<<"fleet">>, <<"first">>, <<"test">>), '
-        'rabbit_auth_backend_internal:set_permissions(<<"fleet">>, <<"/">>, <<".*">>, <<".*">>, '
-        '<<".*">>, <<"test">>).'
-    )
+    add_user(rabbitmq_server, ".*")
     yield f"amqp://fleet:first@{rabbitmq_server.host}:{rabbitmq_server.port}//"
-    rabbitmq_server.evaluate('rabbit_auth_backend_internal:delete_user(<<"fleet">>, <<"test">>).')
+    delete_user(rabbitmq_server)
+
+
+def add_user(server: RabbitServer, queues: str) -> None:
+    """Add a user who may do everything with the queues that this expression matches."""
+    rights = ", ".join([f'<<"{queues}">>'] * 3)
+    server.evaluate(
+        'rabbit_auth_backend_internal:add_user(<<"fleet">>, <<"first">>, <<"test">>), '
+        f'rabbit_auth_backend_internal:set_permissions(<<"fleet">>, <<"/">>, {rights}, <<"test">>).'
+    )
+
+
+def delete_user(server: RabbitServer) -> None:
+    """Delete that user."""
+    server.evaluate('rabbit_auth_backend_internal:delete_user(<<"fleet">>, <<"test">>).')
 
 
 def test_jobs_are_accepted_and_no_command_shows_a_traceback(
@@ -72,7 +91,8 @@ def test_jobs_are_accepted_and_no_command_shows_a_traceback(
     worker, doctor = darkroom("worker"), darkroom("doctor")
     assert (worker.status, doctor.status) == (1, 1)
     for said in (worker.err, doctor.out):
-        assert "DARKROOM_BROKER_URL: the broker at amqp://guest:**@127.0.0.1" in said
+        assert "DARKROOM_BROKER_URL: the broker at amqp://" in said
+        assert ":**@127.0.0.1" in said
         assert "refuses the login, the virtual host or a queue" in said
     assert SECRET not in submitted.err + worker.err + doctor.out
 
@@ -85,7 +105,9 @@ def test_tasks_and_queue_lengths_are_answered_as_with_a_broker_that_is_away(
         outcome = by.send(OnEnd(task=WANTED.task, queue="shop"), task_id="t", kwargs=ARGUMENTS)
     assert outcome.failure is Failure.BROKER_AWAY
     app = app_at(refused_url)
-    assert QueueDepth(app, "darkroom.generate", timeout_s=5).waiting() is None
+    # A passive declaration takes no right, so a user without any is told the length.
+    length = 0 if "fleet" in refused_url else None
+    assert QueueDepth(app, "darkroom.generate", timeout_s=5).waiting() == length
     app.close()
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from storage import ObjectDigestMismatch, ObjectStore, verifies_payload
+from storage import (
+    ObjectDigestMismatch,
+    ObjectStore,
+    ObjectStoreRefused,
+    check_rights,
+    verifies_payload,
+)
 from storage.object_faults import translate
 from tests.services import S3Endpoint
 from tests.services.faulty_store import (
@@ -120,6 +126,34 @@ def test_a_probe_shows_whether_the_store_verifies(faulty: FaultyStore, *, verifi
     with opened(faulty.endpoint) as store:
         assert verifies_payload(store, "darkroom") is verifies
         assert [found for page in store.pages("") for found in page] == []
+
+
+@pytest.mark.parametrize(("prefix", "begin"), [("darkroom/", "darkroom/probe-"), ("", "probe-")])
+def test_probes_lie_where_the_workers_write(prefix: str, begin: str) -> None:
+    """Rights may be for that folder alone."""
+    keys: list[str] = []
+
+    class Recording(ObjectStore):
+        def put_signed_as(self, key: str, data: bytes, sha256: str) -> int | None:
+            del data, sha256
+            keys.append(key)
+            return 200
+
+        def delete(self, key: str) -> None:
+            keys.append(key)
+
+    assert verifies_payload(Recording(bucket="b"), prefix) is False
+    assert len(set(keys)) == 1
+    assert keys[0].startswith(begin)
+
+
+def test_a_store_that_gives_back_other_bytes_is_refused(faulty: FaultyStore) -> None:
+    """It took the probe, and has another one."""
+    faulty.verifies = False
+    faulty.fault = lambda _: flip_bit
+    with opened(faulty.endpoint) as store, pytest.raises(ObjectStoreRefused) as refused:
+        check_rights(store, "darkroom")
+    assert refused.value.code == "Altered"
 
 
 def test_a_store_that_does_not_answer_proves_nothing(s3: S3Endpoint) -> None:

@@ -112,6 +112,8 @@ def test_a_row_that_cannot_be_read_is_counted_and_left_out(table: TableUnderTest
             break
         after = page.end
     assert (seen, unreadable) == ([jobs[0], jobs[2], jobs[3]], [jobs[1]])
+    whole = page_of_stored(table.db, now(table.db), limit=5)
+    assert ([row.id for row in whole.rows], whole.unreadable) == (seen, unreadable)
 
 
 def test_pages_are_read_by_an_index(table: TableUnderTest) -> None:
@@ -259,6 +261,7 @@ def test_an_initial_image_is_in_use_while_a_job_has_it(
     key = "init/ab/" + "ab" * 32
     if is_used:
         table.finished(table.accept(init_image_key=key))
+    table.accept(init_image_key="init/cd/" + "cd" * 32)
     assert keys_in_use(table.db, {}, [key]) == ({key} if is_used else set())
 
 

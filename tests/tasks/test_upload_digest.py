@@ -101,6 +101,20 @@ def test_a_refused_picture_whose_spool_file_is_whole_waits(
     assert faulty.refused == 5
 
 
+def test_a_picture_that_is_on_no_disk_is_put_once(
+    faulty: FaultyStore, spool: Spool, database: Database
+) -> None:
+    """Its row ends with it."""
+    store = faulty.endpoint.store()
+    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    job = claimed_job(database)
+    uploads.put_now(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
+    row = get_job(database, job.id)
+    assert (row.status, len(faulty.digests)) == (JobStatus.SUCCEEDED, 1)
+    assert store.get(row.images[0].key) == b"png" * 99
+    store.close()
+
+
 def test_a_picture_that_changed_in_memory_and_is_on_no_disk_is_lost(
     faulty: FaultyStore, spool: Spool, database: Database
 ) -> None:

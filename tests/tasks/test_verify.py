@@ -224,6 +224,7 @@ def test_a_listing_goes_on_after_a_key(database: Database) -> None:
             keys = [f"{prefix}{n}" for n in range(5)]
             long_ago = database_time(database) - timedelta(days=1)
             for key in keys:
+                yield []
                 if key > after:
                     yield [ListedObject(key, 1, long_ago)]
 

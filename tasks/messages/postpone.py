@@ -9,6 +9,7 @@ back to the first when its time is over.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from celery import Celery
@@ -89,7 +90,7 @@ class Postpone:
                 "a message that is to come later could not be put into a queue",
                 extra={"queue": target.name, "error": type(error).__name__},
             )
-            self._connection = None
+            self.close()
             return False
         return True
 
@@ -114,6 +115,13 @@ class Postpone:
             retry=False,
             **properties,
         )
+
+    def close(self) -> None:
+        """Give up the connection; the next message makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # a connection that is given up owes nothing
+                connection.collect()
 
     def _connected(self) -> Any:
         if self._connection is None:

@@ -4,10 +4,12 @@ import threading
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from storage import Spool
+from tasks import Executor, Inbox
 from workers import Crew
 
 
@@ -38,3 +40,32 @@ def test_a_fault_nobody_foresaw_does_not_end_the_search_for_images(
     Crew(**parts | {"spool": spool})._adopt()
     spool.close()
     assert "images of a dead worker were found" in caplog.text
+
+
+class Dispatching:
+    """One job is due, and no second."""
+
+    def __init__(self) -> None:
+        self._due = [[uuid4()]]
+
+    def take_one(self) -> list[UUID]:
+        """Reserve it for this process."""
+        return self._due.pop() if self._due else []
+
+
+def test_a_job_for_a_probe_comes_from_the_table_and_waits_in_the_inbox() -> None:
+    """A thread is there for it; where none is due, none comes."""
+    ran: list[UUID] = []
+    inbox = Inbox(16)
+    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(Crew)), None)
+    parts |= {
+        "inbox": inbox,
+        "executor": Executor(threads=1, inbox=inbox, run=ran.append),
+        "dispatch": Dispatching(),
+    }
+    crew = Crew(**parts)
+    assert crew.bring_job()
+    assert inbox.wait_until_idle(30)
+    assert inbox.arrived == 1
+    assert not crew.bring_job()
+    inbox.close()

@@ -215,3 +215,21 @@ def test_many_claims_at_once_are_each_counted(table: TableUnderTest) -> None:
     with ThreadPoolExecutor(6) as threads:
         assert all(threads.map(table.claim, ids))
     assert calls_counted(table) == [("shop", 24)]
+
+
+def test_many_streams_of_an_owner_being_handed_out_elsewhere_hide_nobody(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than one look sees; others' jobs go out at once."""
+    if table.db.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time: there is nothing to get past")
+    monkeypatch.setattr(importlib.import_module("storage.streams"), "_MAX_STREAMS", 2)
+    set_owner_limits(table.db, "shop", max_in_flight=9)
+    for _ in range(7):
+        table.batch(1, owner="shop")
+    others = {table.accept(owner=f"o{number}") for number in range(2)}
+    second = Database(table.db._engine.url.render_as_string(hide_password=False))
+    with second.begin() as connection:
+        connection.execute(second.tables.owners.select().with_for_update())
+        assert {job_id for _ in range(3) for job_id in sent(table)} == others
+    second.close()

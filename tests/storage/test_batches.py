@@ -1,14 +1,18 @@
 """Batches: invisible until opened, counted without counting rows."""
 
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 import storage.unopened
 from storage import (
     BatchNotFound,
+    Cursor,
+    DatabaseUnavailable,
     IdempotencyConflict,
+    batch_callback,
     batch_progress,
     cancel_jobs,
     create_batch,
@@ -155,3 +159,46 @@ def test_a_load_resent_adds_only_what_is_missing(table: TableUnderTest) -> None:
     assert open_batch(table.db, batch.id, 20)
     assert insert_jobs(table.db, lines) == 0
     assert batch_progress(table.db, batch.id).queued == 20
+
+
+def test_whom_a_batch_is_to_tell_is_kept_with_it(table: TableUnderTest) -> None:
+    """Once, however often it is handed in."""
+    where = "https://example.com/done"
+    batch, _ = create_batch(table.db, id=uuid4(), key="k", callback=where)
+    create_batch(table.db, id=uuid4(), key="k", callback="https://example.com/other")
+    assert batch_callback(table.db, batch.id) == where
+    assert batch_callback(table.db, create_batch(table.db, id=uuid4())[0].id) is None
+
+
+def test_a_batch_that_vanished_while_it_was_begun_may_be_begun_again(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was deleted between the two statements: the caller is told to call again."""
+    batch, _ = create_batch(table.db, id=uuid4())
+    monkeypatch.setattr("storage.batches.find_batch", lambda *_: None)
+    with pytest.raises(DatabaseUnavailable, match="vanished"):
+        create_batch(table.db, id=batch.id)
+
+
+def test_a_batch_is_opened_only_as_the_one_that_was_begun(table: TableUnderTest) -> None:
+    """Another may have been begun under its id since; opened once, its total stays."""
+    batch, _ = create_batch(table.db, id=uuid4())
+    earlier = batch.created_at - timedelta(days=1)
+    assert not open_batch(table.db, batch.id, 3, begun_at=earlier)
+    assert get_batch(table.db, batch.id).opened_at is None
+    assert open_batch(table.db, batch.id, 3, begun_at=batch.created_at)
+    assert open_batch(table.db, batch.id, 9, begun_at=batch.created_at)
+    assert not open_batch(table.db, batch.id, 9, begun_at=earlier)
+    assert get_batch(table.db, batch.id).total == 3
+    assert not open_batch(table.db, uuid4(), 1)
+
+
+def test_pages_of_batches_meet_each_once(table: TableUnderTest) -> None:
+    """Also those that were begun at the same moment."""
+    ids = {create_batch(table.db, id=uuid4())[0].id for _ in range(5)}
+    seen: list[UUID] = []
+    before: Cursor | None = None
+    while page := list_batches(table.db, before=before, limit=2):
+        seen += [batch.id for batch in page]
+        before = Cursor(page[-1].created_at, page[-1].id)
+    assert (len(seen), set(seen)) == (5, ids)

@@ -161,3 +161,34 @@ def test_a_probe_takes_no_job_that_may_not_start(table: TableUnderTest) -> None:
     assert due_job_with_fewest_calls(table.db) is None
     [sent] = _reserve(table, 9)  # the dispatcher has kept the limit
     assert due_job_with_fewest_calls(table.db) == sent
+
+
+def test_a_job_that_waits_for_its_time_is_neither_refreshed_nor_given_back(
+    table: TableUnderTest,
+) -> None:
+    """An inbox may still name it: its wait holds all the same."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=60, error=FAULT)
+    assert refresh_dispatched(table.db, [job_id]) == 0
+    assert unreserve(table.db, [job_id]) == 0
+    job = table.job(job_id)
+    assert (job.dispatched_at, job.not_before is not None) == (None, True)
+
+
+def test_no_more_lost_messages_are_put_back_at_once_than_asked_for(table: TableUnderTest) -> None:
+    """The oldest first; a round holds locks for a moment only."""
+    for _ in range(3):
+        table.accept()
+    assert len(_reserve(table, 3)) == 3
+    assert forget_lost(table.db, limit=2, stale_after_s=-1) == 2
+    assert forget_lost(table.db, limit=2, stale_after_s=-1) == 1
+
+
+def test_a_reservation_says_how_many_were_lost(table: TableUnderTest) -> None:
+    """The window counts what has started by it."""
+    lost: list[int] = []
+    job_id = table.accept()
+    assert _reserve(table, 1) == [job_id]
+    again = reserve_due(table.db, limit=5, stale_after_s=-1, on_lost=lost.append)
+    assert (again, lost) == ([job_id], [1])

@@ -1,14 +1,16 @@
 """What is forgotten is gone, does not come back, and takes nothing of the living with it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from storage import (
     CallCount,
     Database,
+    DatabaseUnavailable,
     JobForgotten,
     JobNotFound,
     JobStatus,
@@ -312,3 +314,65 @@ def test_claiming_and_forgetting_at_once_one_of_the_two_wins(table: TableUnderTe
     assert gone.isdisjoint(claimed)
     assert gone | claimed == set(ids)
     assert {table.status(job_id) for job_id in claimed} <= {JobStatus.RUNNING}
+
+
+def test_nothing_is_left_of_what_was_noted_of_a_deleted_job_for_reuse(
+    table: TableUnderTest,
+) -> None:
+    """Else its request would be answered with an image that is gone."""
+    first = table.finished(table.accept(reuse_hash="f0" * 32)).id
+    second = table.accept(reuse_hash="f0" * 32, reuse=True)
+    assert table.status(second) is JobStatus.SUCCEEDED
+    reuses = table.db.tables.reuses
+    assert set(forget(table, first, second)) == {first, second}
+    with table.db.read() as connection:
+        assert connection.execute(select(reuses)).all() == []
+    assert table.status(table.accept(reuse_hash="f0" * 32, reuse=True)) is JobStatus.QUEUED
+
+
+def test_an_initial_image_that_is_deleted_for_too_long_is_an_error(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hands in the job may do so again; its thread does not wait for ever."""
+    key = f"{PREFIX}init/ab/{'ab' * 32}"
+    forget(table, table.accept(init_image_key=key))
+    let_time_pass(table.db)
+    assert take_doomed(table.db, limit=9) == [key]
+    monkeypatch.setattr("storage.doomed._SPARE_MOST_S", -1.0)
+    with pytest.raises(DatabaseUnavailable, match="being deleted"):
+        spare_init_image(table.db, key)
+
+
+def test_a_job_that_is_being_claimed_is_waited_for_and_stays(
+    table: TableUnderTest,
+) -> None:
+    """Its call may be under way by the time the deletion looks again (PostgreSQL)."""
+    if table.db.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    job_id = table.accept()
+    other = Database(table.db._engine.url.render_as_string(hide_password=False))
+    jobs = other.tables.jobs
+    held = {"status": "running", "fence": 1, "attempts": 1, "calls_made": 1}
+    times = dict.fromkeys(("first_call_at", "call_deadline"), jobs.c.accepted_at)
+    who = {"worker_id": table.worker, "claim_token": table.worker}
+    with ThreadPoolExecutor(1) as threads:
+        with other.begin() as connection:
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(held | times | who))
+            done = threads.submit(forget_jobs, table.db, [job_id], key_prefix=PREFIX)
+            _wait_until_blocked(table.db)
+        outcome = done.result(60)
+    other.close()
+    assert (outcome.forgotten, outcome.under_way) == ([], [job_id])
+    assert table.status(job_id) is JobStatus.RUNNING
+    assert find_tombstone(table.db, job_id) is None
+
+
+def _wait_until_blocked(db: Database) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    until_s = time.monotonic() + 30
+    while True:
+        with db.read() as connection:
+            if connection.scalar(waiting):
+                return
+        assert time.monotonic() < until_s, "nothing waits for the lock"
+        time.sleep(0.01)

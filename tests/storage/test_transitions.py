@@ -436,3 +436,52 @@ def test_a_worker_that_adopts_an_image_holds_its_row(table: TableUnderTest) -> N
     assert table.job(job.id).worker_id == adopter
     assert mark_storing_if_held(table.db, job.id, fence=1, images=images)
     assert table.job(job.id).worker_id == adopter
+
+
+def test_what_was_handed_back_stands_as_before_its_claim(table: TableUnderTest) -> None:
+    """Attempt, call and the moment of the first call come back; the last error stays."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    how = {"delay_s": -1, "error": FAULT, "give_back": True, "call_back": True}
+    assert retry_later_if_held(table.db, job_id, fence=1, **how)  # type: ignore[arg-type]  # as named
+    table.claimed(job_id)
+    assert hand_back_if_held(table.db, job_id, fence=2)
+    job = table.job(job_id)
+    assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
+    assert (job.first_call_at, job.not_before, job.worker_id) == (None, None, None)
+    assert (job.error, job.fence) == (FAULT, 2)
+
+
+def test_a_job_that_is_retried_by_hand_begins_as_a_new_one(table: TableUnderTest) -> None:
+    """The wish to stop it is over, and so is the image that it kept; its fence goes on."""
+    job = table.in_hand(table.accept())
+    ask_cancel(table.db, job.id)
+    assert finish_if_held(table.db, job.id, fence=1, images=table.image(job))
+    assert retry_ended(table.db, [job.id]) == [job.id]
+    again = table.job(job.id)
+    assert (again.status, again.images, again.ended_at) == (JobStatus.QUEUED, (), None)
+    assert (again.attempts, again.calls_before, again.calls_made) == (0, 1, 1)
+    done = table.finished(job.id)
+    assert (done.status, done.fence) == (JobStatus.SUCCEEDED, 2)
+
+
+def test_no_more_jobs_expire_or_are_rescued_at_once_than_asked_for(table: TableUnderTest) -> None:
+    """A round of the leader holds locks for a moment only."""
+    for _ in range(3):
+        table.accept(expires_in_s=-1.0)
+        table.claimed(table.accept())
+        table.in_hand(table.accept())
+    assert (expire_due(table.db, limit=2), expire_due(table.db, limit=2)) == (2, 1)
+    rescued = [rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=-1, limit=2) for _ in "ab"]
+    assert [(each.running, each.storing) for each in rescued] == [(2, 2), (1, 1)]
+
+
+def test_a_job_that_failed_before_may_fail_again_and_its_last_error_counts(
+    table: TableUnderTest,
+) -> None:
+    """What ends well has none."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, error=FAULT)
+    assert table.job(job_id).error == FAULT
+    assert table.finished(job_id).error is None

@@ -69,3 +69,17 @@ def test_a_course_that_breaks_off_costs_only_itself(caplog: pytest.LogCaptureFix
     inbox.close()
     assert done == [good]
     assert str(bad) in str(caplog.records[0].__dict__["job_id"])
+
+
+def test_a_call_under_way_keeps_no_process_from_ending() -> None:
+    """An answer may take two minutes, and a worker that is told to leave at once leaves."""
+    inbox, kinds = Inbox(10), list[bool]()
+    executor = Executor(
+        threads=1, inbox=inbox, run=lambda _: kinds.append(threading.current_thread().daemon)
+    )
+    inbox.add([uuid4()])
+    executor.grow()
+    while not kinds:
+        threading.Event().wait(0.01)
+    inbox.close()
+    assert kinds == [True]

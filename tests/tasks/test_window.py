@@ -7,7 +7,15 @@ from types import SimpleNamespace
 import pytest
 from uuid_utils.compat import uuid7
 
-from storage import Database, NewJob, insert_job, reserve_due, unreserve
+from storage import (
+    Database,
+    NewJob,
+    WorkerInfo,
+    insert_job,
+    register_worker,
+    reserve_due,
+    unreserve,
+)
 from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 
 
@@ -97,3 +105,27 @@ def test_a_round_waits_until_a_part_of_the_window_is_free(database: Database) ->
     assert (window.room(), window.room_for_round()) == (1, 0)
     unreserve(database, job_ids[:1])
     assert (window.room(), window.room_for_round()) == (2, 2)
+
+
+def test_the_fleets_size_is_looked_up_once_in_a_while(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each job that is accepted asks for the window; a new worker widens it a moment later."""
+    clock = [1000.0]
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    window = Window(database, fixed=None, per_second=None)
+    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    register_worker(database, WorkerInfo(uuid7(), "here", 1, "0", 1000, 60.0))
+    clock[0] += 0.24
+    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    clock[0] += 0.02
+    assert window.room() == 1000
+
+
+def test_a_window_is_narrower_by_what_is_on_its_way(database: Database) -> None:
+    """And never less than nothing."""
+    for _ in range(5):
+        insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64))
+    reserve_due(database, limit=5, stale_after_s=60)
+    rooms = [Window(database, fixed=fixed, per_second=None).room() for fixed in (3, 5, 7)]
+    assert rooms == [0, 0, 2]

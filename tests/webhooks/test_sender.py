@@ -321,3 +321,11 @@ def test_a_secret_that_is_none_is_our_mistake_and_sends_nothing() -> None:
                 signing_secrets=["hush"],
             )
         assert not server.accepted
+
+
+def test_a_living_address_is_not_passed_over_for_a_dead_one() -> None:
+    """They are tried in the order in which they were found."""
+    with raw_server(says("200 OK")) as server:
+        url = f"http://receiver.test:{server.port}/"
+        outcome = send(url, sender(at(["127.0.0.1", "::1"])))
+    assert outcome.status == 200

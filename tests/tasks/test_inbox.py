@@ -91,3 +91,21 @@ def test_demand_counts_what_waits_and_what_is_under_way() -> None:
     inbox.done(taken)
     assert (inbox.demand, inbox.under_way) == (1, 0)
     assert inbox.wait_until_idle(0)
+
+
+def test_who_waits_for_the_last_job_under_way_is_woken_by_its_end() -> None:
+    """A worker that stops must not wait out the whole time that calls may take."""
+    inbox, answers = Inbox(4), list[bool]()
+    inbox.add([uuid4(), uuid4()])
+    first, second = inbox.take(), inbox.take()
+    assert first is not None
+    assert second is not None
+    waiter = threading.Thread(
+        target=lambda: answers.append(inbox.wait_until_idle(3600)), daemon=True
+    )
+    waiter.start()
+    inbox.done(first)
+    assert not inbox.wait_until_idle(0)
+    inbox.done(second)
+    waiter.join(30)
+    assert answers == [True]

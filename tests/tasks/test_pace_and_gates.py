@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -163,3 +164,64 @@ def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
     gate.leave(100)
     assert gate.enter(100, patience_s=0)
     assert gate.inside_bytes == 100
+
+
+def test_a_probe_is_one_call_however_often_it_is_allowed() -> None:
+    """Two looks before a job comes must not let two through; who took it is told once."""
+    pace, taken = Pace(4), list[bool]()
+    pace.shut()
+    for _ in range(2):
+        pace.let_one_through(on_taken=lambda: taken.append(True))
+    assert [pace.try_enter() for _ in range(3)] == [True, False, False]
+    assert taken == [True]
+    pace.leave()
+    assert not pace.try_enter(), "a probe that ended allows no other"
+    pace.let_one_through()
+    pace.take_probe_back()
+    assert (pace.has_probe, pace.try_enter()) == (False, False)
+
+
+def test_a_worker_that_turns_jobs_away_keeps_the_one_for_its_probe() -> None:
+    """All that wait are handed back as soon as the probe has been taken."""
+    pace = Pace(4)
+    pace.shut(turn_away=True)
+    assert (pace.turns_away, pace.wait_until_open()) == (True, False)
+    pace.let_one_through()
+    assert (pace.turns_away, pace.wait_until_open()) == (False, True)
+    assert pace.try_enter()
+    assert (pace.turns_away, pace.enter()) == (True, False)
+    pace.open()
+    assert (pace.turns_away, pace.is_paused, pace.enter()) == (False, False, True)
+    assert pace.inside == 2
+
+
+def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> None:
+    """By whatever it comes: a lease, the end of a pause, a probe, a place that is free."""
+    opens: dict[str, tuple[Callable[[Pace], object], Callable[[Pace], object]]] = {
+        "lease": (lambda p: p.alive_for(-1), lambda p: p.alive_for(60)),
+        "pause": (lambda p: p.follow(paused()), lambda p: p.follow(RUNNING)),
+        "own pause": (lambda p: p.shut(), lambda p: p.open()),
+        "probe": (lambda p: p.shut(), lambda p: p.let_one_through()),
+        "place": (lambda p: p.try_enter(), lambda p: p.leave()),
+    }
+    for name, (close, let_in) in opens.items():
+        pace, answers = Pace(1), list[bool]()
+        close(pace)
+        thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(pace, answers))
+        thread.start()
+        until_s = time.monotonic() + 30
+        while not pace.has_waiting and time.monotonic() < until_s:
+            time.sleep(0.001)
+        assert pace.has_waiting, name
+        let_in(pace)
+        thread.join(30)
+        assert (answers, pace.has_waiting) == ([True], False), name
+
+
+def test_a_fleet_that_is_held_holds_this_process_as_long() -> None:
+    """A hold of its own that is longer stays, and another worker's does not shorten it."""
+    pace = Pace(4)
+    pace.follow(FleetState(None, 600.0, 1.0))
+    assert pace.is_held
+    pace.follow(RUNNING)
+    assert (pace.is_held, pace.try_enter()) == (True, False)

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -48,14 +49,14 @@ class Worker:
         self.open_claims = OpenClaims()
         self.reconcile = self.comparing()
 
-    def comparing(self, grace_s: float = 60.0) -> Reconcile:
+    def comparing(self, grace_s: float = 60.0, *, every_s: float = 60.0) -> Reconcile:
         """A comparison that has not looked yet."""
         return Reconcile(
             self.database,
             StoredImages(self.bucket, key_prefix="x"),
             worker_id=self.id,
             claims=lambda: self.open_claims.all() | self.uploads.claims(),
-            every_s=60.0,
+            every_s=every_s,
             grace_s=grace_s,
         )
 
@@ -233,3 +234,45 @@ def test_a_row_that_is_missing_once_is_forgotten_when_it_is_back(worker: Worker)
         assert worker.reconcile.look() == 0
     assert worker.reconcile.look() == 0
     assert worker.reconcile.look() == 1
+
+
+def test_a_worker_that_stops_resolves_no_more_rows(worker: Worker) -> None:
+    """They are the next process's to compare, or a rescue's."""
+    job, _ = worker.stored_but_taken_back()
+    stopping = threading.Event()
+    assert worker.reconcile.look(stopping) == 0
+    stopping.set()
+    assert worker.reconcile.look(stopping) == 0
+    assert worker.status(job) is JobStatus.STORING
+
+
+def test_a_row_that_was_resolved_by_somebody_else_meanwhile_is_left_alone(worker: Worker) -> None:
+    """Rescued, or claimed again: it is held at another fence by then."""
+    job, _ = worker.stored_but_taken_back()
+    worker.reconcile.look()
+    TableUnderTest(worker.database).overwrite(job.id, fence=5)
+    assert worker.reconcile.look() == 0
+    assert worker.status(job) is JobStatus.STORING
+
+
+@pytest.mark.parametrize("fault", [DatabaseUnavailable("away"), KeyError("never heard of")])
+def test_comparing_goes_on_after_whatever_went_wrong(worker: Worker, fault: Exception) -> None:
+    """Or a row without an owner would stay in storing until the next restart."""
+    job, _ = worker.stored_but_taken_back()
+    faults, stopping = iter([fault]), threading.Event()
+
+    def claims() -> set[Claimed]:
+        for each in faults:
+            raise each
+        return set()
+
+    reconcile = worker.comparing(every_s=0.01)
+    reconcile._claims = claims
+    thread = threading.Thread(target=reconcile.run, args=[stopping])
+    thread.start()
+    until_s = time.monotonic() + 30
+    while worker.status(job) is JobStatus.STORING and time.monotonic() < until_s:
+        time.sleep(0.01)
+    stopping.set()
+    thread.join(30)
+    assert worker.status(job) is JobStatus.SUCCEEDED

@@ -151,6 +151,22 @@ def test_a_stopped_thread_begins_no_other_upload(
     assert not uploads.wait_until_empty(0)
 
 
+def test_who_waits_for_the_last_answer_is_woken_by_its_end(
+    database: Database, uploads: Uploads
+) -> None:
+    """A worker that stops must not wait out the whole time that uploads may take."""
+    _, entry = spooled(database, uploads)
+    uploads.add(entry)
+    ended: list[bool] = []
+    waiter = threading.Thread(
+        target=lambda: ended.append(uploads.wait_until_empty(3600)), daemon=True
+    )
+    waiter.start()
+    uploads.start()
+    waiter.join(WITHIN_S)
+    assert ended == [True]
+
+
 def test_idle_threads_end_when_they_are_stopped(uploads: Uploads) -> None:
     """They wait for answers, of which none may ever come."""
     uploads.start()

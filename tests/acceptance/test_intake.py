@@ -74,9 +74,9 @@ def test_a_worker_whose_threads_are_held_lets_calls_end_and_leaves(
     simulator.put_latency(1.0)
     lite_fleet.environment |= {
         "PYTHONPATH": str(Path(__file__).parents[2]),
-        "DARKROOM_CALL_DEADLINE_S": "8",
-        "DARKROOM_READ_TIMEOUT_S": "6",
-        "DARKROOM_DRAIN_SECONDS": "9",
+        "DARKROOM_CALL_DEADLINE_S": "5",
+        "DARKROOM_READ_TIMEOUT_S": "4",
+        "DARKROOM_DRAIN_SECONDS": "6",
     }
     worker = lite_fleet.start_from_nothing("tests.acceptance.stuck", "worker")
     request = {"prompt": f"in flight {lite_fleet.mark}", "seed": 7, **SMALL}

@@ -1,10 +1,12 @@
 """Dispatching: what is due goes out, as far as the window has room."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +28,7 @@ from storage import (
     unreserve,
 )
 from tasks import Dispatch, Dispatcher, DispatcherPace
-from tasks.window import Window
+from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 from tests.storage.table import TableUnderTest
 
 WITHIN_S = 30
@@ -322,3 +324,68 @@ def test_dispatches_come_again_after_their_time_though_the_broker_is_not_empty(
     assert dispatch.send_due(10) == 5
     dispatch.take_stock()
     assert dispatch.send_due(10) == 5
+
+
+class Stock:
+    """Dispatching that follows what starts, with a clock that goes on by a second a look."""
+
+    def __init__(self, url: str, *, again_s: float = 60, lost_s: float = 60) -> None:
+        self.table, self.broker = TableUnderTest(Database(url)), Broker()
+        self.window = Window(self.table.db, fixed=None, per_second=None)
+        broker: Any = self.broker
+        self.dispatch = Dispatch(
+            self.table.db, broker, broker, window=self.window, again_s=again_s, lost_s=lost_s
+        )
+        for _ in range(5):
+            self.table.accept()
+
+    def widened(self) -> bool:
+        """Whether the window is wider than that of a fleet in which nothing starts."""
+        for _ in range(3):
+            self.dispatch.take_stock()
+        busy = count_dispatched(self.table.db, 100)
+        return self.window.room() + busy > CONCURRENCY_OF_AN_EMPTY_FLEET
+
+
+@pytest.fixture
+def _a_second_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+
+
+@pytest.mark.usefixtures("_a_second_a_look")
+@pytest.mark.parametrize("how", ["sent", "taken"])
+def test_jobs_that_start_widen_the_window(migrated_sqlite_url: str, how: str) -> None:
+    """Sent by a message, or taken straight from the table for a probe."""
+    stock = Stock(migrated_sqlite_url)
+    if how == "sent":
+        assert stock.dispatch.send_due(10) == 5
+        ids = stock.broker.sent
+    else:
+        ids = [job_id for _ in range(5) for job_id in stock.dispatch.take_one()]
+    for job_id in ids:
+        stock.table.finished(job_id)
+    assert stock.widened()
+    stock.table.db.close()
+
+
+@pytest.mark.usefixtures("_a_second_a_look")
+@pytest.mark.parametrize("how", ["handed back", "lost", "lost and sent again", "refused"])
+def test_jobs_that_come_back_unstarted_do_not_widen_the_window(
+    migrated_sqlite_url: str, how: str
+) -> None:
+    """Or a fleet that starts nothing would be sent more and more."""
+    again_s = -1 if how == "lost and sent again" else 60
+    stock = Stock(migrated_sqlite_url, again_s=again_s, lost_s=-1 if how == "lost" else 60)
+    stock.broker.depth = 0 if how == "lost" else 1
+    if how == "refused":
+        ids = reserve_due(stock.table.db, limit=5, stale_after_s=60)
+        unreserve(stock.table.db, ids)
+        stock.broker.refused = set(ids)
+    assert stock.dispatch.send_due(10) == (0 if how == "refused" else 5)
+    if how == "handed back":
+        stock.dispatch.hand_back(stock.broker.sent)
+    if how == "lost and sent again":
+        assert stock.dispatch.send_due(10) == 5
+    assert not stock.widened()
+    stock.table.db.close()

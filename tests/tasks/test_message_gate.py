@@ -1,6 +1,9 @@
 """Every task message is read whole before Celery sees it, and ends by itself where it is wrong."""
 
+import bz2
 import json
+import lzma
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +15,9 @@ from kombu.serialization import prepare_accept_content
 
 from chaos.malformed import MARK, SHAPES, Shape, put_on_redis, raw_elements
 from tasks import MessageGate, Queues, RejectedMessages
+from tasks.messages import MessageFault, is_fault_of_message
+from tasks.messages.body import opened_body
+from tasks.messages.fault import shown_id
 from tasks.messages.gate import EXPIRES, FAULT
 from tasks.messages.redis_transport import RedisTransport, parsed_element
 
@@ -57,7 +63,7 @@ class Case:
             parsed_element(element), channel=self.channel, queue=queue
         )
         self.message.accept = prepare_accept_content(["json"])
-        gate = MessageGate(
+        gate = self.gate = MessageGate(
             queues=Queues("darkroom"), rejected=self.rejected, postpone=self._postpone
         )
         errors: list[Any] = self.message.errors
@@ -194,3 +200,97 @@ def test_two_messages_with_one_tag_are_two() -> None:
     shape = Shape("valid", body=BODY, envelope={}, properties={"delivery_tag": "1"})
     tags = {case(shape).message.delivery_tag for _ in range(2)}
     assert len(tags) == 2
+
+
+def test_messages_that_end_at_the_gate_are_progress_and_those_that_go_on_are_not() -> None:
+    """The watchdog takes a worker that only rejects for one that works."""
+    rejected = case(Shape("wrong", {"task": ["a", "list"]}, BODY), queue="darkroom.generate")
+    later = case(Shape("later", {"eta": LATER}, BODY))
+    newer = case(Shape("newer", {"task": "darkroom.newer"}, BODY))
+    assert [each.gate.ended for each in (rejected, later, newer)] == [1, 1, 1]
+    assert case(Shape("now", {}, BODY)).gate.ended == 0
+
+
+def test_a_message_that_cannot_be_rejected_is_counted_all_the_same() -> None:
+    """Its connection is gone: the broker delivers it again, and no worker ends because of it."""
+    found = case(Shape("now", {}, BODY))
+
+    def lose(*_: object, **__: object) -> None:
+        raise ConnectionResetError
+
+    found.message.channel.basic_reject = lose
+    found.gate.reject(found.message, "darkroom.submit", MessageFault("body", "TypeError"))
+    assert found.rejected.counts() == {"body": 1}
+
+
+def test_a_message_is_rejected_once() -> None:
+    """A second answer for one delivery would close RabbitMQ's channel."""
+    found = case(Shape("wrong", {"task": ["a", "list"]}, BODY), queue="darkroom.generate")
+    found.gate.reject(found.message, "darkroom.generate", TypeError())
+    assert found.channel.rejected == [False]
+
+
+def test_a_machine_in_trouble_rejects_no_message() -> None:
+    """Without memory to read it, it is for another worker, or for later."""
+    found = case(Shape("now", {}, BODY))
+    found.message.headers["task"] = "darkroom.submit"
+
+    def no_memory() -> object:
+        raise MemoryError
+
+    found.message.decode = no_memory
+    with pytest.raises(MemoryError):
+        found.gate.admit(found.message, "darkroom.submit", lambda *_: None)
+    assert (found.channel.rejected, found.rejected.counts()) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("error", "is_fault"),
+    [
+        (KeyError("args"), True),
+        (ValueError("bad"), True),
+        (TypeError("bad"), True),
+        (RuntimeError("bad"), True),
+        (RecursionError("deep"), True),
+        (OSError("image file is truncated"), True),
+        (OSError(28, "No space left on device"), False),
+        (TimeoutError(), False),
+        (ConnectionResetError(), False),
+        (MemoryError(), False),
+        (RuntimeError("can't start new thread"), False),
+        (ZeroDivisionError(), False),
+    ],
+    ids=repr,
+)
+def test_what_a_message_caused_is_told_from_what_the_machine_lacks(
+    error: Exception, *, is_fault: bool
+) -> None:
+    """The last one stands for an error of the connection, as the transport lists them."""
+    assert is_fault_of_message(error, (ZeroDivisionError,)) is is_fault
+
+
+def test_an_id_is_shown_escaped_and_no_longer_than_64_characters() -> None:
+    """It is somebody else's text, and goes to a terminal."""
+    assert shown_id("a" * 99) == "a" * 64
+    assert shown_id("\x1b[2J\n") == "\\x1b[2J\\n"
+    assert len(shown_id("\n" * 64)) == 64
+    assert shown_id(["prompt"]) == "(list)"
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [("zlib", zlib.compress), ("bzip2", bz2.compress), ("xz", lzma.compress)],
+    ids=["zlib", "bzip2", "xz"],
+)
+def test_a_body_is_unfolded_to_the_bound_and_no_further(
+    monkeypatch: pytest.MonkeyPatch, name: str, packed: Callable[[bytes], bytes]
+) -> None:
+    """A few kilobytes may unfold to gigabytes; half a body is none."""
+    monkeypatch.setattr("tasks.messages.body.MAX_BODY_BYTES", 10)
+    assert opened_body(packed(b"x" * 10), compression=name) == b"x" * 10
+    with pytest.raises(MessageFault, match="size"):
+        opened_body(packed(b"x" * 11), compression=name)
+    with pytest.raises(MessageFault, match="compression"):
+        opened_body(packed(b"x" * 10)[:-3], compression=name)
+    with pytest.raises(MessageFault, match="compression"):
+        opened_body(b"not packed at all", compression=name)

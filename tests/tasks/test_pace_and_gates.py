@@ -225,3 +225,13 @@ def test_a_fleet_that_is_held_holds_this_process_as_long() -> None:
     assert pace.is_held
     pace.follow(RUNNING)
     assert (pace.is_held, pace.try_enter()) == (True, False)
+
+
+def test_a_process_is_alive_until_its_lease_ends() -> None:
+    """Before the first lease nothing is known to the contrary."""
+    pace, alive = Pace(4), list[bool]()
+    alive.append(pace.is_alive)
+    for seconds in (-1, 60):
+        pace.alive_for(seconds)
+        alive.append(pace.is_alive)
+    assert alive == [True, False, True]

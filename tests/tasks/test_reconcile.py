@@ -15,6 +15,7 @@ from storage import (
     Job,
     JobStatus,
     ObjectStore,
+    ObjectStoreUnavailable,
     Spool,
     SpooledImage,
     SpoolEntry,
@@ -276,3 +277,22 @@ def test_comparing_goes_on_after_whatever_went_wrong(worker: Worker, fault: Exce
     stopping.set()
     thread.join(30)
     assert worker.status(job) is JobStatus.SUCCEEDED
+
+
+def test_a_bucket_that_is_away_is_asked_for_one_row_a_look(worker: Worker) -> None:
+    """Each question waits for as long as a request may; the others are asked for at the next."""
+    for _ in range(3):
+        worker.stored_but_taken_back()
+    asked: list[str] = []
+
+    class Away(ObjectStore):
+        def get(self, key: str) -> bytes:
+            asked.append(key)
+            raise ObjectStoreUnavailable("away")
+
+    worker.bucket = Away(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    patient = worker.comparing()
+    assert [patient.look(), patient.look()] == [0, 0]
+    assert len(asked) == 1
+    assert patient.look() == 0
+    assert len(asked) == 2

@@ -202,3 +202,42 @@ def test_pages_of_batches_meet_each_once(table: TableUnderTest) -> None:
         seen += [batch.id for batch in page]
         before = Cursor(page[-1].created_at, page[-1].id)
     assert (len(seen), set(seen)) == (5, ids)
+
+
+def test_a_load_that_was_given_up_leaves_nothing_to_the_next_one_under_its_id(
+    table: TableUnderTest,
+) -> None:
+    """Neither whom to tell, nor counts of jobs that were cancelled before it opened."""
+    lost, _ = create_batch(table.db, id=uuid4(), callback="https://example.com/done")
+    lines = [new_job(batch_id=lost.id) for _ in range(2)]
+    insert_jobs(table.db, lines)
+    assert cancel_jobs(table.db, [lines[0].id]).cancelled == 1
+    assert delete_unopened(table.db, lost.id)
+    assert create_batch(table.db, id=lost.id)[1]
+    assert batch_callback(table.db, lost.id) is None
+    insert_jobs(table.db, [new_job(batch_id=lost.id)])
+    assert open_batch(table.db, lost.id, 1)
+    progress = batch_progress(table.db, lost.id)
+    assert (progress.total, progress.cancelled, progress.queued) == (1, 0, 1)
+    fold_batch_deltas(table.db)
+    assert get_batch(table.db, lost.id).cancelled == 0
+
+
+def test_a_load_that_is_being_given_up_is_neither_opened_nor_filled(table: TableUnderTest) -> None:
+    """Its deletion may have stopped half way; nobody takes the mark off again."""
+    lost, _ = table.batch(1, opened=False)
+    batches = table.db.tables.batches
+    with table.db.begin() as connection:
+        marked = batches.update().where(batches.c.id == lost)
+        connection.execute(marked.values(abandoned_at=batches.c.created_at))
+    assert not open_batch(table.db, lost, 1)
+    assert get_batch(table.db, lost).opened_at is None
+    assert delete_unopened(table.db, lost)
+
+
+def test_an_open_batch_is_not_deleted_as_a_load_that_was_given_up(table: TableUnderTest) -> None:
+    """Whoever believes that it was has missed its opening."""
+    kept, ids = table.batch(2)
+    assert not delete_unopened(table.db, kept)
+    assert get_batch(table.db, kept).abandoned_at is None
+    assert table.claim(ids[0]) is not None

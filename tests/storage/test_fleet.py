@@ -24,6 +24,7 @@ from storage import (
     speed_up,
     take_probe,
 )
+from storage.clock import after
 from storage.jobs import NewJob
 
 
@@ -187,3 +188,56 @@ def test_every_kind_of_pause_can_be_kept_and_read(db: Database, kind: PauseKind)
     found = fleet_state(db).pause
     assert found is not None
     assert found.kind is kind
+
+
+def set_fleet(db: Database, **values: object) -> None:
+    """Set columns of the fleet's row by hand."""
+    with db.begin() as connection:
+        connection.execute(db.tables.fleet.update().values(**values))
+
+
+def test_speed_comes_back_step_by_step_and_once_a_second(db: Database) -> None:
+    """Up to full speed and no further, where there is nothing left to give back."""
+    slow_down(db, hold_s=-1.0)
+    assert not speed_up(db), "the share has changed just now"
+    long_ago = after(-60.0)
+    set_fleet(db, share_changed_at=long_ago)
+    assert speed_up(db)
+    assert fleet_state(db).share == pytest.approx(0.55)
+    assert not speed_up(db)
+    set_fleet(db, share_changed_at=long_ago, share=0.97)
+    assert speed_up(db)
+    assert fleet_state(db).share == 1.0
+    set_fleet(db, share_changed_at=long_ago)
+    assert not speed_up(db)
+
+
+def test_the_share_is_halved_again_after_a_second_and_never_below_its_least(db: Database) -> None:
+    """So that somebody still calls, and finds out that things go better."""
+    shares = []
+    for _ in range(8):
+        set_fleet(db, share_changed_at=after(-60.0))
+        slow_down(db, hold_s=1)
+        shares.append(fleet_state(db).share)
+    assert shares == [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 64, 1 / 64]
+
+
+def test_a_longer_hold_replaces_a_shorter_one(db: Database) -> None:
+    """The API may ask for more rest while the fleet rests."""
+    slow_down(db, hold_s=1)
+    slow_down(db, hold_s=100)
+    assert fleet_state(db).held_s > 50
+
+
+def test_a_pause_that_is_lifted_leaves_nothing_behind(db: Database) -> None:
+    """The next one has its own reason, its own end, and its own probes."""
+    pause_fleet(db, PauseKind.BUDGET, code="DAY", message="spent", for_s=3600)
+    assert resume_fleet(db, kind=PauseKind.BUDGET)
+    pause(db)
+    found = fleet_state(db).pause
+    assert found is not None
+    assert (found.kind, found.until) == (PauseKind.BREAKER, None)
+    assert take_probe(db, first_s=60, most_s=600)
+    assert resume_fleet(db)
+    pause(db)
+    assert take_probe(db, first_s=60, most_s=600), "its first probe is due at once"

@@ -179,3 +179,17 @@ def test_a_turn_tells_how_long_it_has_been_held_without_a_gap(table: TableUnderT
         connection.execute(update(leaders).values(since=after(-50.0)))
     assert lead(table.db, "x", holder=holder, turn_s=-1).since_s >= 50
     assert lead(table.db, "x", holder=holder, turn_s=60).since_s < 50
+
+
+def test_an_ended_lease_begins_anew_where_its_worker_registers_again(table: TableUnderTest) -> None:
+    """As alive as before: what it holds is its own, and it counts among its peers."""
+    table.alive()
+    assert end_lease(table.db, table.worker)
+    table.alive()
+    [worker] = live_workers(table.db)
+    assert (worker.id, worker.ended_at) == (table.worker, None)
+    assert renew_lease(table.db, table.worker, 60.0)
+    other = uuid4()
+    register_worker(table.db, WorkerInfo(other, "there", 2, "0", 4, 60.0))
+    found = peers_of(table.db, other, first_failure_s=1, within_s=1, paused_s=1)
+    assert (found.alive, found.unpaused) == (1, 1)

@@ -485,3 +485,30 @@ def test_a_job_that_failed_before_may_fail_again_and_its_last_error_counts(
     assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, error=FAULT)
     assert table.job(job_id).error == FAULT
     assert table.finished(job_id).error is None
+
+
+def test_a_claim_that_comes_too_early_ends_nothing(table: TableUnderTest) -> None:
+    """Whether its job waits for its time or for its batch, and has an end to its patience."""
+    waiting = table.accept(expires_in_s=3600.0)
+    table.claimed(waiting)
+    assert retry_later_if_held(table.db, waiting, fence=1, delay_s=60, error=FAULT)
+    _, (loading,) = table.batch(1, opened=False, expires_in_s=3600.0)
+    assert [table.claim(job_id) for job_id in (waiting, loading)] == [None, None]
+    assert {table.status(job_id) for job_id in (waiting, loading)} == {JobStatus.QUEUED}
+
+
+def test_the_moment_of_the_first_call_stays_that_of_the_first(table: TableUnderTest) -> None:
+    """However often the job is called for; also that at which its image was in hand."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, error=FAULT)
+    first = table.job(job_id).accepted_at - timedelta(hours=1)
+    table.overwrite(job_id, first_call_at=first, accepted_at=first)
+    job = table.claimed(job_id)
+    assert job.first_call_at == first
+    assert mark_storing_if_held(table.db, job_id, fence=2, images=table.image(job))
+    table.overwrite(job_id, image_in_hand_at=first)
+    assert mark_storing_if_held(table.db, job_id, fence=2, images=table.image(job))
+    assert finish_if_held(table.db, job_id, fence=2, images=table.image(job))
+    done = table.job(job_id)
+    assert (done.first_call_at, done.image_in_hand_at) == (first, first)

@@ -2,11 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from storage import DatabaseUnavailable, RowLocked
-from tasks.locked_rows import LOCKED_CONNECTIONS
+from tasks.locked_rows import LOCKED_CONNECTIONS, LockedRows
 from tasks.persist import persist
 
 WRITES = 6
@@ -70,3 +71,19 @@ def test_few_connections_wait_for_locked_rows() -> None:
         found = [threads.submit(persist, write_once_free) for _ in range(WRITES)]
         assert [each.result(60) for each in found] == ["written"] * WRITES
     assert 1 <= most <= LOCKED_CONNECTIONS
+
+
+def test_a_change_that_met_a_lock_waits_for_one_of_few_turns() -> None:
+    """Others, and those whose row is free again, do not; a turn that has ended is another's."""
+    rows = LockedRows()
+    for key in ("locked", "freed"):
+        rows.note(key)
+    rows.forget("freed")
+    for _ in range(2):
+        with ExitStack() as turns:
+            taken = [
+                turns.enter_context(rows.turn("locked")) for _ in range(LOCKED_CONNECTIONS + 1)
+            ]
+            assert taken == [*[True] * LOCKED_CONNECTIONS, False]
+            assert turns.enter_context(rows.turn("freed"))
+            assert turns.enter_context(rows.turn("never locked"))

@@ -70,13 +70,18 @@ class Reconcile:
 
     def run(self, stopping: threading.Event) -> None:
         """Look again and again until the process stops."""
+        was_away = False
         while not stopping.wait(self._every_s):
             try:
                 self.look(stopping)
             except StorageError as error:
-                log.warning("held rows could not be compared", extra={"error": str(error)})
+                if not was_away:  # once an outage: looks are frequent
+                    log.warning("held rows could not be compared", extra={"error": str(error)})
+                was_away = True
             except Exception:
                 log.exception("a comparison of held rows broke off")
+            else:
+                was_away = False
 
     def look(self, stopping: threading.Event | None = None) -> int:
         """Compare once; return how many rows were resolved.

@@ -127,7 +127,7 @@ class Fleet:
     def logs(self) -> str:
         """What the workers said."""
         return "\n".join(
-            f"--- {path.name}\n{path.read_text(errors='replace')[-6000:]}"
+            f"--- {path.name}\n{path.read_text(errors='replace')[-60_000:]}"
             for path in sorted(self.folder.glob("worker-*.log"))
         )
 

@@ -30,6 +30,7 @@ from storage import (
     fleet_state,
     get_job,
     insert_job,
+    pause_fleet,
     retry_later_if_held,
     unreserve,
 )
@@ -443,3 +444,34 @@ def claim(course: Course, job_id: UUID) -> None:
         call_deadline_s=60,
         max_calls=3,
     )
+
+
+@pytest.mark.parametrize("is_due", [True, False])
+def test_a_probes_course_ends_with_its_call(course: Course, *, is_due: bool) -> None:
+    """Where its job is the only one that is due, or where none is: it waits for no second probe."""
+    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    course.worker.watch.look()
+    job_id = course.job()
+    if not is_due:
+        claim(course, job_id)
+    thread = threading.Thread(target=course.run, args=(job_id,), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert course.call.calls == ([job_id] if is_due else [])
+
+
+def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe that was given must not be lost."""
+
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr("tasks.generate.due_job_with_fewest_calls", away)
+    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    course.worker.watch.look()
+    job_id = course.job()
+    course.run(job_id)
+    assert course.call.calls == [job_id]

@@ -134,6 +134,7 @@ def test_speed_comes_back_only_after_the_hold(db: Database) -> None:
     """Step by step, and never beyond full speed."""
     assert not speed_up(db)
     slow_down(db, hold_s=100)
+    set_fleet(db, share_changed_at=after(-60.0))
     assert not speed_up(db)
     assert fleet_state(db).share == 0.5
 

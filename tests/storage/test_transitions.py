@@ -1,9 +1,11 @@
 """The arrows of the drawing, each with its guard and its counts, on both databases."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from storage import (
     CallCount,
     CancelOutcome,
+    Database,
     EndCode,
     JobError,
     JobNotFound,
@@ -512,3 +515,22 @@ def test_the_moment_of_the_first_call_stays_that_of_the_first(table: TableUnderT
     assert finish_if_held(table.db, job_id, fence=2, images=table.image(job))
     done = table.job(job_id)
     assert (done.first_call_at, done.image_in_hand_at) == (first, first)
+
+
+def test_a_job_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was still queued at the first look, and held at the second: the wish is not lost."""
+    job_id = table.accept()
+    run_ending = importlib.import_module("storage.statements").run_ending
+
+    def claim_before(db: Database, *change: Any) -> Any:
+        table.claim(job_id)
+        return run_ending(db, *change)
+
+    monkeypatch.setattr("storage.cancel.run_ending", claim_before)
+    done = cancel_jobs(table.db, [job_id])
+    assert (done.cancelled, done.asked, done.untouched) == (0, 1, 0)
+    assert table.status(job_id) is JobStatus.RUNNING
+    assert hand_back_if_held(table.db, job_id, fence=1)
+    assert table.status(job_id) is JobStatus.CANCELLED

@@ -111,3 +111,18 @@ def test_a_call_sent_before_the_trouble_lifts_and_proves_nothing(database: Datab
     breaker.went_well(started=before)
     assert is_paused(database)
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
+
+
+def test_of_many_jobs_that_failed_the_oldest_failures_are_forgotten_first(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forgotten one counts from its call's begin, like a job that fails for the first time."""
+    monkeypatch.setattr("tasks.breaker.MOST_REMEMBERED", 1)
+    breaker = worker_of(database, failures=99, blocked=99).breaker
+    verdict = Verdict(Meaning.NOT_PAID, "HTTP_500", "")
+    older, newer = uuid4(), uuid4()
+    for job_id in (older, newer):
+        breaker.failed(job_id, verdict, started=time.monotonic())
+    breaker.went_well(started=time.monotonic())
+    assert breaker.failed(newer, verdict, started=time.monotonic())
+    assert not breaker.failed(older, verdict, started=time.monotonic())

@@ -399,7 +399,9 @@ def in_hand(course: Course, job_id: UUID) -> None:
     course.call.spool = keep
 
 
-def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(course: Course) -> None:
+def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(
+    course: Course, caplog: pytest.LogCaptureFixture
+) -> None:
     """A success ends a row of failures, whatever the bucket does."""
     job_id = course.job()
     in_hand(course, job_id)
@@ -407,6 +409,7 @@ def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(course: Co
     row = get_job(course.database, job_id)
     assert (row.status, list(row.images)) == (JobStatus.STORING, course.uploads.images)
     assert [named for _, named in course.uploads.queued] == [True]
+    assert "no longer held" not in caplog.text
     assert course.worker.pause.report().succeeded_s is not None
 
 
@@ -449,8 +452,7 @@ def claim(course: Course, job_id: UUID) -> None:
 @pytest.mark.parametrize("is_due", [True, False])
 def test_a_probes_course_ends_with_its_call(course: Course, *, is_due: bool) -> None:
     """Where its job is the only one that is due, or where none is: it waits for no second probe."""
-    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    course.worker.watch.look()
+    allow_probe(course)
     job_id = course.job()
     if not is_due:
         claim(course, job_id)
@@ -470,8 +472,14 @@ def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
         raise DatabaseUnavailable("away")
 
     monkeypatch.setattr("tasks.generate.due_job_with_fewest_calls", away)
-    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    course.worker.watch.look()
+    allow_probe(course)
     job_id = course.job()
     course.run(job_id)
     assert course.call.calls == [job_id]
+
+
+def allow_probe(course: Course) -> None:
+    """Pause the fleet, and let this worker have the probe."""
+    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    course.worker.watch.look()
+    course.pace.let_one_through()

@@ -177,6 +177,7 @@ def test_a_probe_is_one_call_however_often_it_is_allowed() -> None:
     pace.leave()
     assert not pace.try_enter(), "a probe that ended allows no other"
     pace.let_one_through()
+    assert pace.has_probe
     pace.take_probe_back()
     assert (pace.has_probe, pace.try_enter()) == (False, False)
 

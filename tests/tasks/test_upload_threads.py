@@ -170,7 +170,7 @@ def test_who_waits_for_the_last_answer_is_woken_by_its_end(
 def test_idle_threads_end_when_they_are_stopped(uploads: Uploads) -> None:
     """They wait for answers, of which none may ever come."""
     uploads.start()
-    assert _upload_threads()
+    assert [thread.daemon for thread in _upload_threads()] == [True]
     uploads.stop()
     _wait_until(lambda: not _upload_threads())
 

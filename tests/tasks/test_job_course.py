@@ -35,17 +35,14 @@ from storage import (
     unreserve,
 )
 from tasks import (
-    BudgetLimits,
-    CallBudget,
     Claims,
     Generate,
     OpenClaims,
-    PlaceWatch,
     RetryPolicy,
     Settle,
     SpoolSpace,
 )
-from tasks.budget import Place
+from tasks.budget import Admission
 from tasks.call import Called
 from tasks.generate import INIT_IMAGE_MISSING, STORAGE_AWAY
 from tests.tasks.jobs import PNG
@@ -117,6 +114,28 @@ class Uploads:
         self.queued.append((entry, is_named))
 
 
+class Budget:
+    """What the fleet may have open: no limit here."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.on_admit: Callable[[], object] = lambda: None
+        self.open = 0
+        self.spent: list[bool] = []
+
+    def admit(self) -> Admission | None:
+        """Let a call in, unless the process stops."""
+        if self.stopping.is_set():
+            return None
+        self.on_admit()
+        self.open += 1
+        return Admission(self._settle)
+
+    def _settle(self, is_spent: bool) -> None:  # noqa: FBT001 - as an admission calls it
+        self.open -= 1
+        self.spent.append(is_spent)
+
+
 class Course:
     """One worker's course of a job, with its parts at hand."""
 
@@ -125,7 +144,7 @@ class Course:
         self.worker: WorkerUnderTest = worker_of(database, failures=99, blocked=99)
         self.pace = self.worker.pace
         self.spool = Spool(root, max_bytes=10**8, fsync=False)
-        self.stopping, self.budget_stopping = threading.Event(), threading.Event()
+        self.stopping, self.budget = threading.Event(), Budget()
         self.objects, self.call, self.earlier = Objects(), Call(), Earlier()
         self.uploads, self.open_claims = Uploads(), OpenClaims()
         self.back: list[UUID] = []
@@ -138,6 +157,7 @@ class Course:
             hold_s=0.0,
         )
         others: dict[str, Any] = {
+            "budget": self.budget,
             "objects": self.objects,
             "uploads": self.uploads,
             "dispatch": self,
@@ -148,13 +168,6 @@ class Course:
             database=database,
             space=SpoolSpace(self.spool),
             pace=self.pace,
-            budget=CallBudget(
-                BudgetLimits(None, None),
-                watch=PlaceWatch(lambda: Place(0, 1), every_s=60.0),
-                ledger=None,
-                settle_s=0.0,
-                stopping=self.budget_stopping,
-            ),
             breaker=self.worker.breaker,
             watch=self.worker.watch,
             settle=Settle(
@@ -183,7 +196,7 @@ class Course:
 
     def assert_nothing_is_held(self) -> None:
         """No place of a call, no space for a picture, no open claim."""
-        assert self.pace.inside == 0
+        assert (self.pace.inside, self.budget.open) == (0, 0)
         assert self.spool.reserved_bytes == 0
         assert self.open_claims.all() == set()
 
@@ -246,7 +259,7 @@ def test_a_worker_that_stops_hands_back_what_has_not_started(course: Course, how
     if how == "pace":
         course.pace.stop()
     elif how == "budget":
-        course.budget_stopping.set()
+        course.budget.stopping.set()
     else:
         while course.spool.reserve(4_000_000):
             pass
@@ -476,6 +489,45 @@ def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
     job_id = course.job()
     course.run(job_id)
     assert course.call.calls == [job_id]
+
+
+def test_a_call_that_is_sent_is_spent_of_the_fleets_budget_and_no_other(course: Course) -> None:
+    """What was let in for nothing goes to whoever waits."""
+    course.run(course.job())
+    course.run(uuid4())
+    assert course.budget.spent == [True, False]
+
+
+def test_a_pause_that_begins_while_the_budget_is_waited_for_stops_the_call(course: Course) -> None:
+    """The pace is asked again, as it may have been a long wait."""
+    course.budget.on_admit = lambda: course.pace.shut(turn_away=True)
+    job_id = course.job()
+    course.run(job_id)
+    assert (course.call.calls, course.back, course.budget.spent) == ([], [job_id], [False])
+
+
+def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe that was given must not be lost."""
+    tried, fresh = course.job(), course.job()
+    with course.database.begin() as connection:
+        jobs = course.database.tables.jobs
+        made = {"calls_made": 1, "calls_unknown": 1}
+        connection.execute(jobs.update().where(jobs.c.id == tried).values(made))
+
+    def claim_unless_locked(database: Database, job_id: UUID, **how: Any) -> object:
+        if job_id == fresh:
+            raise RowLocked("a row is locked")
+        return claim_if_due(database, job_id, **how)
+
+    monkeypatch.setattr("tasks.generate.claim_if_due", claim_unless_locked)
+    allow_probe(course)
+    thread = threading.Thread(target=course.run, args=(tried,), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert (course.call.calls, course.back) == ([tried], [fresh])
 
 
 def allow_probe(course: Course) -> None:

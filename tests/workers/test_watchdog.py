@@ -1,18 +1,16 @@
 """The watchdog: messages that wait and do not arrive end the worker, and nothing else does."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery.worker import state
 
 from tasks import Inbox
 from workers import Watchdog, WatchedQueue
-from workers.watchdog import LOOKS
+from workers.watchdog import LOOKS, leave_for_supervisor
 
 
 class Depth:
@@ -137,22 +135,19 @@ def test_a_watchdog_that_is_told_to_stop_ends_no_worker() -> None:
     assert left == []
 
 
-#: Leaves for the supervisor, and hangs.
-HANGS = """
-import time
-from celery.worker import state
-from workers.watchdog import leave_for_supervisor
-leave_for_supervisor(0.05)
-print(state.should_stop, flush=True)
-time.sleep(600)
-"""
-
-
-def test_a_process_that_leaves_and_hangs_is_ended_with_a_failing_status() -> None:
+def test_a_process_that_leaves_and_hangs_is_ended_with_a_failing_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A supervisor starts again what failed; Celery is asked to let calls end before."""
-    repo = Path(__file__).parents[2]
-    command = [sys.executable, "-c", HANGS]
-    done = subprocess.run(
-        command, check=False, cwd=repo, capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout.strip()) == (1, "1")
+    codes, ended = list[int](), threading.Event()
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    monkeypatch.setattr(state, "should_stop", None)
+    monkeypatch.setattr("workers.watchdog.os._exit", leave)
+    leave_for_supervisor(0.01)
+    assert vars(state)["should_stop"] == 1
+    assert ended.wait(30)
+    assert codes == [1]

@@ -212,47 +212,6 @@ def dispatch_to(
     return Dispatch(database, broker, broker, window=window, again_s=again_s, lost_s=lost_s)
 
 
-def test_messages_that_the_broker_refused_are_due_again_at_once(database: Database) -> None:
-    """They were not sent, are not counted as sent, and leave their places in the window."""
-    broker = Broker()
-    dispatch = dispatch_to(broker, database, fixed=5)
-    ids = reserve_due(database, limit=5, stale_after_s=60)
-    unreserve(database, ids)
-    broker.refused = set(ids[1:3])
-    assert dispatch.send_due(10) == 3
-    assert set(broker.sent) == set(ids) - broker.refused
-    refused, broker.refused, broker.sent = broker.refused, set(), []
-    assert dispatch.send_due(10) == 2
-    assert set(broker.sent) == refused
-
-
-def test_jobs_handed_back_leave_the_window_and_are_due_again(database: Database) -> None:
-    """Their places go to whatever has its turn, which may be these again."""
-    broker = Broker()
-    dispatch = dispatch_to(broker, database, fixed=4)
-    assert dispatch.send_due(10) == 4
-    back, broker.sent = broker.sent[:3], []
-    dispatch.hand_back(back)
-    assert count_dispatched(database, 10) == 1
-    assert dispatch.send_due(10) == 3
-    assert set(broker.sent) == set(back)
-
-
-def test_a_full_window_sends_nothing(database: Database) -> None:
-    """Neither by rounds nor for a job that was accepted just now; it stays due in the table."""
-    broker = Broker()
-    dispatch = dispatch_to(broker, database, fixed=2)
-    assert dispatch.send_due(10) == 2
-    urgent = insert_job(
-        database, NewJob(id=uuid7(), request={}, request_hash="0" * 64, priority=9)
-    ).job.id
-    assert (dispatch.send_due(10), dispatch.send_new(urgent)) == (0, 0)
-    assert count_dispatched(database, 10) == len(broker.sent) == 2
-    dispatch.hand_back(broker.sent[:1])
-    assert dispatch.send_new(urgent) == 1
-    assert broker.sent[2:] == [urgent]
-
-
 def test_a_round_sends_no_more_than_it_was_asked_for(database: Database) -> None:
     """However much room there is."""
     broker = Broker()
@@ -270,20 +229,6 @@ def test_while_the_broker_is_away_nothing_is_reserved(database: Database) -> Non
     assert (count_dispatched(database, 10), broker.sent) == (0, [])
     broker.is_open = True
     assert dispatch.send_due(10) == 6
-
-
-def test_the_round_over_the_streams_goes_on_where_the_last_one_stopped(
-    migrated_sqlite_url: str,
-) -> None:
-    """With room for one job at a time, each of three batches gets every third place."""
-    database, broker = Database(migrated_sqlite_url), Broker()
-    table = TableUnderTest(database)
-    batches = [set(table.batch(4)[1]) for _ in range(3)]
-    dispatch = dispatch_to(broker, database)
-    for _ in range(6):
-        assert dispatch.send_due(1) == 1
-    database.close()
-    assert [len(ids & set(broker.sent)) for ids in batches] == [2, 2, 2]
 
 
 def test_a_new_job_that_nothing_waits_before_is_sent_itself(

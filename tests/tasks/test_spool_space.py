@@ -1,4 +1,4 @@
-"""Space for the pictures of calls in flight: reserved before a call, and waited for."""
+"""A call starts only if the spool can keep what it may bring."""
 
 import threading
 from collections.abc import Iterator
@@ -8,64 +8,59 @@ from uuid import uuid4
 import pytest
 
 from storage import Spool, SpooledImage
-from tasks import SpoolSpace
+from tasks import SpoolSpace, spool_space
 from tasks.spool_space import ROOM_PER_CALL_BYTES
+from tests.tasks.jobs import PNG
 
 
 @pytest.fixture
-def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
-    """A spool with room for the pictures of two calls."""
-    monkeypatch.setattr("tasks.spool_space.ROOM_POLL_S", 0.001)
-    monkeypatch.setattr("tasks.spool_space.LOOKS_BEFORE_ALARM", 3)
-    spool = Spool(tmp_path, max_bytes=2 * ROOM_PER_CALL_BYTES, fsync=False)
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """One with room for two calls."""
+    spool = Spool(tmp_path / "spool", max_bytes=2 * ROOM_PER_CALL_BYTES, fsync=False)
     yield spool
     spool.close()
 
 
-def no_alarm() -> None:
-    """Nobody has to wait for long."""
-    raise AssertionError("it waited for long")
-
-
-def test_as_many_calls_get_space_as_there_is(spool: Spool) -> None:
-    """What one gives back is the next one's."""
+def test_a_call_waits_for_room_and_says_so_once(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third call gets the room that the first gives back."""
+    monkeypatch.setattr(spool_space, "ROOM_POLL_S", 0.001)
     space, stopping = SpoolSpace(spool), threading.Event()
-    assert space.is_clear()
-    assert [space.reserve(stopping, on_wait=no_alarm) for _ in range(2)] == [True, True]
-    assert spool.reserved_bytes == 2 * ROOM_PER_CALL_BYTES
-    space.release()
-    assert space.reserve(stopping, on_wait=no_alarm)
+    said: list[int] = []
 
+    def note() -> None:
+        said.append(spool.reserved_bytes)
+        threading.Timer(0.2, space.release).start()
 
-def test_a_call_that_waits_for_space_goes_on_when_there_is_some(spool: Spool) -> None:
-    """Once it has waited for longer than a put should take, the fleet is told; once."""
-    space, alarms = SpoolSpace(spool), list[bool]()
-    stopping = threading.Event()
     for _ in range(2):
-        space.reserve(stopping, on_wait=no_alarm)
-
-    def give_back() -> None:
-        alarms.append(True)
-        threading.Timer(0.05, space.release).start()
-
-    assert space.reserve(stopping, on_wait=give_back)
-    assert alarms == [True]
+        assert space.reserve(stopping, on_wait=lambda: said.append(0))
+    assert said == []
+    assert space.reserve(stopping, on_wait=note)
+    assert said == [2 * ROOM_PER_CALL_BYTES]
     assert spool.reserved_bytes == 2 * ROOM_PER_CALL_BYTES
 
 
-def test_a_worker_that_stops_waits_for_no_space(spool: Spool) -> None:
-    """Its job is handed back; nothing stays reserved for it."""
+def test_a_call_that_waits_for_room_ends_with_its_process(spool: Spool) -> None:
+    """It has reserved nothing."""
     space, stopping = SpoolSpace(spool), threading.Event()
     for _ in range(2):
-        space.reserve(stopping, on_wait=no_alarm)
-    assert not space.reserve(stopping, on_wait=stopping.set)
+        assert space.reserve(stopping, on_wait=lambda: None)
+    stopping.set()
+    assert not space.reserve(stopping, on_wait=lambda: None)
     assert spool.reserved_bytes == 2 * ROOM_PER_CALL_BYTES
 
 
-def test_a_spool_is_clear_once_all_its_pictures_are_stored(spool: Spool) -> None:
-    """Then storage works, as far as this process can tell."""
+def test_space_is_clear_while_nothing_waits_and_a_call_would_fit(
+    spool: Spool, tmp_path: Path
+) -> None:
+    """A worker that has something to store, or too small a spool, keeps a storage pause."""
     space = SpoolSpace(spool)
-    entry = spool.write(uuid4(), 1, [SpooledImage([b"png"], width=1, height=1)])
+    assert space.is_clear()
+    entry = spool.write(uuid4(), 1, [SpooledImage([PNG], width=1, height=1)])
     assert not space.is_clear()
     spool.drop(entry)
     assert space.is_clear()
+    small = Spool(tmp_path / "small", max_bytes=ROOM_PER_CALL_BYTES - 1, fsync=False)
+    assert not SpoolSpace(small).is_clear()
+    small.close()

@@ -262,3 +262,14 @@ def test_a_pause_of_one_worker_is_not_the_fleets(database: Database) -> None:
     worker.watch.look()
     assert pause_of(database) is None
     assert worker.pace.turns_away
+
+
+def test_the_worker_that_begins_a_pause_says_so_and_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of many that notice the same thing, one logs an error."""
+    for _ in range(3):
+        worker_of(database).watch.spool_is_full()
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert "is the object store away?" in errors[0].getMessage()

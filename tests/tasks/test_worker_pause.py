@@ -29,6 +29,11 @@ WITHIN_S = 30
 AT_ONCE = replace(TIMES, window_s=0.0)
 
 
+#: A call that began and succeeded after whatever has failed: the database's clock has ticks, so
+#: that one which began "now" may have begun in the tick of the failure.
+SUCCESS = CallReport(succeeded_s=-0.01, success_began_s=-0.01)
+
+
 @pytest.fixture
 def database(migrated_sqlite_url: str) -> Iterator[Database]:
     """A table with its fleet's row."""
@@ -47,7 +52,7 @@ def alone(database: Database) -> WorkerUnderTest:
     other = other_worker(database)
     worker = worker_of(database)
     worker.fails(Meaning.BLOCKED, "HTTP_401")
-    report_calls(database, other, CallReport(succeeded_s=0.0, success_began_s=0.0))
+    report_calls(database, other, SUCCESS)
     worker.watch.look()
     assert worker.pause.state is WorkerState.ALONE
     return worker
@@ -210,7 +215,7 @@ def test_no_probe_is_given_while_calls_are_held(database: Database) -> None:
     worker = worker_of(database)
     worker.pace.hold(600)
     worker.fails()
-    report_calls(database, other, CallReport(succeeded_s=0.0, success_began_s=0.0))
+    report_calls(database, other, SUCCESS)
     worker.watch.look()
     assert worker.pause.state is WorkerState.ALONE
     assert not worker.pace.has_probe
@@ -344,3 +349,17 @@ def test_a_workers_report_tells_its_latest_success_and_its_pause(database: Datab
     assert report.paused_s is None
     worker.fails()
     assert worker.pause.report().paused_s is not None
+
+
+def test_a_worker_that_does_not_know_yet_joins_the_pause_of_the_fleet(database: Database) -> None:
+    """Another one has found out that the trouble is the API's; then all go on together."""
+    other_worker(database)
+    worker = worker_of(database)
+    worker.fails()
+    assert worker.pause.state is WorkerState.UNDECIDED
+    pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    worker.watch.look()
+    found: WorkerState = worker.pause.state
+    assert found is WorkerState.WITH_FLEET
+    worker.succeeds()
+    assert not is_paused(database)

@@ -1,6 +1,6 @@
 """Batches: invisible until opened, counted without counting rows."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,6 +28,8 @@ from storage import (
     retry_ended,
     unopened_batches,
 )
+from storage.errors import BatchShut
+from storage.unopened import Loading, hold_unopened
 from tests.storage.table import TableUnderTest, new_job
 
 
@@ -241,3 +243,28 @@ def test_an_open_batch_is_not_deleted_as_a_load_that_was_given_up(table: TableUn
     assert not delete_unopened(table.db, kept)
     assert get_batch(table.db, kept).abandoned_at is None
     assert table.claim(ids[0]) is not None
+
+
+def test_rows_go_only_into_the_load_that_was_begun(table: TableUnderTest) -> None:
+    """Not once it is open or given up, nor into one that was begun anew under its id."""
+    batch, _ = create_batch(table.db, id=uuid4())
+
+    def takes_rows(begun_at: datetime = batch.created_at) -> bool:
+        loading = Loading(batch.id, begun_at)
+        try:
+            with table.db.begin() as connection:
+                hold_unopened(table.db.tables, connection, loading)
+        except BatchShut:
+            return False
+        return True
+
+    batches = table.db.tables.batches
+    assert takes_rows()
+    assert not takes_rows(batch.created_at - timedelta(days=1))
+    with table.db.begin() as connection:
+        connection.execute(batches.update().values(abandoned_at=batches.c.created_at))
+    assert not takes_rows()
+    with table.db.begin() as connection:
+        connection.execute(batches.update().values(abandoned_at=None))
+    assert open_batch(table.db, batch.id, 0)
+    assert not takes_rows()

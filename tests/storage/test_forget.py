@@ -376,3 +376,10 @@ def _wait_until_blocked(db: Database) -> None:
                 return
         assert time.monotonic() < until_s, "nothing waits for the lock"
         time.sleep(0.01)
+
+
+def test_to_forget_nothing_is_no_error_and_counts_nothing(table: TableUnderTest) -> None:
+    """An empty list, and ids of nothing."""
+    for ids in ([], [UUID(int=5)]):
+        done = forget_jobs(table.db, ids, key_prefix=PREFIX)
+        assert (done.forgotten, done.cancelled, done.under_way, done.loading) == ([], 0, [], [])

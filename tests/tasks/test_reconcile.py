@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -297,3 +298,20 @@ def test_a_bucket_that_is_away_is_asked_for_one_row_a_look(worker: Worker) -> No
     assert len(asked) == 1
     assert patient.look() == 0
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("taken", [{"fence": 5}, {"worker_id": UUID(int=5)}], ids=["again", "away"])
+def test_a_row_that_changes_hands_while_it_is_compared_is_left_alone(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, taken: dict[str, Any]
+) -> None:
+    """Claimed again, or adopted by another worker, which has its image."""
+    job, _ = worker.stored_but_taken_back()
+    worker.reconcile.look()
+
+    def read_later(database: Database, job_id: UUID) -> Job:
+        TableUnderTest(database).overwrite(job_id, **taken)
+        return get_job(database, job_id)
+
+    monkeypatch.setattr("tasks.reconcile.get_job", read_later)
+    assert worker.reconcile.look() == 0
+    assert worker.status(job) is JobStatus.STORING

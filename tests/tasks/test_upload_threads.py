@@ -184,8 +184,11 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
     failing, entry = spooled(database, uploads)
     bad = uploads.stored(entry)[0].key
 
+    tries: list[str] = []
+
     def refuse(key: str) -> None:
         if key == bad:
+            tries.append(key)
             raise ObjectStoreUnavailable("away")
 
     bucket.before = refuse
@@ -196,6 +199,7 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
     _wait_until(lambda: get_job(database, job.id).status is JobStatus.SUCCEEDED)
     assert uploads.claims() == {(failing.id, failing.fence)}
     assert not uploads.wait_until_empty(0)
+    assert tries == [bad]
 
 
 def test_an_answer_is_tried_until_the_bucket_takes_it(
@@ -251,6 +255,7 @@ def test_an_answer_whose_job_was_deleted_is_not_put(
     uploads.add(entry)
     assert uploads.wait_until_empty(WITHIN_S)
     assert (bucket.stored, spool.entries(), entry.path.exists()) == ([], [], False)
+    assert uploads._in_hand._room.inside_bytes == 0
 
 
 @pytest.mark.parametrize("named", [(60.0, 1), (-1.0, 0)], ids=["just now", "long ago"])

@@ -1,6 +1,7 @@
 """Batches over real databases: all or nothing, and nothing twice."""
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -51,9 +52,10 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    def put(self, key: str, data: bytes, content_type: str) -> None:
+    def put(self, key: str, data: bytes, content_type: str, *, sha256: str) -> None:
         """Keep one."""
         del content_type
+        assert sha256 == hashlib.sha256(data).hexdigest()
         self.kept[key] = data
 
 

@@ -152,7 +152,7 @@ def test_with_a_key_nobody_is_served_without_it(
 ) -> None:
     """On its own machine neither."""
     database = Database(migrated_sqlite_url)
-    secret = create_key(database, owner="shop", scopes=["submit"]).secret
+    secret = create_key(database, owner="shop", scopes=["submit", "read"]).secret
     database.close()
     with serving(darkroom.start("gateway")) as url:
         refused = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S)

@@ -103,8 +103,8 @@ def test_unreadable_rows_are_set_aside_and_the_others_go_on(fleet: Fleet) -> Non
     assert {rows()[job_id][0] for job_id in strangers} == {STRANGE}
     said = "\n".join(path.read_text() for path in fleet.folder.glob("worker-*.log"))
     assert [job_id for job_id in (*broken, strangers[0]) if str(job_id) not in said] == []
-    assert "names ids that are no UUIDs" in said
-    assert "names no job ids" in said
+    assert "reason=job_ids error=ValueError" in said  # ids that are no UUIDs
+    assert "reason=job_ids error=TypeError" in said  # no list of ids
     assert "Traceback" not in said
     assert worker.exit_status is None
     assert fleet.charged() == len(good)
@@ -120,7 +120,10 @@ def test_a_listing_leaves_out_the_one_row_that_cannot_be_read(fleet: Fleet) -> N
 
 
 def test_a_message_nobody_can_read_stops_nobody(lite_fleet: Fleet) -> None:
-    """Unknown tasks, bodies that are no JSON, a submit without an id: said, and passed over."""
+    """Unknown tasks, bodies that are no JSON, a submit without an id: the next one is served.
+
+    A submit whose body cannot be read becomes a failed row, under the id of its headers.
+    """
     [dispatch, *_] = frozen_messages()["darkroom.generate"]
     [submit, *_] = frozen_messages()["darkroom.submit"]
     unknown = {**dispatch, "headers": {**dispatch["headers"], "task": "darkroom.from_the_future"}}
@@ -135,4 +138,7 @@ def test_a_message_nobody_can_read_stops_nobody(lite_fleet: Fleet) -> None:
     good = lite_fleet.send({"prompt": "calm", **SMALL})
     assert lite_fleet.wait_for(good, "succeeded", "failed").status == "succeeded"
     assert worker.exit_status is None
-    assert [job.id for job in list_jobs(lite_fleet.database)] == [good]
+    unreadable = UUID(submit["headers"]["id"])
+    lite_fleet.wait_for(unreadable, "failed")
+    codes = {job.id: job.error and job.error.code for job in list_jobs(lite_fleet.database)}
+    assert codes == {good: None, unreadable: "INVALID_MESSAGE"}

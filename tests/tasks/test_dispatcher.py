@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from storage import (
     Database,
+    DatabaseUnavailable,
     JobStatus,
     PauseKind,
     RowLocked,
@@ -247,6 +248,40 @@ def test_a_turn_is_renewed_long_before_its_end(
     clock[0] = 0.55
     dispatcher.round()
     assert until() < 900
+
+
+class Resting(threading.Event):
+    """A process that ends at its third rest, and notes how long each was to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Rest."""
+        self.rests.append(timeout)
+        if len(self.rests) == 3:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "rest_s"),
+    [(RowLocked("locked"), 1.0), (DatabaseUnavailable("away"), 1.0), (KeyError("new"), 60)],
+    ids=["locked", "away", "unforeseen"],
+)
+def test_a_round_that_failed_is_followed_by_a_rest(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception, rest_s: float
+) -> None:
+    """After what nobody foresaw as long as a turn: another worker may lead meanwhile."""
+    dispatcher, stopping = dispatcher_of(table), Resting()
+
+    def fail() -> int:
+        raise fault
+
+    monkeypatch.setattr(dispatcher, "round", fail)
+    dispatcher.run(stopping)
+    assert stopping.rests == [PACE.every_s, rest_s, PACE.every_s]
 
 
 def _wait_until(question: Callable[[], object]) -> None:

@@ -126,3 +126,15 @@ def test_of_many_jobs_that_failed_the_oldest_failures_are_forgotten_first(
     breaker.went_well(started=time.monotonic())
     assert breaker.failed(newer, verdict, started=time.monotonic())
     assert not breaker.failed(older, verdict, started=time.monotonic())
+
+
+def test_a_call_that_took_long_does_not_make_an_earlier_success_forgotten(
+    database: Database,
+) -> None:
+    """It began before the other one, and ended after it."""
+    breaker = worker_of(database, failures=99, blocked=99).breaker
+    failed_at = time.monotonic()
+    breaker.went_well(started=failed_at + 1)
+    breaker.went_well(started=failed_at - 50)
+    verdict = Verdict(Meaning.NOT_PAID, "HTTP_500", "")
+    assert breaker.failed(uuid4(), verdict, started=failed_at)

@@ -363,3 +363,18 @@ def test_a_worker_that_does_not_know_yet_joins_the_pause_of_the_fleet(database: 
     assert found is WorkerState.WITH_FLEET
     worker.succeeds()
     assert not is_paused(database)
+
+
+def test_answers_that_say_nothing_of_the_trouble_do_not_pause_a_resumed_worker(
+    database: Database,
+) -> None:
+    """No call has succeeded since, but an API that says "too fast" or refuses a prompt works."""
+    worker = worker_of(database)
+    worker.fails()
+    ask_to_resume(database, worker.id)
+    resume_fleet(database)
+    worker.watch.look()
+    worker.fails(Meaning.TOO_FAST, "HTTP_429")
+    worker.fails(Meaning.REFUSED, "PROMPT_UNSAFE")
+    assert worker.pause.state is WorkerState.RUNNING
+    assert not is_paused(database)

@@ -378,3 +378,31 @@ def test_answers_that_say_nothing_of_the_trouble_do_not_pause_a_resumed_worker(
     worker.fails(Meaning.REFUSED, "PROMPT_UNSAFE")
     assert worker.pause.state is WorkerState.RUNNING
     assert not is_paused(database)
+
+
+def test_what_the_fleets_row_said_before_a_change_here_is_not_followed(database: Database) -> None:
+    """It was asked for before this worker paused the fleet, and answered afterwards."""
+    worker = worker_of(database)
+    worker.fails()
+    assert worker.pause.state is WorkerState.WITH_FLEET
+    worker.pause.follow(None, asked_at=time.monotonic() - 60)
+    assert worker.pause.state is WorkerState.WITH_FLEET
+
+
+def test_a_worker_that_goes_on_waits_until_the_others_have_heard(database: Database) -> None:
+    """For as long as it is told to by settings."""
+    worker = worker_of(database, times=replace(TIMES, settle_s=600.0))
+    worker.fails()
+    worker.succeeds()
+    assert worker.pause.state is WorkerState.RUNNING
+    assert worker.pace.is_held
+
+
+def test_a_worker_that_joins_the_fleets_pause_gives_its_own_probe_up(database: Database) -> None:
+    """The fleet's probe may be another's, and one call is enough."""
+    worker = alone(database)
+    assert worker.pace.has_probe
+    pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    worker.watch.look()
+    assert worker.pause.state is WorkerState.WITH_FLEET
+    assert not worker.pace.try_enter()

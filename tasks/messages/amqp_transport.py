@@ -11,6 +11,7 @@ from struct import pack, unpack_from
 from typing import Any
 
 from amqp.basic_message import Message as FrameMessage
+from amqp.exceptions import AMQPError
 from amqp.method_framing import frame_handler
 from kombu.message import Message
 from kombu.transport import pyamqp
@@ -65,6 +66,18 @@ class _Connection(_pyamqp.Connection):  # type: ignore[misc]  # Kombu's stubs la
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"frame_handler": tolerant_handler, **options})
+
+    def connect(self, callback: Callable[[], Any] | None = None) -> Any:
+        """Connect and log in; a refusal closes the socket.
+
+        amqp 5.4 closes it after an `OSError` only: each refused login would hold a descriptor until
+        the garbage collector finds it.
+        """
+        try:
+            return super().connect(callback)
+        except AMQPError:
+            self.collect()
+            raise
 
 
 class AmqpTransport(_pyamqp.Transport):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -30,7 +31,7 @@ class ForkedSimulator:
         self.pid = pid
         self._out = out
         self._process: psutil.Process | None = None
-        if psutil.pid_exists(pid):
+        with suppress(psutil.NoSuchProcess):  # one that is told nonsense ends at once
             self._process = psutil.Process(pid)
 
     def poll(self) -> int | None:

@@ -29,14 +29,21 @@ def rows_locked(stage: Stage) -> None:
     jobs = fleet.database.tables.jobs
     is_running = jobs.c.status == JobStatus.RUNNING.value
     with _transaction(stage) as other:
-        held = set(other.hold(is_running, ROWS))
+        held: set[object] = set()
+
+        def holds_six() -> bool:
+            # On a busy machine fewer may run at once; those that are locked go on running.
+            held.update(other.hold(is_running, ROWS))
+            return len(held) >= ROWS
+
+        stage.load_until(holds_six, "six locked rows")
         ended = fleet.ended
         stage.sleep_under_load(60)
         others = fleet.ended - ended
     stage.fault_ends()
     share = others / stage.scale.shortened(60) / (stage.result.before_per_s or 1.0)
     stage.note(f"{len(held)} rows locked; {share:.2f} of the throughput before")
-    stage.must("six rows were locked", kept=len(held) == ROWS, found=len(held))
+    stage.must("six rows were locked", kept=len(held) >= ROWS, found=len(held))
     stage.must("other jobs end meanwhile", kept=others > ROWS, found=others)
     if stage.scale.name == "full":
         stage.must("at least 80 % of the throughput", kept=share >= LEAST_SHARE, found=share)

@@ -28,7 +28,7 @@ bench: .venv/dev.stamp ## what an image costs and how many calls a process holds
 	@$(PY) -m benchmarks $(ARGS)
 
 .PHONY: mutants
-mutants: .venv/dev.stamp .venv-mutants/mutants.stamp ## plant bugs in the core and list those that no test notices (an hour)
+mutants: .venv/dev.stamp .venv-mutants/mutants.stamp ## plant bugs in the core and list those that no test notices (long)
 	@.venv-mutants/bin/python -m mutants --seed $(SEED) $(ARGS)
 
 .PHONY: check

@@ -1,4 +1,4 @@
-"""Messages as nobody's producer should write them: over sixty shapes, on Redis and RabbitMQ.
+"""Malformed messages: over sixty shapes, on Redis and RabbitMQ.
 
 Each is a valid `darkroom.submit` message with one thing wrong. Its body holds a mark, so that a log
 can be searched for what it must not quote.

@@ -22,7 +22,7 @@ from playground.faults import broken
 MAX_INIT_IMAGE_PIXELS: Final = 89_478_485
 DEFAULT_MAX_INIT_IMAGE_BYTES: Final = 20 * 1024 * 1024
 
-#: Ours: what programs export. Pillow knows some forty more, with readers that few people test.
+#: Ours: what programs export. Pillow reads more, EPS and PPM with comments of any length.
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 #: Ours, for finding out an image's size. With three megabytes of colour profile before it, Pillow

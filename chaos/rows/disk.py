@@ -41,7 +41,7 @@ def disk_full(stage: Stage) -> None:
 
 
 def spool_deleted(stage: Stage) -> None:
-    """Somebody deletes the spool folder while images wait there for a bucket that is away."""
+    """Delete the spool folder while images wait there for a bucket that is away."""
     fleet = stage.make_fleet()
     stage.load()
     workers = fleet.start(2)

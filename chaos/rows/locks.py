@@ -1,4 +1,4 @@
-"""The results table is there, but a lock or a silent connection keeps somebody waiting."""
+"""Faults of a database that is there: rows or tables locked, connections that never answer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ LEAST_SHARE = 0.8
 
 
 def rows_locked(stage: Stage) -> None:
-    """Somebody's transaction holds six rows for a minute: a forgotten psql."""
+    """Hold six rows in another transaction for a minute, as a forgotten psql does."""
     fleet = stage.make_fleet()
     stage.load()
     fleet.start(WORKERS)
@@ -120,7 +120,7 @@ def answers_stalled(stage: Stage) -> None:
 
 
 class _Transaction:
-    """An open transaction of somebody who is no worker."""
+    """An open transaction that is not a worker's."""
 
     def __init__(self, stage: Stage) -> None:
         url = stage.fleet.database_url

@@ -180,7 +180,7 @@ def free_slots(db: Database, *, otherwise: int) -> int:
     """
     with db.read() as connection:
         total, running = connection.execute(_slots(db.tables), {"otherwise": otherwise}).one()
-    return max(0, int(total) - int(running))
+    return int(total) - int(running)
 
 
 def forget_workers(db: Database, *, dead_for_s: float) -> int:

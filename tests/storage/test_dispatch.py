@@ -45,6 +45,9 @@ def test_a_job_that_nothing_waits_beside_is_reserved_by_one_question(
     alone = table.accept()
     assert reserve_if_alone(table.db, alone)
     assert not reserve_if_alone(table.db, alone)
+    only = table.accept()
+    assert not reserve_if_alone(table.db, alone), "another is alone now"
+    assert reserve_if_alone(table.db, only)
     first, second = table.accept(), table.accept(priority=9)
     assert not reserve_if_alone(table.db, first)
     assert not reserve_if_alone(table.db, second)
@@ -183,6 +186,15 @@ def test_no_more_lost_messages_are_put_back_at_once_than_asked_for(table: TableU
     assert len(_reserve(table, 3)) == 3
     assert forget_lost(table.db, limit=2, stale_after_s=-1) == 2
     assert forget_lost(table.db, limit=2, stale_after_s=-1) == 1
+
+
+def test_of_jobs_whose_time_has_come_the_longest_due_goes_first(table: TableUnderTest) -> None:
+    """A round makes no more of them ready than it may send out."""
+    late, later = table.accept(), table.accept()
+    for job_id, delay_s in ((late, -1.0), (later, -60.0)):
+        table.claimed(job_id)
+        assert retry_later_if_held(table.db, job_id, fence=1, delay_s=delay_s, error=FAULT)
+    assert [_reserve(table, 1), _reserve(table, 1), _reserve(table, 1)] == [[later], [late], []]
 
 
 def test_a_reservation_says_how_many_were_lost(table: TableUnderTest) -> None:

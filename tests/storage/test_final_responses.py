@@ -237,3 +237,24 @@ def test_interim_responses_through_a_proxy_are_skipped(monkeypatch: pytest.Monke
         assert store.get(KEY) == OBJECT
         store.close()
         assert len(server.seen) == 2
+
+
+def test_a_store_that_is_closed_holds_no_connection() -> None:
+    """The bucket sees the end of it; the store may be used again."""
+    has_ended = threading.Event()
+
+    def play(conn: socket.socket, seen: Seen) -> None:
+        conn.sendall(final(seen))
+        if not seen.connection and conn.recv(1, socket.MSG_PEEK) == b"":
+            has_ended.set()
+
+    with raw_server(play) as server:
+        store = store_at(f"http://127.0.0.1:{server.port}")
+        store.put(KEY, OBJECT)
+        assert not has_ended.is_set()
+        store.close()
+        assert has_ended.wait(30)
+        assert store.get(KEY) == OBJECT
+        store.put(KEY, OBJECT)
+        store.close()
+        assert server.accepted == 2

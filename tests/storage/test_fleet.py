@@ -234,6 +234,11 @@ def test_a_pause_that_is_lifted_leaves_nothing_behind(db: Database) -> None:
     """The next one has its own reason, its own end, and its own probes."""
     pause_fleet(db, PauseKind.BUDGET, code="DAY", message="spent", for_s=3600)
     assert resume_fleet(db, kind=PauseKind.BUDGET)
+    with db.read() as connection:
+        row = connection.execute(db.tables.fleet.select()).one()
+    kept = {name: value for name, value in row._asdict().items() if "pause" in name}
+    assert set(kept.values()) == {None}
+    assert (row.probe_at, row.probes) == (None, 0)
     pause(db)
     found = fleet_state(db).pause
     assert found is not None

@@ -193,3 +193,28 @@ def test_an_ended_lease_begins_anew_where_its_worker_registers_again(table: Tabl
     register_worker(table.db, WorkerInfo(other, "there", 2, "0", 4, 60.0))
     found = peers_of(table.db, other, first_failure_s=1, within_s=1, paused_s=1)
     assert (found.alive, found.unpaused) == (1, 1)
+
+
+def test_what_an_ended_worker_holds_may_be_rescued_at_once(table: TableUnderTest) -> None:
+    """Though its lease had long to run."""
+    table.alive()
+    table.claimed(table.accept())
+    assert rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=0).running == 0
+    assert end_lease(table.db, table.worker)
+    assert rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=0).running == 1
+
+
+def test_workers_are_listed_as_they_registered_the_oldest_first(table: TableUnderTest) -> None:
+    """Each fact in its own column."""
+    first, second = uuid4(), uuid4()
+    register_worker(table.db, WorkerInfo(first, "north", 11, "1.2.3", 7, 60.0, 2))
+    register_worker(table.db, WorkerInfo(second, "south", 22, "1.2.4", 9, 60.0, 3))
+    workers = table.db.tables.workers
+    with table.db.begin() as connection:
+        earlier = update(workers).where(workers.c.id == second)
+        connection.execute(earlier.values(started_at=after(-60.0)))
+    facts = [
+        (w.id, w.host, w.pid, w.version, w.concurrency, w.serves_release)
+        for w in live_workers(table.db)
+    ]
+    assert facts == [(second, "south", 22, "1.2.4", 9, 3), (first, "north", 11, "1.2.3", 7, 2)]

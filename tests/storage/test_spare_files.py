@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from storage import Spool, SpooledImage, SpoolFull
+from storage.spare_files import SpareFiles
 from storage.spool import SPARED_PART
 
 MAX_BYTES = 10_000_000
@@ -242,6 +243,29 @@ def test_a_spare_file_is_gone_after_a_while(
     spool.tidy()
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]
     spool.close()
+
+
+def test_a_spare_file_is_handed_out_once_and_a_deleted_one_makes_room(tmp_path: Path) -> None:
+    """Two pictures never go into one file, and the bound is for files that are there."""
+    spares = SpareFiles(tmp_path, ".part", most_bytes=100, is_synced=False)
+
+    def give() -> bool:
+        path = tmp_path / "picture"
+        path.write_bytes(b"x")
+        spares.give(path, 100)
+        return bool(list(tmp_path.iterdir()))
+
+    assert give()
+    first, second = spares.take(), spares.take()
+    assert (first.exists(), second.exists()) == (True, False)
+    first.unlink()
+    assert give(), "what was taken makes room"
+    assert spares.clear()
+    assert list(tmp_path.iterdir()) == []
+    assert not spares.clear()
+    assert give(), "what was deleted makes room"
+    assert not spares.clear(older_than_s=3600.0)
+    assert spares.take().exists()
 
 
 def test_what_nobody_may_have_any_more_is_not_spared(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What rows say is in the bucket, read page by page, and jobs whose objects are lost."""
 
 import time
+from datetime import timedelta
 from threading import Thread
 from typing import Any
 from uuid import UUID
@@ -87,6 +88,7 @@ def test_filters_choose_the_rows(table: TableUnderTest) -> None:
     assert sorted(all_pages(db, now(db, batch_id=batch_id), 10)) == sorted(of_batch)
     assert all_pages(db, now(db, owner="shop"), 10) == [mine]
     assert all_pages(db, now(db, since=database_time(db)), 10) == []
+    assert all_pages(db, Selection(table.job(mine).accepted_at - timedelta(seconds=1)), 10) == []
 
 
 def test_a_cancelled_job_that_kept_its_picture_is_among_them(table: TableUnderTest) -> None:
@@ -139,10 +141,11 @@ def test_pages_are_read_by_an_index(table: TableUnderTest) -> None:
 
 def test_a_job_whose_object_is_lost_is_queued_again(table: TableUnderTest) -> None:
     """The paid call counts as lost, the next ones have their own limit, the row says why."""
-    job = table.finished(table.accept())
+    job = table.finished(table.accept(expires_in_s=3600.0))
     assert requeue_lost(table.db, {job.id: [job.images[0].key]}, error=LOST) == [job.id]
     again = get_job(table.db, job.id)
     assert (again.status, again.images, again.fence) == (JobStatus.QUEUED, (), job.fence)
+    assert (again.attempts, again.image_in_hand_at, again.expires_at) == (0, None, None)
     assert (again.calls_made, again.calls_before, again.calls_lost) == (1, 1, 1)
     assert again.error == LOST
     done = table.finished(job.id)

@@ -143,3 +143,39 @@ def test_one_claim_among_many_at_once_takes_a_job(table: TableUnderTest) -> None
     claims = [claim for _ in range(2) for claim in at_once(table.claim, [job_id] * THREADS)]
     assert [claim is not None for claim in claims].count(True) == 1
     assert table.job(job_id).calls_made == 1
+
+
+def test_claims_on_terms_of_their_own_are_each_made_on_them(table: TableUnderTest) -> None:
+    """A statement for many has one worker, one deadline and one limit for all of its rows."""
+    ids = [table.accept() for _ in range(THREADS * ROUNDS)]
+
+    def claim(job_id: UUID) -> Job:
+        return table.claimed(job_id, call_deadline_s=60.0 + 600.0 * (ids.index(job_id) % 2))
+
+    for n in range(ROUNDS):
+        at_once(claim, ids[n::ROUNDS])
+    jobs = [table.job(job_id) for job_id in ids]
+    allowed_s = [
+        (job.call_deadline - job.first_call_at).total_seconds()
+        for job in jobs
+        if job.call_deadline and job.first_call_at
+    ]
+    assert [round(each / 10) for each in allowed_s] == [6 + 60 * (n % 2) for n in range(len(ids))]
+
+
+def test_ends_that_are_repeated_together_count_once(table: TableUnderTest) -> None:
+    """The answer to the first was lost; the row has ended, and its batch was told."""
+    batch_id, ids = table.batch(THREADS)
+    held = [table.in_hand(job_id) for job_id in ids]
+
+    def finish(job: Job) -> bool:
+        return finish_if_held(table.db, job.id, fence=job.fence, images=table.image(job))
+
+    for _ in range(3):
+        assert at_once(finish, held) == [True] * THREADS
+    ended_at = [table.job(job_id).ended_at for job_id in ids]
+    assert at_once(finish, held) == [True] * THREADS
+    assert [table.job(job_id).ended_at for job_id in ids] == ended_at
+    fold_batch_deltas(table.db)
+    progress = batch_progress(table.db, batch_id)
+    assert (progress.succeeded, progress.ended) == (THREADS, THREADS)

@@ -534,3 +534,49 @@ def test_a_job_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(
     assert table.status(job_id) is JobStatus.RUNNING
     assert hand_back_if_held(table.db, job_id, fence=1)
     assert table.status(job_id) is JobStatus.CANCELLED
+
+
+def test_a_rescued_job_says_what_was_lost_with_its_worker(table: TableUnderTest) -> None:
+    """Its call or its image; a job that was to stop is cancelled, whatever its limit says."""
+    running, storing = table.claimed(table.accept()), table.in_hand(table.accept())
+    stopped = table.claimed(table.accept())
+    ask_cancel(table.db, stopped.id)
+    table.overwrite(stopped.id, calls_made=3, calls_unknown=2)
+    rescued = rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=-1)
+    assert (rescued.running, rescued.storing) == (2, 1)
+    assert (rescued.queued, rescued.failed, rescued.cancelled) == (2, 0, 1)
+    jobs = [table.job(job.id) for job in (running, storing, stopped)]
+    assert [job.error and (job.error.code, job.error.whose) for job in jobs] == [
+        (EndCode.OUTCOME_UNKNOWN, "darkroom"),
+        ("IMAGE_LOST", "darkroom"),
+        (EndCode.CANCELLED, "operator"),
+    ]
+    assert [job.ended_at is not None for job in jobs] == [False, False, True]
+    assert [job.fence for job in jobs] == [2, 2, 2]
+
+
+def test_a_call_that_was_not_paid_is_given_back_when_its_job_fails(table: TableUnderTest) -> None:
+    """The attempt stays counted: it is why the job failed."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    assert fail_if_held(table.db, job_id, fence=1, error=FAULT, call_back=True)
+    job = table.job(job_id)
+    assert (job.status, job.error) == (JobStatus.FAILED, FAULT)
+    assert (job.attempts, job.calls_made, job.first_call_at) == (1, 0, None)
+
+
+def test_a_job_that_was_let_go_to_be_called_again_has_not_failed(table: TableUnderTest) -> None:
+    """A second write of the same holder is no repeat of the first."""
+    job_id = table.accept()
+    table.claimed(job_id)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=60, error=FAULT)
+    assert not fail_if_held(table.db, job_id, fence=1, error=FAULT)
+    assert table.status(job_id) is JobStatus.QUEUED
+
+
+def test_nothing_is_cancelled_or_retried_where_no_job_is_named(table: TableUnderTest) -> None:
+    """Empty lists are no errors, and mean no job rather than all."""
+    table.accept()
+    done = cancel_jobs(table.db, [])
+    assert (done.cancelled, done.asked, done.untouched) == (0, 0, 0)
+    assert retry_ended(table.db, []) == []

@@ -1,6 +1,6 @@
 """Leases and turns, by the database's clock."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import update
 
@@ -218,3 +218,32 @@ def test_workers_are_listed_as_they_registered_the_oldest_first(table: TableUnde
         for w in live_workers(table.db)
     ]
     assert facts == [(second, "south", 22, "1.2.4", 9, 3), (first, "north", 11, "1.2.3", 7, 2)]
+
+
+def test_a_lease_is_its_own_workers_alone(table: TableUnderTest) -> None:
+    """Whatever ids the others have."""
+    low, own, high = UUID(int=1), uuid4(), UUID(int=2**128 - 1)
+    for worker_id in (low, own, high):
+        register_worker(table.db, WorkerInfo(worker_id, "here", 1, "0", 4, 60.0))
+
+    def living() -> set[UUID]:
+        return {worker.id for worker in live_workers(table.db)}
+
+    assert renew_lease(table.db, own, -1.0)
+    assert living() == {low, high}
+    register_worker(table.db, WorkerInfo(own, "here", 1, "0", 4, 60.0))
+    assert living() == {low, own, high}
+    report_calls(table.db, own, CallReport(paused_s=1.0))
+    assert [w.id for w in live_workers(table.db) if w.paused_at] == [own]
+    assert end_lease(table.db, own)
+    assert living() == {low, high}
+
+
+def test_who_gives_up_one_turn_keeps_the_others(table: TableUnderTest) -> None:
+    """A process may lead more than one thing."""
+    holder = uuid4()
+    for name in ("a", "b", "c"):
+        assert lead(table.db, name, holder=holder, turn_s=60).leading
+    assert resign(table.db, "b", holder=holder)
+    led = [lead(table.db, name, holder=uuid4(), turn_s=60).leading for name in ("a", "b", "c")]
+    assert led == [False, True, False]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -19,14 +19,17 @@ from storage import (
     JobNotFound,
     JobStatus,
     StoredImage,
+    WorkerInfo,
     adopt_image,
     ask_cancel,
     cancel_jobs,
+    claim_if_due,
     expire_due,
     fail_if_held,
     finish_if_held,
     hand_back_if_held,
     mark_storing_if_held,
+    register_worker,
     rescue_dead,
     retry_ended,
     retry_later_if_held,
@@ -266,6 +269,7 @@ def test_a_failed_or_cancelled_job_is_retried_by_hand(table: TableUnderTest) -> 
 def test_a_running_job_of_a_dead_worker_costs_one_unknown_call(table: TableUnderTest) -> None:
     """Rescued while the limit allows it, failed as of unknown outcome beyond."""
     job_id = table.accept()
+    register_worker(table.db, WorkerInfo(uuid4(), "another", 2, "0", 4, 60.0))
     table.alive()
     table.claimed(job_id)
     assert rescue_dead(table.db, max_unknown_calls=1, spool_grace_s=0).running == 0
@@ -580,3 +584,43 @@ def test_nothing_is_cancelled_or_retried_where_no_job_is_named(table: TableUnder
     done = cancel_jobs(table.db, [])
     assert (done.cancelled, done.asked, done.untouched) == (0, 0, 0)
     assert retry_ended(table.db, []) == []
+
+
+def _bystanders(table: TableUnderTest) -> list[UUID]:
+    """One job in each state in which a change might find it."""
+    ids = [table.accept() for _ in range(6)]
+    _queued, running, storing, failed, cancelled, spent = ids
+    table.claimed(running)
+    table.in_hand(storing)
+    table.claimed(failed)
+    assert fail_if_held(table.db, failed, fence=1, error=UNKNOWN, counted=CallCount.UNKNOWN)
+    ask_cancel(table.db, cancelled)
+    table.overwrite(spent, calls_made=3)
+    return [*ids, table.accept(expires_in_s=-1.0), table.finished(table.accept()).id]
+
+
+def test_a_change_of_one_job_touches_no_other(table: TableUnderTest) -> None:
+    """Whether the other was accepted before it or since, and in whatever state it is."""
+    db, before = table.db, _bystanders(table)
+    ids = [table.accept() for _ in range(9)]
+    late = table.accept(expires_in_s=-1.0)
+    others = [*before, *_bystanders(table)]
+    stood = [table.job(job_id) for job_id in others]
+
+    stored, later, failed, back, found, asked, within_day, spent, cancelled = ids
+    assert table.finished(stored).status is JobStatus.SUCCEEDED
+    for job_id in (later, failed, back, found, asked):
+        table.claimed(job_id)
+    assert retry_later_if_held(db, later, fence=1, delay_s=60, error=FAULT)
+    assert fail_if_held(db, failed, fence=1, error=FAULT)
+    assert retry_ended(db, [failed]) == [failed]
+    assert hand_back_if_held(db, back, fence=1)
+    assert adopt_image(db, found, fence=1, images=picture(found, 1))
+    assert ask_cancel(db, asked) is CancelOutcome.ASKED
+    assert ask_cancel(db, cancelled) is CancelOutcome.CANCELLED
+    terms: dict[str, Any] = {"worker_id": table.worker, "call_deadline_s": 60, "max_calls": 3}
+    assert claim_if_due(db, within_day, token=uuid4(), max_calls_per_day=9, **terms)
+    table.overwrite(spent, calls_made=3)
+    assert [table.claim(job_id) for job_id in (spent, late)] == [None, None]
+    assert [table.status(i) for i in (spent, late)] == [JobStatus.FAILED, JobStatus.CANCELLED]
+    assert [table.job(job_id) for job_id in others] == stood

@@ -155,11 +155,18 @@ def _is_union(value: ast.expr) -> bool:
 
 
 def _is_tuning(node: ast.Assign | ast.AnnAssign) -> bool:
-    """Tell whether it is a named constant such as `LOOK_EVERY_S = 0.5`."""
+    """Tell whether it is a named constant: `LOOK_EVERY_S = 0.5`, `COPY = Limits(lock_s=2)`."""
     target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
     name = target.id if isinstance(target, ast.Name) else ""
-    is_number = isinstance(node.value, ast.Constant) and isinstance(node.value.value, int | float)
-    return is_number and name.isupper()
+    value = node.value
+    is_of_numbers = isinstance(value, ast.Call) and all(
+        map(_is_number, [*value.args, *(keyword.value for keyword in value.keywords)])
+    )
+    return name.isupper() and (_is_number(value) or is_of_numbers)
+
+
+def _is_number(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, int | float)
 
 
 def _span(node: ast.expr) -> tuple[Place, Place]:

@@ -116,7 +116,7 @@ def has_limits(tables: Tables, owner: ColumnElement[str]) -> ColumnElement[bool]
 
 
 def _among_owners(column: ColumnElement[str]) -> ColumnElement[bool]:
-    return column.in_(bindparam("owners", expanding=True, type_=Text()))
+    return column.in_(bindparam("owners", type_=Text()))
 
 
 @cache
@@ -147,5 +147,5 @@ def _held(tables: Tables) -> Select[Any]:
 @cache
 def _batches_of(tables: Tables) -> Select[Any]:
     batches = tables.batches
-    among = batches.c.id.in_(bindparam("streams", expanding=True, type_=Uuid()))
+    among = batches.c.id.in_(bindparam("streams", type_=Uuid()))
     return select(batches.c.id).where(among, _among_owners(batches.c.owner))

@@ -81,7 +81,7 @@ def _some(tables: Tables) -> Select[Any]:
     waiting = select(literal(1)).where(
         ANY_READY,
         jobs.c.priority == bindparam("priority"),
-        jobs.c.stream.in_(bindparam("streams", expanding=True, type_=Uuid())),
+        jobs.c.stream.in_(bindparam("streams", type_=Uuid())),
     )
     some = waiting.select_from(jobs).limit(bindparam("at_most", type_=Integer()))
     return select(func.count()).select_from(some.subquery())

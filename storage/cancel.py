@@ -193,7 +193,7 @@ def _in_order(
 ) -> Select[tuple[UUID]]:
     """The jobs that are named and fit, locked in id order; locked ones passed over if wanted."""
     jobs = tables.jobs
-    among = jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+    among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
     question = select(jobs.c.id).where(among, *conditions).order_by(jobs.c.id)
     if tables.metadata.schema is None:
         return question
@@ -239,7 +239,7 @@ def _ended(tables: Tables, *, passes_over: bool) -> Select[Any]:
 @cache
 def _requeue(tables: Tables) -> Update:
     jobs = tables.jobs
-    among = jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+    among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
     return (
         update(jobs)
         .where(among, UNSUCCESSFUL)

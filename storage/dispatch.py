@@ -169,7 +169,7 @@ def _locked(tables: Tables, question: Select[tuple[UUID]]) -> Select[tuple[UUID]
 
 
 def _among(tables: Tables) -> ColumnElement[bool]:
-    return tables.jobs.c.id.in_(bindparam("ids", expanding=True, type_=Uuid()))
+    return tables.jobs.c.id.in_(bindparam("ids", type_=Uuid()))
 
 
 @cache

@@ -252,7 +252,7 @@ def _take(tables: Tables) -> ReturningUpdate[Any]:
 @cache
 def _take_of(tables: Tables) -> ReturningUpdate[Any]:
     doomed = tables.doomed_objects
-    some = doomed.c.job_id.in_(bindparam("jobs", expanding=True, type_=doomed.c.job_id.type))
+    some = doomed.c.job_id.in_(bindparam("jobs", type_=doomed.c.job_id.type))
     return _taken(tables, _due(tables, doomed.c.job_id.is_not(None), some))
 
 
@@ -263,7 +263,7 @@ def _taken(tables: Tables, due: Select[Any]) -> ReturningUpdate[Any]:
 
 
 def _among(tables: Tables) -> ColumnElement[bool]:
-    return tables.doomed_objects.c.key.in_(bindparam("keys", expanding=True, type_=Text()))
+    return tables.doomed_objects.c.key.in_(bindparam("keys", type_=Text()))
 
 
 @cache

@@ -178,7 +178,7 @@ def _own(row: RowMapping) -> set[str]:
 
 
 def _ids() -> Any:
-    return bindparam("ids", expanding=True, type_=Uuid())
+    return bindparam("ids", type_=Uuid())
 
 
 @cache

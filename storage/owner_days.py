@@ -50,5 +50,5 @@ def count_one(tables: Tables, owner: ColumnElement[str], *, of: Any = None) -> A
 @cache
 def _calls(tables: Tables) -> Select[Any]:
     daily = tables.owner_calls
-    among = daily.c.owner.in_(bindparam("owners", expanding=True, type_=Text()))
+    among = daily.c.owner.in_(bindparam("owners", type_=Text()))
     return select(daily.c.owner, daily.c.calls).where(daily.c.day == today(tables), among)

@@ -86,7 +86,7 @@ def _later(delay_s: ColumnElement[Any]) -> dict[str, Any]:
 
 
 def _among(tables: Tables) -> ColumnElement[bool]:
-    return tables.doomed_objects.c.key.in_(bindparam("keys", expanding=True, type_=Text()))
+    return tables.doomed_objects.c.key.in_(bindparam("keys", type_=Text()))
 
 
 def _why() -> ColumnElement[Any]:

@@ -79,7 +79,7 @@ def _still_names(images: Sequence[Mapping[str, Any]] | None, lost: Collection[st
 
 
 def _ids() -> Any:
-    return bindparam("ids", expanding=True, type_=Uuid())
+    return bindparam("ids", type_=Uuid())
 
 
 @cache

@@ -92,7 +92,7 @@ def _alive_among(tables: Tables, connection: Connection, roots: Iterable[UUID]) 
 
 
 def _ids() -> Any:
-    return bindparam("ids", expanding=True, type_=Uuid())
+    return bindparam("ids", type_=Uuid())
 
 
 @cache

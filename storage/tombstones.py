@@ -129,5 +129,5 @@ def _by_id_or_key(tables: Tables) -> Select[Any]:
 @cache
 def _among(tables: Tables) -> Select[Any]:
     stones = tables.tombstones
-    ids = bindparam("ids", expanding=True, type_=Uuid())
+    ids = bindparam("ids", type_=Uuid())
     return select(stones.c.id).where(stones.c.id.in_(ids))

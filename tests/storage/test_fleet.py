@@ -1,9 +1,11 @@
 """The fleet's one row: pauses with a kind, slow-downs, probes; and the day's calls."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
 from storage import (
     CallReport,
@@ -15,11 +17,13 @@ from storage import (
     claim_if_due,
     end_pause_if_over,
     fleet_state,
+    forget_days,
     insert_job,
     pause_fleet,
     register_worker,
     report_calls,
     resume_fleet,
+    set_owner_limits,
     slow_down,
     speed_up,
     take_probe,
@@ -247,3 +251,26 @@ def test_a_pause_that_is_lifted_leaves_nothing_behind(db: Database) -> None:
     assert resume_fleet(db)
     pause(db)
     assert take_probe(db, first_s=60, most_s=600), "its first probe is due at once"
+
+
+def test_counts_of_days_long_over_are_deleted_and_todays_kept(db: Database) -> None:
+    """The fleet's and the owners'; a limit holds by today's alone."""
+    daily, of_owners = db.tables.daily_calls, db.tables.owner_calls
+    days = ("2020-01-01", "2020-01-02")
+    claims: dict[str, Any] = {"worker_id": uuid4(), "call_deadline_s": 60, "max_calls": 3}
+    with db.begin() as connection:
+        connection.execute(daily.insert(), [{"day": day, "calls": 9} for day in days])
+        rows = [{"day": day, "owner": "ada", "calls": 9} for day in days]
+        connection.execute(of_owners.insert(), rows)
+    set_owner_limits(db, "ada", max_calls_per_day=9)
+    job = NewJob(id=uuid4(), request={"prompt": "x"}, request_hash="h", owner="ada")
+    job_id = insert_job(db, job).job.id
+    assert calls_today(db) == 0
+    assert claim_if_due(db, job_id, token=uuid4(), max_calls_per_day=9, **claims)
+    assert calls_today(db) == 1
+    assert forget_days(db, older_than_days=30) == 4
+    assert forget_days(db, older_than_days=0) == 0
+    with db.read() as connection:
+        counted = [connection.scalar(select(each.c.calls)) for each in (daily, of_owners)]
+    assert counted == [1, 1]
+    assert calls_today(db) == 1

@@ -81,6 +81,32 @@ def test_the_client_waits_a_little_longer_than_the_server(limits: Limits) -> Non
     assert 0 < shorter.lock_s < shorter.statement_s < shorter.deadline_s == 0.5
 
 
+def test_the_usual_limits_are_those_of_the_settings_page() -> None:
+    """Ten seconds for an answer, four fifths of it on the server, a quarter of that for a lock."""
+    usual = Limits()
+    assert usual.deadline_s == 10
+    assert usual.statement_s == usual.deadline_s * 4 / 5
+    assert usual.lock_s == usual.statement_s / 4
+    assert usual.asleep_s == usual.deadline_s
+
+
+def test_limits_are_shortened_alike_and_never_lengthened() -> None:
+    """But for the one on a client that sends nothing: it costs nobody an answer."""
+    limits = Limits(lock_s=2, statement_s=8, deadline_s=10, asleep_s=7)
+    assert limits.within(5) == Limits(lock_s=1, statement_s=4, deadline_s=5, asleep_s=7)
+    assert limits.within(10) == limits.within(20) == limits
+
+
+def test_the_server_is_told_whole_milliseconds_and_a_short_limit_is_still_one() -> None:
+    """0 means no limit there."""
+    limits = Limits(lock_s=0.0001, statement_s=1.2346, deadline_s=2, asleep_s=0)
+    assert limits.on_server == {
+        "lock_timeout": 1,
+        "statement_timeout": 1235,
+        "idle_in_transaction_session_timeout": 0,
+    }
+
+
 def test_a_locked_row_is_no_outage(bed: Database, postgres_url: str) -> None:
     """The error says that a lock was waited for; other rows can be changed meanwhile."""
     other = Database(postgres_url)

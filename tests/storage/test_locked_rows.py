@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -15,15 +15,22 @@ from storage import (
     Limits,
     RowLocked,
     cancel_jobs,
+    expire_due,
     finish_if_held,
     fold_batch_deltas,
     forget_jobs,
+    forget_lost,
     get_batch,
     get_jobs,
     mark_storing_if_held,
+    refresh_dispatched,
+    rescue_dead,
+    reserve_due,
     retry_ended,
+    retry_later_if_held,
 )
-from tests.storage.table import TableUnderTest
+from storage.webhooks import claim_deliveries
+from tests.storage.table import FAULT, TableUnderTest
 from tests.storage.test_together import at_once
 
 THREADS = 6
@@ -159,3 +166,55 @@ def test_a_group_that_meets_a_locked_batch_is_made_one_by_one(
         found = at_once(outcome(finish), held)
     assert found[0] in {"locked", True}
     assert found[1:] == [True] * (THREADS - 1)
+
+
+def test_sweeps_pass_over_locked_rows_and_find_them_when_they_are_free(
+    table: TableUnderTest, migrated_postgres_url: str
+) -> None:
+    """One forgotten psql must not stop rescue, dispatch or expiry for the whole fleet."""
+    db = table.db
+    running, storing, sent, waiting = ([table.accept(), table.accept()] for _ in range(4))
+    late = [table.accept(expires_in_s=-1.0) for _ in range(2)]
+    for job_id in (*running, *waiting):
+        table.claimed(job_id)
+    for job_id in storing:
+        table.in_hand(job_id)
+    for job_id in waiting:
+        assert retry_later_if_held(db, job_id, fence=1, delay_s=-1, error=FAULT)
+    for job_id in sent:
+        table.overwrite(job_id, dispatched_at=table.job(job_id).accepted_at)
+
+    def found() -> tuple[int, ...]:
+        expired = expire_due(db)
+        refreshed = refresh_dispatched(db, sent)
+        due = reserve_due(db, limit=99, stale_after_s=60)
+        lost = forget_lost(db, limit=99, stale_after_s=-1)
+        rescued = rescue_dead(db, max_unknown_calls=5, spool_grace_s=-1)
+        return expired, refreshed, len(due), lost, rescued.running, rescued.storing
+
+    held = [ids[0] for ids in (running, storing, sent, waiting, late)]
+    with locked(migrated_postgres_url, *held):
+        assert found() == (1, 1, 1, 2, 1, 1)
+    assert found()[0] == 1
+    assert {table.status(job_id) for job_id in late} == {JobStatus.CANCELLED}
+    assert {table.status(job_id) for job_id in (*running, *storing)} == {JobStatus.QUEUED}
+
+
+def test_deliveries_that_are_locked_keep_no_others_from_being_sent(
+    table: TableUnderTest, migrated_postgres_url: str
+) -> None:
+    """A second process takes what the first one does not hold."""
+    for _ in range(2):
+        table.finished(table.accept(callback_url="https://example.com/done"))
+    rows = table.db.tables.deliveries
+    with table.db.read() as connection:
+        first = connection.scalars(select(rows.c.id).order_by(rows.c.next_attempt_at)).first()
+    assert first is not None
+
+    def claimed() -> list[UUID]:
+        taken = claim_deliveries(table.db, "default", token=uuid4(), limit=9, lease_s=60)
+        return [each.delivery.id for each in taken]
+
+    with locked(migrated_postgres_url, first, table="deliveries"):
+        assert len(claimed()) == 1
+    assert claimed() == [first]

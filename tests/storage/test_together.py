@@ -2,15 +2,16 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 from sqlalchemy import insert, select
 
 from storage import (
+    Database,
     DatabaseUnavailable,
     Job,
     JobStatus,
@@ -19,7 +20,7 @@ from storage import (
     fold_batch_deltas,
     mark_storing_if_held,
 )
-from storage.together import Together
+from storage.together import Together, made_alone
 from tests.storage.table import TableUnderTest
 
 Row = TypeVar("Row")
@@ -153,7 +154,7 @@ def test_claims_on_terms_of_their_own_are_each_made_on_them(table: TableUnderTes
         return table.claimed(job_id, call_deadline_s=60.0 + 600.0 * (ids.index(job_id) % 2))
 
     for n in range(ROUNDS):
-        at_once(claim, ids[n::ROUNDS])
+        at_once(claim, ids[n * THREADS : (n + 1) * THREADS])
     jobs = [table.job(job_id) for job_id in ids]
     allowed_s = [
         (job.call_deadline - job.first_call_at).total_seconds()
@@ -179,3 +180,26 @@ def test_ends_that_are_repeated_together_count_once(table: TableUnderTest) -> No
     fold_batch_deltas(table.db)
     progress = batch_progress(table.db, batch_id)
     assert (progress.succeeded, progress.ended) == (THREADS, THREADS)
+
+
+def test_a_change_that_is_to_be_made_alone_joins_no_group(table: TableUnderTest) -> None:
+    """It may wait for a lock; a thread's next change is gathered again."""
+    alone, gathered = list[int](), list[int]()
+
+    def change(_db: Database, rows: Sequence[Mapping[str, Any]]) -> list[None]:
+        alone.append(len(rows))
+        return [None for _ in rows]
+
+    def change_too(_db: Database, rows: Sequence[Mapping[str, Any]]) -> list[None]:
+        gathered.append(len(rows))
+        return [None for _ in rows]
+
+    def one(row: Mapping[str, Any]) -> object:
+        with made_alone():
+            first = table.db.together(change, row)
+        return first, table.db.together(change_too, row)
+
+    for _ in range(ROUNDS):
+        assert at_once(one, [{"n": n} for n in range(THREADS)]) == [(None, None)] * THREADS
+    assert alone == []
+    assert bool(gathered) == (table.db.dialect == "postgresql")

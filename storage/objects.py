@@ -259,7 +259,6 @@ class ObjectStore:
         with self._lock:
             for client in self._clients.values():
                 client.close()
-            self._clients.clear()
             self._signed_put = None
 
     def _translated(self, key: str = "", size_bytes: int = 0) -> Any:

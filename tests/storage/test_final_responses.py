@@ -251,9 +251,11 @@ def test_a_store_that_is_closed_holds_no_connection() -> None:
     with raw_server(play) as server:
         store = store_at(f"http://127.0.0.1:{server.port}")
         store.put(KEY, OBJECT)
+        in_use = store._client(store._endpoint_url)  # by another thread, in mid-call
         assert not has_ended.is_set()
         store.close()
         assert has_ended.wait(30)
+        del in_use
         assert store.get(KEY) == OBJECT
         store.put(KEY, OBJECT)
         store.close()

@@ -217,6 +217,13 @@ def test_speed_comes_back_step_by_step_and_once_a_second(db: Database) -> None:
     assert not speed_up(db)
 
 
+def test_speed_comes_back_where_nothing_was_held(db: Database) -> None:
+    """A share may have been lowered by hand."""
+    set_fleet(db, share=0.5)
+    assert speed_up(db)
+    assert fleet_state(db).share == pytest.approx(0.55)
+
+
 def test_the_share_is_halved_again_after_a_second_and_never_below_its_least(db: Database) -> None:
     """So that somebody still calls, and finds out that things go better."""
     shares = []

@@ -92,6 +92,7 @@ def test_all_filters_have_to_fit(table: TableUnderTest) -> None:
     fail(table, single)
     assert met(table, JobStatus.FAILED, now(table, code=FAULT.code), 5) == [single]
     assert met(table, JobStatus.FAILED, now(table, code="OTHER"), 5) == []
+    assert tally_jobs(table.db, JobStatus.QUEUED, now(table)).codes == {}
 
 
 def test_a_batch_still_being_loaded_is_left_alone(table: TableUnderTest) -> None:

@@ -268,6 +268,26 @@ def test_a_spare_file_is_handed_out_once_and_a_deleted_one_makes_room(tmp_path: 
     assert spares.take().exists()
 
 
+@pytest.mark.parametrize("is_synced", [False, True])
+def test_spare_files_of_a_folder_that_is_left_are_not_used(
+    tmp_path: Path, *, is_synced: bool
+) -> None:
+    """They are another process's by now; the new folder has all of the room."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    spares = SpareFiles(old, ".part", most_bytes=100, is_synced=is_synced)
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "picture").write_bytes(b"x")
+        spares.give(folder / "picture", 100)
+        if folder == old:
+            spares.move_to(new)
+        with spares.settling():
+            pass
+        taken = spares.take()
+        assert (taken.parent, taken.exists()) == (new, folder == new)
+    assert len(list(old.iterdir())) == 1
+
+
 def test_what_nobody_may_have_any_more_is_not_spared(tmp_path: Path) -> None:
     """A forgotten job's picture is deleted, not kept for a while."""
     spool = _spool(tmp_path)

@@ -4,8 +4,10 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -208,6 +210,68 @@ def test_a_disk_that_fails_leaves_nothing_half_written(
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]
     assert (spool.used_bytes, spool.entries()) == (0, [])
     spool.close()
+
+
+@pytest.mark.parametrize("fails", [stat.S_ISREG, stat.S_ISDIR], ids=["file", "folder"])
+def test_neither_bytes_nor_name_are_taken_for_stored_before_the_disk_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool]
+) -> None:
+    """Either is waited for."""
+    spool = _spool(tmp_path, fsync=True)
+    fsync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if fails(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SpoolUnavailable):
+        spool.write(uuid4(), 1, [_picture()])
+    assert [path.name for path in spool.folder.iterdir()] == ["lock"]
+    spool.close()
+
+
+def test_an_adopted_files_new_name_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is reported as adopted; where there is none, the disk is left alone."""
+    dead = _spool(tmp_path, fsync=True)
+    dead.write(uuid4(), 1, [_picture()])
+    dead.close()
+    spool = _spool(tmp_path, fsync=True)
+
+    def fail(_folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("storage.spool_own_folder.sync_folder", fail)
+    with pytest.raises(SpoolUnavailable):
+        spool.adopt()
+    assert len(spool.entries()) == 1
+    assert spool.adopt() == []
+    spool.close()
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="the system does not list open files")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    """A worker lives for weeks: whatever it writes, looks at, loses or takes over."""
+    living, spool = _spool(tmp_path / "spool"), _spool(tmp_path / "spool", fsync=True)
+
+    def round_of_everything() -> int:
+        dead = _spool(tmp_path / "spool")
+        dead.write(uuid4(), 1, [_picture()])
+        dead.close()
+        for entry in (spool.write(uuid4(), 1, [_picture()]), *spool.adopt()):
+            spool.read(entry)
+            spool.drop(entry)
+        shutil.rmtree(spool.folder)
+        spool.tidy()
+        return len(list(Path("/dev/fd").iterdir()))
+
+    first = round_of_everything()
+    assert max(round_of_everything() for _ in range(10)) < first + 5
+    for each in (living, spool):
+        each.close()
 
 
 def test_a_file_whose_name_the_disk_does_not_take_is_not_left(

@@ -158,8 +158,13 @@ def test_a_job_that_changed_meanwhile_is_left_as_it_is(table: TableUnderTest) ->
     job = table.finished(table.accept())
     held = table.claimed(table.accept()).id
     gone = new_job().id
+    kept = table.in_hand(table.accept())
+    ask_cancel(table.db, kept.id)
+    assert finish_if_held(table.db, kept.id, fence=kept.fence, images=table.image(kept))
     lost = {job.id: ["another key"], held: ["key"], gone: ["key"]}
+    lost[kept.id] = [image.key for image in table.image(kept)]
     assert requeue_lost(table.db, lost, error=LOST) == []
+    assert table.status(kept.id) is JobStatus.CANCELLED
     assert table.status(job.id) is JobStatus.SUCCEEDED
 
 

@@ -257,6 +257,36 @@ def test_a_token_may_have_a_header_of_its_own() -> None:
     assert check(BearerToken((NEW,)), {"authorization": f"bearer  {NEW.decode()}"}) is not None
 
 
+def test_only_a_bearer_token_is_one_in_the_usual_header() -> None:
+    """Another scheme's credentials are no token, though they be the same characters."""
+    for scheme in ("Basic", "Token", "Digest"):
+        headers = {"authorization": f"{scheme} {NEW.decode()}"}
+        assert check(BearerToken((NEW,)), headers) is None
+
+
+def test_a_signature_of_another_version_is_none() -> None:
+    """What it covers is that version's business; a good digest under its name says nothing."""
+    given = standard()
+    for version in ("v1a", "v2", "V1"):
+        other = given["webhook-signature"].replace("v1,", f"{version},")
+        assert check(StandardWebhooks((NEW,)), given | {"webhook-signature": other}) is None
+    header = stripe()["stripe-signature"].partition(",v0=")[0]
+    for name in ("v0", "v2", "V1"):
+        headers = {"stripe-signature": header.replace(",v1=", f",{name}=")}
+        assert check(TimestampedHmac((NEW,)), headers) is None
+
+
+def test_a_signed_delivery_without_an_id_is_refused() -> None:
+    """Two of them would have one idempotency key between them."""
+    signed = f".{NOW_S}.".encode() + BODY
+    headers = {
+        "webhook-timestamp": str(NOW_S),
+        "webhook-signature": f"v1,{base64_of(NEW, signed)}",
+    }
+    assert check(StandardWebhooks((NEW,)), headers) is None
+    assert check(StandardWebhooks((NEW,)), headers | {"webhook-id": ""}) is None
+
+
 @EVERY
 @given(junk=st.text(max_size=200), body=st.binary(max_size=50))
 def test_no_header_whatever_does_more_than_be_refused(scheme: str, junk: str, body: bytes) -> None:

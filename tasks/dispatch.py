@@ -106,13 +106,11 @@ class Dispatch:
 
     def hand_back(self, job_ids: list[UUID]) -> None:
         """Make jobs due at once that were dispatched but will not be taken here."""
-        if job_ids:
-            self._window.came_back(unreserve(self._database, job_ids))
+        self._window.came_back(unreserve(self._database, job_ids))
 
     def _ring(self, job_ids: list[UUID]) -> int:
         unsent = self._doorbell.ring(job_ids)
-        if unsent:
-            unreserve(self._database, unsent)
+        unreserve(self._database, unsent)
         sent = len(job_ids) - len(unsent)
         self._window.went_out(sent)
         return sent

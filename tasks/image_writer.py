@@ -159,7 +159,7 @@ class ImageWriter:
 
 def _has_images(job: Job, images: list[StoredImage]) -> bool:
     """Return whether a job has ended with these very images: put again, they change nothing."""
-    return job.status in ENDED and bool(job.images) and list(job.images) == images
+    return job.status in ENDED and list(job.images) == images
 
 
 def _may_be_adopted(job: Job) -> bool:

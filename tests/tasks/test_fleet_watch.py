@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, timedelta
 
 import pytest
@@ -191,6 +192,65 @@ def test_an_image_that_was_stored_lifts_no_other_pause(database: Database) -> No
     worker.watch.look()
     worker.watch.image_was_stored()
     assert pause_of(database) is PauseKind.OPERATOR
+
+
+@contextmanager
+def away(database: Database) -> Iterator[None]:
+    """The fleet's row cannot be asked for."""
+    fleet = database.tables.fleet
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {fleet} RENAME TO elsewhere")
+    yield
+    with database.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE elsewhere RENAME TO {fleet}")
+
+
+def test_an_image_that_was_stored_costs_no_look_at_the_fleet(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is one for each call; only in a storage pause does the table hear of it."""
+    worker = worker_of(database)
+    worker.watch.look()
+    with away(database):
+        worker.watch.image_was_stored()
+        assert caplog.messages == []
+    worker.watch.spool_is_full()
+    with away(database):
+        worker.watch.image_was_stored()
+    assert "the pause could not be lifted" in caplog.messages
+    assert pause_of(database) is PauseKind.STORAGE
+
+
+def test_a_table_that_is_away_costs_no_call_its_end(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the fleet could not be told is tried again with the next call; this process waits."""
+    watch = (worker := worker_of(database)).watch
+    with away(database):
+        watch.too_fast(600.0)
+        watch.spool_is_full()
+        watch.day_is_spent("5 calls a day")
+    assert caplog.messages == [
+        "the fleet could not be slowed down",
+        "the fleet could not be paused",
+        "the fleet could not be paused",
+    ]
+    assert worker.pace.is_held
+    assert pause_of(database) is None
+
+
+def test_the_beginning_and_the_end_of_a_pause_are_logged_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not with each look, of which there is one a second."""
+    watch = worker_of(database).watch
+    pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
+    for _ in range(3):
+        watch.look()
+    resume_fleet(database)
+    for _ in range(3):
+        watch.look()
+    assert caplog.messages == ["the fleet is paused", "the fleet goes on"]
 
 
 def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Database) -> None:

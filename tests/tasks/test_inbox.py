@@ -1,6 +1,7 @@
 """The inbox: an ordered list that never makes anyone wait for room."""
 
 import threading
+import time
 from uuid import uuid4
 
 from tasks import Inbox
@@ -104,6 +105,9 @@ def test_who_waits_for_the_last_job_under_way_is_woken_by_its_end() -> None:
         target=lambda: answers.append(inbox.wait_until_idle(3600)), daemon=True
     )
     waiter.start()
+    until_s = time.monotonic() + 30
+    while not vars(inbox._idle)["_waiters"] and time.monotonic() < until_s:
+        time.sleep(0.001)
     inbox.done(first)
     assert not inbox.wait_until_idle(0)
     inbox.done(second)

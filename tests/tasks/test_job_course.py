@@ -1,8 +1,11 @@
 """A job's course on an executor thread: what is claimed, called, given back and counted."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,6 +30,7 @@ from storage import (
     StoredImage,
     calls_today,
     claim_if_due,
+    database_time,
     fleet_state,
     get_job,
     insert_job,
@@ -38,18 +42,20 @@ from tasks import (
     Claims,
     Generate,
     OpenClaims,
+    Pace,
     RetryPolicy,
     Settle,
     SpoolSpace,
 )
 from tasks.budget import Admission
 from tasks.call import Called
-from tasks.generate import INIT_IMAGE_MISSING, STORAGE_AWAY
+from tasks.generate import INIT_IMAGE_MISSING, STORAGE_AWAY, STORAGE_AWAY_S
 from tests.tasks.jobs import PNG
 from tests.tasks.pausing import WorkerUnderTest, worker_of
 from tests.tasks.test_upload_threads import Bucket
 
 IMAGE = SpooledImage([PNG], width=1, height=1)
+WITH_IMAGE = {"prompt": "a fox", "seed": 7, "strength": 0.5}
 FAILED = Verdict(Meaning.NOT_PAID, "HTTP_500", "down")
 IN_HAND = Verdict(Meaning.IN_HAND, "OK", "")
 
@@ -61,9 +67,9 @@ class Objects(Bucket):
 
     def get(self, key: str) -> bytes:
         """Read an object, or fail as it was told."""
-        del key
         if self.fault is not None:
             raise self.fault
+        assert key == "init/ab"
         return PNG
 
 
@@ -74,13 +80,15 @@ class Call:
         self.verdict = FAILED
         self.during: Callable[[], object] = lambda: None
         self.calls: list[UUID] = []
+        self.init_images: list[Any] = []
         self.spool: Callable[[Any], Any] = lambda _: None
 
     def __call__(
-        self, job: Any, _request: object, _wire: object, *, on_image: Callable[[], object]
+        self, job: Any, _request: object, wire: Any, *, on_image: Callable[[], object]
     ) -> Called:
         """Call for a job."""
         self.calls.append(job.id)
+        self.init_images.append(wire.get("init_image"))
         self.during()
         if self.verdict.meaning is not Meaning.IN_HAND:
             return Called(self.verdict)
@@ -91,10 +99,19 @@ class Call:
 class Earlier:
     """Images of earlier calls: none, or one that finishes any job."""
 
-    found = False
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.found = False
+        self.fault: Exception | None = None
+        self.inside: list[int] = []
 
-    def finish(self, *_: object, **__: object) -> bool:
-        """Look for one."""
+    def finish(self, _job: object, *, on_locked: Callable[[], object]) -> bool:
+        """Look for one, whose row is locked."""
+        if self.fault is not None:
+            raise self.fault
+        if self.found:
+            on_locked()
+            self.inside.append(self.pace.inside)
         return self.found
 
 
@@ -145,7 +162,7 @@ class Course:
         self.pace = self.worker.pace
         self.spool = Spool(root, max_bytes=10**8, fsync=False)
         self.stopping, self.budget = threading.Event(), Budget()
-        self.objects, self.call, self.earlier = Objects(), Call(), Earlier()
+        self.objects, self.call, self.earlier = Objects(), Call(), Earlier(self.pace)
         self.uploads, self.open_claims = Uploads(), OpenClaims()
         self.back: list[UUID] = []
         policy = RetryPolicy(
@@ -210,16 +227,25 @@ def course(database: Database, tmp_path: Path) -> Iterator[Course]:
     made.spool.close()
 
 
+def test_a_job_is_called_for_with_its_initial_image(course: Course) -> None:
+    """The row has its key alone; a job without one gets none."""
+    course.run(course.job(request=WITH_IMAGE, init_image_key="init/ab"))
+    course.run(course.job())
+    assert course.call.init_images == [b64encode(PNG).decode(), None]
+
+
 def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course: Course) -> None:
     """So that nobody takes its row for one without an owner, and no call too many starts."""
     seen: list[object] = []
-    job_id = course.job()
+    job_id, before = course.job(), database_time(course.database)
 
     def look() -> None:
         row = get_job(course.database, job_id)
         seen.append((row.status, row.worker_id, row.calls_made))
         seen.append(course.open_claims.all())
         seen.append((course.pace.inside, course.spool.reserved_bytes > 0))
+        assert row.call_deadline is not None
+        assert row.call_deadline >= before + timedelta(seconds=60)
 
     course.call.during = look
     course.run(job_id)
@@ -244,13 +270,40 @@ def test_a_call_that_breaks_off_leaves_nothing_held(course: Course) -> None:
         course.run(course.job())
 
 
-def test_a_worker_that_turns_jobs_away_claims_none(course: Course) -> None:
-    """Its own calls fail: others may have them, at once."""
+def test_a_worker_that_turns_jobs_away_claims_none(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own calls fail: others may have them, at once and not when its disk has room."""
     course.pace.shut(turn_away=True)
+    while course.spool.reserve(4_000_000):
+        pass
+
+    def wait(_: float) -> bool:
+        raise AssertionError("it waits for room")
+
+    monkeypatch.setattr(course.stopping, "wait", wait)
     job_id = course.job()
     course.run(job_id)
     assert (course.back, course.call.calls) == ([job_id], [])
     assert get_job(course.database, job_id).status is JobStatus.QUEUED
+    course.spool.release(course.spool.reserved_bytes)
+
+
+def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that could not be kept is not paid for."""
+    monkeypatch.setattr("tasks.spool_space.LOOKS_BEFORE_ALARM", 1)
+    while course.spool.reserve(4_000_000):
+        pass
+    waits = iter([False, True])
+    monkeypatch.setattr(course.stopping, "wait", lambda _: next(waits))
+    job_id = course.job()
+    course.run(job_id)
+    pause = fleet_state(course.database).pause
+    assert pause is not None
+    assert (pause.kind, course.back) == (PauseKind.STORAGE, [job_id])
+    course.spool.release(course.spool.reserved_bytes)
 
 
 @pytest.mark.parametrize("how", ["pace", "budget", "space"])
@@ -339,13 +392,7 @@ def test_a_claim_that_took_longer_than_the_lease_is_given_back_uncalled(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job may be another worker's by now; nothing was sent, so nothing is counted."""
-
-    def claim_slowly(*args: Any, **how: Any) -> object:
-        claimed = claim_if_due(*args, **how)
-        course.pace.alive_for(-1.0)
-        return claimed
-
-    monkeypatch.setattr("tasks.generate.claim_if_due", claim_slowly)
+    monkeypatch.setattr("tasks.generate.claim_if_due", claiming_slowly(course))
     job_id = course.job()
     course.run(job_id)
     row = get_job(course.database, job_id)
@@ -353,11 +400,23 @@ def test_a_claim_that_took_longer_than_the_lease_is_given_back_uncalled(
     assert course.call.calls == []
 
 
+def claiming_slowly(course: Course) -> Callable[..., object]:
+    """A claim that takes longer than the lease."""
+
+    def claim_slowly(*args: Any, **how: Any) -> object:
+        claimed = claim_if_due(*args, **how)
+        course.pace.alive_for(-1.0)
+        return claimed
+
+    return claim_slowly
+
+
 def test_a_job_whose_image_was_stored_before_is_not_called_again(course: Course) -> None:
-    """It was paid for already."""
+    """It was paid for already; while its row is locked another call may start."""
     course.earlier.found = True
     course.run(course.job())
     assert course.call.calls == []
+    assert course.earlier.inside == [0]
 
 
 def test_a_request_that_cannot_be_sent_fails_its_job_uncalled(course: Course) -> None:
@@ -373,9 +432,7 @@ def test_a_request_that_cannot_be_sent_fails_its_job_uncalled(course: Course) ->
 def test_a_job_whose_initial_image_is_gone_fails_uncalled(course: Course) -> None:
     """Without it the picture would be another, and paid for."""
     course.objects.fault = ObjectMissing("init/ab")
-    job_id = course.job(
-        request={"prompt": "a fox", "seed": 7, "strength": 0.5}, init_image_key="init/ab"
-    )
+    job_id = course.job(request=WITH_IMAGE, init_image_key="init/ab")
     course.run(job_id)
     row = get_job(course.database, job_id)
     assert (row.status, row.calls_made, course.call.calls) == (JobStatus.FAILED, 0, [])
@@ -386,14 +443,15 @@ def test_a_job_whose_initial_image_is_gone_fails_uncalled(course: Course) -> Non
 def test_a_job_is_put_off_while_storage_cannot_be_asked(course: Course) -> None:
     """Its attempt and call come back; it is due again in a few seconds and not at once."""
     course.objects.fault = ObjectStoreUnavailable("away")
-    job_id = course.job(
-        request={"prompt": "a fox", "seed": 7, "strength": 0.5}, init_image_key="init/ab"
-    )
+    job_id = course.job(request=WITH_IMAGE, init_image_key="init/ab")
+    before = database_time(course.database)
     course.run(job_id)
     row = get_job(course.database, job_id)
     assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
     assert row.error is not None
-    assert (row.error.code, row.not_before is not None) == (STORAGE_AWAY, True)
+    assert row.not_before is not None
+    assert (row.error.code, row.error.whose) == (STORAGE_AWAY, "storage")
+    assert row.not_before >= before + timedelta(seconds=STORAGE_AWAY_S)
     assert course.call.calls == []
 
 
@@ -424,6 +482,78 @@ def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(
     assert [named for _, named in course.uploads.queued] == [True]
     assert "no longer held" not in caplog.text
     assert course.worker.pause.report().succeeded_s is not None
+
+
+def test_a_picture_in_hand_makes_its_worker_the_holder_of_the_row(course: Course) -> None:
+    """A failover gave its fence to another worker as well, whose call is under way."""
+    job_id, jobs = course.job(), course.database.tables.jobs
+    in_hand(course, job_id)
+
+    def give_to_another() -> None:
+        with course.database.begin() as connection:
+            connection.execute(jobs.update().values(worker_id=uuid4()))
+
+    course.call.during = give_to_another
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.worker_id) == (JobStatus.STORING, course.worker.id)
+
+
+def test_a_call_that_was_sent_before_a_pause_does_not_lift_it(course: Course) -> None:
+    """It proves nothing about the API now, however late its picture came."""
+    job_id = course.job()
+    in_hand(course, job_id)
+
+    def pause() -> None:
+        pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+        course.worker.watch.look()
+
+    course.call.during = pause
+    course.run(job_id)
+    assert get_job(course.database, job_id).status is JobStatus.STORING
+    assert fleet_state(course.database).pause is not None
+
+
+def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(course: Course) -> None:
+    """While none succeeds, a failure says nothing about the job."""
+    job_id = course.job()
+    course.call.during = course.worker.succeeds
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.attempts) == (JobStatus.QUEUED, 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "write"),
+    [
+        ("a failed call", "tasks.settle.retry_later_if_held"),
+        ("a bad request", "tasks.settle.fail_if_held"),
+        ("storage away", "tasks.settle.retry_later_if_held"),
+        ("a late claim", "tasks.generate.hand_back_if_held"),
+    ],
+)
+def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
+    course: Course, monkeypatch: pytest.MonkeyPatch, end: str, write: str
+) -> None:
+    """Whichever way it ends: another call may start meanwhile."""
+    written, inside = resolve_name(write), list[int]()
+
+    def locked_once(*args: Any, **how: Any) -> object:
+        inside.append(course.pace.inside)
+        if len(inside) == 1:
+            raise RowLocked("locked")
+        return written(*args, **how)
+
+    monkeypatch.setattr(write, locked_once)
+    if end == "storage away":
+        course.earlier.fault = ObjectStoreUnavailable("away")
+    if end == "a late claim":
+        monkeypatch.setattr("tasks.generate.claim_if_due", claiming_slowly(course))
+    request = {"prompt": "a fox", "steps": "many"} if end == "a bad request" else {"prompt": "a"}
+    job_id = course.job(request=request)
+    course.run(job_id)
+    assert inside == [1, 0]
+    assert get_job(course.database, job_id).worker_id is None
 
 
 def test_a_picture_for_a_job_that_was_taken_away_is_queued_all_the_same(course: Course) -> None:

@@ -5,6 +5,7 @@ import json
 import lzma
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +17,7 @@ from kombu.serialization import prepare_accept_content
 from chaos.malformed import MARK, SHAPES, Shape, put_on_redis, raw_elements
 from tasks import MessageGate, Queues, RejectedMessages
 from tasks.messages import MessageFault, is_fault_of_message
-from tasks.messages.body import opened_body
+from tasks.messages.body import check_size, opened_body
 from tasks.messages.fault import shown_id
 from tasks.messages.gate import EXPIRES, FAULT
 from tasks.messages.redis_transport import RedisTransport, parsed_element
@@ -120,6 +121,12 @@ def test_a_malformed_dispatch_is_only_rejected(shape: Shape) -> None:
     found = case(shape, queue="darkroom.generate")
     assert not found.goes_on
     assert found.channel.rejected == [False]
+
+
+def test_a_malformed_dispatch_in_the_queue_for_jobs_makes_no_row() -> None:
+    """Its id is the message's and no job's."""
+    found = case(Shape("misplaced", {"task": "darkroom.generate", "id": str(uuid4())}, b"\xff"))
+    assert (found.goes_on, found.channel.rejected) == (False, [False])
 
 
 @pytest.mark.parametrize("element", list(raw_elements()))
@@ -275,6 +282,15 @@ def test_an_id_is_shown_escaped_and_no_longer_than_64_characters() -> None:
     assert shown_id("\x1b[2J\n") == "\\x1b[2J\\n"
     assert len(shown_id("\n" * 64)) == 64
     assert shown_id(["prompt"]) == "(list)"
+
+
+@pytest.mark.parametrize(
+    ("length", "is_refused"), [(9, False), (10, False), (11, True), (99, True)]
+)
+def test_a_text_beyond_the_bound_is_refused(length: int, *, is_refused: bool) -> None:
+    """Whether it came as a message or by another way in."""
+    with pytest.raises(MessageFault, match="size") if is_refused else nullcontext():
+        check_size(b"1" * length, 10)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from celery import Celery
 
 from darkroom.stack.ports import free_port
 from tasks import Postpone
+from tasks.messages.postpone import BEHIND_ALL_S, LONGEST_S
+from tasks.short_wait import short_wait_connection
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket
@@ -98,13 +100,45 @@ def test_on_rabbitmq_a_message_waits_in_a_queue_of_its_own_and_comes_back_whole(
     assert (rabbit.waiting(rabbit.queue), rabbit.waiting(f"{rabbit.queue}.later")) == (0, 0)
 
 
-def test_where_no_queue_may_be_made_a_message_goes_to_the_end_of_its_own(
-    rabbit: Rabbit, postpone: Postpone, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Those that messages were sent over."""
+    made: list[Any] = []
+
+    def connect(*args: Any, **how: Any) -> Any:
+        made.append(short_wait_connection(*args, **how))
+        return made[-1]
+
+    monkeypatch.setattr("tasks.messages.postpone.short_wait_connection", connect)
+    return made
+
+
+def test_messages_share_a_connection_which_ends_with_the_worker(
+    rabbit: Rabbit, postpone: Postpone, connections: list[Any]
 ) -> None:
-    """So those behind it come first."""
+    """One more is made if there is a message after that."""
+    for number in range(3):
+        rabbit.put({"task": "darkroom.newer", "id": str(number)})
+        postpone(rabbit.get(), rabbit.queue, 60.0, never)
+    assert [each.connected for each in connections] == [True]
+    postpone.close()
+    assert [each.connected for each in connections] == [False]
+    rabbit.put({"task": "darkroom.newer", "id": "3"})
+    postpone(rabbit.get(), rabbit.queue, 60.0, never)
+    assert [each.connected for each in connections] == [False, True]
+
+
+def test_where_no_queue_may_be_made_a_message_goes_to_the_end_of_its_own(
+    rabbit: Rabbit,
+    postpone: Postpone,
+    monkeypatch: pytest.MonkeyPatch,
+    connections: list[Any],
+) -> None:
+    """So those behind it come first; the consumer rests, or it would come again at once."""
     later = rabbit.channel.queue_declare(f"{rabbit.queue}.later", durable=True, auto_delete=False)
     assert later  # with other arguments: RabbitMQ refuses ours
-    monkeypatch.setattr("tasks.messages.postpone.BEHIND_ALL_S", 0.0)
+    rests: list[float] = []
+    monkeypatch.setattr("tasks.messages.postpone.time", SimpleNamespace(sleep=rests.append))
     rabbit.put({"task": "darkroom.newer", "id": "1"})
     rabbit.put({"task": "darkroom.submit", "id": "2"})
     postpone(rabbit.get(), rabbit.queue, 0.2, never)
@@ -113,6 +147,8 @@ def test_where_no_queue_may_be_made_a_message_goes_to_the_end_of_its_own(
     for message in messages:
         message.ack()
     assert rabbit.waiting(f"{rabbit.queue}.later") == 0
+    assert rests == [BEHIND_ALL_S]
+    assert [each.connected for each in connections] == [False, True], "the refused one is given up"
 
 
 def test_a_message_that_no_broker_takes_back_is_held_until_its_time() -> None:
@@ -129,9 +165,11 @@ def test_a_message_that_no_broker_takes_back_is_held_until_its_time() -> None:
         requeue=lambda: requeued.append(True),
     )
     held: list[Any] = []
-    Postpone(app, timeout_s=1)(message, "a", 7.0, lambda *call: held.append(call))
-    [(delay_s, put_back, arguments)] = held
-    assert delay_s == 7.0
+    postpone = Postpone(app, timeout_s=1)
+    for wait_s in (7.0, 7000.0):
+        postpone(message, "a", wait_s, lambda *call: held.append(call))
+    assert [delay_s for delay_s, _, _ in held] == [7.0, LONGEST_S]
+    _, put_back, arguments = held[0]
     put_back(*arguments)
     assert requeued == [True]
     app.close()

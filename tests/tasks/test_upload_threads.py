@@ -3,30 +3,40 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import UUID, uuid4
 
 import pytest
 
 from storage import (
+    CallCount,
     Database,
+    EndCode,
     Job,
+    JobError,
     JobStatus,
     ObjectStore,
     ObjectStoreUnavailable,
     Pieces,
+    RowLocked,
     Spool,
     SpooledImage,
     SpoolEntry,
+    fail_if_held,
     forget_jobs,
     get_job,
     mark_storing_if_held,
 )
 from tasks import Uploads
 from tasks.backoff import backoff_s
+from tasks.locked_rows import LOCKED_CONNECTIONS, locked_row_retry
 from tests.tasks.jobs import claimed_job
 
 WITHIN_S = 30
 IMAGE = SpooledImage([b"png" * 99], width=9, height=11)
+ERROR = JobError("HTTP_500", "the API stumbled", "api")
 
 
 class Bucket(ObjectStore):
@@ -162,6 +172,7 @@ def test_who_waits_for_the_last_answer_is_woken_by_its_end(
         target=lambda: ended.append(uploads.wait_until_empty(3600)), daemon=True
     )
     waiter.start()
+    _wait_until(lambda: vars(uploads._emptied)["_waiters"])
     uploads.start()
     waiter.join(WITHIN_S)
     assert ended == [True]
@@ -197,7 +208,7 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
     uploads.add(entry)
     uploads.add(other)
     _wait_until(lambda: get_job(database, job.id).status is JobStatus.SUCCEEDED)
-    assert uploads.claims() == {(failing.id, failing.fence)}
+    _wait_until(lambda: uploads.claims() == {(failing.id, failing.fence)})
     assert not uploads.wait_until_empty(0)
     assert tries == [bad]
 
@@ -290,15 +301,20 @@ def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
     uploads.stop()
     _wait_until(lambda: not _upload_threads())
     assert len(bucket.stored) == puts
+    assert uploads._spool.entries() == [entry], "the other one may still be lost"
+    assert bucket.deleted == [], "its key is the other one's"
 
 
 def test_an_answer_without_a_file_is_known_until_it_is_stored(
-    database: Database, uploads: Uploads, bucket: Bucket
+    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk was full: its claim is this process's, which must not end before."""
     job = claimed_job(database)
     known: list[bool] = []
     empty: list[bool] = []
+    rests: list[float] = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=rests.append)
+    monkeypatch.setattr("tasks.uploads.time", clock)
 
     def refuse(_key: str) -> None:
         known.append((job.id, job.fence) in uploads.claims())
@@ -309,6 +325,7 @@ def test_an_answer_without_a_file_is_known_until_it_is_stored(
     bucket.before = refuse
     uploads.put_now(job.id, job.fence, [IMAGE])
     assert (known, empty) == ([True] * 3, [False] * 3)
+    assert [rest > 0 for rest in rests] == [True, True], "between two tries"
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
     assert uploads.claims() == set()
     assert uploads.wait_until_empty(0)
@@ -326,6 +343,190 @@ def test_an_answer_without_a_file_and_without_a_job_is_given_up(
     assert uploads.wait_until_empty(0)
 
 
+def test_an_answer_is_tried_again_when_its_wait_is_over_and_not_before(
+    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands still until it is told to go on."""
+    clock = [100.0]
+    stopped = SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
+    monkeypatch.setattr("tasks.uploads.time", stopped)
+    monkeypatch.setattr("tasks.uploads.FIRST_WAIT_S", 0.5)
+    monkeypatch.setattr("tasks.uploads.LONGEST_WAIT_S", 0.5)
+    failing, entry = spooled(database, uploads)
+    bad, tries = uploads.stored(entry)[0].key, list[str]()
+
+    def refuse_once(key: str) -> None:
+        if key == bad:
+            tries.append(key)
+            if len(tries) == 1:
+                raise ObjectStoreUnavailable("away")
+
+    bucket.before = refuse_once
+    uploads.start()
+    uploads.add(entry)
+    _wait_until(lambda: tries)
+    uploads.add(spooled(database, uploads)[1])
+    _wait_until(lambda: len(bucket.stored) == 1)
+    uploads.add(spooled(database, uploads)[1])
+    _wait_until(lambda: len(bucket.stored) == 2)
+    assert len(tries) == 1
+    clock[0] += 0.5
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert (len(tries), get_job(database, failing.id).status) == (2, JobStatus.SUCCEEDED)
+
+
+def test_a_try_that_failed_asks_the_row_again(
+    database: Database,
+    uploads: Uploads,
+    bucket: Bucket,
+    spool: Spool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However recently it was named: a bucket that is away may take longer than a failover."""
+    monkeypatch.setattr("tasks.uploads.NAMED_FOR_S", 3600.0)
+    job, entry = spooled(database, uploads)
+    named = [{**_as_dict(uploads, entry), "sha256": "cd" * 32}]
+
+    def name_another_and_refuse(_key: str) -> None:
+        jobs = database.tables.jobs
+        with database.begin() as connection:
+            connection.execute(jobs.update().where(jobs.c.id == job.id).values(images=named))
+        raise ObjectStoreUnavailable("away")
+
+    bucket.before = name_another_and_refuse
+    other, next_one = spooled(database, uploads)
+    turns = _count_turns(uploads, monkeypatch)
+    uploads.start()
+    uploads.add(entry, is_named=True)
+    _wait_until(lambda: turns.count(entry) >= 2)
+    bucket.before = lambda _: None
+    uploads.add(next_one)
+    _wait_until(lambda: spool.entries() == [entry])
+    assert bucket.stored == [uploads.stored(next_one)[0].key]
+    assert get_job(database, other.id).status is JobStatus.SUCCEEDED
+
+
+def test_an_answer_whose_row_is_locked_is_tried_on_few_connections(
+    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many waiting already, it waits; once it is stored, nothing of it is remembered."""
+    job, entry = spooled(database, uploads)
+    tries: list[str] = []
+
+    def lock_once(key: str) -> None:
+        tries.append(key)
+        if len(tries) == 1:
+            raise RowLocked("locked")
+
+    bucket.before = lock_once
+    turns = _count_turns(uploads, monkeypatch)
+    with ExitStack() as others:
+        for _ in range(LOCKED_CONNECTIONS):
+            others.enter_context(locked_row_retry())
+        uploads.start()
+        uploads.add(entry)
+        _wait_until(lambda: turns.count(entry) >= 3)
+        assert len(tries) == 1
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+    assert uploads._locked._keys == set()
+
+
+def test_an_answer_whose_job_ends_otherwise_while_it_is_put_leaves_no_object(
+    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool
+) -> None:
+    """Nobody would ever look for it."""
+    job, entry = spooled(database, uploads)
+
+    def fail(_key: str) -> None:
+        assert fail_if_held(database, job.id, fence=1, error=ERROR, counted=CallCount.LOST)
+
+    bucket.before = fail
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert bucket.stored == bucket.deleted == [uploads.stored(entry)[0].key]
+    assert (get_job(database, job.id).status, spool.entries()) == (JobStatus.FAILED, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(EndCode.OUTCOME_UNKNOWN, JobStatus.SUCCEEDED), ("HTTP_500", JobStatus.FAILED)],
+)
+def test_an_answer_finishes_a_job_that_was_given_up_for_want_of_it_and_no_other(
+    database: Database, uploads: Uploads, bucket: Bucket, code: str, status: JobStatus
+) -> None:
+    """A job that failed for another reason is not put at all."""
+    job, entry = spooled(database, uploads)
+    error = JobError(code, "given up", "api")
+    assert fail_if_held(database, job.id, fence=1, error=error, counted=CallCount.LOST)
+    uploads.start()
+    uploads.add(entry)
+    assert uploads.wait_until_empty(WITHIN_S)
+    assert get_job(database, job.id).status is status
+    assert len(bucket.stored) == (1 if status is JobStatus.SUCCEEDED else 0)
+
+
+@pytest.mark.parametrize("holder", ["itself", "another"])
+def test_an_answer_whose_locked_row_cannot_name_it_is_put_for_its_own_claim_alone(
+    database: Database,
+    bucket: Bucket,
+    spool: Spool,
+    monkeypatch: pytest.MonkeyPatch,
+    holder: str,
+) -> None:
+    """Another worker at the same fence may have another picture, under the same key."""
+    worker_id = uuid4()
+    uploads = uploads_of(worker_id, database, bucket, spool)
+    job = claimed_job(database, worker_id=worker_id if holder == "itself" else uuid4())
+    entry = uploads.spool(job.id, job.fence, [IMAGE])
+
+    def locked(*_: object, **__: object) -> bool:
+        raise RowLocked("locked")
+
+    monkeypatch.setattr("tasks.image_writer.mark_storing_if_held", locked)
+    turns = _count_turns(uploads, monkeypatch)
+    uploads.start()
+    uploads.add(entry)
+    _wait_until(lambda: turns.count(entry) >= 2 or bucket.stored)
+    assert len(bucket.stored) == (1 if holder == "itself" else 0)
+    monkeypatch.setattr("tasks.image_writer.mark_storing_if_held", mark_storing_if_held)
+    assert uploads.wait_until_empty(WITHIN_S)
+    uploads.stop()
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+
+
+def uploads_of(worker_id: UUID, database: Database, bucket: Bucket, spool: Spool) -> Uploads:
+    """One upload thread of a worker that holds its rows."""
+    return Uploads(
+        database=database,
+        objects=bucket,
+        spool=spool,
+        threads=1,
+        key_prefix="x/",
+        worker_id=worker_id,
+    )
+
+
+def test_an_answer_without_a_file_waits_for_another_at_its_fence(
+    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one may still be lost; once the job has ended, this one is not wanted."""
+    job, _ = spooled(database, uploads)
+    ended, turns = threading.Event(), _count_turns(uploads, monkeypatch)
+
+    def put() -> None:
+        uploads.put_now(job.id, job.fence, [SpooledImage([b"another"], width=9, height=11)])
+        ended.set()
+
+    threading.Thread(target=put, daemon=True).start()
+    _wait_until(lambda: len(turns) >= 2)
+    assert (bucket.stored, ended.is_set()) == ([], False)
+    assert fail_if_held(database, job.id, fence=1, error=ERROR, counted=CallCount.LOST)
+    assert ended.wait(WITHIN_S)
+    assert bucket.stored == []
+
+
 def test_waits_double_up_to_their_bound_and_are_never_nothing() -> None:
     """Half of it is by chance, so that those that failed together come back apart."""
     for failures, longest_s in ((0, 0.5), (1, 1.0), (3, 4.0), (6, 30.0), (10**6, 30.0)):
@@ -339,6 +540,18 @@ def _as_dict(uploads: Uploads, entry: SpoolEntry) -> dict[str, object]:
     image = uploads.stored(entry)[0]
     names = ("index", "key", "sha256", "size_bytes", "width", "height")
     return {name: getattr(image, name) for name in names}
+
+
+def _count_turns(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The answers that a thread has come to, each as often as it did."""
+    turns, turn = list[object](), uploads._locked.turn
+
+    def counted(entry: SpoolEntry) -> AbstractContextManager[bool]:
+        turns.append(entry)
+        return turn(entry)
+
+    monkeypatch.setattr(uploads._locked, "turn", counted)
+    return turns
 
 
 def _upload_threads() -> list[threading.Thread]:

@@ -17,8 +17,11 @@ from storage import (
     JobStatus,
     ObjectStore,
     Spool,
+    SpoolDamaged,
     SpooledImage,
     SpoolEntry,
+    SpoolMissing,
+    database_time,
     forget_jobs,
     get_job,
     mark_storing_if_held,
@@ -61,6 +64,8 @@ def assert_counted_as_lost(database: Database, job_id: UUID) -> None:
     assert (job.status, job.calls_made, job.calls_lost) == (JobStatus.QUEUED, 1, 1)
     assert job.error is not None
     assert job.error.code == "IMAGE_LOST"
+    assert job.not_before is not None
+    assert job.not_before <= database_time(database)
 
 
 def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_again(
@@ -78,6 +83,37 @@ def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_ag
     uploads.stop()
     spool.close()
     assert_counted_as_lost(database, job.id)
+
+
+def test_a_picture_damaged_before_its_row_named_it_is_counted_as_lost(
+    tmp_path: Path, database: Database
+) -> None:
+    """Its row is still running: nobody would know until the deadline of its call."""
+    job = claimed_job(database)
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_without_a_bucket(database, spool)
+    entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
+    flip_bit(entry.path, -5)
+    uploads._lost.note(SpoolMissing(entry.path, job.id, job.fence))
+    spool.close()
+    assert_counted_as_lost(database, job.id)
+
+
+def test_a_damaged_file_of_a_deleted_job_goes_and_that_of_an_unknown_one_stays(
+    tmp_path: Path, database: Database
+) -> None:
+    """Its prompt was to be forgotten; the other may be another fleet's."""
+    table = TableUnderTest(database)
+    deleted, unknown = table.accept(), uuid7()
+    assert forget_jobs(database, [deleted], key_prefix="").forgotten == [deleted]
+    spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
+    uploads = uploads_without_a_bucket(database, spool)
+    for job_id in (deleted, unknown):
+        path = tmp_path / str(job_id)
+        path.write_bytes(b"half a picture")
+        uploads._lost.note(SpoolDamaged(path, "cut short", job_id, 1))
+    spool.close()
+    assert [(tmp_path / str(each)).exists() for each in (deleted, unknown)] == [False, True]
 
 
 def test_a_file_of_a_dead_worker_that_cannot_be_read_costs_its_job_no_wait(

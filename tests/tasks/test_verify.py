@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from uuid_utils.compat import uuid7
 
 from storage import (
@@ -263,7 +263,7 @@ def test_an_image_that_is_still_in_a_spool_is_put_again(
     tmp_path: Path, database: Database, faulty: FaultyStore, spool: Spool, bucket: ObjectStore
 ) -> None:
     """In whoever's folder, at no cost; one whose bytes differ from the row is not used."""
-    jobs = stored_jobs(database, faulty, spool, [drop, flip_bit, drop])
+    jobs = stored_jobs(database, faulty, spool, [drop, flip_bit, drop, drop])
     other = Spool(tmp_path / "spool", max_bytes=10**7, fsync=False)
     for number, job_id in enumerate(jobs[:2]):
         other.write(job_id, 1, [SpooledImage([b"%d picture " % number * 99], width=9, height=11)])
@@ -271,11 +271,22 @@ def test_an_image_that_is_still_in_a_spool_is_put_again(
     other.write(uuid7(), 1, [SpooledImage([b"of another job"], width=9, height=11)])
     (other.folder / "strange.spool").write_bytes(b"no header")
     (other.folder / f"{jobs[0]}.1.0.spool").write_bytes(b"half a header")
+    other.write(jobs[3], 1, [SpooledImage([b"3 picture " * 99], width=9, height=11)])
     found = differences(database, bucket)
+    made_again(database, jobs[3])
     repair = repair_of(database, bucket, tmp_path / "spool")
     assert {one.job_id for one in repair.from_spools(found)} == set(jobs[:2])
-    assert compared(database, bucket, deep=True) == {jobs[2]: "missing"}
+    assert compared(database, bucket, deep=True) == {jobs[2]: "missing", jobs[3]: "missing"}
     other.close()
+
+
+def made_again(database: Database, job_id: UUID) -> None:
+    """Let a job's row name another picture under the same key."""
+    jobs = database.tables.jobs
+    with database.begin() as connection:
+        [image] = connection.scalar(select(jobs.c.images).where(jobs.c.id == job_id)) or []
+        other = [{**image, "sha256": "cd" * 32}]
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(images=other))
 
 
 def test_a_retry_says_its_price_and_queues_what_is_lost(

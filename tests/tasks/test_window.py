@@ -11,6 +11,7 @@ from storage import (
     Database,
     NewJob,
     WorkerInfo,
+    cancel_jobs,
     insert_job,
     register_worker,
     reserve_due,
@@ -120,6 +121,30 @@ def test_the_fleets_size_is_looked_up_once_in_a_while(
     assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
     clock[0] += 0.02
     assert window.room() == 1000
+
+
+def test_what_still_waits_has_not_started(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what went out, now or before, and is neither in the queue again nor claimed."""
+    ids = [
+        insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64)).job.id
+        for _ in range(4)
+    ]
+    clock = [1000.0]
+    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    window = Window(database, fixed=None, per_second=None)
+    assert sorted(reserve_due(database, limit=4, stale_after_s=60)) == sorted(ids)
+    window.went_out(4)
+    for _ in range(2):
+        clock[0] += 1.0
+        window.measure()
+    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET - 4
+    assert cancel_jobs(database, ids[:3]).cancelled == 3
+    clock[0] += 1.0
+    window.measure()
+    ahead = 3  # two seconds of half of the three: the rate rises in two steps
+    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET + ahead - 1
 
 
 def test_a_window_is_narrower_by_what_is_on_its_way(database: Database) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from darkroom.stack.ports import free_port
 from playground import (
     ImageRequest,
     Limits,
@@ -19,7 +20,16 @@ from playground import (
     to_wire,
 )
 from simulator.untidy import FORMS
-from storage import Database, Job, ObjectStore, Spool, SpooledImage, SpoolEntry
+from storage import (
+    Database,
+    Job,
+    JobStatus,
+    ObjectStore,
+    Spool,
+    SpooledImage,
+    SpoolEntry,
+    get_job,
+)
 from tasks import ByteGate, Uploads
 from tasks.call import Call
 from tests.playground.pictures import base64_of, picture
@@ -109,6 +119,52 @@ def test_a_call_that_failed_is_not_over_until_somebody_knows_why(
     meaning, events = called(client, uploads, claimed_job(database), request)
     assert meaning is not Meaning.IN_HAND
     assert events == []
+
+
+def test_a_request_that_could_not_be_sent_was_not_paid(
+    uploads: Watched, database: Database
+) -> None:
+    """Nobody listens there."""
+    request = check_request({"prompt": "a fox"}, Limits())
+    with client_for(f"http://127.0.0.1:{free_port()}/v1") as client:
+        meaning, events = called(client, uploads, claimed_job(database), request)
+    assert (meaning, events) == (Meaning.NOT_PAID, [])
+
+
+def test_a_picture_is_kept_though_the_end_of_its_call_could_not_be_noted(
+    client: PlaygroundClient, uploads: Watched, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is paid for, whatever else went wrong."""
+    request = check_request({"prompt": "a fox"}, Limits())
+
+    def fail() -> None:
+        raise ZeroDivisionError("never heard of")
+
+    uploads.watch([], ByteGate(READING_BYTES))
+    call = call_of(client, uploads)
+    made = call(claimed_job(database), request, to_wire(request), on_image=fail)
+    assert made.entry is not None
+    assert made.verdict.images == ()
+    assert "the end of a call was not noted" in caplog.text
+
+
+def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
+    client: PlaygroundClient, database: Database, bucket: ObjectStore, tmp_path: Path
+) -> None:
+    """Its job ends with it before the call's thread takes another."""
+    spool = Spool(tmp_path / "small", max_bytes=1, fsync=False)
+    uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
+    job, request = claimed_job(database), check_request({"prompt": "a fox"}, Limits())
+    made = call_of(client, uploads)(job, request, to_wire(request), on_image=lambda: None)
+    assert (made.verdict.meaning, made.entry) == (Meaning.IN_HAND, None)
+    assert get_job(database, job.id).status is JobStatus.SUCCEEDED
+    spool.close()
+
+
+def call_of(client: PlaygroundClient, uploads: Uploads) -> Call:
+    """A call with all the room it may want."""
+    reading = ByteGate(READING_BYTES)
+    return Call(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
 
 
 def stored(

@@ -219,12 +219,50 @@ def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> Non
         assert (answers, pace.has_waiting) == ([True], False), name
 
 
+def test_who_waits_is_told_that_no_call_will_start() -> None:
+    """As the process stops, or as its worker's probe is gone and jobs are for other workers."""
+    ends: dict[str, Callable[[Pace], object]] = {
+        "stop": lambda p: p.stop(),
+        "no probe": lambda p: p.take_probe_back(),
+    }
+    for name, end in ends.items():
+        pace, answers = Pace(1), list[bool]()
+        assert pace.try_enter()
+        pace.shut(turn_away=True)
+        pace.let_one_through()
+        thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(pace, answers))
+        thread.start()
+        until_s = time.monotonic() + 30
+        while not pace.has_waiting and time.monotonic() < until_s:
+            time.sleep(0.001)
+        end(pace)
+        thread.join(30)
+        assert answers == [False], name
+
+
+def test_a_probe_that_nobody_took_ends_with_the_pause() -> None:
+    """The next pause begins without one; in a pause of this worker's own it stays."""
+    pace, has_probe = Pace(4), list[bool]()
+    pace.follow(paused())
+    pace.let_one_through()
+    pace.follow(RUNNING)
+    has_probe.append(pace.has_probe)
+    pace.shut()
+    pace.let_one_through()
+    pace.follow(RUNNING)
+    has_probe.append(pace.has_probe)
+    pace.open()
+    has_probe.append(pace.has_probe)
+    assert has_probe == [False, True, False]
+
+
 def test_a_fleet_that_is_held_holds_this_process_as_long() -> None:
     """A hold of its own that is longer stays, and another worker's does not shorten it."""
     pace = Pace(4)
     pace.follow(FleetState(None, 600.0, 1.0))
     assert pace.is_held
     pace.follow(RUNNING)
+    pace.follow(FleetState(None, 0.001, 1.0))
     assert (pace.is_held, pace.try_enter()) == (True, False)
 
 

@@ -94,7 +94,7 @@ class Fleet:
             "playground_api_key": ground.simulator.api_key,
             "spool_dir": str(self.folder / "spool"),
             "concurrency": str(scale.concurrency),
-            "lease_s": str(scale.lease_s),
+            "lease_s": str(scale.calm_lease_s),
             "heartbeat_s": str(scale.shortened(5)),
             "call_deadline_s": str(deadline_s),
             "read_timeout_s": str(scale.shortened(90)),

@@ -132,6 +132,10 @@ class Stage:
         if not kept:
             self.result.broken.append(f"{promise}: {found}" if found != "" else promise)
 
+    def must_within(self, limit_s: float, took_s: float, promise: str) -> None:
+        """Record a promise in seconds that was not kept, where the scale judges them."""
+        self.must(promise, kept=took_s <= limit_s or not self.scale.is_timed, found=f"{took_s:.1f}")
+
     def note(self, words: str) -> None:
         """Add a fact for the reader of the table."""
         self.result.notes.append(words)
@@ -172,7 +176,7 @@ class Stage:
             self.result.after_per_s = done / max(0.1, time.monotonic() - self._recovered_at)
         try:
             self.wait_until(lambda: self.fleet.ended >= total, "the end of every job")
-            self.wait_until(lambda: not self.fleet.spooled(), "an empty spool", 30)
+            self.wait_until(lambda: not self.fleet.spooled(), "an empty spool", 60)
         except Stuck as stuck:
             self.must("every job ends", kept=False, found=stuck)
         self.stop_workers()
@@ -185,7 +189,7 @@ class Stage:
             worker.signal(signal.SIGCONT)
             worker.signal(signal.SIGTERM)
         for worker in running:
-            if worker.wait(self.scale.shortened(120) + 15) is None:
+            if worker.wait(self.scale.shortened(120) + 60) is None:
                 self.must("a worker stops when told to", kept=False, found=f"pid {worker.pid}")
                 worker.kill()
 

@@ -30,7 +30,7 @@ def database_away(stage: Stage) -> None:
 
 def database_locked(stage: Stage) -> None:
     """SQLite: somebody else's transaction holds the write lock for a whole lease."""
-    fleet = stage.make_fleet()
+    fleet = stage.make_fleet(**stage.scale.mortal)
     stage.load()
     fleet.start(2)
     stage.wait_for_load()
@@ -76,7 +76,7 @@ def reply_lost(stage: Stage) -> None:
 
 
 def _away(stage: Stage, matrix_s: float) -> None:
-    fleet = stage.make_fleet()
+    fleet = stage.make_fleet(**stage.scale.mortal)
     stage.load()
     fleet.start(2)
     stage.wait_for_load()

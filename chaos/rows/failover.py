@@ -43,7 +43,8 @@ def failed_over(stage: Stage) -> None:
         for proxy in (replication, front):
             stack.callback(proxy.close)
         standby = stack.enter_context(standby_of(installation, primary, replication.port))
-        fleet = stage.make_fleet(database_url=url.replace(f":{primary.port}/", f":{front.port}/"))
+        through = url.replace(f":{primary.port}/", f":{front.port}/")
+        fleet = stage.make_fleet(database_url=through, **stage.scale.mortal)
         stack.callback(fleet.database.close)
         stage.load()
         fleet.start(2)

@@ -8,7 +8,7 @@ __all__ = ["machine_killed"]
 def machine_killed(stage: Stage) -> None:
     """Workers, broker and database are killed together and started again."""
     ground = stage.ground
-    fleet = stage.make_fleet()
+    fleet = stage.make_fleet(**stage.scale.mortal)
     stage.load()
     crew = fleet.start(2)
     stage.wait_for_load()

@@ -11,18 +11,31 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
+from uuid_utils.compat import uuid7
 
 from chaos.worker import WorkerProcess
-from storage import Database, DatabaseUnavailable, Job, JobNotFound, get_job, migrate
+from playground import Limits, check_request, kept_form
+from storage import (
+    Database,
+    DatabaseUnavailable,
+    Job,
+    JobNotFound,
+    NewJob,
+    get_job,
+    insert_job,
+    migrate,
+)
 from tests.services import S3Endpoint, Simulator
 
 PATIENCE_S = 60
 
-#: Leases, waits and rescues short enough for a test to see them.
+#: Waits short enough for a test to see their end. The lease is the default of 20 s: on a busy
+#: machine a worker may stand still for seconds, and a rescue would make a further paid call. The
+#: leader's turn is as long as a heartbeat, and only an unbroken turn of a whole lease may rescue.
 QUICK = {
     "DARKROOM_CONCURRENCY": "16",
-    "DARKROOM_HEARTBEAT_S": "0.5",
-    "DARKROOM_LEASE_S": "2",
+    "DARKROOM_HEARTBEAT_S": "2",
+    "DARKROOM_LEASE_S": "20",
     "DARKROOM_BACKOFF_BASE_S": "0.05",
     "DARKROOM_BACKOFF_MAX_S": "0.2",
     "DARKROOM_HOLD_S": "0.3",
@@ -88,6 +101,13 @@ class Fleet:
             task_id=task_id,
         )
         return UUID(task_id)
+
+    def insert(self, request: Mapping[str, Any]) -> UUID:
+        """Put a job into the table, with no message on its way."""
+        marked = {**request, "prompt": f"{request['prompt']} {self.mark}"}
+        kept = kept_form(check_request(marked, Limits()))
+        new = NewJob(id=uuid7(), request=kept, request_hash="0" * 64)
+        return insert_job(self.database, new).job.id
 
     def charged(self) -> int:
         """Calls that the simulator charged for prompts of this fleet, and of no other test."""

@@ -1,5 +1,6 @@
 """What stops a worker's intake, and what it does about it."""
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,7 @@ from uuid import UUID, uuid4
 
 import redis
 from celery import Celery
-from uuid_utils.compat import uuid7
 
-from storage import NewJob, insert_job
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.services.redis import RedisServer
@@ -49,16 +48,16 @@ def test_celerys_own_options_mean_what_they_mean_elsewhere(
     ):
         send: Any = partial(app.send_task, "darkroom.submit", queue=queue, **options)
         app.send_task("darkroom.newer", args=[1], queue=queue)
-        send(task_id=later, countdown=3)
+        due_at = datetime.now(UTC) + timedelta(seconds=3)
+        send(task_id=later, eta=due_at)
         send(task_id=late, expires=-5)
         callback = app.signature("shop.accepted", options={"queue": "shop"}, immutable=True)
         send(task_id=linked, link=callback)
         expired = lite_fleet.wait_for(UUID(late), "cancelled")
         assert expired.error is not None
         assert expired.error.code == "EXPIRED"
-        assert lite_fleet.job(UUID(later)) is None
-        for task_id in (linked, later):
-            lite_fleet.wait_for(UUID(task_id), "succeeded")
+        lite_fleet.wait_for(UUID(linked), "succeeded")
+        assert lite_fleet.wait_for(UUID(later), "succeeded").accepted_at >= due_at
         lite_fleet.wait_until(lambda: client.llen("shop") == 1, "the callback was never sent")
         lite_fleet.wait_until(
             lambda: (client.llen(queue), client.hlen("darkroom.unacked")) == (0, 1),
@@ -79,13 +78,12 @@ def test_a_worker_whose_threads_are_held_lets_calls_end_and_leaves(
         "DARKROOM_DRAIN_SECONDS": "6",
     }
     worker = lite_fleet.start_from_nothing("tests.acceptance.stuck", "worker")
-    request = {"prompt": f"in flight {lite_fleet.mark}", "seed": 7, **SMALL}
-    job = insert_job(lite_fleet.database, NewJob(id=uuid7(), request=request, request_hash="0"))
-    lite_fleet.wait_for(job.job.id, "running", "succeeded")
+    job_id = lite_fleet.insert({"prompt": "in flight", **SMALL})
+    lite_fleet.wait_for(job_id, "running", "succeeded")
     for number in range(12):
         lite_fleet.send({"prompt": f"held {number}", **SMALL})
     assert worker.wait(60) == 1
     assert "messages wait and none arrives" in lite_fleet.logs()
-    ended = lite_fleet.job(job.job.id)
+    ended = lite_fleet.job(job_id)
     assert ended is not None
     assert (ended.status, ended.calls_made, ended.calls_unknown) == ("succeeded", 1, 0)

@@ -141,7 +141,7 @@ def test_a_full_worker_leaves_dispatches_to_others_and_takes_them_again(
     fleet: Fleet, stranger: Stranger, simulator: Simulator
 ) -> None:
     """What one worker cannot start soon stays in the queue, and comes in when there is room."""
-    simulator.put_latency(1.5)
+    simulator.put_latency(4.0)
     fleet.start_worker(concurrency=4, dispatch_window=200)
     ids = [stranger.send(f"a full harbour {n}") for n in range(60)]
     fleet.wait_until(lambda: waiting(fleet, "darkroom.generate") > 20, "all were taken in")

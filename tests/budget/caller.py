@@ -4,9 +4,11 @@ Started from a fork server that has the libraries loaded: a process costs millis
 is the machine's monotonic one, so that notes of several processes can be laid side by side.
 """
 
+import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,6 +17,8 @@ from uuid import uuid4
 from chaos.warm import SERVER
 from darkroom.settings.addresses import RedisAddress
 from tasks.budget import BudgetLimits, CallBudget, Ledger, Place, PlaceWatch
+
+PATIENCE_S = 60
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,38 @@ def read_notes(fleet: Fleet, *, since_s: float = 0.0) -> list[Note]:
     return sorted((note for note in notes if note.at_s >= since_s), key=lambda note: note.at_s)
 
 
-def started(fleet: Fleet, *, since_s: float = 0.0, pid: int | None = None) -> int:
+def started(
+    fleet: Fleet, *, since_s: float = 0.0, until_s: float = math.inf, pid: int | None = None
+) -> int:
     """Calls begun, of one process or of all."""
-    notes = read_notes(fleet, since_s=since_s)
+    notes = [note for note in read_notes(fleet, since_s=since_s) if note.at_s <= until_s]
     return sum(note.change > 0 for note in notes if pid in {None, note.pid})
+
+
+def wait_for_window(fleet: Fleet, calls: int, is_so: Callable[[float, float], bool]) -> bool:
+    """Wait until something holds for as long as so many calls take: from when to when.
+
+    On a busy machine a process may stand still for the whole of a window, so the next one counts
+    as well: a fleet that shares unfairly does so in every one.
+    """
+    give_up_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_s:
+        since_s = time.monotonic()
+        if not wait_for_calls(fleet, calls):
+            return False
+        if is_so(since_s, time.monotonic()):
+            return True
+    return False
+
+
+def reaches(fleet: Fleet, count: int, *, after_s: float = 0.0, dead: tuple[int, ...] = ()) -> bool:
+    """Wait until so many calls have been open at once; whether it never was more."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while (most := most_in_flight(fleet, after_s=after_s, dead=dead)) < count:
+        if time.monotonic() > give_up_s:
+            break
+        time.sleep(0.05)
+    return most == count
 
 
 def most_in_flight(fleet: Fleet, *, after_s: float = 0.0, dead: tuple[int, ...] = ()) -> int:
@@ -116,10 +148,10 @@ def most_in_flight(fleet: Fleet, *, after_s: float = 0.0, dead: tuple[int, ...] 
     return most
 
 
-def wait_for_calls(fleet: Fleet, count: int, *, pid: int | None = None, within_s: float) -> bool:
+def wait_for_calls(fleet: Fleet, count: int, *, pid: int | None = None) -> bool:
     """Wait until so many more calls have begun than when this was asked."""
     since_s = time.monotonic()
-    while time.monotonic() < since_s + within_s:
+    while time.monotonic() < since_s + PATIENCE_S:
         if started(fleet, since_s=since_s, pid=pid) >= count:
             return True
         time.sleep(0.02)

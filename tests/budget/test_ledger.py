@@ -40,9 +40,10 @@ def test_after_a_flush_nothing_is_given_until_all_were_heard(redis_url: str) -> 
 def test_who_lives_unheard_is_left_its_part(redis_url: str) -> None:
     """One of two workers cannot reach Redis and helps itself to half: the other gets half."""
     ledger = _ledger(redis_url, lease_s=0.4)
-    held, until_s = 0, time.monotonic() + 1.5
-    while time.monotonic() < until_s:
+    held, looks_more, until_s = 0, 30, time.monotonic() + 60
+    while looks_more and time.monotonic() < until_s:
         held += _given(ledger, Ask(held, 20, 0), live=2)
+        looks_more -= held >= 5
         time.sleep(0.02)
     assert held == 5
 
@@ -50,12 +51,13 @@ def test_who_lives_unheard_is_left_its_part(redis_url: str) -> None:
 def test_a_dead_process_holds_its_slots_no_longer_than_its_lease(redis_url: str) -> None:
     """Its word counts for a lease, then the slots are another's."""
     dead, other = _ledger(redis_url, lease_s=1.0), _ledger(redis_url, lease_s=1.0)
+    before_s = time.monotonic()
     assert _given(dead, Ask(0, 10, 0), live=1) == 10
-    assert _given(other, Ask(0, 10, 0), live=1) == 0
-    until_s = time.monotonic() + 10
+    until_s = before_s + 60
     while not (given := _given(other, Ask(0, 10, 0), live=1)) and time.monotonic() < until_s:
         time.sleep(0.05)
     assert given == 10
+    assert time.monotonic() - before_s >= 1.0
 
 
 def test_whatever_redis_answers_is_no_error_for_a_job(
@@ -91,7 +93,7 @@ def test_a_slot_and_a_start_are_never_kept_for_two(redis_url: str) -> None:
         for _ in range(4)
     ]
     held, given = [0] * 4, [0] * 4
-    until_s = time.monotonic() + 20
+    until_s = time.monotonic() + 60
     while min(given) < 4 and time.monotonic() < until_s:
         for i, ledger in enumerate(fleet):
             # The first two keep what they have for long; the others end at once.

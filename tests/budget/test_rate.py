@@ -9,7 +9,7 @@ import redis
 
 from darkroom.settings.addresses import RedisAddress
 from tasks.budget import Ask, BudgetLimits, Ledger
-from tests.budget.caller import Fleet, started, wait_for_calls
+from tests.budget.caller import Fleet, started, wait_for_calls, wait_for_window
 from tests.budget.conftest import StartCallers
 
 
@@ -32,15 +32,19 @@ def test_starts_given_out_are_the_limit_exactly(redis_url: str, per_second: floa
         for ledger in ledgers:
             ledger.exchange(Ask(0, 0, 0), 0.0, live=3)
         began_s = _server_s(client)
-        given = 0
-        while _server_s(client) < began_s + 0.6:
+        given, stalled_s, last_s = 0, 0.0, began_s
+        while last_s < began_s + 0.6:
+            now_s = _server_s(client)
+            stalled_s += max(0.0, now_s - last_s - 0.05)  # what nobody asked for in time is void
+            last_s = now_s
             for ledger in ledgers:
                 grant = ledger.exchange(Ask(0, 50, 0), 0.0, live=3)
                 assert grant is not None
                 given += grant.count
         until_s = _server_s(client) - began_s
     # Starts are given out up to 0.2 s ahead, and may be 0.05 s late.
-    assert per_second * until_s * 0.97 <= given <= per_second * (until_s + 0.25) + 1
+    asked_s = last_s - began_s - stalled_s
+    assert per_second * asked_s * 0.97 <= given <= per_second * (until_s + 0.25) + 1
 
 
 def test_processes_keep_the_limit_together(
@@ -50,12 +54,19 @@ def test_processes_keep_the_limit_together(
     fleet = Fleet(redis_url, tmp_path / "notes", per_second=60.0, call_s=0.01)
     began_s = time.monotonic()
     processes = callers(fleet, 3)
-    assert wait_for_calls(fleet, 120, within_s=15)
-    lasted_s = time.monotonic() - began_s
+    assert wait_for_calls(fleet, 120)
     total = started(fleet)
-    assert total <= 60 * lasted_s * 1.05 + 3
-    for process in processes:
-        assert started(fleet, pid=process.pid) > total / 6
+    assert total <= 60 * (time.monotonic() - began_s) * 1.05 + 3
+
+    def has_each_its_part(since_s: float, until_s: float) -> bool:
+        total = started(fleet, since_s=since_s, until_s=until_s)
+        parts = [
+            started(fleet, since_s=since_s, until_s=until_s, pid=process.pid)
+            for process in processes
+        ]
+        return min(parts) > total / 6
+
+    assert wait_for_window(fleet, 60, has_each_its_part)
 
 
 def test_lost_claims_cost_the_fleet_nothing(
@@ -64,23 +75,27 @@ def test_lost_claims_cost_the_fleet_nothing(
     """Nine of ten claims are lost to others: calls start as often as without."""
     fleet = Fleet(redis_url, tmp_path / "notes", per_second=40.0, call_s=0.01, lost_claims=9)
     callers(fleet, 2)
-    assert wait_for_calls(fleet, 5, within_s=10)
-    since_s = time.monotonic()
-    assert wait_for_calls(fleet, 50, within_s=20)
-    lasted_s = time.monotonic() - since_s
-    # Had each claim cost its token, it would be 4 a second.
-    assert 16 * lasted_s < started(fleet, since_s=since_s) <= 40 * lasted_s * 1.05 + 9
+    assert wait_for_calls(fleet, 5)
+    began_s = time.monotonic()
+
+    def is_fast(since_s: float, until_s: float) -> bool:
+        # Had each claim cost its token, it would be 4 a second.
+        return started(fleet, since_s=since_s, until_s=until_s) > 16 * (until_s - since_s)
+
+    assert wait_for_window(fleet, 50, is_fast)
+    total = started(fleet, since_s=began_s)
+    assert total <= 40 * (time.monotonic() - began_s) * 1.05 + 9
 
 
 def test_a_returned_token_is_given_out_again(redis_url: str) -> None:
-    """With one start in ten seconds, giving it back makes it another's at once."""
-    first, second = _ledger(redis_url, 0.1), _ledger(redis_url, 0.1)
+    """With one start in a hundred seconds, giving it back makes it another's at once."""
+    first, second = _ledger(redis_url, 0.01), _ledger(redis_url, 0.01)
     assert first.exchange(Ask(0, 1, 0), 0.0, live=1)
     refused = second.exchange(Ask(0, 1, 0), 0.0, live=1)
     first.exchange(Ask(0, 0, 1), 0.0, live=1)
     again = second.exchange(Ask(0, 1, 0), 0.0, live=1)
     assert refused is not None
-    assert (refused.count, refused.again_in_s > 5) == (0, True)
+    assert (refused.count, refused.again_in_s > 30) == (0, True)
     assert again is not None
     assert (again.count, again.first_in_s < 1) == (1, True)
 

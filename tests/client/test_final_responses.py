@@ -26,7 +26,7 @@ ONCE = Retries(attempts=1)
 
 def client_of(port: int) -> Client:
     """Make a client that asks once."""
-    return Client(f"http://127.0.0.1:{port}", read_timeout_s=5, retries=ONCE)
+    return Client(f"http://127.0.0.1:{port}", read_timeout_s=30, retries=ONCE)
 
 
 def after(raw: bytes, *, hangs_up: bool = False) -> Callable[[socket.socket, Seen], None]:

@@ -18,6 +18,9 @@ from PIL import Image
 from chaos.forked import ForkedCommand
 from playground import check_png
 
+#: A run takes half a minute of processor time, which may be minutes beside other work.
+pytestmark = pytest.mark.timeout(420)
+
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "demo")
 
 #: Never reached: all that the demo starts is on loopback, and these are what it must not use.
@@ -66,7 +69,7 @@ def _start(folder: Path, *options: str, **more: str) -> subprocess.Popen[str]:
 
 def _run(folder: Path, *options: str, **more: str) -> tuple[int, str, str]:
     process = _start(folder, *options, **more)
-    out, said = process.communicate(timeout=90)
+    out, said = process.communicate(timeout=200)
     return process.returncode, out, said
 
 
@@ -108,12 +111,12 @@ def _interrupted(folder: Path) -> None:
     (folder / ".env").write_text("DARKROOM_PLAYGROUND_URL=http://192.0.2.1/production\n", "utf-8")
     process, out, _ = _begin(folder, **STRANGERS)
     table = folder / "darkroom-demo" / "darkroom.db"
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 120
     while time.monotonic() < deadline_s and not _has_a_picture(out):
         assert process.exit_status is None
         time.sleep(0.05)
     process.signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    assert process.wait(120) == 130
     printed = out.read_text("utf-8")
     assert "nothing is left running" in printed
     assert "up --data-dir darkroom-demo" in printed or "demo --data-dir darkroom-demo" in printed
@@ -139,7 +142,7 @@ def test_real_needs_a_key_and_says_so_in_a_line(folder: Path) -> None:
     """Nothing is started, nothing is made, nothing is paid."""
     (folder / ".env").unlink(missing_ok=True)
     process, _, err = _begin(folder, "--real")
-    assert process.wait(60) == 1
+    assert process.wait(120) == 1
     said = err.read_text("utf-8")
     assert said.startswith("darkroom: --real needs DARKROOM_PLAYGROUND_API_KEY")
     assert said.count("\n") == 1
@@ -150,7 +153,7 @@ def test_a_folder_that_cannot_be_made_is_named(folder: Path) -> None:
     """One line, exit status 1."""
     (folder / "file").write_text("in the way", "utf-8")
     process, _, err = _begin(folder, "--data-dir", "file/demo", **STRANGERS)
-    assert process.wait(60) == 1
+    assert process.wait(120) == 1
     said = err.read_text("utf-8")
     assert said.startswith("darkroom: cannot use ")
     assert "file/demo" in said

@@ -140,7 +140,7 @@ def test_somebody_who_waits_is_answered_when_the_job_ends(gateway: Gateway) -> N
     assert answer.headers["Preference-Applied"] == "wait=25"
     job = answer.json()
     assert job["status"] == "succeeded"
-    assert requests.get(job["images"][0]["url"], timeout=10).content == picture()
+    assert requests.get(job["images"][0]["url"], timeout=30).content == picture()
 
 
 def test_a_wait_that_is_too_short_ends_in_an_accepted_job(one_gateway: Gateway) -> None:
@@ -156,7 +156,7 @@ def test_a_picture_is_a_redirect_to_the_bucket_or_the_bytes_themselves(gateway: 
     gateway.succeed(job_id)
     link = gateway.get(f"/v1/jobs/{job_id}/images/0")
     assert link.status_code == 302
-    assert requests.get(link.headers["Location"], timeout=10).content == picture()
+    assert requests.get(link.headers["Location"], timeout=30).content == picture()
     whole = gateway.get(f"/v1/jobs/{job_id}/images/0?download")
     assert (whole.status_code, whole.content) == (200, picture())
     assert whole.headers["Content-Type"] == "image/png"

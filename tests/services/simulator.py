@@ -13,7 +13,7 @@ from tests.services.server import Running, Server
 
 _API_KEY = "test-api-key"
 _API_PATH = "/api/models/external/v1"
-_TIMEOUT_S = 10
+_TIMEOUT_S = 60
 
 
 class Simulator(Server):

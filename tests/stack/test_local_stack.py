@@ -218,6 +218,6 @@ def test_a_signal_stops_everything(
     with _held_by_another_process(make_plan) as (holder, pids):
         wait_until(report.exists)
         holder.send_signal(number)
-        assert holder.wait(20) == 0
+        assert holder.wait(60) == 0
         assert not any(map(is_running, pids))
     assert report.with_name("drained").exists()

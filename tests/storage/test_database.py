@@ -184,7 +184,7 @@ def test_a_database_that_does_not_exist_is_a_persons_business(postgres_url: str)
 
 def test_statement_and_lock_limits_are_kept(postgres_url: str) -> None:
     """A statement that takes too long is ended by the server."""
-    db = Database(postgres_url, limits=Limits(lock_s=1, statement_s=0.05))
+    db = Database(postgres_url, limits=Limits(lock_s=1, statement_s=0.5))
     with pytest.raises(DatabaseUnavailable, match="timeout"), db.read() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(5)")
     with db.read() as connection:

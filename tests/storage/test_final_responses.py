@@ -176,7 +176,7 @@ def test_a_put_that_is_never_read_ends_within_a_timeout(kind: str) -> None:
 
     with raw_server(wait, greet=wait) as server:
         store = store_at(
-            f"http://127.0.0.1:{server.port}", connect_timeout_s=0.2, read_timeout_s=0.2
+            f"http://127.0.0.1:{server.port}", connect_timeout_s=1.0, read_timeout_s=1.0
         )
         if kind == "later put":
             store.put(KEY, OBJECT)

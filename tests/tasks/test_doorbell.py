@@ -17,7 +17,7 @@ def lengths(redis_url: str, *, due: int, slots: int) -> list[int]:
     """Ring for so many jobs; how many ids each message names, in the order they went out."""
     app = app_at(redis_url)
     queues = Queues("darkroom")
-    doorbell = Doorbell(app, queues, ids_per_message=16, slots=slots, timeout_s=5, pause_s=5)
+    doorbell = Doorbell(app, queues, ids_per_message=16, slots=slots, timeout_s=30, pause_s=5)
     job_ids = [uuid7() for _ in range(due)]
     assert doorbell.ring(job_ids) == []
     named = list[list[str]]()

@@ -14,21 +14,20 @@ def test_every_waiting_job_gets_a_thread_of_its_own() -> None:
     together = threading.Barrier(21)
 
     def meet(_: UUID) -> None:
-        together.wait(10)
+        together.wait(30)
 
     executor = Executor(threads=50, inbox=inbox, run=meet)
     for _ in range(20):
         inbox.add([uuid4()])
         executor.grow()
-    together.wait(10)
-    assert inbox.wait_until_idle(10)
+    together.wait(30)
+    assert inbox.wait_until_idle(30)
     inbox.close()
 
 
 def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
     """Each has a stack and a picture in memory, so there is a bound."""
-    inbox = Inbox(100)
-    lock = threading.Lock()
+    inbox, lock, together = Inbox(100), threading.Lock(), threading.Barrier(3)
     running, most = 0, 0
 
     def run(_: UUID) -> None:
@@ -36,7 +35,7 @@ def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        threading.Event().wait(0.002)
+        together.wait(30)
         with lock:
             running -= 1
 
@@ -45,7 +44,7 @@ def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
     executor.grow()
     while len(inbox):
         threading.Event().wait(0.01)
-    assert inbox.wait_until_idle(10)
+    assert inbox.wait_until_idle(30)
     inbox.close()
     assert most == 3
 

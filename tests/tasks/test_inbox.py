@@ -77,7 +77,7 @@ def test_closing_wakes_takers_and_gives_back_what_is_left() -> None:
         taker.start()
     assert inbox.close() == []
     for taker in takers:
-        taker.join(5)
+        taker.join(30)
     assert taken == [None, None, None]
     assert not inbox.add([uuid4()])
 

@@ -65,7 +65,7 @@ class Rabbit:
 @pytest.fixture
 def postpone(rabbit: Rabbit) -> Iterator[Postpone]:
     """Over the same broker."""
-    made = Postpone(rabbit.app, timeout_s=5)
+    made = Postpone(rabbit.app, timeout_s=30)
     yield made
     made.close()
 

@@ -16,7 +16,7 @@ QUEUE = Queues("darkroom").generate
 def test_what_waits_is_counted_on_one_connection(redis_server: RedisServer) -> None:
     """An empty queue is no reason to connect anew: it is asked after every second."""
     app = app_at(redis_server.url)
-    depth = QueueDepth(app, QUEUE, timeout_s=5)
+    depth = QueueDepth(app, QUEUE, timeout_s=30)
     with Redis.from_url(redis_server.url) as redis:
         assert depth.waiting() == 0
         before = redis.info("stats")["total_connections_received"]
@@ -30,7 +30,7 @@ def test_what_waits_is_counted_on_one_connection(redis_server: RedisServer) -> N
 def test_a_broker_that_is_back_is_asked_again(redis_server: RedisServer) -> None:
     """While it is away, nothing is known."""
     app = app_at(redis_server.url)
-    depth = QueueDepth(app, QUEUE, timeout_s=5)
+    depth = QueueDepth(app, QUEUE, timeout_s=30)
     assert depth.waiting() == 0
     redis_server.kill()
     assert depth.waiting() is None

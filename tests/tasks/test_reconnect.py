@@ -42,7 +42,7 @@ def test_a_connection_that_its_broker_left_in_the_middle_of_a_delivery_can_be_cl
     app.send_task("darkroom.generate", args=[[]], queue="darkroom.generate")
     _consume(connection.default_channel, taken)
     while not taken:
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     _consume(connection.channel(), taken)
     with pytest.raises(TimeoutError):  # both ask for more, with the first not acknowledged
         connection.drain_events(timeout=0.1)

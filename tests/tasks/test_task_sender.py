@@ -23,7 +23,7 @@ WITHIN_S = 30
 def sender(broker_url: str, *only: str) -> Iterator[TaskSender]:
     """Sends over the fleet's own app."""
     app = app_at(broker_url)
-    yield TaskSender(app, queues=OnEndQueues(only=frozenset(only)), timeout_s=5)
+    yield TaskSender(app, queues=OnEndQueues(only=frozenset(only)), timeout_s=30)
     app.close()
 
 

@@ -42,7 +42,7 @@ def test_rows_messages_and_spools_of_the_release_before_are_served(
     upgraded: Fleet, simulator: Simulator, s3: S3Endpoint
 ) -> None:
     """Waiting, sent out, put off, running, storing, half a batch: each ends, and at its price."""
-    upgraded.start_worker()
+    upgraded.start_worker(lease_s=4)  # so that what a dead worker held is rescued soon
     jobs = {n: upgraded.wait_for(job(n), "succeeded", "failed") for n in SERVED}
     assert {n: found.status for n, found in jobs.items()} == dict.fromkeys(SERVED, "succeeded")
     calls = {n: (found.calls_made, found.calls_unknown) for n, found in jobs.items()}

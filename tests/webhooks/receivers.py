@@ -22,7 +22,7 @@ def at(*answers: Sequence[str]) -> AddressGuard:
 
 
 def sender(
-    guard: AddressGuard | None = None, *, total_s: float = 10.0, ca_bundle: Path | None = None
+    guard: AddressGuard | None = None, *, total_s: float = 30.0, ca_bundle: Path | None = None
 ) -> Sender:
     """Make a sender."""
     return Sender(

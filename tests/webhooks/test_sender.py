@@ -45,7 +45,7 @@ def says(status: str, *headers: str, body: bytes = b"") -> Callable[[socket.sock
     return lambda conn, _: answer(conn, body, status, *headers)
 
 
-def outcome_of(script: Callable[[socket.socket, Seen], None], *, total_s: float = 10.0) -> Outcome:
+def outcome_of(script: Callable[[socket.socket, Seen], None], *, total_s: float = 30.0) -> Outcome:
     """Make one attempt at a receiver."""
     with raw_server(script) as server:
         return send(f"http://127.0.0.1:{server.port}/", sender(total_s=total_s))
@@ -130,7 +130,7 @@ def test_a_compressed_bomb_stays_packed() -> None:
 
 def test_a_silent_receiver_is_left_in_time() -> None:
     """It reads everything and says nothing."""
-    outcome = outcome_of(lambda *_: time.sleep(1.5), total_s=0.3)
+    outcome = outcome_of(lambda conn, _: conn.recv(1), total_s=0.3)
     assert outcome.failure is Failure.TIMEOUT
     assert outcome.latency_s >= 0.3
 
@@ -138,7 +138,7 @@ def test_a_silent_receiver_is_left_in_time() -> None:
 @pytest.mark.parametrize("start", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 100 C\r\n"])
 def test_a_head_that_trickles_is_left_in_time(start: bytes) -> None:
     """Each byte comes well within any read timeout; together they would take for ever."""
-    outcome = outcome_of(writes(start, *[b"0"] * 40, pause_s=0.05), total_s=0.4)
+    outcome = outcome_of(writes(start, *[b"0"] * 600, pause_s=0.05), total_s=0.4)
     assert outcome.failure is Failure.TIMEOUT
     assert outcome.latency_s >= 0.4
 
@@ -146,10 +146,10 @@ def test_a_head_that_trickles_is_left_in_time(start: bytes) -> None:
 def test_a_body_that_trickles_is_left_in_time_and_the_status_stands() -> None:
     """The receiver said that it has the message; only its chatter is cut."""
     head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 999\r\n\r\n"
-    outcome = outcome_of(writes(head, *[b"z"] * 100, pause_s=0.05), total_s=1.5)
+    outcome = outcome_of(writes(head, *[b"z"] * 900, pause_s=0.05), total_s=3.0)
     assert outcome.status == 202
     assert outcome.first_bytes.strip(b"z") == b""
-    assert 0 < len(outcome.first_bytes) < 100
+    assert 0 < len(outcome.first_bytes) < 900
     assert next_step(outcome, 1) == Delivered()
 
 
@@ -218,7 +218,7 @@ def test_an_end_after_an_interim_response_is_said_so() -> None:
 
 def test_interim_responses_without_end_are_left_in_time() -> None:
     """They are limited by the attempt's deadline, and by their bytes."""
-    outcome = outcome_of(writes(*[HINTS] * 40, pause_s=0.05), total_s=0.4)
+    outcome = outcome_of(writes(*[HINTS] * 600, pause_s=0.05), total_s=0.4)
     assert outcome.failure is Failure.TIMEOUT
 
 

@@ -61,8 +61,11 @@ def rounds(worker: Deliverer, count: int) -> list[int]:
     return claimed
 
 
-def test_an_owner_gets_one_more_thread_for_each_quick_answer(table: TableUnderTest) -> None:
+def test_an_owner_gets_one_more_thread_for_each_quick_answer(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two at first, and half of all at most."""
+    monkeypatch.setattr("tasks.deliverer.QUICK_S", 600.0)
     for _ in range(20):
         ended(table, ANYWHERE)
     assert rounds(deliverer(table, noting([]), threads=10), 4) == [2, 4, 5, 5]
@@ -257,7 +260,7 @@ def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
 
     monkeypatch.setattr("tasks.deliverer.record_attempt", record)
     job_id = ended(table, ANYWHERE)
-    rounds(deliverer(table, noting([]), lease_s=1.0), 1)
+    rounds(deliverer(table, noting([]), lease_s=3.0), 1)
     assert told(table, job_id).state is DeliveryState.PENDING
     assert "what became of a delivery is lost; it is repeated" in caplog.text
 

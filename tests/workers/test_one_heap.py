@@ -1,16 +1,18 @@
 """All threads of a worker allocate from one heap of the C library."""
 
+import inspect
 import re
 import subprocess
 import sys
 
 import pytest
 
+from workers.one_heap import share_one_heap
+
 # Eight threads hold some memory at the same time; then glibc says how many heaps there are.
 ALLOCATE = """
-import ctypes, threading
-from workers.one_heap import share_one_heap
-print(share_one_heap())
+import ctypes, runpy, sys, threading
+print(runpy.run_path(sys.argv[1])["share_one_heap"]())
 together = threading.Barrier(8)
 def allocate():
     kept = [bytearray(50_000) for _ in range(20)]
@@ -24,12 +26,15 @@ ctypes.CDLL(None).malloc_stats()
 
 def heaps(**environment: str) -> tuple[str, int]:
     """What the switch said, and how many heaps glibc counts in the end."""
+    # As a file: to import it by name would load all that a worker is made of first.
+    file = inspect.getsourcefile(share_one_heap)
+    assert file is not None
     done = subprocess.run(
-        [sys.executable, "-c", ALLOCATE],
+        [sys.executable, "-c", ALLOCATE, file],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     if "malloc_stats" in done.stderr:

@@ -22,7 +22,7 @@ from tests.services.simulator import simulator_in
 __all__ = ["Charges", "Servers", "over_tls", "put_slow_bodies"]
 
 #: Chaos shortens what settings say in proportion to its lease; at 20 s they are the defaults.
-DEFAULTS = Scale("bench", 0, 0, (1.0, 1.0), 20.0, 256, 256, is_canned=True, patience_s=600)
+DEFAULTS = Scale("bench", 0, 0, (1.0, 1.0), 20.0, 20.0, 256, 256, is_canned=True, patience_s=600)
 
 #: The base64 JSON around the simulator's prepared picture, nearly.
 BODY_BYTES = 2_000_000

@@ -168,8 +168,8 @@ def test_it_is_a_plain_celery_worker_underneath(lite_fleet: Fleet) -> None:
     lite_fleet.start_from_nothing("celery", "-A", "darkroom", "worker", "--loglevel=INFO")
     lite_fleet.wait_for(lite_fleet.send({"prompt": "plain", **SMALL}), "succeeded")
     with Celery(broker=lite_fleet.environment["DARKROOM_BROKER_URL"], set_as_current=False) as app:
-        [answer] = app.control.broadcast("ping", reply=True, timeout=PATIENCE_S, limit=1)
-    assert list(answer.values()) == [{"ok": "pong"}]
+        answers = app.control.broadcast("ping", reply=True, timeout=PATIENCE_S, limit=1)
+    assert [list(answer.values()) for answer in answers or []] == [[{"ok": "pong"}]]
 
 
 def test_a_worker_obeys_no_broadcast_command_unless_it_is_told_to(lite_fleet: Fleet) -> None:

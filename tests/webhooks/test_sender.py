@@ -130,7 +130,11 @@ def test_a_compressed_bomb_stays_packed() -> None:
 
 def test_a_silent_receiver_is_left_in_time() -> None:
     """It reads everything and says nothing."""
-    outcome = outcome_of(lambda conn, _: conn.recv(1), total_s=0.3)
+
+    def silent(conn: socket.socket, _: Seen) -> None:
+        conn.recv(1)
+
+    outcome = outcome_of(silent, total_s=0.3)
     assert outcome.failure is Failure.TIMEOUT
     assert outcome.latency_s >= 0.3
 

@@ -1,18 +1,13 @@
-"""`darkroom gateway` as a process to be killed and cut off, and its address.
-
-It loads its libraries itself: the server that workers are forked from would carry them for all.
-"""
+"""`darkroom gateway` as a process to be killed and cut off, and its address."""
 
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
 from chaos.fleet import START_WITHIN_S, Fleet, Stuck
-from darkroom.stack.spawn import spawn
+from chaos.forked import ForkedCommand
 
 __all__ = ["GatewayProcess", "gateway_of"]
 
@@ -33,12 +28,8 @@ class GatewayProcess:
     def __init__(self, fleet: Fleet, **overrides: object) -> None:
         self.port = 0
         self._log = fleet.folder / f"gateway-{uuid4().hex[:8]}.log"
-        self._process: subprocess.Popen[bytes] = spawn(
-            [sys.executable, "-P", "-m", "darkroom", "gateway"],
-            env=fleet.environment(gateway_port=0, **overrides),
-            log=self._log,
-            cwd=fleet.folder,
-        )
+        environment = fleet.environment(gateway_port=0, **overrides)
+        self._process = ForkedCommand(["gateway"], environment, fleet.folder, out=self._log)
 
     def wait_ready(self) -> None:
         """Wait until it listens.
@@ -48,7 +39,7 @@ class GatewayProcess:
         """
         until = time.monotonic() + START_WITHIN_S
         while (found := re.search(r"listening on http://[\d.]+:(\d+)", self.said)) is None:
-            if self._process.poll() is not None or time.monotonic() > until:
+            if self._process.exit_status is not None or time.monotonic() > until:
                 raise Stuck(f"the gateway did not start: {self.said[-300:]}")
             time.sleep(LOOK_AGAIN_S)
         self.port = int(found[1])
@@ -61,7 +52,6 @@ class GatewayProcess:
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         self._process.kill()
-        self._process.wait()
 
 
 @contextmanager

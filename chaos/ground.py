@@ -40,12 +40,17 @@ class Ground:
 
     @classmethod
     @contextmanager
-    def of(cls, scale: Scale) -> Iterator["Ground"]:
-        """Start the servers for runs of this size; all are stopped and deleted at the end."""
+    def of(cls, scale: Scale, installation: Installation | None = None) -> Iterator["Ground"]:
+        """Start the servers for runs of this size; all are stopped and deleted at the end.
+
+        Args:
+            scale: The size of the runs.
+            installation: PostgreSQL, where it has been unpacked already.
+        """
         folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            installation = stack.enter_context(installed())
+            installation = installation or stack.enter_context(installed())
             postgres = stack.enter_context(running(installation))
             canned = ["--canned"] if scale.is_canned else []
             ledger = ["--ledger", str(folder / "ledger.jsonl")]
@@ -65,11 +70,23 @@ class Ground:
             yield ground
 
     def migrated(self, given: object = None) -> str:
-        """URL of a database with the tables: the given one, or else a new one on PostgreSQL."""
+        """URL of a database with the tables: the given one, or else a new one on PostgreSQL.
+
+        One that is given on PostgreSQL has them already. A SQLite file is a copy of one that is
+        migrated once.
+        """
         with _MIGRATING:
             if given is None:
                 return self.postgres.new_migrated_database()
-            database = Database(str(given))
+            _, is_file, path = str(given).partition("sqlite:///")
+            if is_file:
+                shutil.copy(self._migrated_file(), path)
+        return str(given)
+
+    def _migrated_file(self) -> Path:
+        path = self.folder / "migrated.db"
+        if not path.exists():
+            database = Database(f"sqlite:///{path}")
             migrate(database)
             database.close()
-        return str(given)
+        return path

@@ -1,7 +1,8 @@
 """How large a run is, and how much shorter its minutes are than the matrix's.
 
 The matrix speaks of a lease of 20 s, and of outages of 20, 40 and 60 s: what matters is how they
-compare. So a run picks its lease, and every duration of the matrix shrinks with it.
+compare. So a run picks its lease, and every duration of the matrix shrinks with it. An outage that
+is compared with nothing may shrink further, where a test suite has no time to sit it out.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Scale:
         first_concurrency: the same in the first row, which wants 100 and more.
         is_canned: 1.5 MB pictures, prepared once; small painted ones otherwise.
         patience_s: how long a row may take to end all its jobs before they count as stuck.
+        outage_share: what is left of outages that need not be longer than a lease.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Scale:
     is_canned: bool
     patience_s: float
     is_timed: bool = True
+    outage_share: float = 1.0
 
     @property
     def mortal(self) -> dict[str, float]:
@@ -50,9 +53,17 @@ class Scale:
         """Seconds that stand for so many of the matrix, in proportion to the lease."""
         return matrix_s * self.lease_s / LEASE_OF_THE_MATRIX_S
 
+    def outage_s(self, matrix_s: float) -> float:
+        """Return how long an outage lasts that is compared with no lease."""
+        return self.outage_share * self.shortened(matrix_s)
+
 
 SMALL = Scale(
-    "small", 40, 90, (0.15, 0.4), 2.0, 20.0, 8, 16, is_canned=False, patience_s=150, is_timed=False
+    *("small", 24, 60, (0.2, 0.4), 2.0, 20.0, 6, 16),
+    is_canned=False,
+    patience_s=150,
+    is_timed=False,
+    outage_share=0.4,
 )
 QUICK = Scale("quick", 120, 300, (0.5, 1.5), 2.5, 2.5, 24, 110, is_canned=True, patience_s=120)
 FULL = Scale("full", 2_000, 10_000, (1.0, 3.0), 4.0, 4.0, 128, 128, is_canned=True, patience_s=600)

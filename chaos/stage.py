@@ -127,6 +127,10 @@ class Stage:
                 self.load(self.scale.concurrency)
             time.sleep(0.1)
 
+    def outage(self, matrix_s: float) -> None:
+        """Let an outage last under load; unlike a sleep, it need not be longer than a lease."""
+        self.sleep_under_load(matrix_s * self.scale.outage_share)
+
     def must(self, promise: str, *, kept: bool, found: object = "") -> None:
         """Record a promise that was not kept."""
         if not kept:

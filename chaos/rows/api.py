@@ -116,7 +116,7 @@ def outage(stage: Stage) -> None:
         kept=not burned_first,
         found=f"{len(burned_first)} jobs",
     )
-    stage.sleep_under_load(120)
+    stage.outage(120)
     stage.ground.simulator.start()
     stage.ground.simulator.put_latency_range(*stage.scale.latency_s)
     stage.fault_ends()
@@ -149,7 +149,8 @@ def for_a_while(stage: Stage, faults: Sequence[ApiFault], *, matrix_s: float) ->
     began = time.monotonic()
     asked_before = stage.ground.simulator.asked()
     stage.ground.simulator.put_faults(faults)
-    stage.sleep_under_load(matrix_s)
+    stage.outage(matrix_s)
+    stage.load_until(lambda: stage.ground.simulator.asked() > asked_before, "a call in the outage")
     asked = stage.ground.simulator.asked() - asked_before
     stage.ground.simulator.clear_faults()
     stage.fault_ends()

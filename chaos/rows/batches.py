@@ -34,11 +34,10 @@ SLOW_CLIENTS = 6
 def batch_cut(stage: Stage) -> None:
     """Connections are lost before and after the commit, the client's and the gateway's own."""
     postgres = stage.ground.postgres
-    url = postgres.new_database()
-    fleet = stage.make_fleet(database_url=url)
+    fleet = stage.make_fleet()
     cuts = Counter[str]()
     to_table = Proxy(postgres.port, _cutting_statements(cuts))
-    through = url.replace(f":{postgres.port}/", f":{to_table.port}/")
+    through = fleet.database_url.replace(f":{postgres.port}/", f":{to_table.port}/")
     try:
         with gateway_of(fleet, database_url=through) as gateway:
             to_gateway = Proxy(gateway.port, _cutting_uploads(cuts))
@@ -57,12 +56,10 @@ def batch_cut(stage: Stage) -> None:
 
 def batch_killed(stage: Stage) -> None:
     """The gateway is killed with -9 when rows are in and the batch is not open yet."""
-    postgres = stage.ground.postgres
-    url = postgres.new_database()
-    fleet = stage.make_fleet(database_url=url)
+    fleet = stage.make_fleet()
     with gateway_of(fleet) as stranger:  # another gateway over the same table
         lines = _lines(fleet, stage.scale.jobs)
-        _killed_in_mid_load(stage, url, lines)
+        _killed_in_mid_load(stage, lines)
         unseen = fleet.counts()["queued"]
         stage.must("the gateway died in mid-load", kept=unseen > 0, found=unseen)
         [batch] = list_batches(fleet.database)
@@ -121,7 +118,7 @@ def _send_until_in(stage: Stage, port: int, body: bytes, key: str = "night") -> 
     raise Stuck("the batch did not get in")
 
 
-def _killed_in_mid_load(stage: Stage, url: str, lines: bytes) -> None:
+def _killed_in_mid_load(stage: Stage, lines: bytes) -> None:
     """Hand the batch in at a gateway that dies when it is about to open it."""
     is_near = threading.Event()
 
@@ -133,7 +130,7 @@ def _killed_in_mid_load(stage: Stage, url: str, lines: bytes) -> None:
 
     postgres = stage.ground.postgres
     to_table = Proxy(postgres.port, judge)
-    through = url.replace(f":{postgres.port}/", f":{to_table.port}/")
+    through = stage.fleet.database_url.replace(f":{postgres.port}/", f":{to_table.port}/")
     try:
         with (
             gateway_of(stage.fleet, database_url=through) as gateway,

@@ -56,12 +56,11 @@ def reply_lost(stage: Stage) -> None:
             cuts[what] += 1
         return Act.CUT_AT_REPLY
 
-    url = postgres.new_database()
     proxy = Proxy(postgres.port, judge)
     try:
-        fleet = stage.make_fleet(database_url=url)
+        fleet = stage.make_fleet()
         stage.load()
-        through = url.replace(f":{postgres.port}/", f":{proxy.port}/")
+        through = fleet.database_url.replace(f":{postgres.port}/", f":{proxy.port}/")
         fleet.start(2, database_url=through)
         stage.fault_begins()
         found = stage.finish()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from chaos.fleet import Fleet
 from chaos.stage import Stage
 
 __all__ = ["disk_full", "spool_deleted"]
@@ -25,9 +26,10 @@ def disk_full(stage: Stage) -> None:
         stage.wait_for_load()
         stage.fault_begins()
         with _filled(disk):
-            stage.sleep_under_load(20)
+            stage.outage(20)
+            stage.load_until(lambda: _is_at_rest(fleet), "the end of the calls under way")
             at_rest = stage.ground.simulator.charged(fleet.mark)
-            stage.sleep_under_load(40)
+            stage.outage(40)
             later = stage.ground.simulator.charged(fleet.mark)
         stage.fault_ends()
         stage.recovered()
@@ -76,6 +78,10 @@ def spool_deleted(stage: Stage) -> None:
         kept=found.charged <= len(found.jobs) + lost,
         found=f"{found.charged} charged, {lost} lost",
     )
+
+
+def _is_at_rest(fleet: Fleet) -> bool:
+    return fleet.said("no room") and not fleet.counts()["running"]
 
 
 @contextmanager

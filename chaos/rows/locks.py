@@ -38,11 +38,11 @@ def rows_locked(stage: Stage) -> None:
 
         stage.load_until(holds_six, "six locked rows")
         ended = fleet.ended
-        stage.sleep_under_load(60)
-        stage.load_until(lambda: fleet.ended > ended + ROWS, "ends of other jobs meanwhile")
+        stage.outage(60)
         others = fleet.ended - ended
+        share = others / stage.scale.outage_s(60) / (stage.result.before_per_s or 1.0)
+        stage.load_until(lambda: fleet.ended - ended > ROWS, "other jobs' ends meanwhile")
     stage.fault_ends()
-    share = others / stage.scale.shortened(60) / (stage.result.before_per_s or 1.0)
     stage.note(f"{len(held)} rows locked; {share:.2f} of the throughput before")
     stage.must("six rows were locked", kept=len(held) >= ROWS, found=len(held))
     if stage.scale.name == "full":

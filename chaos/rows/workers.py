@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -124,7 +125,7 @@ def stopped_at_each_step(stage: Stage) -> None:
     sleepers = _snagged(stage, fleet, notes, signal.SIGSTOP)
     stage.load_until(lambda: all(worker.is_stopped for worker in sleepers), "every worker's sleep")
     stage.fault_begins()
-    stage.sleep(60)
+    time.sleep(stage.scale.outage_s(60))
     stage.recovered(lambda: not any(fleet.held_by(worker, "running") for worker in sleepers))
     before = {job.id: job for job in fleet.jobs(stage.accepted) if job.status.value == "succeeded"}
     for worker in sleepers:

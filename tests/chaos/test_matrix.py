@@ -5,15 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from chaos import MATRIX, SMALL, Ground, Row, run_row
+from tests.services.postgres import Installation
 
 # A row may wait a minute for a fleet that is stuck, and then says what it found.
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
+def ground(_postgres_installation: Installation) -> Iterator[Ground]:
     """Servers for these rows alone: they are killed, wiped and cut off."""
-    with Ground.of(SMALL) as servers:
+    with Ground.of(SMALL, _postgres_installation) as servers:
         yield servers
 
 

@@ -71,6 +71,9 @@ def failed_over(stage: Stage) -> None:
         found = stage.finish()
         stage.all_succeed(found)
         stage.note(f"{found.rolled_back_calls} calls uncounted")
+        # A call that the failover had no part in may be unknown, too: say whose leases ended.
+        rescued = fleet.said("jobs of dead workers were rescued")
+        stage.note(f"leases {'ended' if rescued else 'were kept'}; {found.unknown} calls unknown")
         stage.must(
             "uncounted calls are at most those claimed or answered in the lost interval",
             kept=found.rolled_back_calls <= len(stage.rolled_back),

@@ -6,22 +6,22 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.against import PAIRS, QUICK_PAIRS, compare_with
-from benchmarks.backlog import backlog
-from benchmarks.book import Book
-from benchmarks.cpu import cpu
-from benchmarks.flight import flight
-from benchmarks.ground import Servers
-from benchmarks.idle import idle
-from benchmarks.leader import leader
-from benchmarks.million import million
-from benchmarks.page import write_page
-from benchmarks.plans import plans
-from benchmarks.plots import write_plots
-from benchmarks.reading import Reading
-from benchmarks.report import made_on, table, write_json
+from benchmarks.compare.against import PAIRS, QUICK_PAIRS, compare_with
+from benchmarks.figures.backlog import backlog
+from benchmarks.figures.cpu import cpu
+from benchmarks.figures.flight import flight
+from benchmarks.figures.idle import idle
+from benchmarks.figures.leader import leader
+from benchmarks.figures.million import million
+from benchmarks.figures.plans import plans
+from benchmarks.figures.trips import trips
+from benchmarks.report.book import Book
+from benchmarks.report.page import write_page
+from benchmarks.report.plots import write_plots
+from benchmarks.report.reading import Reading
+from benchmarks.report.report import made_on, table, write_json
 from benchmarks.scale import FULL, QUICK, Scale
-from benchmarks.trips import trips
+from benchmarks.servers.servers import Servers
 
 DOCS = Path(__file__).parents[1] / "docs"
 Measure = Callable[[Servers, Scale], Iterator[Reading]]

@@ -4,7 +4,7 @@ A room of its own above all others: it starts real workers over real servers, ki
 them, and holds what is left against what was promised. Nothing imports it, and it is not shipped.
 """
 
-from chaos.ground import Ground
+from chaos.fleet.servers import Ground
 from chaos.matrix import MATRIX, Row
 from chaos.result import Result
 from chaos.scale import FULL, QUICK, SMALL, Scale

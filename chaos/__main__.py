@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos import FULL, MATRIX, QUICK, SMALL, Ground, Result, Row, run_row
-from chaos.beside import BESIDE, play_beside
 from chaos.report import table, write_json
+from chaos.textbook.beside import BESIDE, play_beside
 
 SCALES = {scale.name: scale for scale in (FULL, QUICK, SMALL)}
 

@@ -15,12 +15,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 
-from chaos.fleet import Fleet, Stuck
-from chaos.ground import Ground
+from chaos.fleet.fleet import Fleet, Stuck
+from chaos.fleet.servers import Ground
 from chaos.result import Result
 from chaos.scale import Scale
 from chaos.tally import Tally, tally
-from storage import ENDED, StorageError
+from storage.errors import StorageError
+from storage.records.states import ENDED
 
 __all__ = ["CannotRun", "Stage", "run_row"]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from chaos.fleet import Fleet
-from storage import ENDED, Job, JobStatus
+from chaos.fleet.fleet import Fleet
+from storage.records.job import Job
+from storage.records.states import ENDED, JobStatus
 
 __all__ = ["Tally", "tally"]
 

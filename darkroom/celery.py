@@ -9,8 +9,8 @@ Other codebases need nothing of ours: they send `darkroom.submit` by name.
 from celery import Task
 
 from darkroom.settings import load_settings
-from darkroom.worker_wiring import WorkerWiring
-from tasks import SUBMIT
+from darkroom.wiring.worker import WorkerWiring
+from tasks.queues import SUBMIT
 
 __all__ = ["app", "submit"]
 

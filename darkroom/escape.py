@@ -3,7 +3,7 @@ r"""Text from outside, made harmless for a terminal and for a line of a log.
 A prompt, a parameter's name, an error of the API or a file name may hold what a terminal obeys (ESC
 and other controls, C1 among them), what begins a new line, and what makes the rest of a line read
 backwards. All of it is shown as an escape, such as `\x1b` or `\n`. The one place for both:
-`darkroom/cli/say.py` prints, and `darkroom/logs.py` writes the logs.
+`darkroom/cli/common/output.py` prints, and `darkroom/logs.py` writes the logs.
 """
 
 import re

@@ -18,10 +18,10 @@ from fastapi import APIRouter, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.described import describe
 from gateway.errors import Busy
-from gateway.problems import handle_problems, problem, problem_of
-from gateway.request_headers import CheckHeaders
+from gateway.http.openapi import describe
+from gateway.http.problems import handle_problems, problem, problem_of
+from gateway.http.request_headers import CheckHeaders
 from gateway.services import Services
 
 __all__ = ["Outermost", "make_gateway"]

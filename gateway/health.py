@@ -5,9 +5,9 @@ What is in the way is said in a word; addresses and reasons are the log's.
 
 from fastapi import APIRouter
 
-from gateway.problems import responses
+from gateway.http.problems import responses
 from gateway.services import Services
-from storage import check_schema
+from storage.migrations.migrate import check_schema
 
 __all__ = ["router"]
 

@@ -6,11 +6,12 @@ It is handed to each part's `router(services)`; a test builds one over real serv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.caller import Authenticate
-from gateway.limits import OwnerLimits
-from gateway.watch import Watch
-from storage import Database, ObjectStore
-from tasks import Intake
+from gateway.auth.caller import Authenticate
+from gateway.auth.intake_limits import OwnerLimits
+from gateway.job_watcher import Watch
+from storage.db.database import Database
+from storage.objects.store import ObjectStore
+from tasks.submission.intake import Intake
 
 __all__ = ["GatewayLimits", "Services"]
 

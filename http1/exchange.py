@@ -8,8 +8,8 @@ from typing import Any
 
 from urllib3.exceptions import ProtocolError
 
-from http1.answer import AnyAnswer, read_answer
 from http1.request import request_head, send_request
+from http1.response import AnyAnswer, read_answer
 
 __all__ = ["exchange", "over_open_connection"]
 

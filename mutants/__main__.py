@@ -28,7 +28,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mutants",
         description="Plants small bugs in the core and runs the nearest tests on each.",
-        epilog="example: make mutants ARGS='--count 40 --files storage/claim.py'",
+        epilog="example: make mutants ARGS='--count 40 --files storage/jobs/claim.py'",
     )
     add = parser.add_argument
     add("--seed", type=int, default=1, metavar="N", help="what is drawn (default: %(default)s)")

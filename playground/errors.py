@@ -14,7 +14,7 @@ Exceptions of `requests`, `urllib3`, `http.client`, `ssl` and the socket become 
 
 from collections.abc import Iterable
 
-from playground.faults import Fault
+from playground.request.rules import Fault
 
 
 class PlaygroundError(Exception):

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:  # it is made of rows, which are read by who raises these errors
-    from storage.tombstones import Tombstone
+    from storage.retention.tombstones import Tombstone
 
 
 class StorageError(Exception):

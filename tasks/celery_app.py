@@ -12,13 +12,13 @@ from uuid import UUID
 from celery import Celery, Task
 from kombu import Queue
 
+from tasks.broker.quorum_queue import QueueAsFound
 from tasks.messages.fault import MessageFault
 from tasks.messages.gate import EXPIRES, FAULT
+from tasks.messages.reconnect import SoonAgain
 from tasks.messages.rejected import RejectedMessages
-from tasks.names import GENERATE, SUBMIT, Queues
-from tasks.queue_as_found import QueueAsFound
-from tasks.reconnect import SoonAgain
-from tasks.submit import Submission, Submit, read_ids
+from tasks.queues import GENERATE, SUBMIT, Queues
+from tasks.submission.submit_task import Submission, Submit, read_ids
 
 __all__ = ["make_app"]
 
@@ -26,7 +26,7 @@ __all__ = ["make_app"]
 RABBITMQ_OPTIONS = {"confirm_publish": True}
 
 #: By its name: only a worker needs what it is made of.
-DELIVERED = "tasks.delivered:Delivered"
+DELIVERED = "tasks.broker.task_request:Delivered"
 
 
 def make_app(

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
-from storage import made_alone
+from storage.db.group_commit import made_alone
 
 __all__ = ["LOCKED_CONNECTIONS", "LockedRows", "locked_row_retry"]
 

@@ -35,7 +35,7 @@ def pytest_collection() -> Generator[None, object, object]:
     """Spare the collector what stays to the end: each full collection takes a quarter second of it.
 
     While tests are collected there is next to no garbage, so nobody looks for it. Later, failed
-    requests to a bucket have a full collection made, a second apart (`storage/leftovers.py`).
+    requests to a bucket have a full collection made, each second (`objects/botocore_garbage.py`).
     """
     gc.disable()
     try:

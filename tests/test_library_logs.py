@@ -91,7 +91,7 @@ def test_an_error_of_a_connection_keeps_its_words(
 
 def test_the_fleets_own_records_are_left_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
     """They are made without prompts in the first place."""
-    logging.getLogger("tasks.submit").warning("a job %s", "waits")
+    logging.getLogger("tasks.submission.submit_task").warning("a job %s", "waits")
     assert "a job waits" in caplog.text
 
 

@@ -9,12 +9,12 @@ from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool
 from celery.signals import worker_init
 
-from storage import StorageError
-from tasks import MessageGate
+from storage.errors import StorageError
+from tasks.messages.gate import MessageGate
+from workers.components import Crew
 from workers.consumer import consumer_of
-from workers.crew import Crew
-from workers.leave import leave_on_signals
-from workers.settled import leave_libraries_alone
+from workers.gc_freeze import leave_libraries_alone
+from workers.signals import leave_on_signals
 
 __all__ = ["PoolRefused", "install"]
 

@@ -15,7 +15,7 @@ from celery.worker import consumer as celery_consumer
 from celery.worker import state
 from redis.exceptions import ResponseError
 
-from tasks import MessageGate, is_fault_of_message
+from tasks.messages.gate import MessageGate, is_fault_of_message
 
 __all__ = ["GatedConsumer", "consumer_of"]
 

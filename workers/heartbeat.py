@@ -10,17 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from storage import (
-    CallReport,
-    Database,
-    DatabaseUnavailable,
-    RowLocked,
-    StorageError,
-    WorkerInfo,
-    end_lease,
-    register_worker,
-    renew_lease,
-)
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, RowLocked, StorageError
+from storage.fleet.leases import WorkerInfo, end_lease, register_worker, renew_lease
+from storage.fleet.worker_calls import CallReport
 
 __all__ = ["Heartbeat"]
 

@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from storage import Database, StorageError, refresh_dispatched
+from storage.db.database import Database
+from storage.dispatch.reserve import refresh_dispatched
+from storage.errors import StorageError
 
 __all__ = ["DispatchRefresh"]
 

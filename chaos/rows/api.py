@@ -6,7 +6,8 @@ from typing import Any
 
 from chaos.stage import Stage
 from chaos.tally import Tally
-from storage import EndCode, JobStatus, fleet_state
+from storage.fleet.state import fleet_state
+from storage.records.states import EndCode, JobStatus
 
 __all__ = [
     "ApiFault",

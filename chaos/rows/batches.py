@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 
 import requests
 
-from chaos.fleet import Fleet, Stuck
-from chaos.gateway import GatewayProcess, gateway_of
-from chaos.proxy import Act, Line, Proxy
+from chaos.fleet.fleet import Fleet, Stuck
+from chaos.fleet.gateway import GatewayProcess, gateway_of
+from chaos.fleet.proxy import Act, Line, Proxy
 from chaos.stage import Stage
-from storage import list_batches
+from storage.batches.batches import list_batches
 from tests.services.server import Server
 
 __all__ = ["batch_cut", "batch_killed", "batch_slow"]

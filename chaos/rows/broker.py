@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import redis
 from sqlalchemy import select
 
-from chaos.fleet import Fleet
+from chaos.fleet.fleet import Fleet
 from chaos.stage import Stage
 from tests.services.rabbitmq import RabbitServer, rabbitmq_in
 from tests.services.server import Server

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
-from chaos.proxy import Act, Line, Proxy
+from chaos.fleet.proxy import Act, Line, Proxy
 from chaos.stage import Stage
 
 __all__ = ["database_away", "database_locked", "database_restarted", "reply_lost"]

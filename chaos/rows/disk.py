@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from chaos.fleet import Fleet
+from chaos.fleet.fleet import Fleet
 from chaos.stage import Stage
 
 __all__ = ["disk_full", "spool_deleted"]

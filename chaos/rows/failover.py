@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from chaos.proxy import Proxy
+from chaos.fleet.proxy import Proxy
 from chaos.stage import Stage
-from storage import Database
+from storage.db.database import Database
 from tests.services.postgres import PostgresServer, running, standby_of
 
 __all__ = ["failed_over"]

@@ -6,9 +6,11 @@ from threading import Event, Lock
 
 from sqlalchemy import ColumnElement, select, text
 
-from chaos.proxy import Act, Line, Proxy
+from chaos.fleet.proxy import Act, Line, Proxy
 from chaos.stage import Stage
-from storage import Database, JobStatus, Limits
+from storage.db.database import Database
+from storage.db.statement_limits import Limits
+from storage.records.states import JobStatus
 
 __all__ = ["answers_stalled", "heartbeat_stalled", "rows_locked", "workers_locked"]
 

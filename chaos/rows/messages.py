@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import redis
 from kombu import Connection
 
-from chaos.fleet import Fleet
+from chaos.fleet.fleet import Fleet
 from chaos.malformed import (
     MARK,
     SHAPES,

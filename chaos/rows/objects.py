@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from chaos.proxy import Act, Line, Proxy
+from chaos.fleet.proxy import Act, Line, Proxy
 from chaos.stage import Stage
 from tests.services.faulty_store import faulty_store, flip_bit, pass_on, truncate
 from tests.services.s3 import S3Endpoint

@@ -4,10 +4,11 @@ import re
 import time
 from threading import Lock
 
-from chaos.proxy import Act, Line, Proxy
+from chaos.fleet.proxy import Act, Line, Proxy
+from chaos.fleet.worker import WorkerProcess
 from chaos.stage import Stage
-from chaos.worker import WorkerProcess
-from storage import fleet_state, live_workers
+from storage.fleet.leases import live_workers
+from storage.fleet.state import fleet_state
 
 __all__ = ["key_revoked", "unreachable"]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from chaos.fleet import Fleet
-from chaos.snags import STEPS, Snag
+from chaos.fleet.fleet import Fleet
+from chaos.fleet.snags import STEPS, Snag
+from chaos.fleet.worker import WorkerProcess
 from chaos.stage import Stage
-from chaos.worker import WorkerProcess
-from storage import Job, JobStatus
+from storage.records.job import Job
+from storage.records.states import JobStatus
 
 __all__ = [
     "killed_at_each_step",

@@ -15,8 +15,8 @@ from darkroom.checks.finding import Finding, Level
 from darkroom.checks.redis_rights import broker_commands
 from darkroom.checks.redis_server import check_server, info_of
 from darkroom.errors import UserError
-from darkroom.wiring import Wiring
-from tasks import BROKER_ERRORS
+from darkroom.wiring.factory import Wiring
+from tasks.broker.errors import BROKER_ERRORS
 
 __all__ = ["check_broker", "connection_to_check"]
 

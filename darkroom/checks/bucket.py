@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
-from darkroom.wiring import Wiring
-from storage import ObjectStoreRefused, StorageError, verifies_payload
-from storage import check_rights as probe_rights
+from darkroom.wiring.factory import Wiring
+from storage.errors import ObjectStoreRefused, StorageError
+from storage.objects.bucket_probe import check_rights as probe_rights
+from storage.objects.bucket_probe import verifies_payload
 
 __all__ = ["check_bucket", "check_payload", "check_rights", "create_missing_bucket"]
 

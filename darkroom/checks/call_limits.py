@@ -13,8 +13,8 @@ from darkroom.checks.finding import Finding, Level
 from darkroom.checks.redis_rights import limits_commands
 from darkroom.checks.redis_server import check_server
 from darkroom.settings import variable
-from darkroom.wiring import Wiring
-from tasks import BROKER_ERRORS
+from darkroom.wiring.factory import Wiring
+from tasks.broker.errors import BROKER_ERRORS
 
 __all__ = ["check_call_limits"]
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from darkroom.checks.finding import Finding, Level
-from darkroom.wiring import Wiring
-from storage import Database
+from darkroom.wiring.factory import Wiring
+from storage.db.database import Database
 
 __all__ = ["check_clock"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
-from darkroom.wiring import Wiring
-from storage import doomed_state
+from darkroom.wiring.factory import Wiring
+from storage.retention.deletion_queue import doomed_state
 
 __all__ = ["check_deletions"]
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from darkroom.checks.finding import Finding, Level
-from darkroom.paused import WORKER_ADVICE, worker_in_words
-from darkroom.wiring import Wiring
-from storage import MOST_COUNTED, Worker, live_workers, unserved_jobs
+from darkroom.pause_notices import WORKER_ADVICE, worker_in_words
+from darkroom.wiring.factory import Wiring
+from storage.fleet.leases import Worker, live_workers
+from storage.jobs.needs_release import MOST_COUNTED, unserved_jobs
 
 __all__ = ["check_fleet"]
 

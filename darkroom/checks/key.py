@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.settings import REAL_API_URL, Settings
-from darkroom.wiring import Wiring
-from playground import Meaning, Verdict
+from darkroom.wiring.factory import Wiring
+from playground.answers.verdict import Meaning, Verdict
 
 __all__ = ["check_key"]
 

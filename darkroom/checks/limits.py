@@ -6,8 +6,8 @@ Connections ask for it by start-up options, which a pooler may refuse or drop.
 from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
-from darkroom.wiring import Wiring
-from storage.server_limits import limits_not_in_force
+from darkroom.wiring.factory import Wiring
+from storage.db.server_limits import limits_not_in_force
 
 __all__ = ["check_limits"]
 

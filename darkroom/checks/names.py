@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.settings import misspelt
-from darkroom.wiring import Wiring
+from darkroom.wiring.factory import Wiring
 
 __all__ = ["check_names"]
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
-from darkroom.paused import ADVICE, in_words
-from darkroom.wiring import Wiring
-from storage import FleetState, Pause, PauseKind, fleet_state
+from darkroom.pause_notices import ADVICE, in_words
+from darkroom.wiring.factory import Wiring
+from storage.fleet.pause import Pause, PauseKind
+from storage.fleet.state import FleetState, fleet_state
 
 __all__ = ["check_pause"]
 

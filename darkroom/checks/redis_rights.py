@@ -10,7 +10,7 @@ from typing import Any
 from redis import ConnectionPool
 from redis.exceptions import NoPermissionError, ResponseError
 
-from tasks import Queues
+from tasks.queues import Queues
 
 __all__ = ["broker_commands", "limits_commands", "refused_commands"]
 

@@ -21,9 +21,9 @@ from darkroom.checks.pause import check_pause
 from darkroom.checks.spool import check_spool
 from darkroom.checks.table import check_server_identity, check_table
 from darkroom.errors import UserError
-from darkroom.wiring import Wiring
-from playground import PlaygroundError
-from storage import StorageError
+from darkroom.wiring.factory import Wiring
+from playground.errors import PlaygroundError
+from storage.errors import StorageError
 
 __all__ = ["examine", "look_before_work"]
 

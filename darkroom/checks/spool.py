@@ -7,9 +7,9 @@ from pathlib import Path
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
-from darkroom.spool_bound import calls_that_fit, spool_bound_bytes
-from darkroom.wiring import Wiring
-from storage import quarantined_files
+from darkroom.wiring.factory import Wiring
+from darkroom.wiring.spool_bound import calls_that_fit, spool_bound_bytes
+from storage.spool.quarantine import quarantined_files
 
 __all__ = ["check_spool"]
 

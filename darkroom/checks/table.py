@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
-from darkroom.wiring import Wiring
-from storage import DatabaseError, SchemaOutOfDate, check_schema, missing_indexes
-from storage.server_identity import unproven_sslmode
+from darkroom.wiring.factory import Wiring
+from storage.db.server_identity import unproven_sslmode
+from storage.errors import DatabaseError, SchemaOutOfDate
+from storage.migrations.concurrent_indexes import missing_indexes
+from storage.migrations.migrate import check_schema
 
 __all__ = ["check_server_identity", "check_table"]
 

@@ -11,30 +11,30 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli.batch import batch
-from darkroom.cli.cancel import cancel
-from darkroom.cli.demo import demo
-from darkroom.cli.doctor import doctor
-from darkroom.cli.forget import forget
-from darkroom.cli.gateway import gateway
-from darkroom.cli.hooks import hooks
-from darkroom.cli.keys import keys
-from darkroom.cli.listing import list_
-from darkroom.cli.migrate import migrate
-from darkroom.cli.mistakes import lines_of
-from darkroom.cli.owners import owners
-from darkroom.cli.pause import pause
-from darkroom.cli.resume import resume
-from darkroom.cli.retry import retry
-from darkroom.cli.say import note, say
-from darkroom.cli.show import show
-from darkroom.cli.simulator import simulator
-from darkroom.cli.submit import submit
-from darkroom.cli.up import up
-from darkroom.cli.verify import verify
-from darkroom.cli.watch import watch
-from darkroom.cli.webhooks import webhooks
-from darkroom.cli.worker import worker
+from darkroom.cli.admin.doctor import doctor
+from darkroom.cli.admin.hooks import hooks
+from darkroom.cli.admin.keys import keys
+from darkroom.cli.admin.migrate import migrate
+from darkroom.cli.admin.owners import owners
+from darkroom.cli.admin.pause import pause
+from darkroom.cli.admin.resume import resume
+from darkroom.cli.admin.verify import verify
+from darkroom.cli.admin.webhooks import webhooks
+from darkroom.cli.batch.command import batch
+from darkroom.cli.common.error_messages import lines_of
+from darkroom.cli.common.output import note, say
+from darkroom.cli.jobs.cancel import cancel
+from darkroom.cli.jobs.forget import forget
+from darkroom.cli.jobs.list_jobs import list_
+from darkroom.cli.jobs.retry import retry
+from darkroom.cli.jobs.show import show
+from darkroom.cli.jobs.submit import submit
+from darkroom.cli.jobs.watch import watch
+from darkroom.cli.processes.demo import demo
+from darkroom.cli.processes.gateway import gateway
+from darkroom.cli.processes.simulator import simulator
+from darkroom.cli.processes.up import up
+from darkroom.cli.processes.worker import worker
 
 __all__ = ["app", "run"]
 

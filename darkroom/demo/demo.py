@@ -17,11 +17,11 @@ from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.run import Outcome, Run
 from darkroom.demo.show import Show, relative
 from darkroom.errors import UserError
-from darkroom.kind import prepare_table
-from darkroom.local import write_env_file
+from darkroom.local.kind import prepare_table
+from darkroom.local.plan import write_env_file
 from darkroom.settings import load_settings
 from darkroom.stack import LocalStack, Stop, stop_on_signals
-from darkroom.wiring import Wiring
+from darkroom.wiring.factory import Wiring
 
 __all__ = ["run_demo"]
 

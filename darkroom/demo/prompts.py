@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from darkroom.errors import UserError
-from playground import RequestInvalid, parse_request
-from tasks import JOB_FIELDS, Line, LineFile
+from playground.errors import RequestInvalid
+from playground.request.request import parse_request
+from tasks.batches.csv_columns import JOB_FIELDS
+from tasks.batches.reader import Line, LineFile
 
 __all__ = ["DemoPrompt", "demo_prompts", "prompts_file"]
 

@@ -13,8 +13,12 @@ from urllib.parse import urlsplit
 import requests
 
 from darkroom.errors import UserError
-from playground import PngDamaged, check_png
-from storage import Job, JobStatus, ObjectStore, StorageError, StoredImage
+from playground.answers.png import check_png
+from playground.errors import PngDamaged
+from storage.errors import StorageError
+from storage.objects.store import ObjectStore
+from storage.records.job import Job, StoredImage
+from storage.records.states import JobStatus
 
 __all__ = ["charges", "fetch", "wrong_charges"]
 

@@ -18,12 +18,21 @@ from darkroom.demo.prompts import DemoPrompt, demo_prompts, prompts_file
 from darkroom.demo.proof import Charges, charges, fetch, wrong_charges
 from darkroom.demo.show import Bar, Show
 from darkroom.errors import UserError
-from darkroom.kind import unfinished_jobs
-from darkroom.local import settings_of
+from darkroom.local.kind import unfinished_jobs
+from darkroom.local.plan import settings_of
 from darkroom.stack import Disk, Stop
-from darkroom.wiring import Wiring
-from storage import ENDED, Database, Job, JobStatus, batch_progress, get_jobs, list_jobs
-from tasks import Batches, BatchOptions, Beside, LineFault, LineFile
+from darkroom.wiring.factory import Wiring
+from storage.batches.counts import batch_progress
+from storage.db.database import Database
+from storage.queries.get import get_jobs
+from storage.queries.pages import list_jobs
+from storage.records.job import Job
+from storage.records.states import ENDED, JobStatus
+from tasks.batches.checked_batch import BatchOptions
+from tasks.batches.image_files import Beside
+from tasks.batches.reader import LineFile
+from tasks.batches.service import Batches
+from tasks.errors import LineFault
 
 __all__ = ["Outcome", "Run"]
 

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from darkroom.demo.made import Made, Refused
 from darkroom.escape import escaped
-from storage import BatchProgress, Job
+from storage.batches.counts import BatchProgress
+from storage.records.job import Job
 
 __all__ = ["Bar", "Show", "relative"]
 

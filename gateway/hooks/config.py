@@ -18,8 +18,11 @@ from gateway.hooks.hook import Hook
 from gateway.hooks.mapping import has_placeholders, parse_template
 from gateway.hooks.schemes import FileOfHooks, WrittenHook
 from gateway.hooks.secrets import SecretFaulty, decoded, found_at
-from playground import Fault, RequestInvalid, parse_request
-from tasks import JobOptions, RequestLimits, parse_options
+from playground.errors import RequestInvalid
+from playground.request.request import parse_request
+from playground.request.rules import Fault
+from tasks.submission.intake import RequestLimits
+from tasks.submission.options import JobOptions, parse_options
 
 __all__ = ["Hooks", "load_hooks"]
 

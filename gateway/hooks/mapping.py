@@ -25,7 +25,7 @@ from gateway.hooks.paths import (
     split_unescaped,
     unescaped,
 )
-from playground import Fault
+from playground.request.rules import Fault
 
 __all__ = [
     "Placeholder",

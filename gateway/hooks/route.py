@@ -25,17 +25,18 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from gateway.body import parse_json, read_body
-from gateway.described import json_body
 from gateway.errors import BodyEncoded, ParameterInvalid
 from gateway.hooks.config import Hooks
 from gateway.hooks.errors import NotGenuine
 from gateway.hooks.hook import Hook
 from gateway.hooks.signatures import BodyHmac, Genuine, Headers
-from gateway.problems import responses
+from gateway.http.body import parse_json, read_body
+from gateway.http.openapi import json_body
+from gateway.http.problems import responses
 from gateway.services import Services
-from playground import RequestInvalid
-from storage import IdempotencyConflict, JobForgotten, job_by_key
+from playground.errors import RequestInvalid
+from storage.errors import IdempotencyConflict, JobForgotten
+from storage.queries.get import job_by_key
 
 __all__ = ["Delivered", "router"]
 

@@ -1,1 +1,1 @@
-"""The history of the tables, one numbered file a step; `storage/migrate.py` runs it."""
+"""The history of the tables, one numbered file a step; `storage/migrations/migrate.py` runs it."""

@@ -14,13 +14,13 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, literal, literal_column, select, tuple_
 
-from storage.clock import UtcDateTime, after
-from storage.database import Database
-from storage.ids import Uuid
-from storage.pages import Cursor
-from storage.rules import DUE_SQL, UNDELIVERED_SQL
-from storage.tables import Tables
-from storage.webhooks.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row
+from storage.db.database import Database
+from storage.queries.pages import Cursor
+from storage.records.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row
+from storage.schema.clock import UtcDateTime, after
+from storage.schema.constraints import DUE_SQL, UNDELIVERED_SQL
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
 
 UNDELIVERED = frozenset({DeliveryState.FAILED, DeliveryState.DISABLED})
 """What did not arrive, and will not by itself."""

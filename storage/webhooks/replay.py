@@ -26,12 +26,12 @@ from sqlalchemy import (
     update,
 )
 
-from storage.clock import instant, now
-from storage.database import Database
-from storage.limits import COUNT
-from storage.selection import CHUNK_JOBS
-from storage.walk import walk
-from storage.webhooks.delivery import DeliveryState
+from storage.db.database import Database
+from storage.db.keyset import walk
+from storage.db.statement_limits import COUNT
+from storage.queries.filter import CHUNK_JOBS
+from storage.records.delivery import DeliveryState
+from storage.schema.clock import instant, now
 from storage.webhooks.log import PENDING, DeliveryFilter
 
 

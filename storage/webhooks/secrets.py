@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, insert, select
 from uuid_utils.compat import uuid7
 
-from storage.database import Database
+from storage.db.database import Database
 
 MAX_SECRETS = 2
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from tasks.excess import has_excess
+from tasks.json_limits import has_excess
 from tasks.messages.fault import MessageFault
 
 __all__ = ["MAX_BODY_BYTES", "MAX_ELEMENT_BYTES", "check_size", "opened_body"]

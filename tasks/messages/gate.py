@@ -14,7 +14,7 @@ from tasks.messages.envelope import OUR_TASKS, NewerTask, TaskMessage, read_mess
 from tasks.messages.fault import MessageFault, is_machine_trouble, job_id_of
 from tasks.messages.postpone import LONGEST_S
 from tasks.messages.rejected import RejectedMessages
-from tasks.names import GENERATE, SUBMIT, Queues
+from tasks.queues import GENERATE, SUBMIT, Queues
 
 __all__ = ["EXPIRES", "FAULT", "MessageGate", "is_fault_of_message"]
 

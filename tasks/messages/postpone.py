@@ -15,7 +15,7 @@ from typing import Any, Final
 from celery import Celery
 from kombu import Queue
 
-from tasks.short_wait import short_wait_connection
+from tasks.broker.connections import short_wait_connection
 
 __all__ = ["LONGEST_S", "Postpone", "later_queue"]
 

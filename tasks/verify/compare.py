@@ -4,7 +4,10 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from storage import ObjectMissing, ObjectStore, ObjectStoreUnavailable, StoredImage, StoredRow
+from storage.errors import ObjectMissing, ObjectStoreUnavailable
+from storage.objects.store import ObjectStore
+from storage.queries.stored_rows import StoredRow
+from storage.records.job import StoredImage
 from tasks.retries import retry_context
 from tasks.verify.difference import Difference, DifferenceKind
 

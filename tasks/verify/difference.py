@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from storage import StoredImage
+from storage.records.job import StoredImage
 
 __all__ = ["Difference", "DifferenceKind"]
 

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from storage import Database, ListedObject, ObjectStore, keys_in_use
+from storage.db.database import Database
+from storage.objects.listing import ListedObject
+from storage.objects.store import ObjectStore
+from storage.queries.stored_rows import keys_in_use
 from tasks.verify.difference import Difference, DifferenceKind
 from tasks.verify.resume import ResumePoint
 from tasks.verify.step import VerifyStep

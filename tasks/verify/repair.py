@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from storage import (
-    CHUNK_JOBS,
-    Database,
-    JobError,
-    JobStatus,
-    ObjectStore,
-    find_spooled,
-    requeue_lost,
-    stored_rows,
-)
+from storage.db.database import Database
+from storage.jobs.requeue_lost import requeue_lost
+from storage.objects.store import ObjectStore
+from storage.queries.filter import CHUNK_JOBS
+from storage.queries.stored_rows import stored_rows
+from storage.records.job import JobError
+from storage.records.states import JobStatus
+from storage.spool.search import find_spooled
 from tasks.verify.compare import answered
 from tasks.verify.difference import Difference
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from storage import Cursor
+from storage.queries.pages import Cursor
 
 __all__ = ["ResumePoint"]
 

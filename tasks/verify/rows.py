@@ -5,14 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from storage import (
-    Database,
-    ObjectStore,
-    Selection,
-    StoredPage,
-    page_of_stored,
-    stored_rows,
-)
+from storage.db.database import Database
+from storage.objects.store import ObjectStore
+from storage.queries.filter import Selection
+from storage.queries.stored_rows import StoredPage, page_of_stored, stored_rows
 from tasks.verify.compare import Compare
 from tasks.verify.difference import Difference
 from tasks.verify.resume import ResumePoint

@@ -13,18 +13,15 @@ import pytest
 from celery import Celery
 from uuid_utils.compat import uuid7
 
-from chaos.worker import WorkerProcess
-from playground import Limits, check_request, kept_form
-from storage import (
-    Database,
-    DatabaseUnavailable,
-    Job,
-    JobNotFound,
-    NewJob,
-    get_job,
-    insert_job,
-    migrate,
-)
+from chaos.fleet.worker import WorkerProcess
+from playground.request.request import Limits, check_request
+from playground.request.wire import kept_form
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, JobNotFound
+from storage.intake.insert import insert_job
+from storage.migrations.migrate import migrate
+from storage.queries.get import get_job
+from storage.records.job import Job, NewJob
 from tests.services import S3Endpoint, Simulator
 
 PATIENCE_S = 60

@@ -6,9 +6,9 @@ Run as a module, by a test. The watchdog is as quick as a test wants it.
 import threading
 from typing import Any
 
-import workers.watchdog
+import workers.starvation_watchdog
 from darkroom.__main__ import main
-from tasks import Submit
+from tasks.submission.submit_task import Submit
 
 
 def hold(_: Submit, submission: Any) -> None:
@@ -18,6 +18,6 @@ def hold(_: Submit, submission: Any) -> None:
 
 
 if __name__ == "__main__":
-    vars(workers.watchdog).update(EVERY_S=0.2)
+    vars(workers.starvation_watchdog).update(EVERY_S=0.2)
     type.__setattr__(Submit, "__call__", hold)
     main()

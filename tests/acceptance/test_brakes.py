@@ -4,8 +4,9 @@ import os
 from typing import Any
 from uuid import UUID
 
-from chaos.forked import ForkedCommand
-from storage import PauseKind, fleet_state
+from chaos.fleet.forked import ForkedCommand
+from storage.fleet.pause import PauseKind
+from storage.fleet.state import fleet_state
 from tests.acceptance.conftest import PATIENCE_S, Fleet
 from tests.services import Simulator
 

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from storage import Job, JobStatus, set_owner_limits
+from storage.owners.limits import set_owner_limits
+from storage.records.job import Job
+from storage.records.states import JobStatus
 from tests.acceptance.conftest import Fleet
 from tests.services import Simulator
 
 #: No message is taken for lost and no worker for dead: a message that comes later than it was
-#: waited for may pass an owner's limit by one (storage/allowances.py).
+#: waited for may pass an owner's limit by one (storage/dispatch/owner_limits.py).
 PATIENT = {"dispatch_again_s": 60, "dispatch_lost_s": 60, "lease_s": 60}
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 

@@ -17,9 +17,9 @@ from celery import Celery
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from storage import list_jobs
-from tasks import OnEnd
-from tasks.webhooks import Failure
+from storage.queries.pages import list_jobs
+from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.outcome import Failure
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.services.rabbitmq import RabbitServer

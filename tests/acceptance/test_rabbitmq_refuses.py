@@ -9,12 +9,13 @@ import pytest
 import requests
 from kombu import Connection, Queue
 
-from darkroom.gateway_wiring import GatewayWiring
 from darkroom.settings import load_settings
-from storage import Database, list_jobs
-from tasks import OnEnd
-from tasks.queue_depth import QueueDepth
-from tasks.webhooks import Failure
+from darkroom.wiring.gateway import GatewayWiring
+from storage.db.database import Database
+from storage.queries.pages import list_jobs
+from tasks.broker.queue_depth import QueueDepth
+from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.outcome import Failure
 from tests.acceptance.conftest import MakeFleet
 from tests.cli.conftest import CommandLine, plain_environment
 from tests.gateway.running import serving

@@ -6,7 +6,7 @@ from typing import Any
 from redis import ConnectionPool, Redis
 
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
+from darkroom.wiring.factory import Wiring
 from tests.acceptance.conftest import MakeFleet
 from tests.services import S3Endpoint
 from tests.services.acl import documented_rights, user_with

@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from darkroom.settings import load_settings
-from darkroom.worker_wiring import WorkerWiring
-from storage import Spool
-from tasks import Settle
+from darkroom.wiring.worker import WorkerWiring
+from storage.spool.spool import Spool
+from tasks.execution.record_failure import Settle
 from tests.acceptance.conftest import Fleet
 from tests.services import Simulator
-from workers import Crew
+from workers.components import Crew
 
 PATIENCE_S = 60.0
 

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from storage import Database, batch_progress, list_batches, list_jobs
+from storage.batches.batches import list_batches
+from storage.batches.counts import batch_progress
+from storage.db.database import Database
+from storage.queries.pages import list_jobs
 from tests.cli.conftest import CommandLine
 
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "batch")
@@ -167,8 +170,8 @@ def test_ctrl_c_while_watching_says_that_the_batch_goes_on(
 
 def test_no_temporary_file_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So nothing of the prompts stays behind even after a kill -9."""
-    from tasks.good_line import GoodLine  # noqa: PLC0415 - as below
-    from tasks.staging import Staging  # noqa: PLC0415 - after the folder is set
+    from tasks.batches.staging import Staging  # noqa: PLC0415 - after the folder is set
+    from tasks.batches.valid_line import GoodLine  # noqa: PLC0415 - as below
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     staging = Staging()

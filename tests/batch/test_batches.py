@@ -12,38 +12,33 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image
 
-import tasks.intake
-import tasks.load
-from playground import RequestInvalid, releases
-from storage import (
-    RELEASE,
-    BatchRow,
-    BatchShut,
-    Database,
-    DatabaseUnavailable,
-    Job,
-    JobStatus,
-    ObjectStore,
-    RowsInCommon,
-    batch_progress,
-    create_batch,
-    delete_unopened,
-    get_batch,
-    insert_batch_rows,
-    list_batches,
-    list_jobs,
-    reserve_due,
-    spare_init_image,
-)
-from tasks import Dispatch, Intake, RequestLimits
-from tasks.batch import Batches
-from tasks.beside import Beside
-from tasks.checked import BatchOptions
+import tasks.batches.loader
+import tasks.submission.intake
+from playground.errors import RequestInvalid
+from playground.request import releases
+from storage.batches.batches import create_batch, get_batch, list_batches
+from storage.batches.counts import batch_progress
+from storage.batches.loading import delete_unopened
+from storage.db.database import Database
+from storage.dispatch.reserve import reserve_due
+from storage.errors import BatchShut, DatabaseUnavailable
+from storage.intake.batch_rows import BatchRow, RowsInCommon, insert_batch_rows
+from storage.objects.store import ObjectStore
+from storage.queries.pages import list_jobs
+from storage.records.job import Job
+from storage.records.states import JobStatus
+from storage.retention.deletion_queue import spare_init_image
+from storage.schema.revision import RELEASE
+from tasks.batches.checked_batch import BatchOptions
+from tasks.batches.image_files import Beside
+from tasks.batches.loader import Loaded
+from tasks.batches.reader import FileFormat, LineFile
+from tasks.batches.service import Batches
+from tasks.batches.staging import Staging
+from tasks.batches.valid_line import GoodLine
+from tasks.dispatch.enqueue import Dispatch
 from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
-from tasks.good_line import GoodLine
-from tasks.lines import FileFormat, LineFile
-from tasks.load import Loaded
-from tasks.staging import Staging
+from tasks.submission.intake import Intake, RequestLimits
 
 
 class Shelf:
@@ -263,13 +258,13 @@ def test_an_interrupted_load_leaves_nothing_and_can_be_repeated(
         chunks.append(len(rows))
         real(db, common, rows)
 
-    monkeypatch.setattr(tasks.load, "insert_batch_rows", insert)
+    monkeypatch.setattr(tasks.batches.loader, "insert_batch_rows", insert)
     with pytest.raises(KeyboardInterrupt):
         hand_in(batches, prompts(1500), key="night")
     assert chunks == [1000]
     assert list_batches(database) == []
     assert list_jobs(database) == []
-    monkeypatch.setattr(tasks.load, "insert_batch_rows", real)
+    monkeypatch.setattr(tasks.batches.loader, "insert_batch_rows", real)
     assert hand_in(batches, prompts(1500), key="night").created
 
 
@@ -278,8 +273,8 @@ def test_a_load_that_was_killed_is_taken_up_by_the_next_under_its_key(
 ) -> None:
     """What a kill -9 left is invisible, and the repeat completes it without doubles."""
     with monkeypatch.context() as patched:
-        patched.setattr(tasks.load, "open_batch", _killed)
-        patched.setattr(tasks.load, "delete_unopened", lambda *_, **__: True)
+        patched.setattr(tasks.batches.loader, "open_batch", _killed)
+        patched.setattr(tasks.batches.loader, "delete_unopened", lambda *_, **__: True)
         with pytest.raises(SystemExit):
             hand_in(batches, prompts(5), key="night")
     assert list_jobs(database) == []
@@ -295,7 +290,7 @@ class Meanwhile:
     def __init__(self, patch: pytest.MonkeyPatch, what: Callable[[], object]) -> None:
         self._what = what
         self._chunks = 0
-        patch.setattr(tasks.load, "insert_batch_rows", self)
+        patch.setattr(tasks.batches.loader, "insert_batch_rows", self)
 
     def __call__(self, db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> int:
         """Insert a chunk."""
@@ -390,7 +385,7 @@ def test_a_lost_answer_from_the_database_makes_no_double(
             lost.append(len(rows))
             raise DatabaseUnavailable("the connection broke")
 
-    monkeypatch.setattr(tasks.load, "insert_batch_rows", insert)
+    monkeypatch.setattr(tasks.batches.loader, "insert_batch_rows", insert)
     loaded = hand_in(batches, prompts(4))
     assert lost == [4]
     assert len(jobs_of(database, loaded.batch_id)) == loaded.total == 4
@@ -500,7 +495,7 @@ def test_an_image_that_is_being_deleted_just_then_is_asked_for_again(
             raise DatabaseUnavailable("an initial image is being deleted")
         spare_init_image(db, key)
 
-    monkeypatch.setattr(tasks.intake, "spare_init_image", spare)
+    monkeypatch.setattr(tasks.submission.intake, "spare_init_image", spare)
     text = base64.b64encode(_png()).decode()
     assert hand_in(batches, lines({"prompt": "x", "init_image": text})).created
     assert list(shelf.kept) == refused
@@ -516,7 +511,7 @@ def test_long_lines_go_in_a_few_at_a_time(
         chunks.append(len(rows))
         insert_batch_rows(db, common, rows)
 
-    monkeypatch.setattr(tasks.load, "insert_batch_rows", insert)
+    monkeypatch.setattr(tasks.batches.loader, "insert_batch_rows", insert)
     long = {"prompt": "fox " * 240_000}
     loaded = hand_in(batches, lines(*[long] * 5))
     assert (chunks, loaded.total) == ([3, 2], 5)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import Database, list_jobs
+from storage.db.database import Database
+from storage.queries.pages import list_jobs
 from tests.batch.test_batch_command import batch, database, run
 from tests.cli.conftest import CommandLine
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tasks.batches.reader import MAX_LINE_BYTES, FileFormat, Line, LineFile, format_of
 from tasks.errors import LineFault, LinesUnreadable
-from tasks.lines import MAX_LINE_BYTES, FileFormat, Line, LineFile, format_of
 
 
 def read(content: bytes | str, kind: FileFormat = "jsonl") -> list[tuple[int, Any]]:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.against import summarised
-from benchmarks.book import Book
-from benchmarks.cpu import CPU
-from benchmarks.flight import FLIGHT, FLIGHT_TLS
-from benchmarks.paired import Comparison, abba, compare, comparison_table
-from benchmarks.reading import Reading
-from benchmarks.reference import Side, measured, reference
-from benchmarks.trips import TRIPS
+from benchmarks.compare.against import summarised
+from benchmarks.compare.paired import Comparison, abba, compare, comparison_table
+from benchmarks.compare.reference import Side, measured, reference
+from benchmarks.figures.cpu import CPU
+from benchmarks.figures.flight import FLIGHT, FLIGHT_TLS
+from benchmarks.figures.trips import TRIPS
+from benchmarks.report.book import Book
+from benchmarks.report.reading import Reading
 
 OLD = "old benchmarks"
 ROOT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ finally:
 """
 MEASURES = """
 import pathlib, sys
-from benchmarks.reference import Side, measured
+from benchmarks.compare.reference import Side, measured
 measured(Side("here", pathlib.Path(sys.argv[1]), pathlib.Path(sys.executable)), [])
 """
 

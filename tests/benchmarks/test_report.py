@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.book import Book
-from benchmarks.cpu import CHECKED, CPU
-from benchmarks.flight import FLIGHT
-from benchmarks.page import PAGE, write_page
-from benchmarks.reading import Reading
-from benchmarks.report import table
+from benchmarks.figures.cpu import CHECKED, CPU
+from benchmarks.figures.flight import FLIGHT
+from benchmarks.report.book import Book
+from benchmarks.report.page import PAGE, write_page
+from benchmarks.report.reading import Reading
+from benchmarks.report.report import table
 
 MARKED = "".join(
     f"<!-- bench {name} -->\nold {name}\n<!-- /bench {name} -->\nafter {name}\n"

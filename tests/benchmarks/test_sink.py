@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 
-from benchmarks.sink_process import Sink, sink_in
+from benchmarks.servers.sink_process import Sink, sink_in
 from tests.services.s3 import S3Endpoint, new_bucket
 
 BODY = b"a picture" * 200_000

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from benchmarks.wiretap import Turns, tapped
+from benchmarks.figures.wiretap import Turns, tapped
 
 READY = b"Z\x00\x00\x00\x05I"
 ROW = b"D\x00\x00\x00\x0c" + b"ZZZZZZZZ"

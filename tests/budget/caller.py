@@ -14,9 +14,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from uuid import uuid4
 
-from chaos.warm import SERVER
+from chaos.fleet.warm import SERVER
 from darkroom.settings.addresses import RedisAddress
-from tasks.budget import BudgetLimits, CallBudget, Ledger, Place, PlaceWatch
+from tasks.rate_limit.limiter import CallBudget
+from tasks.rate_limit.protocol import BudgetLimits
+from tasks.rate_limit.redis_limiter import Ledger
+from tasks.rate_limit.worker_share import Place, PlaceWatch
 
 PATIENCE_S = 60
 

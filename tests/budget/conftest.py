@@ -5,7 +5,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from tasks.budget import Place
+from tasks.rate_limit.worker_share import Place
 from tests.budget.caller import Fleet, start
 
 StartCallers = Callable[..., list[BaseProcess]]

@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import pytest
 
-from storage import Database, WorkerInfo, register_worker
-from tasks.budget import Ask, BudgetLimits, CallBudget, Place, PlaceWatch, place_of
-from tasks.budget.grant import Grant
-from tasks.budget.line import LATE_S, Line
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from tasks.rate_limit.limiter import CallBudget
+from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
+from tasks.rate_limit.wait_queue import LATE_S, Line
+from tasks.rate_limit.worker_share import Place, PlaceWatch, place_of
 
 
 def _budget(

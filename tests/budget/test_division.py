@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
-from tasks.budget import Ask, BudgetLimits, Place
-from tasks.budget.division import Division
+from tasks.rate_limit.local_share import Division
+from tasks.rate_limit.protocol import Ask, BudgetLimits
+from tasks.rate_limit.worker_share import Place
 
 
 @pytest.mark.parametrize(("limit", "count"), [(7, 2), (10, 3), (2, 5), (1, 1)])

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from darkroom.settings.addresses import RedisAddress
-from tasks.budget import Ask, BudgetLimits, Ledger
+from tasks.rate_limit.protocol import Ask, BudgetLimits
+from tasks.rate_limit.redis_limiter import Ledger
 from tests.budget.caller import Fleet, started, wait_for_calls, wait_for_window
 from tests.budget.conftest import StartCallers
 

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.settings import load_settings
-from darkroom.worker_wiring import WorkerWiring
+from darkroom.wiring.worker import WorkerWiring
 
 
 @pytest.mark.parametrize(

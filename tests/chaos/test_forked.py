@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from chaos.forked import ForkedCommand
+from chaos.fleet.forked import ForkedCommand
 from tests.chaos.loaded import note_loaded
 
 pytestmark = pytest.mark.enable_socket
 
 
 def test_a_forked_command_finds_its_libraries_loaded(tmp_path: Path) -> None:
-    """Whoever asks first: another word than that of `chaos.warm` would undo it for all."""
+    """Whoever asks first: another word than that of `chaos.fleet.warm` would undo it for all."""
     notes = tmp_path / "notes"
     command = ForkedCommand(
         ["--version"],
@@ -24,4 +24,9 @@ def test_a_forked_command_finds_its_libraries_loaded(tmp_path: Path) -> None:
     )
     assert command.wait(30) == 0
     loaded = set(notes.read_text().splitlines())
-    assert {"chaos.frozen", "darkroom.cli.worker", "celery.apps.worker", "gateway.hooks"} <= loaded
+    assert {
+        "chaos.fleet.frozen",
+        "darkroom.cli.processes.worker",
+        "celery.apps.worker",
+        "gateway.hooks",
+    } <= loaded

@@ -19,21 +19,16 @@ import pytest
 from PIL import Image
 from uuid_utils.compat import uuid7
 
-from chaos.forked import ForkedCommand
-from storage import (
-    Database,
-    Job,
-    JobError,
-    NewJob,
-    ObjectStore,
-    StoredImage,
-    claim_if_due,
-    fail_if_held,
-    finish_if_held,
-    get_job,
-    image_key,
-    insert_job,
-)
+from chaos.fleet.forked import ForkedCommand
+from storage.db.database import Database
+from storage.intake.insert import insert_job
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import finish_if_held
+from storage.jobs.release import fail_if_held
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError, NewJob, StoredImage
+from storage.records.object_keys import image_key
 from tests.services import S3Endpoint, Simulator
 
 REPO = Path(__file__).parents[2]

@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
-from storage import Database, Job, JobStatus, create_batch, get_job, insert_jobs, open_batch
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.intake.insert import insert_jobs
+from storage.queries.get import get_job
+from storage.records.job import Job
+from storage.records.states import JobStatus
 from tests.cli.conftest import CommandLine, claim
 from tests.storage.table import new_job
 

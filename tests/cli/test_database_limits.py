@@ -4,7 +4,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
+from darkroom.wiring.factory import Wiring
 
 
 @pytest.mark.parametrize(

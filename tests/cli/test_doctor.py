@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 import redis
 
-from storage import Database, WorkerInfo, migrate, register_worker
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.migrations.migrate import migrate
 from tests.cli.conftest import CommandLine, Ran
 from tests.services import S3Endpoint, Simulator
 from tests.services.faulty_store import faulty_store

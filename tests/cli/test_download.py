@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from darkroom.cli.download import save_images
+from darkroom.cli.common.download import save_images
 from darkroom.errors import UserError
-from storage import StoredImage
+from storage.records.job import StoredImage
 from tests.http1.interim import CONTINUE, HINTS
 from tests.playground.raw_server import Seen, answer, raw_server
 from tests.storage.test_signed_put import KEY, store_at

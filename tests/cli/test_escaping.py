@@ -7,21 +7,16 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from storage import (
-    Database,
-    Job,
-    JobError,
-    PauseKind,
-    StoredImage,
-    WorkerInfo,
-    ask_cancel,
-    create_key,
-    fail_if_held,
-    pause_fleet,
-    register_worker,
-    set_owner_limits,
-)
-from storage.webhooks import DeliveryState, Verdict, claim_deliveries, record_attempt
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.jobs.cancel import ask_cancel
+from storage.jobs.release import fail_if_held
+from storage.owners.api_keys import create_key
+from storage.owners.limits import set_owner_limits
+from storage.records.delivery import DeliveryState
+from storage.records.job import Job, JobError, StoredImage
+from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
 from tests.cli.conftest import CommandLine, Ran, claim
 
 #: Clears the screen, begins a line, goes back, colours by a C1 control, and turns the direction.

@@ -14,21 +14,19 @@ import typer
 from sqlalchemy import text
 
 from darkroom.checks.deletions import check_deletions
-from darkroom.cli import first_try, opened
-from darkroom.cli.forget import forget
-from darkroom.wiring import Wiring
-from storage import (
-    Database,
-    Job,
-    ObjectMissing,
-    ObjectStore,
-    create_batch,
-    forget_jobs,
-    list_jobs,
-    open_batch,
-    put_back_refused,
-)
-from tasks import Sweep
+from darkroom.cli.common import context as opened
+from darkroom.cli.jobs import first_deletion as first_try
+from darkroom.cli.jobs.forget import forget
+from darkroom.wiring.factory import Wiring
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.errors import ObjectMissing
+from storage.objects.store import ObjectStore
+from storage.queries.pages import list_jobs
+from storage.records.job import Job
+from storage.retention.delete import forget_jobs
+from storage.retention.requeue import put_back_refused
+from tasks.storing.object_deleter import Sweep
 from tests.cli.conftest import CommandLine, claim
 
 AJob = Callable[..., UUID]

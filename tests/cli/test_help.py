@@ -10,11 +10,11 @@ from typer.main import get_command
 
 from darkroom import __version__
 from darkroom.cli import app, run
-from darkroom.cli.listing import Status
-from playground import ImageRequest
+from darkroom.cli.jobs.list_jobs import Status
+from playground.request.request import ImageRequest
 from simulator.__main__ import _arguments
-from storage import JobStatus
-from tasks import JobOptions
+from storage.records.states import JobStatus
+from tasks.submission.options import JobOptions
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # a group has them
 

@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 from typer.main import get_command
 
-import gateway
 from darkroom.cli import app, run
-from darkroom.cli.keys import Scope
-from storage import Database, find_key, list_keys
+from darkroom.cli.admin.keys import Scope
+from gateway.auth.caller import Scope as GatewayScope
+from storage.db.database import Database
+from storage.owners.api_keys import find_key, list_keys
 from tests.cli.conftest import CommandLine
 
 VERBS = [("keys", "create"), ("keys", "list"), ("keys", "revoke"), ("owners", "set")]
@@ -53,7 +54,7 @@ def test_scopes_are_exactly_those_that_were_named(at_table: CommandLine, tables:
 
 def test_scopes_are_those_of_the_gateway() -> None:
     """Named twice, so that help need not load the gateway."""
-    assert [str(scope) for scope in Scope] == [str(scope) for scope in gateway.Scope]
+    assert [str(scope) for scope in Scope] == [str(scope) for scope in GatewayScope]
 
 
 def test_json_has_the_secret_once_and_the_list_never(at_table: CommandLine) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from storage import Database
+from storage.db.database import Database
 from tests.cli.conftest import CommandLine
 from tests.storage.table import cut_short
 

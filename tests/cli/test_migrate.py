@@ -1,6 +1,7 @@
 """`darkroom migrate`: says what it finds, and does what is missing."""
 
-from storage import Database, check_schema
+from storage.db.database import Database
+from storage.migrations.migrate import check_schema
 from tests.cli.conftest import CommandLine
 
 

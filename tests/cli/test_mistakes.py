@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from storage import Database, list_jobs
+from storage.db.database import Database
+from storage.queries.pages import list_jobs
 from tests.cli.conftest import CommandLine
 
 SECRET = "hunter2"

@@ -9,24 +9,15 @@ import pytest
 from darkroom.checks import Level
 from darkroom.checks.pause import check_pause
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
-from storage import (
-    CallReport,
-    Database,
-    Job,
-    PauseKind,
-    WorkerInfo,
-    create_batch,
-    fleet_state,
-    live_workers,
-    open_batch,
-    pause_fleet,
-    peers_of,
-    register_worker,
-    report_calls,
-    resume_fleet,
-    slow_down,
-)
+from darkroom.wiring.factory import Wiring
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, live_workers, register_worker
+from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet
+from storage.fleet.state import fleet_state
+from storage.fleet.throttle import slow_down
+from storage.fleet.worker_calls import CallReport, peers_of, report_calls
+from storage.records.job import Job
 from tests.cli.conftest import CommandLine
 
 REASON = "new key on Monday"

@@ -6,23 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from chaos.forked import ForkedCommand
-from storage import (
-    CallCount,
-    Database,
-    Job,
-    JobError,
-    JobStatus,
-    PauseKind,
-    StoredImage,
-    ask_cancel,
-    cancel_jobs,
-    fail_if_held,
-    finish_if_held,
-    get_job,
-    insert_jobs,
-    pause_fleet,
-)
+from chaos.fleet.forked import ForkedCommand
+from storage.db.database import Database
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.intake.insert import insert_jobs
+from storage.jobs.cancel import ask_cancel, cancel_jobs
+from storage.jobs.finish import finish_if_held
+from storage.jobs.release import fail_if_held
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError, StoredImage
+from storage.records.states import CallCount, JobStatus
 from tests.cli.conftest import CommandLine, claim
 from tests.storage.table import new_job
 

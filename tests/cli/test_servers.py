@@ -12,8 +12,8 @@ from darkroom.checks.broker import check_broker
 from darkroom.checks.call_limits import check_call_limits
 from darkroom.errors import UserError
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
-from tasks import Doorbell
+from darkroom.wiring.factory import Wiring
+from tasks.broker.publisher import Doorbell
 from tests.cli.conftest import CommandLine
 from tests.services.acl import documented_rights, user_with
 from tests.services.rabbitmq import RabbitServer

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from darkroom.settings import Settings, variable
-from darkroom.settings_page import GROUPS, settings_page
+from darkroom.settings.page import GROUPS, settings_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def test_the_committed_page_is_the_one_that_is_made() -> None:
-    """After a change of a setting: `python -m darkroom.settings_page > docs/settings.md`."""
+    """After a change of a setting: `python -m darkroom.settings.page > docs/settings.md`."""
     assert PAGE.read_text(encoding="utf-8") == settings_page()
 
 

@@ -7,15 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from storage import (
-    RELEASE,
-    Database,
-    Job,
-    ObjectStore,
-    WorkerInfo,
-    get_job,
-    register_worker,
-)
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job
+from storage.schema.revision import RELEASE
 from tests.cli.conftest import CommandLine, claim
 
 

@@ -7,7 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from storage import Database, StoredImage, WorkerInfo, mark_storing_if_held, register_worker
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.jobs.finish import mark_storing_if_held
+from storage.records.job import StoredImage
 from tests.cli.conftest import CommandLine, claim
 
 

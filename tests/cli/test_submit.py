@@ -7,7 +7,11 @@ from uuid import UUID
 
 import redis
 
-from storage import Database, Job, ObjectStore, get_job, list_jobs
+from storage.db.database import Database
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.queries.pages import list_jobs
+from storage.records.job import Job
 from tests.cli.conftest import CommandLine
 from tests.services.redis import RedisServer
 

@@ -6,7 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from storage import Database, Job, JobStatus, ObjectStore, Spool, SpooledImage, get_job
+from storage.db.database import Database
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
 from tests.cli.conftest import CommandLine
 from tests.cli.test_retry import on_terminal
 from tests.services import S3Endpoint

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from storage import Database, Job, create_batch, open_batch
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.records.job import Job
 from tests.cli.conftest import CommandLine
 
 

@@ -6,15 +6,12 @@ from uuid import UUID, uuid4
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from storage import Database, ask_cancel
-from storage.webhooks import (
-    DeliveryState,
-    Verdict,
-    claim_deliveries,
-    latest_delivery,
-    record_attempt,
-    signing_secrets,
-)
+from storage.db.database import Database
+from storage.jobs.cancel import ask_cancel
+from storage.records.delivery import DeliveryState
+from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
+from storage.webhooks.log import latest_delivery
+from storage.webhooks.secrets import signing_secrets
 from tests.cli.conftest import CommandLine
 
 URL = "https://shop.example.com/done"

@@ -17,7 +17,8 @@ from darkroom_client import (
     StartTimeout,
     WaitTimeout,
 )
-from storage import StoredImage, finish_if_held
+from storage.jobs.finish import finish_if_held
+from storage.records.job import StoredImage
 from tests.client.conftest import Side
 from tests.gateway.running import Gateway
 

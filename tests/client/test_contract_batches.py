@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
-from darkroom.gateway_wiring import ROUTERS
+from darkroom.wiring.gateway import ROUTERS
 from darkroom_client import Conflict, InvalidRequest, NotFound, WaitTimeout
-from gateway import Services, batches
+from gateway.batches import routes as batches
+from gateway.services import Services
 from tests.client.conftest import Side
 
 SOON_S = 20.0

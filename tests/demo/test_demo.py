@@ -15,8 +15,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from chaos.forked import ForkedCommand
-from playground import check_png
+from chaos.fleet.forked import ForkedCommand
+from playground.answers.png import check_png
 
 #: A run takes half a minute of processor time, which may be minutes beside other work.
 pytestmark = pytest.mark.timeout(420)

@@ -16,19 +16,15 @@ from darkroom.demo.plan import demo_plan
 from darkroom.demo.prompts import demo_prompts, prompts_file
 from darkroom.demo.proof import fetch, wrong_charges
 from darkroom.errors import UserError
-from darkroom.kind import prepare_table
-from playground import MODELS
-from storage import (
-    Database,
-    Job,
-    JobStatus,
-    NewJob,
-    ObjectMissing,
-    ObjectStore,
-    StoredImage,
-    insert_job,
-)
-from tasks import Line, LineFile
+from darkroom.local.kind import prepare_table
+from playground.request.vocabulary import MODELS
+from storage.db.database import Database
+from storage.errors import ObjectMissing
+from storage.intake.insert import insert_job
+from storage.objects.store import ObjectStore
+from storage.records.job import Job, NewJob, StoredImage
+from storage.records.states import JobStatus
+from tasks.batches.reader import Line, LineFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

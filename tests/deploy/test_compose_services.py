@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaos.forked import ForkedCommand
+from chaos.fleet.forked import ForkedCommand
 from darkroom import __version__
 from darkroom.settings import load_settings, misspelt
 from gateway.server import STOP_GRACE_S

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.settings import Settings, variable
-from tasks import SUBMIT, JobOptions, Queues
+from tasks.queues import SUBMIT, Queues
+from tasks.submission.options import JobOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,25 +13,23 @@ from botocore.validate import ParamValidator
 from typer.main import get_command
 
 from darkroom.cli import app
-from darkroom.cli.first_try import FIRST_JOBS
+from darkroom.cli.jobs.first_deletion import FIRST_JOBS
 from darkroom.settings import Settings
-from gateway import keys, limits
-from storage import (
-    JobForgotten,
-    JobStatus,
-    adopt_image,
-    forget_jobs,
-    image_key,
-    init_image_key,
-)
-from storage.doomed import INIT_GRACE_S
-from tasks.earlier import Earlier
-from tasks.spool_space import ROOM_PER_CALL_BYTES
-from tasks.sweep import LONGEST_REFUSED_S
+from gateway.auth import intake_limits as limits
+from gateway.auth import keys
+from storage.errors import JobForgotten
+from storage.jobs.adopt import adopt_image
+from storage.records.object_keys import image_key, init_image_key
+from storage.records.states import JobStatus
+from storage.retention.delete import forget_jobs
+from storage.retention.deletion_queue import INIT_GRACE_S
+from tasks.execution.recover_stored import Earlier
+from tasks.storing.object_deleter import LONGEST_REFUSED_S
+from tasks.storing.spool_space import ROOM_PER_CALL_BYTES
 from tests.docs.conftest import blocks
 from tests.services import S3Endpoint
 from tests.storage.table import TableUnderTest, picture
-from workers.watchdog import EVERY_S, LOOKS
+from workers.starvation_watchdog import EVERY_S, LOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_AGO, RECENTLY = "2025-06-01 00:00:00.000000", "2026-06-01 00:00:00.000000"

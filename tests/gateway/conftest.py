@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, ExitStack
 import pytest
 from fastapi import APIRouter
 
-from darkroom.gateway_wiring import ROUTERS, GatewayWiring
 from darkroom.settings import load_settings
-from gateway import Authenticate, Services, anyone
+from darkroom.wiring.gateway import ROUTERS, GatewayWiring
+from gateway.auth.caller import Authenticate, anyone
+from gateway.services import Services
 from tests.gateway.running import Gateway, serving
 from tests.gateway.shared import SharedServers
 from tests.services import S3Endpoint

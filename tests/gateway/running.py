@@ -14,18 +14,15 @@ import requests
 from fastapi import FastAPI
 from PIL import Image
 
-from gateway import Server, Services, listen
-from storage import (
-    Database,
-    Job,
-    JobError,
-    StoredImage,
-    claim_if_due,
-    fail_if_held,
-    finish_if_held,
-    get_job,
-    image_key,
-)
+from gateway.server import Server, listen
+from gateway.services import Services
+from storage.db.database import Database
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import finish_if_held
+from storage.jobs.release import fail_if_held
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError, StoredImage
+from storage.records.object_keys import image_key
 
 WITHIN_S = 30
 

@@ -10,9 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from darkroom.gateway_wiring import GatewayWiring
-from gateway import Caller, Server, Services
-from storage import ObjectStore
+from darkroom.wiring.gateway import GatewayWiring
+from gateway.auth.caller import Caller
+from gateway.server import Server
+from gateway.services import Services
+from storage.objects.store import ObjectStore
 from tests.gateway.running import served, wait_until
 
 __all__ = ["SharedServers"]

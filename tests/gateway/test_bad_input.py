@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from darkroom.gateway_wiring import GatewayWiring
+from darkroom.wiring.gateway import GatewayWiring
 from gateway.server import PatientOnlySoLong
 from tests.gateway.running import WITHIN_S, Gateway, serving
 

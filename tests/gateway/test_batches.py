@@ -15,19 +15,19 @@ import redis
 import requests
 from fastapi import APIRouter
 
-import tasks.load
-from darkroom.gateway_wiring import GatewayWiring
-from gateway import Authenticate, Caller, GatewayLimits, Scope, Services, batches, health, jobs
-from storage import (
-    create_batch,
-    fold_batch_deltas,
-    get_jobs,
-    list_batches,
-    list_jobs,
-    open_batch,
-    reserve_due,
-    set_owner_limits,
-)
+import tasks.batches.loader
+from darkroom.wiring.gateway import GatewayWiring
+from gateway import health
+from gateway.auth.caller import Authenticate, Caller, Scope
+from gateway.batches import routes as batches
+from gateway.jobs import routes as jobs
+from gateway.services import GatewayLimits, Services
+from storage.batches.batches import create_batch, list_batches, open_batch
+from storage.batches.counts import fold_batch_deltas
+from storage.dispatch.reserve import reserve_due
+from storage.owners.limits import set_owner_limits
+from storage.queries.get import get_jobs
+from storage.queries.pages import list_jobs
 from tests.gateway.conftest import _running
 from tests.gateway.running import WITHIN_S, Gateway, fields_of, wait_until
 from tests.storage.table import cut_short
@@ -331,7 +331,7 @@ def test_results_go_on_past_rows_that_cannot_be_read(
     one_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were a page of them nothing else."""
-    monkeypatch.setattr("gateway.batches.PAGE_JOBS", 2)
+    monkeypatch.setattr("gateway.batches.routes.PAGE_JOBS", 2)
     batch_id = hand_in(one_gateway, foxes(6)).json()["id"]
     rows = results(one_gateway, batch_id)
     for row in rows[2:4]:
@@ -397,7 +397,7 @@ def test_single_jobs_are_answered_while_a_batch_is_loaded(
         assert is_answered.wait(WITHIN_S)
         return open_batch(*which, **begun)
 
-    monkeypatch.setattr(tasks.load, "open_batch", open_late)
+    monkeypatch.setattr(tasks.batches.loader, "open_batch", open_late)
     answers: list[int] = []
     loading = threading.Thread(
         target=lambda: answers.append(hand_in(one_gateway, foxes(3)).status_code)

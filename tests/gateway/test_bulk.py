@@ -5,18 +5,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from darkroom.gateway_wiring import GatewayWiring
-from gateway import Authenticate, Caller, GatewayLimits, Scope
-from storage import (
-    CallCount,
-    JobStatus,
-    NewJob,
-    StoredImage,
-    finish_if_held,
-    get_job,
-    image_key,
-    insert_jobs,
-)
+from darkroom.wiring.gateway import GatewayWiring
+from gateway.auth.caller import Authenticate, Caller, Scope
+from gateway.services import GatewayLimits
+from storage.intake.insert import insert_jobs
+from storage.jobs.finish import finish_if_held
+from storage.queries.get import get_job
+from storage.records.job import NewJob, StoredImage
+from storage.records.object_keys import image_key
+from storage.records.states import CallCount, JobStatus
 from tests.gateway.running import Gateway, fields_of, serving
 
 

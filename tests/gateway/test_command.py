@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from storage import Database, create_key
+from storage.db.database import Database
+from storage.owners.api_keys import create_key
 from tests.cli.conftest import CommandLine, Started, plain_environment
 from tests.gateway.running import WITHIN_S, wait_until
 from tests.services import S3Endpoint

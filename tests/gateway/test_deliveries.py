@@ -5,16 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gateway import Authenticate, Caller, Scope
+from gateway.auth.caller import Authenticate, Caller, Scope
 from gateway.errors import Unauthenticated
-from storage import ask_cancel, fold_batch_deltas
-from storage.webhooks import (
-    DeliveryState,
-    Verdict,
-    claim_deliveries,
-    latest_delivery,
-    record_attempt,
-)
+from storage.batches.counts import fold_batch_deltas
+from storage.jobs.cancel import ask_cancel
+from storage.records.delivery import DeliveryState
+from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
+from storage.webhooks.log import latest_delivery
 from tests.gateway.running import Gateway, fields_of
 
 URL = "https://shop.example.com/done"

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import requests
 
-from storage import ask_cancel
+from storage.jobs.cancel import ask_cancel
 from tests.gateway.running import Gateway
 
 

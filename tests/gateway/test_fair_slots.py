@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.fair_slots import FairSlots
+from gateway.http.fair_slots import FairSlots
 
 
 class Loads:

@@ -6,17 +6,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gateway import Authenticate, Caller, Scope
-from storage import (
-    JobStatus,
-    ObjectMissing,
-    cancel_jobs,
-    find_tombstone,
-    get_job,
-    set_owner_limits,
-    set_owner_reuse,
-)
-from tasks import Sweep
+from gateway.auth.caller import Authenticate, Caller, Scope
+from storage.errors import ObjectMissing
+from storage.intake.reuse import set_owner_reuse
+from storage.jobs.cancel import cancel_jobs
+from storage.owners.limits import set_owner_limits
+from storage.queries.get import get_job
+from storage.records.states import JobStatus
+from storage.retention.tombstones import find_tombstone
+from tasks.storing.object_deleter import Sweep
 from tests.gateway.running import Gateway
 
 FOX = {"prompt": "a paper fox", "seed": 7}

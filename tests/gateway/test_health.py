@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from darkroom.gateway_wiring import GatewayWiring
+from darkroom.wiring.gateway import GatewayWiring
 from tests.gateway.running import Gateway, serving
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.batch_views import BatchView, CountsView
 from gateway.errors import GatewayError
-from gateway.views import EXAMPLE_JOB
+from gateway.views.batch import BatchView, CountsView
+from gateway.views.job import EXAMPLE_JOB
 from tests.docs.conftest import blocks
 from tests.gateway.running import Gateway, picture
 

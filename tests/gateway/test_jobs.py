@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from gateway import Authenticate, Caller, Scope
-from storage import ask_cancel, get_job
+from gateway.auth.caller import Authenticate, Caller, Scope
+from storage.jobs.cancel import ask_cancel
+from storage.queries.get import get_job
 from tests.gateway.running import Gateway, fields_of, picture
 from tests.storage.table import cut_short
 

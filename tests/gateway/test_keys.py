@@ -7,19 +7,15 @@ import pytest
 import requests
 from fastapi import APIRouter, Depends
 
-from darkroom.gateway_wiring import GatewayWiring
-from gateway import Caller, KeyHolders, Scope, Services, caller_with, is_loopback
+from darkroom.wiring.gateway import GatewayWiring
+from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.keys import MOST_WRONG, REMEMBER_S, KeyHolders
+from gateway.auth.loopback import is_loopback
 from gateway.errors import Unauthenticated
-from gateway.keys import MOST_WRONG, REMEMBER_S
-from storage import (
-    SECRET_PREFIX,
-    ApiKey,
-    Database,
-    create_key,
-    list_keys,
-    migrate,
-    revoke_key,
-)
+from gateway.services import Services
+from storage.db.database import Database
+from storage.migrations.migrate import migrate
+from storage.owners.api_keys import SECRET_PREFIX, ApiKey, create_key, list_keys, revoke_key
 from tests.gateway.running import Gateway, serving, wait_until
 
 WRONG = SECRET_PREFIX + "A" * 43

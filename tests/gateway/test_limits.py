@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from darkroom.gateway_wiring import GatewayWiring
 from darkroom.settings.addresses import RedisAddress
-from gateway import OwnerLimits, Rates
+from darkroom.wiring.gateway import GatewayWiring
+from gateway.auth.intake_limits import COUNT_S, FULL_S, REMEMBER_S, OwnerLimits
+from gateway.auth.rates import Rates, window_of
 from gateway.errors import ParameterInvalid, TooManyRequests
-from gateway.limits import COUNT_S, FULL_S, REMEMBER_S
-from gateway.rates import window_of
-from storage import Database, create_key, insert_jobs, set_owner_limits
+from storage.db.database import Database
+from storage.intake.insert import insert_jobs
+from storage.owners.api_keys import create_key
+from storage.owners.limits import set_owner_limits
 from tests.gateway.running import Gateway, serving
 from tests.services.redis import RedisServer
 from tests.services.tls import TlsRelay

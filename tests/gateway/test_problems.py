@@ -2,8 +2,8 @@
 
 import json
 
-from gateway.problems import problem_of
-from storage import DatabaseUnavailable, RowLocked
+from gateway.http.problems import problem_of
+from storage.errors import DatabaseUnavailable, RowLocked
 
 
 def test_a_locked_row_is_no_outage() -> None:

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from darkroom.gateway_wiring import GatewayWiring
-from gateway import Caller, Scope
+from darkroom.wiring.gateway import GatewayWiring
+from gateway.auth.caller import Caller, Scope
 from gateway.errors import Busy, TooManyRequests
+from gateway.job_watcher import Watch
 from gateway.services import GatewayLimits
-from gateway.watch import Watch
-from storage import Database
+from storage.db.database import Database
 from tests.gateway.running import Gateway, serving
 
 

@@ -12,9 +12,9 @@ import urllib3
 from urllib3.util import wait_for_read
 
 from http1 import with_final_responses
-from http1.answer import Answer
 from http1.exchange import exchange, over_open_connection
 from http1.request import host_header, request_head, send_request
+from http1.response import Answer
 from tests.playground.raw_server import RawServer, Seen, raw_server
 
 pytestmark = pytest.mark.enable_socket

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.ground import DEFAULTS, Servers
-from benchmarks.sink_process import sink_in
+from benchmarks.servers.servers import DEFAULTS, Servers
+from benchmarks.servers.sink_process import sink_in
 from tests.performance.course import Course
 from tests.services.postgres import PostgresServer
 from tests.services.redis import RedisServer

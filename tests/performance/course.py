@@ -9,13 +9,13 @@ from collections import Counter
 from types import FrameType
 from uuid import UUID
 
-from benchmarks.darkroom_fleet import DarkroomFleet
-from benchmarks.ground import Servers
-from benchmarks.patience import until
-from benchmarks.wiretap import Wiretap
-from darkroom.call_threads import call_threads
+from benchmarks.contenders.darkroom_fleet import DarkroomFleet
+from benchmarks.figures.wiretap import Wiretap
+from benchmarks.servers.servers import Servers
+from benchmarks.servers.until import until
 from darkroom.settings import load_settings
-from darkroom.worker_wiring import WorkerWiring
+from darkroom.wiring.call_threads import call_threads
+from darkroom.wiring.worker import WorkerWiring
 
 RARELY = 50
 

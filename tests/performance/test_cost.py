@@ -6,9 +6,9 @@ noticed where it comes in. Who makes jobs cheaper lowers them.
 
 import tracemalloc
 
-from benchmarks.darkroom_fleet import DarkroomFleet
-from benchmarks.ground import Servers
-from benchmarks.patience import until
+from benchmarks.contenders.darkroom_fleet import DarkroomFleet
+from benchmarks.servers.servers import Servers
+from benchmarks.servers.until import until
 from tests.performance.course import Course
 
 JOBS = 20

@@ -8,17 +8,15 @@ import pytest
 from sqlalchemy import insert
 from uuid_utils.compat import uuid7
 
-from benchmarks.crowd import crowd
-from benchmarks.explained import explained
-from storage import (
-    Database,
-    NewJob,
-    database_time,
-    insert_job,
-    reserve_due,
-    reserve_if_alone,
-)
-from storage.webhooks import DeliveryFilter, DeliveryState, list_deliveries
+from benchmarks.figures.explain import explained
+from benchmarks.figures.many_rows import crowd
+from storage.db.database import Database
+from storage.dispatch.reserve import reserve_due, reserve_if_alone
+from storage.intake.insert import insert_job
+from storage.queries.filter import database_time
+from storage.records.delivery import DeliveryState
+from storage.records.job import NewJob
+from storage.webhooks.log import DeliveryFilter, list_deliveries
 
 QUEUED = 4_000
 DUE = 16

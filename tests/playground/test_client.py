@@ -12,16 +12,10 @@ from typing import Any
 
 import pytest
 
-from playground import (
-    Answer,
-    AnswerTooLarge,
-    Meaning,
-    NotSent,
-    OutcomeUnknown,
-    PlaygroundClient,
-    Verdict,
-    judge,
-)
+from playground.answers.judge import judge
+from playground.answers.verdict import Answer, Meaning, Verdict
+from playground.client.client import PlaygroundClient
+from playground.errors import AnswerTooLarge, NotSent, OutcomeUnknown
 from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import (

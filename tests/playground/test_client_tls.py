@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from playground import Answer, Meaning, NotSent, OutcomeUnknown, PlaygroundClient, judge
+from playground.answers.judge import judge
+from playground.answers.verdict import Answer, Meaning
+from playground.client.client import PlaygroundClient
+from playground.errors import NotSent, OutcomeUnknown
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import Seen, json_answer, raw_server
 from tests.services.absence import absent

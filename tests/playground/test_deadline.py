@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from playground.deadline import CallClock, DeadlinePassed, Watchdog
+from playground.client.deadline import CallClock, DeadlinePassed, Watchdog
 
 pytestmark = pytest.mark.enable_socket
 

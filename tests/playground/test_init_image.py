@@ -8,7 +8,9 @@ import zlib
 import pytest
 from PIL import Image
 
-from playground import RequestInvalid, init_image, parse_request
+from playground.errors import RequestInvalid
+from playground.request import init_image
+from playground.request.request import parse_request
 from tests.playground.pictures import base64_of, picture
 
 MANY = 200_000

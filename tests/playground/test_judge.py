@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground import (
-    Answer,
-    AnswerTooLarge,
-    Meaning,
-    NotSent,
-    OutcomeUnknown,
-    PngDamaged,
-    Verdict,
-    judge,
-)
+from playground.answers.judge import judge
+from playground.answers.verdict import Answer, Meaning, Verdict
+from playground.errors import AnswerTooLarge, NotSent, OutcomeUnknown, PngDamaged
 from tests.playground.pictures import base64_of, picture
 
 WHOLE = base64_of(picture(6, 5))

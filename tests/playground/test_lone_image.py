@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground import Answer, Meaning, judge
-from playground.lone_image import lone_image
+from playground.answers.judge import judge
+from playground.answers.lone_image import lone_image
+from playground.answers.verdict import Answer, Meaning
 from tests.playground.pictures import base64_of, picture
 
 PNG = picture(6, 5)

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from playground import Answer, judge, markup
-from playground.markup import visible_text
+from playground.answers import markup
+from playground.answers.judge import judge
+from playground.answers.markup import visible_text
+from playground.answers.verdict import Answer
 
 
 class Counting:

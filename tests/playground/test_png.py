@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from playground import PngDamaged, check_png
-from playground.png import SIGNATURE, chunk
+from playground.answers.png import SIGNATURE, check_png, chunk
+from playground.errors import PngDamaged
 from tests.playground.pictures import picture
 
 WHOLE = picture(17, 9)
@@ -116,7 +116,7 @@ def test_picture_data_that_inflates_without_end_is_not_inflated_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A small answer must not cost gigabytes of work."""
-    monkeypatch.setattr("playground.png._MAX_INFLATED_BYTES", 100_000)
+    monkeypatch.setattr("playground.answers.png._MAX_INFLATED_BYTES", 100_000)
     bomb = chunk(b"IDAT", zlib.compress(bytes(50_000_000)))
     with pytest.raises(PngDamaged, match="too much data"):
         check_png(file_of(header(), SPOILT_NOTE, bomb, END))

@@ -7,15 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from playground import (
-    ImageRequest,
-    PngDamaged,
-    check_png,
-    embed_recipe,
-    parse_request,
-    recipe_text,
-)
-from playground.png import HEADER_END, chunk
+from playground.answers.png import HEADER_END, check_png, chunk
+from playground.answers.recipe import embed_recipe, recipe_text
+from playground.errors import PngDamaged
+from playground.request.request import ImageRequest, parse_request
 from tests.playground.pictures import picture
 from tests.playground.signed_picture import failures, signed
 

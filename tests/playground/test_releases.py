@@ -2,7 +2,10 @@
 
 import pytest
 
-from playground import ImageRequest, kept_form, needed_release, releases
+from playground.request import releases
+from playground.request.releases import needed_release
+from playground.request.request import ImageRequest
+from playground.request.wire import kept_form
 
 REQUEST = {"prompt": "a fox", "scheduler": "EULER", "strength": "0.5"}
 

@@ -6,15 +6,10 @@ from typing import Any
 
 import pytest
 
-from playground import (
-    MODELS,
-    PROMPT_FILTERS,
-    SCHEDULERS,
-    ImageRequest,
-    RequestInvalid,
-    parse_request,
-)
-from playground.faults import RULES
+from playground.errors import RequestInvalid
+from playground.request.request import ImageRequest, parse_request
+from playground.request.rules import RULES
+from playground.request.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
 from tests.playground.pictures import base64_of, picture
 
 

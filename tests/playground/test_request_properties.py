@@ -8,18 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground import (
-    MODELS,
-    PROMPT_FILTERS,
-    SCHEDULERS,
-    Fault,
-    RequestInvalid,
-    parse_request,
-    request_schema,
-    restore_request,
-    to_wire,
-)
-from playground.faults import RULES
+from playground.errors import RequestInvalid
+from playground.request.request import parse_request
+from playground.request.rules import RULES, Fault
+from playground.request.schema import request_schema
+from playground.request.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
+from playground.request.wire import restore_request, to_wire
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 FILLED = TEXT.filter(lambda text: bool(text.strip()))

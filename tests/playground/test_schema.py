@@ -5,7 +5,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from playground import MODELS, PROMPT_FILTERS, SCHEDULERS, ImageRequest, request_schema
+from playground.request.request import ImageRequest
+from playground.request.schema import request_schema
+from playground.request.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
 
 SCHEMA = request_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -12,9 +12,9 @@ import pytest
 import requests.exceptions
 import urllib3.exceptions
 
-from playground import CallFailed, NotSent, OutcomeUnknown
-from playground.deadline import CallClock
-from playground.translate import FOREIGN, call_failed
+from playground.client.deadline import CallClock
+from playground.client.http_errors import FOREIGN, call_failed
+from playground.errors import CallFailed, NotSent, OutcomeUnknown
 
 # Warnings are told by `warnings`, not raised.
 WARNINGS = (Warning,)

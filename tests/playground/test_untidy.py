@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground import Answer, Meaning, Verdict, judge
-from playground import base64_text as base64_module
-from playground.base64_text import decode_base64, runs_of_base64
-from playground.png import chunk
-from playground.untidy import find_images
+from playground.answers import base64_text as base64_module
+from playground.answers.base64_text import decode_base64, runs_of_base64
+from playground.answers.judge import judge
+from playground.answers.png import chunk
+from playground.answers.untidy import find_images
+from playground.answers.verdict import Answer, Meaning, Verdict
 from tests.playground.pictures import base64_of, picture
 
 PNG = picture(61, 53)
@@ -295,7 +296,7 @@ def test_a_text_of_nothing_but_beginnings_is_not_tried_to_its_end(
         tried.append(text)
         return decode_base64(text)
 
-    monkeypatch.setattr("playground.untidy.decode_base64", decode)
+    monkeypatch.setattr("playground.answers.untidy.decode_base64", decode)
     assert find_images(b"iVBORw0KGgo," * 20_000).images == ()
     assert find_images(json.dumps({"images": ["iVBORw0KGgo"] * 20_000}).encode()).images == ()
     assert find_images(json.dumps({"image": ["iVBORw0KGgo"] * 20_000}).encode()).images == ()
@@ -304,6 +305,6 @@ def test_a_text_of_nothing_but_beginnings_is_not_tried_to_its_end(
 
 def test_what_is_packed_is_unpacked_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small answer must not fill the memory."""
-    monkeypatch.setattr("playground.untidy._MAX_UNPACKED_BYTES", 100)
+    monkeypatch.setattr("playground.answers.untidy._MAX_UNPACKED_BYTES", 100)
     assert received(gzip.compress(answer(WHOLE))).meaning is not Meaning.IN_HAND
     assert received(gzip.compress(b"")).meaning is Meaning.UNKNOWN

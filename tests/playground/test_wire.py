@@ -2,14 +2,9 @@
 
 import pytest
 
-from playground import (
-    RequestInvalid,
-    init_image_bytes,
-    kept_form,
-    parse_request,
-    restore_request,
-    to_wire,
-)
+from playground.errors import RequestInvalid
+from playground.request.request import parse_request
+from playground.request.wire import init_image_bytes, kept_form, restore_request, to_wire
 from tests.playground.pictures import base64_of, picture
 
 

@@ -22,7 +22,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from storage import Database, migrate
+from storage.db.database import Database
+from storage.migrations.migrate import migrate
 from tests.services.absence import absent
 from tests.services.server import Server, clean_environment
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from storage import ObjectStore
+from storage.objects.store import ObjectStore
 from tests.services.absence import absent
 from tests.services.s3_data import share_data
 from tests.services.server import Server

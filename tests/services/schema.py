@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import Database, migrate
+from storage.db.database import Database
+from storage.migrations.migrate import migrate
 from tests.services.postgres import PostgresServer
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.certificate import make_certificate
+from benchmarks.servers.certificate import make_certificate
 
 __all__ = ["TlsRelay"]
 

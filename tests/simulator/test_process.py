@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.certificate import make_certificate
+from benchmarks.servers.certificate import make_certificate
 from tests.services.forked_simulator import fork_simulator
 from tests.simulator.running import RunningSimulator, StartSimulator, picture_of, png_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage import Database
+from storage.db.database import Database
 from tests.storage.table import TableUnderTest
 
 

@@ -8,24 +8,15 @@ from uuid import UUID, uuid4
 from sqlalchemy import text, update
 from uuid_utils.compat import uuid7
 
-from storage import (
-    Database,
-    Job,
-    JobError,
-    JobStatus,
-    NewJob,
-    StoredImage,
-    WorkerInfo,
-    claim_if_due,
-    create_batch,
-    finish_if_held,
-    get_job,
-    insert_job,
-    insert_jobs,
-    mark_storing_if_held,
-    open_batch,
-    register_worker,
-)
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.intake.insert import insert_job, insert_jobs
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import finish_if_held, mark_storing_if_held
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError, NewJob, StoredImage
+from storage.records.states import JobStatus
 
 FAULT = JobError("HTTP_500", "the API stumbled", "api")
 

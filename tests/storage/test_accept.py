@@ -4,20 +4,14 @@ from uuid import uuid4
 
 import pytest
 
-from storage import (
-    IdempotencyConflict,
-    JobError,
-    JobStatus,
-    RecordRefused,
-    batch_progress,
-    create_batch,
-    get_job,
-    insert_faulty_job,
-    insert_job,
-    insert_jobs,
-    open_batch,
-)
-from storage.accept import MAX_CHUNK_JOBS
+from storage.batches.batches import create_batch, open_batch
+from storage.batches.counts import batch_progress
+from storage.errors import IdempotencyConflict, RecordRefused
+from storage.intake.insert import MAX_CHUNK_JOBS, insert_job, insert_jobs
+from storage.intake.insert_ended import insert_faulty_job
+from storage.queries.get import get_job
+from storage.records.job import JobError
+from storage.records.states import JobStatus
 from tests.storage.table import TableUnderTest, new_job
 
 

@@ -24,32 +24,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from storage import (
-    CallCount,
-    Database,
-    EndCode,
-    Job,
-    JobError,
-    JobForgotten,
-    JobStatus,
-    adopt_image,
-    ask_cancel,
-    claim_if_due,
-    fail_if_held,
-    finish_if_held,
-    forget_jobs,
-    get_job,
-    get_jobs,
-    hand_back_if_held,
-    insert_job,
-    mark_storing_if_held,
-    register_worker,
-    requeue_lost,
-    rescue_dead,
-    retry_ended,
-    retry_later_if_held,
-)
-from storage.leases import WorkerInfo
+from storage.db.database import Database
+from storage.errors import JobForgotten
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.intake.insert import insert_job
+from storage.jobs.adopt import adopt_image
+from storage.jobs.cancel import ask_cancel, retry_ended
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import finish_if_held, mark_storing_if_held
+from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if_held
+from storage.jobs.requeue_lost import requeue_lost
+from storage.jobs.rescue import rescue_dead
+from storage.queries.get import get_job, get_jobs
+from storage.records.job import Job, JobError
+from storage.records.states import CallCount, EndCode, JobStatus
+from storage.retention.delete import forget_jobs
 from tests.storage.table import new_job, picture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "states.md").read_text(encoding="utf-8")

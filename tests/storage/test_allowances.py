@@ -8,18 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import (
-    Database,
-    DayExhausted,
-    calls_today,
-    claim_if_due,
-    finish_if_held,
-    mark_storing_if_held,
-    reserve_due,
-    retry_later_if_held,
-    set_owner_limits,
-    unreserve,
-)
+from storage.db.database import Database
+from storage.dispatch.reserve import reserve_due, unreserve
+from storage.errors import DayExhausted
+from storage.fleet.daily_calls import calls_today
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import finish_if_held, mark_storing_if_held
+from storage.jobs.release import retry_later_if_held
+from storage.owners.limits import set_owner_limits
 from tests.storage.table import FAULT, TableUnderTest
 
 
@@ -103,7 +99,7 @@ def test_many_streams_of_a_limited_owner_hide_nobody(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of them than one look sees, wherever the round stands."""
-    monkeypatch.setattr(importlib.import_module("storage.streams"), "_MAX_STREAMS", 2)
+    monkeypatch.setattr(importlib.import_module("storage.dispatch.fairness"), "_MAX_STREAMS", 2)
     set_owner_limits(table.db, "shop", max_in_flight=0)
     for _ in range(7):
         table.batch(1, owner="shop")
@@ -223,7 +219,7 @@ def test_many_streams_of_an_owner_being_handed_out_elsewhere_hide_nobody(
     """More of them than one look sees; others' jobs go out at once."""
     if table.db.dialect == "sqlite":
         pytest.skip("SQLite has one writer at a time: there is nothing to get past")
-    monkeypatch.setattr(importlib.import_module("storage.streams"), "_MAX_STREAMS", 2)
+    monkeypatch.setattr(importlib.import_module("storage.dispatch.fairness"), "_MAX_STREAMS", 2)
     set_owner_limits(table.db, "shop", max_in_flight=9)
     for _ in range(7):
         table.batch(1, owner="shop")

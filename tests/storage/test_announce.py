@@ -9,22 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, select
 
-from storage import (
-    JobError,
-    adopt_image,
-    ask_cancel,
-    expire_due,
-    fail_if_held,
-    finish_if_held,
-    fold_batch_deltas,
-    insert_faulty_job,
-    rescue_dead,
-    retry_ended,
-    retry_later_if_held,
-)
-from storage.finish import _finish_several
-from storage.jobs import images_to_json
-from storage.set_aside import set_aside
+from storage.batches.counts import fold_batch_deltas
+from storage.intake.insert_ended import insert_faulty_job
+from storage.jobs.adopt import adopt_image
+from storage.jobs.cancel import ask_cancel, expire_due, retry_ended
+from storage.jobs.finish import _finish_several, finish_if_held
+from storage.jobs.quarantine import set_aside
+from storage.jobs.release import fail_if_held, retry_later_if_held
+from storage.jobs.rescue import rescue_dead
+from storage.records.job import JobError, images_to_json
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
 URL = "https://shop.example.com/done?token=1"

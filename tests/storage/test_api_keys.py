@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from storage import (
-    Database,
-    RecordRefused,
+from storage.db.database import Database
+from storage.errors import RecordRefused
+from storage.owners.api_keys import (
     any_keys,
     create_key,
     find_key,

@@ -6,30 +6,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import storage.unopened
-from storage import (
-    BatchNotFound,
-    Cursor,
-    DatabaseUnavailable,
-    IdempotencyConflict,
+import storage.batches.loading
+from storage.batches.batches import (
     batch_callback,
-    batch_progress,
-    cancel_jobs,
     create_batch,
-    delete_unopened,
-    expire_due,
-    fold_batch_deltas,
     get_batch,
-    insert_jobs,
     list_batches,
-    list_jobs,
     open_batch,
-    reserve_due,
-    retry_ended,
-    unopened_batches,
 )
-from storage.errors import BatchShut
-from storage.unopened import Loading, hold_unopened
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.batches.loading import Loading, delete_unopened, hold_unopened, unopened_batches
+from storage.dispatch.reserve import reserve_due
+from storage.errors import BatchNotFound, BatchShut, DatabaseUnavailable, IdempotencyConflict
+from storage.intake.insert import insert_jobs
+from storage.jobs.cancel import cancel_jobs, expire_due, retry_ended
+from storage.queries.pages import Cursor, list_jobs
 from tests.storage.table import TableUnderTest, new_job
 
 
@@ -80,7 +71,7 @@ def test_a_deletion_that_stalls_leaves_the_next_load_under_the_id_alone(
     """Another helps it to its end, the batch is handed in again and accepted; it wakes too late."""
     lost, _ = table.batch(3, opened=False)
     anew = [new_job(batch_id=lost) for _ in range(3)]
-    real = storage.unopened._delete_jobs
+    real = storage.batches.loading._delete_jobs
 
     def delete_jobs(*given: Any) -> int:
         found = 0 if stalled == "before it deletes" else real(*given)
@@ -93,7 +84,7 @@ def test_a_deletion_that_stalls_leaves_the_next_load_under_the_id_alone(
             found = real(*given)
         return found
 
-    monkeypatch.setattr(storage.unopened, "_delete_jobs", delete_jobs)
+    monkeypatch.setattr(storage.batches.loading, "_delete_jobs", delete_jobs)
     assert delete_unopened(table.db, lost)
     assert get_batch(table.db, lost).total == 3
     assert sorted(reserve_due(table.db, limit=9, stale_after_s=60)) == sorted(j.id for j in anew)
@@ -177,7 +168,7 @@ def test_a_batch_that_vanished_while_it_was_begun_may_be_begun_again(
 ) -> None:
     """It was deleted between the two statements: the caller is told to call again."""
     batch, _ = create_batch(table.db, id=uuid4())
-    monkeypatch.setattr("storage.batches.find_batch", lambda *_: None)
+    monkeypatch.setattr("storage.batches.batches.find_batch", lambda *_: None)
     with pytest.raises(DatabaseUnavailable, match="vanished"):
         create_batch(table.db, id=batch.id)
 

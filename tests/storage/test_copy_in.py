@@ -5,24 +5,17 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from storage import (
-    MAX_CHUNK_JOBS,
-    BatchRow,
-    Database,
-    DatabaseUnavailable,
-    JsonText,
-    RecordRefused,
-    RowsInCommon,
-    accept,
-    copy_in,
-    create_batch,
-    get_job,
-    insert_batch_rows,
-    insert_jobs,
-    list_jobs,
-    migrate,
-    open_batch,
-)
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.db.json_text import JsonText
+from storage.errors import DatabaseUnavailable, RecordRefused
+from storage.intake import copy_rows as copy_in
+from storage.intake import insert as accept
+from storage.intake.batch_rows import BatchRow, RowsInCommon, insert_batch_rows
+from storage.intake.insert import MAX_CHUNK_JOBS, insert_jobs
+from storage.migrations.migrate import migrate
+from storage.queries.get import get_job
+from storage.queries.pages import list_jobs
 from tests.services.postgres import PostgresServer
 from tests.storage.table import TableUnderTest, new_job
 

@@ -11,20 +11,20 @@ import psycopg
 import pytest
 from sqlalchemy import exc, text
 
-from storage import (
-    Database,
+from storage.db.database import Database
+from storage.db.sql_errors import translate
+from storage.db.statement_limits import Limits
+from storage.errors import (
     DatabaseError,
     DatabaseMisconfigured,
     DatabaseUnavailable,
     RecordRefused,
     RowLocked,
     SchemaOutOfDate,
-    get_job,
-    insert_job,
-    migrate,
 )
-from storage.faults import translate
-from storage.limits import Limits
+from storage.intake.insert import insert_job
+from storage.migrations.migrate import migrate
+from storage.queries.get import get_job
 from tests.services.postgres import PostgresServer
 from tests.storage.table import TableUnderTest, new_job
 
@@ -133,7 +133,7 @@ def test_many_threads_share_a_small_pool(db: Database) -> None:
 
 def test_a_full_pool_is_worth_waiting_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that gets no connection in time is told so."""
-    monkeypatch.setattr("storage.database._POOL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("storage.db.database._POOL_TIMEOUT_S", 0.05)
     db = Database(f"sqlite:///{tmp_path / 'a.db'}", pool_size=1)
     refused = []
 

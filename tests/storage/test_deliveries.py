@@ -10,41 +10,27 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
-from storage import (
-    Cursor,
-    Database,
-    ask_cancel,
-    batch_callback,
-    create_batch,
-    database_time,
-    delete_unopened,
-    fold_batch_deltas,
-    insert_jobs,
-    open_batch,
-    retry_ended,
-)
-from storage.webhooks import (
+from storage.batches.batches import batch_callback, create_batch, open_batch
+from storage.batches.counts import fold_batch_deltas
+from storage.batches.loading import delete_unopened
+from storage.db.database import Database
+from storage.intake.insert import insert_jobs
+from storage.jobs.cancel import ask_cancel, retry_ended
+from storage.queries.filter import database_time
+from storage.queries.pages import Cursor
+from storage.records.delivery import ClaimedDelivery, Delivery, DeliveryState
+from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_due, record_attempt
+from storage.webhooks.log import (
     UNDELIVERED,
-    ClaimedDelivery,
-    Delivery,
     DeliveryFilter,
-    DeliveryState,
-    Verdict,
-    add_secret,
-    claim_deliveries,
-    count_replays,
     delivery_log,
-    drop_old_secrets,
     find_delivery,
     latest_delivery,
     list_deliveries,
-    owners_due,
-    record_attempt,
-    replay_deliveries,
-    signing_secrets,
     sweep_deliveries,
-    walk_deliveries,
 )
+from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
+from storage.webhooks.secrets import add_secret, drop_old_secrets, signing_secrets
 from tests.storage.table import TableUnderTest, new_job
 
 URL = "https://shop.example.com/done"

@@ -5,21 +5,20 @@ from uuid import uuid4
 
 from sqlalchemy import event, insert
 
-from storage import Cursor, Database, database_time
-from storage.webhooks import (
+from storage.db.database import Database
+from storage.queries.filter import database_time
+from storage.queries.pages import Cursor
+from storage.records.delivery import DeliveryState
+from storage.webhooks.claim_delivery import owners_due, record_attempt
+from storage.webhooks.log import (
     UNDELIVERED,
     DeliveryFilter,
-    DeliveryState,
-    count_replays,
     delivery_log,
     latest_delivery,
     list_deliveries,
-    owners_due,
-    record_attempt,
-    replay_deliveries,
     sweep_deliveries,
-    walk_deliveries,
 )
+from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
 from tests.storage.table import TableUnderTest
 from tests.storage.test_deliveries import LOST, URL, claim, ended
 

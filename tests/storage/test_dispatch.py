@@ -2,18 +2,18 @@
 
 from uuid import UUID
 
-from storage import (
-    Rotation,
+from storage.dispatch.fairness import Rotation
+from storage.dispatch.probe import due_job_with_fewest_calls
+from storage.dispatch.reserve import (
     count_dispatched,
-    due_job_with_fewest_calls,
     forget_lost,
     refresh_dispatched,
     reserve_due,
     reserve_if_alone,
-    retry_later_if_held,
-    set_owner_limits,
     unreserve,
 )
+from storage.jobs.release import retry_later_if_held
+from storage.owners.limits import set_owner_limits
 from tests.storage.table import FAULT, TableUnderTest
 
 

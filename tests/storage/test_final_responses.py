@@ -12,7 +12,9 @@ import boto3
 import pytest
 
 from http1.head import MAX_INTERIM_BYTES
-from storage import ObjectStore, ObjectStoreUnavailable, s3_config
+from storage.errors import ObjectStoreUnavailable
+from storage.objects import s3_config
+from storage.objects.store import ObjectStore
 from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.raw_server import RawServer, Script, Seen, answer, raw_server
 from tests.storage.test_signed_put import KEY, store_at, stored

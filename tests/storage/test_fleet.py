@@ -7,29 +7,19 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
-from storage import (
-    CallReport,
-    Database,
-    DayExhausted,
-    PauseKind,
-    WorkerInfo,
-    calls_today,
-    claim_if_due,
-    end_pause_if_over,
-    fleet_state,
-    forget_days,
-    insert_job,
-    pause_fleet,
-    register_worker,
-    report_calls,
-    resume_fleet,
-    set_owner_limits,
-    slow_down,
-    speed_up,
-    take_probe,
-)
-from storage.clock import after
-from storage.jobs import NewJob
+from storage.db.database import Database
+from storage.errors import DayExhausted
+from storage.fleet.daily_calls import calls_today, forget_days
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.fleet.pause import PauseKind, end_pause_if_over, pause_fleet, resume_fleet, take_probe
+from storage.fleet.state import fleet_state
+from storage.fleet.throttle import slow_down, speed_up
+from storage.fleet.worker_calls import CallReport, report_calls
+from storage.intake.insert import insert_job
+from storage.jobs.claim import claim_if_due
+from storage.owners.limits import set_owner_limits
+from storage.records.job import NewJob
+from storage.schema.clock import after
 
 
 def pause(db: Database, kind: PauseKind = PauseKind.BREAKER) -> bool:

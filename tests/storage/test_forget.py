@@ -7,40 +7,32 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text, update
 
-from storage import (
-    CallCount,
-    Database,
-    DatabaseUnavailable,
-    JobForgotten,
-    JobNotFound,
-    JobStatus,
-    StoredImage,
-    adopt_image,
-    batch_progress,
-    database_time,
+from storage.batches.batches import get_batch
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, JobForgotten, JobNotFound
+from storage.intake.insert import insert_job, insert_jobs
+from storage.intake.insert_ended import insert_faulty_job
+from storage.jobs.adopt import adopt_image
+from storage.jobs.cancel import retry_ended
+from storage.jobs.finish import finish_if_held
+from storage.jobs.release import fail_if_held, retry_later_if_held
+from storage.jobs.rescue import rescue_dead
+from storage.queries.filter import database_time
+from storage.queries.get import get_job
+from storage.queries.pages import list_jobs
+from storage.records.job import StoredImage
+from storage.records.states import CallCount, JobStatus
+from storage.retention.delete import forget_jobs
+from storage.retention.deletion_queue import (
+    INIT_GRACE_S,
     doomed_state,
-    fail_if_held,
-    find_tombstone,
-    finish_if_held,
-    fold_batch_deltas,
-    forget_jobs,
-    get_batch,
-    get_job,
-    insert_faulty_job,
-    insert_job,
-    insert_jobs,
-    list_jobs,
-    objects_left,
-    put_back,
-    put_back_refused,
-    rescue_dead,
-    retry_ended,
-    retry_later_if_held,
     spare_init_image,
     strike_off,
     take_doomed,
 )
-from storage.doomed import INIT_GRACE_S
+from storage.retention.requeue import put_back, put_back_refused
+from storage.retention.tombstones import find_tombstone, objects_left
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
 PREFIX = "darkroom/"
@@ -277,7 +269,7 @@ def test_an_initial_image_that_is_being_deleted_is_waited_for(
         if len(rests) == 2:
             strike_off(table.db, [key])
 
-    monkeypatch.setattr("storage.doomed.time.sleep", rest)
+    monkeypatch.setattr("storage.retention.deletion_queue.time.sleep", rest)
     spare_init_image(table.db, key)
     assert len(rests) == 2
 
@@ -338,7 +330,7 @@ def test_an_initial_image_that_is_deleted_for_too_long_is_an_error(
     forget(table, table.accept(init_image_key=key))
     let_time_pass(table.db)
     assert take_doomed(table.db, limit=9) == [key]
-    monkeypatch.setattr("storage.doomed._SPARE_MOST_S", -1.0)
+    monkeypatch.setattr("storage.retention.deletion_queue._SPARE_MOST_S", -1.0)
     with pytest.raises(DatabaseUnavailable, match="being deleted"):
         spare_init_image(table.db, key)
 

@@ -4,24 +4,20 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import update
 
-from storage import (
-    CallReport,
+from storage.fleet.leadership import lead, resign
+from storage.fleet.leases import (
     WorkerInfo,
-    ask_to_resume,
-    database_time,
     end_lease,
     forget_workers,
     free_slots,
-    lead,
     live_workers,
-    peers_of,
     register_worker,
     renew_lease,
-    report_calls,
-    rescue_dead,
-    resign,
 )
-from storage.clock import after
+from storage.fleet.worker_calls import CallReport, ask_to_resume, peers_of, report_calls
+from storage.jobs.rescue import rescue_dead
+from storage.queries.filter import database_time
+from storage.schema.clock import after
 from tests.storage.table import TableUnderTest
 
 

@@ -6,10 +6,22 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url, text
 
-from chaos.proxy import Act, Proxy
-from storage import Database, DatabaseUnavailable, Limits, RowLocked, get_job, insert_job, migrate
-from storage.limits import BULK_DELETE, COPY, COUNT, INDEX_BUILD, MIGRATION, VERIFY
-from storage.server_limits import limits_not_in_force
+from chaos.fleet.proxy import Act, Proxy
+from storage.db.database import Database
+from storage.db.server_limits import limits_not_in_force
+from storage.db.statement_limits import (
+    BULK_DELETE,
+    COPY,
+    COUNT,
+    INDEX_BUILD,
+    MIGRATION,
+    VERIFY,
+    Limits,
+)
+from storage.errors import DatabaseUnavailable, RowLocked
+from storage.intake.insert import insert_job
+from storage.migrations.migrate import migrate
+from storage.queries.get import get_job
 from tests.storage.table import new_job
 
 NAMES = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")

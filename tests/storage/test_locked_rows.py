@@ -8,28 +8,21 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
-from storage import (
-    Database,
-    Job,
-    JobStatus,
-    Limits,
-    RowLocked,
-    cancel_jobs,
-    expire_due,
-    finish_if_held,
-    fold_batch_deltas,
-    forget_jobs,
-    forget_lost,
-    get_batch,
-    get_jobs,
-    mark_storing_if_held,
-    refresh_dispatched,
-    rescue_dead,
-    reserve_due,
-    retry_ended,
-    retry_later_if_held,
-)
-from storage.webhooks import claim_deliveries
+from storage.batches.batches import get_batch
+from storage.batches.counts import fold_batch_deltas
+from storage.db.database import Database
+from storage.db.statement_limits import Limits
+from storage.dispatch.reserve import forget_lost, refresh_dispatched, reserve_due
+from storage.errors import RowLocked
+from storage.jobs.cancel import cancel_jobs, expire_due, retry_ended
+from storage.jobs.finish import finish_if_held, mark_storing_if_held
+from storage.jobs.release import retry_later_if_held
+from storage.jobs.rescue import rescue_dead
+from storage.queries.get import get_jobs
+from storage.records.job import Job
+from storage.records.states import JobStatus
+from storage.retention.delete import forget_jobs
+from storage.webhooks.claim_delivery import claim_deliveries
 from tests.storage.table import FAULT, TableUnderTest
 from tests.storage.test_together import at_once
 
@@ -126,7 +119,7 @@ def test_a_locked_job_keeps_no_other_job_from_being_forgotten(
     table: TableUnderTest, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All others are gone before the locked one is waited for."""
-    monkeypatch.setattr("storage.forget.BULK_DELETE", SHORT)
+    monkeypatch.setattr("storage.retention.delete.BULK_DELETE", SHORT)
     ids = [table.accept() for _ in range(3)]
     with locked(migrated_postgres_url, ids[0]), pytest.raises(RowLocked):
         forget_jobs(table.db, ids, key_prefix="")

@@ -5,23 +5,16 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import update
 
-from storage import (
-    RELEASE,
-    JobStatus,
-    WorkerInfo,
-    claim_if_due,
-    create_batch,
-    get_job,
-    insert_jobs,
-    newest_release,
-    open_batch,
-    register_worker,
-    reserve_due,
-    reserve_if_alone,
-    unreserve,
-    unserved_jobs,
-)
-from storage.probe import due_job_with_fewest_calls
+from storage.batches.batches import create_batch, open_batch
+from storage.dispatch.probe import due_job_with_fewest_calls
+from storage.dispatch.reserve import reserve_due, reserve_if_alone, unreserve
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.intake.insert import insert_jobs
+from storage.jobs.claim import claim_if_due
+from storage.jobs.needs_release import newest_release, unserved_jobs
+from storage.queries.get import get_job
+from storage.records.states import JobStatus
+from storage.schema.revision import RELEASE
 from tests.storage.table import TableUnderTest, new_job
 
 NEWER = RELEASE + 1

@@ -6,19 +6,17 @@ from uuid import UUID
 
 import pytest
 
-from storage import (
-    Database,
-    cancel_jobs,
-    expire_due,
-    forget_jobs,
+from storage.db.database import Database
+from storage.dispatch.reserve import (
     forget_lost,
     refresh_dispatched,
     reserve_due,
     reserve_if_alone,
-    retry_ended,
-    retry_later_if_held,
     unreserve,
 )
+from storage.jobs.cancel import cancel_jobs, expire_due, retry_ended
+from storage.jobs.release import retry_later_if_held
+from storage.retention.delete import forget_jobs
 from tests.storage.table import FAULT, TableUnderTest
 
 

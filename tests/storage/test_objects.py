@@ -11,18 +11,12 @@ from uuid import UUID
 import pytest
 from botocore import exceptions as boto
 
-from storage import (
-    BucketMissing,
-    ObjectMissing,
-    ObjectStore,
-    ObjectStoreRefused,
-    ObjectStoreUnavailable,
-    check_rights,
-    image_key,
-    init_image_key,
-    leftovers,
-)
-from storage.object_faults import translate
+from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused, ObjectStoreUnavailable
+from storage.objects import botocore_garbage as leftovers
+from storage.objects.bucket_probe import check_rights
+from storage.objects.s3_errors import translate
+from storage.objects.store import ObjectStore
+from storage.records.object_keys import image_key, init_image_key
 from tests.services import S3Endpoint
 
 JOB = UUID("0190a6f2-0000-7000-8000-000000000001")

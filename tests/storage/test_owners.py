@@ -2,19 +2,15 @@
 
 import pytest
 
-from storage import (
-    Database,
-    RecordRefused,
-    count_queued,
-    create_batch,
-    delete_unopened,
-    fold_batch_deltas,
-    get_owner,
-    insert_jobs,
-    list_owners,
-    reserve_due,
-    set_owner_limits,
-)
+from storage.batches.batches import create_batch
+from storage.batches.counts import fold_batch_deltas
+from storage.batches.loading import delete_unopened
+from storage.db.database import Database
+from storage.dispatch.backlog import count_queued
+from storage.dispatch.reserve import reserve_due
+from storage.errors import RecordRefused
+from storage.intake.insert import insert_jobs
+from storage.owners.limits import get_owner, list_owners, set_owner_limits
 from tests.storage.table import TableUnderTest, new_job
 
 

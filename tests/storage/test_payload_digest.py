@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from storage import (
-    ObjectDigestMismatch,
-    ObjectStore,
-    ObjectStoreRefused,
-    check_rights,
-    verifies_payload,
-)
-from storage.object_faults import translate
+from storage.errors import ObjectDigestMismatch, ObjectStoreRefused
+from storage.objects.bucket_probe import check_rights, verifies_payload
+from storage.objects.s3_errors import translate
+from storage.objects.store import ObjectStore
 from tests.services import S3Endpoint
 from tests.services.faulty_store import (
     Fault,

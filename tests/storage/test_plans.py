@@ -7,45 +7,33 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, insert, update
 
-from storage import (
-    Cursor,
-    Database,
-    JobStatus,
-    Meant,
-    adopt_image,
-    ask_cancel,
-    batch_progress,
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.batches.loading import delete_unopened
+from storage.db.database import Database
+from storage.dispatch.backlog import count_queued
+from storage.dispatch.probe import due_job_with_fewest_calls
+from storage.dispatch.reserve import (
     count_dispatched,
-    count_meant,
-    count_queued,
-    database_time,
-    delete_unopened,
-    due_job_with_fewest_calls,
-    expire_due,
-    fail_if_held,
-    fold_batch_deltas,
-    forget_jobs,
-    forget_workers,
-    free_slots,
-    get_jobs,
-    hand_back_if_held,
-    held_rows,
-    insert_jobs,
-    job_by_key,
-    list_jobs,
     refresh_dispatched,
-    rescue_dead,
     reserve_due,
     reserve_if_alone,
-    retry_ended,
-    retry_later_if_held,
-    set_owner_limits,
-    spare_init_image,
-    stuck_jobs,
-    take_doomed,
     unreserve,
-    walk_meant,
 )
+from storage.fleet.leases import forget_workers, free_slots
+from storage.intake.insert import insert_jobs
+from storage.jobs.adopt import adopt_image
+from storage.jobs.cancel import ask_cancel, expire_due, retry_ended
+from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if_held
+from storage.jobs.rescue import rescue_dead
+from storage.owners.limits import set_owner_limits
+from storage.queries.deletable import Meant, count_meant, walk_meant
+from storage.queries.filter import database_time
+from storage.queries.get import get_jobs, job_by_key
+from storage.queries.held_rows import held_rows
+from storage.queries.pages import Cursor, list_jobs, stuck_jobs
+from storage.records.states import JobStatus
+from storage.retention.delete import forget_jobs
+from storage.retention.deletion_queue import spare_init_image, take_doomed
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
 ENDED_ROWS = 6000

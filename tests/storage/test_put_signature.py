@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 
-from storage.put_signature import signed_headers
+from storage.objects.sigv4 import signed_headers
 
 NOON = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
 LASTING = ReadOnlyCredentials("AKID", "secret/with+signs", None)

@@ -2,7 +2,10 @@
 
 from uuid import UUID
 
-from storage import JobStatus, Sighting, queue_position, reserve_due, sightings
+from storage.dispatch.position import queue_position
+from storage.dispatch.reserve import reserve_due
+from storage.queries.snapshots import Sighting, sightings
+from storage.records.states import JobStatus
 from tests.storage.table import TableUnderTest
 
 

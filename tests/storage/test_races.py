@@ -4,17 +4,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
-from storage import (
-    JobStatus,
-    batch_progress,
-    cancel_jobs,
-    expire_due,
-    fold_batch_deltas,
-    get_batch,
-    insert_job,
-    reserve_due,
-    retry_ended,
-)
+from storage.batches.batches import get_batch
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.dispatch.reserve import reserve_due
+from storage.intake.insert import insert_job
+from storage.jobs.cancel import cancel_jobs, expire_due, retry_ended
+from storage.records.states import JobStatus
 from tests.storage.table import TableUnderTest, new_job
 
 THREADS = 6

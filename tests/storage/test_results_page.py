@@ -4,7 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from storage import ask_cancel, cancel_jobs, insert_faulty_job, retry_later_if_held
+from storage.intake.insert_ended import insert_faulty_job
+from storage.jobs.cancel import ask_cancel, cancel_jobs
+from storage.jobs.release import retry_later_if_held
 from tests.storage.table import FAULT, TableUnderTest, new_job
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")

@@ -11,25 +11,16 @@ import pytest
 from sqlalchemy import Connection, event
 from uuid_utils.compat import uuid7
 
-from storage import (
-    Database,
-    Forgotten,
-    JobForgotten,
-    JobStatus,
-    batch_progress,
-    create_batch,
-    delete_unopened,
-    fold_batch_deltas,
-    forget_jobs,
-    get_batch,
-    insert_job,
-    insert_jobs,
-    list_jobs,
-    open_batch,
-    owner_reuses,
-    owners_reusing,
-    set_owner_reuse,
-)
+from storage.batches.batches import create_batch, get_batch, open_batch
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.batches.loading import delete_unopened
+from storage.db.database import Database
+from storage.errors import JobForgotten
+from storage.intake.insert import insert_job, insert_jobs
+from storage.intake.reuse import owner_reuses, owners_reusing, set_owner_reuse
+from storage.queries.pages import list_jobs
+from storage.records.states import JobStatus
+from storage.retention.delete import Forgotten, forget_jobs
 from tests.storage.table import TableUnderTest, new_job
 from tests.storage.test_forget import PREFIX, doomed
 

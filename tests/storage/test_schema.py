@@ -9,8 +9,11 @@ import pytest
 from sqlalchemy import column, table, text, update
 
 import storage
-from storage import Database, SchemaOutOfDate, check_schema, get_job, migrate, schema_status
-from storage.revisions import PREFIX, VERSION_TABLE, WANTED
+from storage.db.database import Database
+from storage.errors import SchemaOutOfDate
+from storage.migrations.migrate import check_schema, migrate, schema_status
+from storage.queries.get import get_job
+from storage.schema.revision import PREFIX, VERSION_TABLE, WANTED
 
 _POSTGRESQL = """
 SELECT 'column', table_name || '.' || column_name, data_type || ' ' || is_nullable

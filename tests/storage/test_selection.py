@@ -7,23 +7,22 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, update
 
-from storage import (
-    Database,
-    JobStatus,
+from storage.db.database import Database
+from storage.intake.insert import insert_jobs
+from storage.jobs.cancel import cancel_jobs, retry_ended
+from storage.jobs.release import fail_if_held
+from storage.queries.filter import (
     Selection,
     Tally,
-    cancel_jobs,
     count_held_unasked,
     database_time,
-    fail_if_held,
-    get_job,
     held_unasked,
-    insert_jobs,
-    retry_ended,
     standings,
     tally_jobs,
     walk_jobs,
 )
+from storage.queries.get import get_job
+from storage.records.states import JobStatus
 from tests.storage.table import FAULT, TableUnderTest, new_job
 from tests.storage.test_plans import SCAN, _plan
 

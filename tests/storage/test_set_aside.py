@@ -4,7 +4,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import Job, batch_progress, calls_today, claim_if_due
+from storage.batches.counts import batch_progress
+from storage.fleet.daily_calls import calls_today
+from storage.jobs.claim import claim_if_due
+from storage.records.job import Job
 from tests.storage.table import TableUnderTest
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from storage.shared_sync import SharedSync
+from storage.spool.group_fsync import SharedSync
 
 
 class Disk:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from storage import ObjectStore, ObjectStoreRefused
+from storage.errors import ObjectStoreRefused
+from storage.objects.store import ObjectStore
 from tests.playground.raw_server import RawServer, Seen, answer, json_answer, raw_server
 from tests.services.absence import absent
 

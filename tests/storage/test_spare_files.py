@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from storage import Spool, SpooledImage, SpoolFull
-from storage.spare_files import SpareFiles
-from storage.spool import SPARED_PART
+from storage.errors import SpoolFull
+from storage.spool.file_format import SpooledImage
+from storage.spool.recycled_files import SpareFiles
+from storage.spool.spool import SPARED_PART, Spool
 
 MAX_BYTES = 10_000_000
 
@@ -239,7 +240,7 @@ def test_a_spare_file_is_gone_after_a_while(
     _drop_all(spool)
     spool.tidy()
     assert len(list(spool.folder.glob("*.part"))) == 1
-    monkeypatch.setattr("storage.spool.SPARED_S", 0.0)
+    monkeypatch.setattr("storage.spool.spool.SPARED_S", 0.0)
     spool.tidy()
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]
     spool.close()

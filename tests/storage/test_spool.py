@@ -14,15 +14,10 @@ from uuid import uuid4
 
 import pytest
 
-from storage import (
-    Spool,
-    SpoolDamaged,
-    SpooledImage,
-    SpoolFull,
-    SpoolMissing,
-    SpoolUnavailable,
-)
-from storage.spool_folders import take
+from storage.errors import SpoolDamaged, SpoolFull, SpoolMissing, SpoolUnavailable
+from storage.spool.file_format import SpooledImage
+from storage.spool.folders import take
+from storage.spool.spool import Spool
 
 ROOM = 10_000_000
 
@@ -119,7 +114,8 @@ _WRITER = """
 import os, sys
 from pathlib import Path
 from uuid import uuid4
-from storage import Spool, SpooledImage
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
 spool = Spool(Path(sys.argv[1]), max_bytes=10**9, fsync=False)
 print("ready", flush=True)
 while True:
@@ -244,7 +240,7 @@ def test_an_adopted_files_new_name_is_waited_for(
     def fail(_folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("storage.spool_own_folder.sync_folder", fail)
+    monkeypatch.setattr("storage.spool.own_folder.sync_folder", fail)
     with pytest.raises(SpoolUnavailable):
         spool.adopt()
     assert len(spool.entries()) == 1
@@ -283,7 +279,7 @@ def test_a_file_whose_name_the_disk_does_not_take_is_not_left(
     def fail(_folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("storage.spool_own_folder.sync_folder", fail)
+    monkeypatch.setattr("storage.spool.own_folder.sync_folder", fail)
     with pytest.raises(SpoolUnavailable):
         spool.write(uuid4(), 1, [_picture()])
     assert [path.name for path in spool.folder.iterdir()] == ["lock"]

@@ -9,27 +9,20 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, select, update
 
-from storage import (
-    VERIFY,
-    Cursor,
-    Database,
-    JobError,
-    JobStatus,
-    Selection,
-    ask_cancel,
-    batch_progress,
-    database_time,
-    finish_if_held,
-    fold_batch_deltas,
-    get_job,
-    insert_job,
-    insert_jobs,
-    keys_in_use,
-    page_of_stored,
-    requeue_lost,
-    stored_rows,
-)
-from storage.reuse import set_owner_reuse
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.db.database import Database
+from storage.db.statement_limits import VERIFY
+from storage.intake.insert import insert_job, insert_jobs
+from storage.intake.reuse import set_owner_reuse
+from storage.jobs.cancel import ask_cancel
+from storage.jobs.finish import finish_if_held
+from storage.jobs.requeue_lost import requeue_lost
+from storage.queries.filter import Selection, database_time
+from storage.queries.get import get_job
+from storage.queries.pages import Cursor
+from storage.queries.stored_rows import keys_in_use, page_of_stored, stored_rows
+from storage.records.job import JobError
+from storage.records.states import JobStatus
 from tests.storage.table import TableUnderTest, new_job
 from tests.storage.test_plans import SCAN, _plan
 

@@ -10,17 +10,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select
 
-from storage import (
-    Database,
-    DatabaseUnavailable,
-    Job,
-    JobStatus,
-    batch_progress,
-    finish_if_held,
-    fold_batch_deltas,
-    mark_storing_if_held,
-)
-from storage.together import Together, made_alone
+from storage.batches.counts import batch_progress, fold_batch_deltas
+from storage.db.database import Database
+from storage.db.group_commit import Together, made_alone
+from storage.errors import DatabaseUnavailable
+from storage.jobs.finish import finish_if_held, mark_storing_if_held
+from storage.records.job import Job
+from storage.records.states import JobStatus
 from tests.storage.table import TableUnderTest
 
 Row = TypeVar("Row")

@@ -10,31 +10,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import (
-    CallCount,
-    CancelOutcome,
-    Database,
-    EndCode,
-    JobError,
-    JobNotFound,
-    JobStatus,
-    StoredImage,
-    WorkerInfo,
-    adopt_image,
-    ask_cancel,
-    cancel_jobs,
-    claim_if_due,
-    expire_due,
-    fail_if_held,
-    finish_if_held,
-    hand_back_if_held,
-    mark_storing_if_held,
-    register_worker,
-    rescue_dead,
-    retry_ended,
-    retry_later_if_held,
-)
-from storage.rescue import DEADLINE_MARGIN_S
+from storage.db.database import Database
+from storage.errors import JobNotFound
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.jobs.adopt import adopt_image
+from storage.jobs.cancel import CancelOutcome, ask_cancel, cancel_jobs, expire_due, retry_ended
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import finish_if_held, mark_storing_if_held
+from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if_held
+from storage.jobs.rescue import DEADLINE_MARGIN_S, rescue_dead
+from storage.records.job import JobError, StoredImage
+from storage.records.states import CallCount, EndCode, JobStatus
 from tests.storage.table import FAULT, TableUnderTest, picture
 
 UNKNOWN = JobError(EndCode.OUTCOME_UNKNOWN, "no answer came", "api")
@@ -526,13 +512,13 @@ def test_a_job_that_is_claimed_while_it_is_cancelled_is_asked_to_stop(
 ) -> None:
     """It was still queued at the first look, and held at the second: the wish is not lost."""
     job_id = table.accept()
-    run_ending = importlib.import_module("storage.statements").run_ending
+    run_ending = importlib.import_module("storage.jobs.transition").run_ending
 
     def claim_before(db: Database, *change: Any) -> Any:
         table.claim(job_id)
         return run_ending(db, *change)
 
-    monkeypatch.setattr("storage.cancel.run_ending", claim_before)
+    monkeypatch.setattr("storage.jobs.cancel.run_ending", claim_before)
     done = cancel_jobs(table.db, [job_id])
     assert (done.cancelled, done.asked, done.untouched) == (0, 1, 0)
     assert table.status(job_id) is JobStatus.RUNNING

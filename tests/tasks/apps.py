@@ -4,7 +4,9 @@ from typing import NoReturn
 
 from celery import Celery
 
-from tasks import Queues, RejectedMessages, make_app
+from tasks.celery_app import make_app
+from tasks.messages.rejected import RejectedMessages
+from tasks.queues import Queues
 
 __all__ = ["app_at"]
 

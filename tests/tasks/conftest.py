@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage import Database, ObjectStore
+from storage.db.database import Database
+from storage.objects.store import ObjectStore
 from tests.services import S3Endpoint
 
 

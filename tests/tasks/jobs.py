@@ -4,7 +4,10 @@ from uuid import UUID, uuid4
 
 from uuid_utils.compat import uuid7
 
-from storage import Database, Job, NewJob, claim_if_due, insert_job
+from storage.db.database import Database
+from storage.intake.insert import insert_job
+from storage.jobs.claim import claim_if_due
+from storage.records.job import Job, NewJob
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c494441"

@@ -6,9 +6,15 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from uuid import UUID, uuid4
 
-from playground import Meaning, Verdict
-from storage import CallReport, Database, WorkerInfo, register_worker, report_calls
-from tasks import Breaker, FleetWatch, Pace, PauseTimes, WatchPace, WorkerPause
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.fleet.worker_calls import CallReport, report_calls
+from tasks.throttling.call_gate import Pace
+from tasks.throttling.circuit_breaker import Breaker
+from tasks.throttling.fleet_sync import FleetWatch, WatchPace
+from tasks.throttling.worker_pause import WorkerPause
+from tasks.throttling.worker_state import PauseTimes
 
 WITHIN_S = 30
 

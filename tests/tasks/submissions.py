@@ -4,8 +4,11 @@ import threading
 from typing import Any
 from uuid import UUID
 
-from storage import Database
-from tasks import Held, Intake, RejectedMessages, RequestLimits, Submit
+from storage.db.database import Database
+from tasks.messages.rejected import RejectedMessages
+from tasks.submission.held_messages import Held
+from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.submit_task import Submit
 
 __all__ = ["NoDispatch", "NoTap", "intake_over", "submit_over"]
 

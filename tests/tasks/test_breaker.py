@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from playground import Meaning, Verdict
-from storage import Database, PauseKind, fleet_state, pause_fleet
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.fleet.state import fleet_state
 from tests.tasks.pausing import worker_of
 
 
@@ -117,7 +119,7 @@ def test_of_many_jobs_that_failed_the_oldest_failures_are_forgotten_first(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forgotten one counts from its call's begin, like a job that fails for the first time."""
-    monkeypatch.setattr("tasks.breaker.MOST_REMEMBERED", 1)
+    monkeypatch.setattr("tasks.throttling.circuit_breaker.MOST_REMEMBERED", 1)
     breaker = worker_of(database, failures=99, blocked=99).breaker
     verdict = Verdict(Meaning.NOT_PAID, "HTTP_500", "")
     older, newer = uuid4(), uuid4()

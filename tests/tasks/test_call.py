@@ -10,28 +10,22 @@ from uuid import UUID
 import pytest
 
 from darkroom.stack.ports import free_port
-from playground import (
-    ImageRequest,
-    Limits,
-    Meaning,
-    PlaygroundClient,
-    RecipeMode,
-    check_request,
-    to_wire,
-)
+from playground.answers.recipe import RecipeMode
+from playground.answers.verdict import Meaning
+from playground.client.client import PlaygroundClient
+from playground.request.request import ImageRequest, Limits, check_request
+from playground.request.wire import to_wire
 from simulator.untidy import FORMS
-from storage import (
-    Database,
-    Job,
-    JobStatus,
-    ObjectStore,
-    Spool,
-    SpooledImage,
-    SpoolEntry,
-    get_job,
-)
-from tasks import ByteGate, Uploads
-from tasks.call import Call
+from storage.db.database import Database
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage, SpoolEntry
+from storage.spool.spool import Spool
+from tasks.execution.api_call import Call
+from tasks.storing.uploader import Uploads
+from tasks.throttling.byte_limiter import ByteGate
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import answer as answer_with
 from tests.playground.raw_server import raw_server

@@ -14,21 +14,16 @@ import pytest
 from sqlalchemy import select, update
 from uuid_utils.compat import uuid7
 
-from storage import (
-    BatchNotFound,
-    Database,
-    NewJob,
-    WorkerInfo,
-    count_dispatched,
-    create_batch,
-    get_batch,
-    insert_job,
-    register_worker,
-    reserve_due,
-    unreserve,
-)
-from tasks import Dispatch, Dispatcher, DispatcherPace
-from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
+from storage.batches.batches import create_batch, get_batch
+from storage.db.database import Database
+from storage.dispatch.reserve import count_dispatched, reserve_due, unreserve
+from storage.errors import BatchNotFound
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.intake.insert import insert_job
+from storage.records.job import NewJob
+from tasks.dispatch.enqueue import Dispatch
+from tasks.dispatch.leader import Dispatcher, DispatcherPace
+from tasks.dispatch.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 from tests.storage.table import TableUnderTest
 
 WITHIN_S = 30
@@ -95,7 +90,7 @@ def test_what_is_long_over_is_swept_once_in_a_while(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load that was given up goes with the leader's first round, and not with each."""
-    monkeypatch.setattr("tasks.dispatcher.TIDY_EVERY_S", 0.0)
+    monkeypatch.setattr("tasks.dispatch.leader.TIDY_EVERY_S", 0.0)
     broker: Any = Broker()
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=60)
@@ -295,7 +290,9 @@ class Stock:
 @pytest.fixture
 def _a_second_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(
+        "tasks.dispatch.window.time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
 
 
 @pytest.mark.usefixtures("_a_second_a_look")

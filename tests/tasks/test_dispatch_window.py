@@ -7,9 +7,13 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from storage import Database, NewJob, cancel_jobs, get_job, insert_job
-from tasks import Dispatch
-from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
+from storage.db.database import Database
+from storage.intake.insert import insert_job
+from storage.jobs.cancel import cancel_jobs
+from storage.queries.get import get_job
+from storage.records.job import NewJob
+from tasks.dispatch.enqueue import Dispatch
+from tasks.dispatch.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 
 EVERY = 100
 

@@ -9,23 +9,19 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from storage import (
-    Database,
-    DatabaseUnavailable,
-    JobStatus,
-    PauseKind,
-    RowLocked,
-    database_time,
-    fleet_state,
-    get_batch,
-    lead,
-    pause_fleet,
-    slow_down,
-)
-from storage.clock import after
-from tasks import Dispatch, Dispatcher, DispatcherPace
-from tasks.dispatcher import TURN
-from tasks.window import Window
+from storage.batches.batches import get_batch
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, RowLocked
+from storage.fleet.leadership import lead
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.fleet.state import fleet_state
+from storage.fleet.throttle import slow_down
+from storage.queries.filter import database_time
+from storage.records.states import JobStatus
+from storage.schema.clock import after
+from tasks.dispatch.enqueue import Dispatch
+from tasks.dispatch.leader import TURN, Dispatcher, DispatcherPace
+from tasks.dispatch.window import Window
 from tests.storage.table import TableUnderTest
 
 WITHIN_S = 30
@@ -92,7 +88,7 @@ def test_a_leader_whose_turn_was_taken_stops_at_its_next_look(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was asleep for longer than its turn; what it believed before does not count."""
-    monkeypatch.setattr("tasks.dispatcher.TIDY_EVERY_S", 0.0)
+    monkeypatch.setattr("tasks.dispatch.leader.TIDY_EVERY_S", 0.0)
     first, second = dispatcher_of(table), dispatcher_of(table)
     table.accept()
     assert first.round() == 1
@@ -110,14 +106,14 @@ def test_the_table_being_away_ends_the_leading(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether its turn still holds is not known then, so nothing goes out."""
-    monkeypatch.setattr("tasks.dispatcher.TIDY_EVERY_S", 0.0)
+    monkeypatch.setattr("tasks.dispatch.leader.TIDY_EVERY_S", 0.0)
     dispatcher = dispatcher_of(table)
     assert dispatcher.round() == 0
 
     def away(*_: object, **__: object) -> None:
         raise RowLocked("the turn's row is locked")
 
-    monkeypatch.setattr("tasks.dispatcher.lead", away)
+    monkeypatch.setattr("tasks.dispatch.leader.lead", away)
     with pytest.raises(RowLocked):
         dispatcher.round()
     assert not dispatcher._is_leading
@@ -184,14 +180,14 @@ def test_a_step_that_met_a_locked_row_is_left_out_for_a_while_and_the_others_are
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each try would wait for the lock, and dispatching with it."""
-    monkeypatch.setattr("tasks.dispatcher.TIDY_EVERY_S", 0.0)
+    monkeypatch.setattr("tasks.dispatch.leader.TIDY_EVERY_S", 0.0)
     tries: list[bool] = []
 
     def locked(*_: object, **__: object) -> None:
         tries.append(True)
         raise RowLocked("a batch's row is locked")
 
-    monkeypatch.setattr("tasks.dispatcher.fold_batch_deltas", locked)
+    monkeypatch.setattr("tasks.dispatch.leader.fold_batch_deltas", locked)
     dead = held_by_a_dead_worker(table)
     table.accept()
     dispatcher = dispatcher_of(table)
@@ -199,7 +195,7 @@ def test_a_step_that_met_a_locked_row_is_left_out_for_a_while_and_the_others_are
     assert table.status(dead) is JobStatus.QUEUED
     dispatcher.round()
     assert len(tries) == caplog.text.count("met a locked row and is made later") == 1
-    monkeypatch.setattr("tasks.dispatcher.time.monotonic", lambda: 10.0**9)
+    monkeypatch.setattr("tasks.dispatch.leader.time.monotonic", lambda: 10.0**9)
     dispatcher.round()
     assert len(tries) == 2
 
@@ -230,7 +226,7 @@ def test_a_turn_is_renewed_long_before_its_end(
 ) -> None:
     """After a quarter of it, or a slow round would lose it to another."""
     clock = [0.0]
-    monkeypatch.setattr("tasks.dispatcher.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("tasks.dispatch.leader.time.monotonic", lambda: clock[0])
     dispatcher = dispatcher_of(table, replace(PACE, turn_s=2.0))
     leaders = table.db.tables.leaders
 

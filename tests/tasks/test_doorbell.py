@@ -5,9 +5,9 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from darkroom.call_threads import CALLS_PER_THREAD_MORE
-from tasks import Queues
-from tasks.doorbell import PART_OF_A_WORKER, Doorbell
+from darkroom.wiring.call_threads import CALLS_PER_THREAD_MORE
+from tasks.broker.publisher import PART_OF_A_WORKER, Doorbell
+from tasks.queues import Queues
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket

@@ -2,18 +2,13 @@
 
 import pytest
 
-from storage import (
-    CallCount,
-    Database,
-    Job,
-    JobError,
-    JobStatus,
-    ObjectMissing,
-    ObjectStoreUnavailable,
-    get_job,
-    retry_later_if_held,
-)
-from tasks import Earlier
+from storage.db.database import Database
+from storage.errors import ObjectMissing, ObjectStoreUnavailable
+from storage.jobs.release import retry_later_if_held
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError
+from storage.records.states import CallCount, JobStatus
+from tasks.execution.recover_stored import Earlier
 from tests.tasks.jobs import PNG, claimed_again, claimed_job
 from tests.tasks.test_upload_threads import Bucket
 
@@ -90,7 +85,7 @@ def test_only_so_many_fences_are_asked_for(
     database: Database, bucket: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is a request to the bucket, before every call."""
-    monkeypatch.setattr("tasks.earlier.MOST_FENCES", 1)
+    monkeypatch.setattr("tasks.execution.recover_stored.MOST_FENCES", 1)
     job = claimed_after(database, 2, CallCount.UNKNOWN)
     assert not Earlier(database, bucket, key_prefix="x").finish(job)
     assert bucket.asked == [key(job, 2)]

@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tasks import Executor, Inbox
+from tasks.execution.executor import Executor
+from tasks.execution.inbox import Inbox
 
 
 def test_every_waiting_job_gets_a_thread_of_its_own() -> None:

@@ -9,16 +9,11 @@ from datetime import UTC, timedelta
 import pytest
 from sqlalchemy import select
 
-from playground import Meaning
-from storage import (
-    Database,
-    PauseKind,
-    database_time,
-    fleet_state,
-    pause_fleet,
-    resume_fleet,
-    take_probe,
-)
+from playground.answers.verdict import Meaning
+from storage.db.database import Database
+from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet, take_probe
+from storage.fleet.state import fleet_state
+from storage.queries.filter import database_time
 from tests.tasks.pausing import other_worker, worker_of
 
 WITHIN_S = 30
@@ -156,7 +151,7 @@ def test_the_pause_of_a_spent_day_follows_the_databases_clock(
 ) -> None:
     """A worker whose own clock is hours off must not end it in the middle of the day."""
     now = database_time(database).replace(hour=20, minute=0, second=0, microsecond=0)
-    monkeypatch.setattr("tasks.fleet_watch.database_time", lambda _: now)
+    monkeypatch.setattr("tasks.throttling.fleet_sync.database_time", lambda _: now)
     worker_of(database).watch.day_is_spent("5 calls a day")
     pause = fleet_state(database).pause
     assert pause is not None
@@ -269,7 +264,7 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watch(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Or a process that was paused would never hear that the fleet goes on."""
-    monkeypatch.setattr("tasks.fleet_watch.FAULT_WAIT_S", 0.01)
+    monkeypatch.setattr("tasks.throttling.fleet_sync.FAULT_WAIT_S", 0.01)
     faults = iter([ZeroDivisionError])
 
     def is_clear() -> bool:

@@ -8,16 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from storage import (
-    Database,
-    DatabaseMisconfigured,
-    JobStatus,
-    ObjectStore,
-    Spool,
-    SpooledImage,
-    get_job,
-)
-from tasks import Claims, Generate, Uploads
+from storage.db.database import Database
+from storage.errors import DatabaseMisconfigured
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.execution.run_job import Claims, Generate
+from tasks.storing.uploader import Uploads
 from tests.tasks.jobs import claimed_job
 
 

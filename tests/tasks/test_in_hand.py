@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from storage import Spool, SpooledImage, SpoolEntry
-from tasks import in_hand as room
-from tasks.in_hand import InHand
+from storage.spool.file_format import SpooledImage, SpoolEntry
+from storage.spool.spool import Spool
+from tasks.storing import picture_cache as room
+from tasks.storing.picture_cache import InHand
 
 PICTURES = [SpooledImage([bytes([n]) * 1_000], width=1, height=1) for n in range(4)]
 FOR_TWO = 2_500

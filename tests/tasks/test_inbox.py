@@ -4,7 +4,7 @@ import threading
 import time
 from uuid import uuid4
 
-from tasks import Inbox
+from tasks.execution.inbox import Inbox
 
 
 def test_ids_come_out_in_the_order_they_went_in() -> None:

@@ -12,44 +12,36 @@ from uuid import UUID, uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
-from playground import Meaning, Verdict
-from storage import (
-    CallCount,
-    Database,
-    DatabaseUnavailable,
-    EndCode,
-    JobError,
-    JobStatus,
-    NewJob,
-    ObjectMissing,
-    ObjectStoreUnavailable,
-    PauseKind,
-    RowLocked,
-    Spool,
-    SpooledImage,
-    StoredImage,
-    calls_today,
-    claim_if_due,
-    database_time,
-    fleet_state,
-    get_job,
-    insert_job,
-    pause_fleet,
-    retry_later_if_held,
-    unreserve,
-)
-from tasks import (
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.dispatch.reserve import unreserve
+from storage.errors import DatabaseUnavailable, ObjectMissing, ObjectStoreUnavailable, RowLocked
+from storage.fleet.daily_calls import calls_today
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.fleet.state import fleet_state
+from storage.intake.insert import insert_job
+from storage.jobs.claim import claim_if_due
+from storage.jobs.release import retry_later_if_held
+from storage.queries.filter import database_time
+from storage.queries.get import get_job
+from storage.records.job import JobError, NewJob, StoredImage
+from storage.records.states import CallCount, EndCode, JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.execution.api_call import Called
+from tasks.execution.record_failure import Settle
+from tasks.execution.retry_policy import RetryPolicy
+from tasks.execution.run_job import (
+    INIT_IMAGE_MISSING,
+    STORAGE_AWAY,
+    STORAGE_AWAY_S,
     Claims,
     Generate,
-    OpenClaims,
-    Pace,
-    RetryPolicy,
-    Settle,
-    SpoolSpace,
 )
-from tasks.budget import Admission
-from tasks.call import Called
-from tasks.generate import INIT_IMAGE_MISSING, STORAGE_AWAY, STORAGE_AWAY_S
+from tasks.rate_limit.permit import Admission
+from tasks.storing.open_claims import OpenClaims
+from tasks.storing.spool_space import SpoolSpace
+from tasks.throttling.call_gate import Pace
 from tests.tasks.jobs import PNG
 from tests.tasks.pausing import WorkerUnderTest, worker_of
 from tests.tasks.test_upload_threads import Bucket
@@ -293,7 +285,7 @@ def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A picture that could not be kept is not paid for."""
-    monkeypatch.setattr("tasks.spool_space.LOOKS_BEFORE_ALARM", 1)
+    monkeypatch.setattr("tasks.storing.spool_space.LOOKS_BEFORE_ALARM", 1)
     while course.spool.reserve(4_000_000):
         pass
     waits = iter([False, True])
@@ -361,7 +353,7 @@ def test_a_job_whose_row_is_locked_goes_out_again_later(
     def locked(*_: object, **__: object) -> None:
         raise RowLocked("a row is locked")
 
-    monkeypatch.setattr("tasks.generate.claim_if_due", locked)
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", locked)
     job_id = course.job()
     course.run(job_id)
     assert (course.back, course.call.calls) == ([job_id], [])
@@ -371,7 +363,7 @@ def test_a_claim_whose_answer_was_lost_is_made_once(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim is repeated with its token, and the call counted once."""
-    monkeypatch.setattr("tasks.persist.FIRST_WAIT_S", 0.001, raising=False)
+    monkeypatch.setattr("tasks.db_retry.FIRST_WAIT_S", 0.001, raising=False)
     losses = iter([True])
 
     def claim_and_lose(*args: Any, **how: Any) -> object:
@@ -380,7 +372,7 @@ def test_a_claim_whose_answer_was_lost_is_made_once(
             raise DatabaseUnavailable("the answer was lost")
         return claimed
 
-    monkeypatch.setattr("tasks.generate.claim_if_due", claim_and_lose)
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claim_and_lose)
     course.call.verdict = Verdict(Meaning.USELESS, "NO_IMAGE", "")
     job_id = course.job()
     course.run(job_id)
@@ -392,7 +384,7 @@ def test_a_claim_that_took_longer_than_the_lease_is_given_back_uncalled(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job may be another worker's by now; nothing was sent, so nothing is counted."""
-    monkeypatch.setattr("tasks.generate.claim_if_due", claiming_slowly(course))
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claiming_slowly(course))
     job_id = course.job()
     course.run(job_id)
     row = get_job(course.database, job_id)
@@ -526,10 +518,10 @@ def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(course
 @pytest.mark.parametrize(
     ("end", "write"),
     [
-        ("a failed call", "tasks.settle.retry_later_if_held"),
-        ("a bad request", "tasks.settle.fail_if_held"),
-        ("storage away", "tasks.settle.retry_later_if_held"),
-        ("a late claim", "tasks.generate.hand_back_if_held"),
+        ("a failed call", "tasks.execution.record_failure.retry_later_if_held"),
+        ("a bad request", "tasks.execution.record_failure.fail_if_held"),
+        ("storage away", "tasks.execution.record_failure.retry_later_if_held"),
+        ("a late claim", "tasks.execution.run_job.hand_back_if_held"),
     ],
 )
 def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
@@ -548,7 +540,7 @@ def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
     if end == "storage away":
         course.earlier.fault = ObjectStoreUnavailable("away")
     if end == "a late claim":
-        monkeypatch.setattr("tasks.generate.claim_if_due", claiming_slowly(course))
+        monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claiming_slowly(course))
     request = {"prompt": "a fox", "steps": "many"} if end == "a bad request" else {"prompt": "a"}
     job_id = course.job(request=request)
     course.run(job_id)
@@ -614,7 +606,7 @@ def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
     def away(*_: object) -> None:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr("tasks.generate.due_job_with_fewest_calls", away)
+    monkeypatch.setattr("tasks.execution.run_job.due_job_with_fewest_calls", away)
     allow_probe(course)
     job_id = course.job()
     course.run(job_id)
@@ -651,7 +643,7 @@ def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
             raise RowLocked("a row is locked")
         return claim_if_due(database, job_id, **how)
 
-    monkeypatch.setattr("tasks.generate.claim_if_due", claim_unless_locked)
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claim_unless_locked)
     allow_probe(course)
     thread = threading.Thread(target=course.run, args=(tried,), daemon=True)
     thread.start()

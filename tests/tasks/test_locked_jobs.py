@@ -10,30 +10,29 @@ import pytest
 from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
-from benchmarks.patience import until
-from storage import (
-    Database,
-    Job,
-    JobError,
-    JobStatus,
-    Limits,
-    NewJob,
-    ObjectMissing,
-    ObjectStore,
-    Spool,
-    SpooledImage,
-    SpoolMissing,
-    cancel_jobs,
-    create_batch,
-    get_job,
-    insert_job,
-    open_batch,
-)
-from tasks import Claims, Dispatcher, Generate, OpenClaims, Pace, Settle, Uploads
-from tasks import Dispatch as DispatchOf
-from tasks.budget import Admission
-from tasks.policy import Decision
-from tasks.window import Window
+from benchmarks.servers.until import until
+from storage.batches.batches import create_batch, open_batch
+from storage.db.database import Database
+from storage.db.statement_limits import Limits
+from storage.errors import ObjectMissing, SpoolMissing
+from storage.intake.insert import insert_job
+from storage.jobs.cancel import cancel_jobs
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError, NewJob
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.dispatch.enqueue import Dispatch as DispatchOf
+from tasks.dispatch.leader import Dispatcher
+from tasks.dispatch.window import Window
+from tasks.execution.record_failure import Settle
+from tasks.execution.retry_policy import Decision
+from tasks.execution.run_job import Claims, Generate
+from tasks.rate_limit.permit import Admission
+from tasks.storing.open_claims import OpenClaims
+from tasks.storing.uploader import Uploads
+from tasks.throttling.call_gate import Pace
 from tests.storage.test_locked_rows import locked
 from tests.tasks.jobs import claimed_job
 from tests.tasks.test_dispatch import PACE, Broker

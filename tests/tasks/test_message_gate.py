@@ -15,12 +15,12 @@ from kombu.compression import compress
 from kombu.serialization import prepare_accept_content
 
 from chaos.malformed import MARK, SHAPES, Shape, put_on_redis, raw_elements
-from tasks import MessageGate, Queues, RejectedMessages
-from tasks.messages import MessageFault, is_fault_of_message
 from tasks.messages.body import check_size, opened_body
-from tasks.messages.fault import shown_id
-from tasks.messages.gate import EXPIRES, FAULT
+from tasks.messages.fault import MessageFault, shown_id
+from tasks.messages.gate import EXPIRES, FAULT, MessageGate, is_fault_of_message
 from tasks.messages.redis_transport import RedisTransport, parsed_element
+from tasks.messages.rejected import RejectedMessages
+from tasks.queues import Queues
 
 LATER = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 EARLIER = (datetime.now(UTC) - timedelta(hours=1)).isoformat()

@@ -8,13 +8,20 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.settings import load_settings
-from darkroom.wiring import Wiring
-from playground import RequestInvalid
-from storage import Database, JobStatus, get_job
-from storage.webhooks import DeliveryState, latest_delivery
-from tasks import Deliver, Intake, OnEndQueues, RequestLimits, Submission, TaskSender
-from tasks.batch import Batches
-from tasks.checked import BatchOptions
+from darkroom.wiring.factory import Wiring
+from playground.errors import RequestInvalid
+from storage.db.database import Database
+from storage.queries.get import get_job
+from storage.records.delivery import DeliveryState
+from storage.records.states import JobStatus
+from storage.webhooks.log import latest_delivery
+from tasks.batches.checked_batch import BatchOptions
+from tasks.batches.service import Batches
+from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.submit_task import Submission
+from tasks.webhooks.attempt import Deliver
+from tasks.webhooks.callback_target import OnEndQueues
+from tasks.webhooks.task_callback import TaskSender
 from tests.storage.table import TableUnderTest
 from tests.tasks.apps import app_at
 from tests.tasks.test_submit import submit_over

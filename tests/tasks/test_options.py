@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.options import MAX_METADATA_BYTES, parse_options
+from tasks.submission.options import MAX_METADATA_BYTES, parse_options
 
 
 def test_no_options_are_the_default_owner_and_priority() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from storage import FleetState, Pause, PauseKind
-from tasks import ByteGate, Pace
+from storage.fleet.pause import Pause, PauseKind
+from storage.fleet.state import FleetState
+from tasks.throttling.byte_limiter import ByteGate
+from tasks.throttling.call_gate import Pace
 
 
 def paused(kind: PauseKind = PauseKind.BREAKER) -> FleetState:

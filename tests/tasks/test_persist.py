@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from storage import DatabaseUnavailable, RowLocked
+from storage.errors import DatabaseUnavailable, RowLocked
+from tasks.db_retry import persist
 from tasks.locked_rows import LOCKED_CONNECTIONS, LockedRows
-from tasks.persist import persist
 
 WRITES = 6
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground import Meaning, Verdict
-from storage import CallCount, EndCode, Job, JobError
-from tasks import RetryPolicy
+from playground.answers.verdict import Meaning, Verdict
+from storage.records.job import Job, JobError
+from storage.records.states import CallCount, EndCode
+from tasks.execution.retry_policy import RetryPolicy
 
 POLICY = RetryPolicy(
     max_attempts=4,

@@ -11,9 +11,8 @@ import pytest
 from celery import Celery
 
 from darkroom.stack.ports import free_port
-from tasks import Postpone
-from tasks.messages.postpone import BEHIND_ALL_S, LONGEST_S
-from tasks.short_wait import short_wait_connection
+from tasks.broker.connections import short_wait_connection
+from tasks.messages.postpone import BEHIND_ALL_S, LONGEST_S, Postpone
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket

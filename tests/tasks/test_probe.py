@@ -10,34 +10,25 @@ import pytest
 from sqlalchemy import update
 from uuid_utils.compat import uuid7
 
-from playground import Meaning, Verdict
-from storage import (
-    Database,
-    EndCode,
-    JobError,
-    JobStatus,
-    NewJob,
-    PauseKind,
-    Spool,
-    get_job,
-    insert_job,
-    pause_fleet,
-    unreserve,
-)
-from tasks import (
-    BudgetLimits,
-    CallBudget,
-    Claims,
-    Generate,
-    OpenClaims,
-    Pace,
-    PlaceWatch,
-    RetryPolicy,
-    Settle,
-    SpoolSpace,
-)
-from tasks.budget import Place
-from tasks.call import Called
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.dispatch.reserve import unreserve
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.intake.insert import insert_job
+from storage.queries.get import get_job
+from storage.records.job import JobError, NewJob
+from storage.records.states import EndCode, JobStatus
+from storage.spool.spool import Spool
+from tasks.execution.api_call import Called
+from tasks.execution.record_failure import Settle
+from tasks.execution.retry_policy import RetryPolicy
+from tasks.execution.run_job import Claims, Generate
+from tasks.rate_limit.limiter import CallBudget
+from tasks.rate_limit.protocol import BudgetLimits
+from tasks.rate_limit.worker_share import Place, PlaceWatch
+from tasks.storing.open_claims import OpenClaims
+from tasks.storing.spool_space import SpoolSpace
+from tasks.throttling.call_gate import Pace
 from tests.tasks.pausing import worker_of
 
 PAGE = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)

@@ -3,8 +3,8 @@
 import pytest
 from redis import Redis
 
-from tasks import Queues
-from tasks.queue_depth import QueueDepth
+from tasks.broker.queue_depth import QueueDepth
+from tasks.queues import Queues
 from tests.services.redis import RedisServer
 from tests.tasks.apps import app_at
 

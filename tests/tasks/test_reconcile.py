@@ -10,22 +10,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import (
-    Database,
-    DatabaseUnavailable,
-    Job,
-    JobStatus,
-    ObjectStore,
-    ObjectStoreUnavailable,
-    Spool,
-    SpooledImage,
-    SpoolEntry,
-    StoredImage,
-    get_job,
-    mark_storing_if_held,
-)
-from tasks import OpenClaims, Reconcile, StoredImages, Uploads
-from tasks.open_claims import Claimed
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, ObjectStoreUnavailable
+from storage.jobs.finish import mark_storing_if_held
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job, StoredImage
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage, SpoolEntry
+from storage.spool.spool import Spool
+from tasks.storing.open_claims import Claimed, OpenClaims
+from tasks.storing.reconcile import Reconcile
+from tasks.storing.stored_images import StoredImages
+from tasks.storing.uploader import Uploads
 from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import PNG, claimed_job
 
@@ -312,6 +309,6 @@ def test_a_row_that_changes_hands_while_it_is_compared_is_left_alone(
         TableUnderTest(database).overwrite(job_id, **taken)
         return get_job(database, job_id)
 
-    monkeypatch.setattr("tasks.reconcile.get_job", read_later)
+    monkeypatch.setattr("tasks.storing.reconcile.get_job", read_later)
     assert worker.reconcile.look() == 0
     assert worker.status(job) is JobStatus.STORING

@@ -6,9 +6,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from playground import Meaning, Verdict
-from storage import Database, Job, JobStatus, fleet_state, get_job
-from tasks import RetryPolicy, Settle
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.fleet.state import fleet_state
+from storage.queries.get import get_job
+from storage.records.job import Job
+from storage.records.states import JobStatus
+from tasks.execution.record_failure import Settle
+from tasks.execution.retry_policy import RetryPolicy
 from tests.tasks.jobs import claimed_again, claimed_job
 from tests.tasks.pausing import WorkerUnderTest, worker_of
 

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from storage import Spool, SpooledImage
-from tasks import SpoolSpace, spool_space
-from tasks.spool_space import ROOM_PER_CALL_BYTES
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.storing import spool_space
+from tasks.storing.spool_space import ROOM_PER_CALL_BYTES, SpoolSpace
 from tests.tasks.jobs import PNG
 
 

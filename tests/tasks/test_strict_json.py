@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway import body
 from gateway.errors import BodyUnreadable
-from tasks import lines, repeated_key
+from gateway.http import body
+from tasks.batches import reader as lines
+from tasks.strict_json import repeated_key
 
 
 class Key(str):

@@ -8,9 +8,15 @@ from uuid import UUID, uuid4
 import pytest
 from celery.exceptions import Reject
 
-import tasks.submit
-from storage import Database, JobStatus, ObjectStoreRefused, get_job
-from tasks import Held, Intake, RejectedMessages, RequestLimits, Submission, Submit
+import tasks.submission.submit_task
+from storage.db.database import Database
+from storage.errors import ObjectStoreRefused
+from storage.queries.get import get_job
+from storage.records.states import JobStatus
+from tasks.messages.rejected import RejectedMessages
+from tasks.submission.held_messages import Held
+from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.submit_task import Submission, Submit
 
 DEEP: list[Any] = []
 for _ in range(300):
@@ -94,7 +100,7 @@ def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> Sub
 @pytest.fixture
 def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> Submit:
     """What a worker does with messages, less patiently."""
-    monkeypatch.setattr(tasks.submit, "HOLD_S", 0.01)
+    monkeypatch.setattr(tasks.submission.submit_task, "HOLD_S", 0.01)
     return submit_over(intake)
 
 
@@ -165,7 +171,7 @@ def test_a_message_is_not_held_longer_than_a_broker_lets_it_be(
     submit: Submit, intake: Balky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes back to its queue before RabbitMQ closes the channel over it."""
-    monkeypatch.setattr(tasks.submit, "HOLD_AT_MOST_S", 0.0)
+    monkeypatch.setattr(tasks.submission.submit_task, "HOLD_AT_MOST_S", 0.0)
     refused = ObjectStoreRefused("AccessDenied", "no right to put")
     intake.ends = [refused] * 9
     with pytest.raises(Reject, match="could not be kept yet', True"):

@@ -9,20 +9,18 @@ import pytest
 from celery.exceptions import Reject
 from sqlalchemy import text
 
-import tasks.submit
-from storage import (
-    Database,
-    DatabaseUnavailable,
-    JobNotFound,
-    RecordRefused,
-    forget_jobs,
-    get_job,
-    insert_job,
-    retry_ended,
-)
-from storage.jobs import NewJob
-from tasks import Intake, MessageFault, RejectedMessages, Submission, Submit
-from tasks.submit import read_ids
+import tasks.submission.submit_task
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, JobNotFound, RecordRefused
+from storage.intake.insert import insert_job
+from storage.jobs.cancel import retry_ended
+from storage.queries.get import get_job
+from storage.records.job import NewJob
+from storage.retention.delete import forget_jobs
+from tasks.messages.fault import MessageFault
+from tasks.messages.rejected import RejectedMessages
+from tasks.submission.intake import Intake
+from tasks.submission.submit_task import Submission, Submit, read_ids
 from tests.tasks.submissions import intake_over, submit_over
 
 SOON = datetime.now(UTC) + timedelta(days=1)
@@ -50,8 +48,8 @@ def intake(database: Database) -> Intake:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No message is held for long: to be held fails a test."""
-    monkeypatch.setattr(tasks.submit, "HOLD_S", 0.0)
-    monkeypatch.setattr(tasks.submit, "HOLD_AT_MOST_S", 0.0)
+    monkeypatch.setattr(tasks.submission.submit_task, "HOLD_S", 0.0)
+    monkeypatch.setattr(tasks.submission.submit_task, "HOLD_AT_MOST_S", 0.0)
 
 
 @pytest.fixture

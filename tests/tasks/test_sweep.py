@@ -10,21 +10,18 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from storage import (
-    Database,
-    DatabaseUnavailable,
-    ObjectStore,
-    ObjectStoreRefused,
-    ObjectStoreUnavailable,
-    Pieces,
-    Spool,
-    SpooledImage,
-    database_time,
-    doomed_state,
-    forget_jobs,
-    take_doomed,
-)
-from tasks import Sweep, Uploads, sweep
+from storage.buffers import Pieces
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, ObjectStoreRefused, ObjectStoreUnavailable
+from storage.objects.store import ObjectStore
+from storage.queries.filter import database_time
+from storage.retention.delete import forget_jobs
+from storage.retention.deletion_queue import doomed_state, take_doomed
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.storing import object_deleter as sweep
+from tasks.storing.object_deleter import Sweep
+from tasks.storing.uploader import Uploads
 from tests.storage.table import TableUnderTest
 
 

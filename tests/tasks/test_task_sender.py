@@ -8,8 +8,9 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from tasks import OnEnd, OnEndQueues, TaskSender
-from tasks.webhooks import Failure
+from tasks.webhooks.callback_target import OnEnd, OnEndQueues
+from tasks.webhooks.outcome import Failure
+from tasks.webhooks.task_callback import TaskSender
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket

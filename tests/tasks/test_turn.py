@@ -1,8 +1,8 @@
 """A call's turn ends once, however often it is said."""
 
-from tasks import Pace
-from tasks.budget import Admission
-from tasks.turn import Turn
+from tasks.execution.call_slot import Turn
+from tasks.rate_limit.permit import Admission
+from tasks.throttling.call_gate import Pace
 
 
 def test_who_ends_a_turn_lets_the_next_one_in() -> None:

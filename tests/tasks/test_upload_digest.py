@@ -7,16 +7,16 @@ from typing import cast
 
 import pytest
 
-from storage import (
-    Database,
-    JobStatus,
-    ObjectStore,
-    ObjectStoreUnavailable,
-    Spool,
-    SpooledImage,
-    get_job,
-)
-from tasks import Dispatch, Intake, RequestLimits, Uploads
+from storage.db.database import Database
+from storage.errors import ObjectStoreUnavailable
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.dispatch.enqueue import Dispatch
+from tasks.storing.uploader import Uploads
+from tasks.submission.intake import Intake, RequestLimits
 from tests.services import S3Endpoint
 from tests.services.faulty_store import FaultyStore, faulty_store, flip_bit, pass_on, truncate
 from tests.tasks.jobs import claimed_job

@@ -10,28 +10,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import (
-    CallCount,
-    Database,
-    EndCode,
-    Job,
-    JobError,
-    JobStatus,
-    ObjectStore,
-    ObjectStoreUnavailable,
-    Pieces,
-    RowLocked,
-    Spool,
-    SpooledImage,
-    SpoolEntry,
-    fail_if_held,
-    forget_jobs,
-    get_job,
-    mark_storing_if_held,
-)
-from tasks import Uploads
+from storage.buffers import Pieces
+from storage.db.database import Database
+from storage.errors import ObjectStoreUnavailable, RowLocked
+from storage.jobs.finish import mark_storing_if_held
+from storage.jobs.release import fail_if_held
+from storage.objects.store import ObjectStore
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError
+from storage.records.states import CallCount, EndCode, JobStatus
+from storage.retention.delete import forget_jobs
+from storage.spool.file_format import SpooledImage, SpoolEntry
+from storage.spool.spool import Spool
 from tasks.backoff import backoff_s
 from tasks.locked_rows import LOCKED_CONNECTIONS, locked_row_retry
+from tasks.storing.uploader import Uploads
 from tests.tasks.jobs import claimed_job
 
 WITHIN_S = 30
@@ -110,8 +103,8 @@ _others: set[threading.Thread] = set()
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     _others.update(threading.enumerate())
-    monkeypatch.setattr("tasks.uploads.FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("tasks.uploads.LONGEST_WAIT_S", 0.02)
+    monkeypatch.setattr("tasks.storing.uploader.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("tasks.storing.uploader.LONGEST_WAIT_S", 0.02)
 
 
 def spooled(database: Database, uploads: Uploads) -> tuple[Job, SpoolEntry]:
@@ -190,8 +183,8 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
     database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one thread, too: the failing one waits in the queue and not in the thread."""
-    monkeypatch.setattr("tasks.uploads.FIRST_WAIT_S", 3600.0)
-    monkeypatch.setattr("tasks.uploads.LONGEST_WAIT_S", 3600.0)
+    monkeypatch.setattr("tasks.storing.uploader.FIRST_WAIT_S", 3600.0)
+    monkeypatch.setattr("tasks.storing.uploader.LONGEST_WAIT_S", 3600.0)
     failing, entry = spooled(database, uploads)
     bad = uploads.stored(entry)[0].key
 
@@ -279,7 +272,7 @@ def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
 ) -> None:
     """For a moment only: after that somebody else may hold the fence, with another image."""
     named_for_s, puts = named
-    monkeypatch.setattr("tasks.uploads.NAMED_FOR_S", named_for_s)
+    monkeypatch.setattr("tasks.storing.uploader.NAMED_FOR_S", named_for_s)
     job, entry = spooled(database, uploads)
     jobs = database.tables.jobs
     other = [{**_as_dict(uploads, entry), "sha256": "cd" * 32}]
@@ -314,7 +307,7 @@ def test_an_answer_without_a_file_is_known_until_it_is_stored(
     empty: list[bool] = []
     rests: list[float] = []
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=rests.append)
-    monkeypatch.setattr("tasks.uploads.time", clock)
+    monkeypatch.setattr("tasks.storing.uploader.time", clock)
 
     def refuse(_key: str) -> None:
         known.append((job.id, job.fence) in uploads.claims())
@@ -349,9 +342,9 @@ def test_an_answer_is_tried_again_when_its_wait_is_over_and_not_before(
     """By a clock that stands still until it is told to go on."""
     clock = [100.0]
     stopped = SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
-    monkeypatch.setattr("tasks.uploads.time", stopped)
-    monkeypatch.setattr("tasks.uploads.FIRST_WAIT_S", 0.5)
-    monkeypatch.setattr("tasks.uploads.LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr("tasks.storing.uploader.time", stopped)
+    monkeypatch.setattr("tasks.storing.uploader.FIRST_WAIT_S", 0.5)
+    monkeypatch.setattr("tasks.storing.uploader.LONGEST_WAIT_S", 0.5)
     failing, entry = spooled(database, uploads)
     bad, tries = uploads.stored(entry)[0].key, list[str]()
 
@@ -383,7 +376,7 @@ def test_a_try_that_failed_asks_the_row_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However recently it was named: a bucket that is away may take longer than a failover."""
-    monkeypatch.setattr("tasks.uploads.NAMED_FOR_S", 3600.0)
+    monkeypatch.setattr("tasks.storing.uploader.NAMED_FOR_S", 3600.0)
     job, entry = spooled(database, uploads)
     named = [{**_as_dict(uploads, entry), "sha256": "cd" * 32}]
 
@@ -484,13 +477,13 @@ def test_an_answer_whose_locked_row_cannot_name_it_is_put_for_its_own_claim_alon
     def locked(*_: object, **__: object) -> bool:
         raise RowLocked("locked")
 
-    monkeypatch.setattr("tasks.image_writer.mark_storing_if_held", locked)
+    monkeypatch.setattr("tasks.storing.image_writer.mark_storing_if_held", locked)
     turns = _count_turns(uploads, monkeypatch)
     uploads.start()
     uploads.add(entry)
     _wait_until(lambda: turns.count(entry) >= 2 or bucket.stored)
     assert len(bucket.stored) == (1 if holder == "itself" else 0)
-    monkeypatch.setattr("tasks.image_writer.mark_storing_if_held", mark_storing_if_held)
+    monkeypatch.setattr("tasks.storing.image_writer.mark_storing_if_held", mark_storing_if_held)
     assert uploads.wait_until_empty(WITHIN_S)
     uploads.stop()
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED

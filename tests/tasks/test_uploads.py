@@ -8,27 +8,20 @@ from uuid import UUID, uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
-from storage import (
-    CallCount,
-    Database,
-    DatabaseMisconfigured,
-    Job,
-    JobError,
-    JobStatus,
-    ObjectStore,
-    Spool,
-    SpoolDamaged,
-    SpooledImage,
-    SpoolEntry,
-    SpoolMissing,
-    database_time,
-    forget_jobs,
-    get_job,
-    mark_storing_if_held,
-    rescue_dead,
-    retry_later_if_held,
-)
-from tasks import Uploads
+from storage.db.database import Database
+from storage.errors import DatabaseMisconfigured, SpoolDamaged, SpoolMissing
+from storage.jobs.finish import mark_storing_if_held
+from storage.jobs.release import retry_later_if_held
+from storage.jobs.rescue import rescue_dead
+from storage.objects.store import ObjectStore
+from storage.queries.filter import database_time
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError
+from storage.records.states import CallCount, JobStatus
+from storage.retention.delete import forget_jobs
+from storage.spool.file_format import SpooledImage, SpoolEntry
+from storage.spool.spool import Spool
+from tasks.storing.uploader import Uploads
 from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import claimed_job
 
@@ -162,7 +155,7 @@ def test_a_lost_image_that_could_not_be_noted_is_noted_later(
     def refuse(*_: object, **__: object) -> bool:
         raise DatabaseMisconfigured("no rights")
 
-    monkeypatch.setattr("tasks.lost_images.retry_later_if_held", refuse)
+    monkeypatch.setattr("tasks.storing.lost_images.retry_later_if_held", refuse)
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)

@@ -11,32 +11,25 @@ import pytest
 from sqlalchemy import delete, select, update
 from uuid_utils.compat import uuid7
 
-from storage import (
-    Database,
-    JobStatus,
-    ListedObject,
-    ObjectStore,
-    ObjectStoreUnavailable,
-    Selection,
-    Spool,
-    SpooledImage,
-    database_time,
-    get_job,
-    image_key,
-    init_image_key,
-)
-from tasks import Uploads
-from tasks.verify import (
-    Difference,
-    DifferenceKind,
-    FindOrphans,
-    Repair,
-    ResumePoint,
-    VerifyRows,
-    VerifyStep,
-)
+from storage.db.database import Database
+from storage.errors import ObjectStoreUnavailable
+from storage.objects.listing import ListedObject
+from storage.objects.store import ObjectStore
+from storage.queries.filter import Selection, database_time
+from storage.queries.get import get_job
+from storage.records.object_keys import image_key, init_image_key
+from storage.records.states import JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.storing.uploader import Uploads
 from tasks.verify import compare as compare_module
 from tasks.verify import rows as rows_module
+from tasks.verify.difference import Difference, DifferenceKind
+from tasks.verify.orphans import FindOrphans
+from tasks.verify.repair import Repair
+from tasks.verify.resume import ResumePoint
+from tasks.verify.rows import VerifyRows
+from tasks.verify.step import VerifyStep
 from tests.services import S3Endpoint
 from tests.services.faulty_store import (
     Fault,

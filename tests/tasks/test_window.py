@@ -7,17 +7,13 @@ from types import SimpleNamespace
 import pytest
 from uuid_utils.compat import uuid7
 
-from storage import (
-    Database,
-    NewJob,
-    WorkerInfo,
-    cancel_jobs,
-    insert_job,
-    register_worker,
-    reserve_due,
-    unreserve,
-)
-from tasks.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
+from storage.db.database import Database
+from storage.dispatch.reserve import reserve_due, unreserve
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.intake.insert import insert_job
+from storage.jobs.cancel import cancel_jobs
+from storage.records.job import NewJob
+from tasks.dispatch.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 
 
 @pytest.fixture
@@ -32,7 +28,9 @@ def database(migrated_sqlite_url: str) -> Iterator[Database]:
 def a_second_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window's clock."""
     clock = itertools.count()
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(
+        "tasks.dispatch.window.time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
 
 
 @pytest.mark.parametrize(("per_second", "room"), [(1 / 60, 2), (3.0, 6), (100.0, 200)])
@@ -113,7 +111,7 @@ def test_the_fleets_size_is_looked_up_once_in_a_while(
 ) -> None:
     """Each job that is accepted asks for the window; a new worker widens it a moment later."""
     clock = [1000.0]
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("tasks.dispatch.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
     window = Window(database, fixed=None, per_second=None)
     assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
     register_worker(database, WorkerInfo(uuid7(), "here", 1, "0", 1000, 60.0))
@@ -132,7 +130,7 @@ def test_what_still_waits_has_not_started(
         for _ in range(4)
     ]
     clock = [1000.0]
-    monkeypatch.setattr("tasks.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("tasks.dispatch.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
     window = Window(database, fixed=None, per_second=None)
     assert sorted(reserve_due(database, limit=4, stale_after_s=60)) == sorted(ids)
     window.went_out(4)

@@ -7,20 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from playground import Meaning
-from storage import (
-    CallReport,
-    Database,
-    DatabaseUnavailable,
-    PauseKind,
-    ask_to_resume,
-    fleet_state,
-    live_workers,
-    pause_fleet,
-    report_calls,
-    resume_fleet,
-)
-from tasks import WorkerState
+from playground.answers.verdict import Meaning
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.fleet.leases import live_workers
+from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet
+from storage.fleet.state import fleet_state
+from storage.fleet.worker_calls import CallReport, ask_to_resume, report_calls
+from tasks.throttling.worker_state import WorkerState
 from tests.tasks.pausing import TIMES, WorkerUnderTest, other_worker, worker_of
 
 WITHIN_S = 30

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from storage import Database, migrate
-from storage.revisions import WANTED
+from storage.db.database import Database
+from storage.migrations.migrate import migrate
+from storage.schema.revision import WANTED
 from tests.acceptance.conftest import Fleet, MakeFleet, fleet, lite_fleet, make_fleet
 from tests.services import S3Endpoint
 
@@ -30,7 +31,7 @@ def migrate_to(monkeypatch: pytest.MonkeyPatch) -> MigrateTo:
 
     def to(database: Database, revision: str) -> None:
         with monkeypatch.context() as then:
-            then.setattr(importlib.import_module("storage.migrate"), "WANTED", revision)
+            then.setattr(importlib.import_module("storage.migrations.migrate"), "WANTED", revision)
             assert migrate(database) == revision
 
     return to

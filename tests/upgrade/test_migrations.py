@@ -13,10 +13,13 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, Engine, event, select
 
-from storage import Database, StorageError, late_indexes, migrate, schema_status
-from storage.late_indexes import missing_indexes
-from storage.limits import INDEX_BUILD, Limits
-from storage.revisions import WANTED
+from storage.db.database import Database
+from storage.db.statement_limits import INDEX_BUILD, Limits
+from storage.errors import StorageError
+from storage.migrations import concurrent_indexes as late_indexes
+from storage.migrations.concurrent_indexes import missing_indexes
+from storage.migrations.migrate import migrate, schema_status
+from storage.schema.revision import WANTED
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
 
 EARLIER = (

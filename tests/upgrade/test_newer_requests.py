@@ -5,7 +5,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import update
 
-from storage import RELEASE, EndCode, WorkerInfo, get_job, register_worker
+from storage.fleet.leases import WorkerInfo, register_worker
+from storage.queries.get import get_job
+from storage.records.states import EndCode
+from storage.schema.revision import RELEASE
 from tests.acceptance.conftest import Fleet
 from tests.upgrade.test_unreadable_rows import accept, ring
 

@@ -9,21 +9,15 @@ import boto3
 import pytest
 from sqlalchemy import select, update
 
-from storage import (
-    Database,
-    WorkerInfo,
-    batch_progress,
-    check_schema,
-    get_job,
-    live_workers,
-    migrate,
-    peers_of,
-    register_worker,
-    retry_ended,
-    schema_status,
-)
-from storage.clock import after
-from storage.revisions import WANTED
+from storage.batches.counts import batch_progress
+from storage.db.database import Database
+from storage.fleet.leases import WorkerInfo, live_workers, register_worker
+from storage.fleet.worker_calls import peers_of
+from storage.jobs.cancel import retry_ended
+from storage.migrations.migrate import check_schema, migrate, schema_status
+from storage.queries.get import get_job
+from storage.schema.clock import after
+from storage.schema.revision import WANTED
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
@@ -114,7 +108,7 @@ def test_the_release_before_goes_on_over_the_new_schema(
     database = Database(database_url)
     migrate_to(database, BEFORE)
     migrate(database)
-    monkeypatch.setattr(importlib.import_module("storage.migrate"), "WANTED", BEFORE)
+    monkeypatch.setattr(importlib.import_module("storage.migrations.migrate"), "WANTED", BEFORE)
     check_schema(database)
     insert_frozen_rows(database)
     assert get_job(database, job(2)).idempotency_key == "order-4711-cover"

@@ -9,7 +9,11 @@ import redis
 from celery import Celery
 from sqlalchemy import update
 
-from storage import Database, JobStatus, NewJob, insert_job, list_jobs
+from storage.db.database import Database
+from storage.intake.insert import insert_job
+from storage.queries.pages import list_jobs
+from storage.records.job import NewJob
+from storage.records.states import JobStatus
 from tests.acceptance.conftest import Fleet
 from tests.upgrade.conftest import frozen_messages
 

@@ -11,19 +11,21 @@ import pytest
 from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook
 
-from storage import Database, DatabaseUnavailable, ask_cancel
-from storage.webhooks import (
-    ClaimedDelivery,
-    Delivery,
-    DeliveryState,
-    Verdict,
-    add_secret,
-    delivery_log,
-    latest_delivery,
-    replay_deliveries,
-)
-from tasks import Deliver, Deliverer, OnEnd, TaskSender
-from tasks.webhooks import AddressGuard, Sender, new_secret
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.jobs.cancel import ask_cancel
+from storage.records.delivery import ClaimedDelivery, Delivery, DeliveryState
+from storage.webhooks.claim_delivery import Verdict
+from storage.webhooks.log import delivery_log, latest_delivery
+from storage.webhooks.replay import replay_deliveries
+from storage.webhooks.secrets import add_secret
+from tasks.webhooks.addresses import AddressGuard
+from tasks.webhooks.attempt import Deliver
+from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.delivery_loop import Deliverer
+from tasks.webhooks.sender import Sender
+from tasks.webhooks.signature import new_secret
+from tasks.webhooks.task_callback import TaskSender
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.storage.table import TableUnderTest
 from tests.webhooks.receivers import LOOPBACK
@@ -312,7 +314,7 @@ def test_a_database_that_is_away_in_mid_delivery_hears_of_it_later(
 
     with raw_server(says("200 OK")) as server:
         job_id = ended(lite, f"http://127.0.0.1:{server.port}/")
-        monkeypatch.setattr("tasks.deliverer.RECORD_AGAIN_S", 0.01)
+        monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.01)
         one = deliverer(lite)
         monkeypatch.setattr(lite.db, "begin", sometimes)
         one.round()
@@ -333,7 +335,7 @@ def test_a_fault_nobody_foresaw_ends_no_deliveries(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_if_it_may)
-    monkeypatch.setattr("tasks.deliverer.FAULT_WAIT_S", 0.01)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.FAULT_WAIT_S", 0.01)
     job_id = ended(lite, "http://127.0.0.1:1/")
     one = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200))
     with running(one):
@@ -348,8 +350,8 @@ def test_what_is_old_is_swept_while_deliveries_go_on(
     lite: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A chunk of it between two looks at what is due, however much there is, until none is left."""
-    monkeypatch.setattr("tasks.deliverer.SWEEP_ROWS", 2)
-    monkeypatch.setattr("tasks.deliverer.SWEEP_AGAIN_S", 3600.0)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.SWEEP_ROWS", 2)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.SWEEP_AGAIN_S", 3600.0)
     old = [ended(lite, "http://127.0.0.1:1/") for _ in range(5)]
     worker = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200), keep_s=-600.0)
     while worker.round():
@@ -363,7 +365,7 @@ def test_what_is_old_is_swept_while_deliveries_go_on(
         new = ended(lite, "http://127.0.0.1:1/")
         _wait_until(lambda: told(lite, new).state is DeliveryState.DELIVERED)
         assert left() == 3
-    monkeypatch.setattr("tasks.deliverer.SWEEP_AGAIN_S", 0.0)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.SWEEP_AGAIN_S", 0.0)
     with running(deliverer(lite, keep_s=-600.0)):
         _wait_until(lambda: latest_delivery(lite.db, job_id=new) is None)
     assert left() == 0

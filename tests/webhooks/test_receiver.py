@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import TaskError
-from tasks.errors import ReceiverRefused
-from tasks.webhooks import Receiver, UrlRules, receiver_of
+from tasks.errors import ReceiverRefused, TaskError
+from tasks.webhooks.receiver import Receiver, UrlRules, receiver_of
 
 RULES = UrlRules()
 

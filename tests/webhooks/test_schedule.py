@@ -4,14 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.webhooks import (
+from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.schedule import (
     DELAYS_S,
     Delivered,
     Disabled,
-    Failure,
     GivenUp,
     NextStep,
-    Outcome,
     TryAgain,
     next_step,
 )

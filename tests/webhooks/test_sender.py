@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from tasks.errors import SecretUnusable
-from tasks.webhooks import (
-    AddressGuard,
-    Delivered,
-    Disabled,
-    Failure,
-    Outcome,
-    TryAgain,
-    next_step,
-)
+from tasks.webhooks.addresses import AddressGuard
+from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.schedule import Delivered, Disabled, TryAgain, next_step
 from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.webhooks.receivers import BODY, SECRET, at, send, sender

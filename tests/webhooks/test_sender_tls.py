@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.webhooks import Failure
+from tasks.webhooks.outcome import Failure
 from tests.playground.raw_server import Seen, answer, raw_server
 from tests.services.absence import absent
 from tests.webhooks.receivers import at, send, sender

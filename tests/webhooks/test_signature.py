@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from tasks import TaskError
-from tasks.errors import SecretUnusable
-from tasks.webhooks import new_secret, signed_headers
+from tasks.errors import SecretUnusable, TaskError
+from tasks.webhooks.signature import new_secret, signed_headers
 
 BODY = '{"type":"job.ended","data":{"prompt":"köttbullar"}}'.encode()
 

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
-from storage import Database, DatabaseUnavailable, RowLocked
-from storage.webhooks import ClaimedDelivery, DeliveryState, Verdict, record_attempt
-from tasks import Deliver, Deliverer, OnEnd
-from tasks.deliver import FIRST_DELAY_S, MAX_DELAY_S
-from tasks.webhooks import JITTER, Failure, Outcome
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, RowLocked
+from storage.records.delivery import ClaimedDelivery, DeliveryState
+from storage.webhooks.claim_delivery import Verdict, record_attempt
+from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, Deliver
+from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.delivery_loop import Deliverer
+from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.schedule import JITTER
 from tests.storage.table import TableUnderTest
 from tests.webhooks.test_deliverer import deliverer, ended, make_due, told
 
@@ -65,7 +69,7 @@ def test_an_owner_gets_one_more_thread_for_each_quick_answer(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two at first, and half of all at most."""
-    monkeypatch.setattr("tasks.deliverer.QUICK_S", 600.0)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.QUICK_S", 600.0)
     for _ in range(20):
         ended(table, ANYWHERE)
     assert rounds(deliverer(table, noting([]), threads=10), 4) == [2, 4, 5, 5]
@@ -75,7 +79,7 @@ def test_an_owner_whose_answers_take_long_has_one_thread(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other owners' threads stay as many as they were."""
-    monkeypatch.setattr("tasks.deliverer.QUICK_S", -1.0)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.QUICK_S", -1.0)
     for _ in range(6):
         ended(table, ANYWHERE, owner="slow")
     worker = deliverer(table, noting([]), threads=10)
@@ -120,7 +124,7 @@ def test_a_worker_without_a_free_thread_claims_nothing_and_rests(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not ask the table either; a thread that becomes free wakes it up at once."""
-    monkeypatch.setattr("tasks.deliverer.LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.LOOK_EVERY_S", 3600.0)
     for _ in range(3):
         ended(table, ANYWHERE)
     looks: list[int] = []
@@ -167,7 +171,7 @@ def test_a_worker_with_all_threads_busy_needs_no_table(
         raise AssertionError("asked")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.deliverer.owners_due", away)
+        patch.setattr("tasks.webhooks.delivery_loop.owners_due", away)
         assert worker.round() == 0
     release.set()
     assert worker.wait_until_idle(WITHIN_S)
@@ -235,7 +239,7 @@ def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     """Sent once, however often the table refuses."""
-    monkeypatch.setattr("tasks.deliverer.RECORD_AGAIN_S", 0.001)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
     faults, owners = iter([fault] * 3), list[str]()
 
     def record(*args: Any) -> bool:
@@ -243,7 +247,7 @@ def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
             raise each
         return record_attempt(*args)
 
-    monkeypatch.setattr("tasks.deliverer.record_attempt", record)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
     job_id = ended(table, ANYWHERE)
     rounds(deliverer(table, noting(owners)), 1)
     assert (told(table, job_id).state, len(owners)) == (DeliveryState.DELIVERED, 1)
@@ -253,12 +257,12 @@ def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Somebody else has the delivery from then on; a thread does not wait for ever."""
-    monkeypatch.setattr("tasks.deliverer.RECORD_AGAIN_S", 0.001)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
 
     def record(*_: Any) -> bool:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr("tasks.deliverer.record_attempt", record)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
     job_id = ended(table, ANYWHERE)
     rounds(deliverer(table, noting([]), lease_s=3.0), 1)
     assert told(table, job_id).state is DeliveryState.PENDING
@@ -286,7 +290,7 @@ def test_attempts_that_end_together_use_few_connections(
         together.wait(WITHIN_S)
         return DONE
 
-    monkeypatch.setattr("tasks.deliverer.record_attempt", record)
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
     for owner in "abc" * 2:
         ended(table, ANYWHERE, owner=owner)
     rounds(deliverer(table, attempt, threads=6), 1)

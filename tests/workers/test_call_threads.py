@@ -2,8 +2,8 @@
 
 import pytest
 
-from darkroom.call_threads import call_threads
 from darkroom.settings import load_settings
+from darkroom.wiring.call_threads import call_threads
 
 
 @pytest.mark.parametrize(("calls", "threads"), [(1, 2), (8, 9), (256, 288), (1_000, 1_125)])

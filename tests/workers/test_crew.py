@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import Spool
-from tasks import Executor, Inbox
-from workers import Crew
+from storage.spool.spool import Spool
+from tasks.execution.executor import Executor
+from tasks.execution.inbox import Inbox
+from workers.components import Crew
 
 
 class Uploads:

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage import DatabaseUnavailable, Spool
-from tasks import Inbox
-from workers import Crew
+from storage.errors import DatabaseUnavailable
+from storage.spool.spool import Spool
+from tasks.execution.inbox import Inbox
+from workers.components import Crew
 
 Course = list[str]
 

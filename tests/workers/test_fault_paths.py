@@ -12,11 +12,11 @@ import logging, os, resource, socket, sys
 from darkroom.settings import load_settings
 from darkroom.{module} import {wiring}
 from darkroom.logs import configure_logs
-from storage import DatabaseUnavailable, ObjectStoreUnavailable
-from storage.faults import translated
-from storage.object_faults import translated as object_translated
-from tasks.load import _patiently
-from tasks.persist import persist
+from storage.errors import DatabaseUnavailable, ObjectStoreUnavailable
+from storage.db.sql_errors import translated
+from storage.objects.s3_errors import translated as object_translated
+from tasks.batches.loader import _patiently
+from tasks.db_retry import persist
 from tasks.verify.compare import answered
 
 made = {wiring}(load_settings(database_url="sqlite:///jobs.db", s3_bucket="b"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from workers import Flow
+from workers.consumer_control import Flow
 
 
 class Consumer:

@@ -9,23 +9,24 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url, select, update
 
-from chaos.proxy import Act, Line, Proxy
-from storage import (
-    CallReport,
-    Database,
-    Limits,
-    RowLocked,
+from chaos.fleet.proxy import Act, Line, Proxy
+from storage.db.database import Database
+from storage.db.statement_limits import Limits
+from storage.dispatch.reserve import reserve_due
+from storage.errors import RowLocked
+from storage.fleet.leases import (
     WorkerInfo,
-    database_time,
     forget_workers,
-    insert_job,
     live_workers,
     register_worker,
     renew_lease,
-    reserve_due,
 )
+from storage.fleet.worker_calls import CallReport
+from storage.intake.insert import insert_job
+from storage.queries.filter import database_time
 from tests.storage.table import new_job
-from workers import DispatchRefresh, Heartbeat
+from workers.heartbeat import Heartbeat
+from workers.refresh import DispatchRefresh
 
 LEASE_S = 60.0
 

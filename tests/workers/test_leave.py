@@ -15,7 +15,7 @@ REPO = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from celery.worker import state
-from workers.leave import leave_on_signals
+from workers.signals import leave_on_signals
 leave_on_signals()
 print("ready", flush=True)
 for _ in sys.stdin:

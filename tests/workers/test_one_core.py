@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.settings import load_settings
-from darkroom.worker_wiring import WorkerWiring
-from workers.one_core import LOOKS, WILLING, OneCore, _let_all_threads_run_on
+from darkroom.wiring.worker import WorkerWiring
+from workers.cpu_affinity import LOOKS, WILLING, OneCore, _let_all_threads_run_on
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("only Linux lets a process choose its cores", allow_module_level=True)
@@ -22,7 +22,7 @@ ONE, OTHER = [*sorted(ALLOWED), 0, 0][:2]
 
 @pytest.fixture(autouse=True)
 def _all_cores_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("workers.one_core.random.random", lambda: 0.0)
+    monkeypatch.setattr("workers.cpu_affinity.random.random", lambda: 0.0)
     yield
     _let_all_threads_run_on(set(ALLOWED))
 
@@ -103,7 +103,7 @@ def test_of_two_workers_on_one_full_core_one_goes(
     monkeypatch: pytest.MonkeyPatch, chance: float, place: int
 ) -> None:
     """Chance decides which: both would meet again."""
-    monkeypatch.setattr("workers.one_core.random.random", lambda: chance)
+    monkeypatch.setattr("workers.cpu_affinity.random.random", lambda: chance)
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
     machine.used = 0.5
@@ -168,7 +168,7 @@ def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else a worker that ran out of descriptors would stay on one core for ever."""
-    monkeypatch.setattr("workers.one_core.EVERY_S", 0.0)
+    monkeypatch.setattr("workers.cpu_affinity.EVERY_S", 0.0)
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
     stopping = threading.Event()
@@ -208,7 +208,7 @@ def test_a_kernel_that_forbids_the_choice_is_asked_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It costs some CPU and nothing else."""
-    monkeypatch.setattr("workers.one_core.EVERY_S", 0.0)
+    monkeypatch.setattr("workers.cpu_affinity.EVERY_S", 0.0)
 
     def forbidden(_thread: int, _cores: set[int]) -> None:
         raise PermissionError(1, "Operation not permitted")

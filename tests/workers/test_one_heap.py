@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from workers.one_heap import share_one_heap
+from workers.malloc_arena import share_one_heap
 
 # Eight threads hold some memory at the same time; then glibc says how many heaps there are.
 ALLOCATE = """

@@ -5,8 +5,8 @@ import sys
 
 LOOK = """
 import gc, json
-import darkroom.worker_wiring
-from workers.settled import leave_libraries_alone
+import darkroom.wiring.worker
+from workers.gc_freeze import leave_libraries_alone
 before = len(gc.get_objects())
 leave_libraries_alone()
 print(before > 50_000, gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 1000)

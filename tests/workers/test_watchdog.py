@@ -8,9 +8,8 @@ from uuid import uuid4
 import pytest
 from celery.worker import state
 
-from tasks import Inbox
-from workers import Watchdog, WatchedQueue
-from workers.watchdog import LOOKS, leave_for_supervisor
+from tasks.execution.inbox import Inbox
+from workers.starvation_watchdog import LOOKS, Watchdog, WatchedQueue, leave_for_supervisor
 
 
 class Depth:
@@ -97,7 +96,7 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watchdog(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says so, and still notices when messages do not arrive."""
-    monkeypatch.setattr("workers.watchdog.EVERY_S", 0.0)
+    monkeypatch.setattr("workers.starvation_watchdog.EVERY_S", 0.0)
     watchdog = dog(Inbox(4), Faulty(3))
     watchdog.run(threading.Event())
     assert "a look of the watchdog broke off" in caplog.text
@@ -121,7 +120,7 @@ def test_each_queue_has_a_count_of_its_own() -> None:
 
 def test_a_starved_worker_is_ended_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """After it was told to leave there is nothing more to look at."""
-    monkeypatch.setattr("workers.watchdog.EVERY_S", 0.0)
+    monkeypatch.setattr("workers.starvation_watchdog.EVERY_S", 0.0)
     left: list[bool] = []
     dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).run(threading.Event())
     assert left == [True]
@@ -146,7 +145,7 @@ def test_a_process_that_leaves_and_hangs_is_ended_with_a_failing_status(
         ended.set()
 
     monkeypatch.setattr(state, "should_stop", None)
-    monkeypatch.setattr("workers.watchdog.os._exit", leave)
+    monkeypatch.setattr("workers.starvation_watchdog.os._exit", leave)
     leave_for_supervisor(0.01)
     assert vars(state)["should_stop"] == 1
     assert ended.wait(30)

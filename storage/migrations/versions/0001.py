@@ -1,7 +1,7 @@
 """The first schema: jobs, batches and what they are told, workers, turns, and the view.
 
 Frozen: it says what the first release made, in its own words, and imports nothing that a later
-release may change. What the tables are today is in `storage/tables.py`.
+release may change. What the tables are today is in `storage/schema/tables.py`.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
 Expands only: tables beside the others, and a view with one more column at its end, so workers of
 the release before go on as they were. The index that tells who still uses an initial image is made
-on PostgreSQL after this, without a lock on the jobs (see `storage/late_indexes.py`); SQLite makes
-it here.
+on PostgreSQL after this, without a lock on the jobs (see
+`storage/migrations/concurrent_indexes.py`); SQLite makes it here.
 """
 
 from typing import Any, NamedTuple

@@ -3,7 +3,7 @@
 Expands only: columns that may be NULL, so nothing is rewritten, and workers of the release before
 neither write nor read them. The locks that adding a column takes are asked for briefly. The index
 of jobs that need a newer release is made on PostgreSQL after this, without a lock on the jobs (see
-`storage/late_indexes.py`); SQLite makes it here.
+`storage/migrations/concurrent_indexes.py`); SQLite makes it here.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from alembic import op
 from sqlalchemy import Column, DateTime, Integer, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from storage.brief_locks import lock_briefly
+from storage.migrations.brief_locks import lock_briefly
 
 revision = "0005"
 down_revision: str | None = "0004"

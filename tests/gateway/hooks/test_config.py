@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.hooks import Hooks, HooksFileFaulty, load_hooks
+from gateway.hooks.config import Hooks, load_hooks
+from gateway.hooks.errors import HooksFileFaulty
 from gateway.hooks.signatures import BearerToken, BodyHmac, StandardWebhooks, TimestampedHmac
-from tasks import RequestLimits
+from tasks.submission.intake import RequestLimits
 
 SECRET = "a secret that is long enough"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

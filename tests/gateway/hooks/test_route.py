@@ -17,7 +17,9 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
-from storage import Job, get_job, set_owner_limits
+from storage.owners.limits import set_owner_limits
+from storage.queries.get import get_job
+from storage.records.job import Job
 from tests.gateway.running import Gateway, fields_of
 
 SECRET = base64.b64encode(b"a secret of the shop's own").decode()

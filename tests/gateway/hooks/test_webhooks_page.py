@@ -14,10 +14,10 @@ from uuid import UUID
 
 import pytest
 
-from gateway.hooks import load_hooks
+from gateway.hooks.config import load_hooks
 from gateway.hooks.errors import NotGenuine
-from gateway.problems import problem_of
-from storage import get_job
+from gateway.http.problems import problem_of
+from storage.queries.get import get_job
 from tests.docs.conftest import blocks
 from tests.gateway.running import Gateway
 

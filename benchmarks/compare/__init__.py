@@ -1,0 +1,1 @@
+"""Two checkouts measured in turns, and the gate on their ratio."""

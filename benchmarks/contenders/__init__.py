@@ -1,0 +1,1 @@
+"""The systems that are measured: Darkroom, textbook workers, the raw limit."""

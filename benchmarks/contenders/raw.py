@@ -1,0 +1,113 @@
+"""The raw limit: what an image costs where there is no queue, no table and no library.
+
+One thread, two sockets, one buffer: ask, read the answer where it lands, decode its base64 and
+check the PNG's CRC-32s with SIMD, hash it, put it. `python -m benchmarks.contenders.raw` is a
+process of its own, so that the kernel's account of it holds nothing else; it prints milliseconds
+of CPU per image.
+"""
+
+import argparse
+import hashlib
+import json
+import resource
+import socket
+import sys
+from collections.abc import Sequence
+
+import pybase64
+from isal.isal_zlib import crc32
+
+__all__ = ["main"]
+
+BUFFER_BYTES = 4 << 20
+END_OF_HEAD = b"\r\n\r\n"
+REQUEST = b'{"prompt":"a quiet harbour at the raw limit","seed":7,"num_inference_steps":5}'
+WARM_UP = 5
+
+
+class Line:
+    """A kept-alive connection that reads every answer into the same buffer."""
+
+    def __init__(self, port: int, buffer: bytearray) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+
+    def ask(self, head: bytes, body: bytes) -> slice:
+        """Send a request; where in the buffer the answer's body is, until the next one."""
+        self._socket.sendall(head)
+        if body:
+            self._socket.sendall(body)
+        have = 0
+        while (end := self._buffer.find(END_OF_HEAD, 0, have)) < 0:
+            have += self._receive(have)
+        length = int(self._buffer[:end].lower().partition(b"content-length:")[2].split()[0])
+        start = end + len(END_OF_HEAD)
+        while have < start + length:
+            have += self._receive(have)
+        return slice(start, start + length)
+
+    def _receive(self, have: int) -> int:
+        received = self._socket.recv_into(self._view[have:])
+        if not received:
+            raise ConnectionError("the server hung up")
+        return received
+
+
+def check(png: bytes) -> str:
+    """Every chunk's CRC-32, and the SHA-256 of all."""
+    view, at = memoryview(png), 8
+    while at < len(png):
+        length = int.from_bytes(view[at : at + 4], "big")
+        wanted = int.from_bytes(view[at + 8 + length : at + 12 + length], "big")
+        if crc32(view[at + 4 : at + 8 + length]) != wanted:
+            raise ValueError("a damaged chunk")
+        at += 12 + length
+    return hashlib.sha256(png).hexdigest()
+
+
+def _images(asked: argparse.Namespace, count: int) -> None:
+    buffer = bytearray(BUFFER_BYTES)
+    api, store = Line(asked.api_port, buffer), Line(asked.s3_port, bytearray(4096))
+    post = (
+        f"POST {asked.path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {asked.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(REQUEST)}\r\n\r\n"
+    ).encode()
+    for number in range(count):
+        png = _decoded(buffer, api.ask(post + REQUEST, b""))
+        if asked.checks:
+            check(png)
+        put = f"PUT /{asked.bucket}/{number}.png HTTP/1.1\r\nHost: s\r\nContent-Length: {len(png)}"
+        store.ask(f"{put}\r\n\r\n".encode(), png)
+
+
+def _decoded(buffer: bytearray, answer: slice) -> bytes:
+    """The base64 between the brackets of `{"images":["..."]}`, decoded from where it lies."""
+    start = buffer.index(b'["', answer.start) + 2
+    end = buffer.rindex(b'"]', start, answer.stop)
+    return pybase64.b64decode(memoryview(buffer)[start:end], validate=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make so many images and print what the kernel charged for one."""
+    parser = argparse.ArgumentParser(prog="raw", description="CPU of an image at the raw limit.")
+    parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--path", required=True)
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--s3-port", type=int, required=True)
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--images", type=int, required=True)
+    parser.add_argument("--checks", action="store_true")
+    asked = parser.parse_args(argv)
+    _images(asked, WARM_UP)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    _images(asked, asked.images)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    charged_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    sys.stdout.write(json.dumps({"cpu_ms": 1000 * charged_s / asked.images}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

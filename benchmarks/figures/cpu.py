@@ -1,0 +1,114 @@
+"""Worker CPU per delivered image, everything included; and what it costs the servers beside.
+
+The contenders take turns in every round, so that a ratio is taken within one run: what else the
+machine does then is the same for all.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.contenders.contender import Contender
+from benchmarks.contenders.darkroom_fleet import DarkroomFleet
+from benchmarks.contenders.textbook import celery_textbook, dramatiq_textbook
+from benchmarks.figures.account import Account
+from benchmarks.report.reading import Reading, mean_of
+from benchmarks.scale import Scale
+from benchmarks.servers.servers import Servers
+from benchmarks.servers.until import until
+from tests.services.s3 import new_bucket
+
+__all__ = ["CHECKED", "CPU", "CROWDED", "RAW", "TWO", "cpu"]
+
+CPU = "worker CPU per image"
+RAW = "raw limit"
+CHECKED = "raw limit with checks"
+CROWDED = "raw limit with checks, two at once"
+TWO = "Darkroom, 2 processes"
+REPO = Path(__file__).parents[2]
+LATENCY_S = 2.0
+CALLS = 256
+TEXTBOOK_CALLS = 32
+
+
+def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
+    """One round: everybody makes images, and is read."""
+    if not scale.is_darkroom_only:
+        yield from _raw_limits(servers, scale.images)
+    servers.simulator.put_latency(LATENCY_S)
+    yield from _one_and_two(servers, scale.images)
+    if not scale.is_darkroom_only:
+        yield from _textbook(servers, scale.textbook_images)
+    servers.simulator.clear_latency()
+
+
+def _raw_limits(servers: Servers, images: int) -> Iterator[Reading]:
+    yield Reading(CPU, RAW, {"worker_ms": raw(servers, images, checks=False)})
+    checked = raw(servers, images, checks=True)
+    yield Reading(CPU, CHECKED, {"worker_ms": checked})
+    crowded = raw(servers, images, checks=True, at_once=2)
+    yield Reading(CPU, CROWDED, {"worker_ms": crowded})
+
+
+def _textbook(servers: Servers, images: int) -> Iterator[Reading]:
+    celery = celery_textbook(servers, processes=TEXTBOOK_CALLS)
+    yield delivered(servers, celery, images)
+    dramatiq = dramatiq_textbook(servers, processes=2, threads=TEXTBOOK_CALLS // 2)
+    yield delivered(servers, dramatiq, images)
+
+
+def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> float:
+    """Milliseconds an image at the raw limit.
+
+    One loop and its servers take turns, as each waits for the other, so it has a core to itself.
+    Beside another it has what a fleet has: a machine that is busy.
+    """
+    servers.simulator.clear_latency()
+    words = {
+        "--api-port": servers.simulator.port,
+        "--path": servers.simulator.url.removeprefix(servers.simulator.root),
+        "--key": servers.simulator.api_key,
+        "--s3-port": servers.s3.port,
+        "--bucket": new_bucket(servers.s3).bucket,
+        "--images": images,
+    }
+    line = [str(word) for pair in words.items() for word in pair]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.contenders.raw",
+        *line,
+        *(["--checks"] if checks else []),
+    ]
+    loops = [subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE) for _ in range(at_once)]
+    said = [loop.communicate()[0] for loop in loops]
+    if any(loop.returncode for loop in loops):
+        raise RuntimeError("the raw limit could not be measured; what it said is above")
+    return statistics.mean(float(json.loads(each)["cpu_ms"]) for each in said)
+
+
+def _one_and_two(servers: Servers, images: int) -> Iterator[Reading]:
+    """One process, two, two and one, so that a machine that slows down meanwhile slows both."""
+    order = (1, 2, 2, 1)
+    fleets = (DarkroomFleet(servers, workers=n, concurrency=CALLS // n) for n in order)
+    one, two, two_again, one_again = (delivered(servers, fleet, images) for fleet in fleets)
+    yield mean_of(one, one_again)
+    yield mean_of(two, two_again)
+
+
+def delivered(servers: Servers, contender: Contender, images: int) -> Reading:
+    """Have a contender deliver so many images, and read what was charged for them."""
+    try:
+        contender.start()
+        begin = contender.prepare(images)
+        account = Account(servers, contender)
+        begin()
+        until(lambda: account.images >= images, f"the last image of {contender.name}")
+        numbers = account.close()
+        per_call = {"mb_per_call": numbers["memory_mb"] / contender.calls}
+        return Reading(CPU, contender.name, {**numbers, **per_call})
+    finally:
+        contender.stop()

@@ -1,0 +1,93 @@
+"""A batch of a million lines through the gateway: until it is accepted, and in whose memory.
+
+The gateway is the command that users start, the client a process with `darkroom-client` alone.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from benchmarks.contenders.darkroom_fleet import DarkroomFleet
+from benchmarks.report.reading import Reading
+from benchmarks.scale import Scale
+from benchmarks.servers.processes import charged_s, peak_bytes
+from benchmarks.servers.servers import Servers
+from tests.services.server import Server
+
+__all__ = ["MILLION", "million"]
+
+MILLION = "a batch accepted through the gateway"
+REPO = Path(__file__).parents[2]
+
+
+def million(servers: Servers, scale: Scale) -> Iterator[Reading]:
+    """Upload, and wait for the answer that says that all are in."""
+    fleet = DarkroomFleet(servers)
+    folder = Path(tempfile.mkdtemp(prefix="gateway-", dir=servers.folder))
+    try:
+        with _gateway(fleet, folder) as gateway:
+            before_s, before = charged_s(gateway.pid), charged_s(servers.postgres.pid)
+            told = _upload(gateway.port, scale.lines)
+            numbers = {
+                "lines": scale.lines,
+                "seconds": told["seconds"],
+                "lines_per_s": scale.lines / told["seconds"],
+                "client_mb": told["peak_mb"],
+                "gateway_mb": peak_bytes(gateway.pid) / 1e6,
+                "gateway_s": charged_s(gateway.pid) - before_s,
+                "postgres_s": charged_s(servers.postgres.pid) - before,
+            }
+        yield Reading(MILLION, "Darkroom", numbers)
+    finally:
+        fleet.stop()
+
+
+@contextmanager
+def _gateway(fleet: DarkroomFleet, folder: Path) -> Iterator[Server]:
+    settings = {f"DARKROOM_{name.upper()}": text for name, text in fleet.fleet.settings.items()}
+    keys = {
+        "AWS_ACCESS_KEY_ID": fleet.fleet.bucket.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": fleet.fleet.bucket.secret_access_key,
+    }
+    start = [sys.executable, "-P", "-m", "darkroom", "gateway", "--port"]
+    server = Server(
+        "gateway",
+        lambda port: [*start, str(port)],
+        _answers,
+        folder=folder,
+        env={"PYTHONPATH": str(REPO), **settings, **keys},
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection(Server.host, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except HTTPException:
+        return False
+    finally:
+        connection.close()
+
+
+def _upload(port: int, lines: int) -> dict[str, float]:
+    words = ["--url", f"http://{Server.host}:{port}", "--lines", str(lines)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.servers.upload", *words],
+        cwd=REPO,
+        env={"PYTHONPATH": f"{REPO}:{REPO / 'client'}"},
+        check=True,
+        capture_output=True,
+    )
+    told: dict[str, float] = json.loads(done.stdout)
+    return told

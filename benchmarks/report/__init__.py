@@ -1,0 +1,1 @@
+"""Readings, tables, plots and the page in docs/."""

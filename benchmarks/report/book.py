@@ -1,0 +1,43 @@
+"""All readings of a run, found by figure and contender, in the order in which they were made."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.report.reading import Reading
+
+__all__ = ["Book"]
+
+
+@dataclass(slots=True)
+class Book:
+    """Readings of a run."""
+
+    readings: list[Reading] = field(default_factory=list)
+
+    def of(
+        self, figure: str, contender: str, where: Mapping[str, float] | None = None
+    ) -> list[Reading]:
+        """A contender's readings of a figure, those with certain numbers where asked."""
+        wanted = (where or {}).items()
+        return [
+            reading
+            for reading in self.readings
+            if (reading.figure, reading.contender) == (figure, contender)
+            and wanted <= reading.numbers.items()
+        ]
+
+    def values(
+        self, figure: str, contender: str, name: str, where: Mapping[str, float] | None = None
+    ) -> list[float]:
+        """One number of each of them."""
+        found = self.of(figure, contender, where)
+        return [reading.numbers[name] for reading in found if name in reading.numbers]
+
+    def largest(self, figure: str, name: str) -> float:
+        """The largest of a figure's numbers of this name, as of calls in flight; 0 without any."""
+        found = [r.numbers[name] for r in self.readings if r.figure == figure and name in r.numbers]
+        return max(found, default=0.0)
+
+    def contenders(self, figure: str) -> Iterable[str]:
+        """Whose readings of a figure there are, in their order."""
+        return dict.fromkeys(r.contender for r in self.readings if r.figure == figure)

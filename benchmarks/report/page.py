@@ -1,0 +1,46 @@
+"""Writes a run into docs/performance.md: the places between its marks, and the plots beside it."""
+
+from pathlib import Path
+
+from benchmarks.figures.sizing import sizing
+from benchmarks.report.book import Book
+from benchmarks.report.plots import PLOTS, write_plots
+from benchmarks.report.report import made_on, table
+
+__all__ = ["write_page"]
+
+PAGE = "performance.md"
+
+
+def write_page(docs: Path, book: Book, command: str) -> None:
+    """Replace what an earlier run left between the marks.
+
+    Args:
+        docs: the folder of the pages.
+        book: the run.
+        command: that made it.
+
+    Raises:
+        ValueError: the page has lost a mark.
+    """
+    page = docs / PAGE
+    text = page.read_text("utf-8")
+    made = f"Made by `{command}`. {made_on()}"
+    plots = [f"![{PLOTS[name]}]({name})" for name in write_plots(docs, book)]
+    places = {
+        "table": f"{made}\n\n{table(book)}",
+        "plots": "\n\n".join(plots),
+        "sizing": sizing(book),
+    }
+    for name, content in places.items():
+        text = _between(text, name, content)
+    page.write_text(text, "utf-8")
+
+
+def _between(text: str, name: str, content: str) -> str:
+    start, end = f"<!-- bench {name} -->", f"<!-- /bench {name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{PAGE} has no place for the {name}: {start} … {end}")
+    return f"{before}{start}\n\n{content}\n\n{end}{after}"

@@ -1,0 +1,57 @@
+"""The two plots of a run: what calls in flight do to memory and throughput, a backlog to cost."""
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.figures.backlog import BACKLOG
+from benchmarks.figures.flight import FLIGHT
+from benchmarks.report.book import Book
+from benchmarks.report.chart import Line, Panel, draw
+
+__all__ = ["PLOTS", "write_plots"]
+
+OURS = "Darkroom"
+PLOTS = {
+    "performance-calls-in-flight.png": (
+        "Peak memory of one process, and images a second, against calls in flight"
+    ),
+    "performance-backlog.png": "CPU per job of worker and PostgreSQL, against jobs queued",
+}
+"""What each shows, by file name."""
+
+
+def write_plots(folder: Path, book: Book) -> list[str]:
+    """Draw them from what was measured; the names of those that had readings."""
+    memory = Panel(
+        "Peak memory of one process, MB",
+        "calls in flight",
+        [Line("measured", _points(book, FLIGHT, "calls", "memory_mb"))],
+    )
+    rate = Panel(
+        "Images delivered a second",
+        "calls in flight",
+        [
+            Line("delivered", _points(book, FLIGHT, "calls", "images_per_s")),
+            Line("possible", _points(book, FLIGHT, "calls", "possible_per_s")),
+        ],
+    )
+    cost = Panel(
+        "CPU per job, ms",
+        "jobs queued",
+        [
+            Line("worker", _points(book, BACKLOG, "queued", "worker_ms")),
+            Line("PostgreSQL", _points(book, BACKLOG, "queued", "postgres_ms")),
+        ],
+    )
+    plots = zip(PLOTS, ([memory, rate], [cost]), strict=True)
+    return [name for name, panels in plots if draw(folder / name, panels)]
+
+
+def _points(book: Book, figure: str, across: str, up: str) -> list[tuple[float, float]]:
+    found: dict[float, list[float]] = {}
+    for reading in book.of(figure, OURS):
+        numbers: Mapping[str, float] = reading.numbers
+        if across in numbers and up in numbers:
+            found.setdefault(numbers[across], []).append(numbers[up])
+    return [(x, statistics.median(ups)) for x, ups in found.items()]

@@ -1,0 +1,42 @@
+"""The run as it is printed, and as a page of documentation and a program get it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.report.book import Book
+from benchmarks.report.machine import machine, versions
+from benchmarks.report.row import Row, shown
+from benchmarks.report.rows import CONTENDERS, rows
+from chaos.markdown import aligned
+
+__all__ = ["made_on", "table", "write_json"]
+
+HEAD = ("figure", *CONTENDERS, "to reach", "reached")
+
+
+def table(book: Book) -> str:
+    """Markdown, a line per figure: the median, then the lowest and highest of several runs."""
+    return "\n".join(aligned([HEAD, *(_cells(row) for row in rows(book))]))
+
+
+def made_on() -> str:
+    """A paragraph: machine and versions."""
+    facts = [f"{name} {text}" for name, text in {**machine(), **versions()}.items()]
+    return ", ".join(facts) + "."
+
+
+def write_json(path: Path, book: Book, arguments: list[str]) -> None:
+    """Every reading, for programs."""
+    told = {
+        "machine": machine(),
+        "versions": versions(),
+        "arguments": arguments,
+        "readings": [asdict(reading) for reading in book.readings],
+    }
+    path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    values = [shown(row.values.get(who, ())) for who in CONTENDERS]
+    return (row.label, *values, str(row.goal) if row.goal else "", row.verdict)

@@ -1,0 +1,142 @@
+"""Which lines the table has, and from which readings each is made."""
+
+from collections.abc import Iterator
+
+from benchmarks.figures.backlog import BACKLOG, BROKER, SMALL
+from benchmarks.figures.cpu import CHECKED, CPU, CROWDED, RAW, TWO
+from benchmarks.figures.flight import FLIGHT, FLIGHT_SLOW, FLIGHT_TLS
+from benchmarks.figures.idle import IDLE
+from benchmarks.figures.million import MILLION
+from benchmarks.figures.plans import PLANS, STEPS
+from benchmarks.figures.trips import TRIPS
+from benchmarks.report.book import Book
+from benchmarks.report.row import Goal, Row, divided
+
+__all__ = ["CONTENDERS", "OURS", "rows"]
+
+OURS = "Darkroom"
+CONTENDERS = (OURS, "Celery", "Dramatiq", CHECKED, RAW)
+SERVERS = {
+    "postgres_ms": "PostgreSQL",
+    "broker_ms": "broker",
+    "simulator_ms": "simulator",
+    "sink_ms": "sink",
+}
+
+
+def rows(book: Book) -> list[Row]:
+    """The table's lines; those of figures that were not measured are left out."""
+    all_rows = [
+        *_cpu(book),
+        *_flight(book),
+        *_idle(book),
+        *_million(book),
+        *_backlog(book),
+        *(_plans(book) if book.largest(PLANS, "rows") else ()),
+        _row(
+            book,
+            "round trips to the database per job",
+            TRIPS,
+            "trips",
+            goal=Goal(3),
+            is_gated=True,
+        ),
+    ]
+    return [row for row in all_rows if any(row.values.values())]
+
+
+def _row(
+    book: Book,
+    label: str,
+    figure: str,
+    name: str,
+    *,
+    where: dict[str, float] | None = None,
+    goal: Goal | None = None,
+    is_gated: bool = False,
+) -> Row:
+    values = {who: book.values(figure, who, name, where) for who in CONTENDERS}
+    return Row(label, values, goal, is_gated)
+
+
+def _cpu(book: Book) -> Iterator[Row]:
+    ours, two = book.values(CPU, OURS, "worker_ms"), book.values(CPU, TWO, "worker_ms")
+    yield _row(book, "worker CPU per image, ms", CPU, "worker_ms", is_gated=True)
+    checked = divided(ours, book.values(CPU, CHECKED, "worker_ms"))
+    yield Row("… against the raw limit with checks", {OURS: checked}, Goal(2))
+    beside = divided(ours, book.values(CPU, CROWDED, "worker_ms"))
+    yield Row("… against two such raw loops at once", {OURS: beside})
+    celery = divided(ours, book.values(CPU, "Celery", "worker_ms"))
+    yield Row("… against Celery", {OURS: celery}, Goal(1 / 6))
+    yield Row("… of two processes against one", {OURS: divided(two, ours)}, Goal(1.15))
+    for name, server in SERVERS.items():
+        yield _row(book, f"… beside the workers: {server}, ms", CPU, name)
+    yield _row(book, "memory per call in flight, MB", CPU, "mb_per_call")
+
+
+def _flight(book: Book) -> Iterator[Row]:
+    most = {"calls": book.largest(FLIGHT, "calls")}
+    calls = f"{most['calls']:,.0f} calls in flight"
+    yield _row(
+        book,
+        f"{calls}: peak memory, MB",
+        FLIGHT,
+        "memory_mb",
+        where=most,
+        goal=Goal(400),
+        is_gated=True,
+    )
+    kinds = {
+        FLIGHT: ("", 0.95),
+        FLIGHT_SLOW: (", bodies of 0.5 s", 0.90),
+        FLIGHT_TLS: (", TLS", 0.90),
+    }
+    for figure, (kind, share) in kinds.items():
+        label = f"{calls}{kind}"
+        yield _row(
+            book,
+            f"{label}: delivered of what is possible",
+            figure,
+            "of_possible",
+            where=most,
+            goal=Goal(share, at_least=True),
+            is_gated=figure == FLIGHT,
+        )
+        yield _row(book, f"{label}: worker CPU per image, ms", figure, "worker_ms", where=most)
+
+
+def _idle(book: Book) -> Iterator[Row]:
+    yield _row(book, "idle: accept to call started, median ms", IDLE, "median_ms", goal=Goal(15))
+    yield _row(book, "idle: accept to call started, p99 ms", IDLE, "p99_ms", goal=Goal(60))
+
+
+def _million(book: Book) -> Iterator[Row]:
+    lines = book.largest(MILLION, "lines")
+    seconds = {
+        who: [1e6 / per_s for per_s in book.values(MILLION, who, "lines_per_s")]
+        for who in CONTENDERS
+    }
+    scaled = "" if lines == 1_000_000 else f", scaled from {lines:,.0f}"
+    yield Row(f"a million jobs accepted, s{scaled}", seconds, Goal(60))
+    yield _row(book, f"… {lines:,.0f}: the gateway's peak memory, MB", MILLION, "gateway_mb")
+    yield _row(book, f"… {lines:,.0f}: the client's peak memory, MB", MILLION, "client_mb")
+
+
+def _backlog(book: Book) -> Iterator[Row]:
+    small = {"queued": float(SMALL)}
+    large = {"queued": book.largest(BACKLOG, "queued")}
+    label = f"{large['queued']:,.0f} queued"
+    cost = book.values(BACKLOG, OURS, "cost_ms", large)
+    yield Row(f"{label}: CPU per job of worker and database, ms", {OURS: cost})
+    ratio = divided(cost, book.values(BACKLOG, OURS, "cost_ms", small))
+    yield Row(f"… against {SMALL:,} queued", {OURS: ratio}, Goal(1.1))
+    yield _row(book, f"{label}: broker memory, MB", BROKER, "memory_mb", where=large, goal=Goal(10))
+
+
+def _plans(book: Book) -> Iterator[Row]:
+    rows = f"{book.largest(PLANS, 'rows'):,.0f}"
+    for step, bound in STEPS.items():
+        most = max(book.values(PLANS, step, "rows_read"), default=0.0)
+        yield Row(f"most rows read, up to {rows} rows: {step}", {OURS: [most]}, Goal(bound))
+    scans = [sum(book.values(PLANS, step, "scans")) for step in STEPS]
+    yield Row(f"… sequential scans of the jobs, up to {rows} rows", {OURS: [sum(scans)]}, Goal(0))

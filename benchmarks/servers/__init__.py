@@ -1,0 +1,1 @@
+"""The servers and processes that a run stands on."""

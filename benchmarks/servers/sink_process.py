@@ -1,0 +1,67 @@
+"""The sink as a process that is started, asked and stopped."""
+
+import json
+import ssl
+import sys
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+
+from benchmarks.servers.sink import PUTS_PATH
+from tests.services.s3 import S3Server
+
+__all__ = ["Sink", "sink_in"]
+
+REPO = Path(__file__).parents[2]
+OK = 200
+
+
+class Sink(S3Server):
+    """A running sink."""
+
+    def puts(self, bucket: str) -> int:
+        """How many objects a bucket was given."""
+        _, body = _get(self.port, PUTS_PATH, self.ca_bundle)
+        found: dict[str, int] = json.loads(body)
+        return found.get(bucket, 0)
+
+
+def sink_in(folder: Path, *options: str, ca_bundle: Path | None = None) -> Sink:
+    """A sink that is still to be started, logging into this folder.
+
+    Args:
+        folder: for its log.
+        options: more words of its command line; a certificate for TLS among them.
+        ca_bundle: whom to trust then.
+    """
+    start = [sys.executable, "-m", "benchmarks.servers.sink"]
+    sink = Sink(
+        "sink",
+        lambda port: [*start, "--port", str(port), *options],
+        lambda port: _answers(port, ca_bundle),
+        folder=folder,
+        env={"PYTHONPATH": str(REPO)},
+    )
+    sink.ca_bundle = ca_bundle
+    return sink
+
+
+def _answers(port: int, ca_bundle: Path | None) -> bool:
+    try:
+        return _get(port, "/", ca_bundle)[0] == OK
+    except HTTPException:
+        return False
+
+
+def _get(port: int, path: str, ca_bundle: Path | None) -> tuple[int, bytes]:
+    connection: HTTPConnection
+    if ca_bundle is None:
+        connection = HTTPConnection(Sink.host, port, timeout=30)
+    else:
+        context = ssl.create_default_context(cafile=ca_bundle)
+        connection = HTTPSConnection(Sink.host, port, timeout=30, context=context)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

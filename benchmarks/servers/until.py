@@ -1,0 +1,30 @@
+"""Waiting for something that is looked at from outside."""
+
+import time
+from collections.abc import Callable
+
+from chaos.fleet.fleet import Stuck
+
+__all__ = ["until"]
+
+LOOK_AGAIN_S = 0.05
+PATIENCE_S = 300.0
+
+
+def until(
+    is_so: Callable[[], bool],
+    what: str,
+    within_s: float = PATIENCE_S,
+    look_again_s: float = LOOK_AGAIN_S,
+) -> float:
+    """Look again and again; how long it took, in seconds.
+
+    Raises:
+        Stuck: it did not come.
+    """
+    began = time.monotonic()
+    while not is_so():
+        if time.monotonic() - began > within_s:
+            raise Stuck(f"{what} did not come within {within_s:.0f} s")
+        time.sleep(look_again_s)
+    return time.monotonic() - began

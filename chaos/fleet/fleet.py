@@ -1,0 +1,305 @@
+"""Workers of one namespace over a ground's servers, their jobs, and what the table says of them.
+
+The table is read with SQL of its own where it must be watched closely; what is handed in goes
+through the doors that producers use.
+"""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from celery import Celery
+from sqlalchemy import func, select
+from uuid_utils.compat import uuid7
+
+from chaos.fleet.servers import Ground
+from chaos.fleet.snags import Snag
+from chaos.fleet.spools import size_of, waiting_files
+from chaos.fleet.worker import WorkerProcess
+from darkroom.settings import load_settings
+from darkroom.wiring.factory import Wiring
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.intake.insert import MAX_CHUNK_JOBS, insert_jobs
+from storage.queries.get import get_jobs
+from storage.records.job import Job, NewJob
+from storage.records.states import ENDED
+from tests.services.s3 import S3Endpoint, new_bucket
+
+__all__ = ["Fleet", "Stuck"]
+
+LOOK_AGAIN_S = 0.05
+
+#: A statement that a worker had sent when it was killed is committed by then, or never.
+SETTLED_S = 0.3
+START_WITHIN_S = 60.0
+CHUNK = 500
+
+
+class Stuck(Exception):
+    """Something that was waited for did not come."""
+
+
+class Fleet:
+    """Worker processes and their namespace.
+
+    Args:
+        ground: the servers.
+        folder: for spools and logs.
+        overrides: settings by field name, over those that the scale suggests; without a
+            `database_url`, the fleet gets a new PostgreSQL database, migrated before.
+
+    Attributes:
+        variables: what its processes get in their environment besides their settings.
+    """
+
+    def __init__(self, ground: Ground, folder: Path, **overrides: object) -> None:
+        self.ground = ground
+        self.variables: dict[str, str] = {}
+        self.folder = folder
+        self.mark = uuid4().hex[:12]
+        self.namespace = f"c{self.mark}"
+        self.bucket: S3Endpoint = new_bucket(ground.s3)
+        self.database_url = ground.migrated(overrides.get("database_url"))
+        self.settings = self._suggested() | {name: str(v) for name, v in overrides.items()}
+        self.workers: list[WorkerProcess] = []
+        self.peak_memory_bytes = 0
+        self.peak_spool_bytes = 0
+        self.database = Database(self.database_url, pool_size=4)
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def _suggested(self) -> dict[str, str]:
+        scale, ground = self.ground.scale, self.ground
+        deadline_s = scale.shortened(120)
+        return {
+            "namespace": self.namespace,
+            "broker_url": ground.redis.url,
+            "database_url": self.database_url,
+            "s3_bucket": self.bucket.bucket,
+            "s3_endpoint_url": self.bucket.endpoint_url,
+            "s3_region": self.bucket.region,
+            "s3_addressing": "path",
+            "playground_url": ground.simulator.url,
+            "playground_api_key": ground.simulator.api_key,
+            "spool_dir": str(self.folder / "spool"),
+            "concurrency": str(scale.concurrency),
+            "lease_s": str(scale.calm_lease_s),
+            "heartbeat_s": str(scale.shortened(5)),
+            "call_deadline_s": str(deadline_s),
+            "read_timeout_s": str(scale.shortened(90)),
+            "drain_seconds": str(deadline_s + 10),
+            "backoff_base_s": "0.2",
+            "backoff_max_s": str(scale.shortened(10)),
+            "hold_s": str(scale.shortened(5)),
+            "breaker_window_s": str(scale.shortened(20) + scale.latency_s[1]),
+            "spool_grace_s": str(scale.shortened(300)),
+            "dispatch_again_s": str(scale.shortened(60)),
+            "submit_again_s": str(scale.shortened(60)),
+            "publish_pause_s": str(scale.shortened(5)),
+            "probe_first_s": str(scale.shortened(10)),
+            "probe_most_s": str(scale.shortened(60)),
+        }
+
+    def start_worker(self, snag: Snag | None = None, /, **overrides: object) -> WorkerProcess:
+        """Start one worker; it is at work a second later."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = WorkerProcess(self.environment(**overrides), self.folder, log, snag)
+        self.workers.append(worker)
+        return worker
+
+    def environment(self, **overrides: object) -> dict[str, str]:
+        """The whole environment of a process of this fleet."""
+        settings = self.settings | {name: str(v) for name, v in overrides.items()}
+        return {
+            **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
+            **self.variables,
+            "AWS_ACCESS_KEY_ID": self.bucket.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.bucket.secret_access_key,
+            **{f"DARKROOM_{name.upper()}": value for name, value in settings.items()},
+        }
+
+    def start(self, count: int, **overrides: object) -> list[WorkerProcess]:
+        """Start workers and wait until each has its lease."""
+        workers = [self.start_worker(**overrides) for _ in range(count)]
+        self.wait_for_leases(workers)
+        return workers
+
+    def wait_for_leases(self, workers: Sequence[WorkerProcess]) -> None:
+        """Wait until these workers are known to the table.
+
+        Raises:
+            Stuck: one of them ended at its start.
+        """
+        pids = {worker.pid for worker in workers}
+
+        def are_known() -> bool:
+            if any(worker.exit_status is not None for worker in workers):
+                raise Stuck(f"a worker ended at its start: {self.last_words()}")
+            return pids <= self.worker_ids().keys()
+
+        self.wait_until(are_known, START_WITHIN_S, "a worker's lease")
+
+    def last_words(self) -> str:
+        """The last line that each worker logged."""
+        logs = sorted(self.folder.glob("worker-*.log"))
+        lines = [log.read_text(errors="replace").splitlines()[-1:] for log in logs]
+        return "; ".join(line for last in lines for line in last)
+
+    def load(self, count: int) -> list[UUID]:
+        """Put jobs into the table, as a batch's loading does: no message is sent."""
+        jobs = [
+            NewJob(id=uuid7(), request=self.request(n), request_hash=str(n)) for n in range(count)
+        ]
+        for start in range(0, count, min(CHUNK, MAX_CHUNK_JOBS)):
+            insert_jobs(self.database, jobs[start : start + CHUNK])
+        return [job.id for job in jobs]
+
+    def request(self, number: int) -> dict[str, Any]:
+        """A request whose prompt tells this fleet's calls from all others in the ledger."""
+        small = {} if self.ground.scale.is_canned else {"width": 64, "height": 64}
+        # A maze is what the simulator paints soonest: 1 ms, where a harbour takes 4.
+        prompt = f"a quiet maze {self.mark} number {uuid4().hex[:8]}"
+        return {"prompt": prompt, "seed": 1 + number % 60_000, "num_inference_steps": 5, **small}
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """A producer's process: this one, wired with the fleet's own settings."""
+        return Wiring(load_settings(**self.settings))
+
+    @cached_property
+    def stranger(self) -> Celery:
+        """A producer that has nothing of ours: a bare Celery app on the same broker."""
+        return Celery("stranger", broker=self.settings["broker_url"], set_as_current=False)
+
+    def send(self, number: int, task_id: str) -> None:
+        """Hand in a job by message, as a stranger would."""
+        self.stranger.send_task(
+            "darkroom.submit",
+            kwargs={"request": self.request(number)},
+            queue=f"{self.namespace}.submit",
+            task_id=task_id,
+        )
+
+    def ring(self, job_ids: Sequence[UUID]) -> None:
+        """Send a dispatch message by hand."""
+        self.stranger.send_task(
+            "darkroom.generate",
+            args=[[str(job_id) for job_id in job_ids]],
+            queue=f"{self.namespace}.generate",
+        )
+
+    def worker_ids(self) -> dict[int, UUID]:
+        """The workers the table knows, by process id."""
+        workers = self.database.tables.workers
+        try:
+            with self.database.read() as connection:
+                rows = connection.execute(select(workers.c.pid, workers.c.id)).all()
+        except DatabaseUnavailable:
+            return {}
+        return {int(row.pid): row.id for row in rows}
+
+    def counts(self) -> Counter[str]:
+        """How many jobs are in each state; empty while the database is away."""
+        jobs = self.database.tables.jobs
+        question = select(jobs.c.status, func.count()).group_by(jobs.c.status)
+        try:
+            with self.database.read() as connection:
+                return Counter({str(status): int(n) for status, n in connection.execute(question)})
+        except DatabaseUnavailable:
+            return Counter()
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended."""
+        found = self.counts()
+        return sum(found[state.value] for state in ENDED)
+
+    def held_by(self, worker: WorkerProcess, *states: str) -> list[UUID]:
+        """The jobs that a worker holds in these states, however dead it is."""
+        try:
+            return self._held_by(worker, states)
+        except DatabaseUnavailable:
+            return []
+
+    def held_at_death(self, worker: WorkerProcess, *states: str) -> list[UUID]:
+        """The jobs that a killed worker held in these states.
+
+        Read until two reads agree: the database may still commit a claim that the worker had sent.
+        """
+        before: list[UUID] | None = None
+        while True:
+            try:
+                now = sorted(self._held_by(worker, states))
+            except DatabaseUnavailable:
+                now = None
+            if now is not None and now == before:
+                return now
+            before = now
+            time.sleep(SETTLED_S)
+
+    def _held_by(self, worker: WorkerProcess, states: Sequence[str]) -> list[UUID]:
+        jobs, workers = self.database.tables.jobs, self.database.tables.workers
+        mine = select(workers.c.id).where(workers.c.pid == worker.pid)
+        held = select(jobs.c.id).where(jobs.c.worker_id.in_(mine), jobs.c.status.in_(states))
+        with self.database.read() as connection:
+            return list(connection.scalars(held))
+
+    def jobs(self, ids: Sequence[UUID]) -> list[Job]:
+        """Rows by id."""
+        found: list[Job] = []
+        for start in range(0, len(ids), CHUNK):
+            found.extend(get_jobs(self.database, ids[start : start + CHUNK]))
+        return found
+
+    def all_ids(self) -> list[UUID]:
+        """Every job of this fleet's table."""
+        with self.database.read() as connection:
+            return list(connection.scalars(select(self.database.tables.jobs.c.id)))
+
+    def wait_until(self, is_so: Callable[[], bool], within_s: float, what: str) -> float:
+        """Look again and again; how long it took.
+
+        Raises:
+            Stuck: it did not come.
+        """
+        began = time.monotonic()
+        while not is_so():
+            if time.monotonic() - began > within_s:
+                raise Stuck(f"{what} did not come within {within_s:.0f} s ({dict(self.counts())})")
+            self._over.wait(LOOK_AGAIN_S)
+        return time.monotonic() - began
+
+    def spooled(self) -> list[Path]:
+        """Files that wait in any spool of this fleet."""
+        return waiting_files(self.folder)
+
+    def said(self, words: str) -> bool:
+        """Whether a worker logged this."""
+        logs = self.folder.glob("worker-*.log")
+        return any(words in log.read_text(errors="replace") for log in logs)
+
+    def close(self) -> None:
+        """Kill what still runs, and let the connections go."""
+        self._over.set()
+        for worker in self.workers:
+            worker.kill()
+        if "stranger" in self.__dict__:
+            self.stranger.close()
+        if "wiring" in self.__dict__:
+            self.wiring.app.close()
+            self.wiring.database.close()
+        self.database.close()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.25):
+            for worker in list(self.workers):
+                self.peak_memory_bytes = max(self.peak_memory_bytes, worker.memory_bytes)
+            total = sum(size_of(path) for path in self.spooled())
+            self.peak_spool_bytes = max(self.peak_spool_bytes, total)

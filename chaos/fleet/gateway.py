@@ -1,0 +1,65 @@
+"""`darkroom gateway` as a process to be killed and cut off, and its address."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+from chaos.fleet.fleet import START_WITHIN_S, Fleet, Stuck
+from chaos.fleet.forked import ForkedCommand
+
+__all__ = ["GatewayProcess", "gateway_of"]
+
+LOOK_AGAIN_S = 0.05
+
+
+class GatewayProcess:
+    """One gateway process over a fleet's table; nobody needs a key.
+
+    Args:
+        fleet: whose settings it has.
+        overrides: settings by field name.
+
+    Attributes:
+        port: where it listens, once `wait_ready` has returned.
+    """
+
+    def __init__(self, fleet: Fleet, **overrides: object) -> None:
+        self.port = 0
+        self._log = fleet.folder / f"gateway-{uuid4().hex[:8]}.log"
+        environment = fleet.environment(gateway_port=0, **overrides)
+        self._process = ForkedCommand(["gateway"], environment, fleet.folder, out=self._log)
+
+    def wait_ready(self) -> None:
+        """Wait until it listens.
+
+        Raises:
+            Stuck: it ended, or said nothing.
+        """
+        until = time.monotonic() + START_WITHIN_S
+        while (found := re.search(r"listening on http://[\d.]+:(\d+)", self.said)) is None:
+            if self._process.exit_status is not None or time.monotonic() > until:
+                raise Stuck(f"the gateway did not start: {self.said[-300:]}")
+            time.sleep(LOOK_AGAIN_S)
+        self.port = int(found[1])
+
+    @property
+    def said(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._process.kill()
+
+
+@contextmanager
+def gateway_of(fleet: Fleet, **overrides: object) -> Iterator[GatewayProcess]:
+    """A gateway that listens, and is gone when the block ends."""
+    gateway = GatewayProcess(fleet, **overrides)
+    try:
+        gateway.wait_ready()
+        yield gateway
+    finally:
+        gateway.kill()

@@ -1,0 +1,93 @@
+"""The servers a run stands on: Valkey, PostgreSQL, S3, the simulator; all real, all ours to kill.
+
+Started once and shared by the rows; a row that breaks a server brings it back, and each row gets a
+database, a bucket and a namespace of its own.
+"""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos.scale import Scale
+from storage.db.database import Database
+from storage.migrations.migrate import migrate
+from tests.services.postgres import Installation, PostgresServer, installed, running
+from tests.services.redis import RedisServer, valkey_in
+from tests.services.s3 import S3Server, rclone_in
+from tests.services.simulator import Simulator, simulator_in
+
+__all__ = ["Ground"]
+
+#: Alembic keeps the migration under way in a global; rows that are played side by side take turns.
+_MIGRATING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Running servers, and the folder below which everything of a run lies."""
+
+    folder: Path
+    scale: Scale
+    redis: RedisServer
+    postgres: PostgresServer
+    s3: S3Server
+    simulator: Simulator
+    ended: list[str] = field(default_factory=list)
+    installation: Installation | None = None
+
+    @classmethod
+    @contextmanager
+    def of(cls, scale: Scale, installation: Installation | None = None) -> Iterator["Ground"]:
+        """Start the servers for runs of this size; all are stopped and deleted at the end.
+
+        Args:
+            scale: The size of the runs.
+            installation: PostgreSQL, where it has been unpacked already.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            installation = installation or stack.enter_context(installed())
+            postgres = stack.enter_context(running(installation))
+            canned = ["--canned"] if scale.is_canned else []
+            ledger = ["--ledger", str(folder / "ledger.jsonl")]
+            redis = valkey_in(folder, "--appendonly", "yes", "--appendfsync", "always")
+            ground = cls(
+                folder=folder,
+                scale=scale,
+                installation=installation,
+                redis=redis,
+                postgres=postgres,
+                s3=rclone_in(folder),
+                simulator=simulator_in(folder, *canned, *ledger),
+            )
+            for server in (ground.redis, ground.s3, ground.simulator):
+                server.start()
+                stack.callback(server.stop)
+            yield ground
+
+    def migrated(self, given: object = None) -> str:
+        """URL of a database with the tables: the given one, or else a new one on PostgreSQL.
+
+        One that is given on PostgreSQL has them already. A SQLite file is a copy of one that is
+        migrated once.
+        """
+        with _MIGRATING:
+            if given is None:
+                return self.postgres.new_migrated_database()
+            _, is_file, path = str(given).partition("sqlite:///")
+            if is_file:
+                shutil.copy(self._migrated_file(), path)
+        return str(given)
+
+    def _migrated_file(self) -> Path:
+        path = self.folder / "migrated.db"
+        if not path.exists():
+            database = Database(f"sqlite:///{path}")
+            migrate(database)
+            database.close()
+        return path

@@ -1,0 +1,1 @@
+"""The textbook task, on which the first rows are played for comparison."""

@@ -1,0 +1,1 @@
+"""An operator's commands: doctor, keys, owners, pause, webhooks, hooks, migrate, verify."""

@@ -1,0 +1,224 @@
+"""`darkroom hooks`: is the file of hooks good, and what would a payload become?
+
+Both look only: no signature is made or checked, nothing is stored, and no service is asked.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from darkroom.cli.common import options
+from darkroom.cli.common.output import note, print_json, say
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from darkroom.settings import Settings
+    from gateway.hooks.config import Hooks
+    from gateway.hooks.hook import Asked, Hook
+    from playground.request.rules import Fault
+
+__all__ = ["hooks"]
+
+hooks = typer.Typer(
+    name="hooks",
+    help="Look over the file of incoming webhooks.\n\nExample: darkroom hooks check",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+File = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The file of hooks; DARKROOM_HOOKS_FILE."),
+]
+
+
+@hooks.command()
+def check(
+    *,
+    file: File = None,
+    without_secrets: Annotated[
+        bool, typer.Option("--without-secrets", help="Look no secret up.")
+    ] = False,
+    as_json: Annotated[bool, options.as_json("Print a JSON line a hook.")] = False,
+) -> None:
+    """Check the whole file, secrets and all, and list its hooks.
+
+    Every fault is a line with its hook and field. The gateway takes in the same file, and does
+    not start with a faulty one.
+
+    Example: darkroom hooks check --file examples/hooks.toml --without-secrets
+    """
+    found = _load(_settings(file), with_secrets=not without_secrets)
+    for hook in found.values():
+        if as_json:
+            print_json(_hook_as_json(hook))
+        else:
+            say(f"{_address(hook):<32} {hook.scheme:<10} owner {hook.owner}")
+
+
+@hooks.command("test")
+def try_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The hook.")],
+    *,
+    payload: Annotated[
+        Path, typer.Option(metavar="FILE", help="A body its sender may send; - is stdin.")
+    ],
+    file: File = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show what a delivery would become, and what is wrong with it.
+
+    Nothing is signed, sent or stored, and no secret is needed.
+
+    Example: darkroom hooks test shop --payload created.json
+    """
+    from playground.errors import RequestInvalid
+
+    settings = _settings(file)
+    hook = _named(name, _load(settings, with_secrets=False))
+    asked, faults = _asked(hook, _read(payload), settings)
+    if as_json:
+        print_json(_answer(asked, faults))
+    elif asked is None and not faults:
+        say("filtered: the sender would be thanked, and no job made")
+    elif asked is not None:
+        say(*_lines(asked))
+    if faults and as_json:
+        raise typer.Exit(2)
+    if faults:
+        raise RequestInvalid(faults)
+
+
+def _settings(file: Path | None) -> "Settings":
+    from darkroom.settings import load_settings
+
+    return load_settings(hooks_file=file)
+
+
+def _load(settings: "Settings", *, with_secrets: bool) -> "Hooks":
+    """The hooks, or an error with a line for each fault."""
+    from darkroom.settings import environment, variable
+    from darkroom.wiring.factory import Wiring
+
+    try:
+        from gateway.hooks.config import load_hooks
+        from gateway.hooks.errors import HooksFileFaulty
+    except ModuleNotFoundError as error:
+        raise UserError(f"hooks need the extra [gateway]: there is no {error.name}") from error
+    if settings.hooks_file is None:
+        raise UserError(f"{variable('hooks_file')} is not set, and no --file given", exit_status=2)
+    variables = environment() if with_secrets else None
+    limits = Wiring(settings).request_limits
+    try:
+        return load_hooks(settings.hooks_file, environment=variables, limits=limits)
+    except HooksFileFaulty as error:
+        for fault in error.faults:
+            note(str(fault))
+        raise typer.Exit(1) from None
+
+
+def _named(name: str, found: "Hooks") -> "Hook":
+    if name not in found:
+        names = ", ".join(found)
+        raise UserError(f"there is no hook {name!r}: the file has {names}", exit_status=2)
+    return found[name]
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}", exit_status=2) from error
+
+
+def _asked(
+    hook: "Hook", body: bytes, settings: "Settings"
+) -> "tuple[Asked | None, tuple[Fault, ...]]":
+    """What a body would become, and the faults of it; neither where the filter leaves it out."""
+    from gateway.errors import GatewayError
+    from gateway.hooks.errors import PayloadUnfit
+    from gateway.hooks.signatures import Genuine
+    from gateway.http.body import parse_json
+
+    try:
+        parsed = parse_json(body)
+        if not hook.wants(parsed):
+            return None, ()
+        asked = hook.ask(parsed, body, Genuine(_id_of(hook)))
+    except PayloadUnfit as error:
+        return None, error.faults
+    except GatewayError as error:
+        raise UserError(error.detail, exit_status=2) from None
+    return asked, _faults_of(asked, settings)
+
+
+def _id_of(hook: "Hook") -> str | None:
+    """What stands for the id that a sender signs."""
+    return "WEBHOOK-ID" if hook.scheme == "standard" else None
+
+
+def _faults_of(asked: "Asked", settings: "Settings") -> "tuple[Fault, ...]":
+    from darkroom.wiring.factory import Wiring
+    from playground.errors import RequestInvalid
+    from playground.request.request import parse_request
+    from tasks.submission.options import parse_options
+
+    limits = Wiring(settings).request_limits
+    _, faults = parse_options(dict(asked.options))
+    try:
+        parse_request(
+            asked.request,
+            extra_models=limits.extra_models,
+            max_side_px=limits.max_side_px,
+            max_prompt_chars=limits.max_prompt_chars,
+            max_init_image_bytes=limits.max_init_image_bytes,
+        )
+    except RequestInvalid as error:
+        return (*error.faults, *faults)
+    return tuple(faults)
+
+
+def _answer(asked: "Asked | None", faults: "tuple[Fault, ...]") -> dict[str, Any]:
+    told = [{"field": fault.field, "value": fault.value, "rule": fault.rule} for fault in faults]
+    if asked is None:
+        return {"accepted": False, "faults": told} if told else _FILTERED
+    return {
+        "accepted": not told,
+        "request": asked.request,
+        "options": asked.options,
+        "faults": told,
+    }
+
+
+_FILTERED = {"accepted": False, "reason": "filtered", "faults": []}
+
+
+def _lines(asked: "Asked") -> list[str]:
+    """Every field as it would be handed in; anything but plain text as JSON."""
+    import orjson
+
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+    given = {**asked.request, **asked.options}
+    if isinstance(given.get("init_image"), str):
+        given["init_image"] = f"({len(given['init_image'])} characters)"
+    return [f"{name:<24} {text(value)}" for name, value in given.items()]
+
+
+def _hook_as_json(hook: "Hook") -> dict[str, Any]:
+    return {
+        "name": hook.name,
+        "path": _address(hook),
+        "scheme": hook.scheme,
+        "owner": hook.owner,
+        "conditions": len(hook.conditions),
+    }
+
+
+def _address(hook: "Hook") -> str:
+    return f"/v1/hooks/{hook.name}"

@@ -1,0 +1,56 @@
+"""`darkroom migrate`: the tables of this release."""
+
+from typing import Annotated
+
+import typer
+
+from darkroom.cli.common import options
+from darkroom.cli.common.output import print_json, say
+
+__all__ = ["migrate"]
+
+
+def migrate(
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only tell; exit status 1 where there is something to do."),
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Create the results table, or bring it to this release.
+
+    Workers of the release before go on meanwhile.
+
+    Example: darkroom migrate --check || darkroom migrate
+    """
+    from darkroom.settings import load_settings
+    from darkroom.wiring.factory import Wiring
+    from storage.migrations.concurrent_indexes import missing_indexes
+    from storage.migrations.migrate import migrate as bring_up
+    from storage.migrations.migrate import schema_status
+
+    database = Wiring(load_settings()).database
+    found, wanted = schema_status(database)
+    missing = missing_indexes(database, found)
+    now = found if check else bring_up(database)
+    if as_json:
+        address = database.safe_url
+        print_json({"database": address, "found": found, "wanted": wanted, "revision": now})
+    else:
+        say(f"{database.safe_url}: {_sentence(found, wanted, now, missing)}")
+    is_old = now is None or int(now) < int(wanted)
+    raise typer.Exit(1 if is_old or (check and missing) else 0)
+
+
+def _sentence(found: str | None, wanted: str, now: str | None, missing: list[str]) -> str:
+    start = f"revision {found}" if found else "no tables"
+    if found != now:
+        return f"from {start} to revision {now}"
+    if now is None or int(now) < int(wanted):
+        return f"{start}; this release needs {wanted}: run `darkroom migrate`"
+    if int(now) > int(wanted):
+        return f"{start}, newer than this release's {wanted}: nothing to do"
+    if missing:
+        return f"{start}; missing or made now: index {', '.join(missing)}"
+    return f"{start}: nothing to do"

@@ -1,0 +1,80 @@
+"""`darkroom resume`: a pause is lifted, whoever began it: the fleet's, or one worker's own."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from darkroom.cli.common import options
+from darkroom.cli.common.output import note, print_json, say
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from storage.db.database import Database
+
+__all__ = ["resume"]
+
+
+def resume(
+    *,
+    worker: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only this worker's own pause; the fleet's stays."),
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Lift the fleet's pause, by hand or of its own, and the pauses of single workers.
+
+    Calls begin again at once; a worker hears of it within some seconds. What made the fleet or a
+    worker pause by itself will do so again if it is still there.
+
+    Example: darkroom resume
+    """
+    from darkroom.cli.common.context import opened
+
+    database = opened().database
+    if worker is not None:
+        _resume_worker(database, worker, as_json=as_json)
+    else:
+        _resume_all(database, as_json=as_json)
+
+
+def _resume_all(database: "Database", *, as_json: bool) -> None:
+    from darkroom.pause_notices import as_facts, in_words
+    from storage.fleet.pause import PauseKind, resume_fleet
+    from storage.fleet.state import fleet_state
+    from storage.fleet.worker_calls import ask_to_resume
+
+    before = fleet_state(database).pause
+    workers = ask_to_resume(database)  # first: one that hears of the fleet's must know of its own
+    is_lifted = resume_fleet(database)
+    if as_json:
+        facts = {"paused": False, "changed": is_lifted or workers > 0, "pause": as_facts(before)}
+        print_json(facts | {"workers": workers})
+    elif is_lifted:
+        say("resumed" if before is None else f"resumed; it was {in_words(before)}")
+    elif not workers:
+        say("nothing changed: there is no pause")
+    if workers and not as_json:
+        noun = "worker was" if workers == 1 else "workers were"
+        say(f"{workers} paused {noun} asked to resume")
+    is_own = workers or (before is not None and before.kind is not PauseKind.OPERATOR)
+    if is_own and (is_lifted or workers):
+        note("if its cause is still there, the fleet will pause again; see `darkroom doctor`")
+
+
+def _resume_worker(database: "Database", named: str, *, as_json: bool) -> None:
+    from darkroom.cli.common.formatting import parse_job_id
+    from storage.fleet.leases import live_workers
+    from storage.fleet.worker_calls import ask_to_resume
+
+    wanted = parse_job_id(named)
+    if wanted not in {each.id for each in live_workers(database)}:
+        raise UserError(f"no live worker has the id {named[:60]}; see `darkroom doctor`")
+    asked = ask_to_resume(database, wanted)
+    if as_json:
+        print_json({"worker": wanted, "changed": asked > 0})
+    elif asked:
+        say(f"worker {wanted}: asked to resume")
+        note("if its cause is still there, it will pause again; see `darkroom doctor`")
+    else:
+        say("nothing changed: this worker has not paused itself")

@@ -1,0 +1,277 @@
+"""`darkroom webhooks`: what was told to whom, what came of it, and telling it again.
+
+What comes in is `darkroom hooks`; this is about what goes out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
+
+import typer
+
+from darkroom.cli.common import options
+from darkroom.cli.common.output import note, print_json, say
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from storage.db.database import Database
+    from storage.queries.pages import Cursor
+    from storage.records.delivery import Delivery
+    from storage.webhooks.log import DeliveryFilter
+
+__all__ = ["webhooks"]
+
+State = Literal["pending", "delivered", "failed", "disabled"]
+Event = Literal["job.succeeded", "job.failed", "job.cancelled", "batch.completed"]
+MAX_PAGE = 10_000
+
+OfState = Annotated[State | None, typer.Option(help="Only deliveries in this state.")]
+OfEvent = Annotated[Event | None, typer.Option(help="Only those that tell of this.")]
+OfOwner = Annotated[str | None, typer.Option(metavar="NAME", help="Only this owner's.")]
+OfJob = Annotated[str | None, typer.Option(metavar="ID", help="Only those of this job.")]
+OfBatch = Annotated[str | None, options.batch_id("Only those of this batch and its jobs.")]
+Since = Annotated[str | None, options.since("Only of ends since: 2h, 7d, 2026-05-01T08:30.")]
+
+webhooks = typer.Typer(
+    name="webhooks",
+    help="List and replay outgoing webhooks.\n\nExample: darkroom webhooks list --state failed",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@webhooks.command("list")
+def list_(
+    *,
+    state: OfState = None,
+    event: OfEvent = None,
+    owner: OfOwner = None,
+    job: OfJob = None,
+    batch: OfBatch = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="Deliveries on a page.")] = 20,
+    before: Annotated[
+        str | None, typer.Option(metavar="ID", help="The page that follows this delivery.")
+    ] = None,
+    as_json: Annotated[bool, options.as_json("Print a JSON line a delivery.")] = False,
+) -> None:
+    """List deliveries, newest first.
+
+    Example: darkroom webhooks list --state failed --since 2h
+    """
+    from darkroom.cli.common.context import opened
+    from storage.webhooks.log import list_deliveries
+
+    meant = _filter(state, event, owner, job, batch, since)
+    database = opened().database
+    edge = None if before is None else _cursor(database, before)
+    page = list_deliveries(database, meant, before=edge, limit=limit + 1)
+    for delivery in page[:limit]:
+        if as_json:
+            print_json(_as_json(delivery))
+        else:
+            say(_line(delivery))
+    if not page:
+        note("no deliveries")
+    elif len(page) > limit:
+        note(f"there are more: add --before {page[limit - 1].id}")
+
+
+@webhooks.command()
+def show(
+    delivery_id: Annotated[str, typer.Argument(metavar="ID", help="The delivery.")],
+    *,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a delivery and what came of each attempt.
+
+    Example: darkroom webhooks show 4f0c1c1e-93a5-4b42-8b53-0a3b54c1ce2f
+    """
+    from darkroom.cli.common.context import opened
+    from darkroom.cli.common.formatting import local_time
+    from storage.webhooks.log import delivery_log
+
+    database = opened().database
+    delivery = _found(database, delivery_id)
+    log = delivery_log(database, delivery.id)
+    if as_json:
+        print_json(_as_json(delivery) | {"log": [asdict(line) for line in log]})
+        return
+    say(_line(delivery))
+    say(f"to {delivery.target}")
+    for line in log:
+        came = line.status if line.error is None else line.error
+        answer = f" {line.answer[:200]}" if line.answer else ""
+        say(f"{line.number}. {local_time(line.ended_at)} {came} in {line.latency_ms:,} ms{answer}")
+
+
+@webhooks.command()
+def replay(
+    delivery_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Deliveries to send again.")
+    ] = None,
+    *,
+    undelivered: Annotated[
+        bool, typer.Option("--undelivered", help="All that failed or were disabled.")
+    ] = False,
+    state: OfState = None,
+    event: OfEvent = None,
+    owner: OfOwner = None,
+    job: OfJob = None,
+    batch: OfBatch = None,
+    since: Since = None,
+    dry_run: Annotated[bool, options.dry_run("Count them, and send nothing.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Send deliveries again: the same bytes under the same id, on a schedule that begins anew.
+
+    Of several filters, all have to fit; without --state they mean those that failed or were
+    disabled. A receiver that had answered 410 counts as back.
+
+    Example: darkroom webhooks replay --undelivered --since 2h
+    """
+    from darkroom.cli.common.context import opened
+
+    filters = (state, event, owner, job, batch, since)
+    if bool(delivery_ids) == (undelivered or any(filters)):
+        raise UserError("replay what? Give ids, or --undelivered, or filters", exit_status=2)
+    done = _Done(dry_run=dry_run)
+    named = [_parse(text) for text in dict.fromkeys(delivery_ids or [])]
+    meant = _filter(*filters)
+    database = opened().database
+    if named:
+        _replay_named(database, named, done)
+    else:
+        _replay_filtered(database, meant, done, as_json=as_json)
+    _report(done, as_json=as_json)
+    raise typer.Exit(1 if done.missing else 0)
+
+
+@dataclass(slots=True)
+class _Done:
+    """What came of it so far."""
+
+    dry_run: bool
+    deliveries: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    replayed: int = 0
+    missing: list[UUID] = field(default_factory=list)
+
+
+def _replay_named(database: "Database", ids: list[UUID], done: _Done) -> None:
+    from storage.webhooks.log import find_delivery
+    from storage.webhooks.replay import replay_deliveries
+
+    there = [each for each in ids if find_delivery(database, each) is not None]
+    done.deliveries = len(there)
+    replayed = there if done.dry_run else replay_deliveries(database, there)
+    done.replayed = 0 if done.dry_run else len(replayed)
+    done.missing = [each for each in ids if each not in set(replayed)]
+    for each in done.missing:
+        why = "it is being sent just now" if each in there else "there is none"
+        note(f"delivery {each}: {why}")
+
+
+def _replay_filtered(
+    database: "Database", meant: "DeliveryFilter", done: _Done, *, as_json: bool
+) -> None:
+    from storage.queries.filter import database_time
+    from storage.webhooks.log import UNDELIVERED
+    from storage.webhooks.replay import count_replays
+
+    if not meant.states:
+        meant = replace(meant, states=UNDELIVERED)
+    as_of = database_time(database)
+    done.events = count_replays(database, meant, as_of)
+    done.deliveries = sum(done.events.values())
+    if not done.dry_run:
+        _carry_out(_replayed(database, meant, as_of), done, as_json=as_json)
+
+
+def _replayed(database: "Database", meant: "DeliveryFilter", as_of: Any) -> Iterator[int]:
+    from storage.webhooks.replay import replay_deliveries, walk_deliveries
+
+    for ids in walk_deliveries(database, meant, as_of):
+        yield len(replay_deliveries(database, ids))
+
+
+def _carry_out(steps: Iterator[int], done: _Done, *, as_json: bool) -> None:
+    from darkroom.cli.jobs.bulk import meter, stoppable
+
+    told = meter("deliveries due again")
+    with stoppable(lambda: _report(done, as_json=as_json)) as step_done:
+        for count in steps:
+            done.replayed += count
+            told(done.replayed)
+            step_done()
+
+
+def _report(done: _Done, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(done))
+        return
+    kinds = ", ".join(f"{number:,} {event}" for event, number in done.events.items())
+    about = f" ({kinds})" if kinds else ""
+    if done.dry_run:
+        say(f"{done.deliveries:,} would be sent again{about}")
+    else:
+        say(f"{done.replayed:,} are sent again{about}")
+
+
+def _filter(
+    state: State | None,
+    event: str | None,
+    owner: str | None,
+    job: str | None,
+    batch: str | None,
+    since: str | None,
+) -> "DeliveryFilter":
+    from darkroom.cli.common.formatting import parse_job_id, parse_since
+    from storage.records.delivery import DeliveryState
+    from storage.webhooks.log import DeliveryFilter
+
+    return DeliveryFilter(
+        owner=owner,
+        states=frozenset() if state is None else frozenset({DeliveryState(state)}),
+        since=None if since is None else parse_since(since),
+        event=event,
+        job_id=None if job is None else parse_job_id(job),
+        batch_id=None if batch is None else parse_job_id(batch),
+    )
+
+
+def _parse(text: str) -> UUID:
+    from darkroom.cli.common.formatting import parse_job_id
+
+    return parse_job_id(text)
+
+
+def _found(database: "Database", text: str) -> "Delivery":
+    from storage.webhooks.log import find_delivery
+
+    wanted = _parse(text)
+    delivery = find_delivery(database, wanted)
+    if delivery is None:
+        raise UserError(f"there is no delivery {wanted}: `darkroom webhooks list` shows them")
+    return delivery
+
+
+def _cursor(database: "Database", text: str) -> "Cursor":
+    from storage.queries.pages import Cursor
+
+    delivery = _found(database, text)
+    return Cursor(delivery.created_at, delivery.id)
+
+
+def _as_json(delivery: "Delivery") -> dict[str, Any]:
+    """Every fact, whom to tell among them: it is the operator who asks."""
+    return {name: getattr(delivery, name) for name in delivery.__slots__}
+
+
+def _line(delivery: "Delivery") -> str:
+    from darkroom.cli.common.formatting import delivery_in_words, local_time
+
+    when = local_time(delivery.created_at, to="%m-%d %H:%M %Z")
+    about = f"job {delivery.job_id}" if delivery.job_id else f"batch {delivery.batch_id}"
+    return f"{delivery.id} {when} {delivery.event} {about} {delivery_in_words(delivery)}"

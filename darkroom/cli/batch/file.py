@@ -1,0 +1,107 @@
+"""What `darkroom batch` reads: a file or standard input, and what is said of all its lines.
+
+What is wrong with any of it is told in the words of a command line, by the file's name.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from darkroom.cli.common.output import complain
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from darkroom.wiring.factory import Wiring
+    from tasks.batches.checked_batch import BatchOptions
+    from tasks.batches.image_files import Beside
+    from tasks.batches.reader import FileFormat, LineFile
+
+__all__ = ["defaults_of", "mistakes_told", "name_of", "opened_lines"]
+
+
+def name_of(file: str) -> str:
+    """What people call it."""
+    return "standard input" if file == "-" else Path(file).name
+
+
+def defaults_of(given: Sequence[str]) -> dict[str, Any]:
+    """The parameters of lines that lack them, from `PARAM=VALUE`.
+
+    Raises:
+        UserError: one is not of that form, or no parameter.
+    """
+    from tasks.batches.csv_columns import parameters, value_of
+
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in parameters():
+            names = ", ".join(parameters())
+            raise UserError(f"--set {text[:80]!r}: PARAM=VALUE, from {names}", exit_status=2)
+        found[name] = value_of(name, value)
+    return found
+
+
+@contextmanager
+def opened_lines(
+    wiring: "Wiring", file: str, line_format: str | None, options: "BatchOptions"
+) -> "Iterator[tuple[LineFile, Beside | None]]":
+    """The file's lines, and the files beside it; standard input has none.
+
+    Raises:
+        UserError: the file cannot be opened, or does not tell its format.
+    """
+    from tasks.batches.image_files import Beside
+    from tasks.batches.reader import LineFile, format_of
+
+    kind = line_format or ("jsonl" if file == "-" else format_of(file))
+    if kind is None:
+        _opened(Path(file)).close()  # a file that is not there has no format either
+        raise UserError(f"{file}: say --format jsonl or --format csv", exit_status=2)
+    as_kind = cast("FileFormat", kind)
+    given = frozenset(options.defaults)
+    if file == "-":
+        yield LineFile(sys.stdin.buffer, as_kind, given=given), None
+        return
+    with _opened(Path(file)) as stream:
+        folder = Path(file).absolute().parent
+        beside = Beside(folder, wiring.settings.max_init_image_bytes)
+        yield LineFile(stream, as_kind, given=given), beside
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}", exit_status=2) from error
+
+
+@contextmanager
+def mistakes_told(file: str) -> Iterator[None]:
+    """Say what is wrong with the file in the words of a command line.
+
+    Raises:
+        UserError: instead of what the block raised.
+    """
+    from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
+
+    try:
+        yield
+    except LinesUnreadable as error:
+        raise UserError(f"{name_of(file)}: {error}", exit_status=2) from error
+    except BatchKeyTaken as error:
+        raise UserError(f"--key: {error}") from error
+    except StagingFailed as error:
+        raise UserError(str(error)) from error
+    except BatchFaulty as error:
+        for fault in error.faults:
+            complain(f"{name_of(file)}, {fault}")
+        if error.count > len(error.faults):
+            complain(f"… and {error.count - len(error.faults):,} more")
+        raise UserError(
+            f"nothing was handed in: faulty lines: {error.count:,}; mend them, or leave them out "
+            "with --skip-invalid",
+            exit_status=2,
+        ) from error

@@ -1,0 +1,98 @@
+"""Bringing a job's pictures home: fetched, compared with their SHA-256, and then in place.
+
+A file appears whole or not at all.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from storage.objects.store import ObjectStore
+    from storage.records.job import Job
+
+__all__ = ["check_target", "require_images", "save_images"]
+
+
+def check_target(target: Path) -> None:
+    """Make sure that a file can be written, before anything is paid for it.
+
+    Raises:
+        UserError: it cannot.
+    """
+    folder = target.absolute().parent
+    if target.is_dir():
+        raise UserError(f"-o {target}: is a folder")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"-o {target}: the folder {folder} is not there or cannot be written")
+
+
+def require_images(job: "Job") -> None:
+    """Make sure that a job has pictures.
+
+    Raises:
+        UserError: it has none (yet).
+    """
+    from storage.records.states import ENDED
+
+    if job.images:
+        return
+    if job.status not in ENDED:
+        raise UserError(f"job {job.id} is not finished: {job.status}")
+    reason = f": {job.error.code}: {job.error.message}" if job.error else ""
+    raise UserError(f"job {job.id} has no image: {job.status}{reason}")
+
+
+def save_images(objects: "ObjectStore", job: "Job", target: Path) -> list[Path]:
+    """Fetch every picture of a job; the first to `target`, further ones beside it.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: bytes are not those that were stored, or the file cannot be written.
+        ObjectStoreError: the bucket could not give them.
+    """
+    saved: list[Path] = []
+    for image in job.images:
+        place = target if not saved else target.with_stem(f"{target.stem}-{image.index}")
+        data = objects.get(image.key)
+        if hashlib.sha256(data).hexdigest() != image.sha256:
+            raise UserError(f"{image.key} in the bucket is not what was stored: SHA-256 differs")
+        _write(place, data)
+        saved.append(place)
+    return saved
+
+
+def _write(place: Path, data: bytes) -> None:
+    try:
+        with _beside(place) as (descriptor, part):
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            part.chmod(0o666 & ~_umask())
+            part.replace(place)
+    except OSError as error:
+        raise UserError(f"-o {place}: {error.strerror}") from error
+
+
+@contextmanager
+def _beside(place: Path) -> Iterator[tuple[int, Path]]:
+    """A file under another name in the same folder, gone at the end unless it was moved."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.absolute().parent)
+    part = Path(name)
+    try:
+        yield descriptor, part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,135 @@
+"""`darkroom submit`: one job, from its parameters to (if asked) its picture in a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from darkroom.cli.common.options import AsJson
+from darkroom.cli.common.output import interruptible, note, print_json, say
+from darkroom.cli.jobs import submit_options as options
+
+if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+    from darkroom.wiring.factory import Wiring
+    from storage.intake.insert import Accepted
+    from storage.records.job import Job
+
+__all__ = ["submit"]
+
+
+def submit(
+    prompt: options.Prompt,
+    *,
+    negative_prompt: options.NegativePrompt = None,
+    filter_model: options.FilterModel = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    num_inference_steps: options.Steps = None,
+    guidance_scale: options.GuidanceScale = None,
+    scheduler: options.Scheduler = None,
+    seed: options.Seed = None,
+    init_image: options.InitImage = None,
+    strength: options.Strength = None,
+    expand_prompt: options.ExpandPrompt = None,
+    verify_prompt_safety: options.VerifyPromptSafety = None,
+    prompt_rejection_topics: options.RejectionTopics = None,
+    prompt_filter: options.PromptFilter = None,
+    owner: options.Owner = None,
+    key: options.Key = None,
+    priority: options.Priority = None,
+    metadata: options.Metadata = None,
+    callback_url: options.CallbackUrl = None,
+    on_end: options.OnEnd = None,
+    expires_in: options.ExpiresIn = None,
+    reuse: options.Reuse = None,
+    wait: options.Wait = False,
+    out: options.Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand in one job.
+
+    It is a row of the results table when this returns, and needs us no more.
+
+    Example: darkroom submit "a paper fox" --seed 7 --width 768 -o fox.png
+    """
+    given = dict(locals())  # every parameter of the API is one of ours, by its own name
+    accepted, wiring = _accept(given, out)
+    will_wait = wait or out is not None
+    _tell(wiring, accepted, will_wait=will_wait)
+    if will_wait:
+        _wait(wiring, accepted.job, out, as_json=as_json)
+    else:
+        _print(accepted.job, as_json=as_json)
+
+
+def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiring]":
+    """The checked and kept job; nothing is connected before the request is known to be good."""
+    from darkroom.checks import connection_to_check
+    from darkroom.cli.common.context import check_tables, wired
+    from darkroom.cli.common.download import check_target
+    from darkroom.cli.common.request_args import HandedIn
+
+    wiring = wired()
+    handed_in = HandedIn(given, max_init_image_bytes=wiring.settings.max_init_image_bytes)
+    handed_in.check(wiring.intake)
+    if out is not None:
+        check_target(out)
+    connection_to_check(wiring)  # a broker may be away, but its address must be one
+    check_tables(wiring)
+    return wiring.intake.accept(handed_in.request, handed_in.options), wiring
+
+
+def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
+    """Remarks on what may hold the job up."""
+    from darkroom.cli.common.pause_notice import remark_on_pause
+    from storage.fleet.leases import live_workers
+    from storage.queries.get import get_job
+    from storage.records.states import JobStatus
+
+    job = accepted.job
+    if not accepted.created:
+        note(f"this job was handed in before: {job.status}")
+        return
+    job = get_job(wiring.database, job.id)
+    if job.status is not JobStatus.QUEUED:
+        return
+    if not live_workers(wiring.database):
+        note("no worker is alive; the job is kept, and starts when one is: `darkroom worker`")
+    elif job.dispatched_at is None:
+        note("the job is kept; it starts when its turn comes, or the broker is back")
+    if not will_wait:  # else the wait says so
+        remark_on_pause(wiring.database)
+
+
+def _print(job: "Job", *, as_json: bool) -> None:
+    from darkroom.cli.common.formatting import job_as_json
+
+    if as_json:
+        print_json(job_as_json(job))
+        return
+    say(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
+    note(f"look again: darkroom watch {job.id}")
+
+
+def _wait(wiring: "Wiring", job: "Job", out: Path | None, *, as_json: bool) -> None:
+    from darkroom.cli.common.follow import follow_to_its_end
+    from darkroom.cli.common.formatting import job_as_json, what_became_of
+
+    with interruptible(f"job {job.id}", f"darkroom watch {job.id}"):
+        job = follow_to_its_end(wiring.database, job)
+        saved = _save(wiring, job, out)
+    if as_json:
+        print_json(job_as_json(job) | {"saved": saved})
+    else:
+        say(what_became_of(job))
+        for path in saved:
+            say(path)
+    raise typer.Exit(0 if job.images else 1)
+
+
+def _save(wiring: "Wiring", job: "Job", out: Path | None) -> list[str]:
+    from darkroom.cli.common.download import save_images
+
+    if out is None:
+        return []
+    return [str(path) for path in save_images(wiring.objects, job, out)]

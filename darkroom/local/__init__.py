@@ -1,0 +1,4 @@
+"""From settings to a system on one machine.
+
+What is named is used; `stack` starts the rest.
+"""

@@ -1,0 +1,51 @@
+"""A folder of the local stack is simulated or real, never both.
+
+Jobs that an interrupted run left behind go on with the next: what was meant for the simulator must
+not be paid for, and what was meant for the real API must not be simulated. So the table is looked
+at before any worker starts.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from darkroom.errors import UserError
+from darkroom.local.plan import database_url, migrate_table
+from storage.db.database import Database
+from storage.queries.pages import list_jobs
+from storage.records.job import Job
+from storage.records.states import JobStatus
+
+__all__ = ["prepare_table", "unfinished_jobs"]
+
+_MOST_JOBS: Final = 1000
+_UNFINISHED: Final = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.STORING)
+
+
+def prepare_table(variables: Mapping[str, str], *, simulated: bool) -> None:
+    """Bring the table to this release, and make sure that it is of the right kind.
+
+    Raises:
+        UserError: its jobs are of the other kind.
+        StorageError: it can't be reached or migrated.
+    """
+    migrate_table(variables)
+    database = Database(database_url(variables), pool_size=1)
+    try:
+        jobs = [*list_jobs(database, limit=1), *unfinished_jobs(database)]
+    finally:
+        database.close()
+    if any(job.simulated is not simulated for job in jobs):
+        theirs, ours = ("real", "simulated") if simulated else ("simulated", "real")
+        raise UserError(
+            f"this folder holds {theirs} pictures, and {ours} ones don't go among them: "
+            "name another with --data-dir"
+        )
+
+
+def unfinished_jobs(database: Database) -> list[Job]:
+    """Jobs of earlier, interrupted runs: they go on now."""
+    return [
+        job
+        for status in _UNFINISHED
+        for job in list_jobs(database, status=status, limit=_MOST_JOBS)
+    ]

@@ -1,0 +1,249 @@
+"""The one place where settings become objects.
+
+Everything is built on first use and shared from then on; nothing at import. Other rooms get plain
+values and each other, never the settings.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+from uuid import UUID
+
+from celery import Celery
+from pydantic import SecretStr
+from uuid_utils.compat import uuid7
+
+from darkroom.errors import UserError
+from darkroom.settings import Settings, variable
+from darkroom.settings.tls_files import check_tls_files
+from playground.client.client import PlaygroundClient
+from storage.db.database import Database
+from storage.db.statement_limits import Limits
+from storage.objects.store import ObjectStore
+from tasks.broker.publisher import Doorbell
+from tasks.broker.queue_depth import QueueDepth
+from tasks.celery_app import make_app
+from tasks.dispatch.enqueue import Dispatch
+from tasks.dispatch.window import Window
+from tasks.messages.rejected import RejectedMessages
+from tasks.queues import Queues
+from tasks.storing.object_deleter import Sweep
+from tasks.submission.held_messages import Held
+from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.submit_task import Submit
+from tasks.webhooks.callback_target import OnEndQueues, queue_is_reserved
+from workers.consumer_control import Flow
+
+__all__ = ["Wiring"]
+
+
+class Wiring:
+    """What a process of ours may need, built from one set of settings.
+
+    Raises (from any property):
+        UserError: a setting that this part needs is missing; the line names it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.queues = Queues(settings.namespace)
+        self.worker_id: UUID = uuid7()
+        self.stopping = threading.Event()
+
+    @property
+    def key_prefix(self) -> str:
+        """What every object key of this fleet begins with."""
+        return f"{self.settings.s3_key_prefix}{self.settings.namespace}/"
+
+    @cached_property
+    def app(self) -> Celery:
+        """The Celery app, for whoever sends."""
+        return self.make_app(_nobody_takes)
+
+    def make_app(self, take: Callable[[list[UUID]], None]) -> Celery:
+        """A Celery app whose dispatches go to `take`."""
+        settings, broker = self.settings, self.settings.broker
+        check_tls_files(broker.tls, "broker_url")
+        return make_app(
+            broker_url=broker.url,
+            broker_ssl=broker.use_ssl,
+            queues=self.queues,
+            threads=settings.celery_threads,
+            submit_again_s=settings.submit_again_s,
+            submit=lambda: self.submit,
+            take=take,
+            rejected=self.rejected,
+            remote_control=settings.celery_remote_control,
+        )
+
+    @cached_property
+    def limits_redis(self) -> Mapping[str, Any] | None:
+        """How redis-py connects to the Redis of the limits; None where there is none."""
+        address = self.settings.limits_redis
+        if address is None:
+            return None
+        check_tls_files(address.tls, "redis_url" if self.settings.redis_url else "broker_url")
+        return address.options
+
+    @cached_property
+    def database(self) -> Database:
+        """The results table's connections, all but the heartbeat's."""
+        return self.open_database(self.settings.database_connections - 1)
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """The bucket."""
+        settings = self.settings
+        return ObjectStore(
+            bucket=_required(settings.s3_bucket, "s3_bucket", "the name of your bucket"),
+            endpoint_url=settings.s3_endpoint_url,
+            region=settings.s3_region,
+            public_url=settings.s3_public_url,
+            addressing=settings.s3_addressing,
+            checksums=settings.s3_checksums,
+            sign_payload=settings.s3_sign_payload,
+            extra_put_args=settings.s3_put_args,
+            max_connections=settings.upload_threads + 4,
+        )
+
+    @cached_property
+    def playground(self) -> PlaygroundClient:
+        """The paid API."""
+        settings = self.settings
+        key, bundle = settings.playground_api_key, settings.playground_ca_bundle
+        proxy = settings.playground_proxy_url
+        try:
+            return PlaygroundClient(
+                url=settings.playground_url,
+                api_key=None if key is None else key.get_secret_value(),
+                connect_timeout_s=settings.connect_timeout_s,
+                read_timeout_s=settings.read_timeout_s,
+                total_timeout_s=settings.call_deadline_s,
+                max_answer_bytes=settings.max_answer_bytes,
+                pool_size=settings.concurrency,
+                proxy_url=None if proxy is None else proxy.get_secret_value(),
+                ca_bundle=None if bundle is None else str(bundle),
+            )
+        except ValueError as error:
+            names = f"{variable('playground_url')} or {variable('playground_api_key')}"
+            raise UserError(f"{names}: {error}") from error
+
+    @cached_property
+    def dispatch(self) -> Dispatch:
+        """Due rows into messages."""
+        settings = self.settings
+        doorbell = Doorbell(
+            self.app,
+            self.queues,
+            ids_per_message=settings.dispatch_ids,
+            slots=settings.concurrency,
+            timeout_s=settings.publish_timeout_s,
+            pause_s=settings.publish_pause_s,
+        )
+        return Dispatch(
+            self.database,
+            doorbell,
+            self.queue_depth(self.queues.generate),
+            window=Window(
+                self.database,
+                fixed=settings.dispatch_window,
+                per_second=settings.max_calls_per_second,
+            ),
+            again_s=settings.dispatch_again_s,
+            lost_s=settings.dispatch_lost_s,
+        )
+
+    @property
+    def request_limits(self) -> RequestLimits:
+        """What this installation allows beyond, or short of, the API's page."""
+        settings = self.settings
+        return RequestLimits(
+            extra_models=settings.extra_models,
+            max_side_px=settings.max_side_px,
+            max_prompt_chars=settings.max_prompt_chars,
+            max_init_image_bytes=settings.max_init_image_bytes,
+        )
+
+    @property
+    def on_end_queues(self) -> OnEndQueues:
+        """Where an `on_end` may have a task sent to."""
+        namespace, only = self.settings.namespace, self.settings.on_end_queues
+        for queue in only:
+            if queue_is_reserved(queue, namespace):
+                why = "is a name of Darkroom's own, or of Celery's bookkeeping"
+                raise UserError(f"{variable('on_end_queues')}: {queue!r} {why}")
+        return OnEndQueues(namespace, only=frozenset(only))
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Where jobs come in."""
+        return Intake(
+            self.database,
+            lambda: self.objects,
+            self.dispatch,
+            limits=self.request_limits,
+            key_prefix=self.key_prefix,
+            simulated=self.settings.simulated,
+            on_end_queues=self.on_end_queues,
+        )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """What deletes the objects of forgotten jobs."""
+        return Sweep(self.database, lambda: self.objects)
+
+    @cached_property
+    def submit(self) -> Submit:
+        """What `darkroom.submit` messages do."""
+        held = Held(max(1, self.settings.celery_threads - 1), self.submit_flow)
+        return Submit(
+            self.intake,
+            self.stopping,
+            held=held,
+            rejected=self.rejected,
+            queue=self.queues.submit,
+        )
+
+    @cached_property
+    def rejected(self) -> RejectedMessages:
+        """The messages that this process has rejected, counted."""
+        return RejectedMessages()
+
+    @cached_property
+    def submit_flow(self) -> Flow:
+        """The tap on handed-in jobs, turned off while storage is away."""
+        return Flow(self.queues.submit)
+
+    def queue_depth(self, queue: str) -> QueueDepth:
+        """A look into one queue of the broker, on a connection of its own."""
+        timeout_s = self.settings.publish_timeout_s
+        return QueueDepth(self.app, queue, timeout_s=timeout_s)
+
+    def open_database(self, connections: int, *, deadline_s: float | None = None) -> Database:
+        """More connections to the results table, apart from the shared ones.
+
+        Args:
+            connections: at most so many.
+            deadline_s: longest wait for an answer, if it is to be shorter than by the settings.
+        """
+        example = "postgresql+psycopg://user@host/name or sqlite:////path/darkroom.db"
+        url = _required(self.settings.database_url, "database_url", example)
+        lock_s, statement_s, longest_s = self.settings.statement_limits
+        limits = Limits(lock_s=lock_s, statement_s=statement_s, deadline_s=longest_s)
+        if deadline_s is not None:
+            limits = limits.within(deadline_s)
+        return Database(url.get_secret_value(), pool_size=connections, limits=limits)
+
+
+Value = TypeVar("Value", str, SecretStr)
+
+
+def _required(value: Value | None, name: str, example: str) -> Value:
+    if value is None:
+        raise UserError(f"{variable(name)} is not set: {example}")
+    return value
+
+
+def _nobody_takes(job_ids: list[UUID]) -> None:
+    raise RuntimeError(f"{len(job_ids)} dispatched jobs reached a process that is no worker")

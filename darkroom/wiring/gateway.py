@@ -1,0 +1,113 @@
+"""The gateway built from settings: the one place that knows all of its parts.
+
+A new part of the HTTP contract is one more name in `ROUTERS`.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from darkroom.errors import UserError
+from darkroom.settings import Settings, environment, variable
+from darkroom.wiring.factory import Wiring
+from darkroom.wiring.fault_paths import load_fault_paths
+from gateway import health
+from gateway.app import make_gateway
+from gateway.auth.caller import Authenticate
+from gateway.auth.intake_limits import OwnerLimits
+from gateway.auth.keys import KeyHolders
+from gateway.auth.loopback import is_loopback
+from gateway.auth.rates import Rates
+from gateway.batches import routes as batches
+from gateway.deliveries import routes as deliveries
+from gateway.hooks.config import Hooks, load_hooks
+from gateway.hooks.errors import HooksFileFaulty
+from gateway.hooks.route import router as hooks_router
+from gateway.job_watcher import Watch
+from gateway.jobs import cancel, events, retry
+from gateway.jobs import delete as forget
+from gateway.jobs import routes as jobs
+from gateway.services import GatewayLimits, Services
+
+__all__ = ["ROUTERS", "GatewayWiring"]
+
+#: Every part of the gateway.
+ROUTERS: Final[tuple[Callable[[Services], APIRouter], ...]] = (
+    health.router,
+    jobs.router,
+    cancel.router,
+    forget.router,
+    retry.router,
+    events.router,
+    batches.router,
+    deliveries.router,
+)
+
+
+class GatewayWiring(Wiring):
+    """What a gateway process needs, built on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        load_fault_paths()
+        super().__init__(settings)
+        self.routers = ROUTERS
+
+    @cached_property
+    def authenticate(self) -> Authenticate:
+        """Who is asking; without keys everybody may, on this machine."""
+        is_local = is_loopback(self.settings.gateway_host)
+        return KeyHolders(self.database, open_until_keys=is_local)
+
+    @cached_property
+    def owners(self) -> OwnerLimits:
+        """How much each owner may hand in."""
+        rates = Rates(self.limits_redis, namespace=self.settings.namespace)
+        return OwnerLimits(self.database, rates)
+
+    @cached_property
+    def limits(self) -> GatewayLimits:
+        """Bounds of this process."""
+        settings = self.settings
+        return GatewayLimits(
+            max_body_bytes=settings.gateway_max_body_bytes,
+            max_batch_bytes=settings.gateway_max_batch_bytes,
+            body_timeout_s=settings.gateway_body_timeout_s,
+            threads=settings.gateway_threads,
+        )
+
+    @cached_property
+    def services(self) -> Services:
+        """What the routes work with."""
+        settings = self.settings
+        return Services(
+            database=self.database,
+            intake=self.intake,
+            objects=lambda: self.objects,
+            authenticate=self.authenticate,
+            owners=self.owners,
+            watch=Watch(self.database, max_watchers=self.limits.max_watchers),
+            key_prefix=self.key_prefix,
+            url_expires_s=settings.s3_url_expires_s,
+            max_calls_per_job=settings.max_calls_per_job,
+            limits=self.limits,
+        )
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """The webhooks that are taken in, by name; none where the settings name no file."""
+        file = self.settings.hooks_file
+        if file is None:
+            return {}
+        try:
+            return load_hooks(file, environment=environment(), limits=self.request_limits)
+        except HooksFileFaulty as error:
+            faults = "; ".join(map(str, error.faults))
+            raise UserError(f"{variable('hooks_file')}={file}: {faults}") from None
+
+    @cached_property
+    def gateway(self) -> FastAPI:
+        """The ASGI app."""
+        parts = [part(self.services) for part in self.routers]
+        return make_gateway(self.services, [*parts, hooks_router(self.services, self.hooks)])

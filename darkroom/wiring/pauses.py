@@ -1,0 +1,86 @@
+"""What pauses a worker or the fleet, out of settings: breaker, worker's pause, fleet's watch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from darkroom.wiring.factory import Wiring
+from tasks.rate_limit.protocol import BudgetLimits
+from tasks.throttling.call_gate import Pace
+from tasks.throttling.circuit_breaker import Breaker
+from tasks.throttling.fleet_sync import FleetWatch, WatchPace
+from tasks.throttling.worker_pause import WorkerPause
+from tasks.throttling.worker_state import PauseTimes
+from workers.consumer_control import Flow
+
+__all__ = ["Pauses", "budget_limits", "make_pauses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """The parts of one worker that begin pauses and end them.
+
+    Attributes:
+        worker: the pause of this worker.
+        breaker: counts its failures in a row.
+        watch: keeps it in step with the fleet.
+    """
+
+    worker: WorkerPause
+    breaker: Breaker
+    watch: FleetWatch
+
+
+def make_pauses(
+    wiring: Wiring,
+    pace: Pace,
+    flow: Flow,
+    *,
+    is_clear: Callable[[], bool],
+    bring_job: Callable[[], bool],
+) -> Pauses:
+    """Make them; nothing runs yet.
+
+    Args:
+        wiring: settings and the results table.
+        pace: the gate in front of the worker's calls.
+        flow: whether the worker consumes dispatches.
+        is_clear: whether the worker has nothing to store and room for calls.
+        bring_job: brings the worker one due job, if there is any.
+    """
+    settings = wiring.settings
+    worker = WorkerPause(
+        wiring.database,
+        worker_id=wiring.worker_id,
+        pace=pace,
+        dispatches=flow,
+        bring_job=bring_job,
+        times=_times(wiring),
+    )
+    looks = WatchPace(
+        every_s=settings.fleet_look_s,
+        probe_first_s=settings.probe_first_s,
+        probe_most_s=settings.probe_most_s,
+    )
+    watch = FleetWatch(
+        wiring.database, pace=pace, worker_pause=worker, looks=looks, is_clear=is_clear
+    )
+    breaker = Breaker(worker, failures=settings.breaker_failures, blocked=settings.blocked_failures)
+    return Pauses(worker, breaker, watch)
+
+
+def budget_limits(wiring: Wiring) -> BudgetLimits:
+    """Return the whole fleet's limits on calls."""
+    settings = wiring.settings
+    return BudgetLimits(settings.max_calls_per_second, settings.max_calls_in_flight)
+
+
+def _times(wiring: Wiring) -> PauseTimes:
+    settings = wiring.settings
+    divides = settings.limits_redis is None and not budget_limits(wiring).are_none
+    return PauseTimes(
+        window_s=settings.evidence_window_s,
+        report_s=settings.heartbeat_s,
+        settle_s=settings.heartbeat_s if divides else 0.0,
+        probe_first_s=settings.probe_first_s,
+        probe_most_s=settings.probe_most_s,
+    )

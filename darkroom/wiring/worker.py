@@ -1,0 +1,283 @@
+"""What a worker process has besides: the crew, and all it needs.
+
+Apart from `wiring.py` because producers, commands and the gateway never build any of it.
+"""
+
+import os
+import socket
+import threading
+from functools import cached_property, partial
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from darkroom import __version__
+from darkroom.logs import configure_logs
+from darkroom.settings import Settings
+from darkroom.wiring.call_threads import call_threads
+from darkroom.wiring.factory import Wiring
+from darkroom.wiring.fault_paths import load_fault_paths
+from darkroom.wiring.pauses import Pauses, budget_limits, make_pauses
+from darkroom.wiring.storing import adopt_every_s, make_reconcile, make_spool, make_uploads
+from darkroom.wiring.webhooks import make_deliverer
+from storage.fleet.leases import WorkerInfo
+from tasks.dispatch.leader import Dispatcher, DispatcherPace
+from tasks.execution.api_call import Call
+from tasks.execution.executor import Executor
+from tasks.execution.inbox import Inbox
+from tasks.execution.record_failure import Settle
+from tasks.execution.recover_stored import Earlier
+from tasks.execution.retry_policy import RetryPolicy
+from tasks.execution.run_job import Claims, Generate
+from tasks.messages.gate import MessageGate
+from tasks.messages.postpone import Postpone
+from tasks.rate_limit.limiter import CallBudget
+from tasks.rate_limit.protocol import BudgetLimits
+from tasks.rate_limit.redis_limiter import Ledger
+from tasks.rate_limit.worker_share import PlaceWatch, place_of
+from tasks.storing.open_claims import OpenClaims
+from tasks.storing.spool_space import SpoolSpace
+from tasks.storing.uploader import Uploads
+from tasks.throttling.byte_limiter import ByteGate
+from tasks.throttling.call_gate import Pace
+from workers.bootsteps import install
+from workers.components import Crew
+from workers.consumer_control import Flow
+from workers.cpu_affinity import OneCore
+from workers.heartbeat import Heartbeat
+from workers.malloc_arena import share_one_heap
+from workers.refresh import DispatchRefresh
+from workers.starvation_watchdog import PATIENT_LOOKS, Watchdog, WatchedQueue, leave_for_supervisor
+
+__all__ = ["WorkerWiring"]
+
+#: A heartbeat's answer may take a second even if heartbeats are more frequent: to connect anew
+#: because the machine is busy would take longer.
+LEAST_DEADLINE_S = 1.0
+
+
+class WorkerWiring(Wiring):
+    """Everything that a worker process may need, built from one set of settings.
+
+    Raises (from any property):
+        UserError: a setting that this part needs is missing or cannot work; the line names it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        share_one_heap()  # before anything starts a thread, which would bring a heap of its own
+        load_fault_paths()
+        super().__init__(settings)
+
+    @cached_property
+    def app(self) -> Celery:
+        """The Celery app, with the crew hung onto its workers."""
+        app = self.make_app(self._take)
+        install(app, lambda: self.crew, lambda: self.gate)
+        setup_logging.connect(self._set_up_logs, weak=False)
+        return app
+
+    @cached_property
+    def gate(self) -> MessageGate:
+        """What every task message passes before Celery sees it."""
+        return MessageGate(
+            queues=self.queues,
+            rejected=self.rejected,
+            postpone=Postpone(self.app, timeout_s=self.settings.publish_timeout_s),
+        )
+
+    @cached_property
+    def budget(self) -> CallBudget:
+        """The fleet's limits on calls; without any, nothing is connected."""
+        settings, limits = self.settings, budget_limits(self)
+        watch = PlaceWatch(
+            lambda: place_of(self.database, self.worker_id), every_s=settings.heartbeat_s
+        )
+        return CallBudget(
+            limits,
+            watch=watch,
+            ledger=self._ledger(limits),
+            settle_s=settings.heartbeat_s,
+            stopping=self.stopping,
+        )
+
+    def _ledger(self, limits: BudgetLimits) -> Ledger | None:
+        settings = self.settings
+        if limits.are_none or self.limits_redis is None:
+            return None
+        return Ledger(
+            self.limits_redis,
+            namespace=settings.namespace,
+            process_id=self.worker_id,
+            limits=limits,
+            lease_s=settings.lease_s,
+        )
+
+    @cached_property
+    def crew(self) -> Crew:
+        """A worker process's parts. Built once, when the worker starts."""
+        settings = self.settings
+        pace = Pace(settings.concurrency)
+        flow = Flow(self.queues.generate)
+        spool = make_spool(settings)
+        space = SpoolSpace(spool)
+        pauses = make_pauses(
+            self,
+            pace,
+            flow,
+            is_clear=space.is_clear,
+            bring_job=lambda: self.crew.bring_job(),  # noqa: PLW0108 - made below
+        )
+        uploads = make_uploads(self, spool, on_stored=pauses.watch.image_was_stored)
+        threads = call_threads(settings)
+        inbox = Inbox(
+            max(16, settings.concurrency // 4),
+            slots=threads,
+            on_full=flow.pause,
+            on_low=flow.resume,
+        )
+        open_claims = OpenClaims()
+        generate = self._generate(
+            space=space, uploads=uploads, pace=pace, pauses=pauses, open_claims=open_claims
+        )
+        return Crew(
+            inbox=inbox,
+            executor=Executor(threads=threads, inbox=inbox, run=generate),
+            uploads=uploads,
+            heartbeat=self._heartbeat(pace, pauses),
+            refresh=DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s),
+            dispatcher=self._dispatcher(),
+            dispatch=self.dispatch,
+            deliverer=make_deliverer(self),
+            pace=pace,
+            budget=self.budget,
+            watch=pauses.watch,
+            watchdog=self._watchdog(inbox, flow),
+            sweep=self.sweep,
+            reconcile=make_reconcile(self, uploads, open_claims),
+            one_core=self.one_core,
+            flows=(flow, self.submit_flow),
+            spool=spool,
+            stopping=self.stopping,
+            adopt_every_s=adopt_every_s(settings),
+            drain_s=settings.drain_seconds,
+        )
+
+    @cached_property
+    def one_core(self) -> OneCore | None:
+        """Keeps a worker's threads on one core; None where the kernel is to place them."""
+        return OneCore() if self.settings.cpu_affinity == "auto" else None
+
+    def _watchdog(self, inbox: Inbox, flow: Flow) -> Watchdog:
+        settings, submit, submit_flow = self.settings, self.submit, self.submit_flow
+
+        def could_start() -> bool:
+            has_room = inbox.demand < settings.concurrency
+            return has_room and not flow.is_paused and not submit.is_waiting
+
+        dispatches = WatchedQueue(
+            self.queue_depth(self.queues.generate),
+            progress=lambda: inbox.arrived + self.gate.ended,
+            could_take=could_start,
+        )
+        submits = WatchedQueue(
+            self.queue_depth(self.queues.submit),
+            progress=lambda: submit.ended + self.gate.ended,
+            could_take=lambda: not submit_flow.is_paused and not submit.is_waiting,
+            looks=PATIENT_LOOKS,
+        )
+        leave = partial(leave_for_supervisor, settings.drain_seconds)
+        return Watchdog([dispatches, submits], leave=leave)
+
+    def _generate(
+        self,
+        *,
+        space: SpoolSpace,
+        uploads: Uploads,
+        pace: Pace,
+        pauses: Pauses,
+        open_claims: OpenClaims,
+    ) -> Generate:
+        settings = self.settings
+        policy = RetryPolicy(
+            max_attempts=settings.max_attempts,
+            max_useless_calls=settings.max_useless_calls,
+            max_unknown_calls=settings.max_unknown_calls,
+            backoff_base_s=settings.backoff_base_s,
+            backoff_max_s=settings.backoff_max_s,
+            hold_s=settings.hold_s,
+        )
+        return Generate(
+            database=self.database,
+            objects=self.objects,
+            space=space,
+            uploads=uploads,
+            dispatch=self.dispatch,
+            pace=pace,
+            budget=self.budget,
+            breaker=pauses.breaker,
+            watch=pauses.watch,
+            call=self._call(uploads),
+            settle=Settle(
+                self.database,
+                policy=policy,
+                pace=pace,
+                breaker=pauses.breaker,
+                watch=pauses.watch,
+            ),
+            earlier=Earlier(self.database, self.objects, key_prefix=self.key_prefix),
+            claims=Claims(
+                worker_id=self.worker_id,
+                deadline_s=settings.call_deadline_s,
+                max_calls=settings.max_calls_per_job,
+                max_calls_per_day=settings.max_calls_per_day,
+            ),
+            open_claims=open_claims,
+            stopping=self.stopping,
+        )
+
+    def _call(self, uploads: Uploads) -> Call:
+        settings = self.settings
+        decode_threads = settings.decode_threads or 2 * (os.cpu_count() or 1)
+        return Call(
+            self.playground,
+            uploads,
+            reading=ByteGate(settings.reading_bytes),
+            decoding=threading.Semaphore(decode_threads),
+            recipe=settings.embed_recipe,
+        )
+
+    def _heartbeat(self, pace: Pace, pauses: Pauses) -> Heartbeat:
+        settings = self.settings
+        worker = WorkerInfo(
+            id=self.worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            concurrency=settings.concurrency,
+            lease_s=settings.lease_s,
+        )
+        return Heartbeat(
+            self.open_database(1, deadline_s=max(settings.heartbeat_s, LEAST_DEADLINE_S)),
+            worker,
+            every_s=settings.heartbeat_s,
+            on_alive=pace.alive_for,
+            report=pauses.worker.report,
+        )
+
+    def _dispatcher(self) -> Dispatcher:
+        settings = self.settings
+        pace = DispatcherPace(
+            every_s=settings.dispatch_every_s,
+            turn_s=settings.heartbeat_s,
+            lease_s=settings.lease_s,
+            max_unknown_calls=settings.max_unknown_calls,
+            spool_grace_s=settings.spool_grace_s,
+        )
+        return Dispatcher(self.database, self.dispatch, worker_id=self.worker_id, pace=pace)
+
+    def _take(self, job_ids: list[UUID]) -> None:
+        self.crew.take(job_ids)
+
+    def _set_up_logs(self, **_: object) -> None:
+        configure_logs(self.settings.log_level, self.settings.log_format)

@@ -1,0 +1,1 @@
+"""The routes of batches: upload, load, follow, results."""

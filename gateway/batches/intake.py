@@ -1,0 +1,162 @@
+"""A batch that has arrived, checked and loaded: what `tasks` says of it, in HTTP's words."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, Final
+from uuid import UUID
+
+from fastapi import Request
+
+from gateway.errors import BodyUnreadable, Busy, FormatUnknown, LinesFaulty, ParameterInvalid
+from gateway.jobs.submission import IDEMPOTENCY_KEY
+from gateway.services import Services
+from gateway.views.batch import LineFaultView, faults_by_line
+from playground.errors import RequestInvalid
+from playground.request.rules import Fault
+from storage.batches.batches import get_batch
+from storage.errors import BatchNotFound, IdempotencyConflict
+from tasks.batches.checked_batch import BatchOptions, CheckedBatch
+from tasks.batches.csv_columns import parameters, value_of
+from tasks.batches.reader import FileFormat, LineFile
+from tasks.batches.service import Batches
+from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
+
+__all__ = ["FORMATS", "BatchIntake", "TakenIn", "defaults_of", "format_of_body"]
+
+FORMATS: Final[dict[str, FileFormat]] = {
+    "application/jsonl": "jsonl",
+    "application/x-ndjson": "jsonl",
+    "text/csv": "csv",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """A batch that is in.
+
+    Attributes:
+        batch_id: its id.
+        created: False when it was in before.
+        faulty_lines: how many were left out.
+        faults: of the first of them.
+    """
+
+    batch_id: UUID
+    created: bool
+    faulty_lines: int
+    faults: list[LineFaultView]
+
+
+class BatchIntake:
+    """Takes in what lies on disk."""
+
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._owners = services.owners
+        self._batches = Batches(services.intake, services.database)
+
+    def take_in(
+        self, file: IO[bytes], kind: FileFormat, options: BatchOptions, *, skip_invalid: bool
+    ) -> TakenIn:
+        """Check every line, then load the good ones under a batch that opens at the end.
+
+        Args:
+            file: the body.
+            kind: how its lines are to be read.
+            options: what they have in common.
+            skip_invalid: leave faulty lines out; else one of them keeps all out.
+
+        Raises:
+            LinesFaulty: lines are at fault, or all of them.
+            BodyUnreadable: no line can be read.
+            ParameterInvalid: the options are at fault, or there are too many jobs.
+            TooManyRequests: the owner has too many jobs waiting.
+            IdempotencyConflict: the key belongs to another batch.
+            Busy: this machine's disk has no room.
+            StorageError: the batch could not be kept; nothing of it will run.
+        """
+        lines = LineFile(file, kind, given=frozenset(options.defaults))
+        with _in_our_words(), self._batches.check(lines, options) as checked:
+            if not (skip_invalid and checked.count):
+                checked.require_good()
+            self._require_room(checked)
+            loaded = self._batches.load(checked)
+            faults = faults_by_line(checked.faults)
+            return TakenIn(loaded.batch_id, loaded.created, checked.fault_count, faults)
+
+    def admit(self, options: BatchOptions) -> None:
+        """Let a batch begin to come in; limits are on what is new, so one that is in always may.
+
+        Raises:
+            TooManyRequests: the owner is at a limit.
+            DatabaseUnavailable: nobody knows.
+        """
+        self._owners.admit(options.owner, is_known=lambda: self._is_in(options.batch_id()))
+
+    def _require_room(self, checked: CheckedBatch) -> None:
+        """A batch that is in already asks for none."""
+        if not self._is_in(checked.batch_id):
+            self._owners.require_room(checked.options.owner, checked.count)
+
+    def _is_in(self, batch_id: UUID) -> bool:
+        try:
+            return get_batch(self._database, batch_id).opened_at is not None
+        except BatchNotFound:
+            return False
+
+
+def format_of_body(request: Request) -> FileFormat:
+    """How the body's lines are to be read.
+
+    Raises:
+        FormatUnknown: its content type is none of ours.
+    """
+    told = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if told not in FORMATS:
+        raise FormatUnknown(f"the Content-Type of a batch is one of {', '.join(FORMATS)}")
+    return FORMATS[told]
+
+
+def defaults_of(given: Sequence[str]) -> dict[str, Any]:
+    """The parameters of lines that lack them, from `param=value`.
+
+    Raises:
+        ParameterInvalid: one is not of that form, no parameter, or there twice.
+    """
+    found: dict[str, Any] = {}
+    faults = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in parameters():
+            rule = f"parameter=value, from {', '.join(parameters())}"
+            faults.append(Fault("set", repr(text)[:80], rule))
+        elif name in found:
+            faults.append(Fault("set", repr(text)[:80], "one value for each parameter"))
+        else:
+            found[name] = value_of(name, value)
+    if faults:
+        raise ParameterInvalid(faults)
+    return found
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """The one place where what `tasks` finds wrong with a batch becomes an answer."""
+    try:
+        yield
+    except RequestInvalid as error:
+        raise ParameterInvalid([_as_named_here(fault) for fault in error.faults]) from None
+    except BatchFaulty as error:
+        views = [view.model_dump() for view in faults_by_line(error.faults)]
+        raise LinesFaulty(views, error.count) from None
+    except LinesUnreadable as error:
+        raise BodyUnreadable(f"the batch {error}") from None
+    except BatchKeyTaken as error:
+        raise IdempotencyConflict(error.batch_id) from None
+    except StagingFailed as error:
+        raise Busy("this gateway's disk has no room for the batch", retry_after_s=60) from error
+
+
+def _as_named_here(fault: Fault) -> Fault:
+    return Fault(IDEMPOTENCY_KEY, fault.value, fault.rule) if fault.field == "key" else fault

@@ -1,0 +1,295 @@
+"""Batches over HTTP: handed in as a file of lines, followed, their results fetched, cancelled.
+
+A body lies on disk before anybody looks at it, and it is checked and loaded by a thread of its own
+kind: a batch takes a minute, and single jobs go on meanwhile. How lines are checked and loaded is
+in `tasks`, as for `darkroom batch`.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
+from starlette.concurrency import run_in_threadpool
+
+from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.owned import own_batch
+from gateway.batches.intake import FORMATS, BatchIntake, TakenIn, defaults_of, format_of_body
+from gateway.batches.upload import stored_body
+from gateway.errors import StillLoading
+from gateway.http.fair_slots import FairSlots
+from gateway.http.paging import known_parameters_once, read_cursor, write_cursor
+from gateway.http.problems import responses
+from gateway.jobs.cancel import CancelCounts, Cancelling
+from gateway.jobs.selection import CancelMany
+from gateway.jobs.submission import idempotency_key_of
+from gateway.services import Services
+from gateway.views.batch import BatchPage, BatchView, result_line
+from gateway.views.delivery import DeliveryStatusView, callback_of
+from storage.batches.batches import Batch, batch_callback, get_batch, list_batches
+from storage.batches.counts import batch_progress
+from storage.queries.filter import database_time
+from storage.queries.pages import Cursor, page_of_jobs
+from storage.records.states import JobStatus
+from storage.webhooks.log import latest_delivery
+from tasks.batches.checked_batch import BatchOptions
+
+__all__ = ["router"]
+
+#: Rows read at once for the results: some hundred kilobytes.
+PAGE_JOBS: Final = 500
+MAX_PAGE_BATCHES: Final = 100
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("text without control characters")
+    return text
+
+
+BatchId = Annotated[
+    str, Path(description="The batch's id, a UUID.", json_schema_extra={"format": "uuid"})
+]
+Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
+Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key with the same lines is the same batch.",
+    ),
+]
+SkipInvalid = Annotated[
+    bool, Query(description="Leave faulty lines out; else one of them keeps the whole batch out.")
+]
+Name = Annotated[
+    str | None, AfterValidator(_one_line), Query(max_length=200, description="For people.")
+]
+Priority = Annotated[int, Query(ge=-100, le=100, description="Of lines that name none.")]
+CallbackUrl = Annotated[
+    str | None,
+    Query(max_length=2000, description="Who is told, by webhook, when all its jobs have ended."),
+]
+Given = Annotated[
+    list[str] | None,
+    Query(alias="set", max_length=50, description="`parameter=value` of lines that lack it."),
+]
+
+Reuse = Annotated[
+    bool | None,
+    Query(description="Answer lines that choose a seed with pictures made before; unset as set."),
+]
+
+#: The body, for the OpenAPI document.
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "A line is one request, and may have `key`, `metadata` and `priority`. "
+        "May be gzipped (`Content-Encoding`).",
+        "content": {
+            kind: {
+                "schema": {"type": "string"},
+                "example": 'prompt,key\n"a paper fox",17\n'
+                if kind == "text/csv"
+                else '{"prompt": "a paper fox", "key": "17"}\n',
+            }
+            for kind in FORMATS
+        },
+    }
+}
+
+IN_BEFORE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": BatchView, "description": "It was in before."}
+}
+
+#: The results, for the OpenAPI document.
+RESULTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "A line a job: id, key, metadata, status, object_keys, seed, reused_from, "
+        "error.",
+        "content": {"application/jsonl": {"schema": {"type": "string"}}},
+    }
+}
+
+
+def router(services: Services) -> APIRouter:
+    """The routes of batches."""
+    doing = BatchRoutes(services)
+    routes = APIRouter(
+        prefix="/v1/batches", tags=["batches"], dependencies=[Depends(known_parameters_once)]
+    )
+    routes.post(
+        "",
+        status_code=202,
+        summary="Hand in a batch",
+        response_model_exclude_unset=True,
+        responses=IN_BEFORE | responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        openapi_extra=BODY,
+    )(doing.hand_in)
+    routes.get(
+        "",
+        summary="Batches, newest first",
+        response_model_exclude_unset=True,
+        responses=responses(401, 403, 422, 503),
+    )(doing.page)
+    routes.get(
+        "/{batch_id}",
+        summary="One batch",
+        response_model_exclude_unset=True,
+        responses=responses(401, 403, 404, 422, 503),
+    )(doing.show)
+    routes.get(
+        "/{batch_id}/results",
+        summary="What became of each line",
+        response_class=StreamingResponse,
+        responses=RESULTS | responses(401, 403, 404, 409, 422, 503),
+    )(doing.results)
+    routes.post(
+        "/{batch_id}/cancel",
+        summary="Cancel a batch's jobs",
+        responses=responses(401, 403, 404, 409, 422, 503),
+    )(doing.cancel)
+    return routes
+
+
+class BatchRoutes:
+    """The routes' doing, one method each."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._database = services.database
+        self._intake = BatchIntake(services)
+        self._cancelling = Cancelling(services)
+        loads = services.limits.loads
+        self._slots = FairSlots(loads)
+        # Threads of their own: a load takes minutes, and the routes' threads are for short work.
+        self._threads = anyio.CapacityLimiter(loads)
+
+    async def hand_in(
+        self,
+        request: Request,
+        response: Response,
+        caller: Submitter,
+        *,
+        _key: Key = None,
+        skip_invalid: SkipInvalid = False,
+        name: Name = None,
+        priority: Priority = 0,
+        given: Given = None,
+        callback_url: CallbackUrl = None,
+        reuse: Reuse = None,
+    ) -> BatchView:
+        """Takes in all lines, or none; the answer comes when they are in."""
+        kind = format_of_body(request)
+        options = BatchOptions(
+            owner=caller.owner,
+            key=idempotency_key_of(request),
+            name=name,
+            priority=priority,
+            defaults=defaults_of(given or []),
+            callback_url=callback_url,
+            reuse=reuse,
+        )
+        await run_in_threadpool(self._intake.admit, options)
+        limits = self._services.limits
+        async with stored_body(
+            request, max_bytes=limits.max_batch_bytes, silence_s=limits.silence_s
+        ) as file:
+            take_in = partial(self._intake.take_in, skip_invalid=skip_invalid)
+            async with self._slots.slot(caller.owner):
+                taken = await anyio.to_thread.run_sync(
+                    take_in, file, kind, options, limiter=self._threads
+                )
+        response.status_code = 202 if taken.created else 200
+        response.headers["Location"] = f"/v1/batches/{taken.batch_id}"
+        return await run_in_threadpool(self._view_of, taken)
+
+    def show(self, batch_id: BatchId, caller: Reader) -> BatchView:
+        """A batch's counts, which are kept as jobs end: asking costs the same for any size."""
+        batch = own_batch(self._database, caller, batch_id)
+        return self._told(self._view(batch, database_time(self._database)))
+
+    def page(
+        self,
+        response: Response,
+        caller: Reader,
+        *,
+        limit: Annotated[
+            int, Query(ge=1, le=MAX_PAGE_BATCHES, description="Batches on a page.")
+        ] = 20,
+        cursor: Annotated[
+            str | None, Query(max_length=200, description="From the `next` of a page.")
+        ] = None,
+    ) -> BatchPage:
+        """Those that are still being handed in as well; `Link` names the next page."""
+        before = None if cursor is None else read_cursor(cursor)
+        found = list_batches(self._database, owner=caller.owner, before=before, limit=limit + 1)
+        asked_at = database_time(self._database)
+        views = [self._view(batch, asked_at) for batch in found[:limit]]
+        if len(found) <= limit:
+            return BatchPage(batches=views, next=None)
+        last = found[limit - 1]
+        after = write_cursor(Cursor(last.created_at, last.id))
+        following = f"/v1/batches?{urlencode({'limit': limit, 'cursor': after})}"
+        response.headers["Link"] = f'<{following}>; rel="next"'
+        return BatchPage(batches=views, next=following)
+
+    def results(
+        self,
+        batch_id: BatchId,
+        caller: Reader,
+        status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
+    ) -> StreamingResponse:
+        """One line of JSON for each job, in no order that matters, as it is when it is read."""
+        batch = self._opened(batch_id, caller)
+        return StreamingResponse(self._lines(batch, status), media_type="application/jsonl")
+
+    def cancel(self, batch_id: BatchId, caller: Submitter) -> CancelCounts:
+        """Asks all its jobs to stop; `complete` says whether time was enough for all."""
+        batch = self._opened(batch_id, caller)
+        return self._cancelling.cancel_many(CancelMany(batch=batch.id), caller)
+
+    def _opened(self, batch_id: str, caller: Caller) -> Batch:
+        batch = own_batch(self._database, caller, batch_id)
+        if batch.opened_at is None:
+            raise StillLoading("as long as it is, it has no jobs")
+        return batch
+
+    def _lines(self, batch: Batch, status: JobStatus | None) -> Iterator[bytes]:
+        """A page of rows after the other; no connection is held while the client reads."""
+        before: Cursor | None = None
+        while True:
+            page = page_of_jobs(
+                self._database, batch_id=batch.id, status=status, before=before, limit=PAGE_JOBS
+            )
+            yield b"".join(map(result_line, page.jobs))
+            before = page.next
+            if before is None:
+                return
+
+    def _view(self, batch: Batch, asked_at: datetime) -> BatchView:
+        progress = None if batch.opened_at is None else batch_progress(self._database, batch.id)
+        return BatchView.of(batch, progress, asked_at)
+
+    def _told(self, view: BatchView) -> BatchView:
+        """With whom to tell of its end, and how that stands."""
+        target = batch_callback(self._database, view.id)
+        delivery = target and latest_delivery(self._database, batch_id=view.id)
+        status = DeliveryStatusView.beside(delivery or None)
+        return view.model_copy(update={**callback_of(target), "delivery": status})
+
+    def _view_of(self, taken: TakenIn) -> BatchView:
+        batch = get_batch(self._database, taken.batch_id)
+        view = self._told(self._view(batch, database_time(self._database)))
+        if not taken.faulty_lines:
+            return view
+        left_out = {"faulty_lines": taken.faulty_lines, "faults": taken.faults}
+        return view.model_copy(update=left_out)

@@ -1,0 +1,108 @@
+"""A batch's body onto this machine's disk, before anybody looks at it.
+
+The file has no name in its folder, so nothing of it stays however the upload or the process ends.
+Pieces are written a few at a time by a thread, as a disk may be slow and the event loop may not.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import IO, Final
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from gateway.errors import BodyEncoded, Busy, TooSlow
+from gateway.http.body import chunks_of
+
+__all__ = ["stored_body"]
+
+#: Bytes in memory per upload.
+PIECE_BYTES: Final = 1 << 20
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+@asynccontextmanager
+async def stored_body(
+    request: Request, *, max_bytes: int, silence_s: float
+) -> AsyncIterator[IO[bytes]]:
+    """Receive a body into a file that goes with the block.
+
+    Args:
+        request: the request.
+        max_bytes: of the body as it came, and of what it unpacks to.
+        silence_s: longest pause while it arrives.
+
+    Yields:
+        The file with the unpacked body, at its beginning.
+
+    Raises:
+        BodyTooLarge: more came, or came out of it.
+        BodyEncoded: it is packed in a way that its head does not say.
+        BodyUnreadable: it is damaged or cut short, or the client hung up.
+        TooSlow: nothing came for too long.
+        Busy: this machine's disk has no room.
+    """
+    with _unnamed_file() as file:
+        async for piece in _pieces(request, max_bytes, silence_s):
+            await run_in_threadpool(_append, file, piece)
+        await run_in_threadpool(_append, file, b"", is_last=True)
+        yield file
+
+
+@contextmanager
+def _unnamed_file() -> Iterator[IO[bytes]]:
+    try:
+        file = tempfile.TemporaryFile(prefix="darkroom-upload-")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise _no_room() from error
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # what found no room is not wanted any more
+            file.close()
+
+
+def _append(file: IO[bytes], piece: bytes, *, is_last: bool = False) -> None:
+    try:
+        file.write(piece)
+        if is_last:
+            file.seek(0)
+    except OSError as error:
+        raise _no_room() from error
+
+
+def _no_room() -> Busy:
+    return Busy("this gateway's disk has no room for the batch", retry_after_s=60)
+
+
+async def _pieces(request: Request, max_bytes: int, silence_s: float) -> AsyncIterator[bytes]:
+    """The body in pieces of about one size, whatever it came in."""
+    chunks = chunks_of(request, max_bytes=max_bytes, timeout_s=None)
+    held = bytearray()
+    is_first = True
+    while (chunk := await _next(chunks, silence_s)) is not None:
+        held += chunk
+        if len(held) >= PIECE_BYTES:
+            _refuse_packed(held, is_first=is_first)
+            is_first = False
+            yield bytes(held)
+            held.clear()
+    _refuse_packed(held, is_first=is_first)
+    yield bytes(held)
+
+
+async def _next(chunks: AsyncIterator[bytes], silence_s: float) -> bytes | None:
+    try:
+        async with asyncio.timeout(silence_s):
+            return await anext(chunks, None)
+    except TimeoutError:
+        raise TooSlow(f"nothing of the body came for {silence_s:g} seconds") from None
+
+
+def _refuse_packed(piece: bytearray, *, is_first: bool) -> None:
+    """What reads the lines would unpack it, without a bound."""
+    if is_first and piece.startswith(_GZIP_MAGIC):
+        raise BodyEncoded("a gzipped body says so in Content-Encoding, and is packed once")

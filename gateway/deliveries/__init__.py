@@ -1,0 +1,1 @@
+"""The routes of outgoing webhook deliveries: list, show, replay."""

@@ -1,0 +1,233 @@
+"""Deliveries over HTTP: what was told to whom, what came of each attempt, and telling it again.
+
+An owner sees and replays only what is about its own jobs. A replay takes a key with the scope
+admin: it makes the receiver do again whatever it does.
+"""
+
+import time
+from datetime import datetime
+from typing import Annotated, Self
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.concurrency import run_in_threadpool
+
+from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.owned import own_delivery
+from gateway.http.body import read_body
+from gateway.http.openapi import json_body
+from gateway.http.paging import Since, known_parameters_once, read_cursor, write_cursor
+from gateway.http.problems import responses
+from gateway.jobs.selection import MAX_IDS, read_bulk
+from gateway.services import Services
+from gateway.views.delivery import DeliveryPage, DeliveryView, LoggedDeliveryView
+from storage.queries.filter import database_time
+from storage.queries.pages import Cursor
+from storage.records.delivery import DeliveryState
+from storage.webhooks.log import (
+    UNDELIVERED,
+    DeliveryFilter,
+    delivery_log,
+    find_delivery,
+    list_deliveries,
+)
+from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
+
+__all__ = ["router"]
+
+MAX_PAGE_DELIVERIES = 200
+MAX_BODY_BYTES = 100_000
+EVENT = r"^(job\.(succeeded|failed|cancelled)|batch\.completed)$"
+
+Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
+Admin = Annotated[Caller, Depends(caller_with(Scope.ADMIN))]
+DeliveryId = Annotated[
+    str, Path(description="The delivery's id, a UUID.", json_schema_extra={"format": "uuid"})
+]
+
+
+class ReplayMany(BaseModel):
+    """Replay many: by ids, or those in a state, or of them some."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=MAX_IDS)] | None = Field(
+        None, description="Deliveries by id; then nothing else chooses."
+    )
+    state: DeliveryState | None = Field(
+        None,
+        description="Only those in this state; failed and disabled ones by default. Of pending "
+        "ones, those that wait for a later try: what is due goes anyway.",
+    )
+    since: Since | None = Field(None, description="Only of ends then or later.")
+    job: UUID | None = Field(None, description="Only of this job.")
+    batch: UUID | None = Field(None, description="Only of this batch or its jobs.")
+    event: str | None = Field(None, pattern=EVENT, description="Only of this kind.")
+    all: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="All of the owner's that did not arrive."
+    )
+    dry_run: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="Count what would be sent again, and do nothing."
+    )
+    as_of: Since | None = Field(
+        None, description="From an answer that was not complete: leave alone what came later."
+    )
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        some = any((self.state, self.since, self.job, self.batch, self.event, self.all))
+        if bool(self.ids) == some:
+            raise ValueError("told either ids, or state, since, job, batch, event or all")
+        return self
+
+
+class ReplayCounts(BaseModel):
+    """What came of replaying many; of a dry run, what would."""
+
+    dry_run: bool
+    deliveries: int = Field(0, description="Deliveries that are meant.")
+    events: dict[str, int] = Field({}, description="Of them, how many tell of what.")
+    replayed: int = Field(0, description="Deliveries that are sent again now.")
+    missing: list[UUID] = Field([], description="Ids of none of this owner's, or of one under way.")
+    complete: bool = Field(
+        default=True, description="False: time was up; send the same with this `as_of` again."
+    )
+    as_of: datetime | None = None
+
+
+def router(services: Services) -> APIRouter:
+    """The routes of deliveries."""
+    doing = Deliveries(services)
+    routes = APIRouter(
+        prefix="/v1/webhooks/deliveries",
+        tags=["webhooks"],
+        dependencies=[Depends(known_parameters_once)],
+    )
+    routes.get("", summary="Deliveries, newest first", responses=responses(401, 403, 422, 503))(
+        doing.page
+    )
+    routes.post(
+        "/replay",
+        summary="Send many deliveries again",
+        responses=responses(400, 401, 403, 408, 413, 415, 422, 503),
+        openapi_extra=json_body(
+            ReplayMany.model_json_schema(),
+            {"state": "failed", "since": "2026-05-01T08:30:00Z", "dry_run": True},
+        ),
+    )(doing.replay_many)
+    routes.get(
+        "/{delivery_id}",
+        summary="One delivery, with its log",
+        responses=responses(401, 403, 404, 422, 503),
+    )(doing.show)
+    routes.post(
+        "/{delivery_id}/replay",
+        summary="Send a delivery again",
+        responses=responses(401, 403, 404, 422, 503),
+    )(doing.replay)
+    return routes
+
+
+class Deliveries:
+    """The routes' doing, one method each."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._database = services.database
+
+    def page(
+        self,
+        response: Response,
+        caller: Reader,
+        *,
+        state: Annotated[DeliveryState | None, Query(description="Only in this state.")] = None,
+        event: Annotated[str | None, Query(pattern=EVENT, description="Only of this.")] = None,
+        since: Annotated[Since | None, Query(description="Of ends then or later.")] = None,
+        job: Annotated[UUID | None, Query(description="Only of this job.")] = None,
+        batch: Annotated[UUID | None, Query(description="Of this batch or its jobs.")] = None,
+        limit: Annotated[
+            int, Query(ge=1, le=MAX_PAGE_DELIVERIES, description="Deliveries on a page.")
+        ] = 50,
+        cursor: Annotated[
+            str | None, Query(max_length=200, description="From the `next` of a page.")
+        ] = None,
+    ) -> DeliveryPage:
+        """A page costs the same however many lie before it; `Link` names the next one.
+
+        But pending ones are all looked at, and of an `event` also those between.
+        """
+        states = frozenset() if state is None else frozenset({state})
+        meant = DeliveryFilter(caller.owner, states, since, event, job, batch)
+        before = None if cursor is None else read_cursor(cursor)
+        found = list_deliveries(self._database, meant, before=before, limit=limit + 1)
+        views = [DeliveryView.of(each) for each in found[:limit]]
+        if len(found) <= limit:
+            return DeliveryPage(deliveries=views, next=None)
+        last = found[limit - 1]
+        asked: dict[str, object] = {
+            "state": state,
+            "event": event,
+            "since": None if since is None else since.isoformat(),
+            "job": job,
+            "batch": batch,
+            "limit": limit,
+            "cursor": write_cursor(Cursor(last.created_at, last.id)),
+        }
+        given = {name: str(value) for name, value in asked.items() if value is not None}
+        following = f"/v1/webhooks/deliveries?{urlencode(given)}"
+        response.headers["Link"] = f'<{following}>; rel="next"'
+        return DeliveryPage(deliveries=views, next=following)
+
+    def show(self, delivery_id: DeliveryId, caller: Reader) -> LoggedDeliveryView:
+        """How it stands, and what came of each attempt."""
+        delivery = own_delivery(self._database, caller, delivery_id)
+        return LoggedDeliveryView.with_log(delivery, delivery_log(self._database, delivery.id))
+
+    def replay(self, delivery_id: DeliveryId, caller: Admin) -> DeliveryView:
+        """Sends it again now, as it was; one that is being sent just now is left alone."""
+        delivery = own_delivery(self._database, caller, delivery_id)
+        replay_deliveries(self._database, [delivery.id], owner=caller.owner)
+        return DeliveryView.of(find_delivery(self._database, delivery.id) or delivery)
+
+    async def replay_many(self, request: Request, caller: Admin) -> ReplayCounts:
+        """Sends deliveries again: those named by `ids`, or all that fit the filters."""
+        limits = self._services.limits
+        body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
+        return await run_in_threadpool(self._replay_many, read_bulk(ReplayMany, body), caller)
+
+    def _replay_many(self, form: ReplayMany, caller: Caller) -> ReplayCounts:
+        counts = ReplayCounts(dry_run=form.dry_run)
+        if form.ids is not None:
+            self._named(form.ids, caller, counts)
+        else:
+            self._filtered(form, caller, counts)
+        return counts
+
+    def _named(self, ids: list[UUID], caller: Caller, counts: ReplayCounts) -> None:
+        wanted = list(dict.fromkeys(ids))
+        found = [find_delivery(self._database, each) for each in wanted]
+        own = [each.id for each in found if each is not None and each.owner == caller.owner]
+        counts.deliveries = len(own)
+        done = [] if counts.dry_run else replay_deliveries(self._database, own, owner=caller.owner)
+        counts.replayed = len(done)
+        there = set(own if counts.dry_run else done)
+        counts.missing = [each for each in wanted if each not in there]
+
+    def _filtered(self, form: ReplayMany, caller: Caller, counts: ReplayCounts) -> None:
+        states = UNDELIVERED if form.state is None else frozenset({form.state})
+        meant = DeliveryFilter(caller.owner, states, form.since, form.event, form.job, form.batch)
+        moment = database_time(self._database)
+        as_of = moment if form.as_of is None else min(moment, form.as_of)
+        counts.as_of = as_of
+        counts.events = count_replays(self._database, meant, as_of)
+        counts.deliveries = sum(counts.events.values())
+        if counts.dry_run:
+            return
+        deadline_s = time.monotonic() + self._services.limits.bulk_s
+        for ids in walk_deliveries(self._database, meant, as_of):
+            counts.replayed += len(replay_deliveries(self._database, ids, owner=caller.owner))
+            if time.monotonic() > deadline_s:  # after a chunk, so that every request gets on
+                counts.complete = False
+                return

@@ -1,0 +1,215 @@
+"""Request bodies: read with bounds, unpacked with bounds, and parsed so that nothing is ambiguous.
+
+A body can lie in many ways: about its length, by unfolding to gigabytes, by nesting until a parser
+gives up, by naming a key twice so that two readers see two requests. All of it is refused here,
+before anything is built from it, so no route has to think of it.
+"""
+
+import asyncio
+import json
+import math
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final, Never
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from gateway.errors import BodyEncoded, BodyTooLarge, BodyUnreadable, TooSlow
+from tasks.json_limits import MAX_VALUES, excess_of
+from tasks.strict_json import repeated_key
+
+__all__ = ["chunks_of", "parse_json", "read_body"]
+
+#: Ours: beyond any number that a field takes; Python's own limit is 4300 digits.
+MAX_NUMBER_CHARS: Final = 100
+
+_GZIP: Final = 31  # zlib's `wbits` for a gzip member
+
+
+async def chunks_of(
+    request: Request, *, max_bytes: int, timeout_s: float | None
+) -> AsyncIterator[bytes]:
+    """A body piece by piece, unpacked if it is gzipped, for routes that write it to disk.
+
+    Args:
+        request: the request.
+        max_bytes: of the body as it came, and of what it unpacks to.
+        timeout_s: longest time for all of it; None for the caller's own rule.
+
+    Raises:
+        BodyTooLarge: more came, or came out of it.
+        BodyEncoded: it is coded in another way.
+        BodyUnreadable: the gzip is damaged or cut short, or the client hung up.
+        TooSlow: the time is over.
+    """
+    unpack = _unpacker(request, max_bytes)
+    _check_announced(request, max_bytes)
+    size_bytes = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                size_bytes += len(chunk)
+                if size_bytes > max_bytes:
+                    raise BodyTooLarge(f"at most {max_bytes} bytes are read")
+                if unpack is None:
+                    yield chunk
+                else:
+                    for part in unpack.feed(chunk):
+                        yield part
+    except TimeoutError:
+        raise TooSlow(f"a body has {timeout_s:g} seconds to arrive") from None
+    except ClientDisconnect:
+        raise BodyUnreadable("the connection ended before the body did") from None
+    if unpack is not None:
+        unpack.finish()
+
+
+async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
+    """A whole body; raises as `chunks_of` does."""
+    pieces = chunks_of(request, max_bytes=max_bytes, timeout_s=timeout_s)
+    return b"".join([piece async for piece in pieces])
+
+
+def parse_json(text: bytes, *, max_values: int = MAX_VALUES) -> Any:
+    """Read JSON that means one thing only.
+
+    Args:
+        text: UTF-8.
+        max_values: brackets, commas and texts that it may have.
+
+    Raises:
+        BodyUnreadable: it is no JSON, or nests too deep, names a key twice, holds NaN, an infinite
+            or absurdly long number, or half a surrogate pair.
+    """
+    excess = excess_of(text, max_values=max_values)
+    if excess is not None:
+        raise BodyUnreadable(f"the body {excess}")
+    try:
+        value = json.loads(
+            text.decode("utf-8"),
+            object_pairs_hook=_once_each,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_short,
+        )
+    except UnicodeDecodeError:
+        raise BodyUnreadable("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BodyUnreadable(f"the body is not JSON: {error.msg} at {where}") from None
+    if b"\\u" in text:
+        _check_letters(value)
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = repeated_key(pairs) or ""
+        raise BodyUnreadable(f"the key {twice[:80]!r} comes twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Never:
+    raise BodyUnreadable(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise BodyUnreadable("a number is beyond what can be kept")
+    return number
+
+
+def _short(digits: str) -> int:
+    if len(digits) > MAX_NUMBER_CHARS:
+        raise BodyUnreadable(f"a number has more than {MAX_NUMBER_CHARS} digits")
+    return int(digits)
+
+
+def _check_letters(value: Any) -> None:
+    """Refuse half a surrogate pair anywhere; only an escape can bring one in."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, str):
+            try:
+                item.encode("utf-8")
+            except UnicodeEncodeError:
+                raise BodyUnreadable("a text holds half a surrogate pair") from None
+
+
+def _check_announced(request: Request, max_bytes: int) -> None:
+    """Refuse by the announced length before a byte is read."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > max_bytes:
+        raise BodyTooLarge(f"at most {max_bytes} bytes are read")
+
+
+def _unpacker(request: Request, max_bytes: int) -> "_Gunzip | None":
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding in {"", "identity"}:
+        return None
+    if coding not in {"gzip", "x-gzip"}:
+        raise BodyEncoded("a body may be gzipped, or not coded at all")
+    return _Gunzip(max_bytes)
+
+
+class _Gunzip:
+    """Unpacks gzip members one after another, never more than a bound at once or in all.
+
+    A member costs as much as thousands of bytes, and an empty one has twenty: a body that is made
+    of them would keep the gateway busy for minutes.
+    """
+
+    STEP_BYTES = 1 << 18
+    FREE_MEMBERS = 1000
+    BYTES_PER_MEMBER = 1024
+
+    def __init__(self, max_bytes: int) -> None:
+        self._left_bytes = max_bytes
+        self._max_bytes = max_bytes
+        self._member: Any = zlib.decompressobj(_GZIP)
+        self._is_open = False
+        self._members = 0
+        self._fed_bytes = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What a piece unpacks to, step by step."""
+        is_full = False
+        self._fed_bytes += len(data)
+        while data or is_full:
+            if self._member.eof:
+                self._begin_member()
+            self._is_open = True
+            part = self._step(data)
+            is_full = len(part) == self.STEP_BYTES and not self._member.eof
+            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            yield part
+
+    def _begin_member(self) -> None:
+        self._member = zlib.decompressobj(_GZIP)
+        self._members += 1
+        if self._members > self.FREE_MEMBERS + self._fed_bytes // self.BYTES_PER_MEMBER:
+            raise BodyUnreadable("the gzip has too many members for its size")
+
+    def finish(self) -> None:
+        """The body has ended; a member that has not is damaged."""
+        if self._is_open and not self._member.eof:
+            raise BodyUnreadable("the gzip ends too early")
+
+    def _step(self, data: bytes) -> bytes:
+        try:
+            part: bytes = self._member.decompress(data, self.STEP_BYTES)
+        except zlib.error:
+            raise BodyUnreadable("the gzip is damaged") from None
+        self._left_bytes -= len(part)
+        if self._left_bytes < 0:
+            raise BodyTooLarge(f"it unpacks to more than {self._max_bytes} bytes")
+        return part

@@ -1,0 +1,74 @@
+"""Pages of jobs: an opaque cursor, and query parameters that are refused where they are misspelt.
+
+A filter that is passed over because of a typo would show, or change, jobs that nobody meant.
+"""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, AwareDatetime
+
+from gateway.errors import ParameterInvalid
+from playground.request.rules import Fault
+from storage.queries.pages import Cursor
+
+__all__ = ["Since", "known_parameters_once", "read_cursor", "write_cursor"]
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def _plausible(moment: datetime) -> datetime:
+    """Beyond these, a time in another zone may be none."""
+    if not _EARLIEST <= moment <= _LATEST:
+        raise ValueError("between the years 1970 and 9000")
+    return moment
+
+
+Since = Annotated[AwareDatetime, AfterValidator(_plausible)]
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """A cursor as text that is nobody's business to read."""
+    text = f"{cursor.accepted_at.astimezone(UTC).isoformat()}|{cursor.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> Cursor:
+    """Read what `write_cursor` wrote.
+
+    Raises:
+        ParameterInvalid: it is something else.
+    """
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        moment, _, job_id = base64.b64decode(padded, b"-_", validate=True).decode().partition("|")
+        return Cursor(_plausible(datetime.fromisoformat(moment)), UUID(job_id))
+    except (ValueError, TypeError, binascii.Error):
+        rule = "the cursor of a page's `next`, unchanged"
+        raise ParameterInvalid([Fault("cursor", repr(text)[:80], rule)]) from None
+
+
+def known_parameters_once(request: Request) -> None:
+    """A dependency: every query parameter is one of the route's, and comes once.
+
+    Those of a batch's lines, `set`, come as often as there are any.
+
+    Raises:
+        ParameterInvalid: one is not, or comes twice.
+    """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)  # noqa: S101 - FastAPI has no other with dependencies
+    known = {field.alias for field in route.dependant.query_params}
+    names = [name for name, _ in request.query_params.multi_items()]
+    rule = f"left out: the parameters are {', '.join(sorted(known)) or 'none'}"
+    faults = [Fault(name[:80], "(not shown)", rule) for name in names if name not in known]
+    twice = {name for name in {*names} & known - {"set"} if names.count(name) > 1}
+    faults += [Fault(name, "(several)", "given once") for name in sorted(twice)]
+    if faults:
+        raise ParameterInvalid(faults)

@@ -1,0 +1,207 @@
+"""Every fault as an RFC 9457 problem document, translated in this one place.
+
+A document says what kind of problem it is (`type`, never changing), what is particular to this
+request (`detail`), and every broken rule by field (`faults`). It carries nothing of ours: no
+address of a database, no path, no traceback. Those go to the log.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from gateway.errors import GatewayError, ParameterInvalid
+from gateway.views.tombstone import TombstoneView
+from playground.errors import RequestInvalid
+from playground.request.rules import Fault
+from storage.errors import (
+    BatchNotFound,
+    IdempotencyConflict,
+    JobForgotten,
+    JobNotFound,
+    ObjectMissing,
+    RecordRefused,
+    RowLocked,
+    StorageError,
+)
+
+__all__ = ["PROBLEM", "URN", "handle_problems", "problem", "problem_of", "responses"]
+
+log = logging.getLogger(__name__)
+
+PROBLEM: Final = "application/problem+json"
+URN: Final = "urn:darkroom:problem:"
+RETRY_AFTER_S: Final = "5"
+
+#: What a problem document looks like, for the OpenAPI document.
+SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": f"`{URN}` and a slug that never changes."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is particular to this request."},
+        "faults": {
+            "type": "array",
+            "description": "Every broken rule.",
+            "items": {
+                "type": "object",
+                "required": ["field", "value", "rule"],
+                "properties": {
+                    "field": {"type": "string"},
+                    "value": {"type": "string", "description": "As it came, shortened."},
+                    "rule": {"type": "string", "description": "What it must be."},
+                },
+            },
+        },
+    },
+}
+
+
+def problem(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    *,
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Response:
+    """One problem document as an answer."""
+    body = {"type": URN + slug, "title": title, "status": status, "detail": detail, **(facts or {})}
+    if faults:
+        body["faults"] = [
+            {"field": fault.field, "value": fault.value, "rule": fault.rule} for fault in faults
+        ]
+    content = orjson.dumps(_printable(body))
+    return Response(content, status, headers=dict(headers or {}), media_type=PROBLEM)
+
+
+def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind, as in a table
+    """The document of a foreseen error.
+
+    Raises:
+        Exception: the error itself, where nobody foresaw it.
+    """
+    match error:
+        case GatewayError():
+            return _of_ours(error)
+        case RequestInvalid(faults=faults):
+            return _of_ours(ParameterInvalid(faults))
+        case IdempotencyConflict():
+            title = "The idempotency key belongs to another request"
+            facts = {"holder": str(error.job_id)}
+            return problem(409, "idempotency-conflict", title, str(error), facts=facts)
+        case JobForgotten():
+            left = {"tombstone": TombstoneView.of(error.tombstone).model_dump(mode="json")}
+            return problem(410, "job-forgotten", "The job was forgotten", str(error), facts=left)
+        case JobNotFound() | BatchNotFound():
+            return problem(404, "not-found", "There is nothing here", str(error))
+        case ObjectMissing():
+            detail = "the picture is not in the bucket any more"
+            return problem(410, "image-gone", "The picture is gone", detail)
+        case RecordRefused():
+            detail = "it holds a value that no row can hold"
+            return problem(422, "invalid-request", "The request breaks rules", detail)
+        case StorageError():
+            return _of_storage(error)
+        case _:
+            raise error
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problem answers of a route, for the OpenAPI document."""
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {n: {"description": HTTPStatus(n).phrase, "content": content} for n in statuses}
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Have every foreseen error answered with its document."""
+    for kind in (GatewayError, RequestInvalid, StorageError):
+        app.add_exception_handler(kind, _foreseen)
+    app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(HTTPException, _no_route)
+
+
+def _of_ours(error: GatewayError) -> Response:
+    faults = error.faults if isinstance(error, ParameterInvalid) else ()
+    return problem(
+        error.status,
+        error.slug,
+        error.title,
+        error.detail,
+        faults=faults,
+        headers=error.headers,
+        facts=error.facts,
+    )
+
+
+def _of_storage(error: StorageError) -> Response:
+    """Storage is away: the address and the reason are the log's, not the caller's."""
+    if isinstance(error, RowLocked):
+        log.warning("a request met a locked row: %s", error)
+        return problem(
+            503,
+            "row-locked",
+            "A row is locked",
+            "another transaction holds what the request needs, or the database takes too long; "
+            "nothing was changed",
+            headers={"Retry-After": RETRY_AFTER_S},
+        )
+    log.error("storage could not serve a request: %s", error, extra={"kind": type(error).__name__})
+    return problem(
+        503,
+        "storage-unavailable",
+        "Storage is away",
+        "the results table or the bucket cannot be reached or used now; nothing was lost",
+        headers={"Retry-After": RETRY_AFTER_S},
+    )
+
+
+async def _foreseen(_request: Request, error: Exception) -> Response:
+    return problem_of(error)
+
+
+async def _unfit(_request: Request, error: Exception) -> Response:
+    """FastAPI's own checks of parameters, worded as faults."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    faults = [_fault(detail) for detail in error.errors()]
+    return problem_of(ParameterInvalid(faults))
+
+
+def _fault(detail: Mapping[str, Any]) -> Fault:
+    field = ".".join(str(part) for part in detail["loc"][1:]) or "request"
+    value = "(not given)" if detail["type"] == "missing" else repr(detail.get("input"))[:80]
+    return Fault(field, value, str(detail["msg"]).removeprefix("Input should be "))
+
+
+async def _no_route(_request: Request, error: Exception) -> Response:
+    """An address or a method that there is not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    phrase = HTTPStatus(error.status_code).phrase
+    slug = "not-found" if error.status_code == HTTPStatus.NOT_FOUND else _slug(phrase)
+    title = "There is nothing here" if slug == "not-found" else phrase
+    return problem(error.status_code, slug, title, phrase.lower(), headers=error.headers)
+
+
+def _slug(phrase: str) -> str:
+    return phrase.lower().replace(" ", "-")
+
+
+def _printable(value: Any) -> Any:
+    """Texts from outside may hold half a surrogate pair, which no JSON text can."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value

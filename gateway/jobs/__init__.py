@@ -1,0 +1,1 @@
+"""The routes of single jobs: submit, get, list, wait, cancel, retry, delete."""

@@ -1,0 +1,160 @@
+"""Cancelling over HTTP: one job, or many by id or filter, with counts of what came of it.
+
+A waiting job ends at once. One under way is only asked: its call is paid for, so a picture that it
+brings is kept.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.owned import own_job
+from gateway.http.body import read_body
+from gateway.http.openapi import json_body
+from gateway.http.paging import known_parameters_once
+from gateway.http.problems import responses
+from gateway.jobs.selection import CancelMany, filtered, named, read_bulk
+from gateway.services import Services
+from gateway.views.job import JobRef, JobView, Links
+from storage.jobs.cancel import CancelOutcome, ask_cancel, cancel_jobs
+from storage.queries.filter import (
+    Selection,
+    count_held_unasked,
+    held_unasked,
+    tally_jobs,
+    walk_jobs,
+)
+from storage.queries.get import get_job
+from storage.records.states import ENDED, HELD, JobStatus
+
+__all__ = ["CancelCounts", "Cancelling", "router"]
+
+Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
+
+#: A bulk body has a thousand ids at most.
+MAX_BODY_BYTES = 100_000
+
+
+class CancelAnswer(BaseModel):
+    """What asking one job to stop came to."""
+
+    outcome: CancelOutcome = Field(
+        description="cancelled: it had not begun. asked: it ends with the call under way. "
+        "ended_already: nothing was changed."
+    )
+    job: JobView | JobRef = Field(description="Whole only for a key with the scope *read*.")
+
+
+class CancelCounts(BaseModel):
+    """What asking many jobs to stop came to; of a dry run, what it would."""
+
+    dry_run: bool
+    cancelled: int = Field(0, description="They had not begun, and have ended now.")
+    asked: int = Field(0, description="They end with the call under way.")
+    ended_before: int = Field(0, description="Of those named, they had ended before.")
+    missing: list[UUID] = Field([], description="Ids of no job of this owner's.")
+    complete: bool = Field(
+        default=True, description="False: time was up; send the same with this `as_of` again."
+    )
+    as_of: datetime | None = None
+
+
+def router(services: Services) -> APIRouter:
+    """The routes that cancel."""
+    doing = Cancelling(services)
+    routes = APIRouter(
+        prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
+    )
+    routes.post(
+        "/cancel",
+        summary="Cancel many jobs",
+        responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 503),
+        openapi_extra=json_body(
+            CancelMany.model_json_schema(), {"since": "2026-05-01T08:30:00Z", "dry_run": True}
+        ),
+    )(doing.many)
+    routes.post(
+        "/{job_id}/cancel",
+        summary="Cancel a job",
+        responses=responses(401, 403, 404, 410, 422, 503),
+    )(doing.one)
+    return routes
+
+
+class Cancelling:
+    """The routes' doing."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._database = services.database
+        self._links = Links(services.objects, services.url_expires_s)
+
+    def one(
+        self, job_id: Annotated[str, Path(description="The job's id.")], caller: Submitter
+    ) -> CancelAnswer:
+        """Asks a job to stop; asking again does no harm."""
+        job = own_job(self._database, caller, job_id)
+        outcome = ask_cancel(self._database, job.id)
+        job = get_job(self._database, job.id)
+        return CancelAnswer(outcome=outcome, job=self._links.view(job, caller))
+
+    async def many(self, request: Request, caller: Submitter) -> CancelCounts:
+        """Asks jobs to stop: those named by `ids`, or all that fit the filters."""
+        limits = self._services.limits
+        body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
+        return await run_in_threadpool(self.cancel_many, read_bulk(CancelMany, body), caller)
+
+    def cancel_many(self, form: CancelMany, caller: Caller) -> CancelCounts:
+        """Ask the caller's jobs that are meant to stop, as far as time allows."""
+        counts = CancelCounts(dry_run=form.dry_run)
+        if form.ids is not None:
+            self._named(form.ids, caller, counts)
+            return counts
+        meant = filtered(self._database, caller, form)
+        counts.as_of = meant.as_of
+        if form.dry_run:
+            counts.cancelled = tally_jobs(self._database, JobStatus.QUEUED, meant).jobs
+            counts.asked = count_held_unasked(self._database, meant)
+            return counts
+        deadline_s = time.monotonic() + self._services.limits.bulk_s
+        for ids in self._rounds(meant):
+            self._change(ids, counts)
+            if time.monotonic() > deadline_s:  # after a chunk, so that every request gets on
+                counts.complete = False
+                break
+        return counts
+
+    def _named(self, ids: list[UUID], caller: Caller, counts: CancelCounts) -> None:
+        jobs = named(self._database, caller, ids)
+        counts.missing = jobs.missing
+        if not counts.dry_run:
+            self._change([job.id for job in jobs.found], counts)
+            return
+        counts.asked = sum(job.status in HELD for job in jobs.found)
+        counts.ended_before = sum(job.status in ENDED for job in jobs.found)
+        counts.cancelled = len(jobs.found) - counts.asked - counts.ended_before
+
+    def _rounds(self, meant: Selection) -> Iterator[list[UUID]]:
+        """What waits and what is held, until a round finds neither: a job may go to and fro."""
+        is_news = True
+        while is_news:
+            is_news = False
+            for ids in walk_jobs(self._database, JobStatus.QUEUED, meant):
+                is_news = True
+                yield ids
+            while ids := held_unasked(self._database, meant):
+                is_news = True
+                yield ids
+
+    def _change(self, ids: list[UUID], counts: CancelCounts) -> None:
+        done = cancel_jobs(self._database, ids)
+        counts.cancelled += done.cancelled
+        counts.asked += done.asked
+        counts.ended_before += done.untouched

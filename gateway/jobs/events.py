@@ -1,0 +1,126 @@
+"""A job's course as Server-Sent Events: for whoever would otherwise ask again and again.
+
+There is no log of events: the row is the truth, and what is sent is where it stands. An event's id
+says that place, so a client that comes back with `Last-Event-ID` hears at once what it missed, as
+the place where the job is now, and nothing if that is where it left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.owned import own_job
+from gateway.errors import Busy, TooManyRequests
+from gateway.http.paging import known_parameters_once
+from gateway.http.problems import responses
+from gateway.services import Services
+from storage.queries.snapshots import Sighting, sightings
+from storage.records.job import Job
+
+__all__ = ["router"]
+
+#: Proxies cut a connection on which nothing comes for about a minute.
+ALIVE_S: Final = 15.0
+
+#: What a browser waits before it comes back.
+RETRY_MS: Final = 2000
+
+EVENT_STREAM: Final = "text/event-stream"
+
+EXAMPLE: Final = (
+    "retry: 2000\n\nid: 1-1-running\nevent: status\n"
+    'data: {"id":"0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10","status":"running","attempts":1,'
+    '"cancel_asked":false,"error_code":null,"ended":false}\n\n'
+)
+
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "An event for every change of status, and the stream's end with the job's.",
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": EXAMPLE}},
+    },
+    204: {"description": "The job has ended and Last-Event-ID says so: do not come back."},
+}
+
+
+def router(services: Services) -> APIRouter:
+    """The route of events."""
+    routes = APIRouter(
+        prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
+    )
+    routes.get(
+        "/{job_id}/events",
+        summary="Follow a job",
+        response_class=StreamingResponse,
+        responses=ANSWERS | responses(401, 403, 404, 410, 422, 429, 503),
+    )(Events(services).follow)
+    return routes
+
+
+class Events:
+    """The route's doing."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def follow(
+        self,
+        job_id: Annotated[str, Path(description="The job's id.")],
+        caller: Annotated[Caller, Depends(caller_with(Scope.READ))],
+        last_event_id: Annotated[
+            str | None, Header(alias="Last-Event-ID", description="Where the last stream ended.")
+        ] = None,
+    ) -> Response:
+        """Sends where the job is, then each change, about a second after it."""
+        database = self._services.database
+        job = await run_in_threadpool(own_job, database, caller, job_id)
+        seen = (await run_in_threadpool(sightings, database, [job.id])).get(job.id)
+        if seen is not None and seen.has_ended and event_id(seen) == last_event_id:
+            return Response(status_code=204)
+        self._services.watch.require_room(caller.owner)
+        headers = {"X-Accel-Buffering": "no"}  # nginx would keep the events back
+        stream = self._stream(job, last_event_id)
+        return StreamingResponse(stream, media_type=EVENT_STREAM, headers=headers)
+
+    async def _stream(self, job: Job, told: str | None) -> AsyncIterator[bytes]:
+        clock = asyncio.get_running_loop()
+        deadline_s = clock.time() + self._services.limits.events_s
+        try:
+            async with self._services.watch.on(job.id, job.owner) as watcher:
+                yield f"retry: {RETRY_MS}\n\n".encode()
+                while clock.time() < deadline_s and not watcher.is_over:
+                    seen = await watcher.news(ALIVE_S)
+                    if seen is None:
+                        yield b": still here\n\n"
+                    elif event_id(seen) != told:
+                        told = event_id(seen)
+                        yield event(job.id, seen)
+                    if seen is not None and seen.has_ended:
+                        return
+        except (Busy, TooManyRequests):
+            return  # others were quicker; the client comes back by itself
+
+
+def event_id(seen: Sighting) -> str:
+    """Names where a job is; the same place has the same name on every gateway."""
+    asked = "-cancel" if seen.cancel_asked else ""
+    return f"{seen.fence}-{seen.attempts}-{seen.status}{asked}"
+
+
+def event(job_id: UUID, seen: Sighting) -> bytes:
+    """One event, as it goes over the line."""
+    data = {
+        "id": str(job_id),
+        "status": seen.status,
+        "attempts": seen.attempts,
+        "cancel_asked": seen.cancel_asked,
+        "error_code": seen.error_code,
+        "ended": seen.has_ended,
+    }
+    return b"id: %s\nevent: status\ndata: %s\n\n" % (event_id(seen).encode(), orjson.dumps(data))

@@ -1,0 +1,242 @@
+"""Single jobs over HTTP: handed in, looked at, listed, and their pictures fetched.
+
+How a body is read is in `submission.py`, what changes jobs is in `changes.py`, and what follows
+them is in `events.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+
+from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.owned import own_batch, own_job
+from gateway.errors import NotFound, NotThere
+from gateway.http.body import read_body
+from gateway.http.openapi import SUBMISSION, job_answer
+from gateway.http.paging import Since, known_parameters_once, read_cursor, write_cursor
+from gateway.http.problems import responses
+from gateway.jobs.submission import accept, idempotency_key_of, wait_s_of
+from gateway.jobs.waiting import wait_for_end
+from gateway.services import Services
+from gateway.views.job import HandedInView, JobPage, JobView, Links, SubmittedRef
+from storage.dispatch.position import queue_position
+from storage.queries.get import get_job, job_by_key
+from storage.queries.pages import page_of_jobs
+from storage.records.job import Job
+from storage.records.states import ENDED, JobStatus
+from storage.webhooks.log import latest_delivery
+
+__all__ = ["router"]
+
+MAX_PAGE_JOBS = 200
+
+JobId = Annotated[
+    str, Path(description="The job's id, a UUID.", json_schema_extra={"format": "uuid"})
+]
+Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
+Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
+Code = Annotated[
+    str | None, Query(pattern="^[A-Z0-9_]{1,100}$", description="Only jobs with this error code.")
+]
+
+
+def router(services: Services) -> APIRouter:
+    """The routes of single jobs."""
+    jobs = Jobs(services)
+    routes = APIRouter(
+        prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
+    )
+    routes.post(
+        "",
+        status_code=202,
+        summary="Hand in a job",
+        responses=job_answer(
+            200, "The same job again, or one that has ended: waited for, or reused."
+        )
+        | job_answer(202, "Accepted.")
+        | responses(400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 503),
+        openapi_extra=SUBMISSION,
+    )(jobs.submit)
+    routes.get("", summary="Jobs, newest first", responses=responses(401, 403, 404, 422, 503))(
+        jobs.page
+    )
+    routes.get("/{job_id}", summary="One job", responses=responses(401, 403, 404, 410, 422, 503))(
+        jobs.show
+    )
+    routes.get(
+        "/{job_id}/images/{n}",
+        summary="One picture",
+        response_class=Response,
+        responses=PICTURE | responses(401, 403, 404, 409, 410, 422, 503),
+        status_code=302,
+    )(jobs.picture)
+    return routes
+
+
+#: What fetching a picture may bring, for the OpenAPI document.
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture itself, with `?download`.",
+        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    302: {
+        "description": "A signed link to the picture, for a while.",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    },
+}
+
+
+class Jobs:
+    """The routes' doing, one method each."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._database = services.database
+        self._links = Links(services.objects, services.url_expires_s)
+
+    async def submit(
+        self,
+        request: Request,
+        response: Response,
+        caller: Submitter,
+        _key: Annotated[
+            str | None,
+            Header(
+                alias="Idempotency-Key",
+                min_length=1,
+                max_length=255,
+                description="The same key with the same request is the same job.",
+            ),
+        ] = None,
+        _prefer: Annotated[
+            str | None,
+            Header(alias="Prefer", description="`wait=N`: answer at the end, or after N ≤ 60 s."),
+        ] = None,
+    ) -> HandedInView | SubmittedRef:
+        """Checks a request, keeps it as a job, and answers at once, or when it has ended."""
+        limits = self._services.limits
+        wait_s = wait_s_of(request, limits.max_wait_s)
+        key = idempotency_key_of(request)
+        await run_in_threadpool(self._admit, caller, key)
+        body = await read_body(
+            request, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s
+        )
+        accepted = await run_in_threadpool(
+            accept,
+            self._services.intake,
+            body,
+            caller,
+            key,
+            max_text_bytes=limits.max_text_bytes,
+        )
+        job = accepted.job
+        if wait_s and job.status not in ENDED:
+            watch = self._services.watch
+            if await wait_for_end(watch, job.id, caller.owner, wait_s):
+                response.headers["Preference-Applied"] = f"wait={wait_s:g}"
+            job = await run_in_threadpool(get_job, self._database, job.id)
+        is_done = not accepted.created or job.status in ENDED
+        response.status_code = 200 if is_done else 202
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        if not caller.may_read:
+            return SubmittedRef(id=job.id, status=job.status, created=accepted.created)
+        view = await run_in_threadpool(self._view, job)
+        return HandedInView.beside(view, created=accepted.created)
+
+    def _admit(self, caller: Caller, key: str | None) -> None:
+        """Limits are on what is new: a repeat is answered with its job, however full it is."""
+        self._services.owners.admit(
+            caller.owner,
+            is_known=lambda: (
+                key is not None and job_by_key(self._database, caller.owner, key) is not None
+            ),
+        )
+
+    def show(self, job_id: JobId, caller: Reader) -> JobView:
+        """Everything about a job, with links to its pictures that work for a while."""
+        return self._view(own_job(self._database, caller, job_id))
+
+    def page(
+        self,
+        response: Response,
+        caller: Reader,
+        *,
+        status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
+        batch: Annotated[UUID | None, Query(description="Only this batch's.")] = None,
+        since: Annotated[
+            Since | None, Query(description="Accepted then or later, with an offset from UTC.")
+        ] = None,
+        code: Code = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE_JOBS, description="Jobs on a page.")] = 50,
+        cursor: Annotated[
+            str | None, Query(max_length=200, description="From the `next` of a page.")
+        ] = None,
+    ) -> JobPage:
+        """A page costs the same however many jobs lie before it; `Link` names the next one."""
+        if batch is not None:
+            own_batch(self._database, caller, batch)
+        found = page_of_jobs(
+            self._database,
+            status=status,
+            batch_id=batch,
+            owner=caller.owner,
+            since=since,
+            code=code,
+            before=None if cursor is None else read_cursor(cursor),
+            limit=limit,
+        )
+        page = [JobView.of(job, self._links.sign_if_possible) for job in found.jobs]
+        if found.next is None:
+            return JobPage(jobs=page, next=None)
+        asked = {"status": status, "batch": batch, "since": since, "code": code, "limit": limit}
+        following = _path(asked, write_cursor(found.next))
+        response.headers["Link"] = f'<{following}>; rel="next"'
+        return JobPage(jobs=page, next=following)
+
+    def picture(
+        self,
+        job_id: JobId,
+        n: Annotated[int, Path(ge=0, le=1000, description="Which of its pictures, from 0.")],
+        caller: Reader,
+        download: Annotated[
+            str | None, Query(description="Send the picture itself, not a link to it.")
+        ] = None,
+    ) -> Response:
+        """A redirect to the bucket, or with `?download` the bytes through the gateway."""
+        job = own_job(self._database, caller, job_id)
+        if not job.images:
+            raise NotThere(f"the job is {job.status} and has no picture")
+        image = next((image for image in job.images if image.index == n), None)
+        if image is None:
+            raise NotFound(f"the job has {len(job.images)} picture(s)")
+        if download is None or download.lower() in {"0", "false", "no"}:
+            return Response(status_code=302, headers={"Location": self._links.sign(image)})
+        return StreamingResponse(
+            self._services.objects().stream(image.key),
+            media_type="image/png",
+            headers={
+                "Content-Length": str(
+                    image.size_bytes
+                ),  # so that a broken stream is seen to be one
+                "Content-Disposition": f'attachment; filename="{job.id}-{image.index}.png"',
+            },
+        )
+
+    def _view(self, job: Job) -> JobView:
+        place = queue_position(self._database, job)
+        told = job.callback_url and latest_delivery(self._database, job_id=job.id)
+        return JobView.of(job, self._links.sign_if_possible, place, told or None)
+
+
+def _path(asked: Mapping[str, object], cursor: str) -> str:
+    given = {name: _text(value) for name, value in asked.items() if value is not None}
+    return f"/v1/jobs?{urlencode({**given, 'cursor': cursor})}"
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,148 @@
+"""What `POST /v1/jobs` hands in: the body taken apart, and everything wrong with it in one answer.
+
+The rules of a request and of its options are the playground's and the intake's; here is only which
+of them HTTP has, and what it calls them.
+"""
+
+import json
+import reprlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fastapi import Request
+
+from gateway.auth.caller import Caller, Scope
+from gateway.errors import BodyTooLarge, Forbidden, ParameterInvalid
+from gateway.http.body import parse_json
+from playground.errors import RequestInvalid
+from playground.request.rules import Fault
+from storage.intake.insert import Accepted
+from tasks.submission.intake import Intake
+
+__all__ = ["IDEMPOTENCY_KEY", "accept", "idempotency_key_of", "wait_s_of"]
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+#: What may stand beside `request`. The owner is the caller's, and the key is a header.
+OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata", "reuse")
+
+#: The same as `expires_in_s`, as a moment; turned into seconds here.
+EXPIRES_AT: Final = "expires_at"
+
+#: As far off as `JobOptions.expires_in_s` may be.
+MAX_EXPIRY_S: Final = timedelta(days=30).total_seconds()
+
+
+def accept(
+    intake: Intake, body: bytes, caller: Caller, key: str | None, *, max_text_bytes: int
+) -> Accepted:
+    """Take a job in.
+
+    Args:
+        intake: where jobs come in.
+        body: JSON as it came.
+        caller: whose job it will be.
+        key: the idempotency key.
+        max_text_bytes: of all but the initial image.
+
+    Raises:
+        BodyUnreadable: it is no JSON.
+        BodyTooLarge: it has too much text.
+        Forbidden: only an admin's key may have a task sent to a queue.
+        ParameterInvalid: every fault of request and options, by field; nothing is stored.
+        IdempotencyConflict: the key belongs to another request.
+        JobForgotten: the key belongs to a job that was forgotten.
+        StorageError: the job could not be kept.
+    """
+    given = parse_json(body)
+    if not isinstance(given, dict):
+        raise ParameterInvalid([Fault("body", type(given).__name__, "a JSON object")])
+    if given.get("on_end") is not None and Scope.ADMIN not in caller.scopes:
+        raise Forbidden("on_end takes a key with the scope admin; callback_url does not")
+    request = given.get("request")
+    if len(body) > max_text_bytes:
+        _check_text(given, max_text_bytes)
+    options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
+    options |= {"owner": caller.owner} | ({} if key is None else {"idempotency_key": key})
+    known = {"request", EXPIRES_AT, *OPTIONS}
+    faults = [_unknown(name) for name in given if name not in known]
+    if given.get(EXPIRES_AT) is not None:
+        left_s = _seconds_until(given[EXPIRES_AT])
+        if left_s is None or "expires_in_s" in options:
+            faults.append(_no_expiry(given[EXPIRES_AT]))
+        options["expires_in_s"] = left_s
+    try:
+        if faults:
+            intake.check(request, options)
+            raise ParameterInvalid(faults)
+        return intake.accept(request, options)
+    except RequestInvalid as error:
+        raise ParameterInvalid([*map(_as_named_here, error.faults), *faults]) from None
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    """The header, if it came once.
+
+    Raises:
+        ParameterInvalid: it came several times, so that nobody can say which is meant.
+    """
+    given = request.headers.getlist(IDEMPOTENCY_KEY)
+    if len(given) > 1:
+        raise ParameterInvalid([Fault(IDEMPOTENCY_KEY, "(several)", "given once")])
+    return given[0] if given else None
+
+
+def wait_s_of(request: Request, longest_s: float) -> float:
+    """How long `Prefer: wait=N` asks to wait, at most; 0 where it does not.
+
+    A preference that cannot be read or met is passed over, as RFC 7240 (section 2) wants it.
+    """
+    for header in request.headers.getlist("prefer"):
+        for preference in header.split(","):
+            name, _, value = preference.partition(";")[0].partition("=")
+            digits = value.strip().strip('"')
+            if name.strip().lower() == "wait" and digits.isascii() and digits.isdecimal():
+                return min(float(digits[:9]), longest_s)
+    return 0.0
+
+
+def _check_text(given: Mapping[str, Any], max_text_bytes: int) -> None:
+    """An initial image may be large; nothing else has reason to be."""
+    request = given.get("request")
+    if isinstance(request, dict) and isinstance(request.get("init_image"), str):
+        given = {**given, "request": {**request, "init_image": ""}}
+    if len(json.dumps(given, ensure_ascii=False).encode()) > max_text_bytes:
+        raise BodyTooLarge(f"without its init_image a job has at most {max_text_bytes} bytes")
+
+
+def _seconds_until(moment: object) -> float | None:
+    """How far off a moment is that a job may expire at; None for any other value."""
+    try:
+        until = datetime.fromisoformat(moment) if isinstance(moment, str) else None
+        left_s = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no time, or one without its offset
+        return None
+    return left_s if 0 < left_s <= MAX_EXPIRY_S else None
+
+
+def _no_expiry(value: object) -> Fault:
+    rule = "a time to come, with its offset from UTC, at most 30 days off; or expires_in_s instead"
+    return Fault(EXPIRES_AT, reprlib.repr(value)[:80], rule)
+
+
+def _unknown(name: str) -> Fault:
+    known = ", ".join(("request", EXPIRES_AT, *OPTIONS))
+    if name == "idempotency_key":
+        rule = f"left out: the key goes into the header {IDEMPOTENCY_KEY}"
+    elif name == "owner":
+        rule = "left out: the API key says whose job it is"
+    else:
+        rule = f"left out: a job has {known}"
+    return Fault(name[:80], "(not shown)", rule)
+
+
+def _as_named_here(fault: Fault) -> Fault:
+    if fault.field != "idempotency_key":
+        return fault
+    return Fault(IDEMPOTENCY_KEY, fault.value, fault.rule)

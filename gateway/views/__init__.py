@@ -1,0 +1,1 @@
+"""The JSON forms of jobs, batches, deliveries and tombstones in responses."""

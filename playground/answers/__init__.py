@@ -1,0 +1,1 @@
+"""What an answer means: judged, its pictures found and checked, its words read."""

@@ -1,0 +1,4 @@
+"""Batches: created, loaded, opened, counted.
+
+Their rows are inserted by `intake`.
+"""

@@ -1,0 +1,234 @@
+"""Batches: jobs handed in together, invisible until the last of them is in.
+
+One UPDATE opens a batch of any size; until then its jobs are neither due nor listed, and a load
+that was abandoned can be deleted as if it had never begun (`unopened.py`). How its counts are kept
+is in `batch_counts.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from storage.db.database import Database
+from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
+from storage.queries.pages import Cursor
+from storage.schema.clock import UtcDateTime, now
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+from storage.webhooks.outbox import announce_batches
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A row of the batches table; counts lag behind by at most one fold."""
+
+    id: UUID
+    owner: str
+    key: str | None
+    request_hash: str | None
+    name: str | None
+    total: int | None
+    succeeded: int
+    failed: int
+    cancelled: int
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    abandoned_at: datetime | None
+
+
+def create_batch(
+    db: Database,
+    *,
+    id: UUID,  # noqa: A002 - the column's name
+    owner: str = "default",
+    key: str | None = None,
+    request_hash: str | None = None,
+    name: str | None = None,
+    callback: str | None = None,
+) -> tuple[Batch, bool]:
+    """Begin a batch; the same id, or the same key of the same owner, finds the one begun before.
+
+    Args:
+        db: The results table.
+        id: Chosen by the caller.
+        owner: Whose.
+        key: Unique per owner: handing in again under it hands in nothing twice.
+        request_hash: Of what is handed in, to tell a repeat from another batch under one key.
+        name: For people.
+        callback: Whom to tell when all its jobs have ended, if anybody.
+
+    Returns:
+        The batch, and whether it is new.
+
+    Raises:
+        IdempotencyConflict: The key belongs to a batch with another hash.
+        DatabaseUnavailable: Call again.
+    """
+    batches = db.tables.batches
+    values = {"id": id, "owner": owner, "key": key, "request_hash": request_hash, "name": name}
+    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
+    statement = insert_for(batches).on_conflict_do_nothing().returning(*batches.c)
+    with db.begin() as connection:
+        row = connection.execute(statement, values).mappings().first()
+        if row is not None and callback is not None:
+            wanted = {"batch_id": id, "target": callback}
+            connection.execute(insert(db.tables.batch_callbacks), wanted)
+    if row is not None:
+        return Batch(**row), True
+    return _existing_batch(db, id=id, owner=owner, key=key, request_hash=request_hash), False
+
+
+def open_batch(
+    db: Database, batch_id: UUID, total: int, *, begun_at: datetime | None = None
+) -> bool:
+    """Make a batch's jobs visible and due, all at once.
+
+    Args:
+        db: The results table.
+        batch_id: Which.
+        total: How many jobs it holds.
+        begun_at: Only if its row was made then; None for whatever row is there now.
+
+    Returns:
+        Whether it is open now; False when there is no such batch or it was abandoned.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    with db.begin() as connection:
+        parameters = {"which": batch_id, "begun_at": begun_at, "new_total": total}
+        opened = connection.execute(_open(db.tables), parameters).first()
+        if opened is not None:
+            # All its jobs may have been cancelled before anybody saw them.
+            done = [] if opened.closed_at is None else [batch_id]
+            announce_batches(db.tables, connection, done)
+            return True
+    found = find_batch(db, batch_id)
+    if found is None or found.opened_at is None:
+        return False
+    return begun_at in {None, found.created_at}
+
+
+def get_batch(db: Database, batch_id: UUID) -> Batch:
+    """The batch's row.
+
+    Raises:
+        BatchNotFound: No batch has this id.
+        DatabaseUnavailable: Call again.
+    """
+    found = find_batch(db, batch_id)
+    if found is None:
+        raise BatchNotFound(batch_id)
+    return found
+
+
+def batch_callback(db: Database, batch_id: UUID) -> str | None:
+    """Whom to tell when the batch has ended, or None.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    callbacks = db.tables.batch_callbacks
+    with db.read() as connection:
+        found: str | None = connection.scalar(
+            select(callbacks.c.target).where(callbacks.c.batch_id == batch_id)
+        )
+    return found
+
+
+def find_batch(db: Database, batch_id: UUID) -> Batch | None:
+    """The batch's row, or None."""
+    batches = db.tables.batches
+    with db.read() as connection:
+        row = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().first()
+    return None if row is None else Batch(**row)
+
+
+def is_of(batches: Table) -> ColumnElement[bool]:
+    """True for the batch of the id `which`, if it was begun at `begun_at`, or that is NULL."""
+    begun_at = func.coalesce(bindparam("begun_at", type_=UtcDateTime()), batches.c.created_at)
+    return and_(batches.c.id == bindparam("which", type_=Uuid()), batches.c.created_at == begun_at)
+
+
+def list_batches(
+    db: Database, *, owner: str | None = None, before: Cursor | None = None, limit: int = 50
+) -> list[Batch]:
+    """Batches, newest first.
+
+    Args:
+        db: The results table.
+        owner: Only this one's.
+        before: Where the page before this one ended, by the moment it was created.
+        limit: At most so many.
+    """
+    batches = db.tables.batches
+    newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc())
+    if owner is not None:
+        newest = newest.where(batches.c.owner == owner)
+    if before is not None:
+        edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
+        newest = newest.where(tuple_(batches.c.created_at, batches.c.id) < edge)
+    with db.read() as connection:
+        return [Batch(**row) for row in connection.execute(newest.limit(limit)).mappings()]
+
+
+def _existing_batch(
+    db: Database,
+    *,
+    id: UUID,  # noqa: A002 - the column's name
+    owner: str,
+    key: str | None,
+    request_hash: str | None,
+) -> Batch:
+    found = find_batch(db, id)
+    if found is None and key is not None:
+        batches = db.tables.batches
+        same = select(batches).where(batches.c.owner == owner, batches.c.key == key)
+        same = same.where(batches.c.key.is_not(None))
+        with db.read() as connection:
+            row = connection.execute(same).mappings().first()
+        found = None if row is None else Batch(**row)
+    if found is None:  # deleted between the two statements
+        raise DatabaseUnavailable(f"batch {id} vanished while it was being begun")
+    if request_hash is not None and found.request_hash not in {None, request_hash}:
+        raise IdempotencyConflict(found.id)
+    return found
+
+
+@cache
+def _open(tables: Tables) -> ReturningUpdate[Any]:
+    batches = tables.batches
+    ended = batches.c.succeeded + batches.c.failed + batches.c.cancelled
+    total: ColumnElement[int] = bindparam("new_total")
+    return (
+        update(batches)
+        .where(
+            is_of(batches),
+            batches.c.opened_at.is_(None),
+            batches.c.abandoned_at.is_(None),
+        )
+        .values(total=total, opened_at=now(), closed_at=case((total <= ended, now()), else_=null()))
+        .returning(batches.c.closed_at)
+    )

@@ -1,0 +1,4 @@
+"""Connections to the results table, for both databases: engines, limits, errors, group commit.
+
+No statement about jobs.
+"""

@@ -1,0 +1,193 @@
+"""One process's connections to the results table.
+
+It owns the connection pool and the three ways in: `begin` (a write transaction), `statement`
+(one write that is its own transaction, and on PostgreSQL its own single round trip) and `read`.
+Nothing here keeps session state, so a transaction-pooling PgBouncer may sit in between: no
+LISTEN, no session locks, no prepared statements, no SET but SET LOCAL. Every wait has a limit
+(`limits.py`). It leaves what is asked of the tables to the transitions, and waiting out an outage
+to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, text
+
+from storage.db.engines import file_of, parse, postgresql_engine, sqlite_engine
+from storage.db.group_commit import GATHER_S, Together, is_made_alone
+from storage.db.safe_url import safe_url
+from storage.db.sql_errors import translated
+from storage.db.statement_limits import Limits
+from storage.schema.tables import POSTGRESQL, SQLITE, Tables
+
+_POOL_TIMEOUT_S = 30.0
+DEFAULT_LIMITS = Limits()
+
+Result = TypeVar("Result")
+Change = Callable[["Database", Sequence[Mapping[str, Any]]], Sequence[Result | None]]
+"""One statement for several rows: what came of each, in their order."""
+
+
+class Database:
+    """A bounded pool of connections to one PostgreSQL or SQLite database.
+
+    No connection is made before the first statement. Safe to share between threads; not between
+    processes that fork after its first use.
+
+    Args:
+        url: A SQLAlchemy URL, `postgresql+psycopg://…` (or `postgresql://…`) or `sqlite:///…`.
+        pool_size: Connections at most; a thread beyond that waits its turn.
+        connect_timeout_s: How long one attempt to connect may take (PostgreSQL).
+        limits: On statements (see `Limits`). Behind a pooler that refuses start-up options the
+            client's deadline holds, and of the server's limits those of the database role.
+        busy_timeout_s: How long a write waits for another's lock (SQLite); by default for the
+            deadline of `limits`.
+
+    Raises:
+        DatabaseMisconfigured: The URL is of no kind known here, or SQLite's folder is missing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 7,
+        connect_timeout_s: float = 5.0,
+        limits: Limits = DEFAULT_LIMITS,
+        busy_timeout_s: float | None = None,
+    ) -> None:
+        self._twin = partial(Database, url, connect_timeout_s=connect_timeout_s)
+        address = parse(url)
+        self.safe_url = safe_url(address)
+        self.dialect = address.get_backend_name()
+        self.limits = limits
+        self._engine: Engine
+        self._writer: Engine
+        if self.dialect == "postgresql":
+            self.tables: Tables = POSTGRESQL
+            self._file = None
+            self._engine = postgresql_engine(
+                address,
+                pool_size=pool_size,
+                pool_timeout_s=_POOL_TIMEOUT_S,
+                connect_timeout_s=connect_timeout_s,
+                limits=limits,
+            )
+            self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
+            self._single: Engine = self._engine
+        else:
+            self.tables = SQLITE
+            self._file = file_of(address)
+            self._engine = sqlite_engine(
+                address,
+                pool_size=pool_size,
+                pool_timeout_s=_POOL_TIMEOUT_S,
+                busy_timeout_s=limits.deadline_s if busy_timeout_s is None else busy_timeout_s,
+            )
+            self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
+            self._single = self._writer
+        self._reader: Engine = self._engine
+        self._together: dict[Change[Any], Together[Mapping[str, Any], Any]] = {}
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether this is a SQLite file that nobody has made yet; the first connection would."""
+        return self._file is not None and not self._file.exists()
+
+    def twin(self, limits: Limits) -> Database:
+        """Return the same database by one connection more, with limits of its own."""
+        return self._twin(pool_size=1, limits=limits)
+
+    def begin(self, limits: Limits | None = None) -> AbstractContextManager[Connection]:
+        """A write transaction, committed when the block ends and rolled back when it raises.
+
+        Args:
+            limits: For this transaction alone, instead of the connection's (PostgreSQL).
+
+        Raises:
+            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+        """
+        if limits is None or self.dialect == "sqlite":
+            return self._transaction(self._writer)
+        return self._limited(limits)
+
+    def statement(self) -> AbstractContextManager[Connection]:
+        """A connection for exactly one write statement, committed by itself.
+
+        Raises:
+            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+        """
+        return self._transaction(self._single)
+
+    def read(self, limits: Limits | None = None) -> AbstractContextManager[Connection]:
+        """A connection for reading; each statement sees what is committed when it starts.
+
+        Args:
+            limits: For this block alone, instead of the connection's (PostgreSQL).
+
+        Raises:
+            DatabaseError: One of its kinds.
+        """
+        if limits is None or self.dialect == "sqlite":
+            return self._transaction(self._reader)
+        return self._limited(limits)
+
+    def together(
+        self, change: Change[Result], row: Mapping[str, Any], *, gather_s: float = GATHER_S
+    ) -> Result | None:
+        """Change a row with others that are about to be changed in the same way.
+
+        Args:
+            change: Does so in one statement; what came of each row, None where nothing did.
+            row: What it needs to know of one.
+            gather_s: Seconds between two statements, always the same for a change.
+
+        Returns:
+            None: The caller is to make this change alone (on SQLite, and in a block of
+                `made_alone`, always).
+
+        Raises:
+            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+        """
+        if self.dialect != "postgresql" or is_made_alone():
+            return None
+        gathering = self._together.get(change)
+        if gathering is None:  # two at once do no harm: each gathers its own for a moment
+            gathering = self._together[change] = Together(partial(change, self), gather_s=gather_s)
+        result: Result | None = gathering(row)
+        return result
+
+    def close(self) -> None:
+        """Close the pooled connections. The object may be used again and would reconnect."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with translated(self.safe_url), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _limited(self, limits: Limits) -> Iterator[Connection]:
+        """A transaction with limits of its own, which end with it."""
+        with translated(self.safe_url), self._writer.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.deadline_s = limits.deadline_s
+            try:
+                with connection.begin():
+                    connection.execute(_LIMIT_TRANSACTION, limits.on_server)
+                    yield connection
+            finally:
+                driver.deadline_s = self.limits.deadline_s
+
+
+#: As SET LOCAL, all in one statement.
+_LIMIT_TRANSACTION = text(
+    "SELECT set_config('lock_timeout', CAST(:lock_timeout AS text), true),"
+    " set_config('statement_timeout', CAST(:statement_timeout AS text), true),"
+    " set_config('idle_in_transaction_session_timeout',"
+    " CAST(:idle_in_transaction_session_timeout AS text), true)"
+)

@@ -1,0 +1,4 @@
+"""Choose which due jobs are sent out next.
+
+Reservations, fairness between streams, limits of owners.
+"""

@@ -1,0 +1,97 @@
+"""How much of one owner's has not started, counted no further than somebody needs to know.
+
+There is no index of queued jobs by owner, and making one would lock a table of millions. But the
+index of ready jobs is in order of priority and stream, and an owner's streams are known: the one
+of jobs that came alone, and one for each batch that has not ended. So the count is a few ranges of
+that index, however many jobs others have waiting or have ended. What has been sent out already is
+in an index of its own, which holds about what the fleet can start soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, select
+
+from storage.db.database import Database
+from storage.dispatch.fairness import highest_ready, next_ready
+from storage.jobs.transition import ANY_DISPATCHED, ANY_READY
+from storage.records.job import stream_of
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+MAX_BATCHES = 1000
+"""Of one owner's batches, the newest of those that have not ended are looked at."""
+
+
+def count_queued(db: Database, owner: str, limit: int) -> int:
+    """How many of an owner's jobs have not started, counted up to `limit`.
+
+    Those on their way to a worker are counted, and those of a batch that is still being loaded;
+    those put off after a call are not.
+
+    Args:
+        db: The results table.
+        owner: Whose.
+        limit: Where to stop counting, and so what the count may cost.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    found = 0
+    with db.read() as connection:
+        streams = [stream_of(owner, None), *connection.scalars(_batches(db.tables, owner))]
+        for priority in _priorities(db.tables, connection):
+            if found >= limit:
+                break
+            found += _count(db.tables, connection, priority, streams, limit - found)
+        if found < limit:
+            bounds = {"owner": owner, "at_most": limit - found}
+            found += int(connection.scalar(_sent(db.tables), bounds) or 0)
+    return found
+
+
+def _priorities(tables: Tables, connection: Connection) -> Iterator[int]:
+    priority = connection.scalar(highest_ready(tables))
+    while priority is not None:
+        yield priority
+        priority = connection.scalar(next_ready(tables), {"priority": priority})
+
+
+def _count(
+    tables: Tables, connection: Connection, priority: int, streams: Sequence[UUID], most: int
+) -> int:
+    bounds = {"priority": priority, "streams": list(streams), "at_most": most}
+    return int(connection.scalar(_some(tables), bounds) or 0)
+
+
+def _batches(tables: Tables, owner: str) -> Select[Any]:
+    batches = tables.batches
+    not_ended = (batches.c.closed_at.is_(None), batches.c.abandoned_at.is_(None))
+    own = select(batches.c.id).where(batches.c.owner == owner, *not_ended)
+    return own.order_by(batches.c.created_at.desc(), batches.c.id.desc()).limit(MAX_BATCHES)
+
+
+@cache
+def _some(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    waiting = select(literal(1)).where(
+        ANY_READY,
+        jobs.c.priority == bindparam("priority"),
+        jobs.c.stream.in_(bindparam("streams", type_=Uuid())),
+    )
+    some = waiting.select_from(jobs).limit(bindparam("at_most", type_=Integer()))
+    return select(func.count()).select_from(some.subquery())
+
+
+@cache
+def _sent(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    sent = select(literal(1)).where(
+        ANY_DISPATCHED, jobs.c.owner == bindparam("owner"), jobs.c.first_call_at.is_(None)
+    )
+    some = sent.select_from(jobs).limit(bindparam("at_most", type_=Integer()))
+    return select(func.count()).select_from(some.subquery())

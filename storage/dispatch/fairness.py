@@ -1,0 +1,245 @@
+"""Whose turn it is: the round over the open streams of the highest priority.
+
+A stream is a batch, or what one owner handed in outside batches. The index of ready jobs begins
+with priority and stream, so it is itself the list of open streams: the next one is found by
+skipping all jobs of the one before. A million jobs in one stream cost the round one step. A batch
+that is still being loaded is passed over there, by its own row and not by each of its jobs'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy import Uuid as AnyUuid
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from storage.db.database import Database
+from storage.dispatch.owner_limits import Allowances, without_spent
+from storage.jobs.claim import open_to_claims
+from storage.jobs.needs_release import is_served
+from storage.jobs.transition import ANY_READY, QUEUED
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+_MAX_STREAMS = 256
+_MAX_ROWS = 4096
+_FIRST = UUID(int=0)
+_LAST = UUID(int=2**128 - 1)
+
+
+@dataclass(slots=True)
+class Rotation:
+    """Where the round over the streams stopped; kept by the dispatcher between its calls."""
+
+    after: UUID = _FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that may be sent out, and the stream whose turn it takes."""
+
+    id: UUID
+    stream: UUID
+    owner: str
+
+
+def choose(
+    db: Database,
+    connection: Connection,
+    limit: int,
+    rotation: Rotation,
+    allowances: Allowances,
+) -> list[Ready]:
+    """Pick ready jobs: all of a higher priority before any of a lower, streams in turn.
+
+    Args:
+        db: The results table.
+        connection: An open transaction.
+        limit: At most so many.
+        rotation: Moved on to the last stream served.
+        allowances: What limited owners may still have; what is picked is taken from it.
+    """
+    chosen: list[Ready] = []
+    priority = connection.scalar(highest_ready(db.tables))
+    while priority is not None and len(chosen) < limit:
+        for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
+            wanted = limit - len(chosen)
+            chosen += _choose_between(
+                db, connection, priority, (low, high), wanted=wanted, allowances=allowances
+            )
+        priority = connection.scalar(next_ready(db.tables), {"priority": priority})
+    if chosen:
+        rotation.after = chosen[-1].stream
+    return chosen
+
+
+def _choose_between(
+    db: Database,
+    connection: Connection,
+    priority: int,
+    bounds: tuple[UUID, UUID],
+    *,
+    wanted: int,
+    allowances: Allowances,
+) -> list[Ready]:
+    """Pick from the streams between two bounds, past those that may have nothing now."""
+    low, high = bounds
+    while wanted > 0:
+        streams = _open_streams(db, connection, priority, low, high)
+        free = without_spent(db.tables, connection, streams, allowances)
+        lines = _lines(db, connection, priority, free, wanted)
+        chosen = list(_in_turn(lines, wanted, allowances))
+        if chosen or len(streams) < _MAX_STREAMS:
+            return chosen
+        low = max(streams)
+    return []
+
+
+def count_open_streams(db: Database, connection: Connection, priority: int) -> int:
+    """How many streams of a priority have a job that is ready, up to a bound."""
+    return len(_open_streams(db, connection, priority, _FIRST, _LAST))
+
+
+def _in_turn(
+    lines: Sequence[Sequence[Ready]], wanted: int, allowances: Allowances
+) -> Iterator[Ready]:
+    for lap in zip_longest(*lines):
+        for ready in lap:
+            if ready is not None and wanted > 0 and allowances.take(ready.owner):
+                wanted -= 1
+                yield ready
+
+
+def _open_streams(
+    db: Database, connection: Connection, priority: int, low: UUID, high: UUID
+) -> list[UUID]:
+    if low >= high:
+        return []
+    bounds = {"priority": priority, "low": low, "high": high, "at_most": _MAX_STREAMS}
+    return list(connection.scalars(_skip_scan(db.tables), bounds))
+
+
+def _lines(
+    db: Database, connection: Connection, priority: int, streams: Sequence[UUID], wanted: int
+) -> list[list[Ready]]:
+    """The first jobs of each stream; each line long enough even if all others are short."""
+    if not streams or wanted <= 0:
+        return []
+    each = max(-(-wanted // len(streams)), min(wanted, _MAX_ROWS // len(streams)))
+    bounds = {"priority": priority, "each": each}
+    lines: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
+    if db.dialect == "postgresql":
+        rows = connection.execute(_heads(db.tables), bounds | {"streams": list(streams)}).all()
+    else:
+        one = _head(db.tables)
+        rows = [r for s in streams for r in connection.execute(one, bounds | {"stream_id": s})]
+    for job_id, stream, owner in rows:
+        lines[stream].append(Ready(job_id, stream, owner))
+    return list(lines.values())
+
+
+@cache
+def highest_ready(tables: Tables) -> Select[Any]:
+    """The highest priority of any ready job; NULL where none is."""
+    return select(func.max(tables.jobs.c.priority)).where(ANY_READY)
+
+
+@cache
+def next_ready(tables: Tables) -> Select[Any]:
+    """The highest priority of ready jobs below `priority`."""
+    jobs = tables.jobs
+    return select(func.max(jobs.c.priority)).where(
+        ANY_READY, jobs.c.priority < bindparam("priority")
+    )
+
+
+@cache
+def _skip_scan(tables: Tables) -> Select[Any]:
+    """The streams between two bounds that have jobs to hand out, found by two look-ups each."""
+    jobs = tables.jobs
+    ready = (
+        ANY_READY,
+        jobs.c.priority == bindparam("priority"),
+        jobs.c.stream <= bindparam("high"),
+    )
+    after_low = _smallest(tables, *ready, jobs.c.stream > bindparam("low"))
+    found = select(after_low.label("stream")).cte("found", recursive=True)
+    following = _smallest(tables, *ready, jobs.c.stream > found.c.stream)
+    found = found.union_all(select(following).where(found.c.stream.is_not(None)))
+    streams = select(found.c.stream).where(found.c.stream.is_not(None), ~_is_loading(tables, found))
+    return streams.limit(bindparam("at_most", type_=Integer()))
+
+
+def _is_loading(tables: Tables, found: CTE) -> ColumnElement[bool]:
+    """True for the stream of a batch that has not been opened; false where it is no batch at all.
+
+    One value for each stream, and no EXISTS, which PostgreSQL might answer by reading all batches.
+    """
+    batches = tables.batches
+    shut = select(batches.c.opened_at.is_(None)).where(batches.c.id == found.c.stream)
+    return func.coalesce(shut.correlate(found).scalar_subquery(), false())
+
+
+def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[UUID]:
+    jobs = tables.jobs  # PostgreSQL has no min() of UUIDs
+    first = select(jobs.c.stream).where(*conditions).order_by(jobs.c.stream).limit(1)
+    return first.scalar_subquery()
+
+
+def _of_one_stream(tables: Tables, *same_stream: ColumnElement[bool]) -> Select[Any]:
+    jobs = tables.jobs
+    # The status as well: rows in states of a newer release must not stand before the others, nor
+    # those that no live worker can serve. As a
+    # CASE: of a bare comparison PostgreSQL expects one row in 200 to pass, and where a stream has
+    # some thousands of rows it would rather read and sort them all than walk the index to the end.
+    may_go = case((and_(QUEUED, is_served(tables)), true()), else_=false())
+    same = (ANY_READY, may_go, jobs.c.priority == bindparam("priority"), *same_stream)
+    oldest = select(jobs.c.id, jobs.c.stream, jobs.c.owner, jobs.c.batch_id).where(*same)
+    in_turn = oldest.order_by(jobs.c.stream, jobs.c.accepted_at, jobs.c.id)
+    return in_turn.limit(bindparam("each", type_=Integer()))
+
+
+@cache
+def _head(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    line = _of_one_stream(tables, jobs.c.stream == bindparam("stream_id", type_=Uuid()))
+    return line.where(open_to_claims(tables)).with_only_columns(
+        jobs.c.id, jobs.c.stream, jobs.c.owner
+    )
+
+
+@cache
+def _heads(tables: Tables) -> Select[Any]:
+    wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
+    streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
+    # Between itself and itself, and not equal to it: of an equal one the planner knows that it need
+    # not be sorted by, and where nearly all jobs are of one batch it then looks for the few of
+    # another in the order of all jobs, which is that of their times as well.
+    jobs = tables.jobs
+    beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
+    above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(streams.c.stream, beginning)
+    same = (above, jobs.c.stream <= streams.c.stream)
+    line = _of_one_stream(tables, *same).where(open_to_claims(tables)).lateral("line")
+    return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))

@@ -1,0 +1,67 @@
+"""About how many calls start before a queued job's: an estimate, made from bounded counts.
+
+Streams of one priority take turns, so a job that is the third of its stream goes out in the third
+round, whatever waits in the streams beside it. Nothing here counts further than a bound, so asking
+costs the same beside a backlog of a million.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, literal, select, tuple_
+
+from storage.db.database import Database
+from storage.dispatch.fairness import count_open_streams
+from storage.jobs.transition import ANY_READY
+from storage.records.job import Job, stream_of
+from storage.records.states import JobStatus
+from storage.schema.clock import UtcDateTime
+from storage.schema.uuid_column import Uuid
+
+MAX_POSITION = 10_000
+"""Whoever is told this number waits behind so many jobs, or more."""
+
+
+def queue_position(db: Database, job: Job) -> int | None:
+    """How many jobs are about to start before this one, itself included.
+
+    Args:
+        db: The results table.
+        job: As it was read a moment ago.
+
+    Returns:
+        From 1 (next, or sent out already) to `MAX_POSITION` (that far back or further); None for a
+        job that does not wait.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    if job.status is not JobStatus.QUEUED:
+        return None
+    if job.dispatched_at is not None:
+        return 1
+    jobs = db.tables.jobs
+    with db.read() as connection:
+        ahead = _count(
+            connection, select(jobs.c.id).where(ANY_READY, jobs.c.priority > job.priority)
+        )
+        in_stream = _count(connection, _before(db, job))
+        streams = count_open_streams(db, connection, job.priority)
+    return min(MAX_POSITION, 1 + ahead + in_stream * max(1, streams))
+
+
+def _before(db: Database, job: Job) -> Select[Any]:
+    jobs = db.tables.jobs
+    place = tuple_(literal(job.accepted_at, UtcDateTime()), literal(job.id, Uuid()))
+    return select(jobs.c.id).where(
+        ANY_READY,
+        jobs.c.priority == job.priority,
+        jobs.c.stream == stream_of(job.owner, job.batch_id),
+        tuple_(jobs.c.accepted_at, jobs.c.id) < place,
+    )
+
+
+def _count(connection: Connection, rows: Select[Any]) -> int:
+    bounded = rows.limit(MAX_POSITION).subquery()
+    return connection.execute(select(func.count()).select_from(bounded)).scalar_one()

@@ -1,0 +1,56 @@
+"""Choose the job that probes the API for a paused fleet: a due one with the fewest calls.
+
+A probe may cost money and bring nothing. If each went to whichever job comes first, the same few
+jobs would use up their calls while thousands have made none.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, literal, select, union_all
+
+from storage.db.database import Database
+from storage.dispatch.owner_limits import has_limits
+from storage.jobs.claim import open_to_claims
+from storage.jobs.needs_release import is_served_by
+from storage.jobs.transition import ANY_DISPATCHED, ANY_READY, QUEUED
+from storage.schema.revision import RELEASE
+from storage.schema.tables import Tables
+
+#: Jobs that are compared, of those in the broker and of those that are not yet: a look must cost
+#: the same however many wait.
+MOST_COMPARED = 500
+
+
+def due_job_with_fewest_calls(db: Database) -> UUID | None:
+    """Find a job to probe the API with.
+
+    Jobs that wait in the table are left to the dispatcher if their owner has limits: it keeps them.
+
+    Returns:
+        A due job; None if there is none.
+
+    Raises:
+        DatabaseUnavailable: Take any job.
+    """
+    with db.read() as connection:
+        found: UUID | None = connection.scalar(_fewest_calls(db.tables))
+    return found
+
+
+@cache
+def _fewest_calls(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    calls = (jobs.c.calls_made - jobs.c.calls_before).label("calls")
+    columns = select(jobs.c.id, calls, jobs.c.priority, jobs.c.accepted_at)
+    may_start = (QUEUED, open_to_claims(tables), is_served_by(tables, literal(RELEASE)))
+    sent = columns.where(ANY_DISPATCHED, *may_start).order_by(jobs.c.dispatched_at)
+    waiting = columns.where(ANY_READY, *may_start, ~has_limits(tables, jobs.c.owner))
+    in_turn = waiting.order_by(jobs.c.priority.desc(), jobs.c.stream, jobs.c.accepted_at, jobs.c.id)
+    parts = [part.limit(MOST_COMPARED).subquery() for part in (sent, in_turn)]
+    due = union_all(*(select(part) for part in parts)).subquery("due")
+    order = (due.c.calls, due.c.priority.desc(), due.c.accepted_at, due.c.id)
+    return select(due.c.id).order_by(*order).limit(1)

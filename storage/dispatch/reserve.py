@@ -1,0 +1,256 @@
+"""Which jobs are due, and which of them have been sent out already.
+
+A reservation is a time on the row: this job was put into a message at that moment. It holds
+nothing. If no worker has claimed the job by the time the reservation is stale, the job is due
+again; the message was lost, or sits in an inbox that says so by refreshing. Jobs are reserved
+highest priority first, and within a priority stream by stream in turn: a stream is a batch, or
+what one owner handed in outside batches. Owners with as much under way as they may have are passed
+over. The index of ready jobs is itself the list of open
+streams, read by skipping from one to the next, so a reservation costs what it hands out and not
+what is waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    update,
+)
+
+from storage.db.database import Database
+from storage.dispatch.fairness import Rotation, choose, highest_ready
+from storage.dispatch.owner_limits import allowances_now, has_limits
+from storage.jobs.needs_release import is_served
+from storage.jobs.transition import ANY_DISPATCHED, ANY_READY, ANY_WAITING, QUEUED, id_in
+from storage.schema.clock import after, instant, now, seconds_param
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+
+def reserve_due(
+    db: Database,
+    *,
+    limit: int,
+    stale_after_s: float,
+    rotation: Rotation | None = None,
+    on_lost: Callable[[int], object] = lambda _: None,
+) -> list[UUID]:
+    """Take up to `limit` due jobs to be sent out now, marking them as dispatched.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+        stale_after_s: A dispatch older than this is taken for lost.
+        rotation: Where the last call stopped; this one goes on from there.
+        on_lost: Told how many were taken for lost, and put back into the queue.
+
+    Returns:
+        Job ids in the order in which they should start.
+
+    Raises:
+        DatabaseUnavailable: What was reserved unseen is due again after `stale_after_s`.
+    """
+    turn = rotation or Rotation()
+    if limit <= 0:
+        return []
+    bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
+    with db.read() as connection:  # most looks find nothing, and a look is cheap
+        is_ready, is_ripe, is_lost = connection.execute(_look(db.tables), bounds).one()
+    if not (is_ready or is_ripe or is_lost):
+        return []
+    lost = 0
+    with db.begin() as connection:
+        if is_ripe:
+            connection.execute(_ripen(db.tables), bounds)
+        if is_lost:
+            lost = connection.execute(_forget_lost(db.tables), bounds).rowcount
+        allowances = allowances_now(db.tables, connection)
+        chosen = choose(db, connection, limit, turn, allowances)
+        taken = set(connection.scalars(_stamp(db.tables), {"ids": [c.id for c in chosen]}))
+    on_lost(lost)
+    return [ready.id for ready in chosen if ready.id in taken]
+
+
+def reserve_if_alone(db: Database, job_id: UUID) -> bool:
+    """Reserve a job that came alone if it is the only one that is ready, and its owner unlimited.
+
+    What `reserve_due` would find out in a dozen questions, one answers where nothing else waits:
+    whose turn it is needs no asking then.
+
+    Returns:
+        Whether it is to be sent out now; if not, `reserve_due` finds it in its turn.
+
+    Raises:
+        DatabaseUnavailable: If it was reserved unseen, it is due again when that is stale.
+    """
+    with db.statement() as connection:
+        return connection.execute(_stamp_alone(db.tables), {"job_id": job_id}).rowcount == 1
+
+
+def unreserve(db: Database, ids: Sequence[UUID]) -> int:
+    """The message was not sent, or an inbox gives jobs back: they are due again at once.
+
+    Returns:
+        How many were still waiting to be claimed.
+
+    Raises:
+        DatabaseUnavailable: They will be due again when their reservation is stale.
+    """
+    return _set_dispatched(db, ids, null())
+
+
+def refresh_dispatched(db: Database, ids: Sequence[UUID]) -> int:
+    """An inbox holds these: their reservation is not stale.
+
+    Returns:
+        How many are still waiting to be claimed.
+
+    Raises:
+        DatabaseUnavailable: Call again at the next heartbeat.
+    """
+    return _set_dispatched(db, ids, now())
+
+
+def forget_lost(db: Database, *, limit: int, stale_after_s: float) -> int:
+    """Put jobs back into the queue whose dispatch nobody claimed; how many.
+
+    Reserving does so too, but only while there is room for more: lost dispatches that fill the
+    whole window would keep their places for ever.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+        stale_after_s: Seconds since their dispatch, or since an inbox last said that it has them.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
+    with db.statement() as connection:
+        return connection.execute(_forget_lost(db.tables), bounds).rowcount
+
+
+def count_dispatched(db: Database, limit: int) -> int:
+    """How many jobs broker and inboxes hold, counted up to `limit`.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    with db.read() as connection:
+        return int(connection.scalar(_count(db.tables), {"at_most": limit}) or 0)
+
+
+def _set_dispatched(db: Database, ids: Sequence[UUID], value: ColumnElement[Any]) -> int:
+    if not ids:
+        return 0
+    with db.statement() as connection:
+        statement = _mark(db.tables).values(dispatched_at=value)
+        return connection.execute(statement, {"ids": list(ids)}).rowcount
+
+
+def _locked(tables: Tables, question: Select[tuple[UUID]]) -> Select[tuple[UUID]]:
+    """Lock in id order, so that no two of these can deadlock; pass over what another holds."""
+    if tables.metadata.schema is None:
+        return question  # SQLite: the one writer holds everything anyway
+    return question.order_by(tables.jobs.c.id).with_for_update(skip_locked=True)
+
+
+def _among(tables: Tables) -> ColumnElement[bool]:
+    return tables.jobs.c.id.in_(bindparam("ids", type_=Uuid()))
+
+
+@cache
+def _count(tables: Tables) -> Select[int]:
+    jobs = tables.jobs
+    some = select(literal(1)).select_from(jobs).where(jobs.c.dispatched_at.is_not(None))
+    return select(func.count()).select_from(some.limit(bindparam("at_most")).subquery())
+
+
+@cache
+def _mark(tables: Tables) -> Update:
+    jobs = tables.jobs
+    waiting = select(jobs.c.id).where(_among(tables), QUEUED, jobs.c.not_before.is_(None))
+    return update(jobs).where(QUEUED, id_in(tables, _locked(tables, waiting)))
+
+
+@cache
+def _stamp(tables: Tables) -> Update:
+    jobs = tables.jobs
+    free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
+    ready = select(jobs.c.id).where(_among(tables), *free)
+    stamped = update(jobs).where(*free, id_in(tables, _locked(tables, ready)))
+    return stamped.values(dispatched_at=now()).returning(jobs.c.id)
+
+
+@cache
+def _stamp_alone(tables: Tables) -> Update:
+    jobs, others = tables.jobs, tables.jobs.alias("others")
+    # In the order of its index, which no planner then passes over for the table.
+    two = select(others.c.id).where(ANY_READY).order_by(others.c.priority.desc()).limit(2)
+    free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
+    alone = (
+        is_served(tables),
+        jobs.c.batch_id.is_(None),
+        select(func.count()).select_from(two.subquery()).scalar_subquery() == 1,
+        ~has_limits(tables, jobs.c.owner),
+    )
+    stamped = update(jobs).where(jobs.c.id == bindparam("job_id"), *free, *alone)
+    return stamped.values(dispatched_at=now())
+
+
+@cache
+def _look(tables: Tables) -> Select[bool, bool, bool]:
+    """Whether anything is ready, has waited long enough, or was sent out and lost."""
+    jobs = tables.jobs
+    oldest_waiting = select(func.min(jobs.c.not_before)).where(ANY_WAITING).scalar_subquery()
+    oldest_sent = select(func.min(jobs.c.dispatched_at)).where(ANY_DISPATCHED).scalar_subquery()
+    stale = after(seconds_param("stale_after_s"))
+    return select(
+        highest_ready(tables).scalar_subquery().is_not(None),
+        func.coalesce(oldest_waiting <= instant(), false()),
+        func.coalesce(oldest_sent <= stale, false()),
+    )
+
+
+@cache
+def _ripen(tables: Tables) -> Update:
+    """Jobs that were to wait and have: they stand in the queue again."""
+    jobs = tables.jobs
+    ripe = select(jobs.c.id).where(ANY_WAITING, QUEUED, jobs.c.not_before <= instant())
+    return _freed(tables, ripe, jobs.c.not_before).values(not_before=null(), dispatched_at=null())
+
+
+@cache
+def _forget_lost(tables: Tables) -> Update:
+    """Jobs whose dispatch nobody claimed: they stand in the queue again."""
+    jobs = tables.jobs
+    sent = jobs.c.dispatched_at.is_not(None)
+    stale = select(jobs.c.id).where(
+        sent, QUEUED, jobs.c.dispatched_at <= after(seconds_param("stale_after_s"))
+    )
+    return _freed(tables, stale, jobs.c.dispatched_at).values(dispatched_at=null())
+
+
+def _freed(
+    tables: Tables,
+    question: Select[tuple[UUID]],
+    oldest: ColumnElement[Any],
+) -> Update:
+    jobs = tables.jobs
+    first = question.order_by(oldest).limit(bindparam("at_most"))
+    if tables.metadata.schema is not None:
+        first = first.with_for_update(skip_locked=True)
+    return update(jobs).where(QUEUED, id_in(tables, first))

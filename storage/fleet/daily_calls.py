@@ -1,0 +1,95 @@
+"""How many calls the fleet may send in a day, counted in the same transaction as the claim.
+
+The count is raised before the claim and rolled back with it, so it can never be passed, whatever
+runs at once, and a claim that fails gives its place back. A day is a day in UTC, by the database's
+clock.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    delete,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.db.database import Database
+from storage.errors import DayExhausted
+from storage.schema.tables import Tables
+
+_TODAY_POSTGRESQL = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+_TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
+
+
+def spend_one_call(tables: Tables, connection: Connection, most: int) -> None:
+    """Count one call of today, inside the transaction that claims it.
+
+    Raises:
+        DayExhausted: Today's calls are spent; the transaction must be rolled back.
+    """
+    if connection.scalar(_spend(tables), {"most": most}) is None:
+        raise DayExhausted(most)
+
+
+def calls_today(db: Database) -> int:
+    """How many calls were counted today; 0 where nobody counts.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    daily = db.tables.daily_calls
+    with db.read() as connection:
+        found = select(daily.c.calls).where(daily.c.day == today(db.tables))
+        return int(connection.scalar(found) or 0)
+
+
+def forget_days(db: Database, *, older_than_days: int) -> int:
+    """Delete the counts of days long over, the fleet's and the owners'; how many rows.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    gone = 0
+    for daily in (db.tables.daily_calls, db.tables.owner_calls):
+        with db.statement() as connection:
+            old = delete(daily).where(daily.c.day < _days_ago(db.tables, older_than_days))
+            gone += connection.execute(old).rowcount
+    return gone
+
+
+def today(tables: Tables) -> ColumnElement[str]:
+    """This day in UTC, as `YYYY-MM-DD`."""
+    is_sqlite = tables.metadata.schema is None
+    return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)
+
+
+def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:
+    """A day in UTC so long ago; whole numbers alone, as they become part of the statement."""
+    if tables.metadata.schema is None:
+        return literal_column(f"strftime('%Y-%m-%d', 'now', '-{int(days)} days')", Text)
+    then = f"clock_timestamp() AT TIME ZONE 'UTC' - interval '{int(days)} days'"
+    return literal_column(f"(SELECT to_char({then}, 'YYYY-MM-DD'))", Text)
+
+
+@cache
+def _spend(tables: Tables) -> Any:
+    daily = tables.daily_calls
+    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
+    return (
+        insert_for(daily)
+        .values(day=today(tables), calls=1)
+        .on_conflict_do_update(
+            index_elements=["day"],
+            set_={"calls": daily.c.calls + 1},
+            where=daily.c.calls < bindparam("most"),
+        )
+        .returning(daily.c.calls)
+    )

@@ -1,0 +1,91 @@
+"""Turns: of all processes that want to lead, the one whose turn has not run out.
+
+A turn is a row with an end. Whoever holds it renews it before that; anyone may take it after.
+How long it has been held without a gap is told as well, because a leader that has just come
+(or come back, after the database was away) must not yet conclude from old leases that a worker
+is dead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, bindparam, case, delete, or_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.db.database import Database
+from storage.schema.clock import after, instant, now, seconds_param
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Whether this process leads.
+
+    Attributes:
+        leading: It does, until its turn ends.
+        since_s: For how many seconds without a gap; 0 when it does not.
+    """
+
+    leading: bool
+    since_s: float
+
+
+def lead(db: Database, name: str, *, holder: UUID, turn_s: float) -> Leadership:
+    """Take or renew the turn, if it is free or one's own.
+
+    Args:
+        db: The results table.
+        name: Of what is led.
+        holder: Who asks; new for every process.
+        turn_s: How long the turn lasts unless renewed.
+
+    Raises:
+        DatabaseUnavailable: Treat it as not leading.
+    """
+    parameters = {"name": name, "holder": holder, "turn_s": turn_s}
+    with db.statement() as connection:
+        row = connection.execute(_take(db.tables), parameters).first()
+    if row is None:
+        return Leadership(leading=False, since_s=0.0)
+    return Leadership(leading=True, since_s=(row.at - row.since).total_seconds())
+
+
+def resign(db: Database, name: str, *, holder: UUID) -> bool:
+    """Give the turn up, so that another need not wait for its end.
+
+    Returns:
+        Whether it was one's own.
+    """
+    leaders = db.tables.leaders
+    mine = delete(leaders).where(leaders.c.name == name, leaders.c.holder == holder)
+    with db.statement() as connection:
+        return connection.execute(mine).rowcount == 1
+
+
+@cache
+def _take(tables: Tables) -> Any:
+    leaders = tables.leaders
+    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
+    statement = insert_for(leaders).values(
+        name=bindparam("name"),
+        holder=bindparam("holder", type_=Uuid()),
+        since=now(),
+        until=after(seconds_param("turn_s")),
+    )
+    new = statement.excluded
+    over = leaders.c.until <= instant()
+    unbroken: ColumnElement[bool] = (leaders.c.holder == new.holder) & ~over
+    return statement.on_conflict_do_update(
+        index_elements=["name"],
+        set_={
+            "holder": new.holder,
+            "since": case((unbroken, leaders.c.since), else_=new.since),
+            "until": new.until,
+        },
+        where=or_(leaders.c.holder == new.holder, over),
+    ).returning(leaders.c.since, now().label("at"))

@@ -1,0 +1,258 @@
+"""Cancel, expire, and retry by hand: what people and the calendar do to jobs.
+
+A queued job stops at once. A held one is only marked: the call under way has been paid for, so
+its worker ends it, keeping the picture if one comes. Jobs are met in id order, so that two
+bulk changes cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    false,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from storage.db.database import Database
+from storage.jobs.claim import EXPIRED, has_expired
+from storage.jobs.release import CANCELLED
+from storage.jobs.transition import (
+    ANY_EXPIRING,
+    HELD,
+    LET_GO,
+    QUEUED,
+    ended_values,
+    error_parameters,
+    id_in,
+    read_job,
+    run_ending,
+)
+from storage.records.states import JobStatus
+from storage.retention.tombstones import no_such_job
+from storage.schema.clock import instant
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+UNSUCCESSFUL: ColumnElement[bool] = literal_column("status || '' IN ('failed', 'cancelled')")
+
+
+class CancelOutcome(StrEnum):
+    """What asking a job to stop came to."""
+
+    CANCELLED = "cancelled"
+    ASKED = "asked"
+    ENDED_ALREADY = "ended_already"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What asking many jobs to stop came to.
+
+    Attributes:
+        cancelled: They had not begun, and have ended now.
+        asked: A worker holds them; they end with the call under way.
+        untouched: They had ended before, or do not exist.
+    """
+
+    cancelled: int
+    asked: int
+    untouched: int
+
+
+def ask_cancel(db: Database, job_id: UUID) -> CancelOutcome:
+    """Ask one job to stop.
+
+    Raises:
+        JobNotFound: No job has this id; `JobForgotten` where one had.
+        DatabaseUnavailable: Call again.
+    """
+    done = cancel_jobs(db, [job_id])
+    if done.cancelled:
+        return CancelOutcome.CANCELLED
+    if done.asked:
+        return CancelOutcome.ASKED
+    if read_job(db, job_id) is None:
+        raise no_such_job(db, job_id)
+    return CancelOutcome.ENDED_ALREADY
+
+
+def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
+    """Ask jobs to stop: queued ones end as cancelled, held ones are marked.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+
+    Raises:
+        RowLocked: Another transaction holds some of them; all others are cancelled.
+        DatabaseUnavailable: Call again.
+    """
+    if not ids:
+        return Cancelled(0, 0, 0)
+    error = error_parameters(CANCELLED)
+    left, asked, cancelled = set(ids), set[UUID](), set[UUID]()
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    for passes_over in (True, False) if db.dialect == "postgresql" else (False,):
+        which = {"ids": sorted(left)}
+        asked |= _mark_held(db, which, passes_over=passes_over)
+        change = _cancel(db.tables, passes_over=passes_over)
+        cancelled |= {row["id"] for row in run_ending(db, change, which | error)}
+        # What was claimed between the two statements is marked now.
+        asked |= _mark_held(db, which, passes_over=passes_over)
+        left -= cancelled | asked
+        if not left:
+            break
+    asked -= cancelled
+    return Cancelled(len(cancelled), len(asked), len(left))
+
+
+def expire_due(db: Database, limit: int = 1000) -> int:
+    """Cancel, as `EXPIRED`, jobs that were not started in time.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+
+    Returns:
+        How many.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    error = error_parameters(EXPIRED)
+    return len(run_ending(db, _expire(db.tables), error | {"at_most": limit}))
+
+
+def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
+    """By hand: failed or cancelled jobs stand in the queue again.
+
+    Counts of calls stay, as what they cost stays; attempts, and the limit on calls, begin anew.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+
+    Returns:
+        Which of them were queued.
+
+    Raises:
+        RowLocked: Another transaction holds some of them; all others are queued.
+        DatabaseUnavailable: Call again.
+    """
+    if not ids:
+        return []
+    if db.dialect != "postgresql":
+        return _requeue_ended(db, ids)
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    again = _requeue_ended(db, ids, passes_over=True)
+    left = set(ids) - set(again)
+    return [*again, *(_requeue_ended(db, sorted(left)) if left else [])]
+
+
+def _requeue_ended(db: Database, ids: Sequence[UUID], *, passes_over: bool = False) -> list[UUID]:
+    with db.begin() as connection:
+        question = _ended(db.tables, passes_over=passes_over)
+        ended = connection.execute(question, {"ids": list(ids)}).all()
+        if not ended:
+            return []
+        again = [row.id for row in ended]
+        connection.execute(_requeue(db.tables), {"ids": again})
+        back = [{"batch_id": r.batch_id, **_minus(r.status)} for r in ended if r.batch_id]
+        if back:
+            connection.execute(insert(db.tables.batch_deltas), back)
+    return again
+
+
+def _minus(status: str) -> dict[str, int]:
+    return {name: -int(name == status) for name in ("succeeded", "failed", "cancelled")}
+
+
+def _mark_held(db: Database, which: dict[str, list[UUID]], *, passes_over: bool) -> set[UUID]:
+    with db.statement() as connection:
+        return set(connection.scalars(_ask(db.tables, passes_over=passes_over), which))
+
+
+def _in_order(
+    tables: Tables, *conditions: ColumnElement[bool], passes_over: bool
+) -> Select[tuple[UUID]]:
+    """The jobs that are named and fit, locked in id order; locked ones passed over if wanted."""
+    jobs = tables.jobs
+    among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
+    question = select(jobs.c.id).where(among, *conditions).order_by(jobs.c.id)
+    if tables.metadata.schema is None:
+        return question
+    return question.with_for_update(skip_locked=passes_over)
+
+
+@cache
+def _ask(tables: Tables, *, passes_over: bool) -> ReturningUpdate[Any]:
+    jobs = tables.jobs
+    held = _in_order(tables, HELD, passes_over=passes_over)
+    marked = update(jobs).where(HELD, id_in(tables, held))
+    return marked.values(cancel_asked=true()).returning(jobs.c.id)
+
+
+@cache
+def _cancel(tables: Tables, *, passes_over: bool) -> Update:
+    jobs = tables.jobs
+    waiting = _in_order(tables, QUEUED, passes_over=passes_over)
+    queued = update(jobs).where(QUEUED, id_in(tables, waiting))
+    return queued.values(ended_values(JobStatus.CANCELLED))
+
+
+@cache
+def _expire(tables: Tables) -> Update:
+    jobs = tables.jobs
+    # Also here, or rows in states of a newer release would fill the limit and be passed over.
+    late = select(jobs.c.id).where(ANY_EXPIRING, QUEUED, jobs.c.expires_at <= instant())
+    late = late.order_by(jobs.c.expires_at).limit(bindparam("at_most"))
+    if tables.metadata.schema is not None:
+        late = late.with_for_update(skip_locked=True)
+    expired = update(jobs).where(QUEUED, has_expired(tables), id_in(tables, late))
+    return expired.values(ended_values(JobStatus.CANCELLED))
+
+
+@cache
+def _ended(tables: Tables, *, passes_over: bool) -> Select[Any]:
+    jobs = tables.jobs
+    return _in_order(tables, UNSUCCESSFUL, passes_over=passes_over).with_only_columns(
+        jobs.c.id, jobs.c.batch_id, jobs.c.status
+    )
+
+
+@cache
+def _requeue(tables: Tables) -> Update:
+    jobs = tables.jobs
+    among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
+    return (
+        update(jobs)
+        .where(among, UNSUCCESSFUL)
+        .values(
+            {
+                **LET_GO,
+                "status": JobStatus.QUEUED.value,
+                "attempts": 0,
+                "calls_before": jobs.c.calls_made,
+                "ended_at": null(),
+                "images": null(),
+                "cancel_asked": false(),
+                "expires_at": null(),
+            }
+        )
+    )

@@ -1,0 +1,283 @@
+"""Claim: a worker takes a job and pays for the call before it is sent.
+
+The call is counted here, ahead of sending, so that no crash can lose one. A claim carries a
+token of the caller's own choosing: when the answer to a claim is lost, the same claim again
+finds the row it made. What a claim finds at its limits (too many calls, too late) it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from storage.db.bulk_params import as_given, given_rows, is_given
+from storage.db.database import Database
+from storage.errors import RecordUnreadable
+from storage.fleet.daily_calls import spend_one_call
+from storage.jobs.needs_release import is_served_by, put_off_for_newer
+from storage.jobs.quarantine import set_aside
+from storage.jobs.transition import (
+    QUEUED,
+    UNDECODABLE,
+    ended_values,
+    error_parameters,
+    read_job,
+    run_ending,
+)
+from storage.owners.daily_calls import count_one
+from storage.records.job import Job, JobError, job_from_row
+from storage.records.states import EndCode, JobStatus
+from storage.schema.clock import after, instant, now, seconds_param
+from storage.schema.revision import RELEASE
+from storage.schema.tables import Tables
+
+# What is each claim's own; the rest is the worker's, and one statement has it once.
+_OWN = ("job_id", "token")
+
+#: Shorter than for other changes: a group's calls start where it ends, all at once, and the fleet's
+#: pace had spread them evenly.
+GATHER_S = 0.04
+
+
+def claim_if_due(
+    db: Database,
+    job_id: UUID,
+    *,
+    worker_id: UUID,
+    token: UUID,
+    call_deadline_s: float,
+    max_calls: int,
+    max_calls_per_day: int | None = None,
+    serves_release: int = RELEASE,
+) -> Job | None:
+    """Take a queued job whose time has come: queued to running, one statement.
+
+    The fence rises, the attempt and the call are counted.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        worker_id: Who takes it.
+        token: New for every claim, the same when a claim is repeated after a lost answer.
+        call_deadline_s: By when the call will have ended, from now.
+        max_calls: How many calls a job may cost (since it was last retried by hand); at that,
+            it fails as `CALLS_EXHAUSTED`.
+        max_calls_per_day: How many calls the whole fleet may send today (in UTC); None for any.
+        serves_release: The newest release whose jobs the worker can serve.
+
+    Returns:
+        The row as claimed; None when there is nothing to take: unknown, held, ended, not due
+        yet, its batch not open, its request for a newer release, or ended just now because a limit
+        was reached or the row cannot be read.
+
+    Raises:
+        DayExhausted: Today's calls are spent; nothing was claimed.
+        DatabaseUnavailable: Perhaps claimed, perhaps not: call again with the same token.
+    """
+    parameters = {
+        "job_id": job_id,
+        "by_worker": worker_id,
+        "token": token,
+        "call_deadline_s": call_deadline_s,
+        "max_calls": max_calls,
+        "serves_release": serves_release,
+    }
+    if max_calls_per_day is None:
+        job = db.together(_claim_several, parameters, gather_s=GATHER_S)
+        if job is not None:
+            return job
+    try:
+        row = _take(db, parameters, max_calls_per_day)
+        if row is not None:
+            return job_from_row(row)
+        return _claimed_before(db, parameters)
+    except (*UNDECODABLE, RecordUnreadable) as error:
+        set_aside(db, job_id, token=token, reason=str(error))
+        return None
+
+
+def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Job | None]:
+    """Make the claims that differ from the first in job and token alone; others stay to be made.
+
+    So do all of them where one of the rows can't be read: alone, it is found and set aside.
+    """
+    alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
+    rows = [{name: claim[name] for name in _OWN} for claim in alike]
+    parameters = _terms(claims[0]) | as_given(rows)
+    try:
+        with db.statement() as connection:
+            taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
+        jobs = {job.claim_token: job for job in map(job_from_row, taken)}
+    except (*UNDECODABLE, RecordUnreadable):
+        return [None for _ in claims]
+    return [jobs.get(claim["token"]) for claim in claims]
+
+
+def _terms(claim: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: claim[name] for name in claim if name not in _OWN}
+
+
+def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | None) -> Any:
+    if max_calls_per_day is not None:
+        return _claim_within_day(db, parameters, max_calls_per_day)
+    with db.statement() as connection:
+        return _claimed(db.tables, connection, parameters)
+
+
+def _claim_within_day(db: Database, parameters: dict[str, object], most: int) -> Any:
+    """Count the day's call and claim, both or neither."""
+    with db.begin() as connection, connection.begin_nested() as both:
+        spend_one_call(db.tables, connection, most)
+        row = _claimed(db.tables, connection, parameters)
+        if row is None:
+            both.rollback()
+        return row
+
+
+def _claimed(tables: Tables, connection: Connection, parameters: dict[str, object]) -> Any:
+    """Claim and count the call of an owner who has a daily limit; on PostgreSQL one statement."""
+    row = connection.execute(_claim(tables), parameters).mappings().first()
+    if row is not None and tables.metadata.schema is None:
+        connection.execute(_count_call(tables), {"of_owner": row["owner"]})
+    return row
+
+
+def _claimed_before(db: Database, claim: Mapping[str, Any]) -> Job | None:
+    job = read_job(db, claim["job_id"])
+    if job is None:
+        return None
+    if job.status is JobStatus.RUNNING and job.claim_token == claim["token"]:
+        return job
+    if job.status is JobStatus.QUEUED:
+        if (job.needs_release or 0) > claim["serves_release"]:
+            put_off_for_newer(db, job.id, serves_release=claim["serves_release"])
+        else:
+            _end_at_limit(db, job, claim["max_calls"])
+    return None
+
+
+def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
+    made = job.calls_made - job.calls_before
+    if made >= max_calls:
+        words = f"{made} calls made, {max_calls} allowed"
+        error = JobError(EndCode.CALLS_EXHAUSTED, words, "darkroom")
+        limits = {"job_id": job.id, "max_calls": max_calls}
+        run_ending(db, _exhaust(db.tables), limits | error_parameters(error))
+    elif job.expires_at is not None:
+        run_ending(db, _expire(db.tables), {"job_id": job.id} | error_parameters(EXPIRED))
+
+
+EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
+"""What a job that waited too long is told."""
+
+
+def open_to_claims(tables: Tables) -> ColumnElement[bool]:
+    """True for jobs that came alone and for those whose batch has been opened."""
+    jobs, batches = tables.jobs, tables.batches
+    opened = (
+        batches.select()
+        .with_only_columns(batches.c.id)
+        .where(batches.c.id == jobs.c.batch_id, batches.c.opened_at.is_not(None))
+        .correlate(jobs)
+        .exists()
+    )
+    return or_(jobs.c.batch_id.is_(None), opened)
+
+
+def has_expired(tables: Tables) -> ColumnElement[bool]:
+    """True for jobs that were to be started by now and have not been."""
+    jobs = tables.jobs
+    return and_(
+        jobs.c.expires_at.is_not(None),
+        jobs.c.first_call_at.is_(None),
+        jobs.c.expires_at <= instant(),
+    )
+
+
+@cache
+def _claim(tables: Tables) -> Update | Select[Any]:
+    which = tables.jobs.c.id == bindparam("job_id")
+    taken = _take_if_due(tables, which, bindparam("token")).returning(*tables.jobs.c)
+    return taken if tables.metadata.schema is None else _with_calls_counted(tables, taken)
+
+
+@cache
+def _claim_all(tables: Tables) -> Select[Any]:
+    given = given_rows("job_id", "token")
+    taken = _take_if_due(tables, is_given(tables, given), given.c.token)
+    return _with_calls_counted(tables, taken.returning(*tables.jobs.c))
+
+
+def _with_calls_counted(tables: Tables, taken: Any) -> Select[Any]:
+    claimed = taken.cte("claimed")
+    counted = count_one(tables, claimed.c.owner, of=claimed).cte("counted")
+    return select(claimed).add_cte(counted)
+
+
+@cache
+def _count_call(tables: Tables) -> Any:
+    return count_one(tables, bindparam("of_owner", type_=Text()))
+
+
+def _take_if_due(tables: Tables, which: ColumnElement[bool], token: ColumnElement[Any]) -> Update:
+    jobs = tables.jobs
+    due = (
+        which,
+        QUEUED,
+        or_(jobs.c.not_before.is_(None), jobs.c.not_before <= instant()),
+        jobs.c.calls_made - jobs.c.calls_before < bindparam("max_calls"),
+        ~has_expired(tables),
+        open_to_claims(tables),
+        is_served_by(tables, bindparam("serves_release")),
+    )
+    taken = {
+        "status": JobStatus.RUNNING.value,
+        "fence": jobs.c.fence + 1,
+        "attempts": jobs.c.attempts + 1,
+        "calls_made": jobs.c.calls_made + 1,
+        "worker_id": bindparam("by_worker"),
+        "claim_token": token,
+        "call_deadline": after(seconds_param("call_deadline_s")),
+        "first_call_at": func.coalesce(jobs.c.first_call_at, now()),
+        "not_before": null(),
+        "dispatched_at": null(),
+    }
+    return update(jobs).where(*due).values(taken)
+
+
+@cache
+def _exhaust(tables: Tables) -> Update:
+    jobs = tables.jobs
+    spent = jobs.c.calls_made - jobs.c.calls_before >= bindparam("max_calls")
+    return (
+        update(jobs)
+        .where(jobs.c.id == bindparam("job_id"), QUEUED, spent)
+        .values(ended_values(JobStatus.FAILED))
+    )
+
+
+@cache
+def _expire(tables: Tables) -> Update:
+    jobs = tables.jobs
+    return (
+        update(jobs)
+        .where(jobs.c.id == bindparam("job_id"), QUEUED, has_expired(tables))
+        .values(ended_values(JobStatus.CANCELLED))
+    )

@@ -1,0 +1,236 @@
+"""Image in hand, and stored: the last two steps of a job that goes well.
+
+`mark_storing_if_held` is written as soon as the picture is safe on the worker's disk;
+`finish_if_held` is written when the bucket has it. A job that was asked to stop keeps the
+picture it has paid for and ends as cancelled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    true,
+    update,
+)
+
+from storage.db.bulk_params import as_given, given_rows, is_given
+from storage.db.database import Database
+from storage.jobs.release import CANCELLED
+from storage.jobs.transition import HELD, NO_ERROR, held_at_fence, read_job, run_ending
+from storage.records.job import Job, StoredImage, images_to_json
+from storage.records.states import ENDED, JobStatus
+from storage.schema.clock import now
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+
+def mark_storing_if_held(
+    db: Database,
+    job_id: UUID,
+    *,
+    fence: int,
+    images: Sequence[StoredImage],
+    worker_id: UUID | None = None,
+) -> bool:
+    """Running to storing: the answer is read, checked and on disk. One statement.
+
+    The row then names the keys with these bytes. A fence that was rolled back with the database can
+    be claimed twice, and both holders' keys are the same: only the one whose images the row names
+    may put them.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+        images: As they will be in the bucket.
+        worker_id: The worker that has the images, which holds the row from now on; None leaves the
+            holder as it is.
+
+    Returns:
+        Whether the row is storing these images at this fence now; False when it was taken away, or
+        stores other images at this fence.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    parameters = {
+        "job_id": job_id,
+        "at_fence": fence,
+        **image_parameters(images),
+        "by_worker": worker_id,
+    }
+    if db.together(_mark_several, parameters):
+        return True
+    with db.statement() as connection:
+        return connection.execute(_mark_storing(db.tables), parameters).rowcount == 1
+
+
+def finish_if_held(
+    db: Database, job_id: UUID, *, fence: int, images: Sequence[StoredImage]
+) -> bool:
+    """Storing (or running) to succeeded; to cancelled with its images where that was asked.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+        images: As they are in the bucket.
+
+    Returns:
+        Whether the row has ended with these images, now or by an earlier call whose answer was
+        lost, or because they were adopted meanwhile. On False it was taken away, or stores other
+        images at this fence.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    parameters = {"job_id": job_id, "at_fence": fence, **image_parameters(images)}
+    if db.together(_finish_several, parameters):
+        return True
+    if run_ending(db, _finish(db.tables), parameters):
+        return True
+    return ended_with(read_job(db, job_id), images)
+
+
+def ended_with(job: Job | None, images: Sequence[StoredImage]) -> bool:
+    """Whether a job has ended and these very objects, with these bytes, are its images."""
+    if job is None or job.status not in ENDED:
+        return False
+    return _bytes_by_key(images) == _bytes_by_key(job.images)
+
+
+def _bytes_by_key(images: Sequence[StoredImage]) -> dict[str, str]:
+    return {image.key: image.sha256 for image in images}
+
+
+def image_parameters(images: Sequence[StoredImage]) -> dict[str, Any]:
+    """What statements bind of an answer's images: all of them, and which answer they are of."""
+    return {
+        "new_images": images_to_json(images),
+        "new_sha256": images[0].sha256 if images else "",
+    }
+
+
+def names_no_others(
+    tables: Tables, sha256: ColumnElement[Any] | None = None
+) -> ColumnElement[bool]:
+    """True for rows that name no images yet, or those of this answer, under whatever keys.
+
+    Binds `new_sha256` unless the answer's is given.
+    """
+    if sha256 is None:
+        sha256 = bindparam("new_sha256", type_=Text())
+    named = tables.jobs.c.images
+    return or_(named.is_(null()), named[0]["sha256"].as_string() == sha256)
+
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _mark_several(db: Database, rows: Rows) -> list[bool | None]:
+    with db.statement() as connection:
+        marked = connection.execute(_mark_all(db.tables), as_given(rows)).all()
+    return _happened(rows, {(row.id, row.fence) for row in marked})
+
+
+def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
+    ended = run_ending(db, _finish_all(db.tables), as_given(rows))
+    return _happened(rows, {(row["id"], row["fence"]) for row in ended})
+
+
+def _happened(rows: Rows, changed: set[tuple[UUID, int]]) -> list[bool | None]:
+    claims = [(row["job_id"], row["at_fence"]) for row in rows]
+    often = Counter(claims)  # two holders of one claim: which of them was it? each asks alone
+    return [True if claim in changed and often[claim] == 1 else None for claim in claims]
+
+
+@cache
+def _mark_storing(tables: Tables) -> Update:
+    jobs = tables.jobs
+    images: ColumnElement[Any] = bindparam("new_images")
+    worker = bindparam("by_worker", type_=Uuid())
+    held = held_at_fence(tables, HELD).where(names_no_others(tables))
+    return held.values({**_storing(tables, images), "worker_id": _holder(jobs, worker)})
+
+
+@cache
+def _mark_all(tables: Tables) -> Update:
+    jobs = tables.jobs
+    given = given_rows("job_id", "at_fence", "new_images", "new_sha256", "by_worker")
+    storing = _storing(tables, given.c.new_images)
+    holder = _holder(jobs, given.c.by_worker)
+    marked = _held_as_given(tables, given).values({**storing, "worker_id": holder})
+    return marked.returning(jobs.c.id, jobs.c.fence)
+
+
+def _holder(jobs: Table, worker: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(worker, jobs.c.worker_id)
+
+
+@cache
+def _finish(tables: Tables) -> Update:
+    images: ColumnElement[Any] = bindparam("new_images")
+    held = held_at_fence(tables, HELD).where(names_no_others(tables))
+    return held.values({**with_images(tables, images), "call_deadline": null()})
+
+
+@cache
+def _finish_all(tables: Tables) -> Update:
+    given = given_rows("job_id", "at_fence", "new_images", "new_sha256")
+    return _held_as_given(tables, given).values(
+        {**with_images(tables, given.c.new_images), "call_deadline": null()}
+    )
+
+
+def _held_as_given(tables: Tables, given: Any) -> Update:
+    jobs = tables.jobs
+    return update(jobs).where(
+        is_given(tables, given),
+        jobs.c.fence == given.c.at_fence,
+        HELD,
+        names_no_others(tables, given.c.new_sha256),
+    )
+
+
+def _storing(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
+    """What a row is set to when its images are on the disk."""
+    return {
+        "status": JobStatus.STORING.value,
+        "images": images,
+        "image_in_hand_at": func.coalesce(tables.jobs.c.image_in_hand_at, now()),
+        "call_deadline": null(),
+    }
+
+
+def with_images(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
+    """What a row is set to when these images are in the bucket.
+
+    It has succeeded, unless it was asked to stop: then it is cancelled, and keeps them.
+    """
+    jobs = tables.jobs
+    stop = jobs.c.cancel_asked == true()
+    ended = CANCELLED.columns()
+    return {
+        "status": case(
+            (stop, literal(JobStatus.CANCELLED.value)), else_=literal(JobStatus.SUCCEEDED.value)
+        ),
+        "images": images,
+        "image_in_hand_at": func.coalesce(jobs.c.image_in_hand_at, now()),
+        "ended_at": now(),
+        **{name: case((stop, literal(ended[name])), else_=null()) for name in NO_ERROR},
+    }

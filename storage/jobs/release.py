@@ -1,0 +1,222 @@
+"""Let go: a worker ends its hold on a job without an image of it.
+
+Three ways out of running: later again (with what the call turned out to be), failed for good,
+and handed back before anything was sent. Later again and failed also leave storing, when the
+image that was in hand has been lost. What a call turned out to be decides two things apart from
+each other: whether the attempt counts, and whether the call does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Update, bindparam, case, literal, null, true
+
+from storage.db.database import Database
+from storage.jobs.transition import (
+    HELD,
+    LET_GO,
+    NO_ERROR,
+    RUNNING,
+    ended_by_us,
+    held_at_fence,
+    run_ending,
+)
+from storage.records.job import JobError
+from storage.records.states import CallCount, EndCode, JobStatus
+from storage.schema.clock import after, now, seconds_param
+from storage.schema.tables import Tables
+
+
+def retry_later_if_held(
+    db: Database,
+    job_id: UUID,
+    *,
+    fence: int,
+    delay_s: float,
+    error: JobError,
+    give_back: bool = False,
+    call_back: bool = False,
+    counted: CallCount | None = None,
+) -> bool:
+    """Running to queued, not before `delay_s` from now; to cancelled where that was asked.
+
+    With `counted=CallCount.LOST` it leaves storing as well: the image that was in hand is gone.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+        delay_s: How long to wait.
+        error: Why; kept on the row until the job goes well.
+        give_back: The attempt was not worth one (a 429, a fleet that is paused).
+        call_back: The call is known not to have been paid.
+        counted: What the call turned out to be, if it cost money and brought nothing.
+
+    Returns:
+        Whether it happened, now or by an earlier call whose answer was lost.
+
+    Raises:
+        ValueError: A call cannot be both given back and counted.
+        DatabaseUnavailable: Call again.
+    """
+    statement = _retry_later(db.tables, counted, give_back=give_back, call_back=call_back)
+    parameters = _parameters(job_id, fence, error) | {"delay_s": delay_s}
+    return _changed(db, statement, parameters) or ended_by_us(db, job_id, fence) is not None
+
+
+def fail_if_held(
+    db: Database,
+    job_id: UUID,
+    *,
+    fence: int,
+    error: JobError,
+    counted: CallCount | None = None,
+    call_back: bool = False,
+) -> bool:
+    """Running to failed for good; with `counted=CallCount.LOST` from storing as well.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+        error: Why.
+        counted: What the call turned out to be, if it cost money and brought nothing.
+        call_back: The call is known not to have been paid.
+
+    Returns:
+        Whether it happened, now or by an earlier call whose answer was lost.
+
+    Raises:
+        ValueError: A call cannot be both given back and counted.
+        DatabaseUnavailable: Call again.
+    """
+    statement = _fail(db.tables, counted, call_back=call_back)
+    if _changed(db, statement, _parameters(job_id, fence, error)):
+        return True
+    job = ended_by_us(db, job_id, fence)
+    return job is not None and job.status is JobStatus.FAILED
+
+
+def hand_back_if_held(db: Database, job_id: UUID, *, fence: int) -> bool:
+    """Running to queued before the call was sent: attempt and call are given back.
+
+    Args:
+        db: The results table.
+        job_id: Which.
+        fence: Of the caller's claim.
+
+    Returns:
+        Whether it happened, now or by an earlier call whose answer was lost.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    parameters = {"job_id": job_id, "at_fence": fence}
+    if _changed(db, _hand_back(db.tables), parameters):
+        return True
+    return ended_by_us(db, job_id, fence) is not None
+
+
+def _changed(db: Database, statement: Update, parameters: Mapping[str, Any]) -> bool:
+    return bool(run_ending(db, statement, parameters))
+
+
+def _parameters(job_id: UUID, fence: int, error: JobError) -> dict[str, Any]:
+    columns = {f"new_{name}": value for name, value in error.columns().items()}
+    return {"job_id": job_id, "at_fence": fence, **columns}
+
+
+CANCELLED = JobError(EndCode.CANCELLED, "cancelled on request", "operator")
+"""What a job that was asked to stop is told."""
+
+
+def call_changes(
+    tables: Tables, *, counted: CallCount | None, give_back: bool, call_back: bool
+) -> dict[str, ColumnElement[Any]]:
+    """What the end of a call does to a row's counts.
+
+    Raises:
+        ValueError: The call is both given back and counted.
+    """
+    if call_back and counted is not None:
+        raise ValueError(f"a call cannot be both given back and counted as {counted}")
+    jobs = tables.jobs
+    changes: dict[str, ColumnElement[Any]] = {}
+    if give_back:
+        changes["attempts"] = jobs.c.attempts - 1
+    if call_back:
+        changes["calls_made"] = jobs.c.calls_made - 1
+        # A call that was none did not start the job either.
+        changes["first_call_at"] = case((jobs.c.calls_made > 1, jobs.c.first_call_at), else_=null())
+    if counted is not None:
+        changes[f"calls_{counted.value}"] = jobs.c[f"calls_{counted.value}"] + 1
+    return changes
+
+
+def queued_or_cancelled(
+    tables: Tables, *, delay: ColumnElement[Any], error: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a held row is set to when it is let go of: queued again, or ended where asked.
+
+    Args:
+        tables: Of the dialect.
+        delay: When it is due again, or NULL for at once.
+        error: The error columns' new values while it waits.
+    """
+    stop = tables.jobs.c.cancel_asked == true()
+    ended = CANCELLED.columns()
+    return {
+        **LET_GO,
+        "status": case(
+            (stop, literal(JobStatus.CANCELLED.value)), else_=literal(JobStatus.QUEUED.value)
+        ),
+        "ended_at": case((stop, now()), else_=null()),
+        "not_before": case((stop, null()), else_=delay),
+        "images": null(),
+        **{name: case((stop, literal(ended[name])), else_=error[name]) for name in NO_ERROR},
+    }
+
+
+@cache
+def _retry_later(
+    tables: Tables,
+    counted: CallCount | None,
+    *,
+    give_back: bool,
+    call_back: bool,
+) -> Update:
+    changes = call_changes(tables, counted=counted, give_back=give_back, call_back=call_back)
+    error: dict[str, Any] = {name: bindparam(f"new_{name}") for name in NO_ERROR}
+    waiting = queued_or_cancelled(tables, delay=after(seconds_param("delay_s")), error=error)
+    return held_at_fence(tables, _leaves(counted)).values({**waiting, **changes})
+
+
+@cache
+def _fail(tables: Tables, counted: CallCount | None, *, call_back: bool) -> Update:
+    changes = call_changes(tables, counted=counted, give_back=False, call_back=call_back)
+    ended = {
+        **LET_GO,
+        "status": JobStatus.FAILED.value,
+        "ended_at": now(),
+        "images": null(),
+        **{name: bindparam(f"new_{name}") for name in NO_ERROR},
+    }
+    return held_at_fence(tables, _leaves(counted)).values({**ended, **changes})
+
+
+@cache
+def _hand_back(tables: Tables) -> Update:
+    jobs = tables.jobs
+    changes = call_changes(tables, counted=None, give_back=True, call_back=True)
+    error = {name: jobs.c[name] for name in NO_ERROR}
+    # A held row waits for nothing: this is NULL, of a type that PostgreSQL can tell.
+    waiting = queued_or_cancelled(tables, delay=jobs.c.not_before, error=error)
+    return held_at_fence(tables, RUNNING).values({**waiting, **changes})
+
+
+def _leaves(counted: CallCount | None) -> ColumnElement[bool]:
+    return HELD if counted is CallCount.LOST else RUNNING

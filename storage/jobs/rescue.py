@@ -1,0 +1,174 @@
+"""Rescue: jobs whose worker is dead, or whose call should have ended long ago.
+
+A running job that is taken from its worker has cost a call of which nobody knows the outcome;
+a storing one had its image in hand, so its worker's spool gets time to come back first. Either
+way the fence rises, and the old holder, should it wake, can change nothing. Only the
+dispatcher's leader calls this, and only when it has led without a gap for a whole lease.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    case,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from storage.db.database import Database
+from storage.jobs.release import CANCELLED
+from storage.jobs.transition import (
+    ANY_RUNNING,
+    ANY_STORING,
+    LET_GO,
+    NO_ERROR,
+    RUNNING,
+    STORING,
+    id_in,
+    run_ending,
+)
+from storage.records.job import JobError
+from storage.records.states import EndCode, JobStatus
+from storage.schema.clock import after, now, seconds_param
+from storage.schema.tables import Tables
+
+DEADLINE_MARGIN_S = 10.0
+"""How long after its call deadline a living worker's job is left alone: time for the worker to
+notice by itself, with a busy database in between."""
+
+UNKNOWN = JobError(
+    EndCode.OUTCOME_UNKNOWN,
+    "the worker was lost with the call under way; it may be paid",
+    "darkroom",
+)
+LOST = JobError("IMAGE_LOST", "the worker was lost with the image on its disk", "darkroom")
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """How many jobs were taken from dead workers.
+
+    Attributes:
+        running: Of them, with a call under way (one unknown call each).
+        storing: Of them, with an image in hand (one lost image each).
+        queued: They are due again.
+        failed: Their outcome stays unknown.
+        cancelled: They had been asked to stop.
+    """
+
+    running: int
+    storing: int
+    queued: int
+    failed: int
+    cancelled: int
+
+
+def rescue_dead(
+    db: Database, *, max_unknown_calls: int, spool_grace_s: float, limit: int = 1000
+) -> Rescued:
+    """Take held jobs from workers whose lease has ended and from calls past their deadline.
+
+    Args:
+        db: The results table.
+        max_unknown_calls: How many unknown calls a job may have and still be called again.
+        spool_grace_s: How long a dead worker's spool may take to come back.
+        limit: At most so many of each kind.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    running = run_ending(
+        db, _rescue_running(db.tables), {"at_most": limit, "max_unknown": max_unknown_calls}
+    )
+    storing = run_ending(
+        db, _rescue_storing(db.tables), {"at_most": limit, "grace_s": -spool_grace_s}
+    )
+    became = Counter(row["status"] for row in (*running, *storing))
+    return Rescued(
+        running=len(running),
+        storing=len(storing),
+        queued=became[JobStatus.QUEUED.value],
+        failed=became[JobStatus.FAILED.value],
+        cancelled=became[JobStatus.CANCELLED.value],
+    )
+
+
+def _no_worker_since(tables: Tables, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+    jobs, workers = tables.jobs, tables.workers
+    alive = select(workers.c.id).where(
+        workers.c.id == jobs.c.worker_id, workers.c.lease_until > moment
+    )
+    return ~alive.correlate(jobs).exists()
+
+
+def _first(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
+    jobs = tables.jobs
+    some = select(jobs.c.id).where(*conditions).limit(bindparam("at_most"))
+    if tables.metadata.schema is None:
+        return some
+    return some.with_for_update(of=jobs, skip_locked=True)
+
+
+@cache
+def _rescue_running(tables: Tables) -> Update:
+    jobs = tables.jobs
+    overdue = jobs.c.call_deadline <= after(-DEADLINE_MARGIN_S)
+    dead = _first(tables, ANY_RUNNING, or_(overdue, _no_worker_since(tables, after(0.0))))
+    too_often = jobs.c.calls_unknown + 1 > bindparam("max_unknown")
+    stop = jobs.c.cancel_asked == true()
+    changes = {
+        "status": case(
+            (stop, literal(JobStatus.CANCELLED.value)),
+            (too_often, literal(JobStatus.FAILED.value)),
+            else_=literal(JobStatus.QUEUED.value),
+        ),
+        "ended_at": case((or_(stop, too_often), now()), else_=null()),
+        "calls_unknown": jobs.c.calls_unknown + 1,
+        **_errors(stop, UNKNOWN),
+    }
+    return _taken(tables, RUNNING, dead, changes)
+
+
+@cache
+def _rescue_storing(tables: Tables) -> Update:
+    jobs = tables.jobs
+    graced = after(seconds_param("grace_s"))
+    dead = _first(
+        tables, ANY_STORING, jobs.c.image_in_hand_at <= graced, _no_worker_since(tables, graced)
+    )
+    stop = jobs.c.cancel_asked == true()
+    changes = {
+        "status": case(
+            (stop, literal(JobStatus.CANCELLED.value)), else_=literal(JobStatus.QUEUED.value)
+        ),
+        "ended_at": case((stop, now()), else_=null()),
+        "calls_lost": jobs.c.calls_lost + 1,
+        "images": null(),
+        **_errors(stop, LOST),
+    }
+    return _taken(tables, STORING, dead, changes)
+
+
+def _errors(stop: ColumnElement[bool], error: JobError) -> dict[str, Any]:
+    waiting, ended = error.columns(), CANCELLED.columns()
+    return {n: case((stop, literal(ended[n])), else_=literal(waiting[n])) for n in NO_ERROR}
+
+
+def _taken(
+    tables: Tables, state: ColumnElement[bool], dead: Select[Any], changes: dict[str, Any]
+) -> Update:
+    jobs = tables.jobs
+    values = {**LET_GO, "fence": jobs.c.fence + 1, **changes}
+    return update(jobs).where(state, id_in(tables, dead)).values(values)

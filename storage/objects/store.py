@@ -1,0 +1,298 @@
+"""The bucket: put, get, look, delete, and links that anyone may open for a while.
+
+One client, built at its first use and shared by all threads, as it is costly to make and safe to
+share. Stores that merely speak S3 differ most in checksums and addressing, so those are settings.
+A second client exists only to sign links on the address that users see. What a key is called is
+decided in `keys.py`; whether a failure is worth waiting out, in `object_faults.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from threading import Lock
+from typing import Any, Literal
+
+import boto3
+
+from storage.buffers import Pieces, joined, sha256_of, size_of
+from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
+from storage.objects.fast_put import SignedPut
+from storage.objects.listing import ListedObject, StoredObject, object_pages
+from storage.objects.s3_config import s3_config
+from storage.objects.s3_connections import use_final_responses
+from storage.objects.s3_errors import check_stored, translated
+from storage.objects.sent_digest import SentDigest
+
+_PIECE_BYTES = 1 << 18
+_MAX_LINK_S = 7 * 24 * 3600  # the longest that signature version 4 allows
+_HOME_REGION = "us-east-1"  # the one region whose name must not be sent when creating a bucket
+
+
+class ObjectStore:
+    """One bucket of an S3-compatible store.
+
+    Nothing is connected before the first call. Safe to share between threads.
+
+    Args:
+        bucket: Its name; never created unless `create_bucket` is called.
+        endpoint_url: None for AWS itself.
+        region: None for what boto3 finds by itself, else `us-east-1`.
+        public_url: The endpoint as users reach it, for signed links; None: `endpoint_url`.
+        addressing: Bucket in the path, in the host name, or as botocore thinks best.
+        checksums: `when_required` for stores that do not know S3's newer checksums.
+        sign_payload: Sign the SHA-256 of what is put, so that the store refuses other bytes.
+        extra_put_args: Sent with every put, such as `ServerSideEncryption` or `Tagging`.
+        max_connections: Kept open at once: as many as threads that use the store.
+        connect_timeout_s: For one attempt.
+        read_timeout_s: Between two signs of life.
+        access_key_id: None for boto3's usual chain.
+        secret_access_key: With `access_key_id`.
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        public_url: str | None = None,
+        addressing: Literal["auto", "path", "virtual"] = "auto",
+        checksums: Literal["when_required", "when_supported"] = "when_required",
+        sign_payload: bool = True,
+        extra_put_args: Mapping[str, Any] | None = None,
+        max_connections: int = 16,
+        connect_timeout_s: float = 5.0,
+        read_timeout_s: float = 60.0,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+    ) -> None:
+        self.bucket = bucket
+        self.address = endpoint_url or "AWS S3"
+        self._endpoint_url = endpoint_url
+        self._public_url = public_url or endpoint_url
+        self._extra_put_args = dict(extra_put_args or {})
+        self._config = s3_config(
+            addressing=addressing,
+            checksums=checksums,
+            sign_payload=sign_payload,
+            max_connections=max_connections,
+            connect_timeout_s=connect_timeout_s,
+            read_timeout_s=read_timeout_s,
+        )
+        self._access_key_id = access_key_id
+        self._secret_access_key = secret_access_key
+        self._region = region
+        self._clients: dict[str | None, Any] = {}
+        self._signed_put: SignedPut | None = None
+        self._sign_payload = sign_payload
+        self._sent = SentDigest()
+        self._is_plain = not self._extra_put_args and checksums == "when_required"
+        self._lock = Lock()
+
+    def put(
+        self,
+        key: str,
+        data: bytes | Pieces,
+        content_type: str = "image/png",
+        *,
+        sha256: str | None = None,
+    ) -> None:
+        """Store an object, whole or in pieces, replacing what is there.
+
+        Args:
+            key: Of the object.
+            data: Its bytes.
+            content_type: Of the object.
+            sha256: Of the bytes as they have to be stored, in hex; None: computed here.
+
+        Raises:
+            ObjectDigestMismatch: The store, or this process, has other bytes than those.
+            ObjectStoreError: One of its kinds; after `ObjectStoreUnavailable` it may be there.
+        """
+        pieces = [data] if isinstance(data, bytes) else data
+        digest = (sha256 or sha256_of(pieces)) if self._sign_payload else None
+        with self._translated(key, size_of(pieces)):
+            client = self._client(self._endpoint_url)
+            if self._is_plain and self._short_way(client).put(key, pieces, content_type, digest):
+                return
+            self._sent.expect(digest)
+            answer = client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=joined(pieces),
+                ContentType=content_type,
+                **self._extra_put_args,
+            )
+        check_stored(answer, self.address, self.bucket)
+
+    def get(self, key: str) -> bytes:
+        """Fetch an object.
+
+        Raises:
+            ObjectMissing: There is none.
+            ObjectStoreError: One of its other kinds.
+        """
+        with self._translated(key):
+            answer = self._client(self._endpoint_url).get_object(Bucket=self.bucket, Key=key)
+            with answer["Body"] as body:
+                data: bytes = body.read()
+        return data
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """Fetch an object piece by piece, for who passes it on and need not hold it whole.
+
+        Raises:
+            ObjectMissing: There is none; known before the first piece.
+            ObjectStoreError: One of its other kinds; also between two pieces.
+        """
+        with self._translated(key):
+            answer = self._client(self._endpoint_url).get_object(Bucket=self.bucket, Key=key)
+        return self._pieces(key, answer["Body"])
+
+    def _pieces(self, key: str, body: Any) -> Iterator[bytes]:
+        with self._translated(key), body:
+            while piece := body.read(_PIECE_BYTES):
+                yield piece
+
+    def head(self, key: str) -> StoredObject | None:
+        """What is known of an object; None where there is none.
+
+        Raises:
+            ObjectStoreError: Nobody can say.
+        """
+        try:
+            with self._translated(key):
+                client = self._client(self._endpoint_url)
+                answer = client.head_object(Bucket=self.bucket, Key=key)
+        except ObjectMissing:
+            return None
+        return StoredObject(key, int(answer["ContentLength"]))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under this key.
+
+        Raises:
+            ObjectStoreError: Nobody can say.
+        """
+        return self.head(key) is not None
+
+    def pages(self, prefix: str, *, after: str = "") -> Iterator[list[ListedObject]]:
+        """List the objects below a prefix in the order of their keys, a page at a time.
+
+        Raises:
+            ObjectStoreError: One of its kinds; also between two pages.
+        """
+        with self._translated():
+            client = self._client(self._endpoint_url)
+            yield from object_pages(client, self.bucket, prefix, after)
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is deleted already.
+
+        Raises:
+            ObjectStoreError: One of its kinds.
+        """
+        try:
+            with self._translated(key):
+                self._client(self._endpoint_url).delete_object(Bucket=self.bucket, Key=key)
+        except ObjectMissing:
+            return
+
+    def signed_url(self, key: str, expires_s: int) -> str:
+        """A link that anyone may open until it expires; made without asking the store.
+
+        Args:
+            key: Of the object, which is not looked up.
+            expires_s: Up to a week, the most that signature version 4 allows.
+        """
+        with self._translated(key):
+            link: str = self._client(self._public_url).generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self.bucket, "Key": key},
+                ExpiresIn=min(int(expires_s), _MAX_LINK_S),
+            )
+        return link
+
+    def put_signed_as(self, key: str, data: bytes, sha256: str) -> int | None:
+        """Put once, signed with a SHA-256 that need not be right, and return the HTTP status.
+
+        It is None if there was no answer, or if only boto3 can put to this bucket.
+        """
+        with self._translated(key):
+            way = self._short_way(self._client(self._endpoint_url))
+            return way.status(key, [data], "text/plain", sha256)
+
+    def bucket_exists(self) -> bool:
+        """Whether the bucket is there and visible.
+
+        Raises:
+            ObjectStoreError: Nobody can say.
+        """
+        try:
+            with self._translated():
+                self._client(self._endpoint_url).head_bucket(Bucket=self.bucket)
+        except BucketMissing:
+            return False
+        return True
+
+    def create_bucket(self) -> None:
+        """Create the bucket; one that is there already and is ours is fine.
+
+        Raises:
+            ObjectStoreError: One of its kinds.
+        """
+        try:
+            with self._translated():
+                client = self._client(self._endpoint_url)
+                region = client.meta.region_name
+                where = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+                client.create_bucket(
+                    Bucket=self.bucket, **({} if region == _HOME_REGION else where)
+                )
+        except ObjectStoreRefused as refused:
+            if refused.code != "BucketAlreadyOwnedByYou":
+                raise
+
+    def close(self) -> None:
+        """Close the connections that are open."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._signed_put = None
+
+    def _translated(self, key: str = "", size_bytes: int = 0) -> Any:
+        return translated(self.address, self.bucket, key, size_bytes=size_bytes)
+
+    def _client(self, endpoint_url: str | None) -> Any:
+        client = self._clients.get(endpoint_url)
+        if client is not None:
+            return client
+        with self._lock:
+            if endpoint_url not in self._clients:
+                self._clients[endpoint_url] = self._new_client(endpoint_url)
+            return self._clients[endpoint_url]
+
+    @cached_property
+    def _session(self) -> Any:
+        """Region and credentials, which both clients share: rotating ones are fetched once."""
+        return boto3.session.Session(
+            aws_access_key_id=self._access_key_id,
+            aws_secret_access_key=self._secret_access_key,
+            region_name=self._region,
+        )
+
+    def _short_way(self, client: Any) -> SignedPut:
+        """For puts without extras; made at the first, as the client is."""
+        if self._signed_put is None:
+            self._signed_put = SignedPut(client, self._session.get_credentials(), self.bucket)
+        return self._signed_put
+
+    def _new_client(self, endpoint_url: str | None) -> Any:
+        region = self._session.region_name or _HOME_REGION
+        client = self._session.client(
+            "s3", endpoint_url=endpoint_url, region_name=region, config=self._config
+        )
+        use_final_responses(client)
+        self._sent.watch(client)
+        return client

@@ -1,0 +1,1 @@
+"""Owners: their limits, their API keys and their calls of the day."""

@@ -1,0 +1,54 @@
+"""How many calls of a limited owner were made today, counted with the claim that makes them.
+
+Only owners with a limit are counted, so that the others' claims touch no row that they share. What
+the limit means for what goes out is in `allowances.py`. A day is a day in UTC, by the database's
+clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.fleet.daily_calls import today
+from storage.schema.tables import Tables
+
+
+def calls_today_of(tables: Tables, connection: Connection, owners: Sequence[str]) -> dict[str, int]:
+    """Today's calls of some owners; who has none, or no limit, is left out."""
+    rows = connection.execute(_calls(tables), {"owners": list(owners)})
+    return dict(rows.all())
+
+
+def count_one(tables: Tables, owner: ColumnElement[str], *, of: Any = None) -> Any:
+    """An INSERT that counts the calls of owners who have a limit.
+
+    Args:
+        tables: Of the dialect.
+        owner: Whose: a parameter, or a column of `of`.
+        of: What to select from besides the owners: a claim whose rows are counted, each as one.
+    """
+    owners, daily = tables.owners, tables.owner_calls
+    limited = (
+        select(today(tables), owners.c.name, func.count())
+        .where(owners.c.name == owner, owners.c.max_calls_per_day.is_not(None))
+        .group_by(owners.c.name)
+    )
+    if of is not None:
+        limited = limited.select_from(of)
+    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
+    counted = insert_for(daily).from_select(["day", "owner", "calls"], limited)
+    return counted.on_conflict_do_update(
+        index_elements=["day", "owner"], set_={"calls": daily.c.calls + counted.excluded.calls}
+    )
+
+
+@cache
+def _calls(tables: Tables) -> Select[Any]:
+    daily = tables.owner_calls
+    among = daily.c.owner.in_(bindparam("owners", type_=Text()))
+    return select(daily.c.owner, daily.c.calls).where(daily.c.day == today(tables), among)

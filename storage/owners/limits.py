@@ -1,0 +1,98 @@
+"""Owners: how much each of them may hand in, and have under way.
+
+An owner exists by being named in a job; a row here exists only where somebody set a limit. No
+row, and NULL in a row, mean no limit. What is handed in is counted by the gateway, which asks in
+`backlog.py` how much waits; what is under way is counted in `allowances.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.db.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An owner's row.
+
+    Attributes:
+        name: As in the owner's jobs.
+        max_per_second: Jobs handed in each second over HTTP, at most; None for any number.
+        max_queued: Jobs that may wait at once for more to be taken in; None for any number.
+        max_in_flight: Calls to the API at once, at most, however many workers there are; None for
+            as many as the fleet may have.
+        max_calls_per_day: Calls to the API in a day (UTC), at most, counted from when the limit was
+            set; None for as many as the fleet may send.
+        created_at: When the first limit was set.
+    """
+
+    name: str
+    max_per_second: float | None
+    max_queued: int | None
+    max_in_flight: int | None
+    max_calls_per_day: int | None
+    created_at: datetime
+
+
+class OwnerChanges(TypedDict, total=False):
+    """Limits to be set; what is left out stays as it is, None lifts the limit."""
+
+    max_per_second: float | None
+    max_queued: int | None
+    max_in_flight: int | None
+    max_calls_per_day: int | None
+
+
+def get_owner(db: Database, name: str) -> Owner | None:
+    """The owner's row; None where no limit was ever set.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    owners = db.tables.owners
+    with db.read() as connection:
+        row = connection.execute(select(owners).where(owners.c.name == name)).mappings().first()
+    return None if row is None else Owner(**row)
+
+
+def list_owners(db: Database) -> list[Owner]:
+    """Every owner with a row, by name.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    owners = db.tables.owners
+    with db.read() as connection:
+        rows = connection.execute(select(owners).order_by(owners.c.name)).mappings()
+        return [Owner(**row) for row in rows]
+
+
+def set_owner_limits(db: Database, name: str, **limits: Unpack[OwnerChanges]) -> Owner:
+    """Set some of an owner's limits, and leave the others as they are.
+
+    Args:
+        db: The results table.
+        name: Whose.
+        **limits: Those to be set; None lifts one.
+
+    Returns:
+        The row as it is now.
+
+    Raises:
+        RecordRefused: A rate that is not above 0, or a negative number.
+        DatabaseUnavailable: Call again.
+    """
+    owners = db.tables.owners
+    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
+    statement = insert_for(owners).values(name=name, **limits)
+    # Something has to be set for the row to come back, so it is at least the name, to itself.
+    changed = {"name": name, **limits}
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_=changed)
+    with db.statement() as connection:
+        return Owner(**connection.execute(statement.returning(*owners.c)).mappings().one())

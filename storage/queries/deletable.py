@@ -1,0 +1,101 @@
+"""Which jobs a bulk forget means: those that have ended or wait, walked a thousand at a time.
+
+A walk goes by key, as those of `selection.py` do, over the index that its filter has: a batch's, an
+owner's, or that of all jobs. What a worker holds is not met, and told of at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+
+from storage.db.database import Database
+from storage.db.keyset import walk
+from storage.db.statement_limits import COUNT
+from storage.jobs.claim import open_to_claims
+from storage.jobs.transition import QUEUED
+from storage.queries.filter import CHUNK_JOBS
+from storage.records.states import HELD, JobStatus
+
+_ENDED: ColumnElement[bool] = literal_column("ended_at IS NOT NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which jobs are to be forgotten; of several conditions, all have to fit.
+
+    Attributes:
+        as_of: What was accepted later is not meant.
+        batch_id: Only this batch's.
+        owner: Only this owner's.
+        ended_before: Only those that had ended by then, so none that waits.
+    """
+
+    as_of: datetime
+    batch_id: UUID | None = None
+    owner: str | None = None
+    ended_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many jobs are meant.
+
+    Attributes:
+        ended: They have ended.
+        waiting: They have not begun, and would be cancelled on the way.
+        under_way: A worker holds them: they would stay.
+    """
+
+    ended: int
+    waiting: int
+    under_way: int
+
+
+def count_meant(db: Database, meant: Meant) -> Extent:
+    """Count what `walk_meant` will meet, in one statement that only reads.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    jobs = db.tables.jobs
+    counts = select(jobs.c.status, func.count()).where(*_filters(db, meant))
+    with db.read(COUNT) as connection:
+        rows: dict[str, int] = dict(connection.execute(counts.group_by(jobs.c.status)).all())
+    waiting = rows.pop(JobStatus.QUEUED.value, 0)
+    under_way = sum(rows.pop(state.value, 0) for state in HELD)
+    return Extent(sum(rows.values()), waiting, under_way)
+
+
+def walk_meant(db: Database, meant: Meant, *, chunk: int = CHUNK_JOBS) -> Iterator[list[UUID]]:
+    """The meant jobs that nobody holds, oldest first, chunk by chunk.
+
+    Args:
+        db: The results table.
+        meant: Which.
+        chunk: Jobs at once.
+
+    Raises:
+        DatabaseUnavailable: Begin again; what was forgotten meanwhile is met no more.
+    """
+    jobs = db.tables.jobs
+    wanted = (*_filters(db, meant), or_(_ENDED, QUEUED))
+    yield from walk(db, jobs.c.accepted_at, jobs.c.id, *wanted, chunk=chunk)
+
+
+def _filters(db: Database, meant: Meant) -> list[ColumnElement[bool]]:
+    jobs = db.tables.jobs
+    chosen = [jobs.c.accepted_at <= meant.as_of, open_to_claims(db.tables)]
+    if meant.batch_id is not None:
+        chosen.append(jobs.c.batch_id == meant.batch_id)
+    if meant.owner is not None:
+        chosen.append(jobs.c.owner == meant.owner)
+    if meant.ended_before is not None:
+        # Nothing ends before it is accepted; that one has an index in order.
+        then = meant.ended_before
+        chosen.append(and_(jobs.c.accepted_at < then, _ENDED, jobs.c.ended_at < then))
+    return chosen

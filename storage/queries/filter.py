@@ -1,0 +1,218 @@
+"""Choosing jobs for bulk commands: by filter, a thousand at a time, on tables of any size.
+
+Each chunk of a walk (see `walk.py`) is changed in a transaction of its own, by the transitions.
+What began after the walk was decided on is none of its business: a job that fails while others are
+being retried was not among those that somebody agreed to pay for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    case,
+    false,
+    func,
+    literal_column,
+    null,
+    select,
+)
+
+from storage.db.database import Database
+from storage.db.keyset import walk
+from storage.db.statement_limits import COUNT
+from storage.jobs.claim import open_to_claims
+from storage.jobs.transition import ANY_HELD
+from storage.records.states import JobStatus
+from storage.schema.clock import now
+from storage.schema.constraints import LISTED
+
+CHUNK_JOBS: Final = 1000
+"""Jobs in one chunk: some tens of milliseconds of locks, whatever the size of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which jobs are meant; of several conditions, all have to fit.
+
+    Attributes:
+        as_of: What was accepted (or, of ended jobs, ended) later is not meant; see
+            `database_time`.
+        batch_id: Only this batch's, even if it is not open yet.
+        owner: Only this owner's.
+        since: Accepted at this moment or later.
+        code: Whose error has this code.
+    """
+
+    as_of: datetime
+    batch_id: UUID | None = None
+    owner: str | None = None
+    since: datetime | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one job stands, in the few facts that decide what a command may do with it.
+
+    Attributes:
+        status: As the row has it, known to this release or not.
+        error_code: Of its last error.
+        calls_unknown: Calls of which nobody knows whether they were paid.
+        has_images: A cancelled job has some, where its call was paid already.
+    """
+
+    status: str
+    error_code: str | None
+    calls_unknown: int
+    has_images: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many jobs a walk will meet.
+
+    Attributes:
+        jobs: All of them.
+        unknown: Of them, those with a call of which nobody knows whether it was paid.
+        codes: Of them, how many have each error code, the commonest first.
+    """
+
+    jobs: int
+    unknown: int
+    codes: Mapping[str, int]
+
+
+def database_time(db: Database) -> datetime:
+    """The database's own moment, which rows can be compared with.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    with db.read() as connection:
+        moment: datetime = connection.execute(select(now())).scalar_one()
+    return moment
+
+
+def standings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """How jobs stand, without those that do not exist.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    jobs = db.tables.jobs
+    has_images = jobs.c.images.is_not(null()).label("has_images")
+    facts = (jobs.c.status, jobs.c.error_code, jobs.c.calls_unknown, has_images)
+    with db.read() as connection:
+        rows = connection.execute(select(jobs.c.id, *facts).where(jobs.c.id.in_(list(ids)))).all()
+    return {row[0]: Standing(row[1], row[2], row[3], bool(row[4])) for row in rows}
+
+
+def tally_jobs(db: Database, status: JobStatus, selection: Selection) -> Tally:
+    """Count what `walk_jobs` will meet, in one statement that only reads.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    jobs = db.tables.jobs
+    unknown = func.sum(case((jobs.c.calls_unknown > 0, 1), else_=0))
+    counts = select(jobs.c.error_code, func.count(), unknown).where(*_meant(db, status, selection))
+    with db.read(COUNT) as connection:
+        rows = connection.execute(counts.group_by(jobs.c.error_code)).all()
+    commonest = sorted(rows, key=lambda row: (-row[1], row[0] or ""))
+    return Tally(
+        jobs=sum(row[1] for row in rows),
+        unknown=sum(row[2] for row in rows),
+        codes={row[0]: row[1] for row in commonest if row[0] is not None},
+    )
+
+
+def walk_jobs(
+    db: Database, status: JobStatus, selection: Selection, *, chunk: int = CHUNK_JOBS
+) -> Iterator[list[UUID]]:
+    """The meant jobs that are in a state, oldest first, chunk by chunk.
+
+    What the caller does with a chunk does not disturb the walk.
+
+    Args:
+        db: The results table.
+        status: Queued, or ended without having succeeded: the states with an index of their own.
+        selection: Which of them.
+        chunk: Jobs at once.
+
+    Raises:
+        ValueError: The state has no such index.
+        DatabaseUnavailable: Begin again; what was changed meanwhile is met no more.
+    """
+    jobs = db.tables.jobs
+    meant = _meant(db, status, selection)
+    yield from walk(db, jobs.c.accepted_at, jobs.c.id, *meant, chunk=chunk)
+
+
+def held_unasked(db: Database, selection: Selection, *, limit: int = CHUNK_JOBS) -> list[UUID]:
+    """Jobs that a worker holds and nobody has asked to stop.
+
+    Held jobs are as few as the fleet has calls, so they are taken from their index in any order;
+    who has marked these finds others the next time.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    jobs = db.tables.jobs
+    held = select(jobs.c.id).where(*_held(db, selection)).limit(limit)
+    with db.read() as connection:
+        return list(connection.scalars(held))
+
+
+def count_held_unasked(db: Database, selection: Selection) -> int:
+    """How many jobs `held_unasked` would go through.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    held = select(func.count()).select_from(db.tables.jobs).where(*_held(db, selection))
+    with db.read(COUNT) as connection:
+        return connection.execute(held).scalar_one()
+
+
+def _held(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
+    jobs = db.tables.jobs
+    old_enough = jobs.c.accepted_at <= selection.as_of
+    return [ANY_HELD, jobs.c.cancel_asked == false(), old_enough, *conditions_of(db, selection)]
+
+
+def _meant(db: Database, status: JobStatus, selection: Selection) -> list[ColumnElement[bool]]:
+    if status.value not in LISTED:
+        raise ValueError(f"no walk over {status.value} jobs: they have no index in order")
+    jobs = db.tables.jobs
+    # A literal, as partial indexes are not matched against parameters; from an enum, so safe.
+    in_state: ColumnElement[bool] = literal_column(f"status = '{status.value}'")
+    began = jobs.c.accepted_at if status is JobStatus.QUEUED else jobs.c.ended_at
+    # A cancelled job with images was paid: to queue it again would be to pay knowingly twice.
+    unpaid = [jobs.c.images.is_(null())] if status is JobStatus.CANCELLED else []
+    return [in_state, began <= selection.as_of, *unpaid, *conditions_of(db, selection)]
+
+
+def conditions_of(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
+    """Return the conditions of batch, owner, time and code; those on the state are the caller's."""
+    jobs = db.tables.jobs
+    same = {
+        jobs.c.batch_id: selection.batch_id,
+        jobs.c.owner: selection.owner,
+        jobs.c.error_code: selection.code,
+    }
+    chosen: list[ColumnElement[bool]] = [
+        column == value for column, value in same.items() if value is not None
+    ]
+    if selection.since is not None:
+        chosen.append(jobs.c.accepted_at >= selection.since)
+    return chosen if selection.batch_id is not None else [*chosen, open_to_claims(db.tables)]

@@ -1,0 +1,220 @@
+"""Forget: a job goes for good, and what is left of it is a tombstone.
+
+In one transaction its row goes and the tombstone comes, the keys of its objects are doomed (see
+`doomed.py`), and a job that had not begun is cancelled on the way. A job that a worker holds stays:
+its call is paid for, and its picture would come after its row had gone. Whoever still holds an old
+fence finds no row, so it changes nothing and deletes what it has put.
+
+Rows are met in id order, and what was noted of reuse before all others, so that two who forget
+cannot deadlock. Whether somebody still has an image is asked last, in turns (see `sharers.py`), so
+that of two who forget the last two jobs of one image one is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+)
+
+from storage.db.database import Database
+from storage.db.statement_limits import BULK_DELETE
+from storage.jobs.claim import open_to_claims
+from storage.records.object_keys import image_key
+from storage.records.states import JobStatus
+from storage.retention.deletion_queue import doom_of
+from storage.retention.image_refs import forget_reuses, lock_sharers, still_shared
+from storage.retention.tombstones import hash_of_key
+from storage.schema.clock import now
+from storage.schema.tables import Tables
+from storage.schema.uuid_column import Uuid
+
+_FORGETTABLE: ColumnElement[bool] = literal_column(
+    "status || '' IN ('queued', 'succeeded', 'failed', 'cancelled')"
+)
+
+_KEPT = (
+    *("id", "owner", "batch_id", "status", "simulated", "attempts"),
+    *("calls_made", "calls_unknown", "calls_useless", "calls_lost", "calls_duplicate"),
+    *("accepted_at", "first_call_at", "image_in_hand_at", "ended_at"),
+)
+_USED = ("idempotency_key", "fence", "images", "init_image_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What forgetting some jobs came to.
+
+    Attributes:
+        forgotten: They are gone.
+        cancelled: How many of those had not begun.
+        under_way: A worker holds them: they stay.
+        loading: Their batch is still being handed in: they stay.
+    """
+
+    forgotten: list[UUID] = field(default_factory=list)
+    cancelled: int = 0
+    under_way: list[UUID] = field(default_factory=list)
+    loading: list[UUID] = field(default_factory=list)
+
+
+def forget_jobs(db: Database, ids: Sequence[UUID], *, key_prefix: str) -> Forgotten:
+    """Forget jobs that nobody holds; those that do not exist are passed over.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+        key_prefix: Before every object key of this fleet.
+
+    Raises:
+        RowLocked: Another transaction holds some of them; all others are forgotten.
+        DatabaseUnavailable: Call again; what was forgotten is passed over then.
+    """
+    if not ids:
+        return Forgotten()
+    if db.dialect != "postgresql":
+        return _forget(db, ids, key_prefix)
+    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    free = _forget(db, ids, key_prefix, passes_over=True)
+    left = [*free.under_way, *free.loading]
+    if not left:
+        return free
+    rest = _forget(db, left, key_prefix)
+    return replace(
+        rest,
+        forgotten=[*free.forgotten, *rest.forgotten],
+        cancelled=free.cancelled + rest.cancelled,
+    )
+
+
+def _forget(
+    db: Database, ids: Sequence[UUID], key_prefix: str, *, passes_over: bool = False
+) -> Forgotten:
+    which = {"ids": list(ids)}
+    with db.begin(BULK_DELETE) as connection:
+        roots = lock_sharers(db.tables, connection, ids)
+        rows = (
+            connection.execute(_forgettable(db.tables, passes_over=passes_over), which)
+            .mappings()
+            .all()
+        )
+        if rows:
+            _bury(db.tables, connection, rows)
+            _delete(db.tables, connection, [row["id"] for row in rows])
+            shared = still_shared(db.tables, connection, roots)
+            doom_of(db.tables, connection, rows, shared, _strays(rows, key_prefix))
+        left = connection.execute(_left(db.tables), which).mappings().all()
+    gone = [row["id"] for row in rows]
+    return Forgotten(
+        forgotten=gone,
+        cancelled=sum(row["status"] == JobStatus.QUEUED for row in rows),
+        under_way=[row["id"] for row in left if row["is_in"]],
+        loading=[row["id"] for row in left if not row["is_in"]],
+    )
+
+
+def _bury(tables: Tables, connection: Connection, rows: Sequence[RowMapping]) -> None:
+    """Tombstones, and the batches told of those that end only now."""
+    connection.execute(insert(tables.tombstones), [_tombstone(row) for row in rows])
+    cancelled = [
+        {"batch_id": row["batch_id"], "cancelled": 1}
+        for row in rows
+        if row["status"] == JobStatus.QUEUED and row["batch_id"]
+    ]
+    if cancelled:
+        connection.execute(insert(tables.batch_deltas), cancelled)
+
+
+def _tombstone(row: RowMapping) -> dict[str, Any]:
+    kept = {name: row[name] for name in _KEPT}
+    if row["status"] == JobStatus.QUEUED:
+        kept |= {"status": JobStatus.CANCELLED.value, "ended_at": row["moment"]}
+    key = row["idempotency_key"]
+    kept["key_hash"] = None if key is None else hash_of_key(row["owner"], key)
+    return kept
+
+
+def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
+    """All that is of some jobs: webhooks first, their log after them.
+
+    Whoever has just sent one holds its row until the log has its line.
+    """
+    told = list(connection.scalars(_delete_deliveries(tables), {"ids": ids}))
+    if told:
+        connection.execute(_delete_log(tables), {"ids": told})
+    connection.execute(forget_reuses(tables), {"ids": ids})
+    connection.execute(_delete_jobs(tables), {"ids": ids})
+
+
+def _strays(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID]]:
+    """Where workers that died may have put an image that the row was never told of."""
+    feared = ("calls_unknown", "calls_lost", "calls_duplicate")
+    return [
+        (key, row["id"])
+        for row in rows
+        if any(row[count] for count in feared)
+        for fence in range(1, row["fence"] + 1)
+        if (key := image_key(key_prefix, row["id"], fence, 0)) not in _own(row)
+    ]
+
+
+def _own(row: RowMapping) -> set[str]:
+    """Keys that the row was told of, which may be others' as well."""
+    return {image["key"] for image in row["images"] or ()}
+
+
+def _ids() -> Any:
+    return bindparam("ids", type_=Uuid())
+
+
+@cache
+def _forgettable(tables: Tables, *, passes_over: bool) -> Select[Any]:
+    jobs = tables.jobs
+    columns = [jobs.c[name] for name in (*_KEPT, *_USED)]
+    rows = select(*columns, now().label("moment")).where(
+        jobs.c.id.in_(_ids()), _FORGETTABLE, open_to_claims(tables)
+    )
+    rows = rows.order_by(jobs.c.id)
+    if tables.metadata.schema is None:
+        return rows
+    return rows.with_for_update(of=jobs, skip_locked=passes_over)
+
+
+@cache
+def _left(tables: Tables) -> Select[Any]:
+    jobs = tables.jobs
+    is_in = open_to_claims(tables).label("is_in")
+    return select(jobs.c.id, is_in).where(jobs.c.id.in_(_ids())).order_by(jobs.c.id)
+
+
+@cache
+def _delete_deliveries(tables: Tables) -> Any:
+    told = tables.deliveries
+    # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.
+    of_jobs = (told.c.job_id.in_(_ids()), told.c.job_id.is_not(None))
+    return delete(told).where(*of_jobs).returning(told.c.id)
+
+
+@cache
+def _delete_log(tables: Tables) -> Delete:
+    log = tables.delivery_attempts
+    return delete(log).where(log.c.delivery_id.in_(_ids()))
+
+
+@cache
+def _delete_jobs(tables: Tables) -> Delete:
+    return delete(tables.jobs).where(tables.jobs.c.id.in_(_ids()))

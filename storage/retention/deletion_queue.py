@@ -1,0 +1,291 @@
+"""Objects that nothing refers to any more, until the bucket has let go of them.
+
+Their keys are written with the end of what referred to them, so that a bucket that is away costs
+time and no promise. Whoever deletes takes some for a while, deletes, and strikes them off; what was
+taken and not struck off is taken again.
+
+An initial image is shared by all jobs that have the same bytes, and stored anew by each that is
+handed in: first the object, then the row. So its key waits for longer than that may take. By then
+the row can be seen, and the key is struck off; and whoever is about to store it says so first
+(`spare_init_image`), which starts the wait anew. Between a new job and a deletion the job wins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Integer,
+    RowMapping,
+    Select,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.schema.clock import after, instant, now, seconds_param
+from storage.schema.tables import Tables
+
+INIT_GRACE_S: Final = 900.0
+"""Longest that may pass between the storing of an initial image and its job's row: a chunk of a
+batch stores up to a thousand before it is inserted, and both are tried again for a while."""
+
+TAKEN_FOR_S: Final = 60.0
+"""How long keys stay with whoever took them and does not renew them: whoever was killed keeps new
+jobs with the same initial images waiting for as long."""
+
+_SPARE_ASK_S: Final = 0.2
+_SPARE_MOST_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class DoomedState:
+    """What is still to be deleted.
+
+    Attributes:
+        objects: How many.
+        overdue: How many of those a try has failed for.
+        oldest: When the first of them was doomed.
+        error: Why the last try of the one that failed most often failed.
+    """
+
+    objects: int
+    overdue: int
+    oldest: datetime | None
+    error: str | None
+
+
+def doom(
+    tables: Tables,
+    connection: Connection,
+    images: Iterable[tuple[str, UUID]],
+    init_images: Collection[str],
+) -> None:
+    """Note, in a transaction that is open, what is to be deleted after it.
+
+    Args:
+        tables: Of the connection's database.
+        connection: In a transaction.
+        images: Keys and the jobs they were of; due at once.
+        init_images: Keys of initial images, perhaps still used by others; due after the grace.
+    """
+    rows = [{"key": key, "job_id": job_id, "wait_s": 0.0} for key, job_id in images]
+    rows += [{"key": key, "job_id": None, "wait_s": INIT_GRACE_S} for key in init_images]
+    if rows:  # in order of keys, so that two cannot deadlock
+        connection.execute(_doom(tables), sorted(rows, key=lambda row: str(row["key"])))
+
+
+def doom_of(
+    tables: Tables,
+    connection: Connection,
+    rows: Sequence[RowMapping],
+    shared: Mapping[UUID, bool],
+    strays: Iterable[tuple[str, UUID]] = (),
+) -> None:
+    """Note what goes with some jobs: images that nobody shares, and their initial images.
+
+    Args:
+        tables: Of the connection's database.
+        connection: In a transaction that deletes these jobs.
+        rows: `id`, `images` and `init_image_key` of each.
+        shared: Of those that might share their images, whether anybody still has them.
+        strays: Keys besides, each with its job.
+    """
+    images: dict[str, UUID] = dict(strays)
+    for row in rows:
+        if not shared.get(row["id"], False):
+            images |= dict.fromkeys((image["key"] for image in row["images"] or ()), row["id"])
+    init_images = {row["init_image_key"] for row in rows} - {None}
+    doom(tables, connection, images.items(), init_images)
+
+
+def take_doomed(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None) -> list[str]:
+    """Take keys to be deleted now; nobody else has them for `TAKEN_FOR_S`.
+
+    Args:
+        db: The results table.
+        limit: At most so many.
+        jobs: Only what was of these.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    with db.statement() as connection:
+        connection.execute(_strike_used(db.tables), {"at_most": limit})
+    with db.statement() as connection:
+        bounds: dict[str, Any] = {"at_most": limit, "busy_s": TAKEN_FOR_S}
+        if jobs is None:
+            return list(connection.scalars(_take(db.tables), bounds))
+        return list(connection.scalars(_take_of(db.tables), bounds | {"jobs": list(jobs)}))
+
+
+def renew_doomed(db: Database, keys: Sequence[str]) -> None:
+    """Keep keys that were taken for another `TAKEN_FOR_S` from now.
+
+    Raises:
+        DatabaseUnavailable: Call again, before the time is up.
+    """
+    with db.statement() as connection:
+        connection.execute(_renew(db.tables), {"keys": list(keys), "busy_s": TAKEN_FOR_S})
+
+
+def strike_off(db: Database, keys: Sequence[str]) -> None:
+    """The bucket has let go of these.
+
+    Raises:
+        DatabaseUnavailable: Call again; else they are deleted once more, which does no harm.
+    """
+    if keys:
+        with db.statement() as connection:
+            connection.execute(_strike_off(db.tables), {"keys": list(keys)})
+
+
+def doomed_state(db: Database) -> DoomedState:
+    """How much waits to be deleted, since when, and why.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    doomed = db.tables.doomed_objects
+    failed = func.count(doomed.c.error)
+    worst = select(doomed.c.error).where(doomed.c.error.is_not(None))
+    worst = worst.order_by(doomed.c.tries.desc()).limit(1)
+    facts = (func.count(), failed, func.min(doomed.c.doomed_at), worst.scalar_subquery())
+    with db.read() as connection:
+        return DoomedState(*connection.execute(select(*facts).select_from(doomed)).one())
+
+
+def spare_init_image(db: Database, key: str) -> None:
+    """Say that an initial image is about to be stored for a job: it is not deleted meanwhile.
+
+    Args:
+        db: The results table.
+        key: Of the image; its job's row has to be there within `INIT_GRACE_S`.
+
+    Raises:
+        DatabaseUnavailable: Call again; it may be being deleted at this very moment.
+    """
+    until = time.monotonic() + _SPARE_MOST_S
+    while True:
+        with db.statement() as connection:
+            connection.execute(_spare(db.tables), {"of_key": key, "wait_s": INIT_GRACE_S})
+        with db.read() as connection:
+            if not connection.scalar(_is_busy(db.tables), {"of_key": key}):
+                return
+        if time.monotonic() > until:
+            raise DatabaseUnavailable("an initial image is being deleted; hand the job in again")
+        time.sleep(_SPARE_ASK_S)
+
+
+def _free(tables: Tables) -> ColumnElement[bool]:
+    busy = tables.doomed_objects.c.busy_until
+    return or_(busy.is_(None), busy <= instant())
+
+
+def _in_use(tables: Tables) -> ColumnElement[bool]:
+    """True for initial images that a job still has."""
+    doomed, jobs = tables.doomed_objects, tables.jobs
+    of_job = select(jobs.c.id).where(jobs.c.init_image_key == doomed.c.key)
+    # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.
+    used = of_job.where(jobs.c.init_image_key.is_not(None)).correlate(doomed).exists()
+    return doomed.c.job_id.is_(None) & used
+
+
+def _key_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
+    doomed = tables.doomed_objects
+    if tables.metadata.schema is None:
+        return doomed.c.key.in_(question)
+    locked = question.with_for_update(of=doomed, skip_locked=True)
+    return doomed.c.key == any_(func.array(locked.scalar_subquery()))
+
+
+def _due(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
+    doomed = tables.doomed_objects
+    due = select(doomed.c.key).where(doomed.c.due_at <= instant(), _free(tables), *conditions)
+    return due.order_by(doomed.c.due_at).limit(bindparam("at_most", type_=Integer()))
+
+
+@cache
+def _doom(tables: Tables) -> Any:
+    doomed = tables.doomed_objects
+    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
+    when = after(seconds_param("wait_s"))
+    statement = insert_for(doomed).values(
+        key=bindparam("key"), job_id=bindparam("job_id"), due_at=when
+    )
+    again = {"due_at": statement.excluded.due_at, "doomed_at": now()}
+    return statement.on_conflict_do_update(index_elements=["key"], set_=again)
+
+
+@cache
+def _strike_used(tables: Tables) -> Delete:
+    doomed = tables.doomed_objects
+    used = _due(tables, doomed.c.job_id.is_(None), _in_use(tables))
+    return delete(doomed).where(_key_in(tables, used))
+
+
+@cache
+def _take(tables: Tables) -> ReturningUpdate[Any]:
+    return _taken(tables, _due(tables, ~_in_use(tables)))
+
+
+@cache
+def _take_of(tables: Tables) -> ReturningUpdate[Any]:
+    doomed = tables.doomed_objects
+    some = doomed.c.job_id.in_(bindparam("jobs", type_=doomed.c.job_id.type))
+    return _taken(tables, _due(tables, doomed.c.job_id.is_not(None), some))
+
+
+def _taken(tables: Tables, due: Select[Any]) -> ReturningUpdate[Any]:
+    doomed = tables.doomed_objects
+    taken = {"busy_until": after(seconds_param("busy_s")), "tries": doomed.c.tries + 1}
+    return update(doomed).where(_key_in(tables, due)).values(taken).returning(doomed.c.key)
+
+
+def _among(tables: Tables) -> ColumnElement[bool]:
+    return tables.doomed_objects.c.key.in_(bindparam("keys", type_=Text()))
+
+
+@cache
+def _renew(tables: Tables) -> Update:
+    busy = {"busy_until": after(seconds_param("busy_s"))}
+    return update(tables.doomed_objects).where(_among(tables)).values(busy)
+
+
+@cache
+def _strike_off(tables: Tables) -> Delete:
+    return delete(tables.doomed_objects).where(_among(tables))
+
+
+@cache
+def _spare(tables: Tables) -> Update:
+    doomed = tables.doomed_objects
+    spared = update(doomed).where(doomed.c.key == bindparam("of_key"), _free(tables))
+    return spared.values(due_at=after(seconds_param("wait_s")), busy_until=null())
+
+
+@cache
+def _is_busy(tables: Tables) -> Select[Any]:
+    doomed = tables.doomed_objects
+    busy = select(doomed.c.key).where(doomed.c.key == bindparam("of_key"))
+    return busy.where(doomed.c.busy_until > instant())

@@ -1,0 +1,118 @@
+"""Put back: objects that could not be deleted, and when somebody tries again.
+
+A bucket that is away delays all alike. An object that may not be deleted waits on its own account,
+longer with each try, and holds up no other. One that nobody got to is as it was before it was
+taken.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    Update,
+    bindparam,
+    case,
+    literal,
+    null,
+    update,
+)
+
+from storage.db.database import Database
+from storage.records.job import clean_text
+from storage.schema.clock import after, seconds_param
+from storage.schema.tables import Tables
+
+_MAX_ERROR_CHARS: Final = 500
+_MOST_DOUBLINGS: Final = 16
+
+
+def put_back(db: Database, keys: Sequence[str], *, error: str | None, delay_s: float) -> None:
+    """These could not be deleted, or nobody got to them: somebody may try again later.
+
+    Args:
+        db: The results table.
+        keys: Of objects that were taken.
+        error: Why they could not be; None where nobody got to them, which counts as no try.
+        delay_s: Seconds until then.
+
+    Raises:
+        DatabaseUnavailable: Call again; else they are tried again when the time is up.
+    """
+    if keys:
+        bounds = {"keys": list(keys), "delay_s": delay_s}
+        if error is not None:
+            bounds["why"] = _cut(error)
+        statement = _untouched(db.tables) if error is None else _failed(db.tables)
+        with db.statement() as connection:
+            connection.execute(statement, bounds)
+
+
+def put_back_refused(
+    db: Database, whys: Mapping[str, str], *, first_wait_s: float, longest_wait_s: float
+) -> None:
+    """These may not be deleted, each for a reason of its own, until a person changes that.
+
+    Args:
+        db: The results table.
+        whys: What the bucket said of each.
+        first_wait_s: Half the longest that one waits after its first try; doubled by each.
+        longest_wait_s: However often it was tried.
+
+    Raises:
+        DatabaseUnavailable: Call again; else they are tried again when the time is up.
+    """
+    if whys:
+        waits = {"first_wait_s": first_wait_s, "longest_wait_s": longest_wait_s}
+        rows = [
+            {"of_key": key, "why": _cut(why), "spread": random.uniform(0.5, 1.0), **waits}  # noqa: S311 - spreads tries, guards nothing
+            for key, why in sorted(whys.items())
+        ]
+        with db.begin() as connection:
+            connection.execute(_refused(db.tables), rows)
+
+
+def _cut(error: str) -> str:
+    return clean_text(error)[:_MAX_ERROR_CHARS]
+
+
+def _later(delay_s: ColumnElement[Any]) -> dict[str, Any]:
+    return {"busy_until": null(), "due_at": after(delay_s)}
+
+
+def _among(tables: Tables) -> ColumnElement[bool]:
+    return tables.doomed_objects.c.key.in_(bindparam("keys", type_=Text()))
+
+
+def _why() -> ColumnElement[Any]:
+    return bindparam("why", type_=Text())
+
+
+@cache
+def _failed(tables: Tables) -> Update:
+    later = _later(seconds_param("delay_s"))
+    return update(tables.doomed_objects).where(_among(tables)).values({**later, "error": _why()})
+
+
+@cache
+def _untouched(tables: Tables) -> Update:
+    doomed = tables.doomed_objects
+    later = _later(seconds_param("delay_s"))
+    return update(doomed).where(_among(tables)).values({**later, "tries": doomed.c.tries - 1})
+
+
+@cache
+def _refused(tables: Tables) -> Update:
+    doomed = tables.doomed_objects
+    longest = seconds_param("longest_wait_s")
+    doublings = case((doomed.c.tries > _MOST_DOUBLINGS, _MOST_DOUBLINGS), else_=doomed.c.tries)
+    wait = seconds_param("first_wait_s") * literal(1).bitwise_lshift(doublings)
+    shorter = case((wait > longest, longest), else_=wait)
+    later = _later(shorter * seconds_param("spread"))
+    one = update(doomed).where(doomed.c.key == bindparam("of_key"))
+    return one.values({**later, "error": _why()})

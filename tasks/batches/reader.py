@@ -1,0 +1,212 @@
+"""Batch files, line by line: which request is on which line, and what is wrong with a line.
+
+Reads bytes as they come (a file, a pipe, gzip or not) and never holds more than one line, so a
+file may have a million of them. What a request may say is not checked here: see `batch.py`.
+"""
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import IO, Any, Final, Literal, cast
+
+from tasks.batches.csv_columns import Cells
+from tasks.batches.csv_records import records
+from tasks.errors import LineFault, LinesUnreadable
+from tasks.json_limits import EXCESS, has_excess
+from tasks.strict_json import repeated_key
+
+__all__ = [
+    "MAX_LINE_BYTES",
+    "MAX_TEXT_BYTES",
+    "TOO_MUCH_TEXT",
+    "FileFormat",
+    "Line",
+    "LineFile",
+    "format_of",
+]
+
+FileFormat = Literal["jsonl", "csv"]
+
+#: Ours: room for the largest initial image as base64 (20 MB is 27 MB of text), and some prompt.
+MAX_LINE_BYTES: Final = 32 * 1024 * 1024
+
+#: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
+MAX_TEXT_BYTES: Final = 1_000_000
+
+TOO_MUCH_TEXT: Final = f"more than {MAX_TEXT_BYTES} bytes besides its init_image"
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
+_WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
+_SUFFIXES: Final[dict[str, FileFormat]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one line asks for, unchecked.
+
+    Attributes:
+        number: where it begins, from 1.
+        fields: the request's parameters, and perhaps `key`, `metadata` and `priority`.
+    """
+
+    number: int
+    fields: dict[str, Any] = field(repr=False)
+
+
+def format_of(name: str) -> FileFormat | None:
+    """The format that a file's name tells (`.jsonl`, `.ndjson`, `.csv`, each perhaps `.gz`)."""
+    bare = name.lower().removesuffix(".gz")
+    return next((kind for suffix, kind in _SUFFIXES.items() if bare.endswith(suffix)), None)
+
+
+class LineFile:
+    """The lines of one batch file, to be read once.
+
+    Args:
+        stream: its bytes; gzip is noticed by itself.
+        kind: how its lines are to be read.
+        given: parameters that every line gets from elsewhere, so no column has to bring them.
+    """
+
+    def __init__(
+        self, stream: IO[bytes], kind: FileFormat, *, given: frozenset[str] = frozenset()
+    ) -> None:
+        self._stream = stream
+        self._kind = kind
+        self._given = given
+        self._sha256 = sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the content read so far, unpacked."""
+        return self._sha256.hexdigest()
+
+    def __iter__(self) -> Iterator[Line | LineFault]:
+        """Each line that is not blank, or what is wrong with it.
+
+        Raises:
+            LinesUnreadable: no line can be read, or the ones that follow can't.
+        """
+        buffered = io.BufferedReader(cast("io.RawIOBase", self._stream))
+        try:
+            raw = self._raw_lines(_unpacked(buffered))
+            if self._kind == "csv":
+                yield from _csv_lines(raw, self._given)
+            else:
+                yield from _json_lines(raw)
+        except (EOFError, OSError, zlib.error) as error:
+            raise LinesUnreadable(f"cannot be read to its end: {error}") from error
+        finally:
+            buffered.detach()  # the stream is its owner's to close
+
+    def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[tuple[int, bytes | None]]:
+        """Numbered lines with their ends; None for one that is too long."""
+        number = 0
+        while piece := stream.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            self._sha256.update(piece)
+            if number == 1:
+                piece = _without_mark(piece)
+            is_whole = len(piece) <= MAX_LINE_BYTES
+            while not piece.endswith(b"\n") and (rest := stream.readline(MAX_LINE_BYTES)):
+                self._sha256.update(rest)
+                is_whole, piece = False, rest
+            yield number, piece if is_whole else None
+
+
+def _unpacked(buffered: "io.BufferedReader[io.RawIOBase]") -> io.BufferedIOBase:
+    if buffered.peek(2)[:2] == _GZIP_MAGIC:
+        return gzip.GzipFile(fileobj=buffered)
+    return buffered
+
+
+def _without_mark(first: bytes) -> bytes:
+    if first.startswith(_WIDE_BOMS):
+        raise LinesUnreadable("is UTF-16; save it as UTF-8")
+    return first.removeprefix(_BOM)
+
+
+def _json_lines(raw: Iterator[tuple[int, bytes | None]]) -> Iterator[Line | LineFault]:
+    for number, text in raw:
+        if text is None:
+            yield LineFault(number, _TOO_LONG)
+        elif has_excess(text):
+            yield LineFault(number, EXCESS)
+        elif text.strip():
+            yield _json_line(number, text)
+
+
+def _json_line(number: int, text: bytes) -> Line | LineFault:
+    try:
+        found = _decoded(text.decode("utf-8").strip())
+    except UnicodeDecodeError as error:
+        return LineFault(number, f"not UTF-8 (byte {error.start + 1})")
+    except json.JSONDecodeError as error:
+        return LineFault(number, f"not JSON: {error.msg} (column {error.colno})")
+    except RecursionError:
+        return LineFault(number, "not JSON that can be read: nested too deep")
+    except ValueError as error:
+        return LineFault(number, f"not JSON that can be read: {str(error)[:200]}")
+    if not isinstance(found, dict):
+        return LineFault(number, "not a JSON object: each line is one request, {…}")
+    return _line(number, found, len(text))
+
+
+def _line(number: int, fields: dict[str, Any], size: int) -> Line | LineFault:
+    """A line; too much text is told before anybody looks through it."""
+    if size > MAX_TEXT_BYTES and _text_chars(fields) > MAX_TEXT_BYTES:
+        return LineFault(number, TOO_MUCH_TEXT)
+    return Line(number, fields)
+
+
+def _text_chars(fields: dict[str, Any]) -> int:
+    """About the size of what a line says, at least: a character is a byte or more."""
+    values = [value for name, value in fields.items() if name != "init_image"]
+    values += [item for value in values if isinstance(value, list) for item in value]
+    return sum(len(value) for value in values if isinstance(value, str))
+
+
+def _decoded(text: str) -> Any:
+    found, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return found
+
+
+def _csv_lines(
+    raw: Iterator[tuple[int, bytes | None]], given: frozenset[str]
+) -> Iterator[Line | LineFault]:
+    found = records(raw, max_bytes=MAX_LINE_BYTES)
+    cells: Cells | None = None
+    for number, cut in found:
+        if cells is None:
+            if isinstance(cut, str):
+                raise LinesUnreadable(f"line {number}: {cut}")
+            cells = Cells(number, cut, given)
+        elif isinstance(cut, str):
+            yield LineFault(number, cut)
+        else:
+            row = cells.row(cut)
+            size = sum(map(len, cut))
+            yield LineFault(number, row) if isinstance(row, str) else _line(number, row, size)
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = repeated_key(pairs) or ""
+        raise ValueError(f"{twice[:80]!r} is there twice")
+    return found
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON number")
+
+
+_TOO_LONG: Final = f"longer than {MAX_LINE_BYTES // 1024**2} MB"
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)

@@ -1,0 +1,64 @@
+"""Writes that must not be given up: what a call cost is noted, whenever the table takes it.
+
+A row that another transaction has locked delays its own job alone. Its write is tried again after a
+wait in which no connection is held (see `locked_rows.py`).
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import count
+from typing import Final, TypeVar
+
+from storage.errors import DatabaseUnavailable, RowLocked
+from tasks.backoff import backoff_s
+from tasks.locked_rows import locked_row_retry
+
+__all__ = ["persist"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 5.0
+
+
+def persist(
+    write: Callable[[], T],
+    *,
+    on_locked: Callable[[], object] = lambda: None,
+    raises_if_locked: bool = False,
+) -> T:
+    """Repeat a guarded write until the table takes it.
+
+    Every transition may be repeated: one whose reply was lost is recognised.
+
+    Args:
+        write: the transition.
+        on_locked: called once, before the first wait for a row that another transaction holds, so
+            that nothing else has to wait with it.
+        raises_if_locked: do not wait for such a row if nothing can have been changed yet.
+
+    Raises:
+        RowLocked: only with `raises_if_locked`: nothing was changed.
+    """
+    is_locked = was_locked = False
+    for failures in count():
+        try:
+            with locked_row_retry() if is_locked else nullcontext():
+                return write()
+        except RowLocked as error:
+            if raises_if_locked and not failures:
+                raise
+            if not was_locked:
+                log.info("a write waits for a locked row", extra={"error": str(error)})
+                on_locked()
+            is_locked = was_locked = True
+        except DatabaseUnavailable as error:
+            if not failures:
+                log.warning("a write waits for the database", extra={"error": str(error)})
+            is_locked = False
+        time.sleep(backoff_s(failures, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S))
+    raise AssertionError("unreachable: these retries have no end")

@@ -1,0 +1,102 @@
+"""What is written to the row after a call that brought no image, and what the fleet is told."""
+
+import logging
+from collections.abc import Callable
+
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.jobs.release import fail_if_held, retry_later_if_held
+from storage.records.job import Job
+from tasks.db_retry import persist
+from tasks.execution.retry_policy import Decision, RetryPolicy
+from tasks.throttling.call_gate import Pace
+from tasks.throttling.circuit_breaker import Breaker
+from tasks.throttling.fleet_sync import FleetWatch
+
+__all__ = ["Settle"]
+
+log = logging.getLogger(__name__)
+
+
+class Settle:
+    """Ends an attempt: later again, or failed for good."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        policy: RetryPolicy,
+        pace: Pace,
+        breaker: Breaker,
+        watch: FleetWatch,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._pace = pace
+        self._breaker = breaker
+        self._watch = watch
+
+    def __call__(
+        self, job: Job, verdict: Verdict, *, started: float, on_locked: Callable[[], object]
+    ) -> None:
+        """Do what the verdict leads to.
+
+        Args:
+            job: as it was claimed.
+            verdict: what its call came to; anything but an image in hand.
+            started: when the call began, by `time.monotonic()`.
+            on_locked: called before a wait for a row that another transaction has locked.
+        """
+        others_succeed = self._breaker.failed(job.id, verdict, started=started)
+        decision = self._policy.decide(verdict, job, others_succeed=others_succeed)
+        log.info(
+            "a call brought no image",
+            extra={
+                "job_id": str(job.id),
+                "meaning": verdict.meaning.value,
+                "code": verdict.code,
+                "delay_s": decision.delay_s,
+            },
+        )
+        if verdict.meaning is Meaning.TOO_FAST:
+            self._watch.too_fast(decision.hold_s)
+        elif decision.hold_s:
+            self._pace.hold(decision.hold_s)
+        self.write(job, decision, on_locked=on_locked)
+
+    def write(self, job: Job, decision: Decision, *, on_locked: Callable[[], object]) -> None:
+        """Write a decision to the row, if it is still ours."""
+        if decision.delay_s is None:
+            self._fail(job, decision, on_locked)
+        else:
+            self._later(job, decision, decision.delay_s, on_locked)
+
+    def _fail(self, job: Job, decision: Decision, on_locked: Callable[[], object]) -> None:
+        persist(
+            lambda: fail_if_held(
+                self._database,
+                job.id,
+                fence=job.fence,
+                error=decision.error,
+                counted=decision.counted,
+                call_back=decision.call_back,
+            ),
+            on_locked=on_locked,
+        )
+
+    def _later(
+        self, job: Job, decision: Decision, delay_s: float, on_locked: Callable[[], object]
+    ) -> None:
+        persist(
+            lambda: retry_later_if_held(
+                self._database,
+                job.id,
+                fence=job.fence,
+                delay_s=delay_s,
+                error=decision.error,
+                give_back=decision.give_back,
+                call_back=decision.call_back,
+                counted=decision.counted,
+            ),
+            on_locked=on_locked,
+        )

@@ -1,0 +1,68 @@
+"""Images of a job that an earlier holder stored before it died.
+
+A worker may have put an image and been killed before the row was told, with its disk lost as well.
+So before a rescued job is called, and paid, again, the bucket is asked for its earlier keys.
+"""
+
+import logging
+from collections.abc import Callable
+
+from storage.db.database import Database
+from storage.jobs.adopt import adopt_image
+from storage.jobs.release import hand_back_if_held
+from storage.objects.store import ObjectStore
+from storage.records.job import Job, StoredImage
+from tasks.db_retry import persist
+from tasks.storing.stored_images import StoredImages
+
+__all__ = ["Earlier"]
+
+log = logging.getLogger(__name__)
+
+#: Earlier fences that are asked for, the newest first: a rescue is never far behind the claim.
+MOST_FENCES = 16
+
+
+class Earlier:
+    """Looks for images under a job's earlier fences.
+
+    Args:
+        key_prefix: before every object key.
+    """
+
+    def __init__(self, database: Database, objects: ObjectStore, *, key_prefix: str) -> None:
+        self._database = database
+        self._stored = StoredImages(objects, key_prefix=key_prefix)
+
+    def finish(self, job: Job, *, on_locked: Callable[[], object] = lambda: None) -> bool:
+        """Finish a claimed job with an image stored before, if there is one.
+
+        Only jobs that lost a worker with a call or an image in hand are looked up.
+
+        Args:
+            job: as it was claimed.
+            on_locked: called before a wait for a row that another transaction has locked.
+
+        Raises:
+            ObjectStoreError: it cannot be answered now; no call may start.
+        """
+        if not job.calls_unknown + job.calls_lost:
+            return False
+        for fence in range(job.fence - 1, max(0, job.fence - 1 - MOST_FENCES), -1):
+            if images := self._stored.find(job.id, fence):
+                self._adopt(job, fence, images, on_locked)
+                return True
+        return False
+
+    def _adopt(
+        self, job: Job, fence: int, images: list[StoredImage], on_locked: Callable[[], object]
+    ) -> None:
+        # Nothing was sent under this claim: given back first, its call is no duplicate.
+        persist(
+            lambda: hand_back_if_held(self._database, job.id, fence=job.fence), on_locked=on_locked
+        )
+        if persist(
+            lambda: adopt_image(self._database, job.id, fence=fence, images=images),
+            on_locked=on_locked,
+        ):
+            log.info("an image stored before was found", extra={"job_id": str(job.id)})

@@ -1,0 +1,136 @@
+"""What is done with a job after its call: the third column of "what an answer means".
+
+Pure: a verdict and what the job has been through go in, a decision comes out. The numbers are the
+operator's settings.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from playground.answers.verdict import Meaning, Verdict
+from storage.records.job import Job, JobError, Whose
+from storage.records.states import CallCount, EndCode
+
+__all__ = ["Decision", "RetryPolicy"]
+
+#: Whose business each meaning is, for the error that a user reads.
+WHOSE: dict[Meaning, Whose] = {
+    Meaning.REFUSED: "request",
+    Meaning.BLOCKED: "operator",
+    Meaning.NOT_THE_API: "operator",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write to the row.
+
+    Attributes:
+        error: kept on the row, also while it waits for its next attempt.
+        delay_s: seconds until the job is due again; None when it has failed for good.
+        give_back: whether the attempt is returned, because it said nothing about the job.
+        call_back: whether the call is returned, because it cannot have been charged.
+        counted: which count of paid-for-nothing calls goes up.
+        hold_s: seconds in which no other call of the process should start.
+    """
+
+    error: JobError
+    delay_s: float | None = None
+    give_back: bool = False
+    call_back: bool = False
+    counted: CallCount | None = None
+    hold_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how soon, by settings."""
+
+    max_attempts: int
+    max_useless_calls: int
+    max_unknown_calls: int
+    backoff_base_s: float
+    backoff_max_s: float
+    hold_s: float
+    uniform: Callable[[float, float], float] = random.uniform
+
+    def decide(self, verdict: Verdict, job: Job, *, others_succeed: bool) -> Decision:
+        """What follows from any verdict but an image in hand.
+
+        Args:
+            verdict: what the answer meant.
+            job: the row as it was claimed, this attempt and call counted.
+            others_succeed: whether other calls went well since this one's began, or since this
+                job's failure before.
+        """
+        whose = "operator" if verdict.is_foreign else WHOSE.get(verdict.meaning, "api")
+        error = JobError(verdict.code, verdict.message, whose)
+        match verdict.meaning:
+            case Meaning.USELESS:
+                decision = self._useless(error, job)
+            case Meaning.UNKNOWN if verdict.is_foreign and not others_succeed:
+                decision = self._perhaps_another_server(error)
+            case Meaning.UNKNOWN:
+                decision = self._unknown(error, job)
+            case Meaning.NOT_PAID:
+                decision = self._not_paid(error, job, others_succeed=others_succeed)
+            case Meaning.TOO_FAST:
+                wait_s = max(verdict.retry_after_s or 0.0, self.backoff_base_s)
+                decision = self._everyone_waits(error, wait_s)
+            case Meaning.BLOCKED if others_succeed and _was_blocked(job, verdict):
+                # The key works for others: it is this request that is refused.
+                decision = Decision(replace(error, whose="request"), call_back=True)
+            case Meaning.BLOCKED | Meaning.NOT_THE_API:
+                decision = self._everyone_waits(error, self.hold_s)
+            case _:
+                decision = Decision(error)
+        return decision
+
+    def backoff_s(self, attempt: int) -> float:
+        """Exponential backoff with full jitter, in seconds, after the n-th attempt (from 1).
+
+        Full jitter spreads a crowd best: Amazon's Architecture Blog, "Exponential Backoff And
+        Jitter" (2015).
+        """
+        ceiling_s = min(self.backoff_max_s, self.backoff_base_s * 2 ** min(attempt - 1, 30))
+        return self.uniform(0.0, ceiling_s)
+
+    def _useless(self, error: JobError, job: Job) -> Decision:
+        may_retry = job.calls_useless < self.max_useless_calls
+        delay_s = self.backoff_s(job.attempts) if may_retry else None
+        return Decision(error, delay_s, counted=CallCount.USELESS)
+
+    def _unknown(self, error: JobError, job: Job) -> Decision:
+        if job.calls_unknown < self.max_unknown_calls:
+            return Decision(error, self.backoff_s(job.attempts), counted=CallCount.UNKNOWN)
+        message = f"{error.message} ({error.code}); the call may have been charged"
+        final = JobError(EndCode.OUTCOME_UNKNOWN, message, error.whose)
+        return Decision(final, counted=CallCount.UNKNOWN)
+
+    def _perhaps_another_server(self, error: JobError) -> Decision:
+        """Let the job wait for a call that succeeds; this one may be paid and stays counted.
+
+        While no later call has succeeded, the answer may be that of a captive portal or a wrong
+        address, and says nothing about the job.
+        """
+        waits = self._everyone_waits(error, self.hold_s)
+        return replace(waits, call_back=False, counted=CallCount.UNKNOWN)
+
+    def _not_paid(self, error: JobError, job: Job, *, others_succeed: bool) -> Decision:
+        """Only while others succeed does an error say anything about this job."""
+        delay_s = self.backoff_s(job.attempts)
+        if not others_succeed:
+            return Decision(error, delay_s, give_back=True, call_back=True)
+        if job.attempts >= self.max_attempts:
+            return Decision(error, call_back=True)
+        return Decision(error, delay_s, call_back=True)
+
+    def _everyone_waits(self, error: JobError, hold_s: float) -> Decision:
+        """The answer said nothing about the job: it gets its attempt back, and all calls wait."""
+        delay_s = self.uniform(hold_s, hold_s * 1.5)
+        return Decision(error, delay_s, give_back=True, call_back=True, hold_s=hold_s)
+
+
+def _was_blocked(job: Job, verdict: Verdict) -> bool:
+    return job.error is not None and job.error.code == verdict.code

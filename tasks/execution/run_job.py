@@ -1,0 +1,294 @@
+"""One job's course on an executor thread: claim, call, and what follows from the answer.
+
+The call is counted on the row before it is sent. Once an image is in hand it is spooled first, and
+only then is the row told; from there on the upload threads have it, and this thread is free again
+whatever the bucket does. The next call has its turn as soon as the image is in hand.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from playground.answers.verdict import Meaning
+from playground.errors import RequestInvalid
+from playground.request.wire import restore_request, to_wire
+from storage.db.database import Database
+from storage.dispatch.probe import due_job_with_fewest_calls
+from storage.errors import DayExhausted, ObjectMissing, RowLocked, StorageError
+from storage.jobs.claim import claim_if_due
+from storage.jobs.finish import mark_storing_if_held
+from storage.jobs.release import hand_back_if_held
+from storage.objects.store import ObjectStore
+from storage.records.job import Job, JobError
+from storage.records.states import EndCode
+from storage.spool.file_format import SpoolEntry
+from tasks.db_retry import persist
+from tasks.dispatch.enqueue import Dispatch
+from tasks.execution.api_call import Call
+from tasks.execution.call_slot import Turn
+from tasks.execution.record_failure import Settle
+from tasks.execution.recover_stored import Earlier
+from tasks.execution.retry_policy import Decision
+from tasks.rate_limit.limiter import CallBudget
+from tasks.storing.open_claims import OpenClaims
+from tasks.storing.spool_space import SpoolSpace
+from tasks.storing.uploader import Uploads
+from tasks.throttling.call_gate import Pace
+from tasks.throttling.circuit_breaker import Breaker
+from tasks.throttling.fleet_sync import FleetWatch
+
+__all__ = ["Claims", "Generate"]
+
+log = logging.getLogger(__name__)
+
+INIT_IMAGE_MISSING = "INIT_IMAGE_MISSING"
+STORAGE_AWAY = "STORAGE_AWAY"
+
+#: Seconds until a job is due again for which storage could not be asked before its call.
+STORAGE_AWAY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """How jobs are claimed, by settings.
+
+    Attributes:
+        worker_id: who claims.
+        deadline_s: total time of a call; the row says until when it is under way.
+        max_calls: calls that may have cost money, spent on one job at most.
+        max_calls_per_day: calls of the whole fleet in a day, or None.
+    """
+
+    worker_id: UUID
+    deadline_s: float
+    max_calls: int
+    max_calls_per_day: int | None
+
+
+class Generate:
+    """The course of a job, from its id to an image in the spool.
+
+    Args:
+        space: asked before a claim: a picture that could not be kept must not be paid for.
+        open_claims: is told of each claim for as long as it is worked on.
+        stopping: set when the process stops: no further call starts.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        objects: ObjectStore,
+        space: SpoolSpace,
+        uploads: Uploads,
+        dispatch: Dispatch,
+        pace: Pace,
+        budget: CallBudget,
+        breaker: Breaker,
+        watch: FleetWatch,
+        call: Call,
+        settle: Settle,
+        earlier: Earlier,
+        claims: Claims,
+        open_claims: OpenClaims,
+        stopping: threading.Event,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._space = space
+        self._uploads = uploads
+        self._dispatch = dispatch
+        self._pace = pace
+        self._budget = budget
+        self._breaker = breaker
+        self._watch = watch
+        self._call = call
+        self._settle = settle
+        self._earlier = earlier
+        self._claims = claims
+        self._open_claims = open_claims
+        self._stopping = stopping
+
+    def __call__(self, job_id: UUID) -> None:
+        """Run the course; a job that is not due, or not ours, is left alone."""
+        if self._pace.turns_away:
+            self._hand_back(job_id)
+            return
+        if not self._space.reserve(self._stopping, on_wait=self._watch.spool_is_full):
+            self._hand_back(job_id)
+            return
+        try:
+            self._in_turn(job_id)
+        finally:
+            self._space.release()
+
+    def _in_turn(self, job_id: UUID) -> None:
+        while (turn := self._next_turn()) is not None:
+            with turn:
+                if not self._probe_with_another(job_id, turn):
+                    self._run(job_id, turn)
+                    return
+        self._hand_back(job_id)
+
+    def _probe_with_another(self, job_id: UUID, turn: Turn) -> bool:
+        """While the fleet is paused, call for the due job with the fewest calls instead.
+
+        Returns:
+            Whether another job took the turn, so that this one has to wait for the next.
+        """
+        if not self._pace.is_paused:
+            return False
+        try:
+            probe_id = due_job_with_fewest_calls(self._database)
+        except StorageError as error:
+            log.warning("the probe was not chosen by its calls", extra={"error": str(error)})
+            return False
+        if probe_id is None or probe_id == job_id:
+            return False
+        return self._run(probe_id, turn)
+
+    def _next_turn(self) -> Turn | None:
+        """Wait for the fleet's pace and budget; None when no call will start here.
+
+        The pace is asked again once the budget has given leave: the fleet may be paused by then.
+        """
+        while self._pace.wait_until_open():
+            admission = self._budget.admit()
+            if admission is None:
+                return None
+            if self._pace.try_enter():
+                return Turn(self._pace, admission)
+            admission.end()
+        return None
+
+    def _run(self, job_id: UUID, turn: Turn) -> bool:
+        """Claim a job and call for it; return whether it was there to be claimed."""
+        try:
+            job = self._claim(job_id)
+        except DayExhausted as error:
+            self._watch.day_is_spent(str(error))
+            self._hand_back(job_id)
+            return True
+        except RowLocked as error:
+            log.info(
+                "a job goes out again later: another transaction has locked its row",
+                extra={"job_id": str(job_id), "error": str(error)},
+            )
+            self._hand_back(job_id)
+            return False
+        if job is None:
+            return False
+        with self._open_claims.during(job.id, job.fence):
+            if self._is_still_alive(job, turn):
+                self._make(job, turn)
+        return True
+
+    def _is_still_alive(self, job: Job, turn: Turn) -> bool:
+        """Whether the lease still runs: if the claim took longer, the job is given back unsent."""
+        if self._pace.is_alive:
+            return True
+        log.warning(
+            "a job is given back: its claim took longer than the lease",
+            extra={"job_id": str(job.id)},
+        )
+        persist(
+            lambda: hand_back_if_held(self._database, job.id, fence=job.fence), on_locked=turn.end
+        )
+        return False
+
+    def _hand_back(self, job_id: UUID) -> None:
+        try:
+            self._dispatch.hand_back([job_id])
+        except StorageError as error:
+            log.warning(
+                "a job that had not started goes out again later",
+                extra={"job_id": str(job_id), "error": str(error)},
+            )
+
+    def _claim(self, job_id: UUID) -> Job | None:
+        """Claim, however long the database is away; a row that is locked is not waited for.
+
+        Raises:
+            RowLocked: nothing was claimed.
+        """
+        token = uuid4()
+        # The same token on every try: a claim whose reply was lost is recognised.
+        return persist(
+            lambda: claim_if_due(
+                self._database,
+                job_id,
+                worker_id=self._claims.worker_id,
+                token=token,
+                call_deadline_s=self._claims.deadline_s,
+                max_calls=self._claims.max_calls,
+                max_calls_per_day=self._claims.max_calls_per_day,
+            ),
+            raises_if_locked=True,
+        )
+
+    def _make(self, job: Job, turn: Turn) -> None:
+        """Call for a claimed job, unless its image is there already or it cannot be called."""
+        try:
+            if self._earlier.finish(job, on_locked=turn.end):
+                return
+            request = restore_request(job.request)
+            key = job.init_image_key
+            wire = to_wire(request, init_image=None if key is None else self._objects.get(key))
+        except RequestInvalid as error:
+            self._give_up(job, JobError(EndCode.ROW_UNREADABLE, str(error), "darkroom"), turn)
+        except ObjectMissing as error:
+            self._give_up(job, JobError(INIT_IMAGE_MISSING, str(error), "storage"), turn)
+        except StorageError as error:
+            self._put_off(job, error, turn)
+        else:
+            started = time.monotonic()
+            turn.spend()
+            called = self._call(job, request, wire, on_image=turn.end)
+            if called.verdict.meaning is not Meaning.IN_HAND:
+                self._settle(job, called.verdict, started=started, on_locked=turn.end)
+                return
+            self._breaker.went_well(started=started)
+            if called.entry is not None:
+                self._mark_storing(job, called.entry)
+
+    def _give_up(self, job: Job, error: JobError, turn: Turn) -> None:
+        log.error("a job cannot be called for: %s", error.code, extra={"job_id": str(job.id)})
+        self._settle.write(job, Decision(error, call_back=True), on_locked=turn.end)
+
+    def _put_off(self, job: Job, why: StorageError, turn: Turn) -> None:
+        log.warning(
+            "a job is put off: storage could not be asked before its call",
+            extra={"job_id": str(job.id), "error": str(why)},
+        )
+        error = JobError(STORAGE_AWAY, str(why), "storage")
+        decision = Decision(error, STORAGE_AWAY_S, give_back=True, call_back=True)
+        self._settle.write(job, decision, on_locked=turn.end)
+
+    def _mark_storing(self, job: Job, entry: SpoolEntry) -> None:
+        images = self._uploads.stored(entry)
+        is_named = is_queued = False
+
+        def queue_upload() -> None:
+            nonlocal is_queued
+            if not is_queued:
+                is_queued = True
+                self._uploads.add(entry, is_named=is_named)
+
+        try:
+            # While another transaction has locked the row, the image goes to the bucket already.
+            is_named = persist(
+                lambda: mark_storing_if_held(
+                    self._database,
+                    job.id,
+                    fence=job.fence,
+                    images=images,
+                    worker_id=self._claims.worker_id,
+                ),
+                on_locked=queue_upload,
+            )
+            if not is_named and not is_queued:
+                log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
+        finally:  # whatever the table says: it is paid for, and nobody else will look for it here
+            queue_upload()

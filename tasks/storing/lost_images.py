@@ -1,0 +1,118 @@
+"""Images that no spool holds any more: adopted if the bucket has them, else counted as lost."""
+
+import logging
+from uuid import UUID
+
+from storage.db.database import Database
+from storage.errors import (
+    JobForgotten,
+    JobNotFound,
+    ObjectStoreError,
+    SpoolDamaged,
+    SpoolLost,
+    StorageError,
+)
+from storage.jobs.finish import finish_if_held
+from storage.jobs.release import retry_later_if_held
+from storage.queries.get import get_job
+from storage.records.job import Job, JobError
+from storage.records.states import CallCount, JobStatus
+from tasks.db_retry import persist
+from tasks.storing.stored_images import StoredImages
+
+__all__ = ["IMAGE_LOST", "LostImages"]
+
+log = logging.getLogger(__name__)
+
+IMAGE_LOST = "IMAGE_LOST"
+
+
+class LostImages:
+    """Ends the hold on jobs whose image is gone from this machine."""
+
+    def __init__(self, database: Database, stored: StoredImages) -> None:
+        self._database = database
+        self._stored = stored
+        self._unnoted: list[SpoolLost] = []
+
+    def note(self, lost: SpoolLost) -> None:
+        """Resolve an image whose file cannot be read again; if it cannot be done now, later."""
+        try:
+            self._resolve_file(lost)
+        except (StorageError, OSError) as error:
+            log.warning("a lost image is noted later", extra={"error": str(error)})
+            self._unnoted.append(lost)
+
+    def note_again(self) -> None:
+        """Try again what could not be noted before."""
+        unnoted, self._unnoted = self._unnoted, []
+        for lost in unnoted:
+            self.note(lost)
+
+    def resolve(self, job_id: UUID, fence: int, why: str) -> None:
+        """Look a lost image up in the bucket; adopt it, or count it as lost.
+
+        If the bucket cannot answer, the image counts as lost: the job is queued, and is not called
+        before the bucket has been asked again (see `earlier.py`).
+
+        Raises:
+            JobNotFound: the job does not exist.
+            RowLocked: another transaction holds its row: nothing was changed.
+            StorageError: the table could not be read or written.
+        """
+        job = persist(lambda: get_job(self._database, job_id))
+        try:
+            if self.adopt(job, fence):
+                return
+        except ObjectStoreError as error:
+            log.warning(
+                "the bucket could not be asked for a lost image",
+                extra={"job_id": str(job_id), "error": str(error)},
+            )
+        self.count_lost(job_id, fence, why)
+
+    def adopt(self, job: Job, fence: int) -> bool:
+        """Finish a job that is storing at this fence, if the bucket has what its row names.
+
+        Raises:
+            ObjectStoreError: the bucket cannot answer now.
+            RowLocked: another transaction holds its row.
+        """
+        if (job.status, job.fence) != (JobStatus.STORING, fence):
+            return False
+        if not self._stored.has_all(job.images):
+            return False
+        images = job.images
+        return persist(
+            lambda: finish_if_held(self._database, job.id, fence=fence, images=images),
+            raises_if_locked=True,  # others wait behind this one
+        )
+
+    def count_lost(self, job_id: UUID, fence: int, why: str) -> None:
+        """Queue the job again, if it is still held at this fence; the row says why."""
+        log.error("a paid image is lost: %s", why, extra={"job_id": str(job_id)})
+        error = JobError(IMAGE_LOST, why, "storage")
+        persist(
+            lambda: retry_later_if_held(
+                self._database,
+                job_id,
+                fence=fence,
+                delay_s=0.0,
+                error=error,
+                counted=CallCount.LOST,
+            ),
+            raises_if_locked=True,  # others wait behind this one
+        )
+
+    def _resolve_file(self, lost: SpoolLost) -> None:
+        job_id, fence = lost.job_id, lost.fence
+        if job_id is None or fence is None:
+            log.error("a paid image is lost: %s", lost)
+            return  # not even its name can be read; its job is called again after the grace
+        try:
+            self.resolve(job_id, fence, f"the image in the spool was lost: {lost}")
+        except JobForgotten:
+            if isinstance(lost, SpoolDamaged):
+                lost.path.unlink(missing_ok=True)
+        except JobNotFound as error:
+            log.warning("a lost image was of no job: %s", error)

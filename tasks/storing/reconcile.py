@@ -1,0 +1,164 @@
+"""Rows that this worker holds by the table, while the process has neither call nor image of them.
+
+A failover to a standby that lagged behind takes a row back to storing (or running) whose image was
+stored and dropped from the spool since; a deleted spool folder takes the image away. No rescue
+comes for such a row: its worker is alive. And only that worker can tell, as its spool, its memory
+and its running uploads are known to nobody else. So it compares, and what it misses for two looks
+is looked up in the bucket: there, the job ends with it; not there, it counts as lost.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from storage.db.database import Database
+from storage.errors import JobNotFound, ObjectStoreError, RowLocked, StorageError
+from storage.jobs.finish import finish_if_held
+from storage.queries.get import get_job
+from storage.queries.held_rows import HeldRow, held_rows
+from storage.records.job import Job
+from storage.records.states import JobStatus
+from tasks.db_retry import persist
+from tasks.storing.lost_images import LostImages
+from tasks.storing.open_claims import Claimed
+from tasks.storing.stored_images import StoredImages
+
+__all__ = ["Reconcile"]
+
+log = logging.getLogger(__name__)
+
+NOT_HERE = "its worker lives, and has it neither on its disk nor in memory; the bucket has none"
+
+
+class Reconcile:
+    """Compares what the table says this worker holds with what it has.
+
+    Args:
+        worker_id: this worker's.
+        claims: the claims that this process has a call or an image of.
+        every_s: between two looks.
+        grace_s: how long a bucket that cannot answer is asked again before an image counts as lost.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        stored: StoredImages,
+        *,
+        worker_id: UUID,
+        claims: Callable[[], set[Claimed]],
+        every_s: float,
+        grace_s: float,
+    ) -> None:
+        self._database = database
+        self._stored = stored
+        self._lost = LostImages(database, stored)
+        self._worker_id = worker_id
+        self._claims = claims
+        self._every_s = every_s
+        self._grace_s = grace_s
+        self._missing_since: dict[Claimed, float] = {}
+        self._done: set[Claimed] = set()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Look again and again until the process stops."""
+        was_away = False
+        while not stopping.wait(self._every_s):
+            try:
+                self.look(stopping)
+            except StorageError as error:
+                if not was_away:  # once an outage: looks are frequent
+                    log.warning("held rows could not be compared", extra={"error": str(error)})
+                was_away = True
+            except Exception:
+                log.exception("a comparison of held rows broke off")
+            else:
+                was_away = False
+
+    def look(self, stopping: threading.Event | None = None) -> int:
+        """Compare once; return how many rows were resolved.
+
+        Raises:
+            StorageError: the table could not be read or written.
+        """
+        rows = held_rows(self._database, self._worker_id)
+        here = self._claims()
+        missing = {(row.job_id, row.fence): row for row in rows if not _is_here(row, here)}
+        before, now = self._missing_since, time.monotonic()
+        self._missing_since = {claim: before.get(claim, now) for claim in missing}
+        self._done &= missing.keys()
+        due = [claim for claim in missing if claim in before and claim not in self._done]
+        resolved = 0
+        for claim in due:
+            if stopping is not None and stopping.is_set():
+                break
+            try:
+                answer = self._resolve(missing[claim], waited_s=now - before[claim])
+            except RowLocked as error:
+                facts = {"job_id": str(claim[0]), "error": str(error)}
+                log.info("a held row is compared later: another has locked it", extra=facts)
+                self._done.discard(claim)
+                continue
+            if answer is None:
+                break  # the bucket is away: the others are asked for at the next look
+            resolved += answer
+        return resolved
+
+    def _resolve(self, row: HeldRow, *, waited_s: float) -> bool | None:
+        """Look a row's image up in the bucket; return whether the row is no longer held.
+
+        None means that the bucket cannot answer.
+        """
+        try:
+            job = get_job(self._database, row.job_id)
+            if job.fence != row.fence or job.worker_id != self._worker_id:
+                return False
+            if row.is_storing:
+                return self._resolve_storing(job, row.fence)
+            return self._resolve_running(job, row.fence)
+        except JobNotFound:
+            return True
+        except ObjectStoreError as error:
+            log.warning(
+                "the bucket could not be asked for an image that this worker does not have",
+                extra={"job_id": str(row.job_id), "error": str(error)},
+            )
+            if not row.is_storing or waited_s < self._grace_s:
+                return None
+            self._lost.count_lost(row.job_id, row.fence, f"{NOT_HERE} that could be asked: {error}")
+            return True
+
+    def _resolve_storing(self, job: Job, fence: int) -> bool:
+        if self._lost.adopt(job, fence):
+            _report_found(job)
+            return True
+        if job.status is JobStatus.STORING:
+            self._lost.count_lost(job.id, fence, NOT_HERE)
+        return True
+
+    def _resolve_running(self, job: Job, fence: int) -> bool:
+        """Finish a job whose call has ended here; without an image its deadline decides."""
+        images = self._stored.find(job.id, fence)
+        self._done.add((job.id, fence))
+        if not images or job.status is not JobStatus.RUNNING:
+            return False
+        if not persist(
+            lambda: finish_if_held(self._database, job.id, fence=fence, images=images),
+            raises_if_locked=True,
+        ):
+            return False
+        _report_found(job)
+        return True
+
+
+def _is_here(row: HeldRow, here: set[Claimed]) -> bool:
+    return (row.job_id, row.fence) in here
+
+
+def _report_found(job: Job) -> None:
+    log.warning(
+        "an image that this worker had stored was found in the bucket: the row had been taken back",
+        extra={"job_id": str(job.id)},
+    )

@@ -1,0 +1,4 @@
+"""Hold calls back after failures.
+
+Circuit breaker, pauses of a worker and of the fleet, limits on bytes.
+"""

@@ -1,0 +1,90 @@
+"""The breaker: calls that fail in a row, without one that succeeds, pause the worker.
+
+Otherwise an outage, a spent account or a wrong key would burn a million jobs' attempts in a night.
+Counted in each process. Whether the worker pauses alone or the whole fleet is `worker_pause.py`'s
+to find out. The pause ends with the next call that succeeds.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from uuid import UUID
+
+from playground.answers.verdict import Meaning, Verdict
+from tasks.throttling.worker_pause import WorkerPause
+
+__all__ = ["Breaker"]
+
+PROMPT_UNSAFE = "PROMPT_UNSAFE"
+
+#: Jobs whose last failure is remembered; far more than are ever in flight.
+MOST_REMEMBERED = 10_000
+
+
+class Breaker:
+    """Counts failures in a row and pauses the worker at a limit.
+
+    Args:
+        pause: this worker's.
+        failures: in a row, of any kind, that pause it.
+        blocked: jobs in a row that the API refused for our key or account.
+    """
+
+    def __init__(self, pause: WorkerPause, *, failures: int, blocked: int) -> None:
+        self._pause = pause
+        self._failures = failures
+        self._blocked = blocked
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._first_at = 0.0
+        self._last_success = float("-inf")
+        self._last_failures: OrderedDict[UUID, float] = OrderedDict()
+
+    def went_well(self, *, started: float) -> None:
+        """Note a call that brought an image: a pause that began before it is over.
+
+        Args:
+            started: when the call began, by `time.monotonic()`.
+        """
+        with self._lock:
+            self._in_a_row = 0
+            self._last_success = max(self._last_success, started)
+        self._pause.succeeded(started=started)
+
+    def failed(self, job_id: UUID, verdict: Verdict, *, started: float) -> bool:
+        """Note a call that brought no image.
+
+        Args:
+            job_id: whose call.
+            verdict: what it came to.
+            started: when the call began, by `time.monotonic()`.
+
+        Returns:
+            Whether others succeeded with calls sent after this job's failure before, or after this
+            call: only then does the failure say anything about this job.
+        """
+        with self._lock:
+            now = time.monotonic()
+            before = self._last_failures.pop(job_id, started)
+            self._last_failures[job_id] = now
+            if len(self._last_failures) > MOST_REMEMBERED:
+                self._last_failures.popitem(last=False)
+            if _tells_of_the_api(verdict):
+                self._in_a_row += 1
+                self._first_at = now if self._in_a_row == 1 else self._first_at
+            trips = self._in_a_row >= self._limit(verdict)
+            first_at = self._first_at
+            others_succeed = self._last_success > before
+        if trips and _tells_of_the_api(verdict):
+            self._pause.begin(verdict, first_failure_at=first_at)
+        return others_succeed
+
+    def _limit(self, verdict: Verdict) -> int:
+        if verdict.meaning is Meaning.NOT_THE_API or verdict.is_foreign:
+            return 1
+        return self._blocked if verdict.meaning is Meaning.BLOCKED else self._failures
+
+
+def _tells_of_the_api(verdict: Verdict) -> bool:
+    """A refused prompt is an answer of an API that works; "too fast" has a brake of its own."""
+    return verdict.meaning is not Meaning.TOO_FAST and verdict.code != PROMPT_UNSAFE

@@ -1,0 +1,289 @@
+"""The pause of one worker: what it does when its own calls fail in a row.
+
+A failing worker stops its own calls first, and asks the table how the others are doing. While
+another worker succeeds with calls that began after the trouble, the trouble is this worker's: it
+hands its jobs back, takes no dispatches, and lets one call through now and then as a probe. If no
+other worker succeeds within a while, or all others have paused as well, the trouble is the API's,
+and the whole fleet is paused. docs/states.md draws the states.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+from uuid import UUID
+
+from playground.answers.verdict import Verdict
+from storage.db.database import Database
+from storage.errors import StorageError
+from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet
+from storage.fleet.worker_calls import CallReport, Peers, peers_of, report_calls
+from tasks.throttling.call_gate import Pace
+from tasks.throttling.worker_state import PauseTimes, Trip, WorkerState
+
+__all__ = ["Dispatches", "WorkerPause"]
+
+log = logging.getLogger(__name__)
+
+#: Why dispatches are not consumed, among the other reasons that there may be.
+REASON = "worker paused"
+
+#: More doublings of the wait between probes than any setting needs.
+MOST_DOUBLINGS = 30
+
+
+class Dispatches(Protocol):
+    """Whether this process consumes dispatch messages."""
+
+    def pause(self, reason: str) -> None:
+        """Take no more of them, for this reason."""
+
+    def resume(self, reason: str) -> None:
+        """Take them again, unless there is another reason not to."""
+
+
+class WorkerPause:
+    """The state machine of one worker's pause; safe to call from any thread.
+
+    Args:
+        database: the results table.
+        worker_id: this worker's row.
+        pace: the gate in front of its calls.
+        dispatches: where its jobs come from.
+        bring_job: brings one due job straight from the table, if there is any, for a probe: of
+            dispatches it would take whole messages, and keep other workers waiting for them.
+        times: by settings.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        worker_id: UUID,
+        pace: Pace,
+        dispatches: Dispatches,
+        bring_job: Callable[[], bool],
+        times: PauseTimes,
+    ) -> None:
+        self._database = database
+        self._worker_id = worker_id
+        self._pace = pace
+        self._dispatches = dispatches
+        self._bring_job = bring_job
+        self._times = times
+        self._lock = threading.RLock()
+        self._state = WorkerState.RUNNING
+        self._trip: Trip | None = None
+        self._changed_at = float("-inf")
+        self._fleet_paused_at: float | None = None
+        self._succeeded_at: float | None = None
+        self._success_began_at: float | None = None
+        self._probe_at = 0.0
+        self._probes = 0
+
+    @property
+    def state(self) -> WorkerState:
+        """Whose trouble it is, as far as this worker knows."""
+        return self._state
+
+    @property
+    def paused_worker(self) -> UUID | None:
+        """This worker's id while its own calls have failed in a row; None otherwise."""
+        return None if self._trip is None else self._worker_id
+
+    def report(self) -> CallReport:
+        """Return what the worker's row is to say of its calls now."""
+        with self._lock:
+            now = time.monotonic()
+            trip = self._trip
+            return CallReport(
+                succeeded_s=_age(now, self._succeeded_at),
+                success_began_s=_age(now, self._success_began_at),
+                paused_s=None if trip is None else now - trip.at,
+                pause_code="" if trip is None else trip.code,
+                pause_message="" if trip is None else trip.message,
+            )
+
+    def succeeded(self, *, started: float) -> None:
+        """Note a call that succeeded: it ends a pause that began before the call did.
+
+        A call sent before the trouble began proves nothing about the API now.
+
+        Args:
+            started: when the call began, by `time.monotonic()`.
+        """
+        with self._lock:
+            self._succeeded_at = time.monotonic()
+            latest = self._success_began_at
+            self._success_began_at = started if latest is None else max(latest, started)
+            ends_own = self._trip is not None and started >= self._trip.at
+            paused_at = self._fleet_paused_at
+            ends_fleets = ends_own or (paused_at is not None and started >= paused_at)
+        if ends_own:
+            self._end("a call succeeded: this worker goes on")
+        if ends_fleets:
+            self._resume_fleet()
+
+    def begin(self, verdict: Verdict, *, first_failure_at: float) -> None:
+        """Pause: start no further call here, and find out whose trouble it is.
+
+        Args:
+            verdict: what the last of the failed calls came to.
+            first_failure_at: when the first of them had failed, by `time.monotonic()`.
+        """
+        with self._lock:
+            if self._trip is not None:
+                return
+            now = self._changed_at = time.monotonic()
+            self._trip = Trip(now, first_failure_at, verdict.code, verdict.message)
+            self._state = WorkerState.UNDECIDED
+            self._pace.shut()
+        log.error("calls failed in a row: this worker starts no more", extra={"code": verdict.code})
+        self._try(self._decide)
+
+    def follow(self, kind: PauseKind | None, *, asked_at: float) -> None:
+        """Act on what the fleet's row said.
+
+        Args:
+            kind: why the fleet is paused, or None.
+            asked_at: when the row was asked for, by `time.monotonic()`; what happened here since
+                then is newer.
+
+        Raises:
+            StorageError: how the others are doing could not be found out; call again.
+        """
+        with self._lock:
+            if asked_at < self._changed_at:
+                return
+            if kind is not PauseKind.BREAKER:
+                self._fleet_paused_at = None
+            elif self._fleet_paused_at is None:
+                self._fleet_paused_at = time.monotonic()
+            if self._trip is None:
+                return
+            if kind is PauseKind.BREAKER:
+                self._join_fleet()
+            elif kind is None and self._state is WorkerState.WITH_FLEET:
+                self._enter(WorkerState.ALONE, "the fleet goes on: this worker probes first")
+        self._decide()
+        if kind is None and self._state is WorkerState.ALONE:
+            self._probe_if_due()
+
+    def _decide(self) -> None:
+        """Ask how the others are doing, and follow it.
+
+        Raises:
+            StorageError: nobody knows now.
+        """
+        trip = self._trip
+        if trip is None:
+            return
+        report_calls(self._database, self._worker_id, self.report())
+        now = time.monotonic()
+        peers = peers_of(
+            self._database,
+            self._worker_id,
+            first_failure_s=now - trip.first_failure_at,
+            within_s=self._times.evidence_s,
+            paused_s=now - trip.at,
+        )
+        if peers.resume_asked:
+            self._end("an operator resumed this worker")
+        elif self._is_fleets(trip, peers, now):
+            self._pause_fleet(trip)
+        else:
+            self._stay_paused(trip, peers)
+
+    def _is_fleets(self, trip: Trip, peers: Peers, now: float) -> bool:
+        """Whether the trouble is the API's, and the fleet not paused yet."""
+        if self._state is WorkerState.WITH_FLEET:
+            return False
+        if not peers.unpaused:
+            return True
+        is_late = now - trip.first_failure_at >= self._times.evidence_s
+        return self._state is WorkerState.UNDECIDED and is_late and not peers.have_succeeded
+
+    def _pause_fleet(self, trip: Trip) -> None:
+        code, message = trip.code, trip.message
+        if pause_fleet(self._database, PauseKind.BREAKER, code=code, message=message):
+            log.error(
+                "calls failed in a row: the fleet is paused until one goes well",
+                extra={"code": code},
+            )
+        with self._lock:
+            if self._trip is trip:
+                self._fleet_paused_at = self._fleet_paused_at or time.monotonic()
+                self._join_fleet()
+
+    def _stay_paused(self, trip: Trip, peers: Peers) -> None:
+        with self._lock:
+            if self._trip is not trip:
+                return
+            if self._state is WorkerState.UNDECIDED and peers.have_succeeded:
+                self._enter(
+                    WorkerState.ALONE, "others succeed: this worker is paused alone and probes"
+                )
+            # In a fleet's pause, a worker that is doing better gets the jobs and the probes.
+            self._turn_away(is_so=peers.unpaused > 0)
+
+    def _join_fleet(self) -> None:
+        if self._state is not WorkerState.WITH_FLEET:
+            self._enter(WorkerState.WITH_FLEET, "this worker waits with the fleet")
+            self._pace.take_probe_back()
+            self._turn_away(is_so=False)
+
+    def _enter(self, state: WorkerState, words: str) -> None:
+        self._state, self._changed_at = state, time.monotonic()
+        self._probe_at, self._probes = 0.0, 0
+        log.warning(words, extra={"code": self._trip.code if self._trip else None})
+
+    def _turn_away(self, *, is_so: bool) -> None:
+        """Hand back whatever waits here and take nothing new; or keep it, and take more."""
+        self._pace.shut(turn_away=is_so)
+        if not is_so:
+            self._dispatches.resume(REASON)
+        elif not self._pace.has_probe:
+            self._dispatches.pause(REASON)
+
+    def _probe_if_due(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._probe_at or self._pace.has_probe or self._pace.is_held:
+                return
+            wait_s = self._times.probe_first_s * 2.0**self._probes
+            self._probe_at = now + min(wait_s, self._times.probe_most_s)
+            self._probes = min(self._probes + 1, MOST_DOUBLINGS)
+            self._pace.let_one_through(on_taken=lambda: self._dispatches.pause(REASON))
+        if not self._try(self._bring_job):
+            self._dispatches.resume(REASON)
+
+    def _end(self, words: str) -> None:
+        """Go on, and say so in the row before the fleet is told: others judge by it."""
+        with self._lock:
+            if self._trip is None:
+                return
+            self._trip, self._state = None, WorkerState.RUNNING
+            self._changed_at = time.monotonic()
+            self._pace.hold(self._times.settle_s)
+            self._pace.open()
+            self._dispatches.resume(REASON)
+        log.warning(words)
+        self._try(lambda: report_calls(self._database, self._worker_id, self.report()))
+
+    def _resume_fleet(self) -> None:
+        with self._lock:
+            self._fleet_paused_at = None
+        if self._try(lambda: resume_fleet(self._database, kind=PauseKind.BREAKER)):
+            log.warning("a call went well: the fleet goes on")
+
+    def _try(self, write: Callable[[], bool | None]) -> bool:
+        try:
+            return bool(write())
+        except StorageError as error:
+            log.warning("the fleet's rows could not be written", extra={"error": str(error)})
+            return False
+
+
+def _age(now: float, moment: float | None) -> float | None:
+    return None if moment is None else now - moment

@@ -1,0 +1,103 @@
+"""Sends a Celery task to somebody else's queue, once it is known to be there.
+
+The queue is its owner's to declare: one that we declared first would have our properties, and his
+worker could not start. So on RabbitMQ it is only asked for, and a message counts as sent once the
+broker has confirmed it; a queue that is not there yet is tried again later. On Redis a queue is a
+list, and needs nobody.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from amqp.exceptions import NotFound
+from celery import Celery
+from kombu import Connection, Producer, Queue
+from kombu.pools import producers
+
+from tasks.broker.connections import short_wait_connection
+from tasks.broker.errors import BROKER_ERRORS
+from tasks.webhooks.callback_target import OnEnd, OnEndQueues
+from tasks.webhooks.outcome import Failure, Outcome
+
+__all__ = ["TaskSender"]
+
+log = logging.getLogger(__name__)
+
+_ACCEPTED: Final = 202
+
+
+class TaskSender:
+    """Sends tasks over the fleet's own broker. Thread-safe.
+
+    Args:
+        app: the Celery app whose broker is used.
+        queues: where a task may be sent to. Asked again for each, as rows may be older than a rule.
+        timeout_s: longest wait for the broker.
+    """
+
+    def __init__(self, app: Celery, *, queues: OnEndQueues, timeout_s: float) -> None:
+        self._app = app
+        self._queues = queues
+        self._timeout_s = timeout_s
+        self._connection: Connection | None = None
+
+    def send(self, on_end: OnEnd, *, task_id: str, kwargs: Mapping[str, Any]) -> Outcome:
+        """Send one task, once.
+
+        Args:
+            on_end: task and queue.
+            task_id: the same for every try, so that its receiver can tell a repeat.
+            kwargs: the task's arguments.
+
+        Returns:
+            What came of it: 202 for sent.
+        """
+        began = time.monotonic()
+        return Outcome(self._sent(on_end, task_id, kwargs), time.monotonic() - began)
+
+    def _sent(self, on_end: OnEnd, task_id: str, kwargs: Mapping[str, Any]) -> int | Failure:
+        if not self._queues.allows(on_end.queue):
+            return Failure.QUEUE_REFUSED
+        try:
+            with self._producer() as producer:
+                self._app.send_task(
+                    on_end.task,
+                    kwargs=dict(kwargs),
+                    task_id=task_id,
+                    queue=_OthersQueue(on_end.queue, routing_key=on_end.queue),  # type: ignore[arg-type]  # Celery takes either
+                    producer=producer,
+                    retry=False,
+                    ignore_result=True,
+                )
+        except NotFound:
+            return Failure.QUEUE_MISSING
+        except BROKER_ERRORS as error:
+            log.warning("the broker did not take a task", extra={"error": type(error).__name__})
+            return Failure.BROKER_AWAY
+        return _ACCEPTED
+
+    def _producer(self) -> Producer:
+        if self._connection is None:
+            self._connection = short_wait_connection(self._app, self._timeout_s, confirmed=True)
+        producer: Producer = producers[self._connection].acquire(
+            block=True, timeout=self._timeout_s
+        )
+        return producer
+
+
+class _OthersQueue(Queue):
+    """A queue that is asked for, and not declared."""
+
+    def declare(
+        self,
+        nowait: bool = False,  # noqa: ARG002, FBT001, FBT002 - Kombu's signature
+        channel: Any = None,
+    ) -> str:
+        """Ask for it on a channel of its own: the answer "not found" closes that one."""
+        usual: Any = channel or self.channel
+        if usual.connection.client.transport.driver_type == "amqp":
+            with usual.connection.channel() as trial:
+                self.queue_declare(passive=True, channel=trial)
+        return str(self.name)

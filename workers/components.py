@@ -1,0 +1,152 @@
+"""All that runs in a worker process beside Celery, started and stopped in the right order."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from storage.errors import StorageError
+from storage.spool.spool import Spool
+from tasks.dispatch.enqueue import Dispatch
+from tasks.dispatch.leader import Dispatcher
+from tasks.execution.executor import Executor
+from tasks.execution.inbox import Inbox
+from tasks.rate_limit.limiter import CallBudget
+from tasks.storing.object_deleter import Sweep
+from tasks.storing.reconcile import Reconcile
+from tasks.storing.uploader import Uploads
+from tasks.throttling.call_gate import Pace
+from tasks.throttling.fleet_sync import FleetWatch
+from tasks.webhooks.delivery_loop import Deliverer
+from workers.consumer_control import Flow
+from workers.cpu_affinity import OneCore
+from workers.heartbeat import Heartbeat
+from workers.refresh import DispatchRefresh
+from workers.starvation_watchdog import Watchdog
+
+__all__ = ["Crew"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The parts of one worker process.
+
+    Attributes:
+        stopping: set when the process stops; whatever waits somewhere looks at it.
+        one_core: keeps all threads on one core; None where the kernel is to place them.
+        flows: taps on the queues, in want of Celery's consumer.
+        adopt_every_s: between two looks for spools that dead processes of this machine have left;
+            well below a lease, so that an image is found before its job is called again.
+        drain_s: how long calls and uploads may take to end.
+    """
+
+    inbox: Inbox
+    executor: Executor
+    uploads: Uploads
+    heartbeat: Heartbeat
+    refresh: DispatchRefresh
+    dispatcher: Dispatcher
+    dispatch: Dispatch
+    deliverer: Deliverer
+    pace: Pace
+    budget: CallBudget
+    watch: FleetWatch
+    watchdog: Watchdog
+    sweep: Sweep
+    reconcile: Reconcile
+    one_core: OneCore | None
+    flows: tuple[Flow, ...]
+    spool: Spool
+    stopping: threading.Event
+    adopt_every_s: float
+    drain_s: float
+
+    def start(self) -> None:
+        """Take the lease first: a job must never be held by a worker nobody knows.
+
+        Raises:
+            StorageError: the table or the spool cannot be used.
+        """
+        self.heartbeat.start()
+        self.budget.start()
+        self.uploads.start()
+        self.uploads.adopt(quarantined=True)
+        loops = {
+            "dispatcher": self.dispatcher.run,
+            "refresh": self.refresh.run,
+            "deliverer": self.deliverer.run,
+            "fleet-watch": self.watch.run,
+            "watchdog": self.watchdog.run,
+            "sweep": self.sweep.run,
+            "reconcile": self.reconcile.run,
+        }
+        if self.one_core is not None:
+            loops["one-core"] = self.one_core.run
+        for name, loop in loops.items():
+            threading.Thread(target=loop, args=[self.stopping], name=name, daemon=True).start()
+        threading.Thread(target=self._adopt, name="adoption", daemon=True).start()
+
+    def take(self, job_ids: list[UUID]) -> None:
+        """Put dispatched jobs into the inbox; once stopping, hand them back at once."""
+        if self.inbox.add(job_ids):
+            self.executor.grow()
+        else:
+            self.dispatch.hand_back(job_ids)
+
+    def bring_job(self) -> bool:
+        """Take one due job straight from the table; False when none is due.
+
+        Raises:
+            StorageError: the table could not say.
+        """
+        taken = self.dispatch.take_one()
+        if taken:
+            self.take(taken)
+        return bool(taken)
+
+    def drain(self) -> bool:
+        """Hand back what has not started, let calls and uploads end; False if time ran out.
+
+        The heartbeat goes on to the last, so that nothing still under way is rescued meanwhile.
+        """
+        deadline = time.monotonic() + self.drain_s
+        self.stopping.set()
+        self.pace.stop()
+        self._hand_back()
+        log.info("stopping: calls under way may end", extra={"calls": self.pace.inside})
+        is_idle = self.inbox.wait_until_idle(deadline - time.monotonic())
+        is_stored = self.uploads.wait_until_empty(deadline - time.monotonic())
+        self.uploads.stop()
+        if not self.deliverer.wait_until_idle(deadline - time.monotonic()):
+            log.warning("stopping with webhooks under way; they are sent again")
+        self.budget.close()
+        self.heartbeat.stop()
+        if not is_idle or not is_stored:
+            log.warning("stopping with work under way; leases and the spool see to it")
+            return False
+        self.spool.close()
+        return True
+
+    def _hand_back(self) -> None:
+        left = self.inbox.close()
+        try:
+            self.dispatch.hand_back(left)
+        except StorageError as error:
+            log.warning(
+                "jobs that had not started go out again later",
+                extra={"jobs": len(left), "error": str(error)},
+            )
+
+    def _adopt(self) -> None:
+        while not self.stopping.wait(self.adopt_every_s):
+            try:
+                self.spool.tidy()
+                if adopted := self.uploads.adopt():
+                    log.info("images of a dead worker were found", extra={"answers": adopted})
+            except StorageError as error:
+                log.warning("the spool could not be searched", extra={"error": str(error)})
+            except Exception:
+                log.exception("a search of the spool broke off")

@@ -26,7 +26,7 @@ status, and a title; what is particular to one request is the message. `problems
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from playground.request.rules import Fault
+from playground.errors import Fault
 
 __all__ = [
     "BodyEncoded",

@@ -13,8 +13,7 @@ Exceptions of `requests`, `urllib3`, `http.client`, `ssl` and the socket become 
 """
 
 from collections.abc import Iterable
-
-from playground.request.rules import Fault
+from dataclasses import dataclass
 
 
 class PlaygroundError(Exception):
@@ -104,3 +103,22 @@ class PngDamaged(PlaygroundError):
     def __reduce__(self) -> tuple[type["PngDamaged"], tuple[str]]:
         """Survive pickling without the prefix growing."""
         return type(self), (self.reason,)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One broken rule of one request.
+
+    Attributes:
+        field: the parameter, with an index where it is a list (`prompt_rejection_topics[1]`).
+        value: what was given, as Python would write it, at most 80 characters.
+        rule: what is allowed.
+    """
+
+    field: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        """One line: field, value, rule."""
+        return f"{self.field} = {self.value}: must be {self.rule}"

@@ -36,11 +36,9 @@ the disk.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-if TYPE_CHECKING:  # it is made of rows, which are read by who raises these errors
-    from storage.retention.tombstones import Tombstone
+from storage.records.tombstone import Tombstone
 
 
 class StorageError(Exception):

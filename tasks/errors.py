@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from playground.request.rules import Fault
+from playground.errors import Fault
 
 __all__ = [
     "BatchFaulty",

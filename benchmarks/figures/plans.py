@@ -14,12 +14,13 @@ from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers
 from storage.batches.counts import batch_progress
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.dispatch.reserve import reserve_due
 from storage.fleet.leases import WorkerInfo, register_worker
 from storage.jobs.claim import claim_if_due
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.migrations.migrate import migrate
-from storage.queries.pages import Cursor, list_jobs
+from storage.queries.pages import list_jobs
 from storage.records.job import Job, StoredImage
 from storage.records.states import JobStatus
 

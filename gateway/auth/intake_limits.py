@@ -14,7 +14,7 @@ from typing import Final
 from gateway.auth.rates import Rates
 from gateway.auth.ttl_cache import Remembered
 from gateway.errors import ParameterInvalid, TooManyRequests
-from playground.request.rules import Fault
+from playground.errors import Fault
 from storage.db.database import Database
 from storage.dispatch.backlog import count_queued
 from storage.owners.limits import Owner, get_owner

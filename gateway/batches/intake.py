@@ -12,8 +12,7 @@ from gateway.errors import BodyUnreadable, Busy, FormatUnknown, LinesFaulty, Par
 from gateway.jobs.submission import IDEMPOTENCY_KEY
 from gateway.services import Services
 from gateway.views.batch import LineFaultView, faults_by_line
-from playground.errors import RequestInvalid
-from playground.request.rules import Fault
+from playground.errors import Fault, RequestInvalid
 from storage.batches.batches import get_batch
 from storage.errors import BatchNotFound, IdempotencyConflict
 from tasks.batches.checked_batch import BatchOptions, CheckedBatch

@@ -34,8 +34,9 @@ from gateway.views.batch import BatchPage, BatchView, result_line
 from gateway.views.delivery import DeliveryStatusView, callback_of
 from storage.batches.batches import Batch, batch_callback, get_batch, list_batches
 from storage.batches.counts import batch_progress
+from storage.db.keyset import Cursor
 from storage.queries.filter import database_time
-from storage.queries.pages import Cursor, page_of_jobs
+from storage.queries.pages import page_of_jobs
 from storage.records.states import JobStatus
 from storage.webhooks.log import latest_delivery
 from tasks.batches.checked_batch import BatchOptions

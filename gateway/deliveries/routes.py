@@ -23,8 +23,8 @@ from gateway.http.problems import responses
 from gateway.jobs.selection import MAX_IDS, read_bulk
 from gateway.services import Services
 from gateway.views.delivery import DeliveryPage, DeliveryView, LoggedDeliveryView
+from storage.db.keyset import Cursor
 from storage.queries.filter import database_time
-from storage.queries.pages import Cursor
 from storage.records.delivery import DeliveryState
 from storage.webhooks.log import (
     UNDELIVERED,

@@ -18,9 +18,8 @@ from gateway.hooks.hook import Hook
 from gateway.hooks.mapping import has_placeholders, parse_template
 from gateway.hooks.schemes import FileOfHooks, WrittenHook
 from gateway.hooks.secrets import SecretFaulty, decoded, found_at
-from playground.errors import RequestInvalid
+from playground.errors import Fault, RequestInvalid
 from playground.request.request import parse_request
-from playground.request.rules import Fault
 from tasks.submission.intake import RequestLimits
 from tasks.submission.options import JobOptions, parse_options
 

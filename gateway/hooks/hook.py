@@ -15,7 +15,7 @@ from gateway.hooks.errors import PayloadUnfit
 from gateway.hooks.filter import Condition, all_hold
 from gateway.hooks.mapping import Template, fill_all
 from gateway.hooks.signatures import Genuine, Signature
-from playground.request.rules import Fault
+from playground.errors import Fault
 
 __all__ = ["Asked", "Hook"]
 

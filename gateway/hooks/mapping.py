@@ -25,7 +25,7 @@ from gateway.hooks.paths import (
     split_unescaped,
     unescaped,
 )
-from playground.request.rules import Fault
+from playground.errors import Fault
 
 __all__ = [
     "Placeholder",

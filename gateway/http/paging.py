@@ -14,8 +14,8 @@ from fastapi.routing import APIRoute
 from pydantic import AfterValidator, AwareDatetime
 
 from gateway.errors import ParameterInvalid
-from playground.request.rules import Fault
-from storage.queries.pages import Cursor
+from playground.errors import Fault
+from storage.db.keyset import Cursor
 
 __all__ = ["Since", "known_parameters_once", "read_cursor", "write_cursor"]
 

@@ -18,8 +18,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, ParameterInvalid
 from gateway.views.tombstone import TombstoneView
-from playground.errors import RequestInvalid
-from playground.request.rules import Fault
+from playground.errors import Fault, RequestInvalid
 from storage.errors import (
     BatchNotFound,
     IdempotencyConflict,

@@ -18,8 +18,9 @@ from gateway.http.problems import responses
 from gateway.services import Services
 from gateway.views.tombstone import TombstoneView
 from storage.errors import JobForgotten
+from storage.records.tombstone import Tombstone
 from storage.retention.delete import forget_jobs
-from storage.retention.tombstones import Tombstone, find_tombstone, objects_left
+from storage.retention.tombstones import find_tombstone, objects_left
 
 __all__ = ["router"]
 

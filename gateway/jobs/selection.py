@@ -18,7 +18,7 @@ from gateway.auth.owned import own_batch
 from gateway.errors import ParameterInvalid
 from gateway.http.body import parse_json
 from gateway.http.paging import Since
-from playground.request.rules import Fault
+from playground.errors import Fault
 from storage.db.database import Database
 from storage.queries.filter import Selection, database_time
 from storage.queries.get import get_jobs

@@ -15,8 +15,7 @@ from fastapi import Request
 from gateway.auth.caller import Caller, Scope
 from gateway.errors import BodyTooLarge, Forbidden, ParameterInvalid
 from gateway.http.body import parse_json
-from playground.errors import RequestInvalid
-from playground.request.rules import Fault
+from playground.errors import Fault, RequestInvalid
 from storage.intake.insert import Accepted
 from tasks.submission.intake import Intake
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from gateway.views.job import CallsView
-from storage.retention.tombstones import Tombstone
+from storage.records.tombstone import Tombstone
 
 __all__ = ["TombstoneView"]
 

@@ -21,10 +21,10 @@ from pydantic import (
     field_validator,
 )
 
-from playground.errors import RequestInvalid
+from playground.errors import Fault, RequestInvalid
 from playground.request import vocabulary as words
 from playground.request.init_image import DEFAULT_MAX_INIT_IMAGE_BYTES, bare_base64
-from playground.request.rules import RULES, Fault, broken, faults_of, shown, unknown_key
+from playground.request.rules import RULES, broken, faults_of, shown, unknown_key
 from playground.request.strength import strength_text
 
 

@@ -6,12 +6,12 @@ findings are turned into the house's sentences; which rules exist is said in `re
 
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from playground.errors import Fault
 from playground.request import vocabulary as words
 
 MAX_VALUE_CHARS: Final = 80
@@ -41,25 +41,6 @@ RULES: Final[Mapping[str, str]] = {
     "prompt_rejection_topics": f"a list of topics, each {_TEXT}, and not blank",
     "prompt_filter": f"one of {', '.join(words.PROMPT_FILTERS)}",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One broken rule of one request.
-
-    Attributes:
-        field: the parameter, with an index where it is a list (`prompt_rejection_topics[1]`).
-        value: what was given, as Python would write it, at most 80 characters.
-        rule: what is allowed.
-    """
-
-    field: str
-    value: str
-    rule: str
-
-    def __str__(self) -> str:
-        """One line: field, value, rule."""
-        return f"{self.field} = {self.value}: must be {self.rule}"
 
 
 def broken(rule: str) -> PydanticCustomError:

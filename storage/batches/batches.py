@@ -31,8 +31,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
-from storage.queries.pages import Cursor
 from storage.schema.clock import UtcDateTime, now
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid

@@ -30,9 +30,9 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.errors import BatchNotFound, RowLocked
-from storage.jobs.transition import ANY_HELD
 from storage.records.states import JobStatus
 from storage.schema.clock import now
+from storage.schema.predicates import ANY_HELD
 from storage.schema.tables import Tables
 from storage.webhooks.outbox import announce_batches
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from storage.jobs.transition import id_in
+from storage.schema.predicates import id_in
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

@@ -7,12 +7,20 @@ done with one chunk does not disturb the next. Which rows are meant is for its c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    literal,
+    select,
+    tuple_,
+)
 
 from storage.db.database import Database
+from storage.records.job import Job
 from storage.schema.clock import UtcDateTime
 from storage.schema.uuid_column import Uuid
 
@@ -43,3 +51,20 @@ def walk(
             return
         edge = tuple_(literal(found[-1][0], UtcDateTime()), literal(found[-1][1], Uuid()))
         page = rows.where(tuple_(at, key) > edge)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page ended: the last row's place in the order."""
+
+    accepted_at: datetime
+    id: UUID
+
+    @classmethod
+    def after(cls, job: Job) -> Cursor:
+        """The page that follows this job."""
+        return cls(job.accepted_at, job.id)
+
+
+CHUNK_JOBS: Final = 1000
+"""Jobs in one chunk: some tens of milliseconds of locks, whatever the size of the table."""

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, se
 
 from storage.db.database import Database
 from storage.dispatch.fairness import highest_ready, next_ready
-from storage.jobs.transition import ANY_DISPATCHED, ANY_READY
 from storage.records.job import stream_of
+from storage.schema.predicates import ANY_DISPATCHED, ANY_READY
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

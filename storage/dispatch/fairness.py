@@ -37,9 +37,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.db.database import Database
 from storage.dispatch.owner_limits import Allowances, without_spent
-from storage.jobs.claim import open_to_claims
 from storage.jobs.needs_release import is_served
-from storage.jobs.transition import ANY_READY, QUEUED
+from storage.schema.predicates import ANY_READY, QUEUED, open_to_claims
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

@@ -29,9 +29,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from storage.jobs.transition import ANY_RUNNING
 from storage.owners.daily_calls import calls_today_of
 from storage.records.job import stream_of
+from storage.schema.predicates import ANY_RUNNING
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

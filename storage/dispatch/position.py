@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Select, func, literal, select, tuple_
 
 from storage.db.database import Database
 from storage.dispatch.fairness import count_open_streams
-from storage.jobs.transition import ANY_READY
 from storage.records.job import Job, stream_of
 from storage.records.states import JobStatus
 from storage.schema.clock import UtcDateTime
+from storage.schema.predicates import ANY_READY
 from storage.schema.uuid_column import Uuid
 
 MAX_POSITION = 10_000

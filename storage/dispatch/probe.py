@@ -14,9 +14,8 @@ from sqlalchemy import Select, literal, select, union_all
 
 from storage.db.database import Database
 from storage.dispatch.owner_limits import has_limits
-from storage.jobs.claim import open_to_claims
 from storage.jobs.needs_release import is_served_by
-from storage.jobs.transition import ANY_DISPATCHED, ANY_READY, QUEUED
+from storage.schema.predicates import ANY_DISPATCHED, ANY_READY, QUEUED, open_to_claims
 from storage.schema.revision import RELEASE
 from storage.schema.tables import Tables
 

@@ -34,8 +34,8 @@ from storage.db.database import Database
 from storage.dispatch.fairness import Rotation, choose, highest_ready
 from storage.dispatch.owner_limits import allowances_now, has_limits
 from storage.jobs.needs_release import is_served
-from storage.jobs.transition import ANY_DISPATCHED, ANY_READY, ANY_WAITING, QUEUED, id_in
 from storage.schema.clock import after, instant, now, seconds_param
+from storage.schema.predicates import ANY_DISPATCHED, ANY_READY, ANY_WAITING, QUEUED, id_in
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

@@ -23,10 +23,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 from storage.errors import DayExhausted
+from storage.schema.clock import today
 from storage.schema.tables import Tables
-
-_TODAY_POSTGRESQL = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
-_TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
 
 
 def spend_one_call(tables: Tables, connection: Connection, most: int) -> None:
@@ -63,12 +61,6 @@ def forget_days(db: Database, *, older_than_days: int) -> int:
             old = delete(daily).where(daily.c.day < _days_ago(db.tables, older_than_days))
             gone += connection.execute(old).rowcount
     return gone
-
-
-def today(tables: Tables) -> ColumnElement[str]:
-    """This day in UTC, as `YYYY-MM-DD`."""
-    is_sqlite = tables.metadata.schema is None
-    return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)
 
 
 def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:

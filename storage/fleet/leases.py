@@ -28,8 +28,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 from storage.fleet.worker_calls import CallReport, is_alive
-from storage.jobs.transition import ANY_HELD, ANY_RUNNING
 from storage.schema.clock import after, now
+from storage.schema.predicates import ANY_HELD, ANY_RUNNING
 from storage.schema.revision import RELEASE
 from storage.schema.tables import Tables
 

@@ -34,9 +34,10 @@ from storage.intake.reuse import (
     note_reuses,
     reuses_by_default,
 )
+from storage.jobs.rows import job_from_row
 from storage.jobs.transition import read_job
 from storage.queries.get import job_by_key
-from storage.records.job import Job, NewJob, job_from_row, stream_of
+from storage.records.job import Job, NewJob, stream_of
 from storage.records.states import JobStatus
 from storage.retention.tombstones import hash_of_key, remove_forgotten, tombstone_of
 from storage.schema.clock import after, seconds_param

@@ -28,11 +28,12 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.jobs.finish import ended_with, image_parameters, names_no_others, with_images
-from storage.jobs.transition import HELD, LET_GO, QUEUED, read_job, run_ending
+from storage.jobs.transition import LET_GO, read_job, run_ending
 from storage.records.job import StoredImage
 from storage.records.states import EndCode
 from storage.schema.clock import now
 from storage.schema.columns import BIG
+from storage.schema.predicates import HELD, QUEUED
 from storage.schema.tables import Tables
 
 

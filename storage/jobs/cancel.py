@@ -30,22 +30,13 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.db.database import Database
-from storage.jobs.claim import EXPIRED, has_expired
+from storage.jobs.claim import EXPIRED
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import (
-    ANY_EXPIRING,
-    HELD,
-    LET_GO,
-    QUEUED,
-    ended_values,
-    error_parameters,
-    id_in,
-    read_job,
-    run_ending,
-)
+from storage.jobs.transition import LET_GO, ended_values, error_parameters, read_job, run_ending
 from storage.records.states import JobStatus
 from storage.retention.tombstones import no_such_job
 from storage.schema.clock import instant
+from storage.schema.predicates import ANY_EXPIRING, HELD, QUEUED, has_expired, id_in
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
-    and_,
     bindparam,
     func,
     null,
@@ -33,8 +32,8 @@ from storage.errors import RecordUnreadable
 from storage.fleet.daily_calls import spend_one_call
 from storage.jobs.needs_release import is_served_by, put_off_for_newer
 from storage.jobs.quarantine import set_aside
+from storage.jobs.rows import job_from_row
 from storage.jobs.transition import (
-    QUEUED,
     UNDECODABLE,
     ended_values,
     error_parameters,
@@ -42,9 +41,10 @@ from storage.jobs.transition import (
     run_ending,
 )
 from storage.owners.daily_calls import count_one
-from storage.records.job import Job, JobError, job_from_row
+from storage.records.job import Job, JobError
 from storage.records.states import EndCode, JobStatus
 from storage.schema.clock import after, instant, now, seconds_param
+from storage.schema.predicates import QUEUED, has_expired, open_to_claims
 from storage.schema.revision import RELEASE
 from storage.schema.tables import Tables
 
@@ -186,29 +186,6 @@ def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
 
 EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
 """What a job that waited too long is told."""
-
-
-def open_to_claims(tables: Tables) -> ColumnElement[bool]:
-    """True for jobs that came alone and for those whose batch has been opened."""
-    jobs, batches = tables.jobs, tables.batches
-    opened = (
-        batches.select()
-        .with_only_columns(batches.c.id)
-        .where(batches.c.id == jobs.c.batch_id, batches.c.opened_at.is_not(None))
-        .correlate(jobs)
-        .exists()
-    )
-    return or_(jobs.c.batch_id.is_(None), opened)
-
-
-def has_expired(tables: Tables) -> ColumnElement[bool]:
-    """True for jobs that were to be started by now and have not been."""
-    jobs = tables.jobs
-    return and_(
-        jobs.c.expires_at.is_not(None),
-        jobs.c.first_call_at.is_(None),
-        jobs.c.expires_at <= instant(),
-    )
 
 
 @cache

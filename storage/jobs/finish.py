@@ -31,10 +31,11 @@ from sqlalchemy import (
 from storage.db.bulk_params import as_given, given_rows, is_given
 from storage.db.database import Database
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import HELD, NO_ERROR, held_at_fence, read_job, run_ending
+from storage.jobs.transition import NO_ERROR, held_at_fence, read_job, run_ending
 from storage.records.job import Job, StoredImage, images_to_json
 from storage.records.states import ENDED, JobStatus
 from storage.schema.clock import now
+from storage.schema.predicates import HELD
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

@@ -29,9 +29,9 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.fleet.worker_calls import is_alive
-from storage.jobs.transition import QUEUED
 from storage.schema.clock import after
 from storage.schema.constraints import NEEDS_RELEASE_SQL
+from storage.schema.predicates import QUEUED
 from storage.schema.tables import Tables
 
 #: Until a job is due again that an older worker was sent: another worker may get it then.

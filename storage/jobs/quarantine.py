@@ -15,16 +15,10 @@ from uuid import UUID
 from sqlalchemy import Update, and_, bindparam, case, null, or_, update
 
 from storage.db.database import Database
-from storage.jobs.transition import (
-    LET_GO,
-    QUEUED,
-    RUNNING,
-    ended_values,
-    error_parameters,
-    run_ending,
-)
+from storage.jobs.transition import LET_GO, ended_values, error_parameters, run_ending
 from storage.records.job import JobError
 from storage.records.states import EndCode, JobStatus
+from storage.schema.predicates import QUEUED, RUNNING
 from storage.schema.tables import Tables
 
 log = logging.getLogger(__name__)

@@ -16,18 +16,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Update, bindparam, case, literal, null, true
 
 from storage.db.database import Database
-from storage.jobs.transition import (
-    HELD,
-    LET_GO,
-    NO_ERROR,
-    RUNNING,
-    ended_by_us,
-    held_at_fence,
-    run_ending,
-)
+from storage.jobs.transition import LET_GO, NO_ERROR, ended_by_us, held_at_fence, run_ending
 from storage.records.job import JobError
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.schema.clock import after, now, seconds_param
+from storage.schema.predicates import HELD, RUNNING
 from storage.schema.tables import Tables
 
 

@@ -29,19 +29,11 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import (
-    ANY_RUNNING,
-    ANY_STORING,
-    LET_GO,
-    NO_ERROR,
-    RUNNING,
-    STORING,
-    id_in,
-    run_ending,
-)
+from storage.jobs.transition import LET_GO, NO_ERROR, run_ending
 from storage.records.job import JobError
 from storage.records.states import EndCode, JobStatus
 from storage.schema.clock import after, now, seconds_param
+from storage.schema.predicates import ANY_RUNNING, ANY_STORING, RUNNING, STORING, id_in
 from storage.schema.tables import Tables
 
 DEADLINE_MARGIN_S = 10.0

@@ -22,12 +22,9 @@ from sqlalchemy import (
     Select,
     Table,
     Update,
-    any_,
     bindparam,
     case,
-    func,
     insert,
-    literal_column,
     null,
     select,
     update,
@@ -35,35 +32,13 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.errors import RecordRefused, RecordUnreadable
-from storage.records.job import Job, JobError, job_from_row
+from storage.jobs.rows import job_from_row
+from storage.records.job import Job, JobError
 from storage.records.states import HELD as HELD_STATES
 from storage.records.states import JobStatus
 from storage.schema.clock import now
-from storage.schema.constraints import (
-    DISPATCHED_SQL,
-    EXPIRING_SQL,
-    HELD_SQL,
-    READY_SQL,
-    WAITING_SQL,
-)
 from storage.schema.tables import Tables
 from storage.webhooks.outbox import announce_jobs, announced, told_of
-
-# Guards, for rows that are found by their ids. The empty text keeps every planner from looking
-# the status up in an index instead, which with old statistics can mean reading a million rows.
-QUEUED: ColumnElement[bool] = literal_column("status || '' = 'queued'")
-RUNNING: ColumnElement[bool] = literal_column("status || '' = 'running'")
-STORING: ColumnElement[bool] = literal_column("status || '' = 'storing'")
-HELD: ColumnElement[bool] = literal_column("status || '' IN ('running', 'storing')")
-
-# The conditions of partial indexes, for rows that are to be found (see `rules.py`).
-ANY_HELD: ColumnElement[bool] = literal_column(HELD_SQL)
-ANY_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
-ANY_STORING: ColumnElement[bool] = literal_column("status = 'storing'")
-ANY_READY: ColumnElement[bool] = literal_column(READY_SQL)
-ANY_WAITING: ColumnElement[bool] = literal_column(WAITING_SQL)
-ANY_DISPATCHED: ColumnElement[bool] = literal_column(DISPATCHED_SQL)
-ANY_EXPIRING: ColumnElement[bool] = literal_column(EXPIRING_SQL)
 
 LET_GO: Mapping[str, Any] = {
     "worker_id": null(),
@@ -207,14 +182,3 @@ def ended_by_us(db: Database, job_id: UUID, fence: int) -> Job | None:
     if job is None or job.fence != fence or job.status in HELD_STATES:
         return None
     return job
-
-
-def id_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
-    """The job's id is among those of a question, which is asked exactly once.
-
-    PostgreSQL may ask an IN (SELECT … LIMIT … FOR UPDATE) again for each row, and lock more rows
-    than the limit; an array is made once, and its ids are looked up in the index.
-    """
-    if tables.metadata.schema is None:
-        return tables.jobs.c.id.in_(question)
-    return tables.jobs.c.id == any_(func.array(question.scalar_subquery()))

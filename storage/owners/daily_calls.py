@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.fleet.daily_calls import today
+from storage.schema.clock import today
 from storage.schema.tables import Tables
 
 

@@ -14,12 +14,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
 from storage.db.database import Database
-from storage.db.keyset import walk
+from storage.db.keyset import CHUNK_JOBS, walk
 from storage.db.statement_limits import COUNT
-from storage.jobs.claim import open_to_claims
-from storage.jobs.transition import QUEUED
-from storage.queries.filter import CHUNK_JOBS
 from storage.records.states import HELD, JobStatus
+from storage.schema.predicates import QUEUED, open_to_claims
 
 _ENDED: ColumnElement[bool] = literal_column("ended_at IS NOT NULL")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -24,16 +23,12 @@ from sqlalchemy import (
 )
 
 from storage.db.database import Database
-from storage.db.keyset import walk
+from storage.db.keyset import CHUNK_JOBS, walk
 from storage.db.statement_limits import COUNT
-from storage.jobs.claim import open_to_claims
-from storage.jobs.transition import ANY_HELD
 from storage.records.states import JobStatus
 from storage.schema.clock import now
 from storage.schema.constraints import LISTED
-
-CHUNK_JOBS: Final = 1000
-"""Jobs in one chunk: some tens of milliseconds of locks, whatever the size of the table."""
+from storage.schema.predicates import ANY_HELD, open_to_claims
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from storage.db.database import Database
+from storage.jobs.rows import job_from_row
 from storage.jobs.transition import read_job, whole_jobs
-from storage.records.job import Job, job_from_row
+from storage.records.job import Job
 from storage.retention.tombstones import no_such_job
 
 

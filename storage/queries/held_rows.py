@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, select
 
 from storage.db.database import Database
-from storage.jobs.transition import ANY_HELD
 from storage.records.states import JobStatus
+from storage.schema.predicates import ANY_HELD
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

@@ -17,29 +17,18 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, literal, literal_column, select, tuple_
 
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.errors import RecordUnreadable
-from storage.jobs.claim import open_to_claims
-from storage.jobs.transition import ANY_HELD, UNDECODABLE, read_job, whole_jobs
-from storage.records.job import Job, job_from_row
+from storage.jobs.rows import job_from_row
+from storage.jobs.transition import UNDECODABLE, read_job, whole_jobs
+from storage.records.job import Job
 from storage.records.states import JobStatus
 from storage.retention.tombstones import no_such_job
 from storage.schema.clock import UtcDateTime, after
+from storage.schema.predicates import ANY_HELD, open_to_claims
 from storage.schema.uuid_column import Uuid
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where a page ended: the last row's place in the order."""
-
-    accepted_at: datetime
-    id: UUID
-
-    @classmethod
-    def after(cls, job: Job) -> Cursor:
-        """The page that follows this job."""
-        return cls(job.accepted_at, job.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from uuid import UUID
 from sqlalchemy import Select, literal, select, tuple_
 
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.jobs.transition import UNDECODABLE
 from storage.queries.filter import Selection, conditions_of
-from storage.queries.pages import Cursor
 from storage.records.job import StoredImage
 from storage.records.states import JobStatus
 from storage.schema.clock import UtcDateTime

@@ -13,7 +13,6 @@ from operator import attrgetter
 from typing import Any, Literal, get_args
 from uuid import UUID, uuid5
 
-from storage.errors import RecordUnreadable
 from storage.records.states import JobStatus
 
 Whose = Literal["request", "api", "storage", "darkroom", "operator"]
@@ -154,37 +153,6 @@ class Job:
     ended_at: datetime | None
     needs_release: int | None = None
     reused_from: UUID | None = None
-
-
-_SPECIAL = ("status", "images", "error", "reused_from")
-_PLAIN = tuple(name for name in Job.__slots__ if name not in _SPECIAL)
-
-
-def job_from_row(row: Mapping[Any, Any]) -> Job:
-    """Read a row.
-
-    Args:
-        row: Every column of the jobs table, by name.
-
-    Raises:
-        RecordUnreadable: A value this release does not know.
-    """
-    try:
-        return Job(
-            status=JobStatus(row["status"]),
-            images=tuple(StoredImage(**image) for image in row["images"] or ()),
-            error=_error_from_row(row),
-            reused_from=row.get("reused_from"),
-            **{name: row[name] for name in _PLAIN},
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecordUnreadable(row["id"], str(error)) from error
-
-
-def _error_from_row(row: Mapping[Any, Any]) -> JobError | None:
-    if row["error_code"] is None:
-        return None
-    return JobError(row["error_code"], row["error_message"], row["error_whose"])
 
 
 def images_to_json(images: Sequence[StoredImage]) -> list[dict[str, Any]]:

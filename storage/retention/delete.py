@@ -33,13 +33,13 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.db.statement_limits import BULK_DELETE
-from storage.jobs.claim import open_to_claims
 from storage.records.object_keys import image_key
 from storage.records.states import JobStatus
 from storage.retention.deletion_queue import doom_of
 from storage.retention.image_refs import forget_reuses, lock_sharers, still_shared
 from storage.retention.tombstones import hash_of_key
 from storage.schema.clock import now
+from storage.schema.predicates import open_to_claims
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 

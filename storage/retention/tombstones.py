@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -19,30 +17,9 @@ from sqlalchemy import Connection, Select, Text, bindparam, delete, func, or_, s
 
 from storage.db.database import Database
 from storage.errors import JobForgotten, JobNotFound
+from storage.records.tombstone import Tombstone
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """A row of the table of tombstones. All times are the database's, in UTC."""
-
-    id: UUID
-    owner: str
-    batch_id: UUID | None
-    status: str
-    simulated: bool
-    attempts: int
-    calls_made: int
-    calls_unknown: int
-    calls_useless: int
-    calls_lost: int
-    calls_duplicate: int
-    accepted_at: datetime
-    first_call_at: datetime | None
-    image_in_hand_at: datetime | None
-    ended_at: datetime
-    forgotten_at: datetime
 
 
 def find_tombstone(db: Database, job_id: UUID) -> Tombstone | None:

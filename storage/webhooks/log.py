@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, literal, literal_column, select, tuple_
 
 from storage.db.database import Database
-from storage.queries.pages import Cursor
+from storage.db.keyset import Cursor
 from storage.records.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row
 from storage.schema.clock import UtcDateTime, after
 from storage.schema.constraints import DUE_SQL, UNDELIVERED_SQL

@@ -27,9 +27,8 @@ from sqlalchemy import (
 )
 
 from storage.db.database import Database
-from storage.db.keyset import walk
+from storage.db.keyset import CHUNK_JOBS, walk
 from storage.db.statement_limits import COUNT
-from storage.queries.filter import CHUNK_JOBS
 from storage.records.delivery import DeliveryState
 from storage.schema.clock import instant, now
 from storage.webhooks.log import PENDING, DeliveryFilter

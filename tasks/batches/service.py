@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from playground.errors import RequestInvalid
+from playground.errors import Fault, RequestInvalid
 from playground.request.releases import needed_release
 from playground.request.request import ImageRequest
-from playground.request.rules import Fault
 from playground.request.wire import kept_form
 from storage.db.database import Database
 from storage.db.json_text import json_text

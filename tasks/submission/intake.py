@@ -13,10 +13,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from playground.errors import RequestInvalid
+from playground.errors import Fault, RequestInvalid
 from playground.request.releases import needed_release
 from playground.request.request import ImageRequest, Limits, check_request
-from playground.request.rules import Fault
 from playground.request.wire import init_image_bytes, kept_form
 from storage.db.database import Database
 from storage.errors import StorageError

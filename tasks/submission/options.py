@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from playground.request.rules import Fault
+from playground.errors import Fault
 from tasks.errors import ReceiverRefused
 from tasks.webhooks.callback_target import ON_END_RULE, OnEnd
 from tasks.webhooks.receiver import UrlRules, receiver_of

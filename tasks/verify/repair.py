@@ -9,9 +9,9 @@ from typing import Final
 from uuid import UUID
 
 from storage.db.database import Database
+from storage.db.keyset import CHUNK_JOBS
 from storage.jobs.requeue_lost import requeue_lost
 from storage.objects.store import ObjectStore
-from storage.queries.filter import CHUNK_JOBS
 from storage.queries.stored_rows import stored_rows
 from storage.records.job import JobError
 from storage.records.states import JobStatus

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from storage.queries.pages import Cursor
+from storage.db.keyset import Cursor
 
 __all__ = ["ResumePoint"]
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.errors import RequestInvalid
+from playground.errors import Fault, RequestInvalid
 from playground.request.request import parse_request
-from playground.request.rules import RULES, Fault
+from playground.request.rules import RULES
 from playground.request.schema import request_schema
 from playground.request.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
 from playground.request.wire import restore_request, to_wire

@@ -16,11 +16,12 @@ from storage.batches.batches import (
 )
 from storage.batches.counts import batch_progress, fold_batch_deltas
 from storage.batches.loading import Loading, delete_unopened, hold_unopened, unopened_batches
+from storage.db.keyset import Cursor
 from storage.dispatch.reserve import reserve_due
 from storage.errors import BatchNotFound, BatchShut, DatabaseUnavailable, IdempotencyConflict
 from storage.intake.insert import insert_jobs
 from storage.jobs.cancel import cancel_jobs, expire_due, retry_ended
-from storage.queries.pages import Cursor, list_jobs
+from storage.queries.pages import list_jobs
 from tests.storage.table import TableUnderTest, new_job
 
 

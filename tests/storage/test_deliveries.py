@@ -14,10 +14,10 @@ from storage.batches.batches import batch_callback, create_batch, open_batch
 from storage.batches.counts import fold_batch_deltas
 from storage.batches.loading import delete_unopened
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.intake.insert import insert_jobs
 from storage.jobs.cancel import ask_cancel, retry_ended
 from storage.queries.filter import database_time
-from storage.queries.pages import Cursor
 from storage.records.delivery import ClaimedDelivery, Delivery, DeliveryState
 from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_due, record_attempt
 from storage.webhooks.log import (

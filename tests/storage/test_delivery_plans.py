@@ -6,8 +6,8 @@ from uuid import uuid4
 from sqlalchemy import event, insert
 
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.queries.filter import database_time
-from storage.queries.pages import Cursor
 from storage.records.delivery import DeliveryState
 from storage.webhooks.claim_delivery import owners_due, record_attempt
 from storage.webhooks.log import (

@@ -4,10 +4,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from storage.db.keyset import Cursor
 from storage.errors import JobNotFound, RecordUnreadable
 from storage.jobs.release import fail_if_held
 from storage.queries.get import get_job, get_jobs
-from storage.queries.pages import Cursor, list_jobs, page_of_jobs, stuck_jobs
+from storage.queries.pages import list_jobs, page_of_jobs, stuck_jobs
 from storage.records.states import JobStatus
 from tests.storage.table import FAULT, TableUnderTest
 

@@ -10,6 +10,7 @@ from sqlalchemy import event, insert, update
 from storage.batches.counts import batch_progress, fold_batch_deltas
 from storage.batches.loading import delete_unopened
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.dispatch.backlog import count_queued
 from storage.dispatch.probe import due_job_with_fewest_calls
 from storage.dispatch.reserve import (
@@ -30,7 +31,7 @@ from storage.queries.deletable import Meant, count_meant, walk_meant
 from storage.queries.filter import database_time
 from storage.queries.get import get_jobs, job_by_key
 from storage.queries.held_rows import held_rows
-from storage.queries.pages import Cursor, list_jobs, stuck_jobs
+from storage.queries.pages import list_jobs, stuck_jobs
 from storage.records.states import JobStatus
 from storage.retention.delete import forget_jobs
 from storage.retention.deletion_queue import spare_init_image, take_doomed

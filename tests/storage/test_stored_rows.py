@@ -11,6 +11,7 @@ from sqlalchemy import event, select, update
 
 from storage.batches.counts import batch_progress, fold_batch_deltas
 from storage.db.database import Database
+from storage.db.keyset import Cursor
 from storage.db.statement_limits import VERIFY
 from storage.intake.insert import insert_job, insert_jobs
 from storage.intake.reuse import set_owner_reuse
@@ -19,7 +20,6 @@ from storage.jobs.finish import finish_if_held
 from storage.jobs.requeue_lost import requeue_lost
 from storage.queries.filter import Selection, database_time
 from storage.queries.get import get_job
-from storage.queries.pages import Cursor
 from storage.queries.stored_rows import keys_in_use, page_of_stored, stored_rows
 from storage.records.job import JobError
 from storage.records.states import JobStatus

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.settings import Settings
     from gateway.hooks.config import Hooks
     from gateway.hooks.hook import Asked, Hook
-    from playground.request.rules import Fault
+    from playground.errors import Fault
 
 __all__ = ["hooks"]
 

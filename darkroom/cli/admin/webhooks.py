@@ -16,7 +16,7 @@ from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from storage.db.database import Database
-    from storage.queries.pages import Cursor
+    from storage.db.keyset import Cursor
     from storage.records.delivery import Delivery
     from storage.webhooks.log import DeliveryFilter
 
@@ -258,7 +258,7 @@ def _found(database: "Database", text: str) -> "Delivery":
 
 
 def _cursor(database: "Database", text: str) -> "Cursor":
-    from storage.queries.pages import Cursor
+    from storage.db.keyset import Cursor
 
     delivery = _found(database, text)
     return Cursor(delivery.created_at, delivery.id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from darkroom.cli.common.formatting import parse_duration_s
 
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
-    from playground.request.rules import Fault
+    from playground.errors import Fault
     from tasks.submission.intake import Intake
 
 __all__ = ["HandedIn", "on_end_from"]
@@ -82,7 +82,7 @@ class HandedIn:
         """An initial image is a file here, not its base64."""
         if fault.field != "init_image" or self._init_image is None:
             return fault
-        from playground.request.rules import Fault
+        from playground.errors import Fault
 
         return Fault(fault.field, _shown(str(self._init_image)), fault.rule)
 
@@ -116,7 +116,7 @@ class HandedIn:
             return None
 
     def _fault(self, field: str, value: str, rule: str) -> None:
-        from playground.request.rules import Fault
+        from playground.errors import Fault
 
         self._faults.append(Fault(field, _shown(value), rule))
 

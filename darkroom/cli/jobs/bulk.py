@@ -103,7 +103,8 @@ def named(texts: Sequence[str]) -> list[UUID]:
 
 def look_up(database: "Database", ids: Sequence[UUID]) -> Named:
     """How jobs stand that were named one by one."""
-    from storage.queries.filter import CHUNK_JOBS, standings
+    from storage.db.keyset import CHUNK_JOBS
+    from storage.queries.filter import standings
 
     found: dict[UUID, Standing] = {}
     for start in range(0, len(ids), CHUNK_JOBS):

@@ -76,7 +76,7 @@ class _Done:
 
 def _named(database: "Database", ids: list[UUID], done: _Done) -> Iterator[int]:
     from darkroom.cli.jobs.bulk import look_up
-    from storage.queries.filter import CHUNK_JOBS
+    from storage.db.keyset import CHUNK_JOBS
     from storage.records.states import ENDED, HELD
 
     jobs = look_up(database, ids)

@@ -119,7 +119,7 @@ def _meant(
 
 def _named(wiring: "Wiring", texts: list[str], done: _Done, *, yes: bool) -> Iterator[list[UUID]]:
     from darkroom.cli.jobs.bulk import look_up, named
-    from storage.queries.filter import CHUNK_JOBS
+    from storage.db.keyset import CHUNK_JOBS
     from storage.records.states import HELD, JobStatus
     from storage.retention.tombstones import forgotten_among
 

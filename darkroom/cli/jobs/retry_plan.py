@@ -61,7 +61,7 @@ def plan_of(
 
 def _named(database: "Database", ids: Sequence[UUID]) -> Plan:
     from darkroom.cli.jobs.bulk import look_up
-    from storage.queries.filter import CHUNK_JOBS
+    from storage.db.keyset import CHUNK_JOBS
     from storage.records.states import JobStatus
 
     named = look_up(database, ids)

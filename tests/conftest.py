@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if testers < 2:
         return
     rows = _of(items, "tests/chaos/")
-    fleets = _of(items, "tests/acceptance/", "tests/demo/")
+    fleets = _of(items, "tests/acceptance/", "tests/darkroom/demo/")
     begun_with = [rows, fleets] if testers == 2 else [rows[::2], rows[1::2], fleets]
     long = {*rows, *fleets}
     others = iter([item for item in items if item not in long])

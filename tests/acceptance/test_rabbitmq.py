@@ -23,7 +23,7 @@ from tasks.webhooks.outcome import Failure
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.services.rabbitmq import RabbitServer
-from tests.tasks.test_task_sender import ARGUMENTS, WANTED, received, sender, shop_of
+from tests.tasks.webhooks.test_task_callback import ARGUMENTS, WANTED, received, sender, shop_of
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 PAGE = Path(__file__).parents[2] / "docs" / "producers.md"

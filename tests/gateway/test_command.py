@@ -13,7 +13,7 @@ import requests
 
 from storage.db.database import Database
 from storage.owners.api_keys import create_key
-from tests.cli.conftest import CommandLine, Started, plain_environment
+from tests.darkroom.cli.conftest import CommandLine, Started, plain_environment
 from tests.gateway.running import WITHIN_S, wait_until
 from tests.services import S3Endpoint
 

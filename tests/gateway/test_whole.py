@@ -12,7 +12,7 @@ from chaos.fleet.forked import ForkedCommand
 from chaos.fleet.worker import WorkerProcess
 from storage.db.database import Database
 from storage.owners.api_keys import create_key
-from tests.cli.conftest import plain_environment
+from tests.darkroom.cli.conftest import plain_environment
 from tests.gateway.running import WITHIN_S, wait_until
 from tests.services import S3Endpoint, Simulator
 

@@ -1,0 +1,659 @@
+"""A job's course on an executor thread: what is claimed, called, given back and counted."""
+
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from playground.answers.verdict import Meaning, Verdict
+from storage.db.database import Database
+from storage.dispatch.reserve import unreserve
+from storage.errors import DatabaseUnavailable, ObjectMissing, ObjectStoreUnavailable, RowLocked
+from storage.fleet.daily_calls import calls_today
+from storage.fleet.pause import PauseKind, pause_fleet
+from storage.fleet.state import fleet_state
+from storage.intake.insert import insert_job
+from storage.jobs.claim import claim_if_due
+from storage.jobs.release import retry_later_if_held
+from storage.queries.filter import database_time
+from storage.queries.get import get_job
+from storage.records.job import JobError, NewJob, StoredImage
+from storage.records.states import CallCount, EndCode, JobStatus
+from storage.spool.file_format import SpooledImage
+from storage.spool.spool import Spool
+from tasks.execution.api_call import Called
+from tasks.execution.record_failure import Settle
+from tasks.execution.retry_policy import RetryPolicy
+from tasks.execution.run_job import (
+    INIT_IMAGE_MISSING,
+    STORAGE_AWAY,
+    STORAGE_AWAY_S,
+    Claims,
+    Generate,
+)
+from tasks.rate_limit.permit import Admission
+from tasks.storing.open_claims import OpenClaims
+from tasks.storing.spool_space import SpoolSpace
+from tasks.throttling.call_gate import Pace
+from tests.tasks.jobs import PNG
+from tests.tasks.pausing import WorkerUnderTest, worker_of
+from tests.tasks.storing.test_upload_threads import Bucket
+
+IMAGE = SpooledImage([PNG], width=1, height=1)
+WITH_IMAGE = {"prompt": "a fox", "seed": 7, "strength": 0.5}
+FAILED = Verdict(Meaning.NOT_PAID, "HTTP_500", "down")
+IN_HAND = Verdict(Meaning.IN_HAND, "OK", "")
+
+
+class Objects(Bucket):
+    """A bucket in which initial images are looked up."""
+
+    fault: Exception | None = None
+
+    def get(self, key: str) -> bytes:
+        """Read an object, or fail as it was told."""
+        if self.fault is not None:
+            raise self.fault
+        assert key == "init/ab"
+        return PNG
+
+
+class Call:
+    """A call that comes to what it is told."""
+
+    def __init__(self) -> None:
+        self.verdict = FAILED
+        self.during: Callable[[], object] = lambda: None
+        self.calls: list[UUID] = []
+        self.init_images: list[Any] = []
+        self.spool: Callable[[Any], Any] = lambda _: None
+
+    def __call__(
+        self, job: Any, _request: object, wire: Any, *, on_image: Callable[[], object]
+    ) -> Called:
+        """Call for a job."""
+        self.calls.append(job.id)
+        self.init_images.append(wire.get("init_image"))
+        self.during()
+        if self.verdict.meaning is not Meaning.IN_HAND:
+            return Called(self.verdict)
+        on_image()
+        return Called(self.verdict, self.spool(job))
+
+
+class Earlier:
+    """Images of earlier calls: none, or one that finishes any job."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.found = False
+        self.fault: Exception | None = None
+        self.inside: list[int] = []
+
+    def finish(self, _job: object, *, on_locked: Callable[[], object]) -> bool:
+        """Look for one, whose row is locked."""
+        if self.fault is not None:
+            raise self.fault
+        if self.found:
+            on_locked()
+            self.inside.append(self.pace.inside)
+        return self.found
+
+
+class Uploads:
+    """What was queued for the bucket."""
+
+    def __init__(self) -> None:
+        self.queued: list[tuple[object, bool]] = []
+        self.images: list[Any] = []
+
+    def stored(self, _entry: object) -> list[Any]:
+        """Return what the row is told."""
+        return self.images
+
+    def add(self, entry: object, *, is_named: bool = False) -> None:
+        """Queue it."""
+        self.queued.append((entry, is_named))
+
+
+class Budget:
+    """What the fleet may have open: no limit here."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.on_admit: Callable[[], object] = lambda: None
+        self.open = 0
+        self.spent: list[bool] = []
+
+    def admit(self) -> Admission | None:
+        """Let a call in, unless the process stops."""
+        if self.stopping.is_set():
+            return None
+        self.on_admit()
+        self.open += 1
+        return Admission(self._settle)
+
+    def _settle(self, is_spent: bool) -> None:  # noqa: FBT001 - as an admission calls it
+        self.open -= 1
+        self.spent.append(is_spent)
+
+
+class Course:
+    """One worker's course of a job, with its parts at hand."""
+
+    def __init__(self, database: Database, root: Path, *, calls_a_day: int | None = None) -> None:
+        self.database = database
+        self.worker: WorkerUnderTest = worker_of(database, failures=99, blocked=99)
+        self.pace = self.worker.pace
+        self.spool = Spool(root, max_bytes=10**8, fsync=False)
+        self.stopping, self.budget = threading.Event(), Budget()
+        self.objects, self.call, self.earlier = Objects(), Call(), Earlier(self.pace)
+        self.uploads, self.open_claims = Uploads(), OpenClaims()
+        self.back: list[UUID] = []
+        policy = RetryPolicy(
+            max_attempts=3,
+            max_useless_calls=1,
+            max_unknown_calls=1,
+            backoff_base_s=0.0,
+            backoff_max_s=0.0,
+            hold_s=0.0,
+        )
+        others: dict[str, Any] = {
+            "budget": self.budget,
+            "objects": self.objects,
+            "uploads": self.uploads,
+            "dispatch": self,
+            "call": self.call,
+            "earlier": self.earlier,
+        }
+        self.run = Generate(
+            database=database,
+            space=SpoolSpace(self.spool),
+            pace=self.pace,
+            breaker=self.worker.breaker,
+            watch=self.worker.watch,
+            settle=Settle(
+                database,
+                policy=policy,
+                pace=self.pace,
+                breaker=self.worker.breaker,
+                watch=self.worker.watch,
+            ),
+            claims=Claims(self.worker.id, 60.0, 3, calls_a_day),
+            open_claims=self.open_claims,
+            stopping=self.stopping,
+            **others,
+        )
+
+    def hand_back(self, job_ids: list[UUID]) -> None:
+        """Make jobs due again."""
+        self.back += job_ids
+        unreserve(self.database, job_ids)
+
+    def job(self, **changes: Any) -> UUID:
+        """A job that was dispatched."""
+        request = {"prompt": "a fox", "seed": 7}
+        values: dict[str, Any] = {"id": uuid7(), "request": request, "request_hash": "0" * 64}
+        return insert_job(self.database, NewJob(**{**values, **changes})).job.id
+
+    def assert_nothing_is_held(self) -> None:
+        """No place of a call, no space for a picture, no open claim."""
+        assert (self.pace.inside, self.budget.open) == (0, 0)
+        assert self.spool.reserved_bytes == 0
+        assert self.open_claims.all() == set()
+
+
+@pytest.fixture
+def course(database: Database, tmp_path: Path) -> Iterator[Course]:
+    """A course whose call fails, of a worker that pauses for nothing."""
+    made = Course(database, tmp_path / "spool")
+    yield made
+    made.assert_nothing_is_held()
+    made.spool.close()
+
+
+def test_a_job_is_called_for_with_its_initial_image(course: Course) -> None:
+    """The row has its key alone; a job without one gets none."""
+    course.run(course.job(request=WITH_IMAGE, init_image_key="init/ab"))
+    course.run(course.job())
+    assert course.call.init_images == [b64encode(PNG).decode(), None]
+
+
+def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course: Course) -> None:
+    """So that nobody takes its row for one without an owner, and no call too many starts."""
+    seen: list[object] = []
+    job_id, before = course.job(), database_time(course.database)
+
+    def look() -> None:
+        row = get_job(course.database, job_id)
+        seen.append((row.status, row.worker_id, row.calls_made))
+        seen.append(course.open_claims.all())
+        seen.append((course.pace.inside, course.spool.reserved_bytes > 0))
+        assert row.call_deadline is not None
+        assert row.call_deadline >= before + timedelta(seconds=60)
+
+    course.call.during = look
+    course.run(job_id)
+    assert seen == [
+        (JobStatus.RUNNING, course.worker.id, 1),
+        {(job_id, 1)},
+        (1, True),
+    ]
+    row = get_job(course.database, job_id)
+    assert (row.status, row.calls_made) == (JobStatus.QUEUED, 0)
+    assert row.error == JobError("HTTP_500", "down", "api")
+
+
+def test_a_call_that_breaks_off_leaves_nothing_held(course: Course) -> None:
+    """The fault is logged by the executor; the next job finds a place and space."""
+
+    def fail() -> None:
+        raise ZeroDivisionError("never heard of")
+
+    course.call.during = fail
+    with pytest.raises(ZeroDivisionError):
+        course.run(course.job())
+
+
+def test_a_worker_that_turns_jobs_away_claims_none(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own calls fail: others may have them, at once and not when its disk has room."""
+    course.pace.shut(turn_away=True)
+    while course.spool.reserve(4_000_000):
+        pass
+
+    def wait(_: float) -> bool:
+        raise AssertionError("it waits for room")
+
+    monkeypatch.setattr(course.stopping, "wait", wait)
+    job_id = course.job()
+    course.run(job_id)
+    assert (course.back, course.call.calls) == ([job_id], [])
+    assert get_job(course.database, job_id).status is JobStatus.QUEUED
+    course.spool.release(course.spool.reserved_bytes)
+
+
+def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that could not be kept is not paid for."""
+    monkeypatch.setattr("tasks.storing.spool_space.LOOKS_BEFORE_ALARM", 1)
+    while course.spool.reserve(4_000_000):
+        pass
+    waits = iter([False, True])
+    monkeypatch.setattr(course.stopping, "wait", lambda _: next(waits))
+    job_id = course.job()
+    course.run(job_id)
+    pause = fleet_state(course.database).pause
+    assert pause is not None
+    assert (pause.kind, course.back) == (PauseKind.STORAGE, [job_id])
+    course.spool.release(course.spool.reserved_bytes)
+
+
+@pytest.mark.parametrize("how", ["pace", "budget", "space"])
+def test_a_worker_that_stops_hands_back_what_has_not_started(course: Course, how: str) -> None:
+    """Wherever it waits: for its turn, for the fleet's budget, for space on the disk."""
+    if how == "pace":
+        course.pace.stop()
+    elif how == "budget":
+        course.budget.stopping.set()
+    else:
+        while course.spool.reserve(4_000_000):
+            pass
+        course.stopping.set()
+    job_id = course.job()
+    course.run(job_id)
+    assert (course.back, course.call.calls) == ([job_id], [])
+    assert get_job(course.database, job_id).calls_made == 0
+    course.spool.release(course.spool.reserved_bytes)
+
+
+def test_a_job_that_is_not_due_is_left_alone(course: Course) -> None:
+    """Somebody else has it, or it waits: its message came twice."""
+    course.run(uuid4())
+    held = course.job()
+    claim(course, held)
+    before = get_job(course.database, held)
+    course.run(held)
+    assert get_job(course.database, held) == before
+    assert (course.back, course.call.calls) == ([], [])
+
+
+def test_the_call_that_is_one_too_many_for_the_day_pauses_the_fleet(
+    database: Database, tmp_path: Path
+) -> None:
+    """The job goes back uncounted, and no other is claimed until the next day."""
+    course = Course(database, tmp_path / "spool", calls_a_day=1)
+    first, second = course.job(), course.job()
+    course.run(first)
+    course.run(second)
+    assert (course.call.calls, course.back) == ([first], [second])
+    pause = fleet_state(database).pause
+    assert pause is not None
+    assert (pause.kind, calls_today(database)) == (PauseKind.BUDGET, 1)
+    row = get_job(database, second)
+    assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
+    course.assert_nothing_is_held()
+    course.spool.close()
+
+
+def test_a_job_whose_row_is_locked_goes_out_again_later(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread, place and space are for other jobs meanwhile."""
+
+    def locked(*_: object, **__: object) -> None:
+        raise RowLocked("a row is locked")
+
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", locked)
+    job_id = course.job()
+    course.run(job_id)
+    assert (course.back, course.call.calls) == ([job_id], [])
+
+
+def test_a_claim_whose_answer_was_lost_is_made_once(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is repeated with its token, and the call counted once."""
+    monkeypatch.setattr("tasks.db_retry.FIRST_WAIT_S", 0.001, raising=False)
+    losses = iter([True])
+
+    def claim_and_lose(*args: Any, **how: Any) -> object:
+        claimed = claim_if_due(*args, **how)
+        for _ in losses:
+            raise DatabaseUnavailable("the answer was lost")
+        return claimed
+
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claim_and_lose)
+    course.call.verdict = Verdict(Meaning.USELESS, "NO_IMAGE", "")
+    job_id = course.job()
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (course.call.calls, row.calls_made, row.fence) == ([job_id], 1, 1)
+
+
+def test_a_claim_that_took_longer_than_the_lease_is_given_back_uncalled(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job may be another worker's by now; nothing was sent, so nothing is counted."""
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claiming_slowly(course))
+    job_id = course.job()
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
+    assert course.call.calls == []
+
+
+def claiming_slowly(course: Course) -> Callable[..., object]:
+    """A claim that takes longer than the lease."""
+
+    def claim_slowly(*args: Any, **how: Any) -> object:
+        claimed = claim_if_due(*args, **how)
+        course.pace.alive_for(-1.0)
+        return claimed
+
+    return claim_slowly
+
+
+def test_a_job_whose_image_was_stored_before_is_not_called_again(course: Course) -> None:
+    """It was paid for already; while its row is locked another call may start."""
+    course.earlier.found = True
+    course.run(course.job())
+    assert course.call.calls == []
+    assert course.earlier.inside == [0]
+
+
+def test_a_request_that_cannot_be_sent_fails_its_job_uncalled(course: Course) -> None:
+    """Trying again would not help."""
+    job_id = course.job(request={"prompt": "a fox", "steps": "many"})
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.calls_made, course.call.calls) == (JobStatus.FAILED, 0, [])
+    assert row.error is not None
+    assert row.error.code == EndCode.ROW_UNREADABLE
+
+
+def test_a_job_whose_initial_image_is_gone_fails_uncalled(course: Course) -> None:
+    """Without it the picture would be another, and paid for."""
+    course.objects.fault = ObjectMissing("init/ab")
+    job_id = course.job(request=WITH_IMAGE, init_image_key="init/ab")
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.calls_made, course.call.calls) == (JobStatus.FAILED, 0, [])
+    assert row.error is not None
+    assert (row.error.code, row.error.whose) == (INIT_IMAGE_MISSING, "storage")
+
+
+def test_a_job_is_put_off_while_storage_cannot_be_asked(course: Course) -> None:
+    """Its attempt and call come back; it is due again in a few seconds and not at once."""
+    course.objects.fault = ObjectStoreUnavailable("away")
+    job_id = course.job(request=WITH_IMAGE, init_image_key="init/ab")
+    before = database_time(course.database)
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
+    assert row.error is not None
+    assert row.not_before is not None
+    assert (row.error.code, row.error.whose) == (STORAGE_AWAY, "storage")
+    assert row.not_before >= before + timedelta(seconds=STORAGE_AWAY_S)
+    assert course.call.calls == []
+
+
+def in_hand(course: Course, job_id: UUID) -> None:
+    """Let the call bring a picture."""
+    course.call.verdict = IN_HAND
+
+    def keep(job: Any) -> object:
+        entry = course.spool.write(job.id, job.fence, [IMAGE])
+        image = entry.images[0]
+        sizes = (image.size_bytes, image.width, image.height)
+        course.uploads.images = [StoredImage(0, f"x/{job_id}", image.sha256, *sizes)]
+        assert course.pace.inside == 0, "its place is free as soon as the image is in hand"
+        return entry
+
+    course.call.spool = keep
+
+
+def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(
+    course: Course, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A success ends a row of failures, whatever the bucket does."""
+    job_id = course.job()
+    in_hand(course, job_id)
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, list(row.images)) == (JobStatus.STORING, course.uploads.images)
+    assert [named for _, named in course.uploads.queued] == [True]
+    assert "no longer held" not in caplog.text
+    assert course.worker.pause.report().succeeded_s is not None
+
+
+def test_a_picture_in_hand_makes_its_worker_the_holder_of_the_row(course: Course) -> None:
+    """A failover gave its fence to another worker as well, whose call is under way."""
+    job_id, jobs = course.job(), course.database.tables.jobs
+    in_hand(course, job_id)
+
+    def give_to_another() -> None:
+        with course.database.begin() as connection:
+            connection.execute(jobs.update().values(worker_id=uuid4()))
+
+    course.call.during = give_to_another
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.worker_id) == (JobStatus.STORING, course.worker.id)
+
+
+def test_a_call_that_was_sent_before_a_pause_does_not_lift_it(course: Course) -> None:
+    """It proves nothing about the API now, however late its picture came."""
+    job_id = course.job()
+    in_hand(course, job_id)
+
+    def pause() -> None:
+        pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+        course.worker.watch.look()
+
+    course.call.during = pause
+    course.run(job_id)
+    assert get_job(course.database, job_id).status is JobStatus.STORING
+    assert fleet_state(course.database).pause is not None
+
+
+def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(course: Course) -> None:
+    """While none succeeds, a failure says nothing about the job."""
+    job_id = course.job()
+    course.call.during = course.worker.succeeds
+    course.run(job_id)
+    row = get_job(course.database, job_id)
+    assert (row.status, row.attempts) == (JobStatus.QUEUED, 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "write"),
+    [
+        ("a failed call", "tasks.execution.record_failure.retry_later_if_held"),
+        ("a bad request", "tasks.execution.record_failure.fail_if_held"),
+        ("storage away", "tasks.execution.record_failure.retry_later_if_held"),
+        ("a late claim", "tasks.execution.run_job.hand_back_if_held"),
+    ],
+)
+def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
+    course: Course, monkeypatch: pytest.MonkeyPatch, end: str, write: str
+) -> None:
+    """Whichever way it ends: another call may start meanwhile."""
+    written, inside = resolve_name(write), list[int]()
+
+    def locked_once(*args: Any, **how: Any) -> object:
+        inside.append(course.pace.inside)
+        if len(inside) == 1:
+            raise RowLocked("locked")
+        return written(*args, **how)
+
+    monkeypatch.setattr(write, locked_once)
+    if end == "storage away":
+        course.earlier.fault = ObjectStoreUnavailable("away")
+    if end == "a late claim":
+        monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claiming_slowly(course))
+    request = {"prompt": "a fox", "steps": "many"} if end == "a bad request" else {"prompt": "a"}
+    job_id = course.job(request=request)
+    course.run(job_id)
+    assert inside == [1, 0]
+    assert get_job(course.database, job_id).worker_id is None
+
+
+def test_a_picture_for_a_job_that_was_taken_away_is_queued_all_the_same(course: Course) -> None:
+    """It is paid for: the upload finds out who may have it."""
+    job_id = course.job()
+    in_hand(course, job_id)
+
+    def take_away() -> None:
+        error = JobError("X", "", "api")
+        assert retry_later_if_held(
+            course.database, job_id, fence=1, delay_s=60, error=error, counted=CallCount.UNKNOWN
+        )
+
+    course.call.during = take_away
+    course.run(job_id)
+    assert get_job(course.database, job_id).status is JobStatus.QUEUED
+    assert [named for _, named in course.uploads.queued] == [False]
+
+
+def test_a_picture_that_the_bucket_has_already_is_not_queued(course: Course) -> None:
+    """The disk was full, and it was put from memory."""
+    course.call.verdict = IN_HAND
+    course.run(course.job())
+    assert course.uploads.queued == []
+
+
+def claim(course: Course, job_id: UUID) -> None:
+    """Another worker's claim."""
+    assert claim_if_due(
+        course.database,
+        job_id,
+        worker_id=uuid4(),
+        token=uuid4(),
+        call_deadline_s=60,
+        max_calls=3,
+    )
+
+
+@pytest.mark.parametrize("is_due", [True, False])
+def test_a_probes_course_ends_with_its_call(course: Course, *, is_due: bool) -> None:
+    """Where its job is the only one that is due, or where none is: it waits for no second probe."""
+    allow_probe(course)
+    job_id = course.job()
+    if not is_due:
+        claim(course, job_id)
+    thread = threading.Thread(target=course.run, args=(job_id,), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert course.call.calls == ([job_id] if is_due else [])
+
+
+def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe that was given must not be lost."""
+
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr("tasks.execution.run_job.due_job_with_fewest_calls", away)
+    allow_probe(course)
+    job_id = course.job()
+    course.run(job_id)
+    assert course.call.calls == [job_id]
+
+
+def test_a_call_that_is_sent_is_spent_of_the_fleets_budget_and_no_other(course: Course) -> None:
+    """What was let in for nothing goes to whoever waits."""
+    course.run(course.job())
+    course.run(uuid4())
+    assert course.budget.spent == [True, False]
+
+
+def test_a_pause_that_begins_while_the_budget_is_waited_for_stops_the_call(course: Course) -> None:
+    """The pace is asked again, as it may have been a long wait."""
+    course.budget.on_admit = lambda: course.pace.shut(turn_away=True)
+    job_id = course.job()
+    course.run(job_id)
+    assert (course.call.calls, course.back, course.budget.spent) == ([], [job_id], [False])
+
+
+def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe that was given must not be lost."""
+    tried, fresh = course.job(), course.job()
+    with course.database.begin() as connection:
+        jobs = course.database.tables.jobs
+        made = {"calls_made": 1, "calls_unknown": 1}
+        connection.execute(jobs.update().where(jobs.c.id == tried).values(made))
+
+    def claim_unless_locked(database: Database, job_id: UUID, **how: Any) -> object:
+        if job_id == fresh:
+            raise RowLocked("a row is locked")
+        return claim_if_due(database, job_id, **how)
+
+    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claim_unless_locked)
+    allow_probe(course)
+    thread = threading.Thread(target=course.run, args=(tried,), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert (course.call.calls, course.back) == ([tried], [fresh])
+
+
+def allow_probe(course: Course) -> None:
+    """Pause the fleet, and let this worker have the probe."""
+    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    course.worker.watch.look()
+    course.pace.let_one_through()

@@ -1,0 +1,426 @@
+"""How the threads that deliver are shared, when they rest, and what they do if things go wrong."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from storage.db.database import Database
+from storage.errors import DatabaseUnavailable, RowLocked
+from storage.records.delivery import ClaimedDelivery, DeliveryState
+from storage.webhooks.claim_delivery import Verdict, record_attempt
+from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, Deliver
+from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.delivery_loop import Deliverer
+from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.schedule import JITTER
+from tests.storage.table import TableUnderTest
+from tests.tasks.webhooks.test_deliverer import deliverer, ended, make_due, told
+
+WITHIN_S = 30
+DONE = Verdict(DeliveryState.DELIVERED, status=200)
+ANYWHERE = "http://127.0.0.1:1/"
+Attempt = Callable[[ClaimedDelivery, Sequence[str]], Verdict]
+
+
+@pytest.fixture
+def table(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
+    """A results table."""
+    database = Database(migrated_sqlite_url)
+    yield TableUnderTest(database)
+    database.close()
+
+
+def noting(owners: list[str]) -> Attempt:
+    """Attempts that arrive at once, each with its owner in a list."""
+
+    def attempt(claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
+        owners.append(claimed.delivery.owner)
+        return DONE
+
+    return attempt
+
+
+def waiting_for(release: threading.Event) -> Attempt:
+    """Attempts that take until then."""
+
+    def attempt(*_: object) -> Verdict:
+        release.wait(WITHIN_S)
+        return DONE
+
+    return attempt
+
+
+def rounds(worker: Deliverer, count: int) -> list[int]:
+    """Make rounds, each when the one before is over: how many each claimed."""
+    claimed = []
+    for _ in range(count):
+        claimed.append(worker.round())
+        assert worker.wait_until_idle(WITHIN_S)
+    return claimed
+
+
+def test_an_owner_gets_one_more_thread_for_each_quick_answer(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at first, and half of all at most."""
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.QUICK_S", 600.0)
+    for _ in range(20):
+        ended(table, ANYWHERE)
+    assert rounds(deliverer(table, noting([]), threads=10), 4) == [2, 4, 5, 5]
+
+
+def test_an_owner_whose_answers_take_long_has_one_thread(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other owners' threads stay as many as they were."""
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.QUICK_S", -1.0)
+    for _ in range(6):
+        ended(table, ANYWHERE, owner="slow")
+    worker = deliverer(table, noting([]), threads=10)
+    assert rounds(worker, 2) == [2, 1]
+    ended(table, ANYWHERE, owner="other")
+    ended(table, ANYWHERE, owner="other")
+    assert worker.round() == 1 + 2
+    assert worker.wait_until_idle(WITHIN_S)
+
+
+def test_owners_take_turns_where_there_are_more_of_them_than_threads(
+    table: TableUnderTest,
+) -> None:
+    """A round goes on behind the owner at which the last one stopped, and once around."""
+    for owner in "abc" * 2:
+        ended(table, ANYWHERE, owner=owner)
+    owners: list[str] = []
+    assert rounds(deliverer(table, noting(owners), threads=1), 7) == [1] * 6 + [0]
+    assert owners == list("abcabc")
+
+
+def test_threads_are_divided_between_the_owners_of_a_round(table: TableUnderTest) -> None:
+    """None gets them all, and together they get no more than there are."""
+    for owner in "abc" * 4:
+        ended(table, ANYWHERE, owner=owner)
+    owners, release = list[str](), threading.Event()
+    note = noting(owners)
+
+    def attempt(claimed: ClaimedDelivery, secrets: Sequence[str]) -> Verdict:
+        verdict = note(claimed, secrets)
+        release.wait(WITHIN_S)
+        return verdict
+
+    worker = deliverer(table, attempt, threads=4)
+    assert worker.round() == 4
+    release.set()
+    assert worker.wait_until_idle(WITHIN_S)
+    assert sorted(Counter(owners).values()) == [1, 1, 2]
+
+
+def test_a_worker_without_a_free_thread_claims_nothing_and_rests(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not ask the table either; a thread that becomes free wakes it up at once."""
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.LOOK_EVERY_S", 3600.0)
+    for _ in range(3):
+        ended(table, ANYWHERE)
+    looks: list[int] = []
+    while_busy: list[int] = []
+
+    def attempt(_claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
+        before = len(looks)
+        until_s = time.monotonic() + 0.2
+        while len(looks) < before + 50 and time.monotonic() < until_s:
+            time.sleep(0.01)
+        while_busy.append(len(looks) - before)
+        return DONE
+
+    worker = deliverer(table, attempt, threads=1)
+    make_round = worker.round
+
+    def counted() -> int:
+        looks.append(1)
+        return make_round()
+
+    monkeypatch.setattr(worker, "round", counted)
+    stopping = threading.Event()
+    thread = threading.Thread(target=worker.run, args=[stopping])
+    thread.start()
+    _wait_until(lambda: len(while_busy) == 3)
+    stopping.set()
+    while thread.is_alive():  # or it would stop only after its hour
+        with worker._changed:
+            worker._changed.notify_all()
+        thread.join(0.01)
+    assert max(while_busy) <= 2
+
+
+def test_a_worker_with_all_threads_busy_needs_no_table(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections are for those that can use what they read."""
+    release = threading.Event()
+    ended(table, ANYWHERE)
+    worker = deliverer(table, waiting_for(release), threads=1)
+    assert worker.round() == 1
+
+    def away(*_: object, **__: object) -> list[str]:
+        raise AssertionError("asked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.webhooks.delivery_loop.owners_due", away)
+        assert worker.round() == 0
+    release.set()
+    assert worker.wait_until_idle(WITHIN_S)
+
+
+def test_waiting_for_the_attempts_under_way_ends_when_time_runs_out(table: TableUnderTest) -> None:
+    """And says so; also where there is no time at all."""
+    release = threading.Event()
+    ended(table, ANYWHERE)
+    worker = deliverer(table, waiting_for(release))
+    assert worker.wait_until_idle(0)
+    worker.round()
+    assert not worker.wait_until_idle(0.01)
+    assert not worker.wait_until_idle(-5)
+    release.set()
+    assert worker.wait_until_idle(WITHIN_S)
+
+
+def test_attempts_under_way_keep_no_process_from_ending(table: TableUnderTest) -> None:
+    """A receiver may take as long as its time limit; another worker sends it again."""
+    kinds: list[bool] = []
+
+    def attempt(*_: object) -> Verdict:
+        kinds.append(threading.current_thread().daemon)
+        return DONE
+
+    ended(table, ANYWHERE)
+    rounds(deliverer(table, attempt), 1)
+    assert kinds == [True]
+
+
+def test_what_was_claimed_too_long_ago_is_not_sent(table: TableUnderTest) -> None:
+    """The process was stopped for so long that another may have sent it since."""
+    owners: list[str] = []
+    job_id = ended(table, ANYWHERE)
+    assert rounds(deliverer(table, noting(owners), lease_s=-1.0), 1) == [1]
+    assert owners == []
+    assert told(table, job_id).state is DeliveryState.PENDING
+    assert rounds(deliverer(table, noting(owners)), 1) == [1]
+    assert len(owners) == 1
+
+
+def test_an_attempt_that_breaks_off_frees_its_thread(
+    table: TableUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The delivery comes back when its claim has run out."""
+    faults = iter([ZeroDivisionError("never heard of")])
+
+    def attempt(*_: object) -> Verdict:
+        for fault in faults:
+            raise fault
+        return DONE
+
+    job_id = ended(table, ANYWHERE)
+    worker = deliverer(table, attempt, threads=1)
+    rounds(worker, 1)
+    assert "a delivery broke off" in caplog.text
+    make_due(table)
+    assert rounds(worker, 1) == [1]
+    assert told(table, job_id).state is DeliveryState.DELIVERED
+
+
+@pytest.mark.parametrize("fault", [RowLocked("locked"), DatabaseUnavailable("away")])
+def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """Sent once, however often the table refuses."""
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
+    faults, owners = iter([fault] * 3), list[str]()
+
+    def record(*args: Any) -> bool:
+        for each in faults:
+            raise each
+        return record_attempt(*args)
+
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
+    job_id = ended(table, ANYWHERE)
+    rounds(deliverer(table, noting(owners)), 1)
+    assert (told(table, job_id).state, len(owners)) == (DeliveryState.DELIVERED, 1)
+
+
+def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else has the delivery from then on; a thread does not wait for ever."""
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
+
+    def record(*_: Any) -> bool:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
+    job_id = ended(table, ANYWHERE)
+    rounds(deliverer(table, noting([]), lease_s=3.0), 1)
+    assert told(table, job_id).state is DeliveryState.PENDING
+    assert "what became of a delivery is lost; it is repeated" in caplog.text
+
+
+def test_attempts_that_end_together_use_few_connections(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others of the pool are for the calls."""
+    together = threading.Barrier(6)
+    lock, now, most = threading.Lock(), 0, 0
+
+    def record(*args: Any) -> bool:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)  # so that others come meanwhile, if they may
+        with lock:
+            now -= 1
+        return record_attempt(*args)
+
+    def attempt(*_: object) -> Verdict:
+        together.wait(WITHIN_S)
+        return DONE
+
+    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
+    for owner in "abc" * 2:
+        ended(table, ANYWHERE, owner=owner)
+    rounds(deliverer(table, attempt, threads=6), 1)
+    assert most <= 2
+
+
+class Ending(threading.Event):
+    """A process that ends when one of its threads rests for the first time, or never rests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Rest, and end."""
+        del timeout
+        self.rests += 1
+        self.set()
+        return True
+
+
+@pytest.mark.parametrize("fault", [RowLocked("locked"), DatabaseUnavailable("away"), KeyError()])
+def test_a_round_that_failed_is_followed_by_a_rest(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """Whatever went wrong: a table that is away is not asked again and again."""
+    worker, stopping, tries = deliverer(table), Ending(), list[int]()
+
+    def fail() -> int:
+        tries.append(1)
+        if len(tries) > 5:
+            stopping.set()
+        raise fault
+
+    monkeypatch.setattr(worker, "round", fail)
+    worker.run(stopping)
+    assert (len(tries), stopping.rests) == (1, 1)
+
+
+def test_a_deliverer_that_is_told_to_stop_claims_nothing(table: TableUnderTest) -> None:
+    """What is due is another worker's."""
+    stopping, owners = threading.Event(), list[str]()
+    stopping.set()
+    ended(table, ANYWHERE)
+    deliverer(table, noting(owners)).run(stopping)
+    assert owners == []
+
+
+class Tasks:
+    """A broker that says one thing."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, on_end: OnEnd, *, task_id: str, kwargs: dict[str, Any]) -> Outcome:
+        """Note what was to be sent."""
+        self.sent.append({"task": on_end.task, "id": task_id, **kwargs})
+        return self.outcome
+
+
+def claimed_task(table: TableUnderTest, attempt: int = 1) -> ClaimedDelivery:
+    """The delivery of a job's end to a task, claimed for this attempt."""
+    found: list[ClaimedDelivery] = []
+
+    def keep(claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
+        found.append(claimed)
+        return DONE
+
+    ended(table, OnEnd(task="shop.made", queue="shop").target)
+    rounds(deliverer(table, keep), 1)
+    return replace(found[0], delivery=replace(found[0].delivery, attempts=attempt))
+
+
+def attempt_by(tasks: Tasks, claimed: ClaimedDelivery) -> Verdict:
+    """An attempt over this broker."""
+    parts: list[Any] = [None, tasks]
+    return Deliver(*parts, default_secret=None)(claimed, [])
+
+
+def test_a_task_gets_the_id_and_the_status_under_the_deliverys_own_id(
+    table: TableUnderTest,
+) -> None:
+    """So that whoever gets it twice can tell."""
+    claimed, tasks = claimed_task(table), Tasks(Outcome(200, 0.25))
+    verdict = attempt_by(tasks, claimed)
+    assert (verdict.state, verdict.latency_ms, verdict.error) == ("delivered", 250, None)
+    delivery = claimed.delivery
+    assert tasks.sent == [
+        {
+            "task": "shop.made",
+            "id": str(delivery.id),
+            "job_id": str(delivery.job_id),
+            "status": "cancelled",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "wait_s"),
+    [(1, FIRST_DELAY_S), (2, 2 * FIRST_DELAY_S), (4, 8 * FIRST_DELAY_S), (999, MAX_DELAY_S)],
+)
+def test_a_broker_that_is_away_is_tried_for_ever_with_longer_waits(
+    table: TableUnderTest, attempt: int, wait_s: float
+) -> None:
+    """Doubled each time up to a bound; never sooner, and a little later at most."""
+    random.seed(attempt)
+    claimed = claimed_task(table, attempt)
+    for _ in range(20):
+        verdict = attempt_by(Tasks(Outcome(Failure.CONNECTION_LOST, 0.0)), claimed)
+        assert verdict.state == "pending"
+        assert verdict.delay_s is not None
+        assert wait_s <= verdict.delay_s <= JITTER * wait_s
+
+
+def test_a_queue_that_is_refused_is_given_up(table: TableUnderTest) -> None:
+    """Trying again would not help."""
+    verdict = attempt_by(Tasks(Outcome(Failure.QUEUE_REFUSED, 0.0)), claimed_task(table))
+    assert (verdict.state, verdict.error) == ("failed", "QUEUE_REFUSED")
+
+
+def test_the_end_of_a_job_that_is_gone_by_now_is_not_sent(table: TableUnderTest) -> None:
+    """Its body went with it."""
+    tasks = Tasks(Outcome(200, 0.0))
+    verdict = attempt_by(tasks, replace(claimed_task(table), body=None))
+    assert (verdict.state, verdict.error, tasks.sent) == ("failed", "FORGOTTEN", [])
+
+
+def _wait_until(question: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + WITHIN_S
+    while not question():
+        assert time.monotonic() < deadline_s, "it never came true"
+        time.sleep(0.01)

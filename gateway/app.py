@@ -1,8 +1,8 @@
 """The ASGI app: the parts' routers put together, with what holds for every request.
 
-Each part (`jobs.py`, `events.py`, …) exports `router(services)`. Here are only the rules that no
-part may forget: faults become problem documents, answers are not cached or sniffed, and the log
-gets a line with the path, without the query, and never a body.
+Each part (`jobs/routes.py`, `jobs/events.py`, …) exports `router(services)`. Here are only the
+rules that no part may forget: faults become problem documents, answers are not cached or sniffed,
+and the log gets a line with the path, without the query, and never a body.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from gateway.http.problems import handle_problems, problem, problem_of
 from gateway.http.request_headers import CheckHeaders
 from gateway.services import Services
 
-__all__ = ["Outermost", "make_gateway"]
+__all__ = ["RequestLogMiddleware", "make_gateway"]
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,13 @@ def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
     handle_problems(app)
     describe(app)
     app.add_middleware(CheckHeaders)
-    app.add_middleware(Outermost)
+    app.add_middleware(RequestLogMiddleware)
     for router in routers:
         app.include_router(router)
     return app
 
 
-class Outermost:
+class RequestLogMiddleware:
     """Around every request: one line in the log, careful headers, and bugs that tell nothing."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,7 +1,8 @@
 """What can go wrong between a request and its answer, as one tree.
 
 Each kind is one row of the table in `docs/http-api.md`: a slug that programs compare, the HTTP
-status, and a title; what is particular to one request is the message. `problems.py` writes them.
+status, and a title; what is particular to one request is the message. `http/problems.py` writes
+them.
 
     GatewayError
     ├── RequestMalformed  400  headers that two readers could understand differently

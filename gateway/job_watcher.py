@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from gateway.errors import Busy, TooManyRequests
 from storage.db.database import Database
 from storage.errors import StorageError
-from storage.queries.snapshots import Sighting, sightings
+from storage.queries.snapshots import Snapshot, sightings
 
 __all__ = ["Watch", "Watcher"]
 
@@ -41,9 +41,9 @@ class Watcher:
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self._is_over = False
-        self.latest: Sighting | None = None
+        self.latest: Snapshot | None = None
 
-    async def news(self, within_s: float) -> Sighting | None:
+    async def news(self, within_s: float) -> Snapshot | None:
         """The job's latest state once it differs from the one told before; None when time is up.
 
         Args:
@@ -63,7 +63,7 @@ class Watcher:
         """Whether no news will come any more: the job is gone, or this process stops."""
         return self._is_over
 
-    def tell(self, seen: Sighting | None) -> None:
+    def tell(self, seen: Snapshot | None) -> None:
         """Note what the last look saw; None when there is no such job any more."""
         if seen is None:
             self.end()

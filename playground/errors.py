@@ -9,8 +9,10 @@
     └── PngDamaged          these bytes are not a whole PNG
 
 Exceptions of `requests`, `urllib3`, `http.client`, `ssl` and the socket become `CallFailed` in
-`translate.py` and nowhere else. No message here carries a key, a header or a body.
+`client/http_errors.py` and nowhere else. No message here carries a key, a header or a body.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ class RequestInvalid(PlaygroundError):
         self.faults: tuple[Fault, ...] = tuple(faults)
         super().__init__("; ".join(str(fault) for fault in self.faults))
 
-    def __reduce__(self) -> tuple[type["RequestInvalid"], tuple[tuple[Fault, ...]]]:
+    def __reduce__(self) -> tuple[type[RequestInvalid], tuple[tuple[Fault, ...]]]:
         """Survive pickling with the facts, not only with the sentence."""
         return type(self), (self.faults,)
 
@@ -49,7 +51,7 @@ class CallFailed(PlaygroundError):
         self.message = message
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[type["CallFailed"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[CallFailed], tuple[str, str]]:
         """Survive pickling with both facts."""
         return type(self), (self.code, self.message)
 
@@ -84,7 +86,7 @@ class AnswerTooLarge(PlaygroundError):
         announced = "more" if size_bytes is None else f"{size_bytes} bytes"
         super().__init__(f"the answer has {announced}; at most {limit_bytes} bytes are read")
 
-    def __reduce__(self) -> tuple[type["AnswerTooLarge"], tuple[int, int | None]]:
+    def __reduce__(self) -> tuple[type[AnswerTooLarge], tuple[int, int | None]]:
         """Survive pickling with both facts."""
         return type(self), (self.limit_bytes, self.size_bytes)
 
@@ -100,7 +102,7 @@ class PngDamaged(PlaygroundError):
         self.reason = reason
         super().__init__(f"not a whole PNG: {reason}")
 
-    def __reduce__(self) -> tuple[type["PngDamaged"], tuple[str]]:
+    def __reduce__(self) -> tuple[type[PngDamaged], tuple[str]]:
         """Survive pickling without the prefix growing."""
         return type(self), (self.reason,)
 

@@ -2,8 +2,8 @@
 
 One root, so that a caller who only wants to know "was it storage?" has one name to catch, and
 one branch per thing that is away, wrong or full. Foreign exceptions become these in one place
-per seam: `faults.py` for the database, `object_faults.py` for the bucket, `spool_files.py` for
-the disk.
+per seam: `db/sql_errors.py` for the database, `objects/s3_errors.py` for the bucket,
+`spool/file_format.py` for the disk.
 
     StorageError
     ├── DatabaseError

@@ -18,7 +18,7 @@ from tasks.messages.gate import EXPIRES, FAULT
 from tasks.messages.reconnect import SoonAgain
 from tasks.messages.rejected import RejectedMessages
 from tasks.queues import GENERATE, SUBMIT, Queues
-from tasks.submission.submit_task import Submission, Submit, read_ids
+from tasks.submission.submit_task import Submission, SubmitTask, read_ids
 
 __all__ = ["make_app"]
 
@@ -36,7 +36,7 @@ def make_app(
     queues: Queues,
     threads: int,
     submit_again_s: float,
-    submit: Callable[[], Submit],
+    submit: Callable[[], SubmitTask],
     take: Callable[[list[UUID]], None],
     rejected: RejectedMessages,
     remote_control: bool = False,
@@ -64,7 +64,7 @@ def make_app(
     return app
 
 
-def _add_submit(app: Celery, submit: Callable[[], Submit]) -> None:
+def _add_submit(app: Celery, submit: Callable[[], SubmitTask]) -> None:
     # Acknowledged late: until the row is committed, the message is all there is of the job.
     @app.task(
         name=SUBMIT,

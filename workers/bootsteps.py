@@ -11,7 +11,7 @@ from celery.signals import worker_init
 
 from storage.errors import StorageError
 from tasks.messages.gate import MessageGate
-from workers.components import Crew
+from workers.components import WorkerComponents
 from workers.consumer import consumer_of
 from workers.gc_freeze import leave_libraries_alone
 from workers.signals import leave_on_signals
@@ -26,7 +26,9 @@ class PoolRefused(SystemExit):
     """Celery was asked for another pool than `threads`."""
 
 
-def install(app: Celery, make_crew: Callable[[], Crew], gate: Callable[[], MessageGate]) -> None:
+def install(
+    app: Celery, make_crew: Callable[[], WorkerComponents], gate: Callable[[], MessageGate]
+) -> None:
     """Have every worker of this app run a crew, and take its messages through a gate.
 
     Args:

@@ -9,29 +9,29 @@ from uuid import UUID
 from storage.errors import StorageError
 from storage.spool.spool import Spool
 from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.leader import Dispatcher
+from tasks.dispatch.leader import DispatchLeader
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
 from tasks.rate_limit.limiter import CallBudget
-from tasks.storing.object_deleter import Sweep
+from tasks.storing.object_deleter import ObjectDeleter
 from tasks.storing.reconcile import Reconcile
-from tasks.storing.uploader import Uploads
-from tasks.throttling.call_gate import Pace
-from tasks.throttling.fleet_sync import FleetWatch
-from tasks.webhooks.delivery_loop import Deliverer
-from workers.consumer_control import Flow
-from workers.cpu_affinity import OneCore
+from tasks.storing.uploader import Uploader
+from tasks.throttling.call_gate import CallGate
+from tasks.throttling.fleet_sync import FleetSync
+from tasks.webhooks.delivery_loop import DeliveryLoop
+from workers.consumer_control import ConsumerControl
+from workers.cpu_affinity import CpuAffinity
 from workers.heartbeat import Heartbeat
 from workers.refresh import DispatchRefresh
-from workers.starvation_watchdog import Watchdog
+from workers.starvation_watchdog import StarvationWatchdog
 
-__all__ = ["Crew"]
+__all__ = ["WorkerComponents"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class WorkerComponents:
     """The parts of one worker process.
 
     Attributes:
@@ -45,20 +45,20 @@ class Crew:
 
     inbox: Inbox
     executor: Executor
-    uploads: Uploads
+    uploads: Uploader
     heartbeat: Heartbeat
     refresh: DispatchRefresh
-    dispatcher: Dispatcher
+    dispatcher: DispatchLeader
     dispatch: Dispatch
-    deliverer: Deliverer
-    pace: Pace
+    deliverer: DeliveryLoop
+    pace: CallGate
     budget: CallBudget
-    watch: FleetWatch
-    watchdog: Watchdog
-    sweep: Sweep
+    watch: FleetSync
+    watchdog: StarvationWatchdog
+    sweep: ObjectDeleter
     reconcile: Reconcile
-    one_core: OneCore | None
-    flows: tuple[Flow, ...]
+    one_core: CpuAffinity | None
+    flows: tuple[ConsumerControl, ...]
     spool: Spool
     stopping: threading.Event
     adopt_every_s: float

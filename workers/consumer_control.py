@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Flow"]
+__all__ = ["ConsumerControl"]
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class _Consumer(Protocol):
     def add_task_queue(self, queue: str) -> None: ...
 
 
-class Flow:
+class ConsumerControl:
     """A tap on one queue.
 
     Args:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from workers.core_load import CoreLoad, OwnLoad
 
-__all__ = ["OneCore"]
+__all__ = ["CpuAffinity"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ WILLING = 0.5
 _THREADS = Path("/proc/self/task")
 
 
-class OneCore:
+class CpuAffinity:
     """Keeps this process on the core that has most room, or lets it have all.
 
     Args:

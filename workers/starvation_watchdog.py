@@ -15,7 +15,7 @@ from celery.worker import state
 
 from tasks.broker.queue_depth import QueueDepth
 
-__all__ = ["Watchdog", "WatchedQueue", "leave_for_supervisor"]
+__all__ = ["StarvationWatchdog", "WatchedQueue", "leave_for_supervisor"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class WatchedQueue:
     looks: int = LOOKS
 
 
-class Watchdog:
+class StarvationWatchdog:
     """Looks every few seconds whether messages that wait also arrive.
 
     Args:

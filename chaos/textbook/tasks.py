@@ -1,7 +1,7 @@
 """The task that Celery's documentation would have one write, for comparison.
 
 `acks_late`, `autoretry_for` with backoff, a result backend: each is as its own documentation has
-it, and nothing is left out to make it look worse. What it does is in `textbook_job.py`. Its
+it, and nothing is left out to make it look worse. What it does is in `job.py`. Its
 visibility timeout is far shorter than the default of an hour, so that what a dead worker held
 comes back while the row is still being watched. Started by `celery -A chaos.textbook.tasks worker`;
 settings come from the environment, as such tasks do it.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.wiring.factory import Wiring
-from storage.retention.deletion_queue import doomed_state
+from storage.retention.deletion_queue import deletion_queue_state
 
 __all__ = ["check_deletions"]
 
@@ -13,7 +13,7 @@ ABOUT = "deletions"
 
 def check_deletions(wiring: Wiring) -> Iterator[Finding]:
     """How many objects are still to be deleted, since when, and why."""
-    state = doomed_state(wiring.database)
+    state = deletion_queue_state(wiring.database)
     if not state.overdue:
         waiting = f"{state.objects:,} objects are about to be deleted" if state.objects else "done"
         yield Finding(ABOUT, Level.OK, waiting)

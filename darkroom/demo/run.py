@@ -29,7 +29,7 @@ from storage.queries.pages import list_jobs
 from storage.records.job import Job
 from storage.records.states import ENDED, JobStatus
 from tasks.batches.checked_batch import BatchOptions
-from tasks.batches.image_files import Beside
+from tasks.batches.image_files import ImageFiles
 from tasks.batches.reader import LineFile
 from tasks.batches.service import Batches
 from tasks.errors import LineFault
@@ -109,7 +109,7 @@ class Run:
     def _hand_in(self) -> tuple[UUID, list[LineFault]]:
         batches = Batches(self._wiring.intake, self._database)
         bound = self._wiring.settings.max_init_image_bytes
-        beside = Beside(self._file.parent, bound)
+        beside = ImageFiles(self._file.parent, bound)
         with (
             self._file.open("rb") as stream,
             batches.check(

@@ -1,7 +1,7 @@
 """One supervised process: started, watched, started again when it dies, and stopped with its group.
 
-Says nothing about what it runs; `valkey.py`, `s3.py`, `simulator.py` and `workers.py` do. A child
-can't outlive us even when we are killed: see `spawn.py`.
+Says nothing about what it runs; `valkey.py`, `s3.py`, `simulator.py` and `workers.py`
+do. A child can't outlive us even when we are killed: see `spawn.py`.
 """
 
 import logging

@@ -21,19 +21,19 @@ from playground.client.client import PlaygroundClient
 from storage.db.database import Database
 from storage.db.statement_limits import Limits
 from storage.objects.store import ObjectStore
-from tasks.broker.publisher import Doorbell
+from tasks.broker.publisher import Publisher
 from tasks.broker.queue_depth import QueueDepth
 from tasks.celery_app import make_app
 from tasks.dispatch.enqueue import Dispatch
 from tasks.dispatch.window import Window
 from tasks.messages.rejected import RejectedMessages
 from tasks.queues import Queues
-from tasks.storing.object_deleter import Sweep
-from tasks.submission.held_messages import Held
+from tasks.storing.object_deleter import ObjectDeleter
+from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake, RequestLimits
-from tasks.submission.submit_task import Submit
+from tasks.submission.submit_task import SubmitTask
 from tasks.webhooks.callback_target import OnEndQueues, queue_is_reserved
-from workers.consumer_control import Flow
+from workers.consumer_control import ConsumerControl
 
 __all__ = ["Wiring"]
 
@@ -133,7 +133,7 @@ class Wiring:
     def dispatch(self) -> Dispatch:
         """Due rows into messages."""
         settings = self.settings
-        doorbell = Doorbell(
+        doorbell = Publisher(
             self.app,
             self.queues,
             ids_per_message=settings.dispatch_ids,
@@ -189,15 +189,15 @@ class Wiring:
         )
 
     @cached_property
-    def sweep(self) -> Sweep:
+    def sweep(self) -> ObjectDeleter:
         """What deletes the objects of forgotten jobs."""
-        return Sweep(self.database, lambda: self.objects)
+        return ObjectDeleter(self.database, lambda: self.objects)
 
     @cached_property
-    def submit(self) -> Submit:
+    def submit(self) -> SubmitTask:
         """What `darkroom.submit` messages do."""
-        held = Held(max(1, self.settings.celery_threads - 1), self.submit_flow)
-        return Submit(
+        held = HeldMessages(max(1, self.settings.celery_threads - 1), self.submit_flow)
+        return SubmitTask(
             self.intake,
             self.stopping,
             held=held,
@@ -211,9 +211,9 @@ class Wiring:
         return RejectedMessages()
 
     @cached_property
-    def submit_flow(self) -> Flow:
+    def submit_flow(self) -> ConsumerControl:
         """The tap on handed-in jobs, turned off while storage is away."""
-        return Flow(self.queues.submit)
+        return ConsumerControl(self.queues.submit)
 
     def queue_depth(self, queue: str) -> QueueDepth:
         """A look into one queue of the broker, on a connection of its own."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from darkroom.wiring.factory import Wiring
 from tasks.rate_limit.protocol import BudgetLimits
-from tasks.throttling.call_gate import Pace
-from tasks.throttling.circuit_breaker import Breaker
-from tasks.throttling.fleet_sync import FleetWatch, WatchPace
+from tasks.throttling.call_gate import CallGate
+from tasks.throttling.circuit_breaker import CircuitBreaker
+from tasks.throttling.fleet_sync import FleetSync, WatchPace
 from tasks.throttling.worker_pause import WorkerPause
 from tasks.throttling.worker_state import PauseTimes
-from workers.consumer_control import Flow
+from workers.consumer_control import ConsumerControl
 
 __all__ = ["Pauses", "budget_limits", "make_pauses"]
 
@@ -26,14 +26,14 @@ class Pauses:
     """
 
     worker: WorkerPause
-    breaker: Breaker
-    watch: FleetWatch
+    breaker: CircuitBreaker
+    watch: FleetSync
 
 
 def make_pauses(
     wiring: Wiring,
-    pace: Pace,
-    flow: Flow,
+    pace: CallGate,
+    flow: ConsumerControl,
     *,
     is_clear: Callable[[], bool],
     bring_job: Callable[[], bool],
@@ -61,10 +61,12 @@ def make_pauses(
         probe_first_s=settings.probe_first_s,
         probe_most_s=settings.probe_most_s,
     )
-    watch = FleetWatch(
+    watch = FleetSync(
         wiring.database, pace=pace, worker_pause=worker, looks=looks, is_clear=is_clear
     )
-    breaker = Breaker(worker, failures=settings.breaker_failures, blocked=settings.blocked_failures)
+    breaker = CircuitBreaker(
+        worker, failures=settings.breaker_failures, blocked=settings.blocked_failures
+    )
     return Pauses(worker, breaker, watch)
 
 

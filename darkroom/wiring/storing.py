@@ -9,7 +9,7 @@ from storage.spool.spool import Spool
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.reconcile import Reconcile
 from tasks.storing.stored_images import StoredImages
-from tasks.storing.uploader import Uploads
+from tasks.storing.uploader import Uploader
 
 __all__ = ["adopt_every_s", "make_reconcile", "make_spool", "make_uploads"]
 
@@ -28,9 +28,9 @@ def make_spool(settings: Settings) -> Spool:
     return Spool(settings.spool_dir, max_bytes=bound_bytes, fsync=settings.spool_fsync)
 
 
-def make_uploads(wiring: Wiring, spool: Spool, *, on_stored: Callable[[], None]) -> Uploads:
+def make_uploads(wiring: Wiring, spool: Spool, *, on_stored: Callable[[], None]) -> Uploader:
     """Make the uploader from this spool to the bucket."""
-    return Uploads(
+    return Uploader(
         database=wiring.database,
         objects=wiring.objects,
         spool=spool,
@@ -41,7 +41,7 @@ def make_uploads(wiring: Wiring, spool: Spool, *, on_stored: Callable[[], None])
     )
 
 
-def make_reconcile(wiring: Wiring, uploads: Uploads, open_claims: OpenClaims) -> Reconcile:
+def make_reconcile(wiring: Wiring, uploads: Uploader, open_claims: OpenClaims) -> Reconcile:
     """Make the comparison of the rows this worker holds with what it has."""
     return Reconcile(
         wiring.database,

@@ -7,30 +7,30 @@ from darkroom.settings import Settings, variable
 from darkroom.wiring.factory import Wiring
 from tasks.errors import SecretUnusable
 from tasks.webhooks.addresses import AddressGuard, AllowList
-from tasks.webhooks.attempt import Deliver
-from tasks.webhooks.delivery_loop import Deliverer
+from tasks.webhooks.attempt import DeliveryAttempt
+from tasks.webhooks.delivery_loop import DeliveryLoop
 from tasks.webhooks.sender import Sender
 from tasks.webhooks.signature import signed_headers
-from tasks.webhooks.task_callback import TaskSender
+from tasks.webhooks.task_callback import TaskCallback
 
 __all__ = ["allowed_receivers", "make_deliverer"]
 
 DAY_S = 86_400
 
 
-def make_deliverer(wiring: Wiring) -> Deliverer:
+def make_deliverer(wiring: Wiring) -> DeliveryLoop:
     """A worker's deliverer; nothing is connected yet.
 
     Raises:
         UserError: a setting cannot work; the line names it.
     """
     settings = wiring.settings
-    deliver = Deliver(
+    deliver = DeliveryAttempt(
         _sender(settings),
-        TaskSender(wiring.app, queues=wiring.on_end_queues, timeout_s=settings.publish_timeout_s),
+        TaskCallback(wiring.app, queues=wiring.on_end_queues, timeout_s=settings.publish_timeout_s),
         default_secret=_default_secret(settings),
     )
-    return Deliverer(
+    return DeliveryLoop(
         wiring.database,
         deliver,
         threads=settings.webhook_threads,

@@ -1,6 +1,6 @@
 """What a worker process has besides: the crew, and all it needs.
 
-Apart from `wiring.py` because producers, commands and the gateway never build any of it.
+Apart from `factory.py` because producers, commands and the gateway never build any of it.
 """
 
 import os
@@ -22,33 +22,38 @@ from darkroom.wiring.pauses import Pauses, budget_limits, make_pauses
 from darkroom.wiring.storing import adopt_every_s, make_reconcile, make_spool, make_uploads
 from darkroom.wiring.webhooks import make_deliverer
 from storage.fleet.leases import WorkerInfo
-from tasks.dispatch.leader import Dispatcher, DispatcherPace
-from tasks.execution.api_call import Call
+from tasks.dispatch.leader import DispatcherPace, DispatchLeader
+from tasks.execution.api_call import ApiCall
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
-from tasks.execution.record_failure import Settle
-from tasks.execution.recover_stored import Earlier
+from tasks.execution.record_failure import RecordFailure
+from tasks.execution.recover_stored import RecoverStored
 from tasks.execution.retry_policy import RetryPolicy
-from tasks.execution.run_job import Claims, Generate
+from tasks.execution.run_job import Claims, RunJob
 from tasks.messages.gate import MessageGate
 from tasks.messages.postpone import Postpone
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
-from tasks.rate_limit.redis_limiter import Ledger
+from tasks.rate_limit.redis_limiter import RedisLimiter
 from tasks.rate_limit.worker_share import PlaceWatch, place_of
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
-from tasks.storing.uploader import Uploads
-from tasks.throttling.byte_limiter import ByteGate
-from tasks.throttling.call_gate import Pace
+from tasks.storing.uploader import Uploader
+from tasks.throttling.byte_limiter import ByteLimiter
+from tasks.throttling.call_gate import CallGate
 from workers.bootsteps import install
-from workers.components import Crew
-from workers.consumer_control import Flow
-from workers.cpu_affinity import OneCore
+from workers.components import WorkerComponents
+from workers.consumer_control import ConsumerControl
+from workers.cpu_affinity import CpuAffinity
 from workers.heartbeat import Heartbeat
 from workers.malloc_arena import share_one_heap
 from workers.refresh import DispatchRefresh
-from workers.starvation_watchdog import PATIENT_LOOKS, Watchdog, WatchedQueue, leave_for_supervisor
+from workers.starvation_watchdog import (
+    PATIENT_LOOKS,
+    StarvationWatchdog,
+    WatchedQueue,
+    leave_for_supervisor,
+)
 
 __all__ = ["WorkerWiring"]
 
@@ -101,11 +106,11 @@ class WorkerWiring(Wiring):
             stopping=self.stopping,
         )
 
-    def _ledger(self, limits: BudgetLimits) -> Ledger | None:
+    def _ledger(self, limits: BudgetLimits) -> RedisLimiter | None:
         settings = self.settings
         if limits.are_none or self.limits_redis is None:
             return None
-        return Ledger(
+        return RedisLimiter(
             self.limits_redis,
             namespace=settings.namespace,
             process_id=self.worker_id,
@@ -114,11 +119,11 @@ class WorkerWiring(Wiring):
         )
 
     @cached_property
-    def crew(self) -> Crew:
+    def crew(self) -> WorkerComponents:
         """A worker process's parts. Built once, when the worker starts."""
         settings = self.settings
-        pace = Pace(settings.concurrency)
-        flow = Flow(self.queues.generate)
+        pace = CallGate(settings.concurrency)
+        flow = ConsumerControl(self.queues.generate)
         spool = make_spool(settings)
         space = SpoolSpace(spool)
         pauses = make_pauses(
@@ -140,7 +145,7 @@ class WorkerWiring(Wiring):
         generate = self._generate(
             space=space, uploads=uploads, pace=pace, pauses=pauses, open_claims=open_claims
         )
-        return Crew(
+        return WorkerComponents(
             inbox=inbox,
             executor=Executor(threads=threads, inbox=inbox, run=generate),
             uploads=uploads,
@@ -164,11 +169,11 @@ class WorkerWiring(Wiring):
         )
 
     @cached_property
-    def one_core(self) -> OneCore | None:
+    def one_core(self) -> CpuAffinity | None:
         """Keeps a worker's threads on one core; None where the kernel is to place them."""
-        return OneCore() if self.settings.cpu_affinity == "auto" else None
+        return CpuAffinity() if self.settings.cpu_affinity == "auto" else None
 
-    def _watchdog(self, inbox: Inbox, flow: Flow) -> Watchdog:
+    def _watchdog(self, inbox: Inbox, flow: ConsumerControl) -> StarvationWatchdog:
         settings, submit, submit_flow = self.settings, self.submit, self.submit_flow
 
         def could_start() -> bool:
@@ -187,17 +192,17 @@ class WorkerWiring(Wiring):
             looks=PATIENT_LOOKS,
         )
         leave = partial(leave_for_supervisor, settings.drain_seconds)
-        return Watchdog([dispatches, submits], leave=leave)
+        return StarvationWatchdog([dispatches, submits], leave=leave)
 
     def _generate(
         self,
         *,
         space: SpoolSpace,
-        uploads: Uploads,
-        pace: Pace,
+        uploads: Uploader,
+        pace: CallGate,
         pauses: Pauses,
         open_claims: OpenClaims,
-    ) -> Generate:
+    ) -> RunJob:
         settings = self.settings
         policy = RetryPolicy(
             max_attempts=settings.max_attempts,
@@ -207,7 +212,7 @@ class WorkerWiring(Wiring):
             backoff_max_s=settings.backoff_max_s,
             hold_s=settings.hold_s,
         )
-        return Generate(
+        return RunJob(
             database=self.database,
             objects=self.objects,
             space=space,
@@ -218,14 +223,14 @@ class WorkerWiring(Wiring):
             breaker=pauses.breaker,
             watch=pauses.watch,
             call=self._call(uploads),
-            settle=Settle(
+            settle=RecordFailure(
                 self.database,
                 policy=policy,
                 pace=pace,
                 breaker=pauses.breaker,
                 watch=pauses.watch,
             ),
-            earlier=Earlier(self.database, self.objects, key_prefix=self.key_prefix),
+            earlier=RecoverStored(self.database, self.objects, key_prefix=self.key_prefix),
             claims=Claims(
                 worker_id=self.worker_id,
                 deadline_s=settings.call_deadline_s,
@@ -236,18 +241,18 @@ class WorkerWiring(Wiring):
             stopping=self.stopping,
         )
 
-    def _call(self, uploads: Uploads) -> Call:
+    def _call(self, uploads: Uploader) -> ApiCall:
         settings = self.settings
         decode_threads = settings.decode_threads or 2 * (os.cpu_count() or 1)
-        return Call(
+        return ApiCall(
             self.playground,
             uploads,
-            reading=ByteGate(settings.reading_bytes),
+            reading=ByteLimiter(settings.reading_bytes),
             decoding=threading.Semaphore(decode_threads),
             recipe=settings.embed_recipe,
         )
 
-    def _heartbeat(self, pace: Pace, pauses: Pauses) -> Heartbeat:
+    def _heartbeat(self, pace: CallGate, pauses: Pauses) -> Heartbeat:
         settings = self.settings
         worker = WorkerInfo(
             id=self.worker_id,
@@ -265,7 +270,7 @@ class WorkerWiring(Wiring):
             report=pauses.worker.report,
         )
 
-    def _dispatcher(self) -> Dispatcher:
+    def _dispatcher(self) -> DispatchLeader:
         settings = self.settings
         pace = DispatcherPace(
             every_s=settings.dispatch_every_s,
@@ -274,7 +279,7 @@ class WorkerWiring(Wiring):
             max_unknown_calls=settings.max_unknown_calls,
             spool_grace_s=settings.spool_grace_s,
         )
-        return Dispatcher(self.database, self.dispatch, worker_id=self.worker_id, pace=pace)
+        return DispatchLeader(self.database, self.dispatch, worker_id=self.worker_id, pace=pace)
 
     def _take(self, job_ids: list[UUID]) -> None:
         self.crew.take(job_ids)

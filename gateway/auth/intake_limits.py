@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.auth.rates import Rates
-from gateway.auth.ttl_cache import Remembered
+from gateway.auth.ttl_cache import TTLCache
 from gateway.errors import ParameterInvalid, TooManyRequests
 from playground.errors import Fault
 from storage.db.database import Database
@@ -59,12 +59,10 @@ class OwnerLimits:
         self._database = database
         self._rates = rates
         self._clock = clock
-        self._owners: Remembered[str, Owner | None] = Remembered(
+        self._owners: TTLCache[str, Owner | None] = TTLCache(
             for_s=REMEMBER_S, most=MOST_OWNERS, clock=clock
         )
-        self._rooms: Remembered[str, _Room] = Remembered(
-            for_s=COUNT_S, most=MOST_OWNERS, clock=clock
-        )
+        self._rooms: TTLCache[str, _Room] = TTLCache(for_s=COUNT_S, most=MOST_OWNERS, clock=clock)
         self._lock = threading.Lock()
 
     def admit(self, owner: str, *, is_known: Callable[[], bool] = lambda: False) -> None:

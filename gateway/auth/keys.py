@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from gateway.auth.caller import Caller, Scope, anyone
-from gateway.auth.ttl_cache import Remembered
+from gateway.auth.ttl_cache import TTLCache
 from gateway.errors import Unauthenticated
 from storage.db.database import Database
 from storage.errors import DatabaseError
@@ -56,11 +56,11 @@ class KeyHolders:
     ) -> None:
         self._database = database
         self._must_ask = not open_until_keys
-        self._no_keys: Remembered[None, bool] = Remembered(for_s=REMEMBER_S, most=1, clock=clock)
-        self._good: Remembered[bytes, ApiKey] = Remembered(
+        self._no_keys: TTLCache[None, bool] = TTLCache(for_s=REMEMBER_S, most=1, clock=clock)
+        self._good: TTLCache[bytes, ApiKey] = TTLCache(
             for_s=REMEMBER_S, most=MOST_GOOD, clock=clock
         )
-        self._wrong: Remembered[bytes, None] = Remembered(
+        self._wrong: TTLCache[bytes, None] = TTLCache(
             for_s=REMEMBER_S, most=MOST_WRONG, clock=clock
         )
         self._clock = clock

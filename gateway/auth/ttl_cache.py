@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Remembered"]
+__all__ = ["TTLCache"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Remembered(Generic[K, V]):
+class TTLCache(Generic[K, V]):
     """Answers by question, each for so long; safe to share between threads.
 
     Args:

@@ -21,7 +21,7 @@ from tasks.batches.reader import FileFormat, LineFile
 from tasks.batches.service import Batches
 from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
 
-__all__ = ["FORMATS", "BatchIntake", "TakenIn", "defaults_of", "format_of_body"]
+__all__ = ["FORMATS", "BatchAccepted", "BatchIntake", "defaults_of", "format_of_body"]
 
 FORMATS: Final[dict[str, FileFormat]] = {
     "application/jsonl": "jsonl",
@@ -31,7 +31,7 @@ FORMATS: Final[dict[str, FileFormat]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class TakenIn:
+class BatchAccepted:
     """A batch that is in.
 
     Attributes:
@@ -57,7 +57,7 @@ class BatchIntake:
 
     def take_in(
         self, file: IO[bytes], kind: FileFormat, options: BatchOptions, *, skip_invalid: bool
-    ) -> TakenIn:
+    ) -> BatchAccepted:
         """Check every line, then load the good ones under a batch that opens at the end.
 
         Args:
@@ -82,7 +82,7 @@ class BatchIntake:
             self._require_room(checked)
             loaded = self._batches.load(checked)
             faults = faults_by_line(checked.faults)
-            return TakenIn(loaded.batch_id, loaded.created, checked.fault_count, faults)
+            return BatchAccepted(loaded.batch_id, loaded.created, checked.fault_count, faults)
 
     def admit(self, options: BatchOptions) -> None:
         """Let a batch begin to come in; limits are on what is new, so one that is in always may.

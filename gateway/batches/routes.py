@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.auth.caller import Caller, Scope, caller_with
 from gateway.auth.owned import own_batch
-from gateway.batches.intake import FORMATS, BatchIntake, TakenIn, defaults_of, format_of_body
+from gateway.batches.intake import FORMATS, BatchAccepted, BatchIntake, defaults_of, format_of_body
 from gateway.batches.upload import stored_body
 from gateway.errors import StillLoading
 from gateway.http.fair_slots import FairSlots
@@ -287,7 +287,7 @@ class BatchRoutes:
         status = DeliveryStatusView.beside(delivery or None)
         return view.model_copy(update={**callback_of(target), "delivery": status})
 
-    def _view_of(self, taken: TakenIn) -> BatchView:
+    def _view_of(self, taken: BatchAccepted) -> BatchView:
         batch = get_batch(self._database, taken.batch_id)
         view = self._told(self._view(batch, database_time(self._database)))
         if not taken.faulty_lines:

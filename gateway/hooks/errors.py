@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError, ParameterInvalid
 
-__all__ = ["HookFault", "HooksFileFaulty", "NotGenuine", "PayloadUnfit", "TemplateFaulty"]
+__all__ = ["HookFault", "HooksFileFaulty", "PayloadUnfit", "SignatureInvalid", "TemplateFaulty"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class PayloadUnfit(ParameterInvalid):
     status, slug, title = 422, "payload-unfit", "The hook can make no request of this payload"
 
 
-class NotGenuine(GatewayError):
+class SignatureInvalid(GatewayError):
     """No such hook, or a signature that is missing, wrong or too old: which of them is not said."""
 
     status, slug, title = 401, "not-genuine", "No hook takes this delivery"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.hooks.errors import PayloadUnfit
 from gateway.hooks.filter import Condition, all_hold
 from gateway.hooks.mapping import Template, fill_all
-from gateway.hooks.signatures import Genuine, Signature
+from gateway.hooks.signatures import Signature, VerifiedSignature
 from playground.errors import Fault
 
 __all__ = ["Asked", "Hook"]
@@ -60,7 +60,7 @@ class Hook:
         """Whether a payload is one that becomes a job."""
         return all_hold(self.conditions, payload)
 
-    def ask(self, payload: Any, body: bytes, genuine: Genuine) -> Asked:
+    def ask(self, payload: Any, body: bytes, genuine: VerifiedSignature) -> Asked:
         """Turn a payload into what is handed in.
 
         Args:

@@ -27,9 +27,9 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.errors import BodyEncoded, ParameterInvalid
 from gateway.hooks.config import Hooks
-from gateway.hooks.errors import NotGenuine
+from gateway.hooks.errors import SignatureInvalid
 from gateway.hooks.hook import Hook
-from gateway.hooks.signatures import BodyHmac, Genuine, Headers
+from gateway.hooks.signatures import BodyHmac, Headers, VerifiedSignature
 from gateway.http.body import parse_json, read_body
 from gateway.http.openapi import json_body
 from gateway.http.problems import responses
@@ -114,16 +114,16 @@ class Deliveries:
             )
             raise
 
-    def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, Genuine]:
+    def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, VerifiedSignature]:
         """The hook, if there is one and this is from its sender."""
         hook = self._hooks.get(name)
         signature = self._nobodys if hook is None else hook.signature
         genuine = signature.check(headers, body, now_s=self._clock())
         if hook is None or genuine is None:
-            raise NotGenuine
+            raise SignatureInvalid
         return hook, genuine
 
-    def _take_in(self, hook: Hook, body: bytes, genuine: Genuine) -> Delivered:
+    def _take_in(self, hook: Hook, body: bytes, genuine: VerifiedSignature) -> Delivered:
         payload = parse_json(body)
         if not hook.wants(payload):
             return Delivered(accepted=False, reason="filtered")

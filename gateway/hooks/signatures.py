@@ -23,11 +23,11 @@ __all__ = [
     "TOLERANCE_S",
     "BearerToken",
     "BodyHmac",
-    "Genuine",
     "Headers",
     "Signature",
     "StandardWebhooks",
     "TimestampedHmac",
+    "VerifiedSignature",
 ]
 
 #: How far a signed time may be from ours, before or after: Standard Webhooks' reference libraries
@@ -45,7 +45,7 @@ Headers = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Genuine:
+class VerifiedSignature:
     """What a good signature vouches for besides the body.
 
     Attributes:
@@ -58,7 +58,7 @@ class Genuine:
 class Signature(Protocol):
     """A scheme with its secrets."""
 
-    def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
+    def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
         """What the signature vouches for; None where there is none, or it is wrong or too old."""
 
 
@@ -74,7 +74,7 @@ class StandardWebhooks:
 
     keys: tuple[bytes, ...] = field(repr=False)
 
-    def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
+    def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
         """As `Signature.check`; the list of signatures may have one for each of two secrets."""
         family = "svix" if "svix-signature" in headers else "webhook"
         delivery_id = headers.get(f"{family}-id", "")
@@ -84,7 +84,7 @@ class StandardWebhooks:
         pairs = [pair.partition(",") for pair in headers.get(f"{family}-signature", "").split()]
         given = [_from_base64(text) for version, _, text in pairs if version == "v1"]
         is_good = _any_same(wanted, given) and _is_fresh(time_text, now_s)
-        return Genuine(delivery_id) if is_good and delivery_id else None
+        return VerifiedSignature(delivery_id) if is_good and delivery_id else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class TimestampedHmac:
     keys: tuple[bytes, ...] = field(repr=False)
     header: str = "stripe-signature"
 
-    def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
+    def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
         """As `Signature.check`; the header has a `v1` for each secret the sender has."""
         parts = [part.strip().partition("=") for part in headers.get(self.header, "").split(",")]
         times = [text for name, _, text in parts if name == "t"]
@@ -107,7 +107,7 @@ class TimestampedHmac:
         wanted = _digests(self.keys, _header_bytes(f"{time_text}.") + body)
         given = [_from_hex(text) for name, _, text in parts if name == "v1"]
         is_good = _any_same(wanted, given) and len(times) == 1 and _is_fresh(time_text, now_s)
-        return Genuine() if is_good else None
+        return VerifiedSignature() if is_good else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,14 @@ class BodyHmac:
     prefix: str = ""
     digest: Literal["sha256", "sha512"] = "sha256"
 
-    def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
+    def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
         """As `Signature.check`."""
         del now_s  # no time is signed
         wanted = _digests(self.keys, body, self.digest)
         value = headers.get(self.header, "").strip()
         text = value.removeprefix(self.prefix) if value.startswith(self.prefix) else ""
         given = _from_hex(text) if self.encoding == "hex" else _from_base64(text)
-        return Genuine() if _any_same(wanted, [given]) else None
+        return VerifiedSignature() if _any_same(wanted, [given]) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class BearerToken:
     keys: tuple[bytes, ...] = field(repr=False)
     header: str = "authorization"
 
-    def check(self, headers: Headers, body: bytes, *, now_s: float) -> Genuine | None:
+    def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
         """As `Signature.check`."""
         del now_s
         _digests((), body)  # a token says nothing of the body; only the time is spent
@@ -164,7 +164,7 @@ class BearerToken:
         # Hashed, since a comparison of unequal lengths would tell how long the token is.
         wanted = [hashlib.sha256(key).digest() for key in self.keys]
         given = hashlib.sha256(_header_bytes(value)).digest()
-        return Genuine() if _any_same(wanted, [given]) else None
+        return VerifiedSignature() if _any_same(wanted, [given]) else None
 
 
 def _digests(keys: Sequence[bytes], signed: bytes, digest: str = "sha256") -> list[bytes]:

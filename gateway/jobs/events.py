@@ -21,7 +21,7 @@ from gateway.errors import Busy, TooManyRequests
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
 from gateway.services import Services
-from storage.queries.snapshots import Sighting, sightings
+from storage.queries.snapshots import Snapshot, sightings
 from storage.records.job import Job
 
 __all__ = ["router"]
@@ -107,13 +107,13 @@ class Events:
             return  # others were quicker; the client comes back by itself
 
 
-def event_id(seen: Sighting) -> str:
+def event_id(seen: Snapshot) -> str:
     """Names where a job is; the same place has the same name on every gateway."""
     asked = "-cancel" if seen.cancel_asked else ""
     return f"{seen.fence}-{seen.attempts}-{seen.status}{asked}"
 
 
-def event(job_id: UUID, seen: Sighting) -> bytes:
+def event(job_id: UUID, seen: Snapshot) -> bytes:
     """One event, as it goes over the line."""
     data = {
         "id": str(job_id),

@@ -3,7 +3,7 @@
 A call costs money and can't be taken back, so nothing happens here behind the caller's back: no
 retries, no redirects (a 307 would post again), no `~/.netrc` in place of the key, no cookies. The
 client tells apart what was never sent from what may have been charged, and keeps every call within
-its deadlines. What an answer means is for `judge.py`.
+its deadlines. What an answer means is for `answers/judge.py`.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """One image asked for: every parameter of the page, every rule of the page, checked before paying.
 
-The model says which parameters exist and what each may be; `faults.py` words what is wrong, and
+The model says which parameters exist and what each may be; `rules.py` words what is wrong, and
 `wire.py` turns a checked request into what is sent. Rules that the page does not have (a largest
 side, a longest prompt) exist only as limits the caller passes in.
 """

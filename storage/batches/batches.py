@@ -1,8 +1,8 @@
 """Batches: jobs handed in together, invisible until the last of them is in.
 
 One UPDATE opens a batch of any size; until then its jobs are neither due nor listed, and a load
-that was abandoned can be deleted as if it had never begun (`unopened.py`). How its counts are kept
-is in `batch_counts.py`.
+that was abandoned can be deleted as if it had never begun (`loading.py`). How its counts are kept
+is in `counts.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConfli
 from storage.schema.clock import UtcDateTime, now
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
-from storage.webhooks.outbox import announce_batches
+from storage.webhooks.outbox import insert_batch_deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def open_batch(
         if opened is not None:
             # All its jobs may have been cancelled before anybody saw them.
             done = [] if opened.closed_at is None else [batch_id]
-            announce_batches(db.tables, connection, done)
+            insert_batch_deliveries(db.tables, connection, done)
             return True
     found = find_batch(db, batch_id)
     if found is None or found.opened_at is None:

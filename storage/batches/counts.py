@@ -1,8 +1,8 @@
 """A batch's counts: told by each end, folded by the leader, exact when asked.
 
 Each job of a batch that ends leaves a small row in `batch_deltas`, in the transaction of its end
-(see `statements.py`). The dispatcher's leader folds those rows into the batch and closes it when
-its last job has ended; whoever asks in between is told the sum of both. Nothing counts jobs.
+(see `jobs/transition.py`). The dispatcher's leader folds those rows into the batch and closes it
+when its last job has ended; whoever asks in between is told the sum of both. Nothing counts jobs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from storage.records.states import JobStatus
 from storage.schema.clock import now
 from storage.schema.predicates import ANY_HELD
 from storage.schema.tables import Tables
-from storage.webhooks.outbox import announce_batches
+from storage.webhooks.outbox import insert_batch_deliveries
 
 _FOLD_AT_ONCE = 5000
 
@@ -118,7 +118,7 @@ def _fold(db: Database, limit: int, *, passes_over_locked: bool = False) -> list
         connection.execute(_reopen(db.tables), [{"which": i} for i in ids])
         closing = _close(db.tables)
         closed = [i for i in ids if connection.execute(closing, {"which": i}).rowcount]
-        announce_batches(db.tables, connection, closed)
+        insert_batch_deliveries(db.tables, connection, closed)
         return closed
 
 

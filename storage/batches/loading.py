@@ -21,8 +21,8 @@ from storage.batches.batches import Batch, find_batch, is_of
 from storage.db.database import Database
 from storage.db.statement_limits import BULK_DELETE
 from storage.errors import BatchShut
-from storage.retention.deletion_queue import doom_of
-from storage.retention.image_refs import forget_reuses, lock_sharers, still_shared
+from storage.retention.deletion_queue import enqueue_deletions_of
+from storage.retention.image_refs import forget_reuses, lock_image_refs, still_shared
 from storage.schema.clock import after, now
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
@@ -43,7 +43,7 @@ class Loading:
     begun_at: datetime
 
 
-def hold_unopened(tables: Tables, connection: Connection, loading: Loading) -> None:
+def lock_loading(tables: Tables, connection: Connection, loading: Loading) -> None:
     """Make sure that a batch takes in rows, and is not deleted before the transaction ends.
 
     Raises:
@@ -54,7 +54,7 @@ def hold_unopened(tables: Tables, connection: Connection, loading: Loading) -> N
         raise BatchShut(loading.batch_id)
 
 
-def delete_unopened(db: Database, batch_id: UUID, *, begun_at: datetime | None = None) -> bool:
+def delete_loading(db: Database, batch_id: UUID, *, begun_at: datetime | None = None) -> bool:
     """Delete a batch that never opened, with all its jobs, in short writes.
 
     Args:
@@ -82,7 +82,7 @@ def delete_unopened(db: Database, batch_id: UUID, *, begun_at: datetime | None =
     return True
 
 
-def unopened_batches(db: Database, *, older_than_s: float, limit: int = 100) -> list[Batch]:
+def loading_batches(db: Database, *, older_than_s: float, limit: int = 100) -> list[Batch]:
     """Loads that were begun so long ago that nobody will finish them.
 
     Args:
@@ -109,10 +109,12 @@ def _delete_jobs(db: Database, batch_id: UUID) -> int:
             return 0
         rows = connection.execute(some).mappings().all()
         ids = [row["id"] for row in rows]
-        roots = lock_sharers(db.tables, connection, ids)
+        roots = lock_image_refs(db.tables, connection, ids)
         connection.execute(forget_reuses(db.tables), {"ids": ids})
         connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
-        doom_of(db.tables, connection, rows, still_shared(db.tables, connection, roots))
+        enqueue_deletions_of(
+            db.tables, connection, rows, still_shared(db.tables, connection, roots)
+        )
     return len(rows)
 
 

@@ -38,22 +38,22 @@ _COLUMNS = {
 }
 
 
-def given_rows(*names: str) -> TableValuedAlias:
+def bulk_rows(*names: str) -> TableValuedAlias:
     """The rows, with these columns of theirs; they are bound as `given`."""
     rows = func.jsonb_to_recordset(bindparam("given", type_=JSONB()))
     columns: list[Any] = [column(name, _COLUMNS[name]) for name in names]
     return rows.table_valued(*columns).render_derived(with_types=True)
 
 
-def as_given(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def as_bulk_params(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the statement binds."""
     return {"given": [{name: _plain(value) for name, value in row.items()} for row in rows]}
 
 
-def is_given(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
+def matches_rows(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
     """The job's id is among those given that nobody else has locked, now locked in their order."""
     jobs = tables.jobs
-    named = jobs.c.id.in_(select(given_rows("job_id").c.job_id))
+    named = jobs.c.id.in_(select(bulk_rows("job_id").c.job_id))
     free = select(jobs.c.id).where(named).order_by(jobs.c.id)
     locked = free.with_for_update(of=jobs, skip_locked=True)
     return id_in(tables, locked) & (jobs.c.id == given.c.job_id)

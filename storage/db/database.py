@@ -4,8 +4,8 @@ It owns the connection pool and the three ways in: `begin` (a write transaction)
 (one write that is its own transaction, and on PostgreSQL its own single round trip) and `read`.
 Nothing here keeps session state, so a transaction-pooling PgBouncer may sit in between: no
 LISTEN, no session locks, no prepared statements, no SET but SET LOCAL. Every wait has a limit
-(`limits.py`). It leaves what is asked of the tables to the transitions, and waiting out an outage
-to the caller.
+(`statement_limits.py`). It leaves what is asked of the tables to the transitions, and waiting out
+an outage to the caller.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, text
 
 from storage.db.engines import file_of, parse, postgresql_engine, sqlite_engine
-from storage.db.group_commit import GATHER_S, Together, is_made_alone
+from storage.db.group_commit import GATHER_S, GroupCommit, is_made_alone
 from storage.db.safe_url import safe_url
 from storage.db.sql_errors import translated
 from storage.db.statement_limits import Limits
@@ -91,7 +91,7 @@ class Database:
             self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
             self._single = self._writer
         self._reader: Engine = self._engine
-        self._together: dict[Change[Any], Together[Mapping[str, Any], Any]] = {}
+        self._together: dict[Change[Any], GroupCommit[Mapping[str, Any], Any]] = {}
 
     @property
     def is_absent(self) -> bool:
@@ -157,7 +157,9 @@ class Database:
             return None
         gathering = self._together.get(change)
         if gathering is None:  # two at once do no harm: each gathers its own for a moment
-            gathering = self._together[change] = Together(partial(change, self), gather_s=gather_s)
+            gathering = self._together[change] = GroupCommit(
+                partial(change, self), gather_s=gather_s
+            )
         result: Result | None = gathering(row)
         return result
 

@@ -60,7 +60,7 @@ class _Member(Generic[Row, Result]):
     is_answered: threading.Event = field(default_factory=threading.Event)
 
 
-class Together(Generic[Row, Result]):
+class GroupCommit(Generic[Row, Result]):
     """Gathers one kind of change. Safe to share between threads; that is what it is for.
 
     Args:

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 from storage.errors import DayExhausted
-from storage.schema.clock import today
+from storage.schema.day import today
 from storage.schema.tables import Tables
 
 

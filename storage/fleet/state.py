@@ -1,6 +1,6 @@
 """What all workers of a fleet share: whether it is paused, and how fast it may go.
 
-One row, read here as a whole. What changes it is in `pause.py` and in `share.py`.
+One row, read here as a whole. What changes it is in `pause.py` and in `throttle.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """COPY: a chunk of new jobs into PostgreSQL's table at several times the speed of an INSERT.
 
 COPY passes nothing over: a row that is there already refuses the whole chunk. So it is tried
-first, as nearly every chunk is new, and `accept.py` has the statement that passes repeats over.
+first, as nearly every chunk is new, and `insert.py` has the statement that passes repeats over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection
 
-from storage.batches.loading import Loading, hold_unopened
+from storage.batches.loading import Loading, lock_loading
 from storage.db.database import Database
 from storage.db.json_text import json_text
 from storage.db.statement_limits import COPY
@@ -72,7 +72,7 @@ def copy_in(
     try:
         with db.begin(COPY) as connection:
             if into is not None:
-                hold_unopened(db.tables, connection, into)
+                lock_loading(db.tables, connection, into)
             try:
                 ids = _copy(connection, db.tables, rows)
             except psycopg.OperationalError:

@@ -4,7 +4,7 @@ The caller chose the id and validated the request; here a repeat of the id, or o
 key, finds the row that is there already, or learns that it was forgotten. That is asked after the
 row has been inserted, in the same transaction: whoever forgets the job at this moment has either
 been waited for, or finds the new row. A job that may reuse an image ends as it begins. A job that
-ends before it could begin, since its request is faulty or too late, is in `accept_ended.py`.
+ends before it could begin, since its request is faulty or too late, is in `insert_ended.py`.
 Dispatching is not done here: it comes after the commit, and is somebody else's.
 """
 
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Insert, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.batches.counts import tell_batch
-from storage.batches.loading import Loading, hold_unopened
+from storage.batches.loading import Loading, lock_loading
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, IdempotencyConflict, JobForgotten
 from storage.intake.copy_rows import copy_in, in_columns
@@ -42,7 +42,7 @@ from storage.records.states import JobStatus
 from storage.retention.tombstones import hash_of_key, remove_forgotten, tombstone_of
 from storage.schema.clock import after, seconds_param
 from storage.schema.tables import Tables
-from storage.webhooks.outbox import announce_jobs
+from storage.webhooks.outbox import insert_job_deliveries
 
 MAX_CHUNK_JOBS = 1000
 """How many rows one bulk insert takes: short enough a write that others hardly wait."""
@@ -135,7 +135,7 @@ def insert_rows(
     tables = db.tables
     with db.begin() as connection:
         if into is not None:
-            hold_unopened(tables, connection, into)
+            lock_loading(tables, connection, into)
         asking = asking_of(rows[0], reuse_hashes)
         sources = find_sources(tables, connection, asking)
         made = [row for row in rows if row["id"] not in sources]
@@ -146,7 +146,7 @@ def insert_rows(
         new -= remove_forgotten(tables, connection, list(new))
         ended = [row for row in ended if row["id"] in new]
         note_reuses(tables, connection, asking.only(new), sources)
-        announce_jobs(tables, connection, ended)
+        insert_job_deliveries(tables, connection, ended)
         for batch_id, times in Counter(row["batch_id"] for row in ended).items():
             tell_batch(db, connection, batch_id, JobStatus.SUCCEEDED.value, times)
     return len(new)
@@ -181,7 +181,7 @@ def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: An
         if row is not None:
             _refuse_forgotten(db.tables, connection, job)
             tell_batch(db, connection, row["batch_id"], row["status"])
-            announce_jobs(db.tables, connection, [row])
+            insert_job_deliveries(db.tables, connection, [row])
             sources = {} if source is None else {job.id: source}
             note_reuses(db.tables, connection, _asking(job), sources)
     if row is None:

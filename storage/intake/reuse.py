@@ -10,7 +10,7 @@ because the hash as handed in is not it: it differs with an option that was writ
 
 All jobs with one image share its objects, which go with the last of them. Who reuses an image holds
 the row of the job it is from until its own is there, so that whoever forgets that job waits, and
-sees it (see `sharers.py`).
+sees it (see `retention/image_refs.py`).
 """
 
 from __future__ import annotations

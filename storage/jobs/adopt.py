@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.jobs.finish import ended_with, image_parameters, names_no_others, with_images
-from storage.jobs.transition import LET_GO, read_job, run_ending
+from storage.jobs.transition import RELEASED, read_job, run_ending
 from storage.records.job import StoredImage
 from storage.records.states import EndCode
 from storage.schema.clock import now
@@ -82,7 +82,7 @@ def _adopt(tables: Tables) -> Update:
         )
         .values(
             {
-                **LET_GO,
+                **RELEASED,
                 **with_images(tables, images),
                 "fence": case((is_ahead, of_fence + 1), else_=jobs.c.fence + 1),
                 "calls_made": case((is_ahead, jobs.c.calls_made + 1), else_=jobs.c.calls_made),

@@ -32,7 +32,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.db.database import Database
 from storage.jobs.claim import EXPIRED
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import LET_GO, ended_values, error_parameters, read_job, run_ending
+from storage.jobs.transition import RELEASED, ended_values, error_parameters, read_job, run_ending
 from storage.records.states import JobStatus
 from storage.retention.tombstones import no_such_job
 from storage.schema.clock import instant
@@ -236,7 +236,7 @@ def _requeue(tables: Tables) -> Update:
         .where(among, UNSUCCESSFUL)
         .values(
             {
-                **LET_GO,
+                **RELEASED,
                 "status": JobStatus.QUEUED.value,
                 "attempts": 0,
                 "calls_before": jobs.c.calls_made,

@@ -26,12 +26,12 @@ from sqlalchemy import (
     update,
 )
 
-from storage.db.bulk_params import as_given, given_rows, is_given
+from storage.db.bulk_params import as_bulk_params, bulk_rows, matches_rows
 from storage.db.database import Database
 from storage.errors import RecordUnreadable
 from storage.fleet.daily_calls import spend_one_call
 from storage.jobs.needs_release import is_served_by, put_off_for_newer
-from storage.jobs.quarantine import set_aside
+from storage.jobs.quarantine import quarantine_row
 from storage.jobs.rows import job_from_row
 from storage.jobs.transition import (
     UNDECODABLE,
@@ -109,7 +109,7 @@ def claim_if_due(
             return job_from_row(row)
         return _claimed_before(db, parameters)
     except (*UNDECODABLE, RecordUnreadable) as error:
-        set_aside(db, job_id, token=token, reason=str(error))
+        quarantine_row(db, job_id, token=token, reason=str(error))
         return None
 
 
@@ -120,7 +120,7 @@ def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Jo
     """
     alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
     rows = [{name: claim[name] for name in _OWN} for claim in alike]
-    parameters = _terms(claims[0]) | as_given(rows)
+    parameters = _terms(claims[0]) | as_bulk_params(rows)
     try:
         with db.statement() as connection:
             taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
@@ -197,8 +197,8 @@ def _claim(tables: Tables) -> Update | Select[Any]:
 
 @cache
 def _claim_all(tables: Tables) -> Select[Any]:
-    given = given_rows("job_id", "token")
-    taken = _take_if_due(tables, is_given(tables, given), given.c.token)
+    given = bulk_rows("job_id", "token")
+    taken = _take_if_due(tables, matches_rows(tables, given), given.c.token)
     return _with_calls_counted(tables, taken.returning(*tables.jobs.c))
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage.db.bulk_params import as_given, given_rows, is_given
+from storage.db.bulk_params import as_bulk_params, bulk_rows, matches_rows
 from storage.db.database import Database
 from storage.jobs.release import CANCELLED
 from storage.jobs.transition import NO_ERROR, held_at_fence, read_job, run_ending
@@ -145,12 +145,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 def _mark_several(db: Database, rows: Rows) -> list[bool | None]:
     with db.statement() as connection:
-        marked = connection.execute(_mark_all(db.tables), as_given(rows)).all()
+        marked = connection.execute(_mark_all(db.tables), as_bulk_params(rows)).all()
     return _happened(rows, {(row.id, row.fence) for row in marked})
 
 
 def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
-    ended = run_ending(db, _finish_all(db.tables), as_given(rows))
+    ended = run_ending(db, _finish_all(db.tables), as_bulk_params(rows))
     return _happened(rows, {(row["id"], row["fence"]) for row in ended})
 
 
@@ -172,7 +172,7 @@ def _mark_storing(tables: Tables) -> Update:
 @cache
 def _mark_all(tables: Tables) -> Update:
     jobs = tables.jobs
-    given = given_rows("job_id", "at_fence", "new_images", "new_sha256", "by_worker")
+    given = bulk_rows("job_id", "at_fence", "new_images", "new_sha256", "by_worker")
     storing = _storing(tables, given.c.new_images)
     holder = _holder(jobs, given.c.by_worker)
     marked = _held_as_given(tables, given).values({**storing, "worker_id": holder})
@@ -192,7 +192,7 @@ def _finish(tables: Tables) -> Update:
 
 @cache
 def _finish_all(tables: Tables) -> Update:
-    given = given_rows("job_id", "at_fence", "new_images", "new_sha256")
+    given = bulk_rows("job_id", "at_fence", "new_images", "new_sha256")
     return _held_as_given(tables, given).values(
         {**with_images(tables, given.c.new_images), "call_deadline": null()}
     )
@@ -201,7 +201,7 @@ def _finish_all(tables: Tables) -> Update:
 def _held_as_given(tables: Tables, given: Any) -> Update:
     jobs = tables.jobs
     return update(jobs).where(
-        is_given(tables, given),
+        matches_rows(tables, given),
         jobs.c.fence == given.c.at_fence,
         HELD,
         names_no_others(tables, given.c.new_sha256),

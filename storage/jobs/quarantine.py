@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Update, and_, bindparam, case, null, or_, update
 
 from storage.db.database import Database
-from storage.jobs.transition import LET_GO, ended_values, error_parameters, run_ending
+from storage.jobs.transition import RELEASED, ended_values, error_parameters, run_ending
 from storage.records.job import JobError
 from storage.records.states import EndCode, JobStatus
 from storage.schema.predicates import QUEUED, RUNNING
@@ -24,7 +24,7 @@ from storage.schema.tables import Tables
 log = logging.getLogger(__name__)
 
 
-def set_aside(db: Database, job_id: UUID, *, token: UUID, reason: str) -> bool:
+def quarantine_row(db: Database, job_id: UUID, *, token: UUID, reason: str) -> bool:
     """End an unreadable job that waits, or that the caller's own claim has just taken.
 
     Args:
@@ -58,5 +58,5 @@ def _set_aside(tables: Tables) -> Update:
     return (
         update(jobs)
         .where(jobs.c.id == bindparam("job_id"), or_(QUEUED, ours))
-        .values({**LET_GO, **ended_values(JobStatus.FAILED), **given_back, "images": null()})
+        .values({**RELEASED, **ended_values(JobStatus.FAILED), **given_back, "images": null()})
     )

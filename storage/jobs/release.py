@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Update, bindparam, case, literal, null, true
 
 from storage.db.database import Database
-from storage.jobs.transition import LET_GO, NO_ERROR, ended_by_us, held_at_fence, run_ending
+from storage.jobs.transition import NO_ERROR, RELEASED, ended_by_us, held_at_fence, run_ending
 from storage.records.job import JobError
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.schema.clock import after, now, seconds_param
@@ -163,7 +163,7 @@ def queued_or_cancelled(
     stop = tables.jobs.c.cancel_asked == true()
     ended = CANCELLED.columns()
     return {
-        **LET_GO,
+        **RELEASED,
         "status": case(
             (stop, literal(JobStatus.CANCELLED.value)), else_=literal(JobStatus.QUEUED.value)
         ),
@@ -192,7 +192,7 @@ def _retry_later(
 def _fail(tables: Tables, counted: CallCount | None, *, call_back: bool) -> Update:
     changes = call_changes(tables, counted=counted, give_back=False, call_back=call_back)
     ended = {
-        **LET_GO,
+        **RELEASED,
         "status": JobStatus.FAILED.value,
         "ended_at": now(),
         "images": null(),

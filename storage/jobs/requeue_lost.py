@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from storage.db.database import Database
-from storage.jobs.transition import LET_GO
+from storage.jobs.transition import RELEASED
 from storage.records.job import JobError
 from storage.records.states import JobStatus
 from storage.schema.tables import Tables
@@ -108,7 +108,7 @@ def _requeue(tables: Tables) -> Update:
         .where(jobs.c.id.in_(_ids()), _SUCCEEDED)
         .values(
             {
-                **LET_GO,
+                **RELEASED,
                 "status": JobStatus.QUEUED.value,
                 "attempts": 0,
                 "calls_before": jobs.c.calls_made,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import LET_GO, NO_ERROR, run_ending
+from storage.jobs.transition import NO_ERROR, RELEASED, run_ending
 from storage.records.job import JobError
 from storage.records.states import EndCode, JobStatus
 from storage.schema.clock import after, now, seconds_param
@@ -162,5 +162,5 @@ def _taken(
     tables: Tables, state: ColumnElement[bool], dead: Select[Any], changes: dict[str, Any]
 ) -> Update:
     jobs = tables.jobs
-    values = {**LET_GO, "fence": jobs.c.fence + 1, **changes}
+    values = {**RELEASED, "fence": jobs.c.fence + 1, **changes}
     return update(jobs).where(state, id_in(tables, dead)).values(values)

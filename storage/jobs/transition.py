@@ -2,8 +2,8 @@
 
 A job in a batch that ends leaves a small row in `batch_deltas`, in the same transaction as its
 end, so that a batch's counts are neither lost nor counted twice and no statement ever counts
-jobs. One that somebody wants to hear of leaves a delivery there (see `announce.py`). PostgreSQL
-does it all in one statement (a WITH around the UPDATE), which is one round trip with no
+jobs. One that somebody wants to hear of leaves a delivery there (see `webhooks/outbox.py`).
+PostgreSQL does it all in one statement (a WITH around the UPDATE), which is one round trip with no
 transaction to open or close; SQLite has no such statement, and no network either.
 """
 
@@ -38,9 +38,9 @@ from storage.records.states import HELD as HELD_STATES
 from storage.records.states import JobStatus
 from storage.schema.clock import now
 from storage.schema.tables import Tables
-from storage.webhooks.outbox import announce_jobs, announced, told_of
+from storage.webhooks.outbox import delivery_columns, insert_deliveries, insert_job_deliveries
 
-LET_GO: Mapping[str, Any] = {
+RELEASED: Mapping[str, Any] = {
     "worker_id": null(),
     "claim_token": null(),
     "call_deadline": null(),
@@ -108,7 +108,7 @@ def run_ending_within(
     deltas = [_delta(row) for row in rows if row["batch_id"] and row["status"] in _COUNTED]
     if deltas:
         connection.execute(insert(db.tables.batch_deltas), deltas)
-    announce_jobs(db.tables, connection, rows)
+    insert_job_deliveries(db.tables, connection, rows)
     return rows
 
 
@@ -120,14 +120,14 @@ def _delta(row: RowMapping) -> dict[str, Any]:
 @cache
 def _with_all_told(tables: Tables, change: Update) -> Select[Any]:
     returned = _returned(tables.jobs)
-    changed = change.returning(*returned, *told_of(tables)).cte("changed")
+    changed = change.returning(*returned, *delivery_columns(tables)).cte("changed")
     counts = [case((changed.c.status == name, 1), else_=0) for name in _COUNTED]
     ended = select(changed.c.batch_id, *counts).where(
         changed.c.batch_id.is_not(None), changed.c.status.in_(_COUNTED)
     )
     told = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("told")
     answer = select(*(changed.c[column.name] for column in returned))
-    return answer.add_cte(told, announced(tables, changed))
+    return answer.add_cte(told, insert_deliveries(tables, changed))
 
 
 def _returned(jobs: Table) -> tuple[Column[Any], ...]:

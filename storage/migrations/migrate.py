@@ -3,8 +3,8 @@
 Alembic keeps the history; it is run from here, with no configuration file, so that an installed
 wheel can migrate. The whole migration is one transaction: on PostgreSQL under an advisory lock
 that ends with it, on SQLite as the one writer, so several workers may start at once. Only indexes
-on large tables come after it (`late_indexes.py`). Workers take a schema one release newer than
-their own, since a fleet is upgraded one by one.
+on large tables come after it (`concurrent_indexes.py`). Workers take a schema one release newer
+than their own, since a fleet is upgraded one by one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One client, built at its first use and shared by all threads, as it is costly to make and safe to
 share. Stores that merely speak S3 differ most in checksums and addressing, so those are settings.
 A second client exists only to sign links on the address that users see. What a key is called is
-decided in `keys.py`; whether a failure is worth waiting out, in `object_faults.py`.
+decided in `records/object_keys.py`; whether a failure is worth waiting out, in `s3_errors.py`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from uuid_utils.compat import uuid7
 
 from storage.db.database import Database
-from storage.schema.clock import now, today
+from storage.schema.clock import now
+from storage.schema.day import today
 
 SECRET_PREFIX = "drk_"  # noqa: S105 - what scanners of leaked secrets, and people, know it by
 """What every secret begins with."""

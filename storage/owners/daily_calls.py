@@ -1,8 +1,8 @@
 """How many calls of a limited owner were made today, counted with the claim that makes them.
 
 Only owners with a limit are counted, so that the others' claims touch no row that they share. What
-the limit means for what goes out is in `allowances.py`. A day is a day in UTC, by the database's
-clock.
+the limit means for what goes out is in `dispatch/owner_limits.py`. A day is a day in UTC, by the
+database's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.schema.clock import today
+from storage.schema.day import today
 from storage.schema.tables import Tables
 
 

@@ -2,7 +2,7 @@
 
 An owner exists by being named in a job; a row here exists only where somebody set a limit. No
 row, and NULL in a row, mean no limit. What is handed in is counted by the gateway, which asks in
-`backlog.py` how much waits; what is under way is counted in `allowances.py`.
+`dispatch/backlog.py` how much waits; what is under way is counted in `dispatch/owner_limits.py`.
 """
 
 from __future__ import annotations

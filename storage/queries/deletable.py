@@ -1,6 +1,6 @@
 """Which jobs a bulk forget means: those that have ended or wait, walked a thousand at a time.
 
-A walk goes by key, as those of `selection.py` do, over the index that its filter has: a batch's, an
+A walk goes by key, as those of `filter.py` do, over the index that its filter has: a batch's, an
 owner's, or that of all jobs. What a worker holds is not met, and told of at the end.
 """
 

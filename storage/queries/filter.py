@@ -1,8 +1,8 @@
 """Choosing jobs for bulk commands: by filter, a thousand at a time, on tables of any size.
 
-Each chunk of a walk (see `walk.py`) is changed in a transaction of its own, by the transitions.
-What began after the walk was decided on is none of its business: a job that fails while others are
-being retried was not among those that somebody agreed to pay for.
+Each chunk of a walk (see `db/keyset.py`) is changed in a transaction of its own, by the
+transitions. What began after the walk was decided on is none of its business: a job that fails
+while others are being retried was not among those that somebody agreed to pay for.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _ENDED = frozenset(status.value for status in ENDED)
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Snapshot:
     """Where one job is.
 
     Attributes:
@@ -41,7 +41,7 @@ class Sighting:
         return self.status in _ENDED
 
 
-def sightings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Sighting]:
+def sightings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Snapshot]:
     """Where jobs are, without those that do not exist.
 
     Args:
@@ -55,4 +55,4 @@ def sightings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Sighting]:
     facts = (jobs.c.status, jobs.c.fence, jobs.c.attempts, jobs.c.cancel_asked, jobs.c.error_code)
     with db.read() as connection:
         rows = connection.execute(select(jobs.c.id, *facts).where(jobs.c.id.in_(list(ids)))).all()
-    return {row[0]: Sighting(*row[1:]) for row in rows}
+    return {row[0]: Snapshot(*row[1:]) for row in rows}

@@ -1,7 +1,7 @@
 """The six states of a job, and which of them hold, wait or have ended.
 
 The drawing is in `docs/states.md`, the guards are in the transitions, the nonsense is kept out
-by the CHECKs in `rules.py`; a test holds the four together.
+by the CHECKs in `schema/constraints.py`; a test holds the four together.
 """
 
 from __future__ import annotations

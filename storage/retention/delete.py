@@ -1,13 +1,13 @@
 """Forget: a job goes for good, and what is left of it is a tombstone.
 
 In one transaction its row goes and the tombstone comes, the keys of its objects are doomed (see
-`doomed.py`), and a job that had not begun is cancelled on the way. A job that a worker holds stays:
-its call is paid for, and its picture would come after its row had gone. Whoever still holds an old
-fence finds no row, so it changes nothing and deletes what it has put.
+`deletion_queue.py`), and a job that had not begun is cancelled on the way. A job that a worker
+holds stays: its call is paid for, and its picture would come after its row had gone. Whoever still
+holds an old fence finds no row, so it changes nothing and deletes what it has put.
 
 Rows are met in id order, and what was noted of reuse before all others, so that two who forget
-cannot deadlock. Whether somebody still has an image is asked last, in turns (see `sharers.py`), so
-that of two who forget the last two jobs of one image one is the last.
+cannot deadlock. Whether somebody still has an image is asked last, in turns (see `image_refs.py`),
+so that of two who forget the last two jobs of one image one is the last.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from storage.db.database import Database
 from storage.db.statement_limits import BULK_DELETE
 from storage.records.object_keys import image_key
 from storage.records.states import JobStatus
-from storage.retention.deletion_queue import doom_of
-from storage.retention.image_refs import forget_reuses, lock_sharers, still_shared
+from storage.retention.deletion_queue import enqueue_deletions_of
+from storage.retention.image_refs import forget_reuses, lock_image_refs, still_shared
 from storage.retention.tombstones import hash_of_key
 from storage.schema.clock import now
 from storage.schema.predicates import open_to_claims
@@ -106,7 +106,7 @@ def _forget(
 ) -> Forgotten:
     which = {"ids": list(ids)}
     with db.begin(BULK_DELETE) as connection:
-        roots = lock_sharers(db.tables, connection, ids)
+        roots = lock_image_refs(db.tables, connection, ids)
         rows = (
             connection.execute(_forgettable(db.tables, passes_over=passes_over), which)
             .mappings()
@@ -116,7 +116,7 @@ def _forget(
             _bury(db.tables, connection, rows)
             _delete(db.tables, connection, [row["id"] for row in rows])
             shared = still_shared(db.tables, connection, roots)
-            doom_of(db.tables, connection, rows, shared, _strays(rows, key_prefix))
+            enqueue_deletions_of(db.tables, connection, rows, shared, _strays(rows, key_prefix))
         left = connection.execute(_left(db.tables), which).mappings().all()
     gone = [row["id"] for row in rows]
     return Forgotten(

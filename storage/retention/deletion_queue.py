@@ -59,7 +59,7 @@ _SPARE_MOST_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class DoomedState:
+class DeletionQueueState:
     """What is still to be deleted.
 
     Attributes:
@@ -75,7 +75,7 @@ class DoomedState:
     error: str | None
 
 
-def doom(
+def enqueue_deletions(
     tables: Tables,
     connection: Connection,
     images: Iterable[tuple[str, UUID]],
@@ -95,7 +95,7 @@ def doom(
         connection.execute(_doom(tables), sorted(rows, key=lambda row: str(row["key"])))
 
 
-def doom_of(
+def enqueue_deletions_of(
     tables: Tables,
     connection: Connection,
     rows: Sequence[RowMapping],
@@ -116,10 +116,10 @@ def doom_of(
         if not shared.get(row["id"], False):
             images |= dict.fromkeys((image["key"] for image in row["images"] or ()), row["id"])
     init_images = {row["init_image_key"] for row in rows} - {None}
-    doom(tables, connection, images.items(), init_images)
+    enqueue_deletions(tables, connection, images.items(), init_images)
 
 
-def take_doomed(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None) -> list[str]:
+def claim_deletions(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None) -> list[str]:
     """Take keys to be deleted now; nobody else has them for `TAKEN_FOR_S`.
 
     Args:
@@ -139,7 +139,7 @@ def take_doomed(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None)
         return list(connection.scalars(_take_of(db.tables), bounds | {"jobs": list(jobs)}))
 
 
-def renew_doomed(db: Database, keys: Sequence[str]) -> None:
+def renew_deletions(db: Database, keys: Sequence[str]) -> None:
     """Keep keys that were taken for another `TAKEN_FOR_S` from now.
 
     Raises:
@@ -149,7 +149,7 @@ def renew_doomed(db: Database, keys: Sequence[str]) -> None:
         connection.execute(_renew(db.tables), {"keys": list(keys), "busy_s": TAKEN_FOR_S})
 
 
-def strike_off(db: Database, keys: Sequence[str]) -> None:
+def mark_deleted(db: Database, keys: Sequence[str]) -> None:
     """The bucket has let go of these.
 
     Raises:
@@ -160,7 +160,7 @@ def strike_off(db: Database, keys: Sequence[str]) -> None:
             connection.execute(_strike_off(db.tables), {"keys": list(keys)})
 
 
-def doomed_state(db: Database) -> DoomedState:
+def deletion_queue_state(db: Database) -> DeletionQueueState:
     """How much waits to be deleted, since when, and why.
 
     Raises:
@@ -172,7 +172,7 @@ def doomed_state(db: Database) -> DoomedState:
     worst = worst.order_by(doomed.c.tries.desc()).limit(1)
     facts = (func.count(), failed, func.min(doomed.c.doomed_at), worst.scalar_subquery())
     with db.read() as connection:
-        return DoomedState(*connection.execute(select(*facts).select_from(doomed)).one())
+        return DeletionQueueState(*connection.execute(select(*facts).select_from(doomed)).one())
 
 
 def spare_init_image(db: Database, key: str) -> None:

@@ -8,8 +8,8 @@ before the image; a row for each image would, at the price of a table that is wr
 and holds nothing. SQLite has one writer.
 
 Who forgets meets the rows of its own jobs and one more of each image, however many share it. A new
-job that reuses an image holds the row of the job it has it from (see `reuse.py`): if that job is
-being forgotten, the second of the two waits for the first; if not, it is there to be found.
+job that reuses an image holds the row of the job it has it from (see `intake/reuse.py`): if that
+job is being forgotten, the second of the two waits for the first; if not, it is there to be found.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ _TAKE_TURNS: Final = text(
 )
 
 
-def lock_sharers(tables: Tables, connection: Connection, ids: Sequence[UUID]) -> dict[UUID, UUID]:
+def lock_image_refs(
+    tables: Tables, connection: Connection, ids: Sequence[UUID]
+) -> dict[UUID, UUID]:
     """Hold what was noted of some jobs: nobody new has an image from them; whose call made it.
 
     Held in id order, and before any job's own row.
@@ -63,7 +65,7 @@ def still_shared(
     Args:
         tables: Of the connection's database.
         connection: In the transaction that deleted them; nobody else decides until it ends.
-        roots: By job, the one whose call made the image, as `lock_sharers` gave it.
+        roots: By job, the one whose call made the image, as `lock_image_refs` gave it.
     """
     alive = _alive_among(tables, connection, set(roots.values()))
     if alive and tables.metadata.schema is not None:

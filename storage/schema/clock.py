@@ -16,18 +16,14 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
-    Text,
     bindparam,
     literal,
-    literal_column,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Double, TypeDecorator, TypeEngine
-
-from storage.schema.tables import Tables
 
 _SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
@@ -131,14 +127,3 @@ def _after_sqlite(element: _After, compiler: SQLCompiler, **kw: Any) -> str:
         f"(CASE WHEN {seconds} IS NULL THEN NULL ELSE "
         f"strftime('%Y-%m-%d %H:%M:%f', 'now', {shifted}) || '000' END)"
     )
-
-
-_TODAY_POSTGRESQL = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
-
-_TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
-
-
-def today(tables: Tables) -> ColumnElement[str]:
-    """This day in UTC, as `YYYY-MM-DD`."""
-    is_sqlite = tables.metadata.schema is None
-    return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)

@@ -34,7 +34,7 @@ STORING: ColumnElement[bool] = literal_column("status || '' = 'storing'")
 
 HELD: ColumnElement[bool] = literal_column("status || '' IN ('running', 'storing')")
 
-# The conditions of partial indexes, for rows that are to be found (see `rules.py`).
+# The conditions of partial indexes, for rows that are to be found (see `constraints.py`).
 ANY_HELD: ColumnElement[bool] = literal_column(HELD_SQL)
 
 ANY_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")

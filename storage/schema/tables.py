@@ -5,8 +5,9 @@ the prefix `darkroom_`. `Tables` is the same set of tables under either naming; 
 is the right one. What the migrations build is compared with this file by a test.
 
 The tables of owners and their keys are in `owner_tables.py`, those of webhooks in
-`webhook_tables.py`, those of what outlives a job in `remains.py`. The conditions of CHECKs and
-partial indexes are in `rules.py`, what several tables are put together from in `columns.py`.
+`webhook_tables.py`, those of what outlives a job in `retention_tables.py`. The conditions of CHECKs
+and partial indexes are in `constraints.py`, what several tables are put together from in
+`columns.py`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Announce: whoever wanted to hear of an end gets a delivery, in the transaction of that end.
 
 A job without a callback costs nothing here. On PostgreSQL the rows are written by the statement
-that ends the jobs (see `statements.py`); on SQLite, and where a job is born failed, by one more
-statement of the same transaction, and only where there is a callback. Each end is told once: a job
-that was retried by hand and ends again makes another delivery, under an id of its own.
+that ends the jobs (see `jobs/transition.py`); on SQLite, and where a job is born failed, by one
+more statement of the same transaction, and only where there is a callback. Each end is told once: a
+job that was retried by hand and ends again makes another delivery, under an id of its own.
 """
 
 from __future__ import annotations
@@ -51,23 +51,28 @@ _SQLITE_UUID: Final = (
 )
 
 
-def told_of(tables: Tables) -> tuple[ColumnElement[Any], ...]:
-    """What PostgreSQL's UPDATE returns besides, for `announced`; no body where nobody listens."""
+def delivery_columns(tables: Tables) -> tuple[ColumnElement[Any], ...]:
+    """Return what PostgreSQL's UPDATE returns besides, for `insert_deliveries`.
+
+    There is no body if no one asked for a delivery.
+    """
     jobs = tables.jobs
     body = case((_WANTED, job_payload(tables)), else_=null())
     return jobs.c.owner, jobs.c.callback_url, body.label("told_body")
 
 
-def announced(tables: Tables, changed: CTE) -> CTE:
+def insert_deliveries(tables: Tables, changed: CTE) -> CTE:
     """The part of PostgreSQL's statement that writes the deliveries."""
     told = changed.c
     event = event_of(told.status)
     rows = _rows(tables, told.owner, event, told.id, told.batch_id, told.callback_url)
     rows = rows.add_columns(told.told_body, now()).where(told.told_body.is_not(None))
-    return insert(tables.deliveries).from_select(list(_INTO), rows).cte("announced")
+    return insert(tables.deliveries).from_select(list(_INTO), rows).cte("insert_deliveries")
 
 
-def announce_jobs(tables: Tables, connection: Connection, ended: Iterable[RowMapping]) -> None:
+def insert_job_deliveries(
+    tables: Tables, connection: Connection, ended: Iterable[RowMapping]
+) -> None:
     """Write the deliveries of jobs that have ended in the open transaction.
 
     Args:
@@ -80,7 +85,7 @@ def announce_jobs(tables: Tables, connection: Connection, ended: Iterable[RowMap
         connection.execute(_of_jobs(tables), {"ids": ids})
 
 
-def announce_batches(tables: Tables, connection: Connection, closed: Sequence[UUID]) -> None:
+def insert_batch_deliveries(tables: Tables, connection: Connection, closed: Sequence[UUID]) -> None:
     """Write the deliveries of batches that were closed in the open transaction."""
     if closed:
         connection.execute(_of_batches(tables), {"ids": list(closed)})

@@ -1,6 +1,6 @@
 """A batch between its file and the table: which lines are good, which are not, and why.
 
-What makes a line good is `batch.py`'s business; here is only what is remembered of it, in little
+What makes a line good is `service.py`'s business; here is only what is remembered of it, in little
 memory: good lines lie on disk, and of the faulty ones the first hundred are told.
 """
 
@@ -16,7 +16,7 @@ import uuid_utils
 from uuid_utils.compat import uuid7
 
 from playground.request.request import ImageRequest
-from tasks.batches.duplicate_keys import Repeats
+from tasks.batches.duplicate_keys import DuplicateKeys
 from tasks.batches.staging import Staging
 from tasks.batches.valid_line import GoodLine
 from tasks.errors import BatchFaulty, LineFault
@@ -97,7 +97,7 @@ class CheckedBatch:
         self.estimated_bytes = 0
         self.request_hash = ""
         self._staging = Staging()
-        self._repeats = Repeats()
+        self._repeats = DuplicateKeys()
         self._left_out: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -147,7 +147,7 @@ class CheckedBatch:
         found = []
         for good in self._staging:
             line, key = good.number, good.key
-            if key is None or Repeats.half_of(UUID(good.job_id).bytes) not in halves:
+            if key is None or DuplicateKeys.half_of(UUID(good.job_id).bytes) not in halves:
                 continue
             if first.setdefault(key, line) != line:
                 found.append(LineFault(line, f"key {key!r} is that of line {first[key]} already"))

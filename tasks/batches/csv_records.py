@@ -1,4 +1,6 @@
-"""CSV records out of raw lines: quoting, line numbers and bounds; what cells mean is `cells.py`'s.
+"""CSV records out of raw lines: quoting, line numbers and bounds.
+
+What cells mean is in `csv_columns.py`.
 
 A record may span lines where a cell holds line ends, so its number is that of its first line.
 """

@@ -7,13 +7,13 @@ of each job's id (a hash of its key) is kept; who has the same half is found out
 from array import array
 from collections import Counter
 
-__all__ = ["Repeats"]
+__all__ = ["DuplicateKeys"]
 
 #: By the last byte of an id.
 _PARTS = 256
 
 
-class Repeats:
+class DuplicateKeys:
     """Halves of ids, in many short lists so that searching one takes little room."""
 
     def __init__(self) -> None:

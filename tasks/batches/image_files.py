@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pybase64
 
-__all__ = ["MARK", "Beside", "NotBeside", "follow_mark"]
+__all__ = ["MARK", "ImageFiles", "NotBeside", "follow_mark"]
 
 MARK: Final = "@"
 
@@ -18,7 +18,7 @@ class NotBeside(Exception):
     """Why a name can't be followed."""
 
 
-class Beside:
+class ImageFiles:
     """The files beside a batch file.
 
     Args:
@@ -52,7 +52,7 @@ class Beside:
         return pybase64.b64encode_as_string(data)
 
 
-def follow_mark(request: dict[str, Any], beside: Beside | None) -> None:
+def follow_mark(request: dict[str, Any], beside: ImageFiles | None) -> None:
     """Put the picture that a request names in the place of its name.
 
     Raises:

@@ -14,7 +14,7 @@ from uuid import UUID
 from pybase64 import b64decode
 
 from storage.batches.batches import Batch, create_batch, find_batch, open_batch
-from storage.batches.loading import delete_unopened
+from storage.batches.loading import delete_loading
 from storage.db.database import Database
 from storage.db.json_text import JsonText
 from storage.errors import BatchShut, DatabaseUnavailable, IdempotencyConflict
@@ -106,7 +106,7 @@ class Load:
         except IdempotencyConflict as error:
             raise BatchKeyTaken(options.key or "", error.job_id) from error
         if found.abandoned_at is not None:
-            delete_unopened(self._database, found.id, begun_at=found.created_at)
+            delete_loading(self._database, found.id, begun_at=found.created_at)
             raise DatabaseUnavailable(f"batch {found.id} is being deleted")
         return found, is_new or options.key is None
 
@@ -153,7 +153,7 @@ class Load:
 
     @_patiently
     def _keep_image(self, image: str) -> str:
-        """Its object key; a deletion of the very same image may be under way (see `sweep.py`)."""
+        """Return its object key; see `object_deleter.py` for a deletion at the same time."""
         return self._intake.keep_init_image(b64decode(image))
 
     @_patiently
@@ -173,7 +173,7 @@ class Load:
         One that was begun by another load is left to that one; if that was killed, the next load
         under its key goes on with it, or the leader deletes it a day later.
         """
-        if is_ours and delete_unopened(self._database, found.id, begun_at=found.created_at):
+        if is_ours and delete_loading(self._database, found.id, begun_at=found.created_at):
             return None
         now = find_batch(self._database, found.id)
         if now is None or now.opened_at is None:

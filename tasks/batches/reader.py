@@ -1,7 +1,7 @@
 """Batch files, line by line: which request is on which line, and what is wrong with a line.
 
 Reads bytes as they come (a file, a pipe, gzip or not) and never holds more than one line, so a
-file may have a million of them. What a request may say is not checked here: see `batch.py`.
+file may have a million of them. What a request may say is not checked here: see `service.py`.
 """
 
 import gzip

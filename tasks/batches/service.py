@@ -1,7 +1,7 @@
 """Jobs handed in together: every line checked first, then all of them in, at once or not at all.
 
 Lines are checked into a file on this machine, here; only when the whole is known to be good (or
-what is faulty may be left out) do they go into the table (`load.py`).
+what is faulty may be left out) do they go into the table (`loader.py`).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from storage.intake.insert import MAX_CHUNK_JOBS
 from storage.intake.reuse import owner_reuses
 from storage.schema.revision import OLDEST_RELEASE
 from tasks.batches.checked_batch import BatchOptions, CheckedBatch
-from tasks.batches.image_files import Beside, NotBeside, follow_mark
+from tasks.batches.image_files import ImageFiles, NotBeside, follow_mark
 from tasks.batches.loader import Load, Loaded, Told
 from tasks.batches.reader import MAX_TEXT_BYTES, TOO_MUCH_TEXT, Line, LineFile
 from tasks.batches.valid_line import GoodLine
@@ -51,7 +51,7 @@ class Batches:
         lines: LineFile,
         options: BatchOptions,
         *,
-        beside: Beside | None = None,
+        beside: ImageFiles | None = None,
         told: Told = _nothing,
     ) -> CheckedBatch:
         """Look at every line, storing nothing but a file on this machine.
@@ -120,7 +120,7 @@ class Batches:
             raise RequestInvalid([_as_told(fault) for fault in error.faults]) from None
 
     def _check_lines(
-        self, batch: CheckedBatch, lines: LineFile, beside: Beside | None, told: Told
+        self, batch: CheckedBatch, lines: LineFile, beside: ImageFiles | None, told: Told
     ) -> None:
         seen = 0
         for seen, line in enumerate(lines, start=1):
@@ -136,7 +136,7 @@ class Batches:
         batch.request_hash = batch.options.hash_with(lines.sha256)
         batch.find_repeats()
 
-    def _check_line(self, batch: CheckedBatch, line: Line, beside: Beside | None) -> None:
+    def _check_line(self, batch: CheckedBatch, line: Line, beside: ImageFiles | None) -> None:
         request = {**batch.options.defaults, **line.fields}
         options = _options_of(request, batch.options)
         try:

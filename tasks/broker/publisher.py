@@ -19,7 +19,7 @@ from tasks.broker.connections import short_wait_connection
 from tasks.broker.errors import BROKER_ERRORS
 from tasks.queues import GENERATE, Queues
 
-__all__ = ["Doorbell"]
+__all__ = ["Publisher"]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ LEAST_MESSAGES = 2
 PART_OF_A_WORKER = 8
 
 
-class Doorbell:
+class Publisher:
     """Publishes `darkroom.generate` messages with a short timeout and without retries.
 
     Args:

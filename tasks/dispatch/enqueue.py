@@ -11,7 +11,7 @@ from uuid import UUID
 from storage.db.database import Database
 from storage.dispatch.fairness import Rotation
 from storage.dispatch.reserve import forget_lost, reserve_due, reserve_if_alone, unreserve
-from tasks.broker.publisher import Doorbell
+from tasks.broker.publisher import Publisher
 from tasks.broker.queue_depth import QueueDepth
 from tasks.dispatch.window import Window
 
@@ -37,7 +37,7 @@ class Dispatch:
     def __init__(
         self,
         database: Database,
-        doorbell: Doorbell,
+        doorbell: Publisher,
         depth: QueueDepth,
         *,
         window: Window,

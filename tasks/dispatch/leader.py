@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from storage.batches.counts import fold_batch_deltas
-from storage.batches.loading import delete_unopened, unopened_batches
+from storage.batches.loading import delete_loading, loading_batches
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked, StorageError
 from storage.fleet.daily_calls import forget_days
@@ -25,7 +25,7 @@ from storage.jobs.cancel import expire_due
 from storage.jobs.rescue import rescue_dead
 from tasks.dispatch.enqueue import Dispatch
 
-__all__ = ["Dispatcher", "DispatcherPace"]
+__all__ = ["DispatchLeader", "DispatcherPace"]
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class DispatcherPace:
     spool_grace_s: float
 
 
-class Dispatcher:
+class DispatchLeader:
     """One round after another, until told to stop."""
 
     def __init__(
@@ -147,8 +147,8 @@ class Dispatcher:
         """Delete what is long over, and batches whose loading broke off: nobody will open them."""
         forget_workers(self._database, dead_for_s=FORGOTTEN_AFTER_S)
         forget_days(self._database, older_than_days=DAYS_KEPT)
-        for batch in unopened_batches(self._database, older_than_s=ABANDONED_AFTER_S):
-            delete_unopened(self._database, batch.id, begun_at=batch.created_at)
+        for batch in loading_batches(self._database, older_than_s=ABANDONED_AFTER_S):
+            delete_loading(self._database, batch.id, begun_at=batch.created_at)
             log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch.id)})
 
     def _give_up_the_turn(self) -> None:

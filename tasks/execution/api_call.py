@@ -17,10 +17,10 @@ from playground.request.request import ImageRequest
 from storage.errors import SpoolError
 from storage.records.job import Job
 from storage.spool.file_format import SpooledImage, SpoolEntry
-from tasks.storing.uploader import Uploads
-from tasks.throttling.byte_limiter import ByteGate
+from tasks.storing.uploader import Uploader
+from tasks.throttling.byte_limiter import ByteLimiter
 
-__all__ = ["Call", "Called"]
+__all__ = ["ApiCall", "Called"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Called:
     entry: SpoolEntry | None = None
 
 
-class Call:
+class ApiCall:
     """Calls the API for a claimed job.
 
     Args:
@@ -54,9 +54,9 @@ class Call:
     def __init__(
         self,
         client: PlaygroundClient,
-        uploads: Uploads,
+        uploads: Uploader,
         *,
-        reading: ByteGate,
+        reading: ByteLimiter,
         decoding: threading.Semaphore,
         recipe: RecipeMode,
     ) -> None:

@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 from typing import Self
 
-from tasks.rate_limit.permit import Admission
-from tasks.throttling.call_gate import Pace
+from tasks.rate_limit.permit import Permit
+from tasks.throttling.call_gate import CallGate
 
-__all__ = ["Turn"]
+__all__ = ["CallSlot"]
 
 
-class Turn:
+class CallSlot:
     """Held from before the claim until the answer is in. A context manager; one thread's own.
 
     Args:
@@ -17,7 +17,7 @@ class Turn:
         admission: this call's, of the fleet's budget.
     """
 
-    def __init__(self, pace: Pace, admission: Admission) -> None:
+    def __init__(self, pace: CallGate, admission: Permit) -> None:
         self._admission = admission
         self._held = ExitStack()
         self._held.callback(pace.leave)

@@ -9,16 +9,16 @@ from storage.jobs.release import fail_if_held, retry_later_if_held
 from storage.records.job import Job
 from tasks.db_retry import persist
 from tasks.execution.retry_policy import Decision, RetryPolicy
-from tasks.throttling.call_gate import Pace
-from tasks.throttling.circuit_breaker import Breaker
-from tasks.throttling.fleet_sync import FleetWatch
+from tasks.throttling.call_gate import CallGate
+from tasks.throttling.circuit_breaker import CircuitBreaker
+from tasks.throttling.fleet_sync import FleetSync
 
-__all__ = ["Settle"]
+__all__ = ["RecordFailure"]
 
 log = logging.getLogger(__name__)
 
 
-class Settle:
+class RecordFailure:
     """Ends an attempt: later again, or failed for good."""
 
     def __init__(
@@ -26,9 +26,9 @@ class Settle:
         database: Database,
         *,
         policy: RetryPolicy,
-        pace: Pace,
-        breaker: Breaker,
-        watch: FleetWatch,
+        pace: CallGate,
+        breaker: CircuitBreaker,
+        watch: FleetSync,
     ) -> None:
         self._database = database
         self._policy = policy

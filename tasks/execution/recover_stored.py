@@ -15,7 +15,7 @@ from storage.records.job import Job, StoredImage
 from tasks.db_retry import persist
 from tasks.storing.stored_images import StoredImages
 
-__all__ = ["Earlier"]
+__all__ = ["RecoverStored"]
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MOST_FENCES = 16
 
 
-class Earlier:
+class RecoverStored:
     """Looks for images under a job's earlier fences.
 
     Args:

@@ -26,20 +26,20 @@ from storage.records.states import EndCode
 from storage.spool.file_format import SpoolEntry
 from tasks.db_retry import persist
 from tasks.dispatch.enqueue import Dispatch
-from tasks.execution.api_call import Call
-from tasks.execution.call_slot import Turn
-from tasks.execution.record_failure import Settle
-from tasks.execution.recover_stored import Earlier
+from tasks.execution.api_call import ApiCall
+from tasks.execution.call_slot import CallSlot
+from tasks.execution.record_failure import RecordFailure
+from tasks.execution.recover_stored import RecoverStored
 from tasks.execution.retry_policy import Decision
 from tasks.rate_limit.limiter import CallBudget
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
-from tasks.storing.uploader import Uploads
-from tasks.throttling.call_gate import Pace
-from tasks.throttling.circuit_breaker import Breaker
-from tasks.throttling.fleet_sync import FleetWatch
+from tasks.storing.uploader import Uploader
+from tasks.throttling.call_gate import CallGate
+from tasks.throttling.circuit_breaker import CircuitBreaker
+from tasks.throttling.fleet_sync import FleetSync
 
-__all__ = ["Claims", "Generate"]
+__all__ = ["Claims", "RunJob"]
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Claims:
     max_calls_per_day: int | None
 
 
-class Generate:
+class RunJob:
     """The course of a job, from its id to an image in the spool.
 
     Args:
@@ -82,15 +82,15 @@ class Generate:
         database: Database,
         objects: ObjectStore,
         space: SpoolSpace,
-        uploads: Uploads,
+        uploads: Uploader,
         dispatch: Dispatch,
-        pace: Pace,
+        pace: CallGate,
         budget: CallBudget,
-        breaker: Breaker,
-        watch: FleetWatch,
-        call: Call,
-        settle: Settle,
-        earlier: Earlier,
+        breaker: CircuitBreaker,
+        watch: FleetSync,
+        call: ApiCall,
+        settle: RecordFailure,
+        earlier: RecoverStored,
         claims: Claims,
         open_claims: OpenClaims,
         stopping: threading.Event,
@@ -132,7 +132,7 @@ class Generate:
                     return
         self._hand_back(job_id)
 
-    def _probe_with_another(self, job_id: UUID, turn: Turn) -> bool:
+    def _probe_with_another(self, job_id: UUID, turn: CallSlot) -> bool:
         """While the fleet is paused, call for the due job with the fewest calls instead.
 
         Returns:
@@ -149,7 +149,7 @@ class Generate:
             return False
         return self._run(probe_id, turn)
 
-    def _next_turn(self) -> Turn | None:
+    def _next_turn(self) -> CallSlot | None:
         """Wait for the fleet's pace and budget; None when no call will start here.
 
         The pace is asked again once the budget has given leave: the fleet may be paused by then.
@@ -159,11 +159,11 @@ class Generate:
             if admission is None:
                 return None
             if self._pace.try_enter():
-                return Turn(self._pace, admission)
+                return CallSlot(self._pace, admission)
             admission.end()
         return None
 
-    def _run(self, job_id: UUID, turn: Turn) -> bool:
+    def _run(self, job_id: UUID, turn: CallSlot) -> bool:
         """Claim a job and call for it; return whether it was there to be claimed."""
         try:
             job = self._claim(job_id)
@@ -185,7 +185,7 @@ class Generate:
                 self._make(job, turn)
         return True
 
-    def _is_still_alive(self, job: Job, turn: Turn) -> bool:
+    def _is_still_alive(self, job: Job, turn: CallSlot) -> bool:
         """Whether the lease still runs: if the claim took longer, the job is given back unsent."""
         if self._pace.is_alive:
             return True
@@ -228,7 +228,7 @@ class Generate:
             raises_if_locked=True,
         )
 
-    def _make(self, job: Job, turn: Turn) -> None:
+    def _make(self, job: Job, turn: CallSlot) -> None:
         """Call for a claimed job, unless its image is there already or it cannot be called."""
         try:
             if self._earlier.finish(job, on_locked=turn.end):
@@ -253,11 +253,11 @@ class Generate:
             if called.entry is not None:
                 self._mark_storing(job, called.entry)
 
-    def _give_up(self, job: Job, error: JobError, turn: Turn) -> None:
+    def _give_up(self, job: Job, error: JobError, turn: CallSlot) -> None:
         log.error("a job cannot be called for: %s", error.code, extra={"job_id": str(job.id)})
         self._settle.write(job, Decision(error, call_back=True), on_locked=turn.end)
 
-    def _put_off(self, job: Job, why: StorageError, turn: Turn) -> None:
+    def _put_off(self, job: Job, why: StorageError, turn: CallSlot) -> None:
         log.warning(
             "a job is put off: storage could not be asked before its call",
             extra={"job_id": str(job.id), "error": str(why)},

@@ -10,11 +10,11 @@ import logging
 import threading
 import time
 
-from tasks.rate_limit.local_share import Division
-from tasks.rate_limit.permit import Admission
+from tasks.rate_limit.local_share import LocalShare
+from tasks.rate_limit.permit import Permit
 from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
-from tasks.rate_limit.redis_limiter import Ledger
-from tasks.rate_limit.wait_queue import Line
+from tasks.rate_limit.redis_limiter import RedisLimiter
+from tasks.rate_limit.wait_queue import WaitQueue
 from tasks.rate_limit.worker_share import PlaceWatch
 
 __all__ = ["CallBudget"]
@@ -50,7 +50,7 @@ class CallBudget:
         limits: BudgetLimits,
         *,
         watch: PlaceWatch,
-        ledger: Ledger | None,
+        ledger: RedisLimiter | None,
         settle_s: float,
         stopping: threading.Event,
     ) -> None:
@@ -59,8 +59,8 @@ class CallBudget:
         self._ledger = ledger
         self._settle_s = settle_s
         self._stopping = stopping
-        self._division = Division(limits, lambda: watch.place, opens_at_s=0.0)
-        self._line = Line()
+        self._division = LocalShare(limits, lambda: watch.place, opens_at_s=0.0)
+        self._line = WaitQueue()
         self._changed = threading.Condition()
         self._tell_at_s = 0.0
         self._want_at_s = 0.0
@@ -78,22 +78,22 @@ class CallBudget:
         self._watch.start()
         if self._ledger is None and self._watch.place.count > 1:
             opens_at_s = time.monotonic() + self._settle_s
-            self._division = Division(
+            self._division = LocalShare(
                 self._limits, lambda: self._watch.place, opens_at_s=opens_at_s
             )
         self._thread.start()
 
-    def admit(self) -> Admission | None:
+    def admit(self) -> Permit | None:
         """Wait for leave to make one call; None when the process stops meanwhile."""
         if self._limits.are_none:
-            return None if self._stopping.is_set() else Admission(lambda _: None)
+            return None if self._stopping.is_set() else Permit(lambda _: None)
         with self._changed:
             if self._is_closed or self._stopping.is_set():
                 return None
             ticket = self._line.join()
             self._changed.notify()
         ticket.called.wait()
-        return Admission(self._leave) if ticket.is_admitted else None
+        return Permit(self._leave) if ticket.is_admitted else None
 
     def close(self) -> None:
         """Turn away who waits, and tell the fleet what is left: nothing, after a drain."""

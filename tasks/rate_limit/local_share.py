@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
 from tasks.rate_limit.worker_share import Place
 
-__all__ = ["Division"]
+__all__ = ["LocalShare"]
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ POLL_S = 0.5
 TOLERANCE_S = 0.05
 
 
-class Division:
+class LocalShare:
     """Answers an `Ask` from this process's own part.
 
     Args:

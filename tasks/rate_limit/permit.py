@@ -8,10 +8,10 @@ whatever has not been settled.
 from collections.abc import Callable
 from typing import Self
 
-__all__ = ["Admission"]
+__all__ = ["Permit"]
 
 
-class Admission:
+class Permit:
     """Held from before the claim until the answer is in. A context manager; one thread's own.
 
     Args:

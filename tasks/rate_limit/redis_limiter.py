@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
 
-__all__ = ["Ledger"]
+__all__ = ["RedisLimiter"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ MICRO = 1_000_000
 SCRIPT = Path(__file__).with_name("exchange.lua").read_text(encoding="utf-8")
 
 
-class Ledger:
+class RedisLimiter:
     """One process's line to the fleet's ledger.
 
     Args:

@@ -8,7 +8,7 @@ from collections import deque
 
 from tasks.rate_limit.protocol import Ask, Grant
 
-__all__ = ["Line", "Ticket"]
+__all__ = ["Ticket", "WaitQueue"]
 
 #: A start later than this (the process was stopped, the machine asleep) is void: several at once
 #: would be a burst nobody granted.
@@ -30,7 +30,7 @@ class Ticket:
         self.called.set()
 
 
-class Line:
+class WaitQueue:
     """First come, first served.
 
     Attributes:

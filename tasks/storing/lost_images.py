@@ -53,7 +53,7 @@ class LostImages:
         """Look a lost image up in the bucket; adopt it, or count it as lost.
 
         If the bucket cannot answer, the image counts as lost: the job is queued, and is not called
-        before the bucket has been asked again (see `earlier.py`).
+        before the bucket has been asked again (see `execution/recover_stored.py`).
 
         Raises:
             JobNotFound: the job does not exist.

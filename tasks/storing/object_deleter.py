@@ -24,10 +24,15 @@ from uuid import UUID
 from storage.db.database import Database
 from storage.errors import ObjectStoreRefused, StorageError
 from storage.objects.store import ObjectStore
-from storage.retention.deletion_queue import TAKEN_FOR_S, renew_doomed, strike_off, take_doomed
+from storage.retention.deletion_queue import (
+    TAKEN_FOR_S,
+    claim_deletions,
+    mark_deleted,
+    renew_deletions,
+)
 from storage.retention.requeue import put_back, put_back_refused
 
-__all__ = ["Sweep"]
+__all__ = ["ObjectDeleter"]
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +85,7 @@ class _Tally:
         return next(iter([*self.failed.values(), *self.refused.values()]), None)
 
 
-class Sweep:
+class ObjectDeleter:
     """Deletes doomed objects.
 
     Args:
@@ -120,7 +125,7 @@ class Sweep:
             StorageError: the table could not be read or written.
         """
         sure_until = time.monotonic() + SURE_S
-        keys = take_doomed(self._database, limit=TAKEN_AT_ONCE, jobs=jobs)
+        keys = claim_deletions(self._database, limit=TAKEN_AT_ONCE, jobs=jobs)
         if not keys:
             return 0
         tally = _Tally(keys, sure_until, stopping or threading.Event())
@@ -158,14 +163,14 @@ class Sweep:
         sure_until = time.monotonic() + SURE_S
         if tally.is_ours():
             with suppress(StorageError):  # then nothing more is begun when the time is up
-                renew_doomed(self._database, tally.keys)
+                renew_deletions(self._database, tally.keys)
                 tally.sure_until = sure_until
 
     def _settle(self, tally: _Tally) -> bool:
         """Write down what came of them; whether the bucket is away, or they may be another's."""
         if not tally.is_ours():
             return True
-        strike_off(self._database, tally.gone)
+        mark_deleted(self._database, tally.gone)
         put_back_refused(
             self._database,
             tally.refused,

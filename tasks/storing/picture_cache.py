@@ -13,15 +13,15 @@ from pathlib import Path
 
 from storage.buffers import Pieces
 from storage.spool.file_format import SpooledImage, SpoolEntry
-from tasks.throttling.byte_limiter import ByteGate
+from tasks.throttling.byte_limiter import ByteLimiter
 
-__all__ = ["InHand"]
+__all__ = ["PictureCache"]
 
 #: Longer than a bucket that keeps up needs for a picture.
 PATIENCE_S = 1.0
 
 
-class InHand:
+class PictureCache:
     """The pictures of spooled answers, by file.
 
     Args:
@@ -30,7 +30,7 @@ class InHand:
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
-        self._room = ByteGate(capacity_bytes)
+        self._room = ByteLimiter(capacity_bytes)
         self._kept: dict[Path, list[Pieces]] = {}
         self._guard = threading.Lock()
         self._is_worth_waiting = True

@@ -33,10 +33,10 @@ from tasks.locked_rows import LockedRows
 from tasks.storing.image_writer import ImageWriter, Written
 from tasks.storing.lost_images import LostImages
 from tasks.storing.open_claims import Claimed
-from tasks.storing.picture_cache import InHand
+from tasks.storing.picture_cache import PictureCache
 from tasks.storing.stored_images import StoredImages
 
-__all__ = ["Uploads"]
+__all__ = ["Uploader"]
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class _Task:
     named_until: float = 0.0
 
 
-class Uploads:
+class Uploader:
     """Puts spooled images into the bucket.
 
     Args:
@@ -92,7 +92,7 @@ class Uploads:
             on_stored=on_stored,
         )
         self._lost = LostImages(database, StoredImages(objects, key_prefix=key_prefix))
-        self._in_hand = InHand(IN_HAND_BYTES)
+        self._in_hand = PictureCache(IN_HAND_BYTES)
         self._thread_count = threads
         self._queue: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()

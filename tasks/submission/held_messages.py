@@ -8,7 +8,7 @@ many are held as may be, none is taken in.
 import threading
 from typing import Protocol
 
-__all__ = ["Held", "Tap"]
+__all__ = ["HeldMessages", "Tap"]
 
 
 class Tap(Protocol):
@@ -21,7 +21,7 @@ class Tap(Protocol):
         """Take messages in again."""
 
 
-class Held:
+class HeldMessages:
     """Counts the messages held, and closes the tap while there are enough.
 
     Args:

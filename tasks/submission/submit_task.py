@@ -27,10 +27,10 @@ from storage.errors import (
 )
 from tasks.messages.fault import MessageFault, is_machine_trouble, job_id_of
 from tasks.messages.rejected import RejectedMessages
-from tasks.submission.held_messages import Held
+from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake
 
-__all__ = ["Submission", "Submit", "read_ids"]
+__all__ = ["Submission", "SubmitTask", "read_ids"]
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Submission:
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
-class Submit:
+class SubmitTask:
     """Keeps jobs that other codebases submit by message.
 
     Args:
@@ -95,7 +95,7 @@ class Submit:
         intake: Intake,
         stopping: threading.Event,
         *,
-        held: Held,
+        held: HeldMessages,
         rejected: RejectedMessages,
         queue: str,
     ) -> None:

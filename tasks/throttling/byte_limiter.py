@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["ByteGate"]
+__all__ = ["ByteLimiter"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class _Waiting:
     may_enter: threading.Event = field(default_factory=threading.Event)
 
 
-class ByteGate:
+class ByteLimiter:
     """Lets bodies in while their sizes fit a bound, first come, first served.
 
     Args:

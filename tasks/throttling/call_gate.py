@@ -12,10 +12,10 @@ from collections.abc import Callable
 from storage.fleet.pause import PauseKind
 from storage.fleet.state import FleetState
 
-__all__ = ["Pace"]
+__all__ = ["CallGate"]
 
 
-class Pace:
+class CallGate:
     """A gate in front of calls.
 
     Args:

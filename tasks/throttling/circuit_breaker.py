@@ -13,7 +13,7 @@ from uuid import UUID
 from playground.answers.verdict import Meaning, Verdict
 from tasks.throttling.worker_pause import WorkerPause
 
-__all__ = ["Breaker"]
+__all__ = ["CircuitBreaker"]
 
 PROMPT_UNSAFE = "PROMPT_UNSAFE"
 
@@ -21,7 +21,7 @@ PROMPT_UNSAFE = "PROMPT_UNSAFE"
 MOST_REMEMBERED = 10_000
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts failures in a row and pauses the worker at a limit.
 
     Args:

@@ -16,10 +16,10 @@ from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet, take_probe
 from storage.fleet.state import fleet_state
 from storage.fleet.throttle import slow_down
 from storage.queries.filter import database_time
-from tasks.throttling.call_gate import Pace
+from tasks.throttling.call_gate import CallGate
 from tasks.throttling.worker_pause import WorkerPause
 
-__all__ = ["FleetWatch", "WatchPace"]
+__all__ = ["FleetSync", "WatchPace"]
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class WatchPace:
     probe_most_s: float
 
 
-class FleetWatch:
+class FleetSync:
     """Keeps the process's pace in step with the fleet.
 
     Args:
@@ -58,7 +58,7 @@ class FleetWatch:
         self,
         database: Database,
         *,
-        pace: Pace,
+        pace: CallGate,
         worker_pause: WorkerPause,
         looks: WatchPace,
         is_clear: Callable[[], bool],

@@ -19,7 +19,7 @@ from storage.db.database import Database
 from storage.errors import StorageError
 from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet
 from storage.fleet.worker_calls import CallReport, Peers, peers_of, report_calls
-from tasks.throttling.call_gate import Pace
+from tasks.throttling.call_gate import CallGate
 from tasks.throttling.worker_state import PauseTimes, Trip, WorkerState
 
 __all__ = ["Dispatches", "WorkerPause"]
@@ -61,7 +61,7 @@ class WorkerPause:
         database: Database,
         *,
         worker_id: UUID,
-        pace: Pace,
+        pace: CallGate,
         dispatches: Dispatches,
         bring_job: Callable[[], bool],
         times: PauseTimes,

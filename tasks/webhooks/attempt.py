@@ -18,9 +18,9 @@ from tasks.webhooks.callback_target import OnEnd, is_task_target, on_end_of
 from tasks.webhooks.outcome import Failure, Outcome
 from tasks.webhooks.schedule import JITTER, Delivered, Disabled, NextStep, TryAgain, next_step
 from tasks.webhooks.sender import Sender
-from tasks.webhooks.task_callback import TaskSender
+from tasks.webhooks.task_callback import TaskCallback
 
-__all__ = ["Deliver", "verdict_of"]
+__all__ = ["DeliveryAttempt", "verdict_of"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _STATES: Final = {
 }
 
 
-class Deliver:
+class DeliveryAttempt:
     """Makes attempts. Thread-safe.
 
     Args:
@@ -45,7 +45,7 @@ class Deliver:
         default_secret: signs for owners who have no secret of their own; None for nobody.
     """
 
-    def __init__(self, sender: Sender, tasks: TaskSender, *, default_secret: str | None) -> None:
+    def __init__(self, sender: Sender, tasks: TaskCallback, *, default_secret: str | None) -> None:
         self._sender = sender
         self._tasks = tasks
         self._default = [] if default_secret is None else [default_secret]

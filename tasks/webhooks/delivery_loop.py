@@ -23,7 +23,7 @@ from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_du
 from storage.webhooks.log import sweep_deliveries
 from storage.webhooks.secrets import signing_secrets
 
-__all__ = ["Deliverer"]
+__all__ = ["DeliveryLoop"]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ LOCKED_AGAIN_S: Final = 8.0
 FAULT_WAIT_S: Final = 5.0
 
 
-class Deliverer:
+class DeliveryLoop:
     """Delivers until told to stop.
 
     Args:

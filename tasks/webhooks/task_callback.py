@@ -21,14 +21,14 @@ from tasks.broker.errors import BROKER_ERRORS
 from tasks.webhooks.callback_target import OnEnd, OnEndQueues
 from tasks.webhooks.outcome import Failure, Outcome
 
-__all__ = ["TaskSender"]
+__all__ = ["TaskCallback"]
 
 log = logging.getLogger(__name__)
 
 _ACCEPTED: Final = 202
 
 
-class TaskSender:
+class TaskCallback:
     """Sends tasks over the fleet's own broker. Thread-safe.
 
     Args:

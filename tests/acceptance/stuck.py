@@ -8,10 +8,10 @@ from typing import Any
 
 import workers.starvation_watchdog
 from darkroom.__main__ import main
-from tasks.submission.submit_task import Submit
+from tasks.submission.submit_task import SubmitTask
 
 
-def hold(_: Submit, submission: Any) -> None:
+def hold(_: SubmitTask, submission: Any) -> None:
     """Never come back."""
     del submission
     threading.Event().wait()
@@ -19,5 +19,5 @@ def hold(_: Submit, submission: Any) -> None:
 
 if __name__ == "__main__":
     vars(workers.starvation_watchdog).update(EVERY_S=0.2)
-    type.__setattr__(Submit, "__call__", hold)
+    type.__setattr__(SubmitTask, "__call__", hold)
     main()

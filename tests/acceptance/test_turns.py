@@ -10,16 +10,16 @@ import pytest
 from darkroom.settings import load_settings
 from darkroom.wiring.worker import WorkerWiring
 from storage.spool.spool import Spool
-from tasks.execution.record_failure import Settle
+from tasks.execution.record_failure import RecordFailure
 from tests.acceptance.conftest import Fleet
 from tests.services import Simulator
-from workers.components import Crew
+from workers.components import WorkerComponents
 
 PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def crew(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
+def crew(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerComponents]:
     """What a job's course needs of a worker."""
     for name, value in lite_fleet.environment.items():
         monkeypatch.setenv(name, value)
@@ -41,7 +41,7 @@ def two_jobs(fleet: Fleet) -> list[UUID]:
 
 
 def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
-    crew: Crew, lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    crew: WorkerComponents, lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk may take its time: the API's is dearer."""
     may_write, write = threading.Event(), Spool.write
@@ -61,17 +61,17 @@ def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
 
 
 def test_no_call_starts_before_all_know_what_a_failure_means(
-    crew: Crew, lite_fleet: Fleet, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    crew: WorkerComponents, lite_fleet: Fleet, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 429 holds them all."""
-    is_settling, may_settle, settle = threading.Event(), threading.Event(), Settle.__call__
+    is_settling, may_settle, settle = threading.Event(), threading.Event(), RecordFailure.__call__
 
     def wait_and_settle(*args: Any, **more: Any) -> Any:
         is_settling.set()
         assert may_settle.wait(PATIENCE_S)
         return settle(*args, **more)
 
-    monkeypatch.setattr(Settle, "__call__", wait_and_settle)
+    monkeypatch.setattr(RecordFailure, "__call__", wait_and_settle)
     simulator.put_faults([{"kind": "status", "status": 429, "retry_after": "0.2", "count": 1}])
     jobs, asked = two_jobs(lite_fleet), simulator.asked()
     crew.take(jobs)

@@ -23,7 +23,7 @@ from storage.records.object_keys import image_key, init_image_key
 from storage.records.states import JobStatus
 from storage.retention.delete import forget_jobs
 from storage.retention.deletion_queue import INIT_GRACE_S
-from tasks.execution.recover_stored import Earlier
+from tasks.execution.recover_stored import RecoverStored
 from tasks.storing.object_deleter import LONGEST_REFUSED_S
 from tasks.storing.spool_space import ROOM_PER_CALL_BYTES
 from tests.docs.conftest import blocks
@@ -126,7 +126,7 @@ def test_after_a_restore_a_forgotten_object_is_found_before_a_second_call(
 ) -> None:
     """It was put under the first fence, and the backup knows of no claim."""
     objects = s3.store()
-    earlier = Earlier(table.db, objects, key_prefix="darkroom/")
+    earlier = RecoverStored(table.db, objects, key_prefix="darkroom/")
     job_id = table.accept()
     objects.put(image_key("darkroom/", job_id, 1, 0), PNG, "image/png")
     assert run(table, operations, "after a restore: what waits") == 1

@@ -14,7 +14,7 @@ from storage.owners.limits import set_owner_limits
 from storage.queries.get import get_job
 from storage.records.states import JobStatus
 from storage.retention.tombstones import find_tombstone
-from tasks.storing.object_deleter import Sweep
+from tasks.storing.object_deleter import ObjectDeleter
 from tests.gateway.running import Gateway
 
 FOX = {"prompt": "a paper fox", "seed": 7}
@@ -55,7 +55,7 @@ def test_a_forgotten_job_is_gone_and_every_address_of_it_says_so(gateway: Gatewa
     status, told = delete(gateway, job_id)
     assert (status, told["objects_left"]) == (200, 1)
     assert "secret" not in str(told)
-    assert Sweep(gateway.database, gateway.services.objects).round() == 1
+    assert ObjectDeleter(gateway.database, gateway.services.objects).round() == 1
     with pytest.raises(ObjectMissing):
         gateway.services.objects().get(key)
     assert delete(gateway, job_id) == (200, {**told, "objects_left": 0})
@@ -123,7 +123,7 @@ def test_an_identical_request_gets_the_picture_at_once(gateway: Gateway) -> None
     path = f"/v1/jobs/{told['id']}/images/0?download"
     assert gateway.get(path).status_code == 200
     delete(gateway, source)
-    Sweep(gateway.database, gateway.services.objects).round()
+    ObjectDeleter(gateway.database, gateway.services.objects).round()
     assert gateway.get(path).status_code == 200, "the object goes with its last job"
     assert ask(gateway, reuse=True)["status"] == "succeeded"
 

@@ -5,7 +5,7 @@ import json
 
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.app import Outermost
+from gateway.app import RequestLogMiddleware
 
 
 def test_a_request_that_a_stop_cuts_off_is_told_to_come_again() -> None:
@@ -23,7 +23,7 @@ def test_a_request_that_a_stop_cuts_off_is_told_to_come_again() -> None:
 
     async def cut_off() -> None:
         scope = {"type": "http", "method": "POST", "raw_path": b"/v1/jobs", "headers": []}
-        request = asyncio.create_task(Outermost(endless)(scope, hear, say))
+        request = asyncio.create_task(RequestLogMiddleware(endless)(scope, hear, say))
         await asyncio.sleep(0)
         request.cancel()
         await request

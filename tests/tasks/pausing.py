@@ -10,9 +10,9 @@ from playground.answers.verdict import Meaning, Verdict
 from storage.db.database import Database
 from storage.fleet.leases import WorkerInfo, register_worker
 from storage.fleet.worker_calls import CallReport, report_calls
-from tasks.throttling.call_gate import Pace
-from tasks.throttling.circuit_breaker import Breaker
-from tasks.throttling.fleet_sync import FleetWatch, WatchPace
+from tasks.throttling.call_gate import CallGate
+from tasks.throttling.circuit_breaker import CircuitBreaker
+from tasks.throttling.fleet_sync import FleetSync, WatchPace
 from tasks.throttling.worker_pause import WorkerPause
 from tasks.throttling.worker_state import PauseTimes
 
@@ -44,11 +44,11 @@ class WorkerUnderTest:
 
     database: Database
     id: UUID
-    pace: Pace
+    pace: CallGate
     taking: Taking
     pause: WorkerPause
-    breaker: Breaker
-    watch: FleetWatch
+    breaker: CircuitBreaker
+    watch: FleetSync
 
     def has_a_job(self) -> None:
         """Have a job wait for its call to start, until it may or the process ends."""
@@ -97,7 +97,7 @@ def worker_of(
     """Make a worker that has a row."""
     worker_id = uuid4()
     register_worker(database, WorkerInfo(worker_id, "here", 1, "0", concurrency, 60.0))
-    pace, taking = Pace(concurrency), Taking()
+    pace, taking = CallGate(concurrency), Taking()
     pause = WorkerPause(
         database,
         worker_id=worker_id,
@@ -109,8 +109,8 @@ def worker_of(
     looks = WatchPace(
         every_s=every_s, probe_first_s=times.probe_first_s, probe_most_s=times.probe_most_s
     )
-    watch = FleetWatch(database, pace=pace, worker_pause=pause, looks=looks, is_clear=is_clear)
-    breaker = Breaker(pause, failures=failures, blocked=blocked)
+    watch = FleetSync(database, pace=pace, worker_pause=pause, looks=looks, is_clear=is_clear)
+    breaker = CircuitBreaker(pause, failures=failures, blocked=blocked)
     return WorkerUnderTest(database, worker_id, pace, taking, pause, breaker, watch)
 
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from storage.db.database import Database
 from tasks.messages.rejected import RejectedMessages
-from tasks.submission.held_messages import Held
+from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake, RequestLimits
-from tasks.submission.submit_task import Submit
+from tasks.submission.submit_task import SubmitTask
 
 __all__ = ["NoDispatch", "NoTap", "intake_over", "submit_over"]
 
@@ -44,12 +44,12 @@ def intake_over(database: Database) -> Intake:
     )
 
 
-def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> Submit:
+def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> SubmitTask:
     """What a worker does with messages."""
-    return Submit(
+    return SubmitTask(
         intake,
         threading.Event(),
-        held=Held(1, NoTap()),
+        held=HeldMessages(1, NoTap()),
         rejected=rejected or RejectedMessages(),
         queue="darkroom.submit",
     )

@@ -11,7 +11,7 @@ import pytest
 from storage.spool.spool import Spool
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
-from workers.components import Crew
+from workers.components import WorkerComponents
 
 
 class Uploads:
@@ -35,10 +35,10 @@ def test_a_fault_nobody_foresaw_does_not_end_the_search_for_images(
     """What dead processes leave is found for as long as this one lives."""
     caplog.set_level("INFO")
     stopping = threading.Event()
-    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(Crew)), None)
+    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(WorkerComponents)), None)
     spool = Spool(tmp_path, max_bytes=10**6, fsync=False)
     parts |= {"uploads": Uploads(stopping), "stopping": stopping, "adopt_every_s": 0.0}
-    Crew(**parts | {"spool": spool})._adopt()
+    WorkerComponents(**parts | {"spool": spool})._adopt()
     spool.close()
     assert "images of a dead worker were found" in caplog.text
 
@@ -58,13 +58,13 @@ def test_a_job_for_a_probe_comes_from_the_table_and_waits_in_the_inbox() -> None
     """A thread is there for it; where none is due, none comes."""
     ran: list[UUID] = []
     inbox = Inbox(16)
-    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(Crew)), None)
+    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(WorkerComponents)), None)
     parts |= {
         "inbox": inbox,
         "executor": Executor(threads=1, inbox=inbox, run=ran.append),
         "dispatch": Dispatching(),
     }
-    crew = Crew(**parts)
+    crew = WorkerComponents(**parts)
     assert crew.bring_job()
     assert inbox.wait_until_idle(30)
     assert inbox.arrived == 1

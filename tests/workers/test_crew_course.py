@@ -11,7 +11,7 @@ import pytest
 from storage.errors import DatabaseUnavailable
 from storage.spool.spool import Spool
 from tasks.execution.inbox import Inbox
-from workers.components import Crew
+from workers.components import WorkerComponents
 
 Course = list[str]
 
@@ -66,7 +66,7 @@ def course() -> Course:
 @pytest.fixture
 def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
     """Everything that a worker is made of."""
-    names = [each.name for each in fields(Crew)]
+    names = [each.name for each in fields(WorkerComponents)]
     made: dict[str, Any] = {name: Part(name, course) for name in names}
     made["uploads"] = Part("uploads", course, wait_until_empty=True, adopt=0)
     made["deliverer"] = Part("deliverer", course, wait_until_idle=True)
@@ -86,7 +86,7 @@ def test_dispatched_jobs_wait_in_the_inbox_and_threads_grow_with_them(
     parts: dict[str, Any], course: Course
 ) -> None:
     """Once the worker stops they are handed back at once instead."""
-    crew, jobs = Crew(**parts), [uuid4(), uuid4()]
+    crew, jobs = WorkerComponents(**parts), [uuid4(), uuid4()]
     crew.take(jobs)
     assert (crew.inbox.ids(), course) == (jobs, ["executor.grow"])
     crew.inbox.close()
@@ -98,7 +98,7 @@ def test_dispatched_jobs_wait_in_the_inbox_and_threads_grow_with_them(
 
 def test_a_probes_job_comes_straight_from_the_table(parts: dict[str, Any]) -> None:
     """Whether there was one is what the pause goes by."""
-    crew = Crew(**parts)
+    crew = WorkerComponents(**parts)
     assert not crew.bring_job()
     assert crew.inbox.ids() == []
     job_id = uuid4()
@@ -114,7 +114,7 @@ def test_the_lease_is_taken_before_anything_else_starts(
     away = DatabaseUnavailable("away")
     parts["heartbeat"] = Part("heartbeat", course, start=away)
     with pytest.raises(DatabaseUnavailable):
-        Crew(**parts).start()
+        WorkerComponents(**parts).start()
     assert course == ["heartbeat.start"]
 
 
@@ -126,7 +126,7 @@ def test_a_worker_starts_all_its_loops(parts: dict[str, Any], course: Course) ->
     for name in loops:
         parts[name] = Loop(release)
     parts["one_core"] = Loop(release)
-    Crew(**parts).start()
+    WorkerComponents(**parts).start()
     started = set(threading.enumerate()) - before
     assert course[:4] == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
     assert {thread.name for thread in started} == {
@@ -164,7 +164,7 @@ def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
     parts: dict[str, Any], course: Course
 ) -> None:
     """So that nothing which is still under way is rescued meanwhile."""
-    crew, waiting = Crew(**parts), [uuid4(), uuid4()]
+    crew, waiting = WorkerComponents(**parts), [uuid4(), uuid4()]
     crew.take(waiting)
     assert crew.drain()
     assert parts["stopping"].is_set()
@@ -182,7 +182,7 @@ def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
 
 def test_a_drain_waits_for_the_calls_under_way(parts: dict[str, Any]) -> None:
     """Their answers are paid for."""
-    crew, job_id = Crew(**parts | {"drain_s": 30.0}), uuid4()
+    crew, job_id = WorkerComponents(**parts | {"drain_s": 30.0}), uuid4()
     crew.take([job_id])
     assert crew.inbox.take() == job_id
     ended: list[str] = []
@@ -205,7 +205,7 @@ def test_a_drain_that_runs_out_of_time_says_so_and_keeps_the_spool(
     """The lease ends all the same: what is left is another worker's to find."""
     if left == "an upload":
         parts["uploads"] = Part("uploads", course, wait_until_empty=False)
-    crew = Crew(**parts)
+    crew = WorkerComponents(**parts)
     folder = crew.spool.folder
     if left == "a call":
         crew.take([uuid4()])
@@ -221,7 +221,7 @@ def test_webhooks_under_way_do_not_make_a_drain_fail(
 ) -> None:
     """They are sent again by another worker."""
     parts["deliverer"] = Part("deliverer", course, wait_until_idle=False)
-    assert Crew(**parts).drain()
+    assert WorkerComponents(**parts).drain()
     assert "stopping with webhooks under way; they are sent again" in caplog.text
 
 
@@ -229,7 +229,7 @@ def test_a_table_that_is_away_does_not_keep_a_worker_from_stopping(
     parts: dict[str, Any], course: Course, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What could not be handed back is due again when its reservation is stale."""
-    crew = Crew(**parts | {"dispatch": Dispatch(is_away=True)})
+    crew = WorkerComponents(**parts | {"dispatch": Dispatch(is_away=True)})
     crew.take([uuid4()])
     assert crew.drain()
     assert course[-1] == "heartbeat.stop"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from workers.consumer_control import Flow
+from workers.consumer_control import ConsumerControl
 
 
 class Consumer:
@@ -36,7 +36,7 @@ class Consumer:
 
 def test_what_was_asked_of_a_lost_connection_holds_on_the_next() -> None:
     """Celery remembers a cancelled queue over reconnections, and loses what it had no time for."""
-    flow = Flow("darkroom.generate")
+    flow = ConsumerControl("darkroom.generate")
     first = Consumer()
     flow.attach(first)
     flow.pause()
@@ -56,7 +56,7 @@ def test_what_was_asked_of_a_lost_connection_holds_on_the_next() -> None:
 
 def test_a_stop_that_was_taken_back_at_once_stops_nothing() -> None:
     """The event loop does not do things in the order they were asked for."""
-    flow = Flow("darkroom.generate")
+    flow = ConsumerControl("darkroom.generate")
     consumer = Consumer()
     flow.attach(consumer)
     flow.pause()
@@ -71,7 +71,7 @@ def test_a_stop_that_was_taken_back_at_once_stops_nothing() -> None:
 
 def test_messages_are_left_until_every_reason_is_gone() -> None:
     """A full inbox, a worker that paused itself, storage that is away: each has its own end."""
-    flow, consumer = Flow("darkroom.generate"), Consumer()
+    flow, consumer = ConsumerControl("darkroom.generate"), Consumer()
     flow.attach(consumer)
     flow.pause()
     flow.pause("worker paused")
@@ -86,7 +86,7 @@ def test_messages_are_left_until_every_reason_is_gone() -> None:
 
 def test_what_is_asked_before_there_is_a_consumer_holds_from_its_start() -> None:
     """The process looks at the fleet before Celery has connected."""
-    flow, consumer = Flow("darkroom.generate"), Consumer()
+    flow, consumer = ConsumerControl("darkroom.generate"), Consumer()
     flow.pause()
     flow.attach(consumer)
     consumer.turn()
@@ -95,7 +95,7 @@ def test_what_is_asked_before_there_is_a_consumer_holds_from_its_start() -> None
 
 def test_a_consumer_is_told_nothing_new_where_nothing_has_changed() -> None:
     """Each command to the broker costs a round trip, and an inbox fills many times a second."""
-    flow, consumer = Flow("darkroom.generate"), Consumer()
+    flow, consumer = ConsumerControl("darkroom.generate"), Consumer()
     flow.attach(consumer)
     consumer.turn()
     flow.resume()

@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.settings import load_settings
 from darkroom.wiring.worker import WorkerWiring
-from workers.cpu_affinity import LOOKS, WILLING, OneCore, _let_all_threads_run_on
+from workers.cpu_affinity import LOOKS, WILLING, CpuAffinity, _let_all_threads_run_on
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("only Linux lets a process choose its cores", allow_module_level=True)
@@ -34,11 +34,11 @@ class Machine:
         self.busy = dict.fromkeys(ALLOWED, 0.9) | dict(busy)
         self.used = used
 
-    def one_core(self) -> OneCore:
+    def one_core(self) -> CpuAffinity:
         """What is tested."""
-        return OneCore(lambda: self.busy, lambda: self.used)
+        return CpuAffinity(lambda: self.busy, lambda: self.used)
 
-    def settled(self) -> OneCore:
+    def settled(self) -> CpuAffinity:
         """One that has looked once, and taken the core with most room."""
         one_core = self.one_core()
         one_core.look()
@@ -192,7 +192,7 @@ def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
 
 def test_a_kernel_that_does_not_say_how_busy_its_cores_are_places_the_threads() -> None:
     """A container's view may have other numbers than its cores."""
-    OneCore(dict, lambda: 0.3).look()
+    CpuAffinity(dict, lambda: 0.3).look()
     assert places() == {ALLOWED}
 
 
@@ -245,5 +245,5 @@ def test_a_move_that_fails_halfway_is_taken_back(monkeypatch: pytest.MonkeyPatch
 
 def test_a_setting_leaves_the_choice_to_the_kernel() -> None:
     """By default it is ours."""
-    assert isinstance(WorkerWiring(load_settings()).one_core, OneCore)
+    assert isinstance(WorkerWiring(load_settings()).one_core, CpuAffinity)
     assert WorkerWiring(load_settings(cpu_affinity="off")).one_core is None

@@ -9,7 +9,12 @@ import pytest
 from celery.worker import state
 
 from tasks.execution.inbox import Inbox
-from workers.starvation_watchdog import LOOKS, Watchdog, WatchedQueue, leave_for_supervisor
+from workers.starvation_watchdog import (
+    LOOKS,
+    StarvationWatchdog,
+    WatchedQueue,
+    leave_for_supervisor,
+)
 
 
 class Depth:
@@ -43,17 +48,17 @@ def dog(
     *,
     is_taking: bool = True,
     leave: Callable[[], None] = lambda: None,
-) -> Watchdog:
+) -> StarvationWatchdog:
     """A watchdog over a worker with room for four calls."""
     queue = WatchedQueue(
         depth=depth,  # type: ignore[arg-type]  # only its length is asked
         progress=lambda: inbox.arrived,
         could_take=lambda: is_taking and inbox.demand < 4,
     )
-    return Watchdog([queue], leave=leave)
+    return StarvationWatchdog([queue], leave=leave)
 
 
-def looks(watchdog: Watchdog, count: int) -> list[bool]:
+def looks(watchdog: StarvationWatchdog, count: int) -> list[bool]:
     """What it finds, look after look."""
     return [watchdog.is_starved() for _ in range(count)]
 
@@ -114,7 +119,7 @@ def test_each_queue_has_a_count_of_its_own() -> None:
     depth: Any = Depth(3)
     busy = WatchedQueue(depth, progress=comes_in, could_take=lambda: True)
     stuck = WatchedQueue(depth, progress=lambda: 0, could_take=lambda: True, looks=3 * LOOKS)
-    watchdog = Watchdog([busy, stuck], leave=lambda: None)
+    watchdog = StarvationWatchdog([busy, stuck], leave=lambda: None)
     assert looks(watchdog, 3 * LOOKS) == [False] * (3 * LOOKS - 1) + [True]
 
 

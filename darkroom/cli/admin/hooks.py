@@ -141,14 +141,14 @@ def _asked(
     """What a body would become, and the faults of it; neither where the filter leaves it out."""
     from gateway.errors import GatewayError
     from gateway.hooks.errors import PayloadUnfit
-    from gateway.hooks.signatures import Genuine
+    from gateway.hooks.signatures import VerifiedSignature
     from gateway.http.body import parse_json
 
     try:
         parsed = parse_json(body)
         if not hook.wants(parsed):
             return None, ()
-        asked = hook.ask(parsed, body, Genuine(_id_of(hook)))
+        asked = hook.ask(parsed, body, VerifiedSignature(_id_of(hook)))
     except PayloadUnfit as error:
         return None, error.faults
     except GatewayError as error:

@@ -15,7 +15,7 @@ from darkroom.errors import UserError
 if TYPE_CHECKING:  # a matter of start-up time, not of arrows
     from darkroom.wiring.factory import Wiring
     from tasks.batches.checked_batch import BatchOptions
-    from tasks.batches.image_files import Beside
+    from tasks.batches.image_files import ImageFiles
     from tasks.batches.reader import FileFormat, LineFile
 
 __all__ = ["defaults_of", "mistakes_told", "name_of", "opened_lines"]
@@ -47,13 +47,13 @@ def defaults_of(given: Sequence[str]) -> dict[str, Any]:
 @contextmanager
 def opened_lines(
     wiring: "Wiring", file: str, line_format: str | None, options: "BatchOptions"
-) -> "Iterator[tuple[LineFile, Beside | None]]":
+) -> "Iterator[tuple[LineFile, ImageFiles | None]]":
     """The file's lines, and the files beside it; standard input has none.
 
     Raises:
         UserError: the file cannot be opened, or does not tell its format.
     """
-    from tasks.batches.image_files import Beside
+    from tasks.batches.image_files import ImageFiles
     from tasks.batches.reader import LineFile, format_of
 
     kind = line_format or ("jsonl" if file == "-" else format_of(file))
@@ -67,7 +67,7 @@ def opened_lines(
         return
     with _opened(Path(file)) as stream:
         folder = Path(file).absolute().parent
-        beside = Beside(folder, wiring.settings.max_init_image_bytes)
+        beside = ImageFiles(folder, wiring.settings.max_init_image_bytes)
         yield LineFile(stream, as_kind, given=given), beside
 
 

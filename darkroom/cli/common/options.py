@@ -1,7 +1,7 @@
 """Options that several commands have, so that each is spelt the same wherever it is.
 
 What one of them means to a command may differ, and then the command says it in its own words.
-What only one command has stands in that command's signature, or in `submit_options.py`.
+What only one command has stands in that command's signature, or in `cli/jobs/submit_options.py`.
 """
 
 from typing import Annotated, Any

@@ -89,7 +89,7 @@ def _carry_out(
     """Forget step by step, then try some objects; whenever it is stopped, report."""
     from darkroom.cli.jobs.bulk import meter, stoppable
     from darkroom.cli.jobs.first_deletion import FIRST_JOBS, first_try
-    from storage.retention.deletion_queue import doomed_state
+    from storage.retention.deletion_queue import deletion_queue_state
 
     told, told_objects = meter("jobs forgotten"), meter("objects deleted")
     first: list[UUID] = []
@@ -102,7 +102,7 @@ def _carry_out(
         for gone in first_try(wiring, first):
             told_objects(gone)
             step_done()
-        done.objects_left = 0 if done.dry_run else doomed_state(wiring.database).objects
+        done.objects_left = 0 if done.dry_run else deletion_queue_state(wiring.database).objects
 
 
 def _meant(

@@ -26,7 +26,7 @@ from storage.queries.pages import list_jobs
 from storage.records.job import Job
 from storage.retention.delete import forget_jobs
 from storage.retention.requeue import put_back_refused
-from tasks.storing.object_deleter import Sweep
+from tasks.storing.object_deleter import ObjectDeleter
 from tests.darkroom.cli.conftest import CommandLine, claim
 
 AJob = Callable[..., UUID]
@@ -131,7 +131,7 @@ class Bucket(ObjectStore):
 def bucket(tables: Database, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """Of an installation in this process."""
     watched = Bucket()
-    sweep = Sweep(tables, lambda: watched)
+    sweep = ObjectDeleter(tables, lambda: watched)
     wiring = SimpleNamespace(database=tables, key_prefix="", sweep=sweep)
     monkeypatch.setattr(opened, "opened", lambda: wiring)
     return watched

@@ -13,7 +13,7 @@ from darkroom.checks.call_limits import check_call_limits
 from darkroom.errors import UserError
 from darkroom.settings import load_settings
 from darkroom.wiring.factory import Wiring
-from tasks.broker.publisher import Doorbell
+from tasks.broker.publisher import Publisher
 from tests.darkroom.cli.conftest import CommandLine
 from tests.services.acl import documented_rights, user_with
 from tests.services.rabbitmq import RabbitServer
@@ -74,7 +74,7 @@ def test_a_redis_that_is_not_trusted_is_told_nothing(
     limits = found(check_call_limits, broker_url="amqp://host//", redis_url=url)
     assert "CERTIFICATE_VERIFY_FAILED" in limits["bad"]
     wiring = Wiring(load_settings(broker_url=url))
-    doorbell = Doorbell(
+    doorbell = Publisher(
         wiring.app, wiring.queues, ids_per_message=1, slots=8, timeout_s=5, pause_s=5
     )
     ids = [uuid7()]

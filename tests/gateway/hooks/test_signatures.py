@@ -15,10 +15,10 @@ from gateway.hooks.signatures import (
     TOLERANCE_S,
     BearerToken,
     BodyHmac,
-    Genuine,
     Signature,
     StandardWebhooks,
     TimestampedHmac,
+    VerifiedSignature,
 )
 
 NOW_S = 1_790_000_000
@@ -87,7 +87,9 @@ TIMED = ["standard", "stripe"]
 EVERY = pytest.mark.parametrize("scheme", SCHEMES)
 
 
-def check(signature: Signature, headers: dict[str, str], body: bytes = BODY) -> Genuine | None:
+def check(
+    signature: Signature, headers: dict[str, str], body: bytes = BODY
+) -> VerifiedSignature | None:
     """Ask at the time that the deliveries here are signed for."""
     return signature.check(headers, body, now_s=NOW_S)
 
@@ -173,8 +175,8 @@ def test_a_time_that_was_not_signed_cannot_be_put_in() -> None:
 
 def test_standard_webhooks_vouches_for_its_id() -> None:
     """The others sign no id."""
-    assert check(StandardWebhooks((NEW,)), standard()) == Genuine("msg_1")
-    assert check(TimestampedHmac((NEW,)), stripe()) == Genuine()
+    assert check(StandardWebhooks((NEW,)), standard()) == VerifiedSignature("msg_1")
+    assert check(TimestampedHmac((NEW,)), stripe()) == VerifiedSignature()
 
 
 def test_one_of_several_signatures_is_enough() -> None:
@@ -189,7 +191,7 @@ def test_one_of_several_signatures_is_enough() -> None:
 def test_the_older_names_of_the_same_headers_are_known() -> None:
     """Senders on Svix say `svix-id` and mean `webhook-id`."""
     older = {name.replace("webhook", "svix"): value for name, value in standard().items()}
-    assert check(StandardWebhooks((NEW,)), older) == Genuine("msg_1")
+    assert check(StandardWebhooks((NEW,)), older) == VerifiedSignature("msg_1")
 
 
 def test_the_vector_of_the_standard_webhooks_libraries() -> None:
@@ -202,7 +204,7 @@ def test_the_vector_of_the_standard_webhooks_libraries() -> None:
     }
     body = b'{"test": 2432232314}'
     genuine = StandardWebhooks((key,)).check(headers, body, now_s=1614265330)
-    assert genuine == Genuine("msg_p5jXN8AQM9LWM0D4loKWxJek")
+    assert genuine == VerifiedSignature("msg_p5jXN8AQM9LWM0D4loKWxJek")
 
 
 def test_the_vector_of_githubs_documentation() -> None:
@@ -225,7 +227,7 @@ def test_what_we_take_the_standard_webhooks_library_takes_and_the_other_way_roun
     }
     theirs, ours = Webhook(WHSEC), StandardWebhooks((decoded(WHSEC, as_base64=True),))
     assert theirs.verify(BODY, headers)["type"] == "product.created"
-    assert ours.check(headers, BODY, now_s=now_s) == Genuine("msg_7")
+    assert ours.check(headers, BODY, now_s=now_s) == VerifiedSignature("msg_7")
     assert ours.check(headers, BODY.replace(b"T", b"t"), now_s=now_s) is None
     with pytest.raises(Exception, match="No matching signature"):
         theirs.verify(BODY.replace(b"T", b"t"), headers)

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from gateway.hooks.config import load_hooks
-from gateway.hooks.errors import NotGenuine
+from gateway.hooks.errors import SignatureInvalid
 from gateway.http.problems import problem_of
 from storage.queries.get import get_job
 from tests.docs.conftest import blocks
@@ -149,4 +149,4 @@ def test_every_status_of_the_table_is_one_that_the_route_has(one_gateway: Gatewa
         for status in row.split(", ")
     }
     assert {status.strip() for status in told} == set(promised) - {"408"}
-    assert problem_of(NotGenuine()).status_code == 401
+    assert problem_of(SignatureInvalid()).status_code == 401

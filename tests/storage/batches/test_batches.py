@@ -15,7 +15,7 @@ from storage.batches.batches import (
     open_batch,
 )
 from storage.batches.counts import batch_progress, fold_batch_deltas
-from storage.batches.loading import Loading, delete_unopened, hold_unopened, unopened_batches
+from storage.batches.loading import Loading, delete_loading, loading_batches, lock_loading
 from storage.db.keyset import Cursor
 from storage.dispatch.reserve import reserve_due
 from storage.errors import BatchNotFound, BatchShut, DatabaseUnavailable, IdempotencyConflict
@@ -53,11 +53,11 @@ def test_an_abandoned_load_leaves_nothing(table: TableUnderTest) -> None:
     """Deleted with its jobs, and too late to be opened; an open one is not touched."""
     lost, ids = table.batch(5, opened=False)
     kept, _ = table.batch(2)
-    assert [b.id for b in unopened_batches(table.db, older_than_s=-1)] == [lost]
-    assert unopened_batches(table.db, older_than_s=60) == []
-    assert delete_unopened(table.db, lost)
-    assert delete_unopened(table.db, lost)
-    assert not delete_unopened(table.db, kept)
+    assert [b.id for b in loading_batches(table.db, older_than_s=-1)] == [lost]
+    assert loading_batches(table.db, older_than_s=60) == []
+    assert delete_loading(table.db, lost)
+    assert delete_loading(table.db, lost)
+    assert not delete_loading(table.db, kept)
     assert not open_batch(table.db, lost, 5)
     assert [table.claim(i) for i in ids] == [None] * 5
     assert len(list_jobs(table.db, batch_id=kept)) == 2
@@ -78,7 +78,7 @@ def test_a_deletion_that_stalls_leaves_the_next_load_under_the_id_alone(
         found = 0 if stalled == "before it deletes" else real(*given)
         if not found:
             monkeypatch.undo()
-            assert delete_unopened(table.db, lost)
+            assert delete_loading(table.db, lost)
             assert create_batch(table.db, id=lost)[1]
             insert_jobs(table.db, anew)
             assert open_batch(table.db, lost, 3)
@@ -86,7 +86,7 @@ def test_a_deletion_that_stalls_leaves_the_next_load_under_the_id_alone(
         return found
 
     monkeypatch.setattr(storage.batches.loading, "_delete_jobs", delete_jobs)
-    assert delete_unopened(table.db, lost)
+    assert delete_loading(table.db, lost)
     assert get_batch(table.db, lost).total == 3
     assert sorted(reserve_due(table.db, limit=9, stale_after_s=60)) == sorted(j.id for j in anew)
 
@@ -206,7 +206,7 @@ def test_a_load_that_was_given_up_leaves_nothing_to_the_next_one_under_its_id(
     lines = [new_job(batch_id=lost.id) for _ in range(2)]
     insert_jobs(table.db, lines)
     assert cancel_jobs(table.db, [lines[0].id]).cancelled == 1
-    assert delete_unopened(table.db, lost.id)
+    assert delete_loading(table.db, lost.id)
     assert create_batch(table.db, id=lost.id)[1]
     assert batch_callback(table.db, lost.id) is None
     insert_jobs(table.db, [new_job(batch_id=lost.id)])
@@ -226,13 +226,13 @@ def test_a_load_that_is_being_given_up_is_neither_opened_nor_filled(table: Table
         connection.execute(marked.values(abandoned_at=batches.c.created_at))
     assert not open_batch(table.db, lost, 1)
     assert get_batch(table.db, lost).opened_at is None
-    assert delete_unopened(table.db, lost)
+    assert delete_loading(table.db, lost)
 
 
 def test_an_open_batch_is_not_deleted_as_a_load_that_was_given_up(table: TableUnderTest) -> None:
     """Whoever believes that it was has missed its opening."""
     kept, ids = table.batch(2)
-    assert not delete_unopened(table.db, kept)
+    assert not delete_loading(table.db, kept)
     assert get_batch(table.db, kept).abandoned_at is None
     assert table.claim(ids[0]) is not None
 
@@ -245,7 +245,7 @@ def test_rows_go_only_into_the_load_that_was_begun(table: TableUnderTest) -> Non
         loading = Loading(batch.id, begun_at)
         try:
             with table.db.begin() as connection:
-                hold_unopened(table.db.tables, connection, loading)
+                lock_loading(table.db.tables, connection, loading)
         except BatchShut:
             return False
         return True

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 
 from storage.batches.counts import batch_progress, fold_batch_deltas
 from storage.db.database import Database
-from storage.db.group_commit import Together, made_alone
+from storage.db.group_commit import GroupCommit, made_alone
 from storage.errors import DatabaseUnavailable
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.records.job import Job
@@ -52,7 +52,7 @@ def at_once(change: Callable[[Row], object], rows: Sequence[Row]) -> list[object
 def test_everyone_gets_what_came_of_its_own_row() -> None:
     """In whatever groups they went."""
     changes = Changes()
-    together: Together[int, int] = Together(changes)
+    together: GroupCommit[int, int] = GroupCommit(changes)
     found = [at_once(together, range(THREADS)) for _ in range(ROUNDS)]
     asked = [row for group in changes.groups for row in group]
     for results in found:
@@ -64,7 +64,7 @@ def test_everyone_gets_what_came_of_its_own_row() -> None:
 def test_a_thread_that_changes_one_after_another_makes_each_alone() -> None:
     """It is nobody's to wait for."""
     changes = Changes()
-    together: Together[int, int] = Together(changes)
+    together: GroupCommit[int, int] = GroupCommit(changes)
     assert [together(row) for row in range(5)] == [None] * 5
     assert changes.groups == []
 
@@ -80,7 +80,7 @@ def test_a_group_that_fails_is_called_again_or_made_one_by_one(
     def fail(_rows: Sequence[int]) -> list[int | None]:
         raise error
 
-    together: Together[int, int] = Together(fail)
+    together: GroupCommit[int, int] = GroupCommit(fail)
 
     def change(row: int) -> object:
         try:

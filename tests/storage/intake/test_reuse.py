@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from storage.batches.batches import create_batch, get_batch, open_batch
 from storage.batches.counts import batch_progress, fold_batch_deltas
-from storage.batches.loading import delete_unopened
+from storage.batches.loading import delete_loading
 from storage.db.database import Database
 from storage.errors import JobForgotten
 from storage.intake.insert import insert_job, insert_jobs
@@ -200,7 +200,7 @@ def test_a_batch_that_was_abandoned_leaves_no_counts_and_no_object(table: TableU
     insert_jobs(table.db, [line])
     forget(table, source)
     assert doomed(table.db) == set()
-    assert delete_unopened(table.db, batch.id)
+    assert delete_loading(table.db, batch.id)
     assert doomed(table.db) == {key}
     create_batch(table.db, id=batch.id)
     assert open_batch(table.db, batch.id, 1)

@@ -4,7 +4,7 @@ import pytest
 
 from storage.batches.batches import create_batch
 from storage.batches.counts import fold_batch_deltas
-from storage.batches.loading import delete_unopened
+from storage.batches.loading import delete_loading
 from storage.db.database import Database
 from storage.dispatch.backlog import count_queued
 from storage.dispatch.reserve import reserve_due
@@ -64,7 +64,7 @@ def test_what_waits_is_counted_over_priorities_and_batches(table: TableUnderTest
         if not opened:
             loading = batch.id
     assert count_queued(table.db, "shop", 100) == 9
-    assert delete_unopened(table.db, loading)
+    assert delete_loading(table.db, loading)
     assert count_queued(table.db, "shop", 100) == 7
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, insert, update
 
 from storage.batches.counts import batch_progress, fold_batch_deltas
-from storage.batches.loading import delete_unopened
+from storage.batches.loading import delete_loading
 from storage.db.database import Database
 from storage.db.keyset import Cursor
 from storage.dispatch.backlog import count_queued
@@ -34,7 +34,7 @@ from storage.queries.held_rows import held_rows
 from storage.queries.pages import list_jobs, stuck_jobs
 from storage.records.states import JobStatus
 from storage.retention.delete import forget_jobs
-from storage.retention.deletion_queue import spare_init_image, take_doomed
+from storage.retention.deletion_queue import claim_deletions, spare_init_image
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
 ENDED_ROWS = 6000
@@ -110,7 +110,7 @@ def _story(table: TableUnderTest) -> None:
     forget_workers(db, dead_for_s=1)
     fold_batch_deltas(db)
     batch_progress(db, batch_id)
-    delete_unopened(db, unopened)
+    delete_loading(db, unopened)
     get_jobs(db, ids[:3])
     job_by_key(db, "ada", "k1")
     newest = list_jobs(db, limit=3)
@@ -131,8 +131,8 @@ def _reuse_and_forget(table: TableUnderTest) -> None:
     insert_jobs(db, [new_job(**fox)])
     forget_jobs(db, [source, again], key_prefix="")
     spare_init_image(db, "init/ab")
-    take_doomed(db, limit=9)
-    take_doomed(db, limit=9, jobs=[source])
+    claim_deletions(db, limit=9)
+    claim_deletions(db, limit=9, jobs=[source])
     meant = Meant(database_time(db), owner="ada")
     count_meant(db, meant)
     for ids in walk_meant(db, meant, chunk=2):

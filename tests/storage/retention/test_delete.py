@@ -26,10 +26,10 @@ from storage.records.states import CallCount, JobStatus
 from storage.retention.delete import forget_jobs
 from storage.retention.deletion_queue import (
     INIT_GRACE_S,
-    doomed_state,
+    claim_deletions,
+    deletion_queue_state,
+    mark_deleted,
     spare_init_image,
-    strike_off,
-    take_doomed,
 )
 from storage.retention.requeue import put_back, put_back_refused
 from storage.retention.tombstones import find_tombstone, objects_left
@@ -108,14 +108,14 @@ def test_its_objects_are_doomed_with_it(table: TableUnderTest) -> None:
     strays = {f"{PREFIX}images/{rescued}/{fence}-0.png" for fence in (1, 2, 3)}
     assert doomed(table.db) == keys_of([*plain.images, *late.images]) | strays
     assert (objects_left(table.db, plain.id), objects_left(table.db, rescued)) == (1, 4)
-    taken = take_doomed(table.db, limit=50)
+    taken = claim_deletions(table.db, limit=50)
     assert set(taken) == doomed(table.db)
-    assert take_doomed(table.db, limit=50) == []
+    assert claim_deletions(table.db, limit=50) == []
     put_back(table.db, taken[:1], error="the bucket is away", delay_s=-1)
-    strike_off(table.db, taken[1:])
-    state = doomed_state(table.db)
+    mark_deleted(table.db, taken[1:])
+    state = deletion_queue_state(table.db)
     assert (state.objects, state.overdue, state.error) == (1, 1, "the bucket is away")
-    assert take_doomed(table.db, limit=50) == taken[:1]
+    assert claim_deletions(table.db, limit=50) == taken[:1]
 
 
 def test_what_may_not_be_deleted_waits_on_its_own_account(table: TableUnderTest) -> None:
@@ -126,7 +126,7 @@ def test_what_may_not_be_deleted_waits_on_its_own_account(table: TableUnderTest)
     rows = table.db.tables.doomed_objects
     with table.db.begin() as connection:
         connection.execute(update(rows).values(tries=11).where(rows.c.key == often))
-    assert set(take_doomed(table.db, limit=9)) == {often, once, untouched}
+    assert set(claim_deletions(table.db, limit=9)) == {often, once, untouched}
     whys = {often: "no right to it", once: "locked"}
     put_back_refused(table.db, whys, first_wait_s=10, longest_wait_s=3000)
     put_back(table.db, [untouched], error=None, delay_s=5)
@@ -142,7 +142,7 @@ def test_what_may_not_be_deleted_waits_on_its_own_account(table: TableUnderTest)
     }
     assert max(due[untouched], due[once]) <= 20
     assert 1000 < due[often] <= 3000
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
 
 
 def test_a_job_under_way_stays_and_one_that_waits_is_cancelled_on_the_way(
@@ -230,14 +230,14 @@ def test_an_initial_image_goes_with_the_last_job_that_uses_it(table: TableUnderT
     key = f"{PREFIX}init/ab/{'ab' * 32}"
     first, second = table.accept(init_image_key=key), table.accept(init_image_key=key)
     forget(table, first)
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
     let_time_pass(table.db)
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
     assert doomed(table.db) == set(), "it is used, so the last one dooms it again"
     forget(table, second)
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
     let_time_pass(table.db)
-    assert take_doomed(table.db, limit=9) == [key]
+    assert claim_deletions(table.db, limit=9) == [key]
 
 
 def test_a_new_job_saves_an_initial_image_that_was_to_go(table: TableUnderTest) -> None:
@@ -246,10 +246,10 @@ def test_a_new_job_saves_an_initial_image_that_was_to_go(table: TableUnderTest) 
     forget(table, table.accept(init_image_key=key))
     let_time_pass(table.db)
     spare_init_image(table.db, key)
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
     table.accept(init_image_key=key)
     let_time_pass(table.db)
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
     assert INIT_GRACE_S >= 600
 
 
@@ -260,14 +260,14 @@ def test_an_initial_image_that_is_being_deleted_is_waited_for(
     key = f"{PREFIX}init/ab/{'ab' * 32}"
     forget(table, table.accept(init_image_key=key))
     let_time_pass(table.db)
-    assert take_doomed(table.db, limit=9) == [key]
+    assert claim_deletions(table.db, limit=9) == [key]
     rests: list[bool] = []
 
     def rest(_seconds: float) -> None:
         # It asked and found the deletion under way, which ends while it waits a second time.
         rests.append(True)
         if len(rests) == 2:
-            strike_off(table.db, [key])
+            mark_deleted(table.db, [key])
 
     monkeypatch.setattr("storage.retention.deletion_queue.time.sleep", rest)
     spare_init_image(table.db, key)
@@ -329,7 +329,7 @@ def test_an_initial_image_that_is_deleted_for_too_long_is_an_error(
     key = f"{PREFIX}init/ab/{'ab' * 32}"
     forget(table, table.accept(init_image_key=key))
     let_time_pass(table.db)
-    assert take_doomed(table.db, limit=9) == [key]
+    assert claim_deletions(table.db, limit=9) == [key]
     monkeypatch.setattr("storage.retention.deletion_queue._SPARE_MOST_S", -1.0)
     with pytest.raises(DatabaseUnavailable, match="being deleted"):
         spare_init_image(table.db, key)

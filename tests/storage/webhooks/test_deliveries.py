@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from storage.batches.batches import batch_callback, create_batch, open_batch
 from storage.batches.counts import fold_batch_deltas
-from storage.batches.loading import delete_unopened
+from storage.batches.loading import delete_loading
 from storage.db.database import Database
 from storage.db.keyset import Cursor
 from storage.intake.insert import insert_jobs
@@ -277,7 +277,7 @@ def test_a_batch_that_ended_before_it_was_opened_is_told(table: TableUnderTest) 
         if opened:
             assert open_batch(table.db, batch.id, 1)
         else:
-            assert delete_unopened(table.db, batch.id)
+            assert delete_loading(table.db, batch.id)
             assert batch_callback(table.db, batch.id) is None
     assert [each.delivery.event for each in claim(table.db)] == ["batch.completed"]
 

@@ -14,7 +14,7 @@ from storage.intake.insert_ended import insert_faulty_job
 from storage.jobs.adopt import adopt_image
 from storage.jobs.cancel import ask_cancel, expire_due, retry_ended
 from storage.jobs.finish import _finish_several, finish_if_held
-from storage.jobs.quarantine import set_aside
+from storage.jobs.quarantine import quarantine_row
 from storage.jobs.release import fail_if_held, retry_later_if_held
 from storage.jobs.rescue import rescue_dead
 from storage.records.job import JobError, images_to_json
@@ -134,7 +134,7 @@ ENDS: dict[str, tuple[str, Callable[[TableUnderTest, UUID], object]]] = {
     "found in a spool": ("job.succeeded", _adopt),
     "unreadable": (
         "job.failed",
-        lambda t, i: set_aside(t.db, i, token=uuid4(), reason="half a disk block"),
+        lambda t, i: quarantine_row(t.db, i, token=uuid4(), reason="half a disk block"),
     ),
 }
 
@@ -190,7 +190,7 @@ def test_a_row_whose_json_is_damaged_is_told_all_the_same(table: TableUnderTest)
     if table.db.dialect == "sqlite":
         with table.db.begin() as connection:
             connection.exec_driver_sql("UPDATE darkroom_jobs SET request = '{', metadata = 'x'")
-    set_aside(table.db, job_id, token=uuid4(), reason="half a disk block")
+    quarantine_row(table.db, job_id, token=uuid4(), reason="half a disk block")
     (told,) = deliveries(table)
     assert json.loads(told.body)["data"]["error"]["code"] == "ROW_UNREADABLE"
 

@@ -18,7 +18,7 @@ from playground.errors import RequestInvalid
 from playground.request import releases
 from storage.batches.batches import create_batch, get_batch, list_batches
 from storage.batches.counts import batch_progress
-from storage.batches.loading import delete_unopened
+from storage.batches.loading import delete_loading
 from storage.db.database import Database
 from storage.dispatch.reserve import reserve_due
 from storage.errors import BatchShut, DatabaseUnavailable
@@ -30,7 +30,7 @@ from storage.records.states import JobStatus
 from storage.retention.deletion_queue import spare_init_image
 from storage.schema.revision import RELEASE
 from tasks.batches.checked_batch import BatchOptions
-from tasks.batches.image_files import Beside
+from tasks.batches.image_files import ImageFiles
 from tasks.batches.loader import Loaded
 from tasks.batches.reader import FileFormat, LineFile
 from tasks.batches.service import Batches
@@ -274,7 +274,7 @@ def test_a_load_that_was_killed_is_taken_up_by_the_next_under_its_key(
     """What a kill -9 left is invisible, and the repeat completes it without doubles."""
     with monkeypatch.context() as patched:
         patched.setattr(tasks.batches.loader, "open_batch", _killed)
-        patched.setattr(tasks.batches.loader, "delete_unopened", lambda *_, **__: True)
+        patched.setattr(tasks.batches.loader, "delete_loading", lambda *_, **__: True)
         with pytest.raises(SystemExit):
             hand_in(batches, prompts(5), key="night")
     assert list_jobs(database) == []
@@ -313,7 +313,7 @@ def test_a_load_that_joined_another_ends_with_it_and_leaves_no_rows(
     """The first of two under one key breaks off; the other is told so, and a repeat goes in."""
     batch_id = begun_elsewhere(database)
     with monkeypatch.context() as patched:
-        Meanwhile(patched, lambda: delete_unopened(database, batch_id))
+        Meanwhile(patched, lambda: delete_loading(database, batch_id))
         with pytest.raises(BatchShut):
             hand_in(batches, prompts(1500), key="night")
     assert list_batches(database) == []
@@ -329,7 +329,7 @@ def test_a_load_that_joined_another_leaves_a_third_one_alone(
     batch_id = begun_elsewhere(database)
 
     def begin_anew() -> None:
-        delete_unopened(database, batch_id)
+        delete_loading(database, batch_id)
         begun_elsewhere(database)
 
     Meanwhile(monkeypatch, begin_anew)
@@ -424,7 +424,7 @@ def test_a_picture_beside_the_file_is_the_initial_image(
     picture = _png()
     (tmp_path / "sketch.png").write_bytes(picture)
     file = lines({"prompt": "a harbour", "init_image": "@sketch.png", "strength": 0.5})
-    beside = Beside(tmp_path, 1_000_000)
+    beside = ImageFiles(tmp_path, 1_000_000)
     with batches.check(file, BatchOptions(), beside=beside) as checked:
         checked.require_good()
         assert shelf.kept == {}
@@ -459,7 +459,7 @@ def test_no_other_file_of_this_machine_can_be_named(
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "large.png").write_bytes(bytes(10_001))
     file = lines({"prompt": "x", "init_image": name})
-    with batches.check(file, BatchOptions(), beside=Beside(folder, 10_000)) as checked:
+    with batches.check(file, BatchOptions(), beside=ImageFiles(folder, 10_000)) as checked:
         (fault,) = checked.faults
     assert fault.reason.startswith(f"init_image = {name!r}: ")
 

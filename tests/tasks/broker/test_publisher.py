@@ -6,7 +6,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from darkroom.wiring.call_threads import CALLS_PER_THREAD_MORE
-from tasks.broker.publisher import PART_OF_A_WORKER, Doorbell
+from tasks.broker.publisher import PART_OF_A_WORKER, Publisher
 from tasks.queues import Queues
 from tests.tasks.apps import app_at
 
@@ -17,7 +17,7 @@ def lengths(redis_url: str, *, due: int, slots: int) -> list[int]:
     """Ring for so many jobs; how many ids each message names, in the order they went out."""
     app = app_at(redis_url)
     queues = Queues("darkroom")
-    doorbell = Doorbell(app, queues, ids_per_message=16, slots=slots, timeout_s=30, pause_s=5)
+    doorbell = Publisher(app, queues, ids_per_message=16, slots=slots, timeout_s=30, pause_s=5)
     job_ids = [uuid7() for _ in range(due)]
     assert doorbell.ring(job_ids) == []
     named = list[list[str]]()
@@ -68,7 +68,7 @@ def test_how_long_a_broker_takes_no_message_is_counted_from_the_first_failure(
 ) -> None:
     """A message that goes out ends it, and so does whoever has acted upon it."""
     nobody = app_at("redis://127.0.0.1:1/0")
-    doorbell = Doorbell(
+    doorbell = Publisher(
         nobody, Queues("darkroom"), ids_per_message=16, slots=256, timeout_s=1, pause_s=0
     )
     assert doorbell.failing_s == 0

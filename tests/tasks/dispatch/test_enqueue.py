@@ -22,7 +22,7 @@ from storage.fleet.leases import WorkerInfo, register_worker
 from storage.intake.insert import insert_job
 from storage.records.job import NewJob
 from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.leader import Dispatcher, DispatcherPace
+from tasks.dispatch.leader import DispatcherPace, DispatchLeader
 from tasks.dispatch.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 from tests.storage.table import TableUnderTest
 
@@ -94,7 +94,7 @@ def test_what_is_long_over_is_swept_once_in_a_while(
     broker: Any = Broker()
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=60)
-    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=PACE)
+    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
     abandoned = begun_long_ago(database)
     dispatcher.round()
     with pytest.raises(BatchNotFound):
@@ -122,7 +122,7 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=-1, lost_s=-1)
     stopping = threading.Event()
-    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=PACE)
+    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
     thread = threading.Thread(target=dispatcher.run, args=[stopping])
     thread.start()
     until_s = time.monotonic() + WITHIN_S
@@ -153,7 +153,7 @@ def test_a_leader_that_reaches_no_broker_lets_another_worker_lead(database: Data
     ids = [uuid7(), uuid7()]
     pace = replace(PACE, turn_s=600.0, lease_s=600.0)
     dispatchers = [
-        Dispatcher(
+        DispatchLeader(
             database,
             Dispatch(
                 database,

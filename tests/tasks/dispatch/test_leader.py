@@ -20,7 +20,7 @@ from storage.queries.filter import database_time
 from storage.records.states import JobStatus
 from storage.schema.clock import after
 from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.leader import TURN, Dispatcher, DispatcherPace
+from tasks.dispatch.leader import TURN, DispatcherPace, DispatchLeader
 from tasks.dispatch.window import Window
 from tests.storage.table import TableUnderTest
 
@@ -57,12 +57,12 @@ def table(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
 
 def dispatcher_of(
     table: TableUnderTest, pace: DispatcherPace = PACE, broker: Broker | None = None
-) -> Dispatcher:
+) -> DispatchLeader:
     """One worker's dispatcher."""
     window = Window(table.db, fixed=9, per_second=None)
     bell = broker or Broker()
     dispatch = Dispatch(table.db, bell, bell, window=window, again_s=60, lost_s=60)  # type: ignore[arg-type]  # as far as it is used
-    return Dispatcher(table.db, dispatch, worker_id=uuid4(), pace=pace)
+    return DispatchLeader(table.db, dispatch, worker_id=uuid4(), pace=pace)
 
 
 def held_by_a_dead_worker(table: TableUnderTest) -> UUID:

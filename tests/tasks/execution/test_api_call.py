@@ -23,9 +23,9 @@ from storage.records.job import Job
 from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage, SpoolEntry
 from storage.spool.spool import Spool
-from tasks.execution.api_call import Call
-from tasks.storing.uploader import Uploads
-from tasks.throttling.byte_limiter import ByteGate
+from tasks.execution.api_call import ApiCall
+from tasks.storing.uploader import Uploader
+from tasks.throttling.byte_limiter import ByteLimiter
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import answer as answer_with
 from tests.playground.raw_server import raw_server
@@ -36,10 +36,10 @@ from tests.tasks.jobs import claimed_job
 READING_BYTES = 64_000_000
 
 
-class Watched(Uploads):
+class Watched(Uploader):
     """Notes when a picture goes to the disk, and what room its answer has by then."""
 
-    def watch(self, events: list[str], reading: ByteGate) -> None:
+    def watch(self, events: list[str], reading: ByteLimiter) -> None:
         """Note it there."""
         self._events, self._reading = events, reading
 
@@ -84,9 +84,9 @@ def called(
 ) -> tuple[Meaning, list[str]]:
     """What a call came to, and what happened meanwhile."""
     events: list[str] = []
-    reading = ByteGate(READING_BYTES)
+    reading = ByteLimiter(READING_BYTES)
     uploads.watch(events, reading)
-    call = Call(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
+    call = ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
     wire: dict[str, Any] = to_wire(request)
     made = call(job, request, wire, on_image=lambda: events.append("over"))
     assert reading.inside_bytes == 0
@@ -134,7 +134,7 @@ def test_a_picture_is_kept_though_the_end_of_its_call_could_not_be_noted(
     def fail() -> None:
         raise ZeroDivisionError("never heard of")
 
-    uploads.watch([], ByteGate(READING_BYTES))
+    uploads.watch([], ByteLimiter(READING_BYTES))
     call = call_of(client, uploads)
     made = call(claimed_job(database), request, to_wire(request), on_image=fail)
     assert made.entry is not None
@@ -147,7 +147,7 @@ def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
 ) -> None:
     """Its job ends with it before the call's thread takes another."""
     spool = Spool(tmp_path / "small", max_bytes=1, fsync=False)
-    uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
+    uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     job, request = claimed_job(database), check_request({"prompt": "a fox"}, Limits())
     made = call_of(client, uploads)(job, request, to_wire(request), on_image=lambda: None)
     assert (made.verdict.meaning, made.entry) == (Meaning.IN_HAND, None)
@@ -155,19 +155,19 @@ def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
     spool.close()
 
 
-def call_of(client: PlaygroundClient, uploads: Uploads) -> Call:
+def call_of(client: PlaygroundClient, uploads: Uploader) -> ApiCall:
     """A call with all the room it may want."""
-    reading = ByteGate(READING_BYTES)
-    return Call(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
+    reading = ByteLimiter(READING_BYTES)
+    return ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
 
 
 def stored(
     client: PlaygroundClient, uploads: Watched, job: Job, *, recipe: RecipeMode = "full"
 ) -> tuple[bytes, str]:
     """Make a call; return the picture in the spool, and the SHA-256 that the row gets."""
-    reading = ByteGate(READING_BYTES)
+    reading = ByteLimiter(READING_BYTES)
     uploads.watch([], reading)
-    call = Call(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe=recipe)
+    call = ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe=recipe)
     request = check_request({"prompt": "a fox", "width": 64, "height": 64}, Limits())
     made = call(job, request, to_wire(request), on_image=lambda: None)
     assert made.entry is not None, made.verdict

@@ -1,15 +1,15 @@
 """A call's turn ends once, however often it is said."""
 
-from tasks.execution.call_slot import Turn
-from tasks.rate_limit.permit import Admission
-from tasks.throttling.call_gate import Pace
+from tasks.execution.call_slot import CallSlot
+from tasks.rate_limit.permit import Permit
+from tasks.throttling.call_gate import CallGate
 
 
 def test_who_ends_a_turn_lets_the_next_one_in() -> None:
     """Long before the course of its job has ended."""
-    pace, settled = Pace(1), list[bool]()
+    pace, settled = CallGate(1), list[bool]()
     assert pace.try_enter()
-    with Turn(pace, Admission(settled.append)) as turn:
+    with CallSlot(pace, Permit(settled.append)) as turn:
         turn.spend()
         assert not pace.try_enter()
         turn.end()
@@ -21,9 +21,9 @@ def test_who_ends_a_turn_lets_the_next_one_in() -> None:
 
 def test_a_turn_that_was_not_used_is_given_back() -> None:
     """Its job was not due any more, say."""
-    pace, settled = Pace(1), list[bool]()
+    pace, settled = CallGate(1), list[bool]()
     assert pace.try_enter()
-    with Turn(pace, Admission(settled.append)):
+    with CallSlot(pace, Permit(settled.append)):
         pass
     assert pace.try_enter()
     assert settled == [False]

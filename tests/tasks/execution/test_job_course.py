@@ -29,19 +29,19 @@ from storage.records.states import CallCount, EndCode, JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
 from tasks.execution.api_call import Called
-from tasks.execution.record_failure import Settle
+from tasks.execution.record_failure import RecordFailure
 from tasks.execution.retry_policy import RetryPolicy
 from tasks.execution.run_job import (
     INIT_IMAGE_MISSING,
     STORAGE_AWAY,
     STORAGE_AWAY_S,
     Claims,
-    Generate,
+    RunJob,
 )
-from tasks.rate_limit.permit import Admission
+from tasks.rate_limit.permit import Permit
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
-from tasks.throttling.call_gate import Pace
+from tasks.throttling.call_gate import CallGate
 from tests.tasks.jobs import PNG
 from tests.tasks.pausing import WorkerUnderTest, worker_of
 from tests.tasks.storing.test_upload_threads import Bucket
@@ -91,7 +91,7 @@ class Call:
 class Earlier:
     """Images of earlier calls: none, or one that finishes any job."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: CallGate) -> None:
         self.pace = pace
         self.found = False
         self.fault: Exception | None = None
@@ -132,13 +132,13 @@ class Budget:
         self.open = 0
         self.spent: list[bool] = []
 
-    def admit(self) -> Admission | None:
+    def admit(self) -> Permit | None:
         """Let a call in, unless the process stops."""
         if self.stopping.is_set():
             return None
         self.on_admit()
         self.open += 1
-        return Admission(self._settle)
+        return Permit(self._settle)
 
     def _settle(self, is_spent: bool) -> None:  # noqa: FBT001 - as an admission calls it
         self.open -= 1
@@ -173,13 +173,13 @@ class Course:
             "call": self.call,
             "earlier": self.earlier,
         }
-        self.run = Generate(
+        self.run = RunJob(
             database=database,
             space=SpoolSpace(self.spool),
             pace=self.pace,
             breaker=self.worker.breaker,
             watch=self.worker.watch,
-            settle=Settle(
+            settle=RecordFailure(
                 database,
                 policy=policy,
                 pace=self.pace,

@@ -24,15 +24,15 @@ from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
 from tasks.dispatch.enqueue import Dispatch as DispatchOf
-from tasks.dispatch.leader import Dispatcher
+from tasks.dispatch.leader import DispatchLeader
 from tasks.dispatch.window import Window
-from tasks.execution.record_failure import Settle
+from tasks.execution.record_failure import RecordFailure
 from tasks.execution.retry_policy import Decision
-from tasks.execution.run_job import Claims, Generate
-from tasks.rate_limit.permit import Admission
+from tasks.execution.run_job import Claims, RunJob
+from tasks.rate_limit.permit import Permit
 from tasks.storing.open_claims import OpenClaims
-from tasks.storing.uploader import Uploads
-from tasks.throttling.call_gate import Pace
+from tasks.storing.uploader import Uploader
+from tasks.throttling.call_gate import CallGate
 from tests.storage.jobs.test_locked_rows import locked
 from tests.tasks.dispatch.test_enqueue import PACE, Broker
 from tests.tasks.jobs import claimed_job
@@ -53,9 +53,9 @@ def database(migrated_postgres_url: str) -> Iterator[Database]:
 class Budget:
     """Gives leave at once."""
 
-    def admit(self) -> Admission:
+    def admit(self) -> Permit:
         """A call's leave."""
-        return Admission(lambda _is_spent: None)
+        return Permit(lambda _is_spent: None)
 
 
 class Dispatch:
@@ -87,7 +87,7 @@ class Watch:
         """It never is."""
 
 
-def generating(database: Database, pace: Pace, **parts: Any) -> Generate:
+def generating(database: Database, pace: CallGate, **parts: Any) -> RunJob:
     """The course of a job, of which only the part before the call is run."""
     rest: dict[str, Any] = dict.fromkeys(PARTS) | {
         "call": None,
@@ -100,7 +100,7 @@ def generating(database: Database, pace: Pace, **parts: Any) -> Generate:
         "open_claims": OpenClaims(),
         "stopping": threading.Event(),
     }
-    return Generate(**rest | {"database": database, "pace": pace} | parts)
+    return RunJob(**rest | {"database": database, "pace": pace} | parts)
 
 
 def accepted(database: Database) -> UUID:
@@ -112,7 +112,7 @@ def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
     database: Database, migrated_postgres_url: str
 ) -> None:
     """The job stays queued and uncounted, and goes out again later."""
-    job_id, pace, dispatch = accepted(database), Pace(1), Dispatch()
+    job_id, pace, dispatch = accepted(database), CallGate(1), Dispatch()
     with locked(migrated_postgres_url, job_id):
         generating(database, pace, dispatch=dispatch)(job_id)
     assert pace.inside == 0
@@ -123,7 +123,7 @@ def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
 
 def test_a_job_that_was_claimed_after_the_lease_is_given_back_unsent(database: Database) -> None:
     """The claim took so long that another worker may have rescued it: no call is sent."""
-    job_id, pace = accepted(database), Pace(1)
+    job_id, pace = accepted(database), CallGate(1)
     pace.alive_for(60)
     generate = generating(database, pace)
     claim = generate._claim
@@ -151,7 +151,7 @@ def test_jobs_are_dispatched_while_the_leaders_other_work_meets_locked_rows(
     broker: Any = Broker()
     window = Window(database, fixed=5, per_second=None)
     dispatch = DispatchOf(database, broker, broker, window=window, again_s=60, lost_s=60)
-    dispatcher = Dispatcher(database, dispatch, worker_id=uuid7(), pace=PACE)
+    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
     with locked(migrated_postgres_url, batch.id, table="batches"):
         job_id = accepted(database)
         until(lambda: dispatcher.round() == 1, "the dispatch")
@@ -167,7 +167,7 @@ def test_a_call_slot_is_free_while_the_end_of_its_job_waits_for_a_lock(
 ) -> None:
     """The end is written as soon as the row is free."""
     job, slot_is_free = claimed_job(database), threading.Event()
-    settle = Settle(database, policy=None, pace=None, breaker=None, watch=None)  # type: ignore[arg-type]  # only writing is asked of it
+    settle = RecordFailure(database, policy=None, pace=None, breaker=None, watch=None)  # type: ignore[arg-type]  # only writing is asked of it
     decision = Decision(JobError("HTTP_500", "the API stumbled", "api"), delay_s=None)
     ending = threading.Thread(
         target=settle.write, args=(job, decision), kwargs={"on_locked": slot_is_free.set}
@@ -186,8 +186,8 @@ def test_a_picture_goes_to_the_bucket_while_its_row_is_locked(
     """And its row says so when it is free."""
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
-    uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
-    generate = generating(database, Pace(1), uploads=uploads)
+    uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
+    generate = generating(database, CallGate(1), uploads=uploads)
     entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     key = uploads.stored(entry)[0].key
 

@@ -12,7 +12,7 @@ from storage.fleet.state import fleet_state
 from storage.queries.get import get_job
 from storage.records.job import Job
 from storage.records.states import JobStatus
-from tasks.execution.record_failure import Settle
+from tasks.execution.record_failure import RecordFailure
 from tasks.execution.retry_policy import RetryPolicy
 from tests.tasks.jobs import claimed_again, claimed_job
 from tests.tasks.pausing import WorkerUnderTest, worker_of
@@ -27,12 +27,12 @@ def worker(database: Database) -> WorkerUnderTest:
 
 
 @pytest.fixture
-def settle(database: Database, worker: WorkerUnderTest) -> Settle:
+def settle(database: Database, worker: WorkerUnderTest) -> RecordFailure:
     """What ends attempts; a job whose call failed is due again at once."""
     return settling(database, worker)
 
 
-def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0) -> Settle:
+def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0) -> RecordFailure:
     """What ends attempts, and holds calls for so long where the key is refused."""
     policy = RetryPolicy(
         max_attempts=3,
@@ -42,7 +42,7 @@ def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0
         backoff_max_s=0.0,
         hold_s=hold_s,
     )
-    return Settle(
+    return RecordFailure(
         database, policy=policy, pace=worker.pace, breaker=worker.breaker, watch=worker.watch
     )
 
@@ -57,13 +57,13 @@ def claim_again(database: Database, job_id: UUID) -> Job:
     return job
 
 
-def end(settle: Settle, job: Job, verdict: Verdict = REFUSED, *, started: float) -> None:
+def end(settle: RecordFailure, job: Job, verdict: Verdict = REFUSED, *, started: float) -> None:
     """End a call that began then."""
     settle(job, verdict, started=started, on_locked=lambda: None)
 
 
 def test_the_first_401_while_others_succeed_does_not_fail_a_job(
-    database: Database, worker: WorkerUnderTest, settle: Settle
+    database: Database, worker: WorkerUnderTest, settle: RecordFailure
 ) -> None:
     """It may be the key's trouble: attempt and call come back, and the job is due again."""
     job = claimed_job(database)
@@ -77,7 +77,7 @@ def test_the_first_401_while_others_succeed_does_not_fail_a_job(
 
 
 def test_the_second_401_fails_a_job_only_if_others_succeeded_in_between(
-    database: Database, worker: WorkerUnderTest, settle: Settle
+    database: Database, worker: WorkerUnderTest, settle: RecordFailure
 ) -> None:
     """Then it is this request that is refused; without a success it is the key."""
     job = claimed_job(database)
@@ -96,7 +96,7 @@ def test_the_second_401_fails_a_job_only_if_others_succeeded_in_between(
 
 
 def test_what_another_worker_succeeded_with_says_nothing_about_a_job(
-    database: Database, settle: Settle
+    database: Database, settle: RecordFailure
 ) -> None:
     """Whether others succeed is asked of the same process: the other may have another key."""
     job = claimed_job(database)
@@ -107,7 +107,7 @@ def test_what_another_worker_succeeded_with_says_nothing_about_a_job(
 
 
 def test_an_answer_of_too_fast_holds_this_process_and_the_fleet(
-    database: Database, worker: WorkerUnderTest, settle: Settle
+    database: Database, worker: WorkerUnderTest, settle: RecordFailure
 ) -> None:
     """For as long as the API asks; the fleet also goes on with half its speed."""
     job = claimed_job(database)
@@ -132,7 +132,7 @@ def test_a_refused_key_holds_this_process_alone(
 
 
 def test_an_ordinary_failure_holds_nothing(
-    database: Database, worker: WorkerUnderTest, settle: Settle
+    database: Database, worker: WorkerUnderTest, settle: RecordFailure
 ) -> None:
     """It says something about one call: the next may start at once."""
     worker.succeeds()
@@ -141,7 +141,7 @@ def test_an_ordinary_failure_holds_nothing(
 
 
 def test_what_a_call_came_to_is_counted_whether_the_job_waits_or_fails(
-    database: Database, settle: Settle
+    database: Database, settle: RecordFailure
 ) -> None:
     """A useless answer has cost money, and so may a refused prompt."""
     useless = Verdict(Meaning.USELESS, "NO_IMAGE", "")
@@ -161,7 +161,7 @@ def test_what_a_call_came_to_is_counted_whether_the_job_waits_or_fails(
 
 
 def test_a_job_that_was_taken_away_meanwhile_is_left_alone(
-    database: Database, settle: Settle
+    database: Database, settle: RecordFailure
 ) -> None:
     """Its call took too long: a rescue gave it to another worker, whose claim holds."""
     job = claimed_job(database)

@@ -8,7 +8,7 @@ from storage.jobs.release import retry_later_if_held
 from storage.queries.get import get_job
 from storage.records.job import Job, JobError
 from storage.records.states import CallCount, JobStatus
-from tasks.execution.recover_stored import Earlier
+from tasks.execution.recover_stored import RecoverStored
 from tests.tasks.jobs import PNG, claimed_again, claimed_job
 from tests.tasks.storing.test_upload_threads import Bucket
 
@@ -65,7 +65,7 @@ def test_an_image_of_an_earlier_fence_finishes_its_job_without_a_call(
     """The claim that found it sent nothing: its call is given back, and is no duplicate."""
     job = claimed_after(database, 2, CallCount.UNKNOWN)
     bucket.there[key(job, fence)] = PNG
-    assert Earlier(database, bucket, key_prefix="x").finish(job)
+    assert RecoverStored(database, bucket, key_prefix="x").finish(job)
     done = get_job(database, job.id)
     assert (done.status, done.images[0].key) == (JobStatus.SUCCEEDED, key(job, fence))
     assert (done.calls_made, done.calls_unknown, done.calls_duplicate) == (2, 2, 0)
@@ -76,7 +76,7 @@ def test_the_newest_fence_is_asked_for_first_and_its_own_never(
 ) -> None:
     """A rescue is never far behind the claim; under its own fence nothing can be yet."""
     job = claimed_after(database, 2, CallCount.UNKNOWN)
-    assert not Earlier(database, bucket, key_prefix="x").finish(job)
+    assert not RecoverStored(database, bucket, key_prefix="x").finish(job)
     assert bucket.asked == [key(job, 2), key(job, 1)]
     assert get_job(database, job.id) == job
 
@@ -87,14 +87,14 @@ def test_only_so_many_fences_are_asked_for(
     """Each is a request to the bucket, before every call."""
     monkeypatch.setattr("tasks.execution.recover_stored.MOST_FENCES", 1)
     job = claimed_after(database, 2, CallCount.UNKNOWN)
-    assert not Earlier(database, bucket, key_prefix="x").finish(job)
+    assert not RecoverStored(database, bucket, key_prefix="x").finish(job)
     assert bucket.asked == [key(job, 2)]
 
 
 def test_a_job_that_lost_no_worker_is_not_looked_up(database: Database, bucket: Objects) -> None:
     """Nearly all jobs: a request for each would cost more than it finds."""
     job = claimed_after(database, 1, CallCount.USELESS)
-    assert not Earlier(database, bucket, key_prefix="x").finish(job)
+    assert not RecoverStored(database, bucket, key_prefix="x").finish(job)
     assert bucket.asked == []
 
 
@@ -105,5 +105,5 @@ def test_while_the_bucket_cannot_answer_no_call_may_start(
     job = claimed_after(database, 1, CallCount.UNKNOWN)
     bucket.is_away = True
     with pytest.raises(ObjectStoreUnavailable):
-        Earlier(database, bucket, key_prefix="x").finish(job)
+        RecoverStored(database, bucket, key_prefix="x").finish(job)
     assert get_job(database, job.id) == job

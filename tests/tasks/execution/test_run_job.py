@@ -15,8 +15,8 @@ from storage.queries.get import get_job
 from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
-from tasks.execution.run_job import Claims, Generate
-from tasks.storing.uploader import Uploads
+from tasks.execution.run_job import Claims, RunJob
+from tasks.storing.uploader import Uploader
 from tests.tasks.jobs import claimed_job
 
 
@@ -26,7 +26,7 @@ def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
     """The table may refuse for whatever reason; the call is paid, and nobody else would look."""
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
-    uploads = Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
+    uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     generate = generating(refusing_database(tmp_path / "gone"), uploads)
     entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     with pytest.raises(DatabaseMisconfigured):
@@ -46,7 +46,7 @@ def refusing_database(folder: Path) -> Database:
     return database
 
 
-def generating(database: Database, uploads: Uploads) -> Generate:
+def generating(database: Database, uploads: Uploader) -> RunJob:
     """The course of a job, of which only the end is run."""
     parts = (
         "dispatch",
@@ -62,4 +62,4 @@ def generating(database: Database, uploads: Uploads) -> Generate:
     )
     rest: dict[str, Any] = dict.fromkeys((*parts, "objects"))
     claims = Claims(uuid4(), 60.0, 3, None)
-    return Generate(database=database, uploads=uploads, claims=claims, stopping=Event(), **rest)
+    return RunJob(database=database, uploads=uploads, claims=claims, stopping=Event(), **rest)

@@ -18,7 +18,7 @@ from chaos.fleet.warm import SERVER
 from darkroom.settings.addresses import RedisAddress
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
-from tasks.rate_limit.redis_limiter import Ledger
+from tasks.rate_limit.redis_limiter import RedisLimiter
 from tasks.rate_limit.worker_share import Place, PlaceWatch
 
 PATIENCE_S = 60
@@ -44,7 +44,7 @@ def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudg
     limits = BudgetLimits(fleet.per_second, fleet.in_flight)
     ledger = None
     if fleet.url is not None:
-        ledger = Ledger(
+        ledger = RedisLimiter(
             RedisAddress.read(fleet.url).options,
             namespace="darkroom",
             process_id=uuid4(),

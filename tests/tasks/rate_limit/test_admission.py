@@ -10,7 +10,7 @@ from storage.db.database import Database
 from storage.fleet.leases import WorkerInfo, register_worker
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
-from tasks.rate_limit.wait_queue import LATE_S, Line
+from tasks.rate_limit.wait_queue import LATE_S, WaitQueue
 from tasks.rate_limit.worker_share import Place, PlaceWatch, place_of
 
 
@@ -102,7 +102,7 @@ def test_nothing_goes_wrong_for_ever_when_a_round_breaks_off() -> None:
 
 def test_starts_that_come_too_late_are_void() -> None:
     """A process that was stopped wakes up: no burst of what it was granted before."""
-    line = Line()
+    line = WaitQueue()
     tickets = [line.join() for _ in range(3)]
     line.add(Grant(3, 0.0, LATE_S, 0.0), 100.0)
     line.let_in(100.0 + 2 * LATE_S + 0.1)
@@ -112,7 +112,7 @@ def test_starts_that_come_too_late_are_void() -> None:
 
 def test_what_nobody_waits_for_goes_back() -> None:
     """Granted to threads that were turned away since."""
-    line = Line()
+    line = WaitQueue()
     line.join()
     line.add(Grant(1, 5.0, 1.0, 0.0), 100.0)
     assert line.ask() == Ask(held=1, wanted=0, returned=0)

@@ -9,17 +9,19 @@ import redis
 
 from darkroom.settings.addresses import RedisAddress
 from tasks.rate_limit.protocol import Ask, BudgetLimits
-from tasks.rate_limit.redis_limiter import Ledger
+from tasks.rate_limit.redis_limiter import RedisLimiter
 from tests.services.redis import RedisServer
 
 
-def _ledger(url: str, *, in_flight: int = 10, lease_s: float = 20.0) -> Ledger:
+def _ledger(url: str, *, in_flight: int = 10, lease_s: float = 20.0) -> RedisLimiter:
     limits = BudgetLimits(None, in_flight)
     options = RedisAddress.read(url).options
-    return Ledger(options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=lease_s)
+    return RedisLimiter(
+        options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=lease_s
+    )
 
 
-def _given(ledger: Ledger, ask: Ask, *, live: int) -> int:
+def _given(ledger: RedisLimiter, ask: Ask, *, live: int) -> int:
     grant = ledger.exchange(ask, time.monotonic(), live=live)
     assert grant is not None
     return grant.count
@@ -84,7 +86,7 @@ def test_a_slot_and_a_start_are_never_kept_for_two(redis_url: str) -> None:
     """Few starts and few slots: whoever is due one is due the other, and somebody always goes."""
     limits = BudgetLimits(20.0, 3)
     fleet = [
-        Ledger(
+        RedisLimiter(
             RedisAddress.read(redis_url).options,
             namespace="darkroom",
             process_id=uuid4(),

@@ -9,15 +9,17 @@ import redis
 
 from darkroom.settings.addresses import RedisAddress
 from tasks.rate_limit.protocol import Ask, BudgetLimits
-from tasks.rate_limit.redis_limiter import Ledger
+from tasks.rate_limit.redis_limiter import RedisLimiter
 from tests.tasks.rate_limit.caller import Fleet, started, wait_for_calls, wait_for_window
 from tests.tasks.rate_limit.conftest import StartCallers
 
 
-def _ledger(url: str, per_second: float) -> Ledger:
+def _ledger(url: str, per_second: float) -> RedisLimiter:
     limits = BudgetLimits(per_second, None)
     options = RedisAddress.read(url).options
-    return Ledger(options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=20.0)
+    return RedisLimiter(
+        options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=20.0
+    )
 
 
 def _server_s(client: "redis.Redis") -> float:

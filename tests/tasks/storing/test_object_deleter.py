@@ -16,12 +16,12 @@ from storage.errors import DatabaseUnavailable, ObjectStoreRefused, ObjectStoreU
 from storage.objects.store import ObjectStore
 from storage.queries.filter import database_time
 from storage.retention.delete import forget_jobs
-from storage.retention.deletion_queue import doomed_state, take_doomed
+from storage.retention.deletion_queue import claim_deletions, deletion_queue_state
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
 from tasks.storing import object_deleter as sweep
-from tasks.storing.object_deleter import Sweep
-from tasks.storing.uploader import Uploads
+from tasks.storing.object_deleter import ObjectDeleter
+from tasks.storing.uploader import Uploader
 from tests.storage.table import TableUnderTest
 
 
@@ -69,9 +69,9 @@ def test_a_bucket_that_is_away_costs_time_and_no_promise(table: TableUnderTest) 
     jobs = [table.finished(table.accept()) for _ in range(3)]
     forget_jobs(table.db, [job.id for job in jobs], key_prefix="")
     bucket = Away()
-    sweep = Sweep(table.db, lambda: bucket)
+    sweep = ObjectDeleter(table.db, lambda: bucket)
     assert sweep.round() == 0
-    state = doomed_state(table.db)
+    state = deletion_queue_state(table.db)
     assert (state.objects, state.error) == (3, "nobody answers")
     bucket.is_away = False
     assert sweep.round() == 0, "not yet: it is not asked again and again"
@@ -80,7 +80,7 @@ def test_a_bucket_that_is_away_costs_time_and_no_promise(table: TableUnderTest) 
         connection.execute(update(doomed).values(due_at=doomed.c.doomed_at))
     assert sweep.round() == 3
     assert sorted(bucket.deleted) == sorted(job.images[0].key for job in jobs)
-    assert doomed_state(table.db).objects == 0
+    assert deletion_queue_state(table.db).objects == 0
 
 
 def pictures(table: TableUnderTest, count: int) -> list[str]:
@@ -111,7 +111,7 @@ def test_one_that_may_not_be_deleted_holds_up_no_other(table: TableUnderTest) ->
     """It alone is put back, with its own error; also where it is the first of all."""
     keys = pictures(table, 12)
     bucket = Away(refuses=[keys[0], keys[7]])
-    assert Sweep(table.db, lambda: bucket).round() == 10
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 10
     assert set(bucket.deleted) == set(keys) - bucket.refuses
     left = doomed(table)
     assert {key: (tries, why) for key, (tries, why, _) in left.items()} == {
@@ -123,7 +123,7 @@ def test_one_that_may_not_be_deleted_waits_longer_each_time(table: TableUnderTes
     """By how often it was tried itself, up to an hour; others that fail do not count."""
     often, first = pictures(table, 2)
     bucket = Away(refuses=[often, first])
-    refused = Sweep(table.db, lambda: bucket)
+    refused = ObjectDeleter(table.db, lambda: bucket)
     rows = table.db.tables.doomed_objects
     with table.db.begin() as connection:
         connection.execute(update(rows).values(tries=40).where(rows.c.key == often))
@@ -143,13 +143,13 @@ def test_what_nobody_got_to_has_no_error_and_no_try(
     monkeypatch.setattr(sweep, "THREADS", 1)
     pictures(table, 5)
     bucket = Away()
-    assert Sweep(table.db, lambda: bucket).round() == 0
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 0
     tried = sorted((tries, why) for tries, why, _ in doomed(table).values() if why)
     assert tried == [(1, "nobody answers")]
     assert [tries for tries, why, _ in doomed(table).values() if why is None] == [0] * 4
     make_due(table)
     bucket.is_away = False
-    assert Sweep(table.db, lambda: bucket).round() == 5
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 5
 
 
 def test_a_fault_that_nobody_foresaw_keeps_no_object_from_others(table: TableUnderTest) -> None:
@@ -160,17 +160,17 @@ def test_a_fault_that_nobody_foresaw_keeps_no_object_from_others(table: TableUnd
         raise LookupError("no bucket is set")
 
     with pytest.raises(LookupError):
-        Sweep(table.db, unset).round()
+        ObjectDeleter(table.db, unset).round()
     make_due(table)
     bucket = Away(refuses=["another"])
-    assert Sweep(table.db, lambda: bucket).round() == 3
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 3
     assert sorted(bucket.deleted) == sorted(keys)
 
 
 def test_what_a_killed_worker_had_taken_is_free_within_a_minute(table: TableUnderTest) -> None:
     """A new job with one of those initial images would be refused until then."""
     pictures(table, 1)
-    assert take_doomed(table.db, limit=9)
+    assert claim_deletions(table.db, limit=9)
     rows = table.db.tables.doomed_objects
     moment = database_time(table.db)
     with table.db.read() as connection:
@@ -200,9 +200,9 @@ def test_a_worker_that_stops_begins_no_deletion_and_puts_the_others_back(
     pictures(table, 5)
     stopping = threading.Event()
     bucket = Slow(stopping.set)
-    Sweep(table.db, lambda: bucket).round(stopping=stopping)
+    ObjectDeleter(table.db, lambda: bucket).round(stopping=stopping)
     assert len(bucket.deleted) == 1
-    assert Sweep(table.db, lambda: bucket).round() == 4
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 4
 
 
 def test_what_is_being_deleted_stays_ours_however_slow_the_bucket_is(
@@ -224,7 +224,7 @@ def test_what_is_being_deleted_stays_ours_however_slow_the_bucket_is(
                 busy = connection.scalars(select(func.min(rows.c.busy_until))).one()
 
     bucket = Slow(wait_for_renewal)
-    assert Sweep(table.db, lambda: bucket).round() == 2
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 2
 
 
 def test_a_sweep_that_was_asleep_too_long_touches_nothing(
@@ -235,10 +235,10 @@ def test_a_sweep_that_was_asleep_too_long_touches_nothing(
     pictures(table, 3)
     bucket = Away()
     bucket.is_away = False
-    assert Sweep(table.db, lambda: bucket).round() == 0
+    assert ObjectDeleter(table.db, lambda: bucket).round() == 0
     assert bucket.deleted == []
     assert [tries for tries, _, _ in doomed(table).values()] == [1] * 3
-    assert take_doomed(table.db, limit=9) == []
+    assert claim_deletions(table.db, limit=9) == []
 
 
 def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_not_put(
@@ -248,7 +248,7 @@ def test_a_spooled_image_of_a_forgotten_job_is_dropped_and_not_put(
     bucket = Away()
     bucket.is_away = False
     spool = Spool(tmp_path / "spool", max_bytes=10_000_000, fsync=False)
-    uploads = Uploads(database=table.db, objects=bucket, spool=spool, threads=1, key_prefix="x")
+    uploads = Uploader(database=table.db, objects=bucket, spool=spool, threads=1, key_prefix="x")
     job_id = table.accept()
     forget_jobs(table.db, [job_id], key_prefix="x")
     entry = uploads.spool(job_id, 1, [SpooledImage([b"png"], width=64, height=32)])
@@ -269,7 +269,7 @@ def test_after_a_full_round_the_next_one_follows_at_once(
     keys = pictures(table, 5)
     bucket = Away()
     bucket.is_away = False
-    Sweep(table.db, lambda: bucket).run(Rests(1))
+    ObjectDeleter(table.db, lambda: bucket).run(Rests(1))
     assert sorted(bucket.deleted) == sorted(keys)
 
 
@@ -301,12 +301,12 @@ def test_a_worker_that_stops_between_two_rounds_begins_no_other(
 
     def take_unless_stopping(*args: Any, **how: Any) -> list[str]:
         taken.append(stopping.is_set())
-        return take_doomed(*args, **how)
+        return claim_deletions(*args, **how)
 
     taken: list[bool] = []
-    monkeypatch.setattr(sweep, "take_doomed", take_unless_stopping)
+    monkeypatch.setattr(sweep, "claim_deletions", take_unless_stopping)
     bucket = Slow(lambda: stopping.set() if len(bucket.deleted) == 1 else None)
-    runner = Sweep(table.db, lambda: bucket)
+    runner = ObjectDeleter(table.db, lambda: bucket)
     monkeypatch.setattr(sweep, "EVERY_S", 0.001)
     runner.run(stopping)
     assert set(bucket.deleted) < set(keys)
@@ -321,15 +321,15 @@ def test_a_sweep_goes_on_after_whatever_went_wrong(
     faults = iter([fault])
     keys, bucket = pictures(table, 3), Away()
     bucket.is_away = False
-    take = take_doomed
+    take = claim_deletions
 
     def take_unless_away(*args: Any, **how: Any) -> list[str]:
         for each in faults:
             raise each
         return take(*args, **how)
 
-    monkeypatch.setattr(sweep, "take_doomed", take_unless_away)
-    Sweep(table.db, lambda: bucket).run(Rests(2))
+    monkeypatch.setattr(sweep, "claim_deletions", take_unless_away)
+    ObjectDeleter(table.db, lambda: bucket).run(Rests(2))
     assert sorted(bucket.deleted) == sorted(keys)
 
 
@@ -339,7 +339,7 @@ def test_the_wait_for_a_bucket_that_is_away_doubles_and_begins_anew_after_a_succ
     """From 10 s up to ten minutes; half of it at least, so that workers spread."""
     pictures(table, 1)
     bucket = Away()
-    runner = Sweep(table.db, lambda: bucket)
+    runner = ObjectDeleter(table.db, lambda: bucket)
     for expected_s in (10, 20, 40, 80, 160, 320, 600, 600):
         assert runner.round() == 0
         ((_, _, wait_s),) = doomed(table).values()
@@ -360,7 +360,7 @@ def test_only_objects_of_these_jobs_are_deleted_at_once(table: TableUnderTest) -
     forget_jobs(table.db, [mine.id, other.id], key_prefix="")
     bucket = Away()
     bucket.is_away = False
-    assert Sweep(table.db, lambda: bucket).round(jobs=[mine.id]) == 1
+    assert ObjectDeleter(table.db, lambda: bucket).round(jobs=[mine.id]) == 1
     assert bucket.deleted == [mine.images[0].key]
     assert set(doomed(table)) == {other.images[0].key}
 
@@ -368,12 +368,12 @@ def test_only_objects_of_these_jobs_are_deleted_at_once(table: TableUnderTest) -
 def test_keys_that_may_be_anothers_by_now_are_not_renewed(table: TableUnderTest) -> None:
     """Another worker has taken them since, and says itself for how long."""
     pictures(table, 1)
-    keys = take_doomed(table.db, limit=9)
+    keys = claim_deletions(table.db, limit=9)
     rows = table.db.tables.doomed_objects
     soon = database_time(table.db) + timedelta(seconds=5)
     with table.db.begin() as connection:
         connection.execute(update(rows).values(busy_until=soon))
-    runner, never = Sweep(table.db, Away), threading.Event()
+    runner, never = ObjectDeleter(table.db, Away), threading.Event()
     runner._renew(sweep._Tally(keys, time.monotonic() - 1, never))
     with table.db.read() as connection:
         assert connection.scalars(select(rows.c.busy_until)).one() == soon

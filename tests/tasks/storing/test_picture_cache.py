@@ -10,7 +10,7 @@ import pytest
 from storage.spool.file_format import SpooledImage, SpoolEntry
 from storage.spool.spool import Spool
 from tasks.storing import picture_cache as room
-from tasks.storing.picture_cache import InHand
+from tasks.storing.picture_cache import PictureCache
 
 PICTURES = [SpooledImage([bytes([n]) * 1_000], width=1, height=1) for n in range(4)]
 FOR_TWO = 2_500
@@ -34,7 +34,7 @@ def test_no_more_is_kept_than_the_bound_allows(
 ) -> None:
     """The rest is read from the disk, where all of it is."""
     monkeypatch.setattr(room, "PATIENCE_S", 0.01)
-    in_hand = InHand(FOR_TWO)
+    in_hand = PictureCache(FOR_TWO)
     pictures, entries = PICTURES[:3], written(spool)[:3]
     for entry, picture in zip(entries, pictures, strict=True):
         in_hand.keep(entry, [picture])
@@ -50,7 +50,7 @@ def test_no_more_is_kept_than_the_bound_allows(
 
 def test_an_answer_waits_for_room_as_long_as_the_bucket_takes_pictures(spool: Spool) -> None:
     """So that it need not be read again."""
-    in_hand, entries = InHand(FOR_TWO), written(spool)
+    in_hand, entries = PictureCache(FOR_TWO), written(spool)
     for entry, picture in zip(entries[:2], PICTURES, strict=False):
         in_hand.keep(entry, [picture])
     third = threading.Thread(target=in_hand.keep, args=(entries[2], [PICTURES[2]]))
@@ -76,7 +76,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 def test_nobody_waits_for_a_bucket_that_takes_nothing(spool: Spool, waits: list[bool]) -> None:
     """One answer finds out; those behind it go on at once."""
-    in_hand, entries = InHand(FOR_TWO), written(spool)
+    in_hand, entries = PictureCache(FOR_TWO), written(spool)
     for entry, picture in zip(entries, PICTURES, strict=True):
         in_hand.keep(entry, [picture])
     assert waits == [True, False]
@@ -86,7 +86,7 @@ def test_nobody_waits_for_a_bucket_that_takes_nothing(spool: Spool, waits: list[
 
 def test_nobody_waits_for_a_bucket_that_takes_too_little(spool: Spool, waits: list[bool]) -> None:
     """Until it has caught up by half: else each picture it takes would have all others wait."""
-    in_hand, entries = InHand(2 * FOR_TWO), [*written(spool), *written(spool)]
+    in_hand, entries = PictureCache(2 * FOR_TWO), [*written(spool), *written(spool)]
     pictures = PICTURES * 2
     for n in range(5):
         in_hand.keep(entries[n], [pictures[n]])
@@ -103,6 +103,6 @@ def test_nobody_waits_for_a_bucket_that_takes_too_little(spool: Spool, waits: li
 
 def test_what_could_never_be_kept_waits_for_nothing(spool: Spool) -> None:
     """An answer larger than the whole bound."""
-    in_hand, entry = InHand(500), written(spool)[0]
+    in_hand, entry = PictureCache(500), written(spool)[0]
     in_hand.keep(entry, [PICTURES[0]])
     assert in_hand.take(entry) is None

@@ -22,7 +22,7 @@ from storage.spool.spool import Spool
 from tasks.storing.open_claims import Claimed, OpenClaims
 from tasks.storing.reconcile import Reconcile
 from tasks.storing.stored_images import StoredImages
-from tasks.storing.uploader import Uploads
+from tasks.storing.uploader import Uploader
 from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import PNG, claimed_job
 
@@ -37,7 +37,7 @@ class Worker:
         self.bucket = bucket
         self.id = uuid4()
         self.spool = Spool(root, max_bytes=10**6, fsync=False)
-        self.uploads = Uploads(
+        self.uploads = Uploader(
             database=database,
             objects=bucket,
             spool=self.spool,

@@ -15,7 +15,7 @@ from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
 from tasks.dispatch.enqueue import Dispatch
-from tasks.storing.uploader import Uploads
+from tasks.storing.uploader import Uploader
 from tasks.submission.intake import Intake, RequestLimits
 from tests.services import S3Endpoint
 from tests.services.faulty_store import FaultyStore, faulty_store, flip_bit, pass_on, truncate
@@ -45,7 +45,7 @@ def test_every_succeeded_row_has_its_object_though_puts_are_damaged(
     """One put in three arrives changed: each picture is put again until it arrives whole."""
     faulty.fault = lambda number: (flip_bit, pass_on, truncate, pass_on, pass_on)[number % 5]
     store = faulty.endpoint.store()
-    uploads = Uploads(database=database, objects=store, spool=spool, threads=4, key_prefix="x/")
+    uploads = Uploader(database=database, objects=store, spool=spool, threads=4, key_prefix="x/")
     uploads.start()
     jobs = [claimed_job(database) for _ in range(20)]
     for number, job in enumerate(jobs):
@@ -69,7 +69,7 @@ def test_a_refused_picture_whose_spool_file_is_damaged_is_lost(
     """The file is hashed again at the refusal: there is nothing left to put."""
     faulty.fault = lambda _: flip_bit
     store = faulty.endpoint.store()
-    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    uploads = Uploader(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
     job = claimed_job(database)
     entry = spooled(database, uploads, job)  # from memory, so that the first put is the whole one
     flip_bit_in_file(entry.path, -5)
@@ -88,7 +88,7 @@ def test_a_refused_picture_whose_spool_file_is_whole_waits(
     """It stays in the spool and is put as soon as the network is well: no call is made again."""
     faulty.fault = lambda number: flip_bit if number < 5 else pass_on
     store = faulty.endpoint.store()
-    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    uploads = Uploader(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
     job = claimed_job(database)
     entry = spooled(database, uploads, job)
     uploads.start()
@@ -106,7 +106,7 @@ def test_a_picture_that_is_on_no_disk_is_put_once(
 ) -> None:
     """Its row ends with it."""
     store = faulty.endpoint.store()
-    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    uploads = Uploader(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
     job = claimed_job(database)
     uploads.put_now(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     row = get_job(database, job.id)
@@ -127,7 +127,7 @@ def test_a_picture_that_changed_in_memory_and_is_on_no_disk_is_lost(
 
     faulty.fault = lambda number: change if number == 0 else pass_on
     store = faulty.endpoint.store()
-    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
+    uploads = Uploader(database=database, objects=store, spool=spool, threads=1, key_prefix="x/")
     job = claimed_job(database)
     uploads.put_now(job.id, job.fence, [SpooledImage([memoryview(memory)], width=9, height=11)])
     assert_counted_as_lost(database, job.id)

@@ -24,7 +24,7 @@ from storage.spool.file_format import SpooledImage, SpoolEntry
 from storage.spool.spool import Spool
 from tasks.backoff import backoff_s
 from tasks.locked_rows import LOCKED_CONNECTIONS, locked_row_retry
-from tasks.storing.uploader import Uploads
+from tasks.storing.uploader import Uploader
 from tests.tasks.jobs import claimed_job
 
 WITHIN_S = 30
@@ -82,9 +82,9 @@ def stored() -> list[bool]:
 @pytest.fixture
 def uploads(
     database: Database, bucket: Bucket, spool: Spool, stored: list[bool]
-) -> Iterator[Uploads]:
+) -> Iterator[Uploader]:
     """One upload thread."""
-    uploads = Uploads(
+    uploads = Uploader(
         database=database,
         objects=bucket,
         spool=spool,
@@ -107,7 +107,7 @@ def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.storing.uploader.LONGEST_WAIT_S", 0.02)
 
 
-def spooled(database: Database, uploads: Uploads) -> tuple[Job, SpoolEntry]:
+def spooled(database: Database, uploads: Uploader) -> tuple[Job, SpoolEntry]:
     """A job whose picture is on the disk, and its row says so."""
     job = claimed_job(database)
     entry = uploads.spool(job.id, job.fence, [IMAGE])
@@ -116,7 +116,7 @@ def spooled(database: Database, uploads: Uploads) -> tuple[Job, SpoolEntry]:
 
 
 def test_an_answer_is_stored_once_and_its_file_goes(
-    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool, stored: list[bool]
+    database: Database, uploads: Uploader, bucket: Bucket, spool: Spool, stored: list[bool]
 ) -> None:
     """The threads wait for it, and whoever waits for the end is woken."""
     uploads.start()
@@ -129,7 +129,7 @@ def test_an_answer_is_stored_once_and_its_file_goes(
 
 
 def test_a_stopped_thread_begins_no_other_upload(
-    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool
+    database: Database, uploads: Uploader, bucket: Bucket, spool: Spool
 ) -> None:
     """What it is putting it ends; the rest stays in the spool, for the next process."""
     entered, release = threading.Event(), threading.Event()
@@ -155,7 +155,7 @@ def test_a_stopped_thread_begins_no_other_upload(
 
 
 def test_who_waits_for_the_last_answer_is_woken_by_its_end(
-    database: Database, uploads: Uploads
+    database: Database, uploads: Uploader
 ) -> None:
     """A worker that stops must not wait out the whole time that uploads may take."""
     _, entry = spooled(database, uploads)
@@ -171,7 +171,7 @@ def test_who_waits_for_the_last_answer_is_woken_by_its_end(
     assert ended == [True]
 
 
-def test_idle_threads_end_when_they_are_stopped(uploads: Uploads) -> None:
+def test_idle_threads_end_when_they_are_stopped(uploads: Uploader) -> None:
     """They wait for answers, of which none may ever come."""
     uploads.start()
     assert [thread.daemon for thread in _upload_threads()] == [True]
@@ -180,7 +180,7 @@ def test_idle_threads_end_when_they_are_stopped(uploads: Uploads) -> None:
 
 
 def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
-    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    database: Database, uploads: Uploader, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one thread, too: the failing one waits in the queue and not in the thread."""
     monkeypatch.setattr("tasks.storing.uploader.FIRST_WAIT_S", 3600.0)
@@ -207,7 +207,7 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
 
 
 def test_an_answer_is_tried_until_the_bucket_takes_it(
-    database: Database, uploads: Uploads, bucket: Bucket, stored: list[bool]
+    database: Database, uploads: Uploader, bucket: Bucket, stored: list[bool]
 ) -> None:
     """And nobody is told that storage works before it has."""
     tries: list[bool] = []
@@ -228,7 +228,7 @@ def test_an_answer_is_tried_until_the_bucket_takes_it(
 
 
 def test_a_try_that_failed_leaves_no_picture_in_memory(
-    database: Database, uploads: Uploads, bucket: Bucket
+    database: Database, uploads: Uploader, bucket: Bucket
 ) -> None:
     """From then on the file serves: a bucket that is away must not fill the memory."""
 
@@ -244,7 +244,7 @@ def test_a_try_that_failed_leaves_no_picture_in_memory(
 
 
 def test_an_answer_whose_job_was_deleted_is_not_put(
-    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool
+    database: Database, uploads: Uploader, bucket: Bucket, spool: Spool
 ) -> None:
     """Its prompt was to be forgotten: the file goes as well."""
     job, entry = spooled(database, uploads)
@@ -265,7 +265,7 @@ def test_an_answer_whose_job_was_deleted_is_not_put(
 @pytest.mark.parametrize("named", [(60.0, 1), (-1.0, 0)], ids=["just now", "long ago"])
 def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
     database: Database,
-    uploads: Uploads,
+    uploads: Uploader,
     bucket: Bucket,
     monkeypatch: pytest.MonkeyPatch,
     named: tuple[float, int],
@@ -299,7 +299,7 @@ def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
 
 
 def test_an_answer_without_a_file_is_known_until_it_is_stored(
-    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    database: Database, uploads: Uploader, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk was full: its claim is this process's, which must not end before."""
     job = claimed_job(database)
@@ -325,7 +325,7 @@ def test_an_answer_without_a_file_is_known_until_it_is_stored(
 
 
 def test_an_answer_without_a_file_and_without_a_job_is_given_up(
-    uploads: Uploads, bucket: Bucket, database: Database
+    uploads: Uploader, bucket: Bucket, database: Database
 ) -> None:
     """Or its thread would try for ever."""
     job = claimed_job(database)
@@ -337,7 +337,7 @@ def test_an_answer_without_a_file_and_without_a_job_is_given_up(
 
 
 def test_an_answer_is_tried_again_when_its_wait_is_over_and_not_before(
-    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    database: Database, uploads: Uploader, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that stands still until it is told to go on."""
     clock = [100.0]
@@ -370,7 +370,7 @@ def test_an_answer_is_tried_again_when_its_wait_is_over_and_not_before(
 
 def test_a_try_that_failed_asks_the_row_again(
     database: Database,
-    uploads: Uploads,
+    uploads: Uploader,
     bucket: Bucket,
     spool: Spool,
     monkeypatch: pytest.MonkeyPatch,
@@ -400,7 +400,7 @@ def test_a_try_that_failed_asks_the_row_again(
 
 
 def test_an_answer_whose_row_is_locked_is_tried_on_few_connections(
-    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    database: Database, uploads: Uploader, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many waiting already, it waits; once it is stored, nothing of it is remembered."""
     job, entry = spooled(database, uploads)
@@ -426,7 +426,7 @@ def test_an_answer_whose_row_is_locked_is_tried_on_few_connections(
 
 
 def test_an_answer_whose_job_ends_otherwise_while_it_is_put_leaves_no_object(
-    database: Database, uploads: Uploads, bucket: Bucket, spool: Spool
+    database: Database, uploads: Uploader, bucket: Bucket, spool: Spool
 ) -> None:
     """Nobody would ever look for it."""
     job, entry = spooled(database, uploads)
@@ -447,7 +447,7 @@ def test_an_answer_whose_job_ends_otherwise_while_it_is_put_leaves_no_object(
     [(EndCode.OUTCOME_UNKNOWN, JobStatus.SUCCEEDED), ("HTTP_500", JobStatus.FAILED)],
 )
 def test_an_answer_finishes_a_job_that_was_given_up_for_want_of_it_and_no_other(
-    database: Database, uploads: Uploads, bucket: Bucket, code: str, status: JobStatus
+    database: Database, uploads: Uploader, bucket: Bucket, code: str, status: JobStatus
 ) -> None:
     """A job that failed for another reason is not put at all."""
     job, entry = spooled(database, uploads)
@@ -489,9 +489,9 @@ def test_an_answer_whose_locked_row_cannot_name_it_is_put_for_its_own_claim_alon
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
 
 
-def uploads_of(worker_id: UUID, database: Database, bucket: Bucket, spool: Spool) -> Uploads:
+def uploads_of(worker_id: UUID, database: Database, bucket: Bucket, spool: Spool) -> Uploader:
     """One upload thread of a worker that holds its rows."""
-    return Uploads(
+    return Uploader(
         database=database,
         objects=bucket,
         spool=spool,
@@ -502,7 +502,7 @@ def uploads_of(worker_id: UUID, database: Database, bucket: Bucket, spool: Spool
 
 
 def test_an_answer_without_a_file_waits_for_another_at_its_fence(
-    database: Database, uploads: Uploads, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    database: Database, uploads: Uploader, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That one may still be lost; once the job has ended, this one is not wanted."""
     job, _ = spooled(database, uploads)
@@ -529,13 +529,13 @@ def test_waits_double_up_to_their_bound_and_are_never_nothing() -> None:
         assert len(set(waits)) > 1
 
 
-def _as_dict(uploads: Uploads, entry: SpoolEntry) -> dict[str, object]:
+def _as_dict(uploads: Uploader, entry: SpoolEntry) -> dict[str, object]:
     image = uploads.stored(entry)[0]
     names = ("index", "key", "sha256", "size_bytes", "width", "height")
     return {name: getattr(image, name) for name in names}
 
 
-def _count_turns(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def _count_turns(uploads: Uploader, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The answers that a thread has come to, each as often as it did."""
     turns, turn = list[object](), uploads._locked.turn
 

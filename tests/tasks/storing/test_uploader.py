@@ -21,23 +21,23 @@ from storage.records.states import CallCount, JobStatus
 from storage.retention.delete import forget_jobs
 from storage.spool.file_format import SpooledImage, SpoolEntry
 from storage.spool.spool import Spool
-from tasks.storing.uploader import Uploads
+from tasks.storing.uploader import Uploader
 from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import claimed_job
 
 
-def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploads:
+def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploader:
     """Upload threads whose puts would all fail."""
     nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
-    return Uploads(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
+    return Uploader(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
 
 
-def uploads_to(bucket: ObjectStore, database: Database, spool: Spool) -> Uploads:
+def uploads_to(bucket: ObjectStore, database: Database, spool: Spool) -> Uploader:
     """Upload threads with a bucket."""
-    return Uploads(database=database, objects=bucket, spool=spool, threads=1, key_prefix="x/")
+    return Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="x/")
 
 
-def spooled(database: Database, uploads: Uploads, job: Job) -> SpoolEntry:
+def spooled(database: Database, uploads: Uploader, job: Job) -> SpoolEntry:
     """The job's picture on the disk, and its row told so."""
     entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     assert mark_storing_if_held(database, job.id, fence=job.fence, images=uploads.stored(entry))
@@ -196,7 +196,7 @@ def image(size_bytes: int = 99) -> SpooledImage:
     return SpooledImage([b"p" * size_bytes], width=9, height=11)
 
 
-def deliver(uploads: Uploads, entry: SpoolEntry) -> None:
+def deliver(uploads: Uploader, entry: SpoolEntry) -> None:
     """Have an answer stored, by the threads of its own worker."""
     uploads.start()
     uploads.add(entry)
@@ -238,7 +238,7 @@ def test_an_adopted_image_makes_its_worker_the_holder_of_the_row(
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
     worker_id = uuid4()
-    uploads = Uploads(
+    uploads = Uploader(
         database=database,
         objects=nowhere,
         spool=spool,
@@ -435,7 +435,7 @@ def test_each_image_that_the_bucket_takes_is_a_sign_that_storage_works(
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     signs: list[str] = []
-    uploads = Uploads(
+    uploads = Uploader(
         database=database,
         objects=bucket,
         spool=spool,

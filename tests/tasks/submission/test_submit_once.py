@@ -20,7 +20,7 @@ from storage.retention.delete import forget_jobs
 from tasks.messages.fault import MessageFault
 from tasks.messages.rejected import RejectedMessages
 from tasks.submission.intake import Intake
-from tasks.submission.submit_task import Submission, Submit, read_ids
+from tasks.submission.submit_task import Submission, SubmitTask, read_ids
 from tests.tasks.submissions import intake_over, submit_over
 
 SOON = datetime.now(UTC) + timedelta(days=1)
@@ -53,7 +53,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def submit(impatient: None, intake: Intake, rejected: RejectedMessages) -> Submit:
+def submit(impatient: None, intake: Intake, rejected: RejectedMessages) -> SubmitTask:
     """What a worker does with messages."""
     del impatient
     return submit_over(intake, rejected)
@@ -64,7 +64,7 @@ def message(job_id: UUID, prompt: str = "a fox", **options: Any) -> Submission:
     return Submission(str(job_id), [], {"request": {"prompt": prompt}, **options})
 
 
-def accepted(submit: Submit, **options: Any) -> UUID:
+def accepted(submit: SubmitTask, **options: Any) -> UUID:
     """A job that is queued."""
     job_id = uuid4()
     submit(message(job_id, **options))
@@ -82,7 +82,7 @@ def accepted(submit: Submit, **options: Any) -> UUID:
     ],
 )
 def test_a_message_that_reuses_the_id_of_a_job_changes_nothing_and_is_not_held(
-    submit: Submit, database: Database, second: dict[str, Any]
+    submit: SubmitTask, database: Database, second: dict[str, Any]
 ) -> None:
     """The first request stays the job's, however often others come under its id."""
     job_id = accepted(submit)
@@ -93,7 +93,7 @@ def test_a_message_that_reuses_the_id_of_a_job_changes_nothing_and_is_not_held(
 
 
 def test_a_message_that_reuses_a_failed_jobs_id_changes_nothing(
-    submit: Submit, database: Database
+    submit: SubmitTask, database: Database
 ) -> None:
     """A failed row is a row as well."""
     job_id = uuid4()
@@ -105,7 +105,7 @@ def test_a_message_that_reuses_a_failed_jobs_id_changes_nothing(
 
 
 def test_an_id_and_a_key_that_were_both_forgotten_leave_no_row(
-    submit: Submit, database: Database
+    submit: SubmitTask, database: Database
 ) -> None:
     """Each has a tombstone, and neither tombstone keeps the message."""
     one, other = accepted(submit), accepted(submit, idempotency_key="order-1")
@@ -138,7 +138,7 @@ def test_a_message_that_reuses_the_id_of_an_unreadable_row_is_not_held(
 
 
 def test_a_fault_of_a_message_is_a_failed_row_of_its_id_alone(
-    submit: Submit, database: Database, rejected: RejectedMessages
+    submit: SubmitTask, database: Database, rejected: RejectedMessages
 ) -> None:
     """Nothing that the message holds is kept, and the message is rejected for good."""
     job_id = uuid4()
@@ -153,7 +153,7 @@ def test_a_fault_of_a_message_is_a_failed_row_of_its_id_alone(
 
 
 def test_a_fault_of_a_message_leaves_a_row_or_a_tombstone_of_its_id_alone(
-    submit: Submit, database: Database, rejected: RejectedMessages
+    submit: SubmitTask, database: Database, rejected: RejectedMessages
 ) -> None:
     """It is rejected all the same."""
     known, gone = accepted(submit), accepted(submit)
@@ -171,7 +171,7 @@ def test_a_fault_of_a_message_leaves_a_row_or_a_tombstone_of_its_id_alone(
 
 @pytest.mark.parametrize("task_id", ["order-4711", "", "\x1b[2J\n" * 99, "x" * 10_000])
 def test_a_task_id_that_is_no_uuid_is_rejected_and_shown_escaped(
-    submit: Submit, caplog: pytest.LogCaptureFixture, task_id: str
+    submit: SubmitTask, caplog: pytest.LogCaptureFixture, task_id: str
 ) -> None:
     """There is no job that its row could be."""
     with pytest.raises(Reject) as end:
@@ -186,7 +186,7 @@ def test_a_task_id_that_is_no_uuid_is_rejected_and_shown_escaped(
 
 
 def test_an_expired_message_is_a_cancelled_row_that_a_retry_by_hand_revives(
-    submit: Submit, database: Database
+    submit: SubmitTask, database: Database
 ) -> None:
     """Its request is kept whole, seed included."""
     job_id = uuid4()
@@ -201,7 +201,7 @@ def test_an_expired_message_is_a_cancelled_row_that_a_retry_by_hand_revives(
 
 
 def test_an_expired_message_with_a_faulty_request_is_cancelled_as_well(
-    submit: Submit, database: Database
+    submit: SubmitTask, database: Database
 ) -> None:
     """That it came too late is all its producer needs."""
     job_id = uuid4()
@@ -212,7 +212,9 @@ def test_an_expired_message_with_a_faulty_request_is_cancelled_as_well(
     assert (job.status, job.error.code) == ("cancelled", "EXPIRED")
 
 
-def test_a_message_that_expires_later_is_a_queued_job(submit: Submit, database: Database) -> None:
+def test_a_message_that_expires_later_is_a_queued_job(
+    submit: SubmitTask, database: Database
+) -> None:
     """The time is the message's, not the job's."""
     job_id = uuid4()
     submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}}, expires_at=SOON))
@@ -220,7 +222,7 @@ def test_a_message_that_expires_later_is_a_queued_job(submit: Submit, database: 
 
 
 def test_a_repeat_that_comes_after_its_expiry_leaves_the_job_as_it_is(
-    submit: Submit, database: Database
+    submit: SubmitTask, database: Database
 ) -> None:
     """A redelivered message is still the same job."""
     job_id = accepted(submit)
@@ -235,7 +237,7 @@ def refuse(*_: Any, **__: Any) -> Any:
 
 
 def test_values_that_no_row_may_hold_leave_a_failed_row_of_the_id(
-    database: Database, submit: Submit, intake: Intake, monkeypatch: pytest.MonkeyPatch
+    database: Database, submit: SubmitTask, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where the row with the message's own fields is refused as well."""
     job_id = uuid4()
@@ -248,7 +250,7 @@ def test_values_that_no_row_may_hold_leave_a_failed_row_of_the_id(
 
 
 def test_an_error_of_damaged_data_holds_no_message(
-    submit: Submit, intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
+    submit: SubmitTask, intake: Intake, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pillow's errors for damaged pictures are `OSError`s without a number."""
 
@@ -262,7 +264,7 @@ def test_an_error_of_damaged_data_holds_no_message(
 
 
 def test_a_machine_without_free_file_descriptors_holds_the_message(
-    submit: Submit, intake: Intake, monkeypatch: pytest.MonkeyPatch
+    submit: SubmitTask, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That is no fault of the message's."""
 
@@ -276,7 +278,7 @@ def test_a_machine_without_free_file_descriptors_holds_the_message(
 
 
 def test_a_job_that_is_inserted_later_than_its_faulty_namesake_stays_failed(
-    database: Database, submit: Submit
+    database: Database, submit: SubmitTask
 ) -> None:
     """Whichever row is there first stays."""
     job_id = uuid4()
@@ -286,7 +288,7 @@ def test_a_job_that_is_inserted_later_than_its_faulty_namesake_stays_failed(
 
 
 def test_while_the_database_is_away_a_malformed_message_is_held_like_a_valid_one(
-    submit: Submit,
+    submit: SubmitTask,
     intake: Intake,
     database: Database,
     rejected: RejectedMessages,
@@ -325,7 +327,7 @@ def nested(levels: int) -> Any:
     "name", ["request", "owner", "metadata", "priority", "on_end", "idempotency_key", "reuse", "\0"]
 )
 def test_whatever_a_field_holds_its_message_leaves_a_row(
-    submit: Submit, database: Database, name: str, value: Any
+    submit: SubmitTask, database: Database, name: str, value: Any
 ) -> None:
     """JSON can say what neither Python's libraries nor a database can take."""
     job_id = uuid4()
@@ -333,7 +335,7 @@ def test_whatever_a_field_holds_its_message_leaves_a_row(
     assert get_job(database, job_id).status in {"queued", "failed"}
 
 
-def test_progress_is_seen_whichever_way_a_message_ends(submit: Submit) -> None:
+def test_progress_is_seen_whichever_way_a_message_ends(submit: SubmitTask) -> None:
     """The watchdog must not take rejected or requeued messages for none."""
     accepted(submit)
     with pytest.raises(Reject):

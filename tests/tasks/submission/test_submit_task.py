@@ -14,9 +14,9 @@ from storage.errors import ObjectStoreRefused
 from storage.queries.get import get_job
 from storage.records.states import JobStatus
 from tasks.messages.rejected import RejectedMessages
-from tasks.submission.held_messages import Held
+from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake, RequestLimits
-from tasks.submission.submit_task import Submission, Submit
+from tasks.submission.submit_task import Submission, SubmitTask
 
 DEEP: list[Any] = []
 for _ in range(300):
@@ -86,19 +86,19 @@ def intake(database: Database) -> Balky:
     return made
 
 
-def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> Submit:
+def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> SubmitTask:
     """What a worker does with messages."""
-    return Submit(
+    return SubmitTask(
         intake,
         threading.Event(),
-        held=Held(1, Tapped()),
+        held=HeldMessages(1, Tapped()),
         rejected=rejected or RejectedMessages(),
         queue="darkroom.submit",
     )
 
 
 @pytest.fixture
-def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> Submit:
+def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> SubmitTask:
     """What a worker does with messages, less patiently."""
     monkeypatch.setattr(tasks.submission.submit_task, "HOLD_S", 0.01)
     return submit_over(intake)
@@ -109,7 +109,7 @@ def submit(intake: Balky, monkeypatch: pytest.MonkeyPatch) -> Submit:
     [("seed", 10**30), ("prompt", "half \ud800"), ("width", DEEP), ("half \ud800", 1)],
 )
 def test_a_request_beyond_json_is_kept_as_failed_with_the_rest_of_its_fields(
-    submit: Submit, database: Database, field: str, value: object
+    submit: SubmitTask, database: Database, field: str, value: object
 ) -> None:
     """Kombu delivers numbers, letters and depths that no other part of JSON's world takes."""
     job_id = uuid4()
@@ -122,7 +122,7 @@ def test_a_request_beyond_json_is_kept_as_failed_with_the_rest_of_its_fields(
 
 
 def test_a_request_given_by_position_is_shown_on_its_failed_row(
-    submit: Submit, database: Database
+    submit: SubmitTask, database: Database
 ) -> None:
     """`submit.delay({…})` without the name is a request as well."""
     job_id = uuid4()
@@ -131,7 +131,7 @@ def test_a_request_given_by_position_is_shown_on_its_failed_row(
 
 
 def test_a_storage_that_refuses_holds_the_message_until_somebody_mends_it(
-    submit: Submit, intake: Balky, database: Database
+    submit: SubmitTask, intake: Balky, database: Database
 ) -> None:
     """A missing right is no reason to lose a job: Celery acknowledges a task that raises."""
     refused = ObjectStoreRefused("AccessDenied", "no right to put")
@@ -142,7 +142,7 @@ def test_a_storage_that_refuses_holds_the_message_until_somebody_mends_it(
 
 
 def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
-    submit: Submit, intake: Balky, database: Database, caplog: pytest.LogCaptureFixture
+    submit: SubmitTask, intake: Balky, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The producer has gone; a row is how it finds out."""
     intake.ends = [ValueError("could not digest 'a secret prompt'")]
@@ -157,7 +157,7 @@ def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
 def test_no_message_comes_in_while_as_many_are_held_as_may_be() -> None:
     """One that came back again and again would be dropped by RabbitMQ's delivery limit."""
     tap = Tapped()
-    held = Held(2, tap)
+    held = HeldMessages(2, tap)
     assert (held.enter(), held.enter()) == (True, True)
     assert tap.told == []
     assert (held.enter(), held.enter()) == (False, False)
@@ -168,7 +168,7 @@ def test_no_message_comes_in_while_as_many_are_held_as_may_be() -> None:
 
 
 def test_a_message_is_not_held_longer_than_a_broker_lets_it_be(
-    submit: Submit, intake: Balky, monkeypatch: pytest.MonkeyPatch
+    submit: SubmitTask, intake: Balky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes back to its queue before RabbitMQ closes the channel over it."""
     monkeypatch.setattr(tasks.submission.submit_task, "HOLD_AT_MOST_S", 0.0)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from storage.fleet.pause import Pause, PauseKind
 from storage.fleet.state import FleetState
-from tasks.throttling.byte_limiter import ByteGate
-from tasks.throttling.call_gate import Pace
+from tasks.throttling.byte_limiter import ByteLimiter
+from tasks.throttling.call_gate import CallGate
 
 
 def paused(kind: PauseKind = PauseKind.BREAKER) -> FleetState:
@@ -22,12 +22,12 @@ RUNNING = FleetState(None, 0.0, 1.0)
 
 def test_a_call_may_start_at_once_when_nothing_holds() -> None:
     """The usual case costs no waiting."""
-    assert Pace(1).enter()
+    assert CallGate(1).enter()
 
 
 def test_no_more_calls_are_inside_than_concurrency_allows() -> None:
     """Who leaves makes room for one."""
-    pace = Pace(2)
+    pace = CallGate(2)
     came_in = threading.Semaphore(0)
 
     def come_in() -> None:
@@ -45,7 +45,7 @@ def test_no_more_calls_are_inside_than_concurrency_allows() -> None:
 
 def test_a_hold_lasts_as_long_as_the_longest_asked_for() -> None:
     """A shorter hold does not shorten one in force."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.hold(60)
     pace.hold(0.001)
     assert not pace.try_enter()
@@ -54,7 +54,7 @@ def test_a_hold_lasts_as_long_as_the_longest_asked_for() -> None:
 
 def test_a_stopped_process_starts_no_call() -> None:
     """Whoever waits hears that no call will start."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.hold(60)
     pace.stop()
     assert not pace.enter()
@@ -62,7 +62,7 @@ def test_a_stopped_process_starts_no_call() -> None:
 
 def test_a_paused_fleet_lets_nothing_through_but_one_probe() -> None:
     """And goes on when the pause is lifted."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.follow(paused())
     assert not pace.try_enter()
     pace.let_one_through()
@@ -74,11 +74,11 @@ def test_a_paused_fleet_lets_nothing_through_but_one_probe() -> None:
 
 def test_a_slowed_fleet_uses_its_share_and_never_less_than_one_call() -> None:
     """Otherwise nobody would find out that things go better."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.follow(FleetState(None, 0.0, 0.5))
     assert [pace.try_enter() for _ in range(3)] == [True, True, False]
     pace.stop()
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.follow(FleetState(None, 0.0, 1 / 64))
     assert [pace.try_enter() for _ in range(2)] == [True, False]
     pace.stop()
@@ -86,7 +86,7 @@ def test_a_slowed_fleet_uses_its_share_and_never_less_than_one_call() -> None:
 
 def test_without_a_lease_no_call_starts() -> None:
     """A process that was stopped and woken first has to learn that it is alive."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.alive_for(-1)
     assert not pace.try_enter()
     pace.alive_for(60)
@@ -96,7 +96,7 @@ def test_without_a_lease_no_call_starts() -> None:
 
 def test_bodies_are_let_in_while_they_fit() -> None:
     """Two halves fit together; a third waits for one to leave."""
-    gate = ByteGate(100)
+    gate = ByteLimiter(100)
     inside = threading.Event()
 
     def third() -> None:
@@ -114,7 +114,7 @@ def test_bodies_are_let_in_while_they_fit() -> None:
 
 def test_a_body_larger_than_the_bound_is_let_in_alone() -> None:
     """A bound must not make an answer unreadable."""
-    gate = ByteGate(10)
+    gate = ByteLimiter(10)
     with gate.admit(1_000):
         pass
     with gate.admit(10):
@@ -123,7 +123,7 @@ def test_a_body_larger_than_the_bound_is_let_in_alone() -> None:
 
 def test_what_a_body_does_not_need_any_more_is_the_next_ones() -> None:
     """A picture takes less than the text that brought it."""
-    gate = ByteGate(100)
+    gate = ByteLimiter(100)
     with gate.admit(100) as shrink_to:
         shrink_to(75)
         assert gate.enter(25, patience_s=0)
@@ -134,7 +134,7 @@ def test_what_a_body_does_not_need_any_more_is_the_next_ones() -> None:
 
 def test_who_gives_up_at_the_gate_keeps_nobody_back() -> None:
     """What waits behind it may be small enough for the room there is."""
-    gate = ByteGate(100)
+    gate = ByteLimiter(100)
     assert gate.enter(70)
     with ThreadPoolExecutor(2) as pool:
         large = pool.submit(gate.enter, 50, patience_s=1.0)
@@ -148,7 +148,7 @@ def test_who_gives_up_at_the_gate_keeps_nobody_back() -> None:
 
 def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
     """And nobody's who gave up."""
-    gate = ByteGate(100)
+    gate = ByteLimiter(100)
     assert gate.enter(100)
     assert not gate.enter(100, patience_s=0)
     gate.leave(100)
@@ -158,7 +158,7 @@ def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
 
 def test_a_probe_is_one_call_however_often_it_is_allowed() -> None:
     """Two looks before a job comes must not let two through; who took it is told once."""
-    pace, taken = Pace(4), list[bool]()
+    pace, taken = CallGate(4), list[bool]()
     pace.shut()
     for _ in range(2):
         pace.let_one_through(on_taken=lambda: taken.append(True))
@@ -174,7 +174,7 @@ def test_a_probe_is_one_call_however_often_it_is_allowed() -> None:
 
 def test_a_worker_that_turns_jobs_away_keeps_the_one_for_its_probe() -> None:
     """All that wait are handed back as soon as the probe has been taken."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.shut(turn_away=True)
     assert (pace.turns_away, pace.wait_until_open()) == (True, False)
     pace.let_one_through()
@@ -188,7 +188,7 @@ def test_a_worker_that_turns_jobs_away_keeps_the_one_for_its_probe() -> None:
 
 def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> None:
     """By whatever it comes: a lease, the end of a pause, a probe, a place that is free."""
-    opens: dict[str, tuple[Callable[[Pace], object], Callable[[Pace], object]]] = {
+    opens: dict[str, tuple[Callable[[CallGate], object], Callable[[CallGate], object]]] = {
         "lease": (lambda p: p.alive_for(-1), lambda p: p.alive_for(60)),
         "pause": (lambda p: p.follow(paused()), lambda p: p.follow(RUNNING)),
         "own pause": (lambda p: p.shut(), lambda p: p.open()),
@@ -196,7 +196,7 @@ def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> Non
         "place": (lambda p: p.try_enter(), lambda p: p.leave()),
     }
     for name, (close, let_in) in opens.items():
-        pace, answers = Pace(1), list[bool]()
+        pace, answers = CallGate(1), list[bool]()
         close(pace)
         thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(pace, answers))
         thread.start()
@@ -211,12 +211,12 @@ def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> Non
 
 def test_who_waits_is_told_that_no_call_will_start() -> None:
     """As the process stops, or as its worker's probe is gone and jobs are for other workers."""
-    ends: dict[str, Callable[[Pace], object]] = {
+    ends: dict[str, Callable[[CallGate], object]] = {
         "stop": lambda p: p.stop(),
         "no probe": lambda p: p.take_probe_back(),
     }
     for name, end in ends.items():
-        pace, answers = Pace(1), list[bool]()
+        pace, answers = CallGate(1), list[bool]()
         assert pace.try_enter()
         pace.shut(turn_away=True)
         pace.let_one_through()
@@ -232,7 +232,7 @@ def test_who_waits_is_told_that_no_call_will_start() -> None:
 
 def test_a_probe_that_nobody_took_ends_with_the_pause() -> None:
     """The next pause begins without one; in a pause of this worker's own it stays."""
-    pace, has_probe = Pace(4), list[bool]()
+    pace, has_probe = CallGate(4), list[bool]()
     pace.follow(paused())
     pace.let_one_through()
     pace.follow(RUNNING)
@@ -248,7 +248,7 @@ def test_a_probe_that_nobody_took_ends_with_the_pause() -> None:
 
 def test_a_fleet_that_is_held_holds_this_process_as_long() -> None:
     """A hold of its own that is longer stays, and another worker's does not shorten it."""
-    pace = Pace(4)
+    pace = CallGate(4)
     pace.follow(FleetState(None, 600.0, 1.0))
     assert pace.is_held
     pace.follow(RUNNING)
@@ -258,7 +258,7 @@ def test_a_fleet_that_is_held_holds_this_process_as_long() -> None:
 
 def test_a_process_is_alive_until_its_lease_ends() -> None:
     """Before the first lease nothing is known to the contrary."""
-    pace, alive = Pace(4), list[bool]()
+    pace, alive = CallGate(4), list[bool]()
     alive.append(pace.is_alive)
     for seconds in (-1, 60):
         pace.alive_for(seconds)

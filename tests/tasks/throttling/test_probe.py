@@ -20,15 +20,15 @@ from storage.records.job import JobError, NewJob
 from storage.records.states import EndCode, JobStatus
 from storage.spool.spool import Spool
 from tasks.execution.api_call import Called
-from tasks.execution.record_failure import Settle
+from tasks.execution.record_failure import RecordFailure
 from tasks.execution.retry_policy import RetryPolicy
-from tasks.execution.run_job import Claims, Generate
+from tasks.execution.run_job import Claims, RunJob
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
 from tasks.rate_limit.worker_share import Place, PlaceWatch
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
-from tasks.throttling.call_gate import Pace
+from tasks.throttling.call_gate import CallGate
 from tests.tasks.pausing import worker_of
 
 PAGE = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)
@@ -43,7 +43,7 @@ class Answering:
 
 
 @pytest.fixture
-def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
+def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
     """The course of a job in a fleet that is paused, with one probe allowed."""
     worker = worker_of(database, failures=99, blocked=99, concurrency=1)
     pace, breaker, watch = worker.pace, worker.breaker, worker.watch
@@ -69,10 +69,10 @@ def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
             settle_s=0.0,
             stopping=Event(),
         ),
-        "settle": Settle(database, policy=policy, pace=pace, breaker=breaker, watch=watch),
+        "settle": RecordFailure(database, policy=policy, pace=pace, breaker=breaker, watch=watch),
         "dispatch": Returned(database),
     }
-    generate = Generate(
+    generate = RunJob(
         database=database,
         pace=pace,
         breaker=breaker,
@@ -88,7 +88,7 @@ def probing(tmp_path: Path, database: Database) -> tuple[Generate, Pace]:
 
 
 def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(
-    probing: tuple[Generate, Pace], database: Database
+    probing: tuple[RunJob, CallGate], database: Database
 ) -> None:
     """The call stays counted, the attempt comes back, and the job at hand has to wait."""
     generate, pace = probing
@@ -109,7 +109,7 @@ def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(
 
 
 def test_calls_of_a_job_are_bounded_though_a_page_ends_none(
-    probing: tuple[Generate, Pace], database: Database
+    probing: tuple[RunJob, CallGate], database: Database
 ) -> None:
     """Whatever is given back: after `max_calls` the job ends, and says so."""
     generate, pace = probing

@@ -21,7 +21,7 @@ from storage.records.object_keys import image_key, init_image_key
 from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
-from tasks.storing.uploader import Uploads
+from tasks.storing.uploader import Uploader
 from tasks.verify import compare as compare_module
 from tasks.verify import rows as rows_module
 from tasks.verify.difference import Difference, DifferenceKind
@@ -72,7 +72,7 @@ def stored_jobs(
 ) -> list[UUID]:
     """A succeeded job for each fault, that damaged its put."""
     store = faulty.endpoint.store()
-    uploads = Uploads(database=database, objects=store, spool=spool, threads=1, key_prefix=PREFIX)
+    uploads = Uploader(database=database, objects=store, spool=spool, threads=1, key_prefix=PREFIX)
     faulty.fault = lambda number: faults[number]
     jobs = [claimed_job(database) for _ in faults]
     uploads.start()

@@ -19,9 +19,9 @@ from tasks.batches.checked_batch import BatchOptions
 from tasks.batches.service import Batches
 from tasks.submission.intake import Intake, RequestLimits
 from tasks.submission.submit_task import Submission
-from tasks.webhooks.attempt import Deliver
+from tasks.webhooks.attempt import DeliveryAttempt
 from tasks.webhooks.callback_target import OnEndQueues
-from tasks.webhooks.task_callback import TaskSender
+from tasks.webhooks.task_callback import TaskCallback
 from tests.storage.table import TableUnderTest
 from tests.tasks.apps import app_at
 from tests.tasks.submission.test_submit_task import submit_over
@@ -145,9 +145,9 @@ def test_a_stored_target_that_is_refused_now_ends_as_a_failed_delivery(
     """Rows may be older than the rule, or changed by hand; the code says what is wrong."""
     job_id = ended(table, f"celery:{queue.replace(':', '%3A')}/shop.made")
     app = app_at("redis://127.0.0.1:1/0")
-    tasks = TaskSender(app, queues=OnEndQueues(only=frozenset({"shop"})), timeout_s=1)
+    tasks = TaskCallback(app, queues=OnEndQueues(only=frozenset({"shop"})), timeout_s=1)
     no_webhooks: Any = None
-    worker = deliverer(table, Deliver(no_webhooks, tasks, default_secret=None))
+    worker = deliverer(table, DeliveryAttempt(no_webhooks, tasks, default_secret=None))
     worker.round()
     assert worker.wait_until_idle(WITHIN_S)
     delivery = latest_delivery(table.db, job_id=job_id)

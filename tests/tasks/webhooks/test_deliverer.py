@@ -20,12 +20,12 @@ from storage.webhooks.log import delivery_log, latest_delivery
 from storage.webhooks.replay import replay_deliveries
 from storage.webhooks.secrets import add_secret
 from tasks.webhooks.addresses import AddressGuard
-from tasks.webhooks.attempt import Deliver
+from tasks.webhooks.attempt import DeliveryAttempt
 from tasks.webhooks.callback_target import OnEnd
-from tasks.webhooks.delivery_loop import Deliverer
+from tasks.webhooks.delivery_loop import DeliveryLoop
 from tasks.webhooks.sender import Sender
 from tasks.webhooks.signature import new_secret
-from tasks.webhooks.task_callback import TaskSender
+from tasks.webhooks.task_callback import TaskCallback
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.storage.table import TableUnderTest
 from tests.tasks.webhooks.receivers import LOOPBACK
@@ -36,7 +36,7 @@ WITHIN_S = 30
 Script = Callable[[socket.socket, Seen], None]
 
 
-class NoTasks(TaskSender):
+class NoTasks(TaskCallback):
     """For tests without a broker."""
 
     def __init__(self) -> None:
@@ -51,10 +51,10 @@ def lite(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
     database.close()
 
 
-def deliver(*, default_secret: str | None = None, total_s: float = 10.0) -> Deliver:
+def deliver(*, default_secret: str | None = None, total_s: float = 10.0) -> DeliveryAttempt:
     """Makes attempts that may go to this machine."""
     sender = Sender(AddressGuard(allowed=LOOPBACK), total_timeout_s=total_s)
-    return Deliver(sender, NoTasks(), default_secret=default_secret)
+    return DeliveryAttempt(sender, NoTasks(), default_secret=default_secret)
 
 
 def deliverer(
@@ -64,13 +64,15 @@ def deliverer(
     threads: int = 8,
     lease_s: float = 30.0,
     keep_s: float = 600.0,
-) -> Deliverer:
+) -> DeliveryLoop:
     """One worker's deliverer."""
-    return Deliverer(table.db, make or deliver(), threads=threads, lease_s=lease_s, keep_s=keep_s)
+    return DeliveryLoop(
+        table.db, make or deliver(), threads=threads, lease_s=lease_s, keep_s=keep_s
+    )
 
 
 @contextmanager
-def running(one: Deliverer) -> Iterator[None]:
+def running(one: DeliveryLoop) -> Iterator[None]:
     """Let a deliverer work on a thread."""
     stopping = threading.Event()
     thread = threading.Thread(target=one.run, args=[stopping])

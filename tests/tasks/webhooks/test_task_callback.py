@@ -10,7 +10,7 @@ from kombu import Queue
 
 from tasks.webhooks.callback_target import OnEnd, OnEndQueues
 from tasks.webhooks.outcome import Failure
-from tasks.webhooks.task_callback import TaskSender
+from tasks.webhooks.task_callback import TaskCallback
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket
@@ -21,10 +21,10 @@ WITHIN_S = 30
 
 
 @contextmanager
-def sender(broker_url: str, *only: str) -> Iterator[TaskSender]:
+def sender(broker_url: str, *only: str) -> Iterator[TaskCallback]:
     """Sends over the fleet's own app."""
     app = app_at(broker_url)
-    yield TaskSender(app, queues=OnEndQueues(only=frozenset(only)), timeout_s=30)
+    yield TaskCallback(app, queues=OnEndQueues(only=frozenset(only)), timeout_s=30)
     app.close()
 
 

@@ -14,9 +14,9 @@ from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked
 from storage.records.delivery import ClaimedDelivery, DeliveryState
 from storage.webhooks.claim_delivery import Verdict, record_attempt
-from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, Deliver
+from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, DeliveryAttempt
 from tasks.webhooks.callback_target import OnEnd
-from tasks.webhooks.delivery_loop import Deliverer
+from tasks.webhooks.delivery_loop import DeliveryLoop
 from tasks.webhooks.outcome import Failure, Outcome
 from tasks.webhooks.schedule import JITTER
 from tests.storage.table import TableUnderTest
@@ -56,7 +56,7 @@ def waiting_for(release: threading.Event) -> Attempt:
     return attempt
 
 
-def rounds(worker: Deliverer, count: int) -> list[int]:
+def rounds(worker: DeliveryLoop, count: int) -> list[int]:
     """Make rounds, each when the one before is over: how many each claimed."""
     claimed = []
     for _ in range(count):
@@ -368,7 +368,7 @@ def claimed_task(table: TableUnderTest, attempt: int = 1) -> ClaimedDelivery:
 def attempt_by(tasks: Tasks, claimed: ClaimedDelivery) -> Verdict:
     """An attempt over this broker."""
     parts: list[Any] = [None, tasks]
-    return Deliver(*parts, default_secret=None)(claimed, [])
+    return DeliveryAttempt(*parts, default_secret=None)(claimed, [])
 
 
 def test_a_task_gets_the_id_and_the_status_under_the_deliverys_own_id(

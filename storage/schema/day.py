@@ -1,0 +1,21 @@
+"""This day in UTC, by the database's clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    literal_column,
+)
+
+from storage.schema.tables import Tables
+
+_TODAY_POSTGRESQL = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+
+_TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
+
+
+def today(tables: Tables) -> ColumnElement[str]:
+    """This day in UTC, as `YYYY-MM-DD`."""
+    is_sqlite = tables.metadata.schema is None
+    return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)

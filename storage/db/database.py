@@ -160,7 +160,7 @@ class Database:
             gathering = self._together[change] = GroupCommit(
                 partial(change, self), gather_s=gather_s
             )
-        result: Result | None = gathering(row)
+        result: Result | None = gathering.run(row)
         return result
 
     def close(self) -> None:

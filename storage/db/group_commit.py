@@ -81,11 +81,17 @@ class GroupCommit(Generic[Row, Result]):
         self._made_at = float("-inf")
         self._made_by = 0
 
-    def __call__(self, row: Row) -> Result | None:
-        """Make the change with others; None if it is the caller's to make alone.
+    def run(self, row: Row) -> Result | None:
+        """Change a row in one statement with those of other threads.
+
+        Args:
+            row: What the change needs for this row.
+
+        Returns:
+            The row's result; None if the caller has to make the change alone.
 
         Raises:
-            DatabaseUnavailable: It may have been made; call again.
+            DatabaseUnavailable: The change may have been committed; call again.
         """
         member = _Member[Row, Result](row)
         with self._guard:

@@ -53,7 +53,7 @@ def test_everyone_gets_what_came_of_its_own_row() -> None:
     """In whatever groups they went."""
     changes = Changes()
     together: GroupCommit[int, int] = GroupCommit(changes)
-    found = [at_once(together, range(THREADS)) for _ in range(ROUNDS)]
+    found = [at_once(together.run, range(THREADS)) for _ in range(ROUNDS)]
     asked = [row for group in changes.groups for row in group]
     for results in found:
         assert all(result in (row if row % 2 else None, None) for row, result in enumerate(results))
@@ -65,7 +65,7 @@ def test_a_thread_that_changes_one_after_another_makes_each_alone() -> None:
     """It is nobody's to wait for."""
     changes = Changes()
     together: GroupCommit[int, int] = GroupCommit(changes)
-    assert [together(row) for row in range(5)] == [None] * 5
+    assert [together.run(row) for row in range(5)] == [None] * 5
     assert changes.groups == []
 
 
@@ -84,7 +84,7 @@ def test_a_group_that_fails_is_called_again_or_made_one_by_one(
 
     def change(row: int) -> object:
         try:
-            return together(row)
+            return together.run(row)
         except DatabaseUnavailable as unavailable:
             return str(unavailable)
 

@@ -147,7 +147,7 @@ class WorkerWiring(Wiring):
         )
         return WorkerComponents(
             inbox=inbox,
-            executor=Executor(threads=threads, inbox=inbox, run=generate),
+            executor=Executor(threads=threads, inbox=inbox, run=generate.run),
             uploads=uploads,
             heartbeat=self._heartbeat(pace, pauses),
             refresh=DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s),

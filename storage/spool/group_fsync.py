@@ -23,7 +23,7 @@ class SharedSync:
         self._begun = 0
         self._done = 0
 
-    def __call__(self) -> None:
+    def sync(self) -> None:
         """Return when a sync that began after this call has ended well.
 
         Raises:

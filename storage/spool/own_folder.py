@@ -121,7 +121,7 @@ class OwnFolder:
         """Wait until the disk has the names of the files, where that is wanted."""
         if self._fsync:
             with disk_translated(self.path):
-                self._shared_sync()
+                self._shared_sync.sync()
 
     def close(self) -> None:
         """Give up the folder; files still in it are for other processes to adopt."""

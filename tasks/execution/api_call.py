@@ -66,7 +66,7 @@ class ApiCall:
         self._decoding = decoding
         self._recipe = recipe
 
-    def __call__(
+    def send(
         self,
         job: Job,
         request: ImageRequest,

@@ -36,7 +36,7 @@ class RecordFailure:
         self._breaker = breaker
         self._watch = watch
 
-    def __call__(
+    def record(
         self, job: Job, verdict: Verdict, *, started: float, on_locked: Callable[[], object]
     ) -> None:
         """Do what the verdict leads to.

@@ -111,7 +111,7 @@ class RunJob:
         self._open_claims = open_claims
         self._stopping = stopping
 
-    def __call__(self, job_id: UUID) -> None:
+    def run(self, job_id: UUID) -> None:
         """Run the course; a job that is not due, or not ours, is left alone."""
         if self._pace.turns_away:
             self._hand_back(job_id)
@@ -128,7 +128,7 @@ class RunJob:
         while (turn := self._next_turn()) is not None:
             with turn:
                 if not self._probe_with_another(job_id, turn):
-                    self._run(job_id, turn)
+                    self._claim_and_call(job_id, turn)
                     return
         self._hand_back(job_id)
 
@@ -147,7 +147,7 @@ class RunJob:
             return False
         if probe_id is None or probe_id == job_id:
             return False
-        return self._run(probe_id, turn)
+        return self._claim_and_call(probe_id, turn)
 
     def _next_turn(self) -> CallSlot | None:
         """Wait for the fleet's pace and budget; None when no call will start here.
@@ -163,7 +163,7 @@ class RunJob:
             admission.end()
         return None
 
-    def _run(self, job_id: UUID, turn: CallSlot) -> bool:
+    def _claim_and_call(self, job_id: UUID, turn: CallSlot) -> bool:
         """Claim a job and call for it; return whether it was there to be claimed."""
         try:
             job = self._claim(job_id)
@@ -245,9 +245,9 @@ class RunJob:
         else:
             started = time.monotonic()
             turn.spend()
-            called = self._call(job, request, wire, on_image=turn.end)
+            called = self._call.send(job, request, wire, on_image=turn.end)
             if called.verdict.meaning is not Meaning.IN_HAND:
-                self._settle(job, called.verdict, started=started, on_locked=turn.end)
+                self._settle.record(job, called.verdict, started=started, on_locked=turn.end)
                 return
             self._breaker.went_well(started=started)
             if called.entry is not None:

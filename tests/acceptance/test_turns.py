@@ -64,14 +64,14 @@ def test_no_call_starts_before_all_know_what_a_failure_means(
     crew: WorkerComponents, lite_fleet: Fleet, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 429 holds them all."""
-    is_settling, may_settle, settle = threading.Event(), threading.Event(), RecordFailure.__call__
+    is_settling, may_settle, settle = threading.Event(), threading.Event(), RecordFailure.record
 
     def wait_and_settle(*args: Any, **more: Any) -> Any:
         is_settling.set()
         assert may_settle.wait(PATIENCE_S)
         return settle(*args, **more)
 
-    monkeypatch.setattr(RecordFailure, "__call__", wait_and_settle)
+    monkeypatch.setattr(RecordFailure, "record", wait_and_settle)
     simulator.put_faults([{"kind": "status", "status": 429, "retry_after": "0.2", "count": 1}])
     jobs, asked = two_jobs(lite_fleet), simulator.asked()
     crew.take(jobs)

@@ -33,13 +33,13 @@ def test_who_comes_during_a_sync_shares_the_next_with_all_others() -> None:
     disk, threads = Disk(), 5
     shared = SharedSync(disk.sync)
     with ThreadPoolExecutor(threads + 1) as pool:
-        first = pool.submit(shared)
+        first = pool.submit(shared.sync)
         assert disk.begun.acquire(timeout=10)
         asked = threading.Barrier(threads + 1)
 
         def ask() -> None:
             asked.wait(10)
-            shared()
+            shared.sync()
 
         later = [pool.submit(ask) for _ in range(threads)]
         asked.wait(10)
@@ -61,8 +61,8 @@ def test_a_sync_that_failed_counts_for_nobody() -> None:
     shared = SharedSync(disk.sync)
     disk.go_on.release(10)
     with pytest.raises(OSError, match="the disk failed"):
-        shared()
-    shared()
+        shared.sync()
+    shared.sync()
     assert disk.syncs == 2
 
 
@@ -72,5 +72,5 @@ def test_one_sync_after_another_is_made_each_time() -> None:
     shared = SharedSync(disk.sync)
     disk.go_on.release(10)
     for made in range(1, 4):
-        shared()
+        shared.sync()
         assert disk.syncs == made

@@ -88,7 +88,7 @@ def called(
     uploads.watch(events, reading)
     call = ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
     wire: dict[str, Any] = to_wire(request)
-    made = call(job, request, wire, on_image=lambda: events.append("over"))
+    made = call.send(job, request, wire, on_image=lambda: events.append("over"))
     assert reading.inside_bytes == 0
     return made.verdict.meaning, events
 
@@ -136,7 +136,7 @@ def test_a_picture_is_kept_though_the_end_of_its_call_could_not_be_noted(
 
     uploads.watch([], ByteLimiter(READING_BYTES))
     call = call_of(client, uploads)
-    made = call(claimed_job(database), request, to_wire(request), on_image=fail)
+    made = call.send(claimed_job(database), request, to_wire(request), on_image=fail)
     assert made.entry is not None
     assert made.verdict.images == ()
     assert "the end of a call was not noted" in caplog.text
@@ -149,7 +149,7 @@ def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
     spool = Spool(tmp_path / "small", max_bytes=1, fsync=False)
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     job, request = claimed_job(database), check_request({"prompt": "a fox"}, Limits())
-    made = call_of(client, uploads)(job, request, to_wire(request), on_image=lambda: None)
+    made = call_of(client, uploads).send(job, request, to_wire(request), on_image=lambda: None)
     assert (made.verdict.meaning, made.entry) == (Meaning.IN_HAND, None)
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
     spool.close()
@@ -169,7 +169,7 @@ def stored(
     uploads.watch([], reading)
     call = ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe=recipe)
     request = check_request({"prompt": "a fox", "width": 64, "height": 64}, Limits())
-    made = call(job, request, to_wire(request), on_image=lambda: None)
+    made = call.send(job, request, to_wire(request), on_image=lambda: None)
     assert made.entry is not None, made.verdict
     [image] = uploads.stored(made.entry)
     [data] = uploads._spool.read(made.entry)

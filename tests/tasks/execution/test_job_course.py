@@ -75,7 +75,7 @@ class Call:
         self.init_images: list[Any] = []
         self.spool: Callable[[Any], Any] = lambda _: None
 
-    def __call__(
+    def send(
         self, job: Any, _request: object, wire: Any, *, on_image: Callable[[], object]
     ) -> Called:
         """Call for a job."""
@@ -190,7 +190,7 @@ class Course:
             open_claims=self.open_claims,
             stopping=self.stopping,
             **others,
-        )
+        ).run
 
     def hand_back(self, job_ids: list[UUID]) -> None:
         """Make jobs due again."""

@@ -114,7 +114,7 @@ def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
     """The job stays queued and uncounted, and goes out again later."""
     job_id, pace, dispatch = accepted(database), CallGate(1), Dispatch()
     with locked(migrated_postgres_url, job_id):
-        generating(database, pace, dispatch=dispatch)(job_id)
+        generating(database, pace, dispatch=dispatch).run(job_id)
     assert pace.inside == 0
     assert dispatch.handed_back == [job_id]
     job = get_job(database, job_id)
@@ -134,7 +134,7 @@ def test_a_job_that_was_claimed_after_the_lease_is_given_back_unsent(database: D
         return job
 
     generate._claim = slow_claim  # type: ignore[method-assign]  # a database that took its time
-    generate(job_id)
+    generate.run(job_id)
     job = get_job(database, job_id)
     assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
     assert pace.inside == 0

@@ -59,7 +59,7 @@ def claim_again(database: Database, job_id: UUID) -> Job:
 
 def end(settle: RecordFailure, job: Job, verdict: Verdict = REFUSED, *, started: float) -> None:
     """End a call that began then."""
-    settle(job, verdict, started=started, on_locked=lambda: None)
+    settle.record(job, verdict, started=started, on_locked=lambda: None)
 
 
 def test_the_first_401_while_others_succeed_does_not_fail_a_job(

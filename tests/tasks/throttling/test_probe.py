@@ -37,7 +37,7 @@ PAGE = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)
 class Answering:
     """A call that is answered by something that is not the API, whatever the job."""
 
-    def __call__(self, *_: object, **__: object) -> Called:
+    def send(self, *_: object, **__: object) -> Called:
         """Answer."""
         return Called(PAGE)
 
@@ -94,7 +94,7 @@ def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(
     generate, pace = probing
     tried, fresh = (waiting_job(database) for _ in range(2))
     set_calls(database, tried, 1)
-    course = Thread(target=generate, args=(tried,))
+    course = Thread(target=generate.run, args=(tried,))
     course.start()
     until_s = time.monotonic() + 30
     while get_job(database, fresh).calls_unknown < 1 and time.monotonic() < until_s:
@@ -115,7 +115,7 @@ def test_calls_of_a_job_are_bounded_though_a_page_ends_none(
     generate, pace = probing
     spent = waiting_job(database)
     set_calls(database, spent, 3)
-    generate(spent)
+    generate.run(spent)
     job = get_job(database, spent)
     assert (job.status, job.calls_made) == (JobStatus.FAILED, 3)
     assert job.error is not None

@@ -1,7 +1,7 @@
-"""`darkroom …` and `python -m darkroom …`.
+"""Run the command line: `darkroom …` and `python -m darkroom …`.
 
-Our rooms have plain names, and the folder a command is started from may well have a `tasks/` or a
-`storage/` of its own. So that folder is taken off the import path before anything of ours loads.
+Darkroom's packages have common names, and the current folder may contain a `tasks/` or a `storage/`
+of its own. So the current folder is removed from the import path before any Darkroom package loads.
 """
 
 import gc
@@ -10,13 +10,13 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
 
-#: New containers between two looks for garbage. Python's own 700 has the collector look through our
-#: libraries again and again while they load: a tenth of what a command needs to start.
+#: Allocations between two runs of the garbage collector. With Python's default of 700 the collector
+#: scans the libraries repeatedly while they load, which takes a tenth of a command's start-up time.
 YOUNG = 100_000
 
 
 def main() -> None:
-    """Run the command line and leave with its exit status."""
+    """Run the command line and exit with its status."""
     gc.set_threshold(YOUNG)
     sys.path[:] = [place for place in sys.path if place and _is_no_strangers_folder(place)]
     from darkroom.cli import run  # noqa: PLC0415 - only once the path is ours

@@ -1,9 +1,9 @@
-"""The Celery app for `celery -A darkroom …`, and `submit` for producers in our own environment.
+"""The Celery app for `celery -A darkroom …`, and `submit` for producers in the same environment.
 
     from darkroom.celery import submit
     submit.delay(request={"prompt": "a paper fox"})
 
-Other codebases need nothing of ours: they send `darkroom.submit` by name.
+Other codebases need no Darkroom package: they send the task `darkroom.submit` by name.
 """
 
 from celery import Task
@@ -16,5 +16,5 @@ __all__ = ["app", "submit"]
 
 app = WorkerWiring(load_settings()).app
 
-#: Hands in a job by message; its Celery task id is the job id.
+#: Submits a job by message; its Celery task id is the job id.
 submit: Task[..., None] = app.tasks[SUBMIT]

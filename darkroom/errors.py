@@ -1,4 +1,4 @@
-"""The front door's one error: a mistake or an obstacle that a person can do something about.
+"""The one error of the package `darkroom`: a mistake or an obstacle that a person can act on.
 
 UserError    one line on stderr, an exit status, no traceback
 """
@@ -7,11 +7,11 @@ __all__ = ["UserError"]
 
 
 class UserError(Exception):
-    """Says in one line what is wrong, where, and what to do.
+    """Report in one line what is wrong, where, and what to do.
 
     Args:
         message: the line, without a secret in it.
-        exit_status: 1 where something is not as it should be, 2 where the call itself was wrong.
+        exit_status: 1 if a result is not as it should be, 2 if the command line was wrong.
     """
 
     def __init__(self, message: str, *, exit_status: int = 1) -> None:

@@ -1,8 +1,8 @@
-r"""Text from outside, made harmless for a terminal and for a line of a log.
+r"""Escape text from outside for terminals and log lines.
 
-A prompt, a parameter's name, an error of the API or a file name may hold what a terminal obeys (ESC
-and other controls, C1 among them), what begins a new line, and what makes the rest of a line read
-backwards. All of it is shown as an escape, such as `\x1b` or `\n`. The one place for both:
+A prompt, a parameter's name, an error of the API or a file name may contain terminal controls (ESC
+and others, C1 among them). It may contain characters that begin a new line or reverse the reading
+direction. All of them are shown as escapes, such as `\x1b` or `\n`. Both outputs use this file:
 `darkroom/cli/common/output.py` prints, and `darkroom/logs.py` writes the logs.
 """
 
@@ -16,19 +16,20 @@ __all__ = ["escaped", "escaped_json"]
 #: Persian words and many emoji are written with.
 _HARMLESS: Final = frozenset("\u200c\u200d")
 
-#: What JSON leaves as it is and a terminal may obey: DEL and C1, line separators, direction marks.
+#: What JSON leaves unescaped and a terminal may interpret: DEL and C1, line separators, direction
+#: marks.
 _JSON_CONTROLS: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def escaped(text: str) -> str:
-    """Return a text in which nothing steers a terminal, ends a line or turns its direction."""
+    """Return a text without characters that control a terminal, end a line or reverse text."""
     if text.isprintable():
         return text
     return "".join(letter if _is_harmless(letter) else _escape(letter) for letter in text)
 
 
 def escaped_json(text: str) -> str:
-    """Return JSON with the same meaning, in which nothing steers a terminal."""
+    """Return JSON with the same meaning, in which no character controls a terminal."""
     return _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

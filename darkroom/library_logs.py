@@ -1,9 +1,9 @@
-"""What libraries log, without the values they were working on.
+"""Keep the values that libraries work on out of their log records.
 
-Celery logs the arguments of each task at DEBUG and whole messages where it refuses one, botocore
-logs bodies and signatures, SQLAlchemy parameters and rows. A prompt is among them all. So the
-record itself is made without values: whatever handler or level somebody adds, there is nothing to
-find. A number stays, an error is named by its type, anything else shows its type alone.
+Celery logs the arguments of each task at DEBUG, and whole messages when it rejects one. botocore
+logs bodies and signatures, SQLAlchemy parameters and rows. Prompts are among them all. So the
+record itself is created without values, and no handler or level can reveal them. A number stays, an
+error is named by its type, and any other value shows its type alone.
 """
 
 import logging
@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 __all__ = ["hide_values_of_libraries"]
 
-#: Loggers of these names and below them have seen prompts, keys, images or signed links.
+#: Loggers with these names, and their children, handle prompts, keys, images or signed links.
 LIBRARIES: Final = (
     "PIL",
     "amqp",
@@ -36,8 +36,7 @@ LIBRARIES: Final = (
     "urllib3",
 )
 
-#: Of them, those whose texts are names of theirs and of ours: steps, queues, brokers without
-#: passwords.
+#: Of these, the loggers whose text values are safe names: steps, queues, brokers without passwords.
 _NAMING: Final = frozenset(
     {
         "celery.apps.worker",
@@ -48,10 +47,10 @@ _NAMING: Final = frozenset(
     }
 )
 
-#: The same of a record whose values have names.
+#: Values with these names are kept, too, if a record's values have names.
 _NAMES: Final = frozenset({"description", "hostname", "id", "name", "runtime"})
 
-#: Errors of connections: they say which address did not answer, and nothing of what was sent.
+#: Connection errors: they name the address that did not answer, and nothing that was sent.
 _SPEAKING: Final = (OSError, AmqpConnectionError, RedisConnectionError, RedisTimeoutError)
 
 _MAX_CHARS: Final = 300
@@ -63,11 +62,11 @@ _Exc = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[N
 
 
 class HiddenText(Exception):
-    """Stands in a traceback for an error of the type that it names; what that said is left out."""
+    """Replaces an error in a traceback: names the error's type and omits its message."""
 
 
 def hide_values_of_libraries() -> None:
-    """Have all records of libraries made without the values in them, from now on."""
+    """Create all records of libraries without the values in them, from now on."""
     usual = logging.getLogRecordFactory()
     if getattr(usual, "hides_values", False):
         return
@@ -82,7 +81,7 @@ def hide_values_of_libraries() -> None:
 
     make.hides_values = True  # type: ignore[attr-defined]  # a mark to find it again
     logging.setLogRecordFactory(make)
-    # A rejected or returned message has a line of ours already.
+    # Darkroom already logs a line for a rejected or returned message.
     logging.getLogger("celery.app.trace").addFilter(_is_no_reject)
 
 
@@ -115,7 +114,7 @@ def _shown(value: object, *, names_things: bool) -> Any:
 
 
 class _Plain(str):
-    """A text that shows itself without quotes where a record's template asks for `%r`."""
+    """A text that shows itself without quotes if a record's template uses `%r`."""
 
     __slots__ = ()
 

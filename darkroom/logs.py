@@ -1,4 +1,4 @@
-"""How log records look: a sentence for a person, then named fields for a machine."""
+"""Format log records: a sentence for a person, then named fields for a machine."""
 
 import json
 import logging
@@ -13,10 +13,10 @@ from darkroom.library_logs import hide_values_of_libraries
 
 __all__ = ["configure_logs"]
 
-#: What every record has of its own; whatever else it carries was given as `extra`.
+#: Attributes that every record has; all others were passed as `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 
-#: Loggers that say at INFO what only their makers want to know.
+#: Loggers whose INFO records only matter to the developers of those libraries.
 _QUIET = (
     "alembic",
     "amqp",
@@ -28,11 +28,11 @@ _QUIET = (
     "urllib3",
 )
 
-#: Loggers whose warnings tell of what is meant to be: when many threads look for rescued jobs'
-#: pictures at once, connections beyond the bucket's pool are closed instead of kept.
+#: Loggers whose warnings report normal operation. If many threads look for rescued jobs' pictures
+#: at once, connections beyond the bucket's pool are closed instead of kept.
 _SILENT = ("urllib3.connectionpool",)
 
-#: What Celery has to say of a setting whenever the broker is lost; ours is chosen.
+#: Celery logs advice about this setting whenever the broker is lost; Darkroom sets it on purpose.
 _CELERYS_PAGE = "worker_cancel_long_running_tasks_on_connection_loss"
 
 
@@ -52,12 +52,12 @@ def configure_logs(level: str, style: str) -> None:
 
 
 class TextLines(logging.Formatter):
-    """`12:00:01 INFO a sentence  job_id=… code=…`."""
+    """Format a record as `12:00:01 INFO a sentence  job_id=… code=…`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and a traceback below it where there is one.
+        """Return one line, followed by a traceback if there is one.
 
-        Nothing from outside begins a line of its own: the traceback's are all indented.
+        Text from outside cannot begin a line: all lines of the traceback are indented.
         """
         when = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value}" for name, value in _extras(record).items())
@@ -70,10 +70,10 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the fields."""
+    """Format a record as one JSON object a line: time, level, logger, message, and the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON text."""
+        """Return the record as JSON text."""
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,

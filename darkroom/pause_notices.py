@@ -1,4 +1,4 @@
-"""What a pause of the fleet is called, and what can be done about it: the same words everywhere."""
+"""Describe a pause of the fleet and what to do about it, in the same words everywhere."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ ADVICE: Final[Mapping[PauseKind, str]] = {
 
 
 def in_words(pause: Pause) -> str:
-    """A pause in one line: why no call starts, since when, and for how long still."""
+    """Describe a pause in one line: why no call starts, since when, and how much longer."""
     since = _moment(pause.since)
     until = "" if pause.until is None else f" until {pause.until.astimezone():%H:%M:%S %Z}"
     return f"paused {_WHY[pause.kind]}, since {since}{until}{_said(pause)}"
@@ -35,10 +35,10 @@ WORKER_ADVICE: Final = "mend its cause; it probes by itself, or `darkroom resume
 
 
 def worker_in_words(worker: Worker) -> str:
-    """A worker that has paused itself, in one line: which, since when, why, and how it did before.
+    """Describe a paused worker in one line: which, since when, why, and how it did before.
 
     Raises:
-        ValueError: It is not paused.
+        ValueError: The worker is not paused.
     """
     if worker.paused_at is None:
         raise ValueError("this worker is not paused")
@@ -54,21 +54,21 @@ def worker_in_words(worker: Worker) -> str:
 
 
 def as_facts(pause: Pause | None) -> dict[str, Any] | None:
-    """A pause for a program, or None."""
+    """Return a pause as fields for a program, or None."""
     if pause is None:
         return None
     return {name: getattr(pause, name) for name in pause.__slots__}
 
 
 def _said(pause: Pause) -> str:
-    """Code and message, where they say more than the kind; no control characters."""
+    """Return code and message if they say more than the kind, without control characters."""
     code = "" if pause.kind is PauseKind.OPERATOR else pause.code
     told = ": ".join(part for part in (code, pause.message) if part)
     return f" ({_plain(told)})" if told else ""
 
 
 def _plain(text: str) -> str:
-    """A text from outside that cannot steer a terminal."""
+    """Return text from outside without characters that control the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

@@ -1,8 +1,8 @@
-"""What can be wrong with an installation, one file for each thing that is looked at.
+"""Checks of an installation: one file for each part that can be misconfigured or unavailable.
 
-`darkroom doctor` looks at everything and goes on after a fault; a worker looks at what it cannot
-do without and stops at the first. Both call the same checks. A check yields findings, and raises
-`UserError` where nothing more can be said.
+`darkroom doctor` runs all checks and continues after a fault. A worker runs those it depends on and
+stops at the first fault. Both call the same functions: a check yields findings, and raises
+`UserError` if it cannot continue. Printing findings is left to `darkroom/cli/admin/doctor.py`.
 """
 
 from darkroom.checks.broker import connection_to_check

@@ -1,7 +1,8 @@
-"""Does the broker answer, and does it keep what it is given?
+"""Check that the broker answers and keeps its messages.
 
-Dispatches may be lost without harm, since the table knows what is due. A `darkroom.submit` message
-is all there is of its job, though, so a Redis that evicts keys or keeps nothing on disk loses jobs.
+Dispatch messages may be lost without harm, because the table records what is due. A
+`darkroom.submit` message, however, is the only record of its job. So a Redis that evicts keys, or
+keeps nothing on disk, loses jobs.
 """
 
 from collections.abc import Iterator
@@ -25,10 +26,10 @@ TIMEOUT_S = 5
 
 
 def check_broker(wiring: Wiring) -> Iterator[Finding]:
-    """The broker answers and lets the queues be declared; a Redis keeps what it is given.
+    """Check that the broker answers, declares the queues and, if a Redis, keeps messages.
 
     Raises:
-        UserError: there is no broker at the address, or it refuses.
+        UserError: no broker answers at the address, or it refuses the connection.
     """
     connection = connection_to_check(wiring)
     address = address_of(connection)
@@ -60,7 +61,7 @@ def _look_into(wiring: Wiring, connection: Connection, address: str) -> Iterator
 
 
 def _why_not(error: Exception, address: str) -> str:
-    # Kombu's error keeps the first one as its cause.
+    # Kombu's error keeps the first library error as its cause.
     refusals = (AMQPError, AuthenticationError)
     if isinstance(error, refusals) or isinstance(error.__cause__, refusals):
         return f"the broker at {address} refuses the login, the virtual host or a queue ({error})"
@@ -77,16 +78,16 @@ def _why_not(error: Exception, address: str) -> str:
 
 
 def address_of(connection: Connection) -> str:
-    """The broker's address without its password; without the mark of one where there is none."""
+    """Return the broker's address without its password, or without a marker if it has none."""
     address: str = connection.as_uri()
     return address if connection.password else address.replace("://:**@", "://", 1)
 
 
 def connection_to_check(wiring: Wiring) -> Connection:
-    """The broker's address as something that can connect; nothing is connected yet.
+    """Return an unopened connection to the broker's address.
 
     Raises:
-        UserError: no broker has such an address.
+        UserError: the address is invalid.
     """
     options = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
     try:

@@ -1,4 +1,4 @@
-"""Is the bucket there, and may we put, read and delete in it?"""
+"""Check that the bucket exists, and that objects in it can be written, read and deleted."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,10 @@ ABOUT = "bucket"
 
 
 def check_bucket(wiring: Wiring) -> Iterator[Finding]:
-    """The bucket is there, and the S3 key opens it.
+    """Check that the bucket exists and that the S3 key grants access to it.
 
     Raises:
-        UserError: it is not, or it does not.
+        UserError: the bucket is missing, or access is denied.
     """
     try:
         is_there = wiring.objects.bucket_exists()
@@ -33,10 +33,10 @@ def check_bucket(wiring: Wiring) -> Iterator[Finding]:
 
 
 def check_rights(wiring: Wiring) -> Iterator[Finding]:
-    """A probe object can be put, read back and deleted.
+    """Check that a probe object can be written, read back and deleted.
 
     Raises:
-        UserError: it cannot.
+        UserError: one of the three operations failed.
     """
     try:
         probe_rights(wiring.objects, wiring.key_prefix)
@@ -46,10 +46,10 @@ def check_rights(wiring: Wiring) -> Iterator[Finding]:
 
 
 def check_payload(wiring: Wiring) -> Iterator[Finding]:
-    """The store refuses a body that is not the one that was signed.
+    """Check that the store rejects a body that differs from the signed one.
 
     Raises:
-        UserError: an object that it took all the same could not be deleted.
+        UserError: the store accepted such an object and it could not be deleted.
     """
     if not wiring.settings.s3_sign_payload:
         text = "puts are not signed with their SHA-256: what changes on the way is stored"
@@ -74,10 +74,10 @@ def check_payload(wiring: Wiring) -> Iterator[Finding]:
 
 
 def create_missing_bucket(wiring: Wiring) -> Iterator[Finding]:
-    """Make the bucket where there is none.
+    """Create the bucket if it does not exist.
 
     Raises:
-        UserError: it could not be made.
+        UserError: it could not be created.
     """
     try:
         if wiring.objects.bucket_exists():
@@ -94,7 +94,7 @@ def _name(wiring: Wiring) -> str:
 
 
 def _bad(error: StorageError) -> UserError:
-    """What the store said, and where its keys come from if it refused them."""
+    """Build the error from the store's; if access was denied, name the source of the keys."""
     keys = "; its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or boto3's own files"
     return UserError(
         f"DARKROOM_S3_BUCKET: {error}{keys if isinstance(error, ObjectStoreRefused) else ''}"

@@ -1,7 +1,7 @@
-"""Does the Redis of the limits answer redis-py, which reads addresses otherwise than Kombu?
+"""Check the Redis of the limits through redis-py, which parses addresses unlike Kombu.
 
-Without it each worker keeps to its part of the fleet's limits, and each gateway counts its owners
-for itself. So nothing here stops a worker.
+Without this Redis, each worker applies its own share of the fleet's limits, and each gateway counts
+requests per owner by itself. So no finding here stops a worker.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ TIMEOUT_S = 5
 
 
 def check_call_limits(wiring: Wiring) -> Iterator[Finding]:
-    """The Redis of the limits answers, and allows what they need."""
+    """Check that the Redis of the limits answers and permits the commands they need."""
     address, options = wiring.settings.limits_redis, wiring.limits_redis
     if address is None or options is None:
         return

@@ -1,7 +1,7 @@
-"""What time is it here and in the database?
+"""Compare the local clock with the database's.
 
-Leases and deadlines are the database's time alone, so a difference breaks nothing; but it makes
-logs hard to read beside rows, and S3 refuses signatures that are 15 minutes off.
+Leases and deadlines use the database's time only, so a difference breaks none of them. But it makes
+logs hard to compare with rows, and S3 rejects signatures that are 15 minutes off.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ TOLERATED_S = 5.0
 
 
 def check_clock(wiring: Wiring) -> Iterator[Finding]:
-    """The local time, and how far the database is from it."""
+    """Report the local time and its offset from the database's."""
     here = datetime.now(UTC)
     shown = here.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z (UTC%z)")
     off_s = _ahead_s(wiring.database)
@@ -37,7 +37,7 @@ def check_clock(wiring: Wiring) -> Iterator[Finding]:
 
 
 def _ahead_s(database: Database) -> float:
-    """How far the database's clock is ahead; SQLite has this machine's."""
+    """Return how far the database's clock is ahead; SQLite uses this machine's clock."""
     if database.dialect == "sqlite":
         return 0.0
     with database.read() as connection:

@@ -1,4 +1,4 @@
-"""Have the objects of forgotten jobs gone? What was promised to somebody is to be seen to."""
+"""Check that the objects of forgotten jobs have been deleted, as was promised to their owners."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ ABOUT = "deletions"
 
 
 def check_deletions(wiring: Wiring) -> Iterator[Finding]:
-    """How many objects are still to be deleted, since when, and why."""
+    """Report how many objects are still to be deleted, since when, and why."""
     state = deletion_queue_state(wiring.database)
     if not state.overdue:
         waiting = f"{state.objects:,} objects are about to be deleted" if state.objects else "done"

@@ -1,4 +1,4 @@
-"""What one check says: fine, doubtful or broken, about what, and what to do."""
+"""The result of one check: its subject, its level, the text and the advice."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,24 +7,24 @@ __all__ = ["Finding", "Level"]
 
 
 class Level(StrEnum):
-    """How grave a finding is."""
+    """How severe a finding is."""
 
     OK = "ok"
-    WARN = "warn"  # it works, but somebody should know
-    BAD = "bad"  # it does not work
+    WARN = "warn"  # works, but the operator should know about it
+    BAD = "bad"  # does not work
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One result of a check.
 
     Attributes:
         about: the part of the installation, in a word.
-        level: how grave it is.
-        text: what was found; names the setting and the address where it is bad, never a secret.
-        advice: what to do, or nothing.
-        stops_worker: whether a worker must not start with it. An outage elsewhere that ends by
-            itself does not stop one.
+        level: how severe it is.
+        text: what was found. A fault names the setting and the address, never a secret.
+        advice: what to do, or an empty text.
+        stops_worker: whether a worker must not start with it. A temporary outage elsewhere does not
+            stop one.
     """
 
     about: str
@@ -35,5 +35,5 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """Text and advice in one line."""
+        """Return text and advice in one line."""
         return f"{self.text}; {self.advice}" if self.advice else self.text

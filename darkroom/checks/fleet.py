@@ -1,4 +1,4 @@
-"""Is anybody there to work, and which workers have paused themselves?"""
+"""Check whether any worker is alive, and which workers have paused themselves."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ __all__ = ["check_fleet"]
 
 
 def check_fleet(wiring: Wiring) -> Iterator[Finding]:
-    """How many workers renew their leases, how many calls they can hold, and which are paused."""
+    """Report how many workers are alive, how many calls they can hold, and which are paused."""
     workers = live_workers(wiring.database)
     if not workers:
         yield Finding(

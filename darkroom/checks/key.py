@@ -1,4 +1,4 @@
-"""Does the API take our key? Asked without a prompt, so that the answer cannot cost anything."""
+"""Check that the API accepts the key. The request has no prompt, so it cannot cost anything."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -16,10 +16,10 @@ TIMEOUT_S = 10.0
 
 
 def check_key(wiring: Wiring) -> Iterator[Finding]:
-    """The API answers at its address, and takes our key.
+    """Check that the API answers at its address and accepts the key.
 
     Raises:
-        UserError: no key is set, or key or address cannot be used at all.
+        UserError: no key is set, or the key or the address is invalid.
     """
     settings = wiring.settings
     if settings.playground_api_key is None and settings.playground_url == REAL_API_URL:
@@ -31,7 +31,7 @@ def check_key(wiring: Wiring) -> Iterator[Finding]:
 
 
 def _ask(settings: Settings) -> Verdict:
-    """A client of its own, less patient than the one that waits for pictures."""
+    """Ask with a separate client, whose timeouts are shorter than those for images."""
     patience = {"read_timeout_s": TIMEOUT_S, "call_deadline_s": TIMEOUT_S, "concurrency": 1}
     try:
         client = Wiring(settings.model_copy(update=patience)).playground

@@ -1,6 +1,6 @@
-"""Does the server end statements that wait too long?
+"""Check that the database server ends statements that wait too long.
 
-Connections ask for it by start-up options, which a pooler may refuse or drop.
+Connections set these limits by start-up options, which a pooler may refuse or drop.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ __all__ = ["check_limits"]
 
 
 def check_limits(wiring: Wiring) -> Iterator[Finding]:
-    """Each limit on statements is in force on the connections of this process.
+    """Check that each statement limit is in force on the connections of this process.
 
     Raises:
-        StorageError: the database did not say.
+        StorageError: the database did not report them.
     """
     database = wiring.database
     if missing := limits_not_in_force(database):

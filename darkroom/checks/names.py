@@ -1,4 +1,4 @@
-"""Is every `DARKROOM_*` variable one that this version reads? A misspelt one does nothing."""
+"""Check that this version reads every `DARKROOM_*` variable. A misspelt one has no effect."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ __all__ = ["check_names"]
 
 
 def check_names(wiring: Wiring) -> Iterator[Finding]:
-    """One warning for each variable that nobody reads."""
+    """Yield one warning for each variable that is not a setting."""
     strangers = misspelt()
     for sentence in strangers:
         yield Finding("settings", Level.WARN, sentence)

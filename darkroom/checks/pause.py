@@ -1,4 +1,4 @@
-"""May calls start, and at which speed? A fleet that is paused looks well everywhere else."""
+"""Check whether calls may start, and at which speed. No other check shows a paused fleet."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ __all__ = ["check_pause"]
 
 ABOUT = "calls"
 
-#: Pauses that somebody wanted; the others are faults.
+#: Pauses that are intended; all others are faults.
 WANTED = frozenset({PauseKind.OPERATOR, PauseKind.BUDGET})
 
 
 def check_pause(wiring: Wiring) -> Iterator[Finding]:
-    """Whether the fleet is paused or slowed down, since when, and who lifts that."""
+    """Report whether the fleet is paused or slowed down, since when, and who lifts that."""
     state = fleet_state(wiring.database)
     if state.pause is not None:
         yield _paused(state.pause)

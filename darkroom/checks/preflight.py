@@ -1,4 +1,4 @@
-"""What a worker makes sure of before it takes a job: a wrong setting must not cost a paid call."""
+"""Checks that a worker runs before it claims a job: a wrong setting must not cost a paid call."""
 
 import logging
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def check_worker(wiring: Wiring) -> None:
-    """Refuse to start where a setting cannot work; log what is merely doubtful.
+    """Refuse to start if a setting cannot work; log findings that are only doubtful.
 
     Raises:
         UserError: one line that names the setting and the address that was tried.

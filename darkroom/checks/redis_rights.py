@@ -1,7 +1,7 @@
-"""What a Redis user must be allowed, tried without changing anything.
+"""Test which commands a Redis user may run, without changing anything.
 
-Inside MULTI, Redis checks a command's rights when it is queued. So every command that a worker or a
-gateway sends is queued under its real keys, and then all of it is discarded.
+Inside MULTI, Redis checks a command's permissions when it queues it. So every command that a worker
+or a gateway sends is queued with its real keys, and then the transaction is discarded.
 """
 
 from collections.abc import Iterable
@@ -16,21 +16,21 @@ __all__ = ["broker_commands", "limits_commands", "refused_commands"]
 
 Command = tuple[str, ...]
 
-#: The hash of no script: EVALSHA is queued all the same.
+#: The hash of no existing script: EVALSHA is queued all the same.
 _NO_SCRIPT = "0" * 40
 
 
 def broker_commands(queues: Queues, conf: Any) -> list[Command]:
-    """List the commands with which Kombu declares, sends, takes, acknowledges and restores.
+    """List the commands by which Kombu declares, sends, receives, acknowledges and restores.
 
     Args:
-        queues: the fleet's.
+        queues: the fleet's queues.
         conf: the Celery app's configuration.
     """
     names = conf.broker_transport_options
     unacked, index = names["unacked_key"], names["unacked_index_key"]
     mutex = names["unacked_mutex_key"]
-    commands: list[Command] = [("PING",)]  # WATCH is refused inside MULTI, whoever asks
+    commands: list[Command] = [("PING",)]  # Redis refuses WATCH inside MULTI for every user
     for queue in (queues.generate, queues.submit):
         for key in _by_priority(queue):
             commands += [("LLEN", key), ("EXISTS", key), ("BRPOP", key, "1")]
@@ -49,12 +49,12 @@ def broker_commands(queues: Queues, conf: Any) -> list[Command]:
 
 
 def _by_priority(queue: str) -> list[str]:
-    """List the keys of a queue: Kombu has one for each step of priority."""
+    """List the Redis keys of a queue: Kombu uses one for each priority step."""
     return [queue, *(f"{queue}\x06\x16{step}" for step in (3, 6, 9))]
 
 
 def _remote_control(conf: Any) -> list[Command]:
-    """List what Celery's `inspect` and `control` need beside that."""
+    """List the further commands that Celery's `inspect` and `control` need."""
     exchange = f"{conf.control_exchange}.pidbox"
     deadlines = "_kombu.binding_deadlines"
     return [
@@ -69,7 +69,7 @@ def _remote_control(conf: Any) -> list[Command]:
 
 
 def limits_commands(namespace: str) -> list[Command]:
-    """List the commands of the call limits and of the gateways' rates, their scripts' included."""
+    """List the commands of the call limits and the gateways' rate limits, with their scripts'."""
     calls, rate = f"{namespace}:call-budget", f"{namespace}:owner-rate:{{x}}"
     return [
         *(("SCRIPT", "LOAD", "return 1"), ("TIME",)),
@@ -82,11 +82,11 @@ def limits_commands(namespace: str) -> list[Command]:
 
 
 def refused_commands(pool: ConnectionPool, commands: Iterable[Command]) -> list[str]:
-    """Try whether a user may send some commands; nothing is changed.
+    """Test which commands a user may not send; nothing is changed.
 
     Args:
         pool: connections that are logged in as the user.
-        commands: with the keys that they will have.
+        commands: commands with their real keys.
 
     Returns:
         Command and key of each that Redis refuses.
@@ -107,12 +107,12 @@ def refused_commands(pool: ConnectionPool, commands: Iterable[Command]) -> list[
 
 
 def _answer(connection: Any, words: Command) -> bool:
-    """Send one command; whether Redis refuses it to this user."""
+    """Send one command; return whether Redis refuses it to this user."""
     connection.send_command(*words)
     try:
         connection.read_response()
     except NoPermissionError:
         return True
-    except ResponseError:  # of another kind: a command that is not for use in MULTI
+    except ResponseError:  # another cause: the command is not allowed inside MULTI
         return False
     return False

@@ -1,4 +1,4 @@
-"""Is this Redis one that may be used: a single server, with the rights that are needed?"""
+"""Check that a Redis is usable: a single server that grants the required permissions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,24 +12,24 @@ from darkroom.settings.addresses import RedisAddress
 
 __all__ = ["check_server", "info_of"]
 
-#: So many refused commands are named.
+#: Most refused commands that a finding names.
 SHOWN = 4
 
 
 def check_server(
     about: str, name: str, address: RedisAddress, pool: ConnectionPool, commands: Sequence[Any]
 ) -> Iterator[Finding]:
-    """The server is no cluster, its certificate is verified, and the commands are allowed.
+    """Check that the server is no cluster, its certificate is verified, commands are allowed.
 
     Args:
         about: the part of the installation.
         name: the setting that names the server.
         address: the server's.
-        pool: connections to it, made as those in use are.
+        pool: connections made with the options that are used in operation.
         commands: what will be sent.
 
     Raises:
-        RedisError: it does not answer.
+        RedisError: the server does not answer.
     """
     if address.tls is not None and not address.tls.verify:
         yield Finding(
@@ -61,7 +61,7 @@ def check_server(
 
 
 def info_of(client: Any, section: str, name: str) -> Any:
-    """One value of INFO; None where the server does not say (a managed one may not)."""
+    """Return one value of INFO, or None if the server omits it (a managed one may)."""
     try:
         return client.info(section).get(name)
     except ResponseError:

@@ -1,4 +1,4 @@
-"""Which checks are made, and in which order: a worker's round and the doctor's."""
+"""Which checks run, and in which order: for a worker's start and for `darkroom doctor`."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -29,7 +29,7 @@ __all__ = ["examine", "look_before_work"]
 
 Check = Callable[[Wiring], Iterable[Finding]]
 
-#: In order; a check after the first of a row is made only if those before it found nothing bad.
+#: In order. A check after the first of a row runs only if those before it found nothing bad.
 ROWS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("settings", (check_names,)),
     ("broker", (check_broker, check_call_limits)),
@@ -61,11 +61,11 @@ BEFORE_WORK: tuple[Check, ...] = (
 
 
 def examine(wiring: Wiring, *, create_bucket: bool = False) -> Iterator[Finding]:
-    """Look at everything, going on after a fault.
+    """Run all checks and continue after a fault.
 
     Args:
-        wiring: what to look at.
-        create_bucket: make the bucket first, where there is none.
+        wiring: the installation to check.
+        create_bucket: create the bucket first, if it does not exist.
     """
     for about, checks in ROWS:
         first = (create_missing_bucket,) if create_bucket and about == "bucket" else ()
@@ -73,10 +73,10 @@ def examine(wiring: Wiring, *, create_bucket: bool = False) -> Iterator[Finding]
 
 
 def look_before_work(wiring: Wiring) -> Iterator[Finding]:
-    """Look at what a worker cannot do without.
+    """Run the checks that a worker depends on.
 
     Raises:
-        UserError: at the first fault that no worker may start with.
+        UserError: the first fault that must stop a worker.
     """
     for check in BEFORE_WORK:
         for finding in check(wiring):

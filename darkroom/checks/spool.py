@@ -1,4 +1,4 @@
-"""Can paid images rest on this machine's disk, and do they fit?"""
+"""Check that this machine's disk can hold paid images, and has space for them."""
 
 import os
 import shutil
@@ -17,10 +17,10 @@ ABOUT = "spool"
 
 
 def check_spool(wiring: Wiring) -> Iterator[Finding]:
-    """The folder can be written, its bound fits the calls, and the disk has room for it.
+    """Check that the folder is writable, its bound fits the calls and the disk has space for it.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the folder is not writable.
     """
     settings = wiring.settings
     folder, bound = settings.spool_dir.absolute(), spool_bound_bytes(settings)
@@ -48,7 +48,7 @@ def check_spool(wiring: Wiring) -> Iterator[Finding]:
 
 
 def _quarantined(folder: Path) -> Iterator[Finding]:
-    """Files that workers have moved out of the way."""
+    """Report the files that workers have quarantined."""
     damaged, without_job = quarantined_files(folder)
     if damaged.files:
         yield Finding(
@@ -68,5 +68,5 @@ def _quarantined(folder: Path) -> Iterator[Finding]:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the one it would be made in."""
+    """Return the folder, or its nearest parent that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())

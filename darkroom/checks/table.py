@@ -1,4 +1,4 @@
-"""Does the database answer, and are the tables those of this release?"""
+"""Check that the database answers and that its tables match this release."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ __all__ = ["check_server_identity", "check_table"]
 
 
 def check_table(wiring: Wiring) -> Iterator[Finding]:
-    """The results table is there, and of this release.
+    """Check that the results table exists and matches this release.
 
     Raises:
-        UserError: it is not, or nobody answers.
+        UserError: it does not, or the database does not answer.
     """
     try:
         database = wiring.database
@@ -35,7 +35,7 @@ def check_table(wiring: Wiring) -> Iterator[Finding]:
 
 
 def check_server_identity(wiring: Wiring) -> Iterator[Finding]:
-    """A PostgreSQL server on another machine proves by a certificate that it is the right one.
+    """Check that a PostgreSQL server on another machine proves its identity by a certificate.
 
     Raises:
         StorageError: the database did not answer.

@@ -1,4 +1,5 @@
-"""From settings to a system on one machine.
+"""Plan a Darkroom system on one machine from the settings.
 
-What is named is used; `stack` starts the rest.
+Services that the settings name are used; `darkroom/stack/` starts the others. `darkroom up` and
+`darkroom demo` share this package. Starting and supervising processes is not done here.
 """

@@ -1,8 +1,8 @@
-"""A folder of the local stack is simulated or real, never both.
+"""Keep simulated and real jobs in separate folders of the local stack.
 
-Jobs that an interrupted run left behind go on with the next: what was meant for the simulator must
-not be paid for, and what was meant for the real API must not be simulated. So the table is looked
-at before any worker starts.
+Jobs that an interrupted run left behind continue in the next run. Jobs for the simulator must not
+be paid for, and jobs for the real API must not be simulated. So the table is checked before any
+worker starts.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ _UNFINISHED: Final = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.STORING)
 
 
 def prepare_table(variables: Mapping[str, str], *, simulated: bool) -> None:
-    """Bring the table to this release, and make sure that it is of the right kind.
+    """Migrate the table to this release, and check that its jobs are of the right kind.
 
     Raises:
-        UserError: its jobs are of the other kind.
+        UserError: it holds jobs of the other kind.
         StorageError: it can't be reached or migrated.
     """
     migrate_table(variables)
@@ -43,7 +43,7 @@ def prepare_table(variables: Mapping[str, str], *, simulated: bool) -> None:
 
 
 def unfinished_jobs(database: Database) -> list[Job]:
-    """Jobs of earlier, interrupted runs: they go on now."""
+    """Count jobs of earlier, interrupted runs: they continue now."""
     return [
         job
         for status in _UNFINISHED

@@ -1,6 +1,6 @@
-"""From settings to a system on one machine: what is named is used, the rest is started.
+"""Turn settings into a plan for one machine: named services are used, the others are started.
 
-Shared by `darkroom up` and `darkroom demo`. The stack itself takes plain values and reads no
+`darkroom up` and `darkroom demo` share it. The stack itself takes plain values and reads no
 settings.
 """
 
@@ -40,16 +40,16 @@ def plan_from(
 ) -> StackPlan:
     """Plan a machine: services that the settings name are used instead of started.
 
-    The simulator answers where neither an API key nor an API's address is set.
+    If neither an API key nor an API address is set, the simulator answers.
 
     Args:
         settings: as the environment gives them.
         data_dir: the one folder for data and logs.
-        workers: worker processes.
+        workers: number of worker processes.
         ports: fixed ports by service; free ones otherwise.
-        simulator: how the simulator behaves, where it is started.
-        with_gateway: whether jobs can be handed in over HTTP; at `DARKROOM_GATEWAY_PORT` where it
-            is set and `ports` says nothing.
+        simulator: how the simulator behaves, if it is started.
+        with_gateway: whether jobs can be submitted over HTTP; at `DARKROOM_GATEWAY_PORT` if it is
+            set and `ports` has none.
     """
     named = settings.model_fields_set
     usual = {"gateway": settings.gateway_port} if "gateway_port" in named else {}
@@ -71,7 +71,7 @@ def plan_from(
 
 
 def migrate_table(variables: Mapping[str, str]) -> None:
-    """Bring the table that the stack settled on to this release's schema.
+    """Migrate the table that the stack selected to this release's schema.
 
     Raises:
         StorageError: it cannot be reached or migrated.
@@ -84,13 +84,13 @@ def migrate_table(variables: Mapping[str, str]) -> None:
 
 
 def settings_of(variables: Mapping[str, str]) -> Settings:
-    """The settings as a process inside the stack sees them; puts its AWS keys in place as well."""
+    """Return the settings as a process inside the stack reads them; sets its AWS keys as well."""
     os.environ.update(variables)
     return load_settings()
 
 
 def write_env_file(data_dir: Path, variables: Mapping[str, str]) -> Path:
-    """Write what other terminals need, for `. FILE`; readable by this user only.
+    """Write the variables that other terminals need, for `. FILE`; readable by this user only.
 
     Raises:
         UserError: the file cannot be written.
@@ -100,7 +100,7 @@ def write_env_file(data_dir: Path, variables: Mapping[str, str]) -> Path:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)  # it may be there already
+            os.fchmod(file.fileno(), 0o600)  # the file may already exist
             file.writelines(lines)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
@@ -108,7 +108,7 @@ def write_env_file(data_dir: Path, variables: Mapping[str, str]) -> Path:
 
 
 def database_url(variables: Mapping[str, str]) -> str:
-    """The table that the stack settled on: its own, or the one that the settings name."""
+    """Return the URL of the stack's table: its own, or the one that the settings name."""
     return variables.get("DARKROOM_DATABASE_URL") or str(_secret(load_settings().database_url))
 
 

@@ -1,7 +1,7 @@
-"""Every setting of Darkroom, read once and checked as a whole.
+"""All settings of Darkroom, read once and validated as a whole.
 
-This is the only place that reads the environment. One frozen object goes from here to the wiring;
-every other room takes plain values.
+Only this package reads the environment. It passes one frozen object to `darkroom/wiring/`. All
+other packages take plain values and never see the settings.
 """
 
 from darkroom.settings.environment import environment

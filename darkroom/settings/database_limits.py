@@ -1,8 +1,8 @@
-"""The limits on database statements: what is set, and what follows from the lease where it is not.
+"""The limits on database statements: the values set, and the defaults derived from the lease.
 
-A worker must learn in time that the database does not answer: its next heartbeat goes over a new
+A worker must notice in time that the database does not answer. Its next heartbeat uses a new
 connection, and must arrive before the lease ends. So the client's deadline is shorter than the
-lease without one heartbeat, and the server's limits are shorter still.
+lease minus one heartbeat interval, and the server's limits are shorter still.
 """
 
 from typing import NamedTuple
@@ -16,14 +16,14 @@ LOCK_SHARE = 0.25
 
 
 class StatementLimits(NamedTuple):
-    """Seconds: for a lock and for a statement on the server, and for an answer on the client."""
+    """Seconds for a lock and for a statement on the server, and for an answer on the client."""
 
     lock_s: float
     statement_s: float
     deadline_s: float
 
     def contradictions(self, *, lease_s: float, heartbeat_s: float) -> list[str]:
-        """Return a sentence for each limit that is not shorter than the one above it."""
+        """Return a sentence for each limit that is not shorter than the next larger one."""
         rules = (
             (
                 self.lock_s >= self.statement_s,
@@ -59,7 +59,7 @@ def statement_limits(
     lease_s: float,
     heartbeat_s: float,
 ) -> StatementLimits:
-    """Return the limits in force; each that is None follows from the one above it."""
+    """Return the limits in force; each that is None is derived from the next larger one."""
     if deadline_s is None:
         deadline_s = min(DEADLINE_S, DEADLINE_SHARE * (lease_s - heartbeat_s))
     if statement_s is None:

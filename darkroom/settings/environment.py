@@ -1,6 +1,6 @@
-"""Variables that are no settings of ours, for files that name them: `env:SHOPIFY_SECRET`.
+"""Read variables that are not Darkroom settings, for files that name them: `env:SHOPIFY_SECRET`.
 
-Read here, like all of the environment; who needs some gets them passed in.
+They are read here, like all of the environment. Callers get the values passed in.
 """
 
 import os
@@ -10,5 +10,5 @@ __all__ = ["environment"]
 
 
 def environment() -> Mapping[str, str]:
-    """Every variable as it is now."""
+    """Return every environment variable with its current value."""
     return dict(os.environ)

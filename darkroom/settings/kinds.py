@@ -1,6 +1,6 @@
-"""What a setting may be: the bounds and forms that more than a type says.
+"""Types of settings: bounds and forms that a Python type does not express.
 
-A form that needs a rule of its own has it here, beside the words that tell somebody who broke it.
+A form with its own rule is defined here, with the message for a value that breaks the rule.
 """
 
 import re
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 BROKERS = ("redis", "rediss", "amqp", "amqps", "pyamqp")
-# Not digits and dots alone: that is an address, or none, as where its host bits are set.
+# Not digits and dots alone: that is an address, or an invalid one, such as one with host bits set.
 _HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 REDIS = ("redis://", "rediss://", "unix://")
 

@@ -1,4 +1,4 @@
-"""Reading the settings, with what is wrong told in one line and never a secret in it."""
+"""Load the settings, and report what is wrong in one line without any secret."""
 
 import re
 from typing import Any, Final
@@ -13,15 +13,15 @@ from darkroom.settings.variable import variable
 
 __all__ = ["load_settings"]
 
-#: Arguments of a put, which may be a customer's own encryption key.
+#: Arguments of a put, which may contain a customer's own encryption key.
 _MAY_HOLD_KEYS: Final = frozenset({"s3_put_args"})
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read and check every setting; `overrides` (by field name) win over the environment.
+    """Read and validate every setting; `overrides` (by field name) win over the environment.
 
     Raises:
-        UserError: one line that lists each faulty variable, what is wrong and never a secret.
+        UserError: one line that lists each faulty variable and its fault, without any secret.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:

@@ -1,6 +1,7 @@
-"""Variables that look like settings and are none: a slip of the pen changes nothing, unnoticed.
+"""Find variables that look like settings but are not: a misspelt name has no effect.
 
-They are no fault, as another release may know them; `darkroom doctor` tells of them.
+They are not treated as faults, because another release may read them. `darkroom doctor` reports
+them.
 """
 
 import difflib
@@ -14,7 +15,7 @@ __all__ = ["misspelt"]
 
 
 def misspelt() -> list[str]:
-    """A sentence for each `DARKROOM_*` variable that is no setting of this version."""
+    """Return a sentence for each `DARKROOM_*` variable that is not a setting of this version."""
     known = {variable(name): field for name, field in Settings.model_fields.items()}
     files = {f"{name}_FILE" for name, field in known.items() if is_secret(field)}
     strangers = sorted(

@@ -1,4 +1,4 @@
-"""All settings as one object, and what must hold between them.
+"""All settings as one object, and the rules between them.
 
 The fields are in `topics/`, a file for each topic.
 """
@@ -25,7 +25,7 @@ from darkroom.settings.variable import PREFIX, variable
 
 __all__ = ["REAL_API_URL", "Settings"]
 
-#: Longer than nearly all of the API's calls, of 5 to 15 s.
+#: Longer than nearly all of the API's calls, which take 5 to 15 s.
 LEAST_EVIDENCE_WINDOW_S = 20.0
 
 
@@ -49,10 +49,10 @@ class Settings(
 
     @property
     def broker(self) -> BrokerAddress:
-        """The broker's address, read once for all libraries.
+        """Return the broker's address, parsed once for all libraries.
 
         Raises:
-            ValueError: it cannot be read.
+            ValueError: it is invalid.
         """
         url = self.broker_url.get_secret_value()
         if url.startswith(REDIS):
@@ -62,10 +62,10 @@ class Settings(
 
     @property
     def limits_redis(self) -> RedisAddress | None:
-        """The Redis that the limits are kept in, or None where there is none.
+        """Return the address of the Redis that holds the limits, or None without one.
 
         Raises:
-            ValueError: its address cannot be read.
+            ValueError: its address is invalid.
         """
         url = (self.redis_url or self.broker_url).get_secret_value()
         return self._read_redis(url) if url.startswith(REDIS) else None
@@ -86,12 +86,12 @@ class Settings(
 
     @property
     def evidence_window_s(self) -> float:
-        """How long other workers may take to succeed before the fleet is paused."""
+        """Return how long other workers have to succeed before the fleet is paused."""
         return self.breaker_window_s or max(LEAST_EVIDENCE_WINDOW_S, self.hold_s)
 
     @property
     def statement_limits(self) -> StatementLimits:
-        """The limits on database statements, with what follows from the lease filled in."""
+        """Return the limits on database statements; those not set are derived from the lease."""
         return statement_limits(
             lock_s=self.database_lock_timeout_s,
             statement_s=self.database_statement_timeout_s,
@@ -102,7 +102,7 @@ class Settings(
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        """Refuse settings that contradict each other, by name."""
+        """Refuse settings that contradict each other, and name them."""
         rules = (
             (
                 self.drain_seconds < self.call_deadline_s,
@@ -122,7 +122,7 @@ class Settings(
             ),
         )
         broken = [sentence for is_broken, sentence in rules if is_broken]
-        if not broken:  # what follows from an impossible lease would contradict it, too
+        if not broken:  # limits derived from an impossible lease would contradict it, too
             lease_s, heartbeat_s = self.lease_s, self.heartbeat_s
             limits = self.statement_limits
             broken = limits.contradictions(lease_s=lease_s, heartbeat_s=heartbeat_s)
@@ -139,5 +139,5 @@ class Settings(
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours reads *_FILE
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then `*_FILE`, then `.env`."""
+        """Read the environment first, then `*_FILE`, then `.env`."""
         return (init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings)

@@ -1,4 +1,4 @@
-"""Writes `docs/settings.md` from the settings themselves, so that the two cannot differ.
+"""Generate `docs/settings.md` from the settings, so that the two cannot differ.
 
 `python -m darkroom.settings.page > docs/settings.md`
 """
@@ -17,7 +17,7 @@ from darkroom.settings import PREFIX, Settings, variable
 
 __all__ = ["settings_page"]
 
-#: What each group is called, by the first setting of it.
+#: The title of each group, by the first setting of it.
 GROUPS: Final[Mapping[str, str]] = {
     "playground_api_key": "The paid API",
     "max_side_px": "What producers may ask for",
@@ -63,7 +63,7 @@ _TYPES: Final[Mapping[Any, str]] = {
 
 
 def settings_page() -> str:
-    """The whole page, as Markdown."""
+    """Return the whole page, as Markdown."""
     return HEAD + "".join(_parts())
 
 
@@ -89,7 +89,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _bare(annotation: Any) -> tuple[Any, list[Any]]:
-    """A type without `| None` and `Annotated`, and the bounds it had within."""
+    """Return a type without `| None` and `Annotated`, and the bounds it contained."""
     if get_origin(annotation) in {UnionType, Union}:
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is not Annotated:
@@ -99,7 +99,7 @@ def _bare(annotation: Any) -> tuple[Any, list[Any]]:
 
 
 def _range(bounds: list[Any]) -> str:
-    """The narrowest of all bounds, in words."""
+    """Return the narrowest of all bounds, in words."""
     least: list[Any] = [bound.ge for bound in bounds if isinstance(bound, Ge)]
     above: list[Any] = [bound.gt for bound in bounds if isinstance(bound, Gt)]
     most: list[Any] = [bound.le for bound in bounds if isinstance(bound, Le)]
@@ -116,7 +116,7 @@ def _range(bounds: list[Any]) -> str:
 def _default(field: FieldInfo) -> str:
     default = field.default
     if isinstance(default, SecretStr):
-        default = default.get_secret_value()  # a default is no secret
+        default = default.get_secret_value()  # a default is not a secret
     if default in (None, (), {}, ""):
         return "none"
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""Secrets that lie in files, as container platforms hand them out, so that no `env` shows them."""
+"""Read secrets from files, as container platforms provide them, so that `env` shows none."""
 
 import os
 from pathlib import Path
@@ -14,10 +14,10 @@ __all__ = ["SecretFiles", "is_secret"]
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Secrets from files: `DARKROOM_X_FILE` names the file that holds `DARKROOM_X`."""
+    """Read secrets from files: `DARKROOM_X_FILE` names the file that contains `DARKROOM_X`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The first line of the file that the environment names for a secret field."""
+        """Return the first line of the file that the environment names for a secret field."""
         path = os.environ.get(f"{variable(field_name)}_FILE")
         if not path or not is_secret(field):
             return None, field_name, False
@@ -28,7 +28,7 @@ class SecretFiles(PydanticBaseSettingsSource):
             raise UserError(f"{variable(field_name)}_FILE: cannot read {path}: {reason}") from error
 
     def __call__(self) -> dict[str, Any]:
-        """What the named files hold, by field."""
+        """Return the contents of the named files, by field."""
         found = {
             name: self.get_field_value(field, name)[0]
             for name, field in self.settings_cls.model_fields.items()
@@ -37,5 +37,5 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether a setting is never shown, and may come from a file."""
+    """Return whether a setting is never shown and may come from a file."""
     return "SecretStr" in str(field.annotation)

@@ -1,6 +1,7 @@
-"""The files of certificates that settings name, looked at before anything connects.
+"""Check the certificate files that settings name, before anything connects.
 
-A missing file would otherwise look like a server that is away, and be tried for ever.
+A missing file would otherwise look like an unavailable server, and the connection would be retried
+indefinitely.
 """
 
 from darkroom.errors import UserError
@@ -14,17 +15,14 @@ def check_tls_files(tls: Tls | None, name: str) -> None:
     """Load the files of certificates and keys.
 
     Args:
-        tls: what names them; None where there is no TLS.
-        name: the setting whose address they are for.
-
-    Raises:
-        UserError: one cannot be read.
+        tls: the options that name the files; None without TLS.
+        name: the setting that holds the address they belong to.
     """
     if tls is None:
         return
     try:
         tls.check_files()
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         files = ", ".join(file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file)
         line = f"{variable(name)}: no certificates or key can be read from {files} ({error})"
         raise UserError(line) from error

@@ -1,4 +1,4 @@
-"""How settings are called in the environment; the one place that knows the prefix."""
+"""Name settings in the environment; the prefix is defined only here."""
 
 __all__ = ["PREFIX", "variable"]
 
@@ -6,5 +6,5 @@ PREFIX = "DARKROOM_"
 
 
 def variable(field_name: str) -> str:
-    """The environment variable of a setting: `s3_bucket` is `DARKROOM_S3_BUCKET`."""
+    """Return the environment variable of a setting: `s3_bucket` is `DARKROOM_S3_BUCKET`."""
     return PREFIX + field_name.upper()

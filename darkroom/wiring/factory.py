@@ -1,7 +1,7 @@
-"""The one place where settings become objects.
+"""Build objects from settings; only this package does.
 
-Everything is built on first use and shared from then on; nothing at import. Other rooms get plain
-values and each other, never the settings.
+Everything is built on first use and shared from then on, and nothing at import. Other packages get
+plain values and each other's objects, never the settings.
 """
 
 import threading
@@ -39,7 +39,7 @@ __all__ = ["Wiring"]
 
 
 class Wiring:
-    """What a process of ours may need, built from one set of settings.
+    """The objects that a Darkroom process may need, built from one set of settings.
 
     Raises (from any property):
         UserError: a setting that this part needs is missing; the line names it.
@@ -53,16 +53,16 @@ class Wiring:
 
     @property
     def key_prefix(self) -> str:
-        """What every object key of this fleet begins with."""
+        """Return the prefix of all object keys of this fleet."""
         return f"{self.settings.s3_key_prefix}{self.settings.namespace}/"
 
     @cached_property
     def app(self) -> Celery:
-        """The Celery app, for whoever sends."""
+        """Return the Celery app for sending."""
         return self.make_app(_nobody_takes)
 
     def make_app(self, take: Callable[[list[UUID]], None]) -> Celery:
-        """A Celery app whose dispatches go to `take`."""
+        """Create a Celery app that passes its dispatches to `take`."""
         settings, broker = self.settings, self.settings.broker
         check_tls_files(broker.tls, "broker_url")
         return make_app(
@@ -79,7 +79,7 @@ class Wiring:
 
     @cached_property
     def limits_redis(self) -> Mapping[str, Any] | None:
-        """How redis-py connects to the Redis of the limits; None where there is none."""
+        """Return redis-py's connections to the Redis of the limits; None without one."""
         address = self.settings.limits_redis
         if address is None:
             return None
@@ -88,12 +88,12 @@ class Wiring:
 
     @cached_property
     def database(self) -> Database:
-        """The results table's connections, all but the heartbeat's."""
+        """Return the connections to the results table; the heartbeat has its own."""
         return self.open_database(self.settings.database_connections - 1)
 
     @cached_property
     def objects(self) -> ObjectStore:
-        """The bucket."""
+        """Return the bucket."""
         settings = self.settings
         return ObjectStore(
             bucket=_required(settings.s3_bucket, "s3_bucket", "the name of your bucket"),
@@ -109,7 +109,7 @@ class Wiring:
 
     @cached_property
     def playground(self) -> PlaygroundClient:
-        """The paid API."""
+        """Return the client of the paid API."""
         settings = self.settings
         key, bundle = settings.playground_api_key, settings.playground_ca_bundle
         proxy = settings.playground_proxy_url
@@ -131,7 +131,7 @@ class Wiring:
 
     @cached_property
     def dispatch(self) -> Dispatch:
-        """Due rows into messages."""
+        """Return the publisher of due rows as messages."""
         settings = self.settings
         doorbell = Publisher(
             self.app,
@@ -156,7 +156,7 @@ class Wiring:
 
     @property
     def request_limits(self) -> RequestLimits:
-        """What this installation allows beyond, or short of, the API's page."""
+        """Return this installation's limits where they differ from the API's page."""
         settings = self.settings
         return RequestLimits(
             extra_models=settings.extra_models,
@@ -167,7 +167,7 @@ class Wiring:
 
     @property
     def on_end_queues(self) -> OnEndQueues:
-        """Where an `on_end` may have a task sent to."""
+        """Return the queues to which an `on_end` may have a task sent."""
         namespace, only = self.settings.namespace, self.settings.on_end_queues
         for queue in only:
             if queue_is_reserved(queue, namespace):
@@ -177,7 +177,7 @@ class Wiring:
 
     @cached_property
     def intake(self) -> Intake:
-        """Where jobs come in."""
+        """Return the intake, which accepts jobs."""
         return Intake(
             self.database,
             lambda: self.objects,
@@ -190,12 +190,12 @@ class Wiring:
 
     @cached_property
     def sweep(self) -> ObjectDeleter:
-        """What deletes the objects of forgotten jobs."""
+        """Return the deleter of the objects of forgotten jobs."""
         return ObjectDeleter(self.database, lambda: self.objects)
 
     @cached_property
     def submit(self) -> SubmitTask:
-        """What `darkroom.submit` messages do."""
+        """Return the handler of `darkroom.submit` messages."""
         held = HeldMessages(max(1, self.settings.celery_threads - 1), self.submit_flow)
         return SubmitTask(
             self.intake,
@@ -207,25 +207,25 @@ class Wiring:
 
     @cached_property
     def rejected(self) -> RejectedMessages:
-        """The messages that this process has rejected, counted."""
+        """Return the counter of messages that this process has rejected."""
         return RejectedMessages()
 
     @cached_property
     def submit_flow(self) -> ConsumerControl:
-        """The tap on handed-in jobs, turned off while storage is away."""
+        """Return the consumer switch of submitted jobs, off while storage is unavailable."""
         return ConsumerControl(self.queues.submit)
 
     def queue_depth(self, queue: str) -> QueueDepth:
-        """A look into one queue of the broker, on a connection of its own."""
+        """Return a reader of one broker queue's length, on its own connection."""
         timeout_s = self.settings.publish_timeout_s
         return QueueDepth(self.app, queue, timeout_s=timeout_s)
 
     def open_database(self, connections: int, *, deadline_s: float | None = None) -> Database:
-        """More connections to the results table, apart from the shared ones.
+        """Open further connections to the results table, apart from the shared ones.
 
         Args:
-            connections: at most so many.
-            deadline_s: longest wait for an answer, if it is to be shorter than by the settings.
+            connections: the maximum number.
+            deadline_s: longest wait for an answer, if it is to be shorter than in the settings.
         """
         example = "postgresql+psycopg://user@host/name or sqlite:////path/darkroom.db"
         url = _required(self.settings.database_url, "database_url", example)

@@ -1,7 +1,7 @@
-"""Modules that are needed only when something fails, loaded while nothing has failed yet.
+"""Import modules that are needed only after a failure, while nothing has failed yet.
 
-An import opens files. A process that has no file descriptor left could not import what it needs to
-wait the shortage out, and would fail in a way that nobody foresaw.
+An import opens files. A process without a free file descriptor could not import the code it needs
+to wait the shortage out, and would fail with an unforeseen error.
 """
 
 import importlib
@@ -9,7 +9,7 @@ import importlib
 __all__ = ["load_fault_paths"]
 
 #: What the standard library and others import inside functions: codecs of host names and of the
-#: error texts of foreign servers, and what a traceback is made with.
+#: error texts of foreign servers, and the modules that format a traceback.
 LATE = (
     "encodings.ascii",
     "encodings.idna",

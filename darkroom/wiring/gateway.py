@@ -1,4 +1,4 @@
-"""The gateway built from settings: the one place that knows all of its parts.
+"""Build the gateway from settings; only this file imports all of its parts.
 
 A new part of the HTTP contract is one more name in `ROUTERS`.
 """
@@ -56,19 +56,19 @@ class GatewayWiring(Wiring):
 
     @cached_property
     def authenticate(self) -> Authenticate:
-        """Who is asking; without keys everybody may, on this machine."""
+        """Return the check of the caller's API key; without keys, every local caller is allowed."""
         is_local = is_loopback(self.settings.gateway_host)
         return KeyHolders(self.database, open_until_keys=is_local)
 
     @cached_property
     def owners(self) -> OwnerLimits:
-        """How much each owner may hand in."""
+        """Return the limits on what each owner may submit."""
         rates = Rates(self.limits_redis, namespace=self.settings.namespace)
         return OwnerLimits(self.database, rates)
 
     @cached_property
     def limits(self) -> GatewayLimits:
-        """Bounds of this process."""
+        """Return the limits of this process."""
         settings = self.settings
         return GatewayLimits(
             max_body_bytes=settings.gateway_max_body_bytes,
@@ -79,7 +79,7 @@ class GatewayWiring(Wiring):
 
     @cached_property
     def services(self) -> Services:
-        """What the routes work with."""
+        """Return the services that the routes use."""
         settings = self.settings
         return Services(
             database=self.database,
@@ -96,7 +96,7 @@ class GatewayWiring(Wiring):
 
     @cached_property
     def hooks(self) -> Hooks:
-        """The webhooks that are taken in, by name; none where the settings name no file."""
+        """Return the incoming webhooks by name; empty if the settings name no file."""
         file = self.settings.hooks_file
         if file is None:
             return {}
@@ -108,6 +108,6 @@ class GatewayWiring(Wiring):
 
     @cached_property
     def gateway(self) -> FastAPI:
-        """The ASGI app."""
+        """Return the ASGI app."""
         parts = [part(self.services) for part in self.routers]
         return make_gateway(self.services, [*parts, hooks_router(self.services, self.hooks)])

@@ -1,4 +1,4 @@
-"""What pauses a worker or the fleet, out of settings: breaker, worker's pause, fleet's watch."""
+"""Build what pauses a worker or the fleet: circuit breaker, worker pause and fleet sync."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ __all__ = ["Pauses", "budget_limits", "make_pauses"]
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """The parts of one worker that begin pauses and end them.
+    """The parts of one worker that begin and end pauses.
 
     Attributes:
         worker: the pause of this worker.
-        breaker: counts its failures in a row.
-        watch: keeps it in step with the fleet.
+        breaker: counts consecutive failures.
+        watch: synchronises it with the fleet.
     """
 
     worker: WorkerPause
@@ -38,14 +38,14 @@ def make_pauses(
     is_clear: Callable[[], bool],
     bring_job: Callable[[], bool],
 ) -> Pauses:
-    """Make them; nothing runs yet.
+    """Build the parts; none of them runs yet.
 
     Args:
         wiring: settings and the results table.
-        pace: the gate in front of the worker's calls.
+        pace: the call gate of the worker.
         flow: whether the worker consumes dispatches.
-        is_clear: whether the worker has nothing to store and room for calls.
-        bring_job: brings the worker one due job, if there is any.
+        is_clear: whether the worker has nothing to store and space for calls.
+        bring_job: gives the worker one due job, if there is one.
     """
     settings = wiring.settings
     worker = WorkerPause(

@@ -1,4 +1,4 @@
-"""How many bytes a worker's spool may hold, where no setting says it."""
+"""Compute how many bytes a worker's spool may hold if no setting specifies it."""
 
 from darkroom.settings import Settings
 from tasks.storing.spool_space import ROOM_PER_CALL_BYTES
@@ -9,15 +9,14 @@ LEAST_BYTES = 4_000_000_000
 
 
 def spool_bound_bytes(settings: Settings) -> int:
-    """What the settings say, or else room for all calls in flight and for as much at rest.
+    """Return the configured bound, or space for all calls in flight and as many stored images.
 
-    Without the room at rest every picture that waits for the bucket would keep a call from
-    starting.
+    Without the second half, every image that waits for the bucket would keep a call from starting.
     """
     in_flight_bytes = settings.concurrency * ROOM_PER_CALL_BYTES
     return settings.spool_max_bytes or max(LEAST_BYTES, 2 * in_flight_bytes)
 
 
 def calls_that_fit(settings: Settings) -> int:
-    """How many calls can be in flight, or stand ready, while nothing rests there."""
+    """Return how many calls can be in flight or ready while no image is stored in the spool."""
     return spool_bound_bytes(settings) // ROOM_PER_CALL_BYTES

@@ -1,4 +1,4 @@
-"""What a worker process needs to store images: its spool, its uploader, its comparison of rows."""
+"""Build what a worker needs to store images: spool, uploader, and comparison with its rows."""
 
 from collections.abc import Callable
 
@@ -13,23 +13,23 @@ from tasks.storing.uploader import Uploader
 
 __all__ = ["adopt_every_s", "make_reconcile", "make_spool", "make_uploads"]
 
-#: Between two looks for dead processes' spools, or sooner where leases are short.
+#: Between two scans for dead processes' spools, or less if leases are short.
 ADOPT_EVERY_S = 5.0
 
 
 def adopt_every_s(settings: Settings) -> float:
-    """Return the seconds between two looks: several fit a lease."""
+    """Return the seconds between two scans: several fit into a lease."""
     return min(ADOPT_EVERY_S, settings.lease_s / 4)
 
 
 def make_spool(settings: Settings) -> Spool:
-    """Make this process's folder below the spool's."""
+    """Create this process's folder below the spool's."""
     bound_bytes = spool_bound_bytes(settings)
     return Spool(settings.spool_dir, max_bytes=bound_bytes, fsync=settings.spool_fsync)
 
 
 def make_uploads(wiring: Wiring, spool: Spool, *, on_stored: Callable[[], None]) -> Uploader:
-    """Make the uploader from this spool to the bucket."""
+    """Create the uploader from this spool to the bucket."""
     return Uploader(
         database=wiring.database,
         objects=wiring.objects,
@@ -42,7 +42,7 @@ def make_uploads(wiring: Wiring, spool: Spool, *, on_stored: Callable[[], None])
 
 
 def make_reconcile(wiring: Wiring, uploads: Uploader, open_claims: OpenClaims) -> Reconcile:
-    """Make the comparison of the rows this worker holds with what it has."""
+    """Create the comparison of the rows this worker holds with its jobs in memory."""
     return Reconcile(
         wiring.database,
         StoredImages(wiring.objects, key_prefix=wiring.key_prefix),

@@ -1,4 +1,4 @@
-"""The threads that deliver webhooks, and the guard before them, out of settings."""
+"""Build the threads that deliver webhooks, and the check of receivers, from settings."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -19,7 +19,7 @@ DAY_S = 86_400
 
 
 def make_deliverer(wiring: Wiring) -> DeliveryLoop:
-    """A worker's deliverer; nothing is connected yet.
+    """Create a worker's delivery loop; nothing is connected yet.
 
     Raises:
         UserError: a setting cannot work; the line names it.
@@ -41,7 +41,7 @@ def make_deliverer(wiring: Wiring) -> DeliveryLoop:
 
 
 def allowed_receivers(names: tuple[str, ...]) -> AllowList:
-    """The receivers in the house that the setting names: networks, addresses and host names."""
+    """Return the internal receivers that the setting allows: networks, addresses and host names."""
     networks: list[IPv4Network | IPv6Network] = []
     hosts = set()
     for name in names:
@@ -60,7 +60,7 @@ def _sender(settings: Settings) -> Sender:
             total_timeout_s=settings.webhook_timeout_s,
             ca_bundle=None if bundle is None else str(bundle),
         )
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         why = f"{variable('webhook_ca_bundle')}={bundle}: no file of certificates ({error})"
         raise UserError(why) from error
 

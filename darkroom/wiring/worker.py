@@ -1,6 +1,6 @@
-"""What a worker process has besides: the crew, and all it needs.
+"""Build the additional objects of a worker process: its components and all they need.
 
-Apart from `factory.py` because producers, commands and the gateway never build any of it.
+Separate from `factory.py` because producers, commands and the gateway never build any of it.
 """
 
 import os
@@ -57,8 +57,8 @@ from workers.starvation_watchdog import (
 
 __all__ = ["WorkerWiring"]
 
-#: A heartbeat's answer may take a second even if heartbeats are more frequent: to connect anew
-#: because the machine is busy would take longer.
+#: A heartbeat's answer may take a second even if heartbeats are more frequent. To reconnect because
+#: the machine is busy would take longer.
 LEAST_DEADLINE_S = 1.0
 
 
@@ -70,13 +70,13 @@ class WorkerWiring(Wiring):
     """
 
     def __init__(self, settings: Settings) -> None:
-        share_one_heap()  # before anything starts a thread, which would bring a heap of its own
+        share_one_heap()  # before any thread starts, because each would get a heap of its own
         load_fault_paths()
         super().__init__(settings)
 
     @cached_property
     def app(self) -> Celery:
-        """The Celery app, with the crew hung onto its workers."""
+        """Return the Celery app, with the components attached to its workers."""
         app = self.make_app(self._take)
         install(app, lambda: self.crew, lambda: self.gate)
         setup_logging.connect(self._set_up_logs, weak=False)
@@ -84,7 +84,7 @@ class WorkerWiring(Wiring):
 
     @cached_property
     def gate(self) -> MessageGate:
-        """What every task message passes before Celery sees it."""
+        """Return the gate that every task message passes before Celery handles it."""
         return MessageGate(
             queues=self.queues,
             rejected=self.rejected,
@@ -93,7 +93,7 @@ class WorkerWiring(Wiring):
 
     @cached_property
     def budget(self) -> CallBudget:
-        """The fleet's limits on calls; without any, nothing is connected."""
+        """Return the fleet's limits on calls; without limits, nothing is connected."""
         settings, limits = self.settings, budget_limits(self)
         watch = PlaceWatch(
             lambda: place_of(self.database, self.worker_id), every_s=settings.heartbeat_s
@@ -120,7 +120,7 @@ class WorkerWiring(Wiring):
 
     @cached_property
     def crew(self) -> WorkerComponents:
-        """A worker process's parts. Built once, when the worker starts."""
+        """Return a worker process's components, built once when the worker starts."""
         settings = self.settings
         pace = CallGate(settings.concurrency)
         flow = ConsumerControl(self.queues.generate)
@@ -170,7 +170,7 @@ class WorkerWiring(Wiring):
 
     @cached_property
     def one_core(self) -> CpuAffinity | None:
-        """Keeps a worker's threads on one core; None where the kernel is to place them."""
+        """Return the affinity to one core; None if the kernel is to place the threads."""
         return CpuAffinity() if self.settings.cpu_affinity == "auto" else None
 
     def _watchdog(self, inbox: Inbox, flow: ConsumerControl) -> StarvationWatchdog:

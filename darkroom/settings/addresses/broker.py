@@ -1,4 +1,4 @@
-"""The broker, as Celery and people are told of it: a Redis, or one or several RabbitMQ nodes."""
+"""The broker's address, for Celery and for messages: a Redis, or one or several RabbitMQ nodes."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,8 +16,8 @@ class BrokerAddress:
     """Where messages wait.
 
     Attributes:
-        url: what Celery is given; says nothing of TLS.
-        redis: the same, where it is a Redis.
+        url: the address for Celery, without TLS options.
+        redis: the same, if it is a Redis.
         tls: how its certificate is verified; None for connections without TLS.
     """
 
@@ -32,14 +32,14 @@ class BrokerAddress:
 
     @classmethod
     def of_rabbitmq(cls, urls: str, defaults: TlsDefaults) -> Self:
-        """Read the address of a RabbitMQ, or of several nodes of one with `;` between them.
+        """Read the address of a RabbitMQ, or of several of its nodes, separated by `;`.
 
         Args:
             urls: each `amqp://`, `pyamqp://` or `amqps://`.
-            defaults: how certificates are verified, where an address does not say it.
+            defaults: how certificates are verified, if an address does not specify it.
 
         Raises:
-            ValueError: one cannot be read, or they differ in TLS.
+            ValueError: one is invalid, or they differ in TLS.
         """
         read = [_rabbitmq(url, defaults) for url in urls.split(";")]
         if len({tls for _, tls in read}) > 1:
@@ -48,14 +48,14 @@ class BrokerAddress:
 
     @property
     def use_ssl(self) -> dict[str, Any] | None:
-        """What Celery's `broker_use_ssl` is; None without TLS."""
+        """Return Celery's `broker_use_ssl`; None without TLS."""
         if self.tls is None:
             return None
         return self.tls.for_amqp if self.redis is None else self.tls.for_redis
 
 
 def _rabbitmq(url: str, defaults: TlsDefaults) -> tuple[str, Tls | None]:
-    """One node's address without options of TLS, and what they say."""
+    """Return one node's address without TLS options, and its TLS options."""
     query = parts_of(url).query
     given = {name: value for name, value in query.items() if name.startswith("ssl_")}
     unknown = given.keys() - set(TLS_OPTIONS)

@@ -1,4 +1,4 @@
-"""An address taken apart, by rules that do not depend on who connects to it."""
+"""Split an address into its parts, by rules that do not depend on the library that connects."""
 
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -8,7 +8,7 @@ __all__ = ["Parts", "parts_of"]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an address consists of, unquoted.
+    """The parts of an address, unquoted.
 
     Attributes:
         path: without slashes at its ends.
@@ -25,10 +25,10 @@ class Parts:
 
 
 def parts_of(url: str) -> Parts:
-    """Take an address apart.
+    """Split an address.
 
     Raises:
-        ValueError: it cannot be read; the message quotes nothing of it, as it may hold a password.
+        ValueError: it is invalid; the message does not quote it, as it may hold a password.
     """
     split = urlsplit(url)
     if split.fragment or url.endswith("#"):

@@ -1,4 +1,4 @@
-"""A Redis, as Kombu, redis-py and people are told of it."""
+"""The address of a Redis, for Kombu, for redis-py and for messages."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -20,7 +20,7 @@ class RedisAddress:
     Attributes:
         host: of the server.
         port: of the server.
-        path: of its socket file, where it is reached by one.
+        path: of its socket file, if it is reached by one.
         database: its number.
         username: of an ACL user.
         password: of the user.
@@ -41,10 +41,10 @@ class RedisAddress:
 
         Args:
             url: `redis://`, `rediss://` or `unix://`.
-            defaults: how certificates are verified, where the address does not say it.
+            defaults: how certificates are verified, if the address does not specify it.
 
         Raises:
-            ValueError: it cannot be read, or would mean different things to different libraries.
+            ValueError: it is invalid, or libraries would interpret it differently.
         """
         if ";" in url or "," in urlsplit(url).netloc.rpartition("@")[2]:
             raise ValueError("name one server: several, as of Cluster or Sentinel, do not work")
@@ -63,7 +63,7 @@ class RedisAddress:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a connection pool of redis-py is made with."""
+        """Return the options of a redis-py connection pool."""
         from redis import connection  # noqa: PLC0415 - commands that need no Redis do not load it
 
         login = {"db": self.database, "username": self.username, "password": self.password}
@@ -79,12 +79,12 @@ class RedisAddress:
 
     @property
     def url(self) -> str:
-        """The address for Kombu, which is told about TLS apart from it."""
+        """Return the address for Kombu, which gets the TLS options separately."""
         return self._url(quote(self.password, safe="") if self.password else "")
 
     @property
     def safe_url(self) -> str:
-        """The address for people: without its password."""
+        """Return the address without its password, for messages."""
         return self._url("**" if self.password else "")
 
     def _url(self, password: str) -> str:

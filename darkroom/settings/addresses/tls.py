@@ -1,4 +1,4 @@
-"""How a server's certificate is verified, and how that is said to each library."""
+"""How a server's certificate is verified, and the options for it in each library."""
 
 import ssl
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ _YES_OR_NO: Final[Mapping[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class TlsDefaults:
-    """What the settings say for all addresses of one kind.
+    """The settings for all addresses of one kind.
 
     Attributes:
         ca_file: certificates to trust instead of the machine's.
         verify: whether to verify; an address may say `none` for itself.
-        prefix: what the names of these settings begin with.
+        prefix: the prefix of these settings' names.
     """
 
     ca_file: Path | None = None
@@ -58,10 +58,10 @@ class Tls:
 
     Attributes:
         verify: whether the certificate must lead to a trusted authority.
-        check_hostname: whether it must be for the host of the address, too.
+        check_hostname: whether the certificate must also be for the host of the address.
         ca_file: certificates to trust instead of the machine's.
-        cert_file: our own certificate, for a server that asks for one.
-        key_file: its key, where that is not in `cert_file`.
+        cert_file: the client's certificate, for a server that requires one.
+        key_file: its key, if it is not in `cert_file`.
     """
 
     verify: bool = True
@@ -72,7 +72,7 @@ class Tls:
 
     @classmethod
     def read(cls, given: Mapping[str, str], defaults: TlsDefaults) -> Self:
-        """Read the TLS options of an address, beside the settings for all addresses of its kind.
+        """Read the TLS options of an address, together with the settings for addresses of its kind.
 
         Args:
             given: the query parameters, by name.
@@ -105,7 +105,8 @@ class Tls:
         """Load every file that is named.
 
         Raises:
-            OSError: one cannot be read, or is no certificate or key (ssl.SSLError is an OSError).
+            OSError: one cannot be read, or is not a certificate or key (ssl.SSLError is an
+                OSError).
         """
         context = ssl.create_default_context()
         if self.ca_file:
@@ -115,7 +116,7 @@ class Tls:
 
     @property
     def for_redis(self) -> dict[str, Any]:
-        """The options of redis-py, which Kombu hands on to it as they are."""
+        """Return the options of redis-py, which Kombu passes on to it unchanged."""
         return {
             "ssl_cert_reqs": "required" if self.verify else "none",
             "ssl_check_hostname": self.check_hostname,
@@ -126,7 +127,7 @@ class Tls:
 
     @property
     def for_amqp(self) -> dict[str, Any]:
-        """The options of amqp; a `server_hostname` of None stands for the host of the address."""
+        """Return the options of amqp; a `server_hostname` of None means the address's host."""
         options: dict[str, Any] = {
             "cert_reqs": ssl.CERT_REQUIRED if self.verify else ssl.CERT_NONE,
             "ca_certs": self.ca_file,

@@ -1,5 +1,5 @@
-"""The settings themselves, one file for each topic; `model.py` puts them together.
+"""The fields of the settings, one file for each topic; `model.py` combines them.
 
-Each field says what it means and what its special values are: `docs/settings.md` is made from these
-sentences.
+Each field describes its meaning and its special values: `docs/settings.md` is generated from these
+sentences. Rules between fields are in `model.py`.
 """

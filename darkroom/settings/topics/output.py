@@ -1,4 +1,4 @@
-"""Settings of what is written into pictures and logs."""
+"""Settings of what is written into images and logs."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ __all__ = ["OutputSettings"]
 
 
 class OutputSettings(BaseSettings):
-    """Settings of what is written into pictures and logs."""
+    """Settings of what is written into images and logs."""
 
     # Pictures, logs
     embed_recipe: Literal["id", "full", "off"] = Field(

@@ -1,4 +1,4 @@
-"""Settings of the webhooks that are sent."""
+"""Settings of outgoing webhooks."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ __all__ = ["WebhookSettings"]
 
 
 class WebhookSettings(BaseSettings):
-    """Settings of the webhooks that are sent."""
+    """Settings of outgoing webhooks."""
 
     # Webhooks out
     webhook_threads: int = Field(

@@ -1,5 +1,6 @@
-"""Jobs over HTTP, for backends in other languages: this room speaks HTTP, and decides nothing.
+"""Serve Darkroom's jobs, batches, deliveries and webhooks over HTTP.
 
-What a job is, when it is valid and what becomes of it is in `tasks` and `storage`; here requests
-are read with bounds, callers are told apart, and answers and faults get their HTTP form.
+This package reads requests within limits, authenticates callers, and renders responses and errors
+as HTTP. It makes no decisions about jobs: validation, state changes and storage live in `tasks` and
+`storage`.
 """

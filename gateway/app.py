@@ -1,8 +1,8 @@
-"""The ASGI app: the parts' routers put together, with what holds for every request.
+"""Build the ASGI app: combine the packages' routers with the rules that apply to every request.
 
-Each part (`jobs/routes.py`, `jobs/events.py`, …) exports `router(services)`. Here are only the
-rules that no part may forget: faults become problem documents, answers are not cached or sniffed,
-and the log gets a line with the path, without the query, and never a body.
+Each route package (`jobs/routes.py`, `jobs/events.py`, …) exports `router(services)`. This module
+adds what applies to all routes. Errors become problem documents. Responses are neither cached nor
+sniffed. The log gets one line per request with the path, without the query, and never with a body.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ MAX_LOGGED_PATH_CHARS: Final = 200
 
 
 def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
-    """Put the gateway together.
+    """Build the gateway's app.
 
     Args:
-        services: what the routes work with; also at `app.state.services`.
-        routers: the parts.
+        services: what the routes work with; also available at `app.state.services`.
+        routers: the route packages' routers.
     """
 
     @asynccontextmanager
@@ -63,7 +63,7 @@ def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
 
 
 class RequestLogMiddleware:
-    """Around every request: one line in the log, careful headers, and bugs that tell nothing."""
+    """Wrap every request: log one line, add security headers, hide details of unexpected errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -88,8 +88,8 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, receive, sending)
         except asyncio.CancelledError:
-            # The server cuts off what is not done when its time to stop is over; left to itself it
-            # would answer 500. Whatever became of the request, its key makes another try safe.
+            # When the shutdown timeout ends, uvicorn cancels what is still running and would answer
+            # 500. Whatever happened to the request, its idempotency key makes another attempt safe.
             if status is not None:
                 raise
             await problem_of(Busy("this gateway is being stopped"))(scope, receive, sending)
@@ -109,13 +109,16 @@ class RequestLogMiddleware:
 
 
 def _path(scope: Scope) -> str:
-    """The path as it came: percent-encoded, so that it cannot break a line; without its query."""
+    """Return the path as received, without its query.
+
+    It is percent-encoded, so it cannot break a log line.
+    """
     raw: bytes = scope.get("raw_path") or b"?"
     return raw.partition(b"?")[0][:MAX_LOGGED_PATH_CHARS].decode("ascii", "backslashreplace")
 
 
 def _log_bug(error: Exception) -> None:
-    """Where it happened, without the message, which may quote a request."""
+    """Log where the error happened, without its message, which may quote a request."""
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("a request met a bug: %s\n%s", type(error).__name__, where)
 

@@ -1,26 +1,25 @@
-"""What can go wrong between a request and its answer, as one tree.
+"""Define the errors between a request and its response, as one tree.
 
-Each kind is one row of the table in `docs/http-api.md`: a slug that programs compare, the HTTP
-status, and a title; what is particular to one request is the message. `http/problems.py` writes
-them.
+Each class is one row of the table in `docs/http-api.md`: a slug for programs, the HTTP status, and
+a title. The message holds what is specific to one request. `http/problems.py` renders them.
 
     GatewayError
-    ├── RequestMalformed  400  headers that two readers could understand differently
-    ├── BodyUnreadable    400  no JSON, or JSON that two readers could understand differently
-    ├── ParameterInvalid  422  values that break rules, all of them, by field
-    ├── LinesFaulty       422  lines of a batch that do, the first hundred of them
-    ├── Unauthenticated   401  no key, or none that is known
-    ├── Forbidden         403  the key may not do this
-    ├── NotFound          404  there is no such thing, or it is another owner's
-    ├── NotThere          409  the job has no picture (yet)
-    ├── StillLoading      409  the batch is still being handed in
+    ├── RequestMalformed  400  headers that a proxy could read differently
+    ├── BodyUnreadable    400  invalid JSON, or JSON that two parsers could read differently
+    ├── ParameterInvalid  422  invalid values, all of them, by field
+    ├── LinesFaulty       422  invalid lines of a batch, the first hundred of them
+    ├── Unauthenticated   401  the key is missing or unknown
+    ├── Forbidden         403  the key lacks the scope
+    ├── NotFound          404  the resource does not exist, or belongs to another owner
+    ├── NotThere          409  the job has no image (yet)
+    ├── StillLoading      409  the batch is still loading
     ├── UnderWay          409  a worker holds the job
-    ├── WouldPayAgain     409  a retry that may pay twice has to be agreed to
+    ├── WouldPayAgain     409  a retry that may pay twice needs confirmation
     ├── TooSlow           408  the request did not arrive in time
     ├── BodyTooLarge      413
     ├── BodyEncoded       415  a content coding other than gzip
-    ├── FormatUnknown     415  a batch in no format that is read
-    ├── TooManyRequests   429  a limit of the owner's
+    ├── FormatUnknown     415  a batch in an unsupported format
+    ├── TooManyRequests   429  a limit of the owner
     └── Busy              503  a limit of this process
 """
 
@@ -52,13 +51,13 @@ __all__ = [
 
 
 class GatewayError(Exception):
-    """Root of everything this room raises on purpose.
+    """Root of all errors that this package raises on purpose.
 
     Attributes:
-        status: of the answer.
-        slug: names the kind, for programs.
+        status: the HTTP status of the response.
+        slug: identifies the kind of error, for programs.
         title: the same for people; it never changes.
-        headers: the answer's own.
+        headers: headers of the response.
         facts: further members of the problem document.
     """
 
@@ -74,7 +73,10 @@ class GatewayError(Exception):
 
 
 class RequestMalformed(GatewayError):
-    """The headers break HTTP in a way that a proxy may read differently; the connection ends."""
+    """The headers violate HTTP in a way that a proxy may read differently.
+
+    The connection is closed.
+    """
 
     status, slug, title = 400, "malformed-request", "The request is malformed"
 
@@ -84,16 +86,16 @@ class RequestMalformed(GatewayError):
 
 
 class BodyUnreadable(GatewayError):
-    """The body is no JSON, or none that means the same to everybody."""
+    """The body is invalid JSON, or JSON that parsers read differently."""
 
     status, slug, title = 400, "body-unreadable", "The body cannot be read"
 
 
 class ParameterInvalid(GatewayError):
-    """Values that break rules.
+    """Values break rules.
 
     Attributes:
-        faults: every one of them.
+        faults: all of them.
     """
 
     status, slug, title = 422, "invalid-request", "The request breaks rules"
@@ -104,11 +106,11 @@ class ParameterInvalid(GatewayError):
 
 
 class LinesFaulty(GatewayError):
-    """Lines of a batch break rules, so nothing of it was taken in.
+    """Lines of a batch are invalid, so nothing of it was accepted.
 
     Args:
-        faults: of the first faulty lines, each with its line's number.
-        count: how many lines are faulty.
+        faults: the faults of the first invalid lines, each with its line number.
+        count: how many lines are invalid.
     """
 
     status, slug, title = 422, "faulty-lines", "Lines of the batch break rules"
@@ -119,7 +121,7 @@ class LinesFaulty(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """No key came, or none that is known; which of the two is not said."""
+    """The key is missing or unknown; the response does not say which."""
 
     status, slug, title = 401, "unauthenticated", "An API key is needed"
 
@@ -129,37 +131,37 @@ class Unauthenticated(GatewayError):
 
 
 class Forbidden(GatewayError):
-    """The key is known and may not do this."""
+    """The key is known but lacks the scope."""
 
     status, slug, title = 403, "forbidden", "This API key may not do that"
 
 
 class NotFound(GatewayError):
-    """There is no such thing, or it belongs to somebody else: the two look alike."""
+    """The resource does not exist or belongs to another owner: both get the same response."""
 
     status, slug, title = 404, "not-found", "There is nothing here"
 
 
 class NotThere(GatewayError):
-    """The job is known, and what is asked of it is not there (yet)."""
+    """The job exists, but what was requested of it does not (yet)."""
 
     status, slug, title = 409, "no-image", "The job has no such picture"
 
 
 class StillLoading(GatewayError):
-    """The batch is not in yet; as long as it is not, it has no jobs."""
+    """The batch is still loading, and has no jobs until it is loaded."""
 
     status, slug, title = 409, "batch-loading", "The batch is still being handed in"
 
 
 class UnderWay(GatewayError):
-    """A worker holds the job, whose call is paid for: it is not forgotten before it has ended."""
+    """A worker holds the job, whose call is paid for: delete it after it has ended."""
 
     status, slug, title = 409, "job-under-way", "The job is under way"
 
 
 class WouldPayAgain(GatewayError):
-    """A call's outcome is unknown, so that a retry may pay twice: that has to be agreed to."""
+    """A call's outcome is unknown, so a retry may pay twice and needs confirmation."""
 
     status, slug, title = 409, "would-pay-again", "A retry may pay for the same picture twice"
 
@@ -179,7 +181,7 @@ class TooSlow(GatewayError):
 
 
 class BodyTooLarge(GatewayError):
-    """The body is larger than this gateway reads, as it came or unpacked."""
+    """The body, received or unpacked, exceeds this gateway's limit."""
 
     status, slug, title = 413, "body-too-large", "The body is too large"
 
@@ -195,16 +197,16 @@ class BodyEncoded(GatewayError):
 
 
 class FormatUnknown(GatewayError):
-    """A batch came in a format that is not read here."""
+    """A batch has an unsupported format."""
 
     status, slug, title = 415, "unknown-format", "This format is not known"
 
 
 class TooManyRequests(GatewayError):
-    """A limit of the owner's is reached.
+    """A limit of the owner is reached.
 
     Args:
-        retry_after_s: when it makes sense to ask again.
+        retry_after_s: seconds after which to try again.
     """
 
     status, slug, title = 429, "too-many-requests", "A limit is reached"
@@ -215,7 +217,7 @@ class TooManyRequests(GatewayError):
 
 
 class Busy(GatewayError):
-    """A limit of this process is reached; another one, or a later moment, may do it."""
+    """A limit of this process is reached; another process, or a later attempt, may succeed."""
 
     status, slug, title = 503, "busy", "This gateway is busy"
 

@@ -1,6 +1,6 @@
-"""Whether this process lives, and whether it can serve: for load balancers, without a key.
+"""Report whether this process is alive and whether it can serve, for load balancers, without a key.
 
-What is in the way is said in a word; addresses and reasons are the log's.
+A failing check is reported by name only; addresses and reasons go to the log.
 """
 
 from fastapi import APIRouter
@@ -13,7 +13,7 @@ __all__ = ["router"]
 
 
 def router(services: Services) -> APIRouter:
-    """`/healthz` and `/readyz`."""
+    """Return the routes `/healthz` and `/readyz`."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz", summary="The process answers")

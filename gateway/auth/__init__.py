@@ -1,4 +1,4 @@
-"""Who is calling and what they may do.
+"""Authentication and authorization: API keys, scopes, rates and ownership.
 
-Keys, scopes, rates, and access to one's own things only..
+How a resource is shown or changed is not decided here; that is in the route packages.
 """

@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do: what every route knows of a caller, and no more.
+"""Define the caller of a request and the FastAPI dependencies that require a scope.
 
 How a key becomes a caller is not decided here: `Services.authenticate` does it.
 """
@@ -16,31 +16,31 @@ from gateway.errors import Forbidden
 
 __all__ = ["Authenticate", "Caller", "Scope", "anyone", "caller_with"]
 
-# For the OpenAPI document; the header itself is read by `Services.authenticate`.
+# For the OpenAPI document only; `Services.authenticate` reads the header itself.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="apiKey", description="`darkroom keys create`")
 
 
 class Scope(StrEnum):
-    """What a key may be good for."""
+    """What a key allows."""
 
-    # Handing in jobs, and cancelling and retrying one's own.
+    # Submitting jobs, and cancelling and retrying the owner's own jobs.
     SUBMIT = "submit"
 
-    # Looking at one's own jobs and pictures.
+    # Reading the owner's own jobs and images.
     READ = "read"
 
-    # What reaches further than jobs: forgetting, replaying deliveries, having a task sent.
+    # Operations beyond jobs: deleting jobs, replaying deliveries, having a callback task sent.
     ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody whose key was good, or who needs none.
+    """A caller with a valid key, or one that needs no key.
 
     Attributes:
-        owner: whose jobs they see and touch; all others do not exist for them.
+        owner: the owner whose jobs the caller can read and change; all other jobs are invisible.
         scopes: what the key allows.
-        is_keyless: they were let in for being on this machine, whatever they sent.
+        is_keyless: whether the caller was accepted without a key because it is on this machine.
     """
 
     owner: str
@@ -49,44 +49,46 @@ class Caller:
 
     @property
     def may_read(self) -> bool:
-        """Whether prompts, pictures and links may be shown."""
+        """Whether prompts, images and links may be shown."""
         return Scope.READ in self.scopes
 
 
 class Authenticate(Protocol):
-    """Turns an `Authorization` header into a caller."""
+    """Turn an `Authorization` header into a caller."""
 
     def __call__(self, authorization: str | None) -> Caller:
-        """Find out who it is.
+        """Authenticate the caller.
 
         Raises:
-            Unauthenticated: nobody we know.
+            Unauthenticated: the key is missing or unknown.
         """
 
 
 def anyone(authorization: str | None) -> Caller:
-    """Whoever reaches a gateway that has no keys: it listens on its own machine only."""
+    """Accept every caller, for a gateway without keys, which listens on its own machine only."""
     del authorization
     return Caller(owner="default", scopes=frozenset(Scope), is_keyless=True)
 
 
 def _refuse_pages(request: Request) -> None:
-    """Whoever needs no key is on this machine; and so are browsers, with anybody's pages in them.
+    """Refuse requests that a browser may have sent on behalf of a web page.
 
-    A page may send requests to any address and port, and a name of its own may point here: then
-    it may send any header as well, so none that is there says that the caller is no page.
+    A caller without a key is on this machine, and so are browsers, which run pages from anywhere. A
+    page may send requests to any address and port. A host name under the page's control may also
+    resolve to this machine, and then the page may send any header. So no header that is present
+    proves that the caller is not a page.
     """
     if "origin" in request.headers or not is_loopback(request.url.hostname or ""):
         raise Forbidden("without an API key the gateway answers programs on its own machine only")
 
 
 def caller_with(scope: Scope) -> Callable[..., Caller]:
-    """A FastAPI dependency: the caller, if their key has this scope.
+    """Return a FastAPI dependency that returns the caller if its key has this scope.
 
-    It raises `Unauthenticated` and `Forbidden`.
+    The dependency raises `Unauthenticated` and `Forbidden`.
     """
 
-    # A plain function, as the key is looked up in the table: FastAPI gives it a thread.
+    # A plain function, because the key is looked up in the database: FastAPI runs it in a thread.
     def caller(
         request: Request,
         _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,

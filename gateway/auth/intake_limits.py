@@ -1,8 +1,8 @@
-"""What one owner may hand in: how often, and while how much of theirs waits.
+"""Enforce an owner's submission limits: how often it submits, and how many jobs it has queued.
 
-Both limits are the owner's, whatever key or hook a request comes by, and without a row in the
-table of owners there is none. A limit is kept by every gateway of a fleet: the rate is counted in
-Redis, and what waits is counted in the table, so that it holds after a restart as well.
+Both limits belong to the owner, whichever key or hook a request uses. Without a row in the table of
+owners there is no limit. All gateways of a fleet enforce the limits together. The rate is counted
+in Redis. Queued jobs are counted in the jobs table, so that limit also holds after a restart.
 """
 
 import threading
@@ -21,36 +21,38 @@ from storage.owners.limits import Owner, get_owner
 
 __all__ = ["OwnerLimits"]
 
-#: How long a changed limit may go unnoticed.
+#: How long a changed limit may stay unnoticed.
 REMEMBER_S: Final = 3.0
 MOST_OWNERS: Final = 10_000
 
-#: A count is good for this long, and for as many jobs as it left room for; a full house for less.
+#: How long a count of queued jobs is used, and how long a "limit reached" is; a count also ends
+#: when its allowance is used up.
 COUNT_S: Final = 1.0
 FULL_S: Final = 0.5
 
-#: Of the room there is, one gateway takes this part before it counts again: others take theirs.
+#: One gateway uses this fraction of the free allowance before it counts again, because other
+#: gateways submit as well.
 PART: Final = 4
 
-#: When it makes sense to ask again whether there is room.
+#: Seconds after which a caller over the queue limit should try again.
 ROOM_AGAIN_S: Final = 5.0
 
 
 @dataclass(slots=True)
 class _Room:
-    """What a count left room for, as far as this process has not used it."""
+    """The part of a counted allowance that this process has not used yet."""
 
     left: int
     good_until_s: float
 
 
 class OwnerLimits:
-    """Keeps owners to their limits.
+    """Enforce owners' limits.
 
     Args:
         database: the results table.
-        rates: counts who comes.
-        clock: tells seconds.
+        rates: counts requests against the owners' rates.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -66,16 +68,16 @@ class OwnerLimits:
         self._lock = threading.Lock()
 
     def admit(self, owner: str, *, is_known: Callable[[], bool] = lambda: False) -> None:
-        """Let one request in that hands in a job, or begins to hand in a batch.
+        """Admit one request that submits a job or starts to upload a batch.
 
         Args:
-            owner: whose.
-            is_known: whether it was handed in before, so that nothing new comes of it; asked only
-                where it would be refused.
+            owner: the owner that submits.
+            is_known: returns whether this was submitted before, so that nothing new is created. It
+                is called only if the request would be refused.
 
         Raises:
-            TooManyRequests: the owner's rate is reached, or as many jobs wait as may.
-            DatabaseUnavailable: nobody knows the limits.
+            TooManyRequests: the owner's rate limit or queue limit is reached.
+            DatabaseUnavailable: the limits cannot be read.
         """
         try:
             self._require_pace(owner)
@@ -93,16 +95,19 @@ class OwnerLimits:
                 raise TooManyRequests(detail, wait_s)
 
     def require_room(self, owner: str, jobs: int) -> None:
-        """Make sure that so many jobs more may wait; in the nick of time, others come too.
+        """Require that this many more jobs may be queued.
+
+        Concurrent submissions can exceed the limit slightly, because the count and the insert are
+        separate.
 
         Args:
-            owner: whose.
-            jobs: how many are about to be taken in.
+            owner: the owner that submits.
+            jobs: how many jobs are about to be inserted.
 
         Raises:
-            TooManyRequests: not now.
-            ParameterInvalid: not ever: it is more than may wait at all.
-            DatabaseUnavailable: nobody knows.
+            TooManyRequests: the queue limit does not allow them now.
+            ParameterInvalid: there are more than the queue limit, so they can never be accepted.
+            DatabaseUnavailable: the limits cannot be read.
         """
         row = self._row(owner)
         if row is None or row.max_queued is None:
@@ -132,7 +137,7 @@ class OwnerLimits:
     def _count(self, owner: str, most: int, jobs: int) -> bool:
         asked_s = self._clock()
         free = most - count_queued(self._database, owner, most)
-        # -1 says that there was none at all: for a moment nobody counts again.
+        # -1 means that the count left nothing at all: for `FULL_S` no request counts again.
         left = -1 if free <= 0 else max(free // PART - jobs, 0)
         room = _Room(left, asked_s + (FULL_S if free <= 0 else COUNT_S))
         with self._lock:

@@ -1,8 +1,8 @@
-"""From an `Authorization` header to a caller, by the table of keys.
+"""Authenticate a caller by an `Authorization` header and the table of keys.
 
-A key that is missing, malformed, unknown or revoked gives one and the same refusal, so that nobody
-learns which it was. The secret itself goes no further than this file: what is remembered is its
-hash, and nothing is logged of it.
+A missing, malformed, unknown or revoked key gets the same refusal, so a caller cannot learn which
+of them it was. The secret itself stays in this file: the cache holds its hash, and it is never
+logged.
 """
 
 import logging
@@ -23,28 +23,30 @@ __all__ = ["KeyHolders"]
 
 log = logging.getLogger(__name__)
 
-#: How long a revoked key may still be good, and how long a gateway takes to see its first key.
+#: How long a revoked key may still be accepted, and how long a gateway may take to see its first
+#: key.
 REMEMBER_S: Final = 3.0
 
-#: Good keys in use at once, and wrong ones: apart, so that guesses cannot push out what is good.
+#: Cached valid keys, and cached invalid ones. They are separate, so guesses cannot evict valid
+#: keys.
 MOST_GOOD: Final = 10_000
 MOST_WRONG: Final = 1_000
 
-# RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1). Longer than
-# any secret of ours is no secret of ours.
+# RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1). Anything longer
+# than the longest secret that Darkroom issues is invalid.
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.ASCII | re.IGNORECASE)
 
 _SCOPES: Final = {str(scope): scope for scope in Scope}
 
 
 class KeyHolders:
-    """Knows callers by their keys; hand it to `Services.authenticate`.
+    """Find callers by their keys; pass an instance as `Services.authenticate`.
 
     Args:
         database: the results table.
-        open_until_keys: while no key was ever made, everybody is the owner "default"; only for a
-            gateway that nobody reaches from elsewhere.
-        clock: tells seconds.
+        open_until_keys: if true, every caller is the owner "default" until the first key is made.
+            Only for a gateway that cannot be reached from other machines.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -66,14 +68,14 @@ class KeyHolders:
         self._clock = clock
 
     def __call__(self, authorization: str | None) -> Caller:
-        """Find out who it is.
+        """Authenticate the caller.
 
         Args:
-            authorization: the header, as it came.
+            authorization: the header as received.
 
         Raises:
-            Unauthenticated: no key, or none that is good.
-            DatabaseUnavailable: nobody knows.
+            Unauthenticated: the key is missing or invalid.
+            DatabaseUnavailable: the keys cannot be read.
         """
         if self._is_open():
             return anyone(authorization)
@@ -106,7 +108,10 @@ class KeyHolders:
         return key
 
     def _note(self, key: ApiKey) -> None:
-        """Note the day for people who look for keys that nobody uses; nobody waits for it."""
+        """Record the day on which a key was used, so that unused keys can be found.
+
+        No request waits for it.
+        """
         try:
             note_key_used(self._database, key.id)
         except DatabaseError as error:

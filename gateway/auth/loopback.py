@@ -1,6 +1,7 @@
-"""Whether a host is this machine alone: where a gateway without keys may listen, and be asked for.
+"""Decide whether a host is this machine only.
 
-Both sides of that promise ask here, so that they cannot come to mean different things.
+A gateway without keys may listen on such a host only, and accepts requests for such a host only.
+Both checks use this function, so they cannot disagree.
 """
 
 from ipaddress import ip_address
@@ -9,10 +10,10 @@ __all__ = ["is_loopback"]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, as an address or a name, is nobody but this machine.
+    """Return whether a host, given as an address or a name, can only be this machine.
 
-    Of names only `localhost`: browsers and resolvers keep that one to this machine (RFC 6761,
-    section 6.3), and any other may point anywhere, `127.0.0.1.example.com` among them.
+    The only accepted name is `localhost`: browsers and resolvers keep it on this machine (RFC 6761,
+    section 6.3). Any other name may resolve to any address, for example `127.0.0.1.example.com`.
     """
     try:
         return ip_address(host).is_loopback

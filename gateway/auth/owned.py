@@ -1,6 +1,6 @@
-"""An owner's own things by id: what is somebody else's does not exist.
+"""Look up an owner's own resources by id; another owner's resources are not found.
 
-An id that is none is answered like one of nobody, so that neither form nor owner can be guessed.
+A malformed id gets the same 404 as another owner's id, so neither can be probed.
 """
 
 from uuid import UUID
@@ -19,12 +19,12 @@ __all__ = ["own_batch", "own_delivery", "own_job"]
 
 
 def own_job(database: Database, caller: Caller, job_id: str) -> Job:
-    """A job of the caller's.
+    """Return a job of the caller's owner.
 
     Raises:
-        NotFound: there is none of this id, or it is another owner's.
-        JobForgotten: there was one of the caller's.
-        StorageError: nobody can say.
+        NotFound: no job has this id, or it belongs to another owner.
+        JobForgotten: a job of the caller's owner with this id was deleted.
+        StorageError: the job cannot be read.
     """
     missing = NotFound("there is no such job")
     try:
@@ -41,11 +41,11 @@ def own_job(database: Database, caller: Caller, job_id: str) -> Job:
 
 
 def own_batch(database: Database, caller: Caller, batch_id: str | UUID) -> Batch:
-    """A batch of the caller's, even one that is still being handed in.
+    """Return a batch of the caller's owner, including one that is still loading.
 
     Raises:
-        NotFound: there is none of this id, or it is another owner's.
-        StorageError: nobody can say.
+        NotFound: no batch has this id, or it belongs to another owner.
+        StorageError: the batch cannot be read.
     """
     missing = NotFound("there is no such batch")
     try:
@@ -58,11 +58,11 @@ def own_batch(database: Database, caller: Caller, batch_id: str | UUID) -> Batch
 
 
 def own_delivery(database: Database, caller: Caller, delivery_id: str) -> Delivery:
-    """A delivery about something of the caller's.
+    """Return a delivery about a job or batch of the caller's owner.
 
     Raises:
-        NotFound: there is none of this id, or it is another owner's.
-        StorageError: nobody can say.
+        NotFound: no delivery has this id, or it belongs to another owner.
+        StorageError: the delivery cannot be read.
     """
     missing = NotFound("there is no such delivery")
     delivery = find_delivery(database, _id(delivery_id, missing))
@@ -72,7 +72,7 @@ def own_delivery(database: Database, caller: Caller, delivery_id: str) -> Delive
 
 
 def _id(text: str, missing: NotFound) -> UUID:
-    """An id in its usual form alone: one job has one address."""
+    """Parse an id in its canonical form only, so that each job has one address."""
     try:
         found = UUID(text)
     except ValueError:

@@ -1,8 +1,8 @@
-"""How often an owner may come: counted in Redis for all gateways together, or else in this process.
+"""Count an owner's requests against its rate, for all gateways together in Redis.
 
-The counting is the `limits` package's: a sliding window, two numbers an owner, in one step. While
-Redis is away each gateway counts by itself: an owner may then come as often at each of them,
-which is better than not at all.
+Without Redis the count is kept in this process. The `limits` package does the counting: a sliding
+window, two numbers per owner, in one round trip. While Redis is unavailable each gateway counts by
+itself. An owner may then send its full rate to each gateway, which is still better than no limit.
 """
 
 import logging
@@ -25,26 +25,27 @@ __all__ = ["Rates"]
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for Redis: a caller waits for as long.
+#: Longest wait for Redis; the caller waits for as long.
 TIMEOUT_S: Final = 0.5
 
-#: Redis is not asked for this long after it failed.
+#: After a failure, Redis is not used for this long.
 AWAY_S: Final = 5.0
 
-#: About how many may come in a window that is longer than a second, at most.
+#: Highest number of requests, approximately, in a window longer than a second.
 ABOUT: Final = 10
 
-#: A rate is counted over no longer than this, which is also the smallest rate: one in so long.
+#: Longest window over which a rate is counted. It also sets the smallest rate: one request per
+#: window.
 MAX_WINDOW_S: Final = 1000
 
 
 class Rates:
-    """Counts who comes, against each one's own rate.
+    """Count requests against each owner's rate.
 
     Args:
-        redis: how redis-py connects to where all gateways count together; None to count in this
-            process.
-        namespace: the fleet's name, which begins every key in Redis.
+        redis: how redis-py connects to the Redis in which all gateways count together; None to
+            count in this process.
+        namespace: the fleet's name, the prefix of every key in Redis.
     """
 
     def __init__(self, redis: Mapping[str, Any] | None, *, namespace: str) -> None:
@@ -54,14 +55,14 @@ class Rates:
         self._making = threading.Lock()
 
     def refused_for_s(self, name: str, per_second: float) -> float | None:
-        """Count one coming, if the rate allows it.
+        """Count one request, if the rate allows it.
 
         Args:
-            name: who comes.
-            per_second: how often they may.
+            name: the owner.
+            per_second: the owner's rate.
 
         Returns:
-            None where it was counted; else how long it makes sense to wait.
+            None if the request was counted, else the seconds after which to try again.
         """
         item = window_of(per_second)
         if self._pool is not None and time.monotonic() >= self._away_until_s:
@@ -74,7 +75,7 @@ class Rates:
         return _refused_for_s(self._alone, item, name)
 
     def close(self) -> None:
-        """Close the connections; they come back when they are needed."""
+        """Close the connections; they reopen on the next use."""
         if self._pool is not None:
             self._pool.disconnect()
 
@@ -87,7 +88,7 @@ class Rates:
 
     @property
     def _alone(self) -> SlidingWindowCounterRateLimiter:
-        with self._making:  # it begins a thread, so it is made when needed, and once
+        with self._making:  # made on first use, and once: it starts a thread
             return self._in_memory
 
     @cached_property
@@ -96,10 +97,10 @@ class Rates:
 
 
 def window_of(per_second: float) -> RateLimitItem:
-    """The rate as so many in a whole number of seconds: 2.5 a second is 5 in 2.
+    """Return the rate as a count in a whole number of seconds: 2.5 a second is 5 in 2.
 
-    The window is as short as it can be, since all of it may be used up at once: a rate that needs a
-    long one to be exact is rounded, by a few per cent at most.
+    The window is as short as possible, because all of it may be used up at once. A rate that needs
+    a long window to be exact is rounded, by a few per cent at most.
 
     Args:
         per_second: above 0.

@@ -1,7 +1,7 @@
-"""What was looked up a moment ago and is still good enough: for seconds, and never without bound.
+"""Cache answers for a few seconds, with a bounded number of entries.
 
-A request costs no question to the table where the last one's answer is seconds old. That is also
-how long a change, such as a revoked key, may go unnoticed; who remembers says how long that is.
+While a cached answer is fresh, a request needs no database query. A change, such as a revoked key,
+may stay unnoticed for the same time. The caller sets how long that is.
 """
 
 import threading
@@ -17,12 +17,12 @@ V = TypeVar("V")
 
 
 class TTLCache(Generic[K, V]):
-    """Answers by question, each for so long; safe to share between threads.
+    """Cache answers by question, each for a fixed time; safe to share between threads.
 
     Args:
-        for_s: seconds that an answer is good for, from when it was asked for.
-        most: answers kept; beyond that the oldest is forgotten.
-        clock: tells seconds.
+        for_s: seconds for which an answer is fresh, from when it was requested.
+        most: the number of answers to keep; beyond that the oldest is dropped.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -38,7 +38,10 @@ class TTLCache(Generic[K, V]):
         return len(self._answers)
 
     def answer(self, question: K, ask: Callable[[], V]) -> V:
-        """The answer, remembered or asked for now; whatever `ask` raises is not remembered."""
+        """Return the answer, cached or requested now.
+
+        An exception raised by `ask` is not cached.
+        """
         found = self.recall(question)
         if found is not None:
             return found[0]
@@ -48,7 +51,9 @@ class TTLCache(Generic[K, V]):
         return value
 
     def recall(self, question: K) -> tuple[V] | None:
-        """What is remembered, in a tuple, as it may be None; None for nothing."""
+        """Return the cached answer in a tuple, because it may be None; return None if there is
+        none.
+        """
         with self._lock:
             found = self._answers.get(question)
             if found is None:
@@ -59,12 +64,12 @@ class TTLCache(Generic[K, V]):
             return (found[1],)
 
     def keep(self, question: K, value: V, asked_s: float) -> None:
-        """Remember an answer.
+        """Cache an answer.
 
         Args:
-            question: what was asked.
+            question: the key of the entry.
             value: the answer.
-            asked_s: the clock before it was asked: the answer is as old as that.
+            asked_s: the clock before the answer was requested: the answer is as old as that.
         """
         with self._lock:
             self._answers[question] = (asked_s, value)

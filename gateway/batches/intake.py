@@ -1,4 +1,4 @@
-"""A batch that has arrived, checked and loaded: what `tasks` says of it, in HTTP's words."""
+"""Check and load an uploaded batch, and translate what `tasks` reports into HTTP errors."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,13 +32,13 @@ FORMATS: Final[dict[str, FileFormat]] = {
 
 @dataclass(frozen=True, slots=True)
 class BatchAccepted:
-    """A batch that is in.
+    """A batch that was accepted.
 
     Attributes:
         batch_id: its id.
-        created: False when it was in before.
-        faulty_lines: how many were left out.
-        faults: of the first of them.
+        created: False if the batch had already been submitted.
+        faulty_lines: how many lines were skipped.
+        faults: the faults of the first skipped lines.
     """
 
     batch_id: UUID
@@ -48,7 +48,7 @@ class BatchAccepted:
 
 
 class BatchIntake:
-    """Takes in what lies on disk."""
+    """Check and load batch files that are on disk."""
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
@@ -58,22 +58,22 @@ class BatchIntake:
     def take_in(
         self, file: IO[bytes], kind: FileFormat, options: BatchOptions, *, skip_invalid: bool
     ) -> BatchAccepted:
-        """Check every line, then load the good ones under a batch that opens at the end.
+        """Check every line, then load the valid ones into a batch that opens at the end.
 
         Args:
             file: the body.
-            kind: how its lines are to be read.
-            options: what they have in common.
-            skip_invalid: leave faulty lines out; else one of them keeps all out.
+            kind: the format of its lines.
+            options: the options that all lines share.
+            skip_invalid: skip invalid lines; else one invalid line refuses the batch.
 
         Raises:
-            LinesFaulty: lines are at fault, or all of them.
+            LinesFaulty: lines are invalid; with `skip_invalid`, all of them are.
             BodyUnreadable: no line can be read.
-            ParameterInvalid: the options are at fault, or there are too many jobs.
-            TooManyRequests: the owner has too many jobs waiting.
+            ParameterInvalid: the options are invalid, or there are too many jobs.
+            TooManyRequests: the owner's queue limit is reached.
             IdempotencyConflict: the key belongs to another batch.
-            Busy: this machine's disk has no room.
-            StorageError: the batch could not be kept; nothing of it will run.
+            Busy: this machine's disk is full.
+            StorageError: the batch could not be stored; none of its jobs will run.
         """
         lines = LineFile(file, kind, given=frozenset(options.defaults))
         with _in_our_words(), self._batches.check(lines, options) as checked:
@@ -85,16 +85,19 @@ class BatchIntake:
             return BatchAccepted(loaded.batch_id, loaded.created, checked.fault_count, faults)
 
     def admit(self, options: BatchOptions) -> None:
-        """Let a batch begin to come in; limits are on what is new, so one that is in always may.
+        """Admit a batch to be uploaded.
+
+        A batch that was accepted before is always admitted, because the limits apply to new
+        batches.
 
         Raises:
-            TooManyRequests: the owner is at a limit.
-            DatabaseUnavailable: nobody knows.
+            TooManyRequests: one of the owner's limits is reached.
+            DatabaseUnavailable: the limits cannot be read.
         """
         self._owners.admit(options.owner, is_known=lambda: self._is_in(options.batch_id()))
 
     def _require_room(self, checked: CheckedBatch) -> None:
-        """A batch that is in already asks for none."""
+        """Require queue capacity for the batch, unless it was accepted before."""
         if not self._is_in(checked.batch_id):
             self._owners.require_room(checked.options.owner, checked.count)
 
@@ -106,10 +109,10 @@ class BatchIntake:
 
 
 def format_of_body(request: Request) -> FileFormat:
-    """How the body's lines are to be read.
+    """Return the format of the body's lines.
 
     Raises:
-        FormatUnknown: its content type is none of ours.
+        FormatUnknown: the content type is not supported.
     """
     told = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if told not in FORMATS:
@@ -118,10 +121,10 @@ def format_of_body(request: Request) -> FileFormat:
 
 
 def defaults_of(given: Sequence[str]) -> dict[str, Any]:
-    """The parameters of lines that lack them, from `param=value`.
+    """Parse the parameters for lines that lack them, from `param=value`.
 
     Raises:
-        ParameterInvalid: one is not of that form, no parameter, or there twice.
+        ParameterInvalid: an entry has another form, names no parameter, or is repeated.
     """
     found: dict[str, Any] = {}
     faults = []
@@ -141,7 +144,7 @@ def defaults_of(given: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def _in_our_words() -> Iterator[None]:
-    """The one place where what `tasks` finds wrong with a batch becomes an answer."""
+    """Translate what `tasks` reports about a batch into HTTP errors, in this one place."""
     try:
         yield
     except RequestInvalid as error:

@@ -1,8 +1,8 @@
-"""Batches over HTTP: handed in as a file of lines, followed, their results fetched, cancelled.
+"""Serve batches over HTTP: upload a file of lines, follow it, fetch its results, cancel it.
 
-A body lies on disk before anybody looks at it, and it is checked and loaded by a thread of its own
-kind: a batch takes a minute, and single jobs go on meanwhile. How lines are checked and loaded is
-in `tasks`, as for `darkroom batch`.
+A body is written to disk before it is parsed. Separate threads check and load it, because a batch
+takes a minute and single jobs must not wait for it. How lines are checked and loaded is in `tasks`,
+as for `darkroom batch`.
 """
 
 from collections.abc import Iterator
@@ -122,7 +122,7 @@ RESULTS: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def router(services: Services) -> APIRouter:
-    """The routes of batches."""
+    """Return the routes of batches."""
     doing = BatchRoutes(services)
     routes = APIRouter(
         prefix="/v1/batches", tags=["batches"], dependencies=[Depends(known_parameters_once)]
@@ -162,7 +162,7 @@ def router(services: Services) -> APIRouter:
 
 
 class BatchRoutes:
-    """The routes' doing, one method each."""
+    """Handle the routes of batches, one method each."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -171,7 +171,7 @@ class BatchRoutes:
         self._cancelling = Cancelling(services)
         loads = services.limits.loads
         self._slots = FairSlots(loads)
-        # Threads of their own: a load takes minutes, and the routes' threads are for short work.
+        # Separate threads: a load takes minutes, and the routes' threads are for short work.
         self._threads = anyio.CapacityLimiter(loads)
 
     async def hand_in(
@@ -188,7 +188,7 @@ class BatchRoutes:
         callback_url: CallbackUrl = None,
         reuse: Reuse = None,
     ) -> BatchView:
-        """Takes in all lines, or none; the answer comes when they are in."""
+        """Accepts all lines, or none; the response comes when they are loaded."""
         kind = format_of_body(request)
         options = BatchOptions(
             owner=caller.owner,
@@ -214,7 +214,10 @@ class BatchRoutes:
         return await run_in_threadpool(self._view_of, taken)
 
     def show(self, batch_id: BatchId, caller: Reader) -> BatchView:
-        """A batch's counts, which are kept as jobs end: asking costs the same for any size."""
+        """Returns a batch's counts, at the same cost for any size.
+
+        The counts are updated as jobs end.
+        """
         batch = own_batch(self._database, caller, batch_id)
         return self._told(self._view(batch, database_time(self._database)))
 
@@ -230,7 +233,7 @@ class BatchRoutes:
             str | None, Query(max_length=200, description="From the `next` of a page.")
         ] = None,
     ) -> BatchPage:
-        """Those that are still being handed in as well; `Link` names the next page."""
+        """Lists batches, including those that are still loading; `Link` gives the next page."""
         before = None if cursor is None else read_cursor(cursor)
         found = list_batches(self._database, owner=caller.owner, before=before, limit=limit + 1)
         asked_at = database_time(self._database)
@@ -249,12 +252,12 @@ class BatchRoutes:
         caller: Reader,
         status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
     ) -> StreamingResponse:
-        """One line of JSON for each job, in no order that matters, as it is when it is read."""
+        """Streams one line of JSON per job, in no particular order, in its state when it is read."""
         batch = self._opened(batch_id, caller)
         return StreamingResponse(self._lines(batch, status), media_type="application/jsonl")
 
     def cancel(self, batch_id: BatchId, caller: Submitter) -> CancelCounts:
-        """Asks all its jobs to stop; `complete` says whether time was enough for all."""
+        """Cancels all its jobs; `complete` is true if all of them were reached in time."""
         batch = self._opened(batch_id, caller)
         return self._cancelling.cancel_many(CancelMany(batch=batch.id), caller)
 
@@ -265,7 +268,7 @@ class BatchRoutes:
         return batch
 
     def _lines(self, batch: Batch, status: JobStatus | None) -> Iterator[bytes]:
-        """A page of rows after the other; no connection is held while the client reads."""
+        """Read the rows page by page; no connection is held while the client reads."""
         before: Cursor | None = None
         while True:
             page = page_of_jobs(
@@ -281,7 +284,7 @@ class BatchRoutes:
         return BatchView.of(batch, progress, asked_at)
 
     def _told(self, view: BatchView) -> BatchView:
-        """With whom to tell of its end, and how that stands."""
+        """Return the batch's callback target and the state of its delivery."""
         target = batch_callback(self._database, view.id)
         delivery = target and latest_delivery(self._database, batch_id=view.id)
         status = DeliveryStatusView.beside(delivery or None)

@@ -1,7 +1,8 @@
-"""A batch's body onto this machine's disk, before anybody looks at it.
+"""Store a batch's body on this machine's disk before it is parsed.
 
-The file has no name in its folder, so nothing of it stays however the upload or the process ends.
-Pieces are written a few at a time by a thread, as a disk may be slow and the event loop may not.
+The file has no name in its folder, so nothing of it remains however the upload or the process ends.
+A thread writes a few chunks at a time, because a disk may be slow and must not block the event
+loop.
 """
 
 import asyncio
@@ -28,22 +29,22 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 async def stored_body(
     request: Request, *, max_bytes: int, silence_s: float
 ) -> AsyncIterator[IO[bytes]]:
-    """Receive a body into a file that goes with the block.
+    """Receive a body into a file that is deleted at the end of the block.
 
     Args:
         request: the request.
-        max_bytes: of the body as it came, and of what it unpacks to.
+        max_bytes: limit for the body as received, and for its unpacked size.
         silence_s: longest pause while it arrives.
 
     Yields:
         The file with the unpacked body, at its beginning.
 
     Raises:
-        BodyTooLarge: more came, or came out of it.
-        BodyEncoded: it is packed in a way that its head does not say.
-        BodyUnreadable: it is damaged or cut short, or the client hung up.
-        TooSlow: nothing came for too long.
-        Busy: this machine's disk has no room.
+        BodyTooLarge: the body, received or unpacked, exceeds the limit.
+        BodyEncoded: it is compressed in a way that its headers do not declare.
+        BodyUnreadable: it is damaged or incomplete, or the client disconnected.
+        TooSlow: no data arrived for too long.
+        Busy: this machine's disk is full.
     """
     with _unnamed_file() as file:
         async for piece in _pieces(request, max_bytes, silence_s):
@@ -61,7 +62,7 @@ def _unnamed_file() -> Iterator[IO[bytes]]:
     try:
         yield file
     finally:
-        with suppress(OSError):  # what found no room is not wanted any more
+        with suppress(OSError):  # after a full disk, the rest is not needed
             file.close()
 
 
@@ -79,7 +80,7 @@ def _no_room() -> Busy:
 
 
 async def _pieces(request: Request, max_bytes: int, silence_s: float) -> AsyncIterator[bytes]:
-    """The body in pieces of about one size, whatever it came in."""
+    """Return the body in chunks of about one size, whatever sizes it arrived in."""
     chunks = chunks_of(request, max_bytes=max_bytes, timeout_s=None)
     held = bytearray()
     is_first = True
@@ -103,6 +104,6 @@ async def _next(chunks: AsyncIterator[bytes], silence_s: float) -> bytes | None:
 
 
 def _refuse_packed(piece: bytearray, *, is_first: bool) -> None:
-    """What reads the lines would unpack it, without a bound."""
+    """Refuse a compressed file, because the line reader would unpack it without a limit."""
     if is_first and piece.startswith(_GZIP_MAGIC):
         raise BodyEncoded("a gzipped body says so in Content-Encoding, and is packed once")

@@ -1,1 +1,4 @@
-"""The routes of outgoing webhook deliveries: list, show, replay."""
+"""The routes of outgoing webhook deliveries: list, show, replay.
+
+Sending a delivery is not here; the workers do it, in `tasks/webhooks`.
+"""

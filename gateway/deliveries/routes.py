@@ -1,7 +1,7 @@
-"""Deliveries over HTTP: what was told to whom, what came of each attempt, and telling it again.
+"""Serve deliveries over HTTP: list and show them with their attempts, and replay them.
 
-An owner sees and replays only what is about its own jobs. A replay takes a key with the scope
-admin: it makes the receiver do again whatever it does.
+An owner sees and replays only deliveries about its own jobs. A replay needs a key with the scope
+admin, because the receiver repeats whatever it does for a delivery.
 """
 
 import time
@@ -49,7 +49,7 @@ DeliveryId = Annotated[
 
 
 class ReplayMany(BaseModel):
-    """Replay many: by ids, or those in a state, or of them some."""
+    """Replay many: by ids, or by state, optionally filtered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,7 +84,7 @@ class ReplayMany(BaseModel):
 
 
 class ReplayCounts(BaseModel):
-    """What came of replaying many; of a dry run, what would."""
+    """The counts of a replay of many; for a dry run, what it would do."""
 
     dry_run: bool
     deliveries: int = Field(0, description="Deliveries that are meant.")
@@ -98,7 +98,7 @@ class ReplayCounts(BaseModel):
 
 
 def router(services: Services) -> APIRouter:
-    """The routes of deliveries."""
+    """Return the routes of deliveries."""
     doing = Deliveries(services)
     routes = APIRouter(
         prefix="/v1/webhooks/deliveries",
@@ -131,7 +131,7 @@ def router(services: Services) -> APIRouter:
 
 
 class Deliveries:
-    """The routes' doing, one method each."""
+    """Handle the routes of deliveries, one method each."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -154,9 +154,10 @@ class Deliveries:
             str | None, Query(max_length=200, description="From the `next` of a page.")
         ] = None,
     ) -> DeliveryPage:
-        """A page costs the same however many lie before it; `Link` names the next one.
+        """Lists deliveries; each page costs the same however many precede it.
 
-        But pending ones are all looked at, and of an `event` also those between.
+        `Link` gives the next page. Pending deliveries are an exception: all of them are scanned.
+        With `event`, those in between are scanned too.
         """
         states = frozenset() if state is None else frozenset({state})
         meant = DeliveryFilter(caller.owner, states, since, event, job, batch)
@@ -181,18 +182,18 @@ class Deliveries:
         return DeliveryPage(deliveries=views, next=following)
 
     def show(self, delivery_id: DeliveryId, caller: Reader) -> LoggedDeliveryView:
-        """How it stands, and what came of each attempt."""
+        """Returns a delivery's state and the result of each attempt."""
         delivery = own_delivery(self._database, caller, delivery_id)
         return LoggedDeliveryView.with_log(delivery, delivery_log(self._database, delivery.id))
 
     def replay(self, delivery_id: DeliveryId, caller: Admin) -> DeliveryView:
-        """Sends it again now, as it was; one that is being sent just now is left alone."""
+        """Sends a delivery again now, unchanged; one that is being sent now is left alone."""
         delivery = own_delivery(self._database, caller, delivery_id)
         replay_deliveries(self._database, [delivery.id], owner=caller.owner)
         return DeliveryView.of(find_delivery(self._database, delivery.id) or delivery)
 
     async def replay_many(self, request: Request, caller: Admin) -> ReplayCounts:
-        """Sends deliveries again: those named by `ids`, or all that fit the filters."""
+        """Sends deliveries again: those listed in `ids`, or all that match the filters."""
         limits = self._services.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
         return await run_in_threadpool(self._replay_many, read_bulk(ReplayMany, body), caller)
@@ -228,6 +229,6 @@ class Deliveries:
         deadline_s = time.monotonic() + self._services.limits.bulk_s
         for ids in walk_deliveries(self._database, meant, as_of):
             counts.replayed += len(replay_deliveries(self._database, ids, owner=caller.owner))
-            if time.monotonic() > deadline_s:  # after a chunk, so that every request gets on
+            if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
                 counts.complete = False
                 return

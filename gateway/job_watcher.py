@@ -1,11 +1,11 @@
-"""One look at the table a second, for everybody who waits for a job.
+"""Poll the table once a second for all callers that wait for a job.
 
-A thousand open event streams must not be a thousand polls, nor a thousand threads. So each of them
-is a coroutine that waits here, and one task asks for all their jobs together. It runs only while
-somebody waits.
+A thousand open event streams must not cause a thousand polls, nor a thousand threads. So each
+caller is a coroutine that waits here, and one task reads all their jobs together. The task runs
+only while a caller waits.
 
-An owner may begin to wait while it holds fewer places than are free. So one owner alone gets half
-of them, and another one always finds some: a fixed limit per owner would either leave most places
+An owner may start to wait while it holds fewer slots than are free. So one owner alone gets half of
+them, and another owner always finds some. A fixed limit per owner would either leave most slots
 unused or let a few owners take all.
 """
 
@@ -28,15 +28,15 @@ __all__ = ["Watch", "Watcher"]
 
 log = logging.getLogger(__name__)
 
-#: When an owner that has too many waits may try again: other owners' waits end meanwhile.
+#: Seconds after which an owner with too many waits may try again: other owners' waits end by then.
 RETRY_AFTER_S: Final = 10.0
 
-#: Jobs in one look-up.
+#: Jobs in one query.
 AT_ONCE: Final = 1000
 
 
 class Watcher:
-    """Somebody who waits for news of one job."""
+    """One caller that waits for changes of one job."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
@@ -44,7 +44,7 @@ class Watcher:
         self.latest: Snapshot | None = None
 
     async def news(self, within_s: float) -> Snapshot | None:
-        """The job's latest state once it differs from the one told before; None when time is up.
+        """Return the job's latest state once it differs from the last one; None on timeout.
 
         Args:
             within_s: longest wait.
@@ -60,11 +60,11 @@ class Watcher:
 
     @property
     def is_over(self) -> bool:
-        """Whether no news will come any more: the job is gone, or this process stops."""
+        """Whether no change will follow: the job no longer exists, or this process stops."""
         return self._is_over
 
     def tell(self, seen: Snapshot | None) -> None:
-        """Note what the last look saw; None when there is no such job any more."""
+        """Store the latest snapshot; None if the job no longer exists."""
         if seen is None:
             self.end()
         elif seen != self.latest:
@@ -72,18 +72,18 @@ class Watcher:
             self._changed.set()
 
     def end(self) -> None:
-        """Say that there will be no more news."""
+        """End the wait: no change will follow."""
         self._is_over = True
         self._changed.set()
 
 
 class Watch:
-    """Looks at the jobs that somebody waits for. Used from one event loop.
+    """Poll the jobs that callers wait for. Used from one event loop.
 
     Args:
         database: the results table.
-        every_s: between two looks.
-        max_watchers: at once, for all owners together.
+        every_s: seconds between two polls.
+        max_watchers: limit for concurrent waits, for all owners together.
     """
 
     def __init__(self, database: Database, *, every_s: float = 1.0, max_watchers: int) -> None:
@@ -100,8 +100,8 @@ class Watch:
         """Wait for changes of a job, for a caller of this owner.
 
         Raises:
-            Busy: all places are taken, or this process stops.
-            TooManyRequests: the owner holds as many places as it may.
+            Busy: all slots are taken, or this process stops.
+            TooManyRequests: the owner holds as many slots as it may.
         """
         self.require_room(owner)
         watcher = Watcher()
@@ -120,11 +120,11 @@ class Watch:
                 del self._watchers[job_id]
 
     def require_room(self, owner: str) -> None:
-        """Make sure that one more caller of this owner may wait.
+        """Require that one more caller of this owner may wait.
 
         Raises:
-            Busy: all places are taken, or this process stops.
-            TooManyRequests: the owner holds as many places as it may.
+            Busy: all slots are taken, or this process stops.
+            TooManyRequests: the owner holds as many slots as it may.
         """
         free = self._max_watchers - self._held.total()
         if free <= 0 or self._has_stopped:
@@ -134,7 +134,7 @@ class Watch:
             raise TooManyRequests(detail, RETRY_AFTER_S)
 
     def stop(self) -> None:
-        """Send everybody home, as this process is about to end."""
+        """End all waits, because this process is about to stop."""
         self._has_stopped = True
         for watchers in self._watchers.values():
             for watcher in watchers:

@@ -1,6 +1,6 @@
-"""Serving the app: one uvicorn process on a socket that was opened before it, until told to go.
+"""Serve the app with one uvicorn process on a socket opened beforehand, until it is stopped.
 
-What a slow or silent client may cost is bounded here, below HTTP, where the app cannot see it.
+The cost of a slow or silent client is limited here, below HTTP, where the app cannot see it.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ KEEP_ALIVE_S = 75
 HEAD_S = 15.0
 STOP_GRACE_S = 10
 MAX_CONNECTIONS = 4000
-#: Of one request's head; also of what comes between two pieces of its body, such as trailers.
+#: Of one request's head; also of what arrives between two chunks of its body, such as trailers.
 MAX_HEAD_BYTES = 65_536
 
-#: On every response, also on those that uvicorn makes itself.
+#: On every response, including those that uvicorn makes itself.
 HEADERS = [("Referrer-Policy", "no-referrer")]
 _TOO_LARGE = b"".join(
     (
@@ -35,14 +35,14 @@ _TOO_LARGE = b"".join(
 
 
 class HeadTooLarge(Exception):
-    """Ends the parsing of a request."""
+    """Stop the parsing of a request."""
 
 
 class PatientOnlySoLong(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with limits to a request's head: how long it takes, how large it is.
+    """uvicorn's HTTP/1.1, with limits for the duration and size of a request's head.
 
-    uvicorn itself waits for ever, so that a few thousand silent connections would be all it has,
-    and it keeps whatever comes before the end of a head, so that one client could take all memory.
+    uvicorn itself waits indefinitely, so a few thousand silent connections would block it. It also
+    stores whatever arrives before the end of a head, so one client could use up all memory.
     """
 
     head_s = HEAD_S
@@ -53,10 +53,10 @@ class PatientOnlySoLong(HttpToolsProtocol):
     _has_progressed = False
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and close the connection if too much of it is neither head nor body.
+        """Parse received data, and close the connection if too much is neither head nor body.
 
-        The parser reports a header when it is complete, and chunk extensions never, so what was
-        read since its last report of a whole head or a piece of a body is counted here.
+        The parser reports a header when it is complete, and never reports chunk extensions. So
+        everything read since its last report of a whole head or a chunk of a body is counted here.
         """
         self._has_progressed = False
         super().data_received(data)
@@ -72,13 +72,13 @@ class PatientOnlySoLong(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header of the head; one behind the body (a trailer) would join those."""
+        """Store a header of the head; a trailer, which follows the body, would join those."""
         if self._is_in_head:
             self._count_head(len(name) + len(value) + len(": \r\n"))
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        """Pass a piece of the body on."""
+        """Pass a chunk of the body on."""
         self._has_progressed = True
         super().on_body(body)
 
@@ -90,12 +90,12 @@ class PatientOnlySoLong(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first head."""
+        """Start to wait for the first head."""
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(self.head_s, self._hang_up)
 
     def on_message_begin(self) -> None:
-        """Begin to wait for a later head; the connection was kept open."""
+        """Start to wait for a later head; the connection was kept open."""
         super().on_message_begin()
         self._is_in_head = True
         self._head_bytes = 0
@@ -103,14 +103,14 @@ class PatientOnlySoLong(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(self.head_s, self._hang_up)
 
     def on_headers_complete(self) -> None:
-        """The head is there; how long the body may take is the route's business."""
+        """Stop waiting: the head is complete, and the route limits how long the body may take."""
         self._stop_timer()
         self._is_in_head = False
         self._has_progressed = True
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody is there to wait for."""
+        """Stop waiting: the connection is closed."""
         self._stop_timer()
         super().connection_lost(exc)
 
@@ -120,7 +120,7 @@ class PatientOnlySoLong(HttpToolsProtocol):
             raise HeadTooLarge
 
     def _refuse_head(self) -> None:
-        """Close the connection, with an answer unless an earlier request's is under way."""
+        """Close the connection, with a response unless an earlier request is in progress."""
         earlier: Any = self.cycle
         if earlier is None or earlier.response_complete:
             self.transport.write(_TOO_LARGE)
@@ -137,7 +137,7 @@ class PatientOnlySoLong(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server for the gateway's app: quiet, bounded, its streams cut when it ends.
+    """uvicorn's server for the gateway's app: quiet, limited, and ending its streams at shutdown.
 
     Args:
         app: what `make_gateway` made.
@@ -164,35 +164,36 @@ class Server(uvicorn.Server):
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Send home who waits for jobs, then let requests end."""
+        """End the waits for jobs, then let requests finish."""
         self._watch.stop()
         await asyncio.sleep(0)
         await super().shutdown(sockets)
 
 
 def raise_file_limit() -> None:
-    """Allow as many open connections as the machine lets us; the usual soft limit is 1024."""
+    """Raise the limit of open files as far as the machine allows; the usual soft limit is 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the socket, so that an address that cannot be had is known before anything starts.
+    """Open the socket, so that an unusable address is reported before anything starts.
 
     Args:
         host: an address of this machine.
-        port: 0 takes a free one.
+        port: 0 uses a free one.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only where the protocol is named; else answers wait 40 ms for ACKs.
+    # asyncio sets TCP_NODELAY only if the protocol is named; otherwise responses wait 40 ms for
+    # ACKs.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG)  # so that whoever reads our address may connect at once
+        listener.listen(BACKLOG)  # so that a client that reads the address can connect at once
     except OSError:
         listener.close()
         raise

@@ -1,6 +1,6 @@
-"""What the routes need, as one record: who builds it and from which settings is not their business.
+"""Define what the routes need, as one record; the caller builds it from the settings.
 
-It is handed to each part's `router(services)`; a test builds one over real services.
+Each route package's `router(services)` receives it; a test builds one over real services.
 """
 
 from collections.abc import Callable
@@ -18,20 +18,20 @@ __all__ = ["GatewayLimits", "Services"]
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """Bounds of one gateway process.
+    """Limits of one gateway process.
 
     Attributes:
-        max_body_bytes: of one job's body, as it came and unpacked; an `init_image` is in it.
+        max_body_bytes: of one job's body, as received and decompressed, including an `init_image`.
         max_text_bytes: of the same without its `init_image`.
-        max_batch_bytes: of one batch, as it came and unpacked; it lies on disk.
-        silence_s: a batch may pause so long while it arrives.
-        loads: batches checked and loaded at once, of one owner all but one; others wait.
-        body_timeout_s: for a body of one job to arrive.
-        max_wait_s: a client may wait for a job's end in one request.
-        max_watchers: waits and event streams at once, of one owner at most half.
-        threads: routes at work at once, as storage is synchronous.
-        bulk_s: one bulk request goes on for; what is left is for the next.
-        events_s: an event stream stays open; its client then comes back by itself.
+        max_batch_bytes: of one batch, as received and decompressed; it is stored on disk.
+        silence_s: longest pause of a batch while it arrives.
+        loads: batches checked and loaded at once, for one owner all but one; others wait.
+        body_timeout_s: time for a body of one job to arrive.
+        max_wait_s: longest wait for a job's end in one request.
+        max_watchers: concurrent waits and event streams, for one owner at most half.
+        threads: routes running at once, because storage is synchronous.
+        bulk_s: how long one bulk request runs; the rest is left for the next request.
+        events_s: how long an event stream stays open; its client then reconnects by itself.
     """
 
     max_body_bytes: int = 32_000_000
@@ -53,12 +53,12 @@ class Services:
 
     Attributes:
         database: the results table.
-        intake: where jobs come in.
-        objects: gives the bucket, when a route first needs it.
-        authenticate: makes a caller of an `Authorization` header.
-        owners: keeps owners to their limits; whatever hands in asks it first.
-        watch: tells of jobs whose row changed.
-        key_prefix: before every object key of this fleet.
+        intake: accepts jobs.
+        objects: returns the bucket, when a route first needs it.
+        authenticate: returns the caller for an `Authorization` header.
+        owners: enforces owners' limits; every submission calls it first.
+        watch: notifies waiting callers of changed jobs.
+        key_prefix: prefix of every object key of this fleet.
         url_expires_s: how long a signed link works.
         max_calls_per_job: calls that a retried job may cost.
         limits: of this process.

@@ -51,9 +51,7 @@ class TTLCache(Generic[K, V]):
         return value
 
     def recall(self, question: K) -> tuple[V] | None:
-        """Return the cached answer in a tuple, because it may be None; return None if there is
-        none.
-        """
+        """Return the cached answer in a tuple, because it may be None; None if there is none."""
         with self._lock:
             found = self._answers.get(question)
             if found is None:

@@ -252,7 +252,7 @@ class BatchRoutes:
         caller: Reader,
         status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
     ) -> StreamingResponse:
-        """Streams one line of JSON per job, in no particular order, in its state when it is read."""
+        """Streams one line of JSON per job, in no particular order, as the job is when read."""
         batch = self._opened(batch_id, caller)
         return StreamingResponse(self._lines(batch, status), media_type="application/jsonl")
 

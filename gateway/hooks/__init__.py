@@ -1,6 +1,6 @@
-"""Incoming webhooks: "when a product is created, make its picture".
+"""Receive incoming webhooks and turn them into jobs.
 
-A hook is a few lines in a file: how its sender signs, which deliveries matter, and how a payload
-becomes a request. This package checks the file and the deliveries; the jobs themselves are taken
-in as all others are.
+The file of hooks sets, for each hook, how its sender signs, which deliveries become jobs, and how a
+payload maps to a request. This package checks the file and the deliveries. It does not store jobs:
+they go through the same intake as all others.
 """

@@ -1,8 +1,8 @@
-"""The file of hooks: read, checked as a whole, and made into hooks that are ready for use.
+"""Read the file of hooks, check all of it, and build the hooks.
 
-Everything that can be known before a delivery comes is checked here: the form of the file, the
-secrets, every placeholder, and every constant of a request against the rules of the API. All
-faults are told at once, each with its hook and field, none with a value that may be a secret.
+Everything that can be known before a delivery arrives is checked here: the form of the file, the
+secrets, every placeholder, and every constant of a request against the rules of the API. All faults
+are reported together, each with its hook and field. None contains a value that may be a secret.
 """
 
 import tomllib
@@ -28,7 +28,7 @@ __all__ = ["Hooks", "load_hooks"]
 Hooks = Mapping[str, Hook]
 """Hooks by their names."""
 
-#: What each part of the file must be, whole: the sentence holds for whatever is wrong with it.
+#: What each part of the file must be, as a full rule that fits any fault of that part.
 _PARTS: Final[Mapping[str, str]] = {
     "hooks": "must hold at least one hook, as a table [hooks.NAME]",
     "secrets": "must be a list of one or two texts: env:NAME, file:/path, or the secret itself",
@@ -37,7 +37,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "in": "must be a list of texts, numbers, true or false",
 }
 
-#: What pydantic finds anywhere, as the rule that was broken; its words are for programmers.
+#: Pydantic's error types as the rule that was broken; pydantic's own messages address programmers.
 _KINDS: Final[Mapping[str, str]] = {
     "missing": "must be given",
     "extra_forbidden": "is not known here",
@@ -49,7 +49,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "model_attributes_type": "must be a table",
 }
 
-#: What a message of pydantic may begin with; "must be" takes their place.
+#: Beginnings of pydantic's messages that "must be" replaces.
 _BEGINNINGS: Final = ("Input should be ", "Value error, ")
 
 _A_NAME: Final = "must have a name of at most 63 of a-z, 0-9, dash, underscore"
@@ -58,12 +58,12 @@ _A_NAME: Final = "must have a name of at most 63 of a-z, 0-9, dash, underscore"
 def load_hooks(
     file: Path, *, environment: Mapping[str, str] | None, limits: RequestLimits | None = None
 ) -> Hooks:
-    """The hooks of a file.
+    """Load the hooks of a file.
 
     Args:
         file: TOML.
-        environment: where `env:NAME` secrets are looked up. None looks no secret up, and gives
-            hooks that take nothing for genuine.
+        environment: where `env:NAME` secrets are looked up. If it is None, no secret is looked up,
+            and the hooks accept no signature.
         limits: what this installation allows beyond, or short of, the API's page.
 
     Raises:
@@ -119,7 +119,7 @@ def _keys(
     folder: Path,
     faults: list[HookFault],
 ) -> Iterator[bytes]:
-    """The secrets that can be used; what is wrong with the others is added to the faults."""
+    """Return the valid secrets, and add the faults of the others to `faults`."""
     for index, place in enumerate(hook.secrets):
         try:
             secret = found_at(place, environment, folder)
@@ -129,7 +129,7 @@ def _keys(
 
 
 def _constant_faults(name: str, hook: WrittenHook, limits: RequestLimits) -> Iterator[HookFault]:
-    """What is wrong with request and job whatever the payload will be."""
+    """Return what is wrong with the request and the job whatever the payload contains."""
     request = _constants(hook.request)
     if "prompt" in hook.request and request["prompt"] is None:
         request["prompt"] = "made of the payload"
@@ -145,7 +145,7 @@ def _constant_faults(name: str, hook: WrittenHook, limits: RequestLimits) -> Ite
 
 
 def _constants(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of some fields: null, which is "not set", where only the payload knows."""
+    """Return the constant fields; one that depends on the payload is null ("not set")."""
     templates: dict[str, Any] = parse_template(fields)
     return {
         name: None if has_placeholders(template) else template
@@ -154,7 +154,7 @@ def _constants(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _job_constants(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for the job, and every name that a job does not have."""
+    """Return the same for the job, and every name that a job does not have."""
     names = JobOptions.model_fields
     return {
         name: value
@@ -184,7 +184,7 @@ def _as_hook_faults(name: str, table: str, faults: Iterable[Fault]) -> Iterator[
 
 
 def _fault(error: ErrorDetails) -> HookFault:
-    """A finding of pydantic, with its hook and field, in words for a person."""
+    """Return pydantic's error as a fault with its hook and field, worded for a user."""
     place = error["loc"]
     if len(place) < len(("hooks", "NAME")):
         return HookFault("", _field(place), _rule(error, place))
@@ -196,7 +196,7 @@ def _fault(error: ErrorDetails) -> HookFault:
 
 
 def _field(path: Sequence[int | str]) -> str:
-    """Such as `secrets[0]`, or `when[1].path`."""
+    """Return the field as text, such as `secrets[0]` or `when[1].path`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(parts).removeprefix(".")
 

@@ -1,15 +1,15 @@
-"""What can be wrong with a hook, and with what comes to it.
+"""Define the errors of the file of hooks and of incoming deliveries.
 
-HooksFileFaulty          the file of hooks, told to whoever starts the gateway
-TemplateFaulty           one value of it, for the file's own check
+HooksFileFaulty          an invalid file of hooks, reported when the gateway starts
+TemplateFaulty           one invalid value of it, raised while the file is checked
 GatewayError (gateway/errors.py)
 ├── ParameterInvalid
-│   └── PayloadUnfit     422  a genuine delivery of which the hook can make no request
-└── NotGenuine           401  no such hook, or not from its sender: the two look alike
+│   └── PayloadUnfit     422  a verified delivery from which the hook cannot make a request
+└── SignatureInvalid     401  no such hook, or an invalid signature: both get the same response
 
-Senders take every answer but a 2xx as "try again", most of them for days. A payload that does
-not fit its hook is answered with 422 all the same: the sender's list of deliveries shows it, and
-once the mapping is corrected the next try goes in by itself.
+Senders retry after every response but a 2xx, most of them for days. A payload that does not fit its
+hook gets 422 all the same. The sender's list of deliveries then shows it, and once the mapping is
+corrected the next attempt is accepted.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ __all__ = ["HookFault", "HooksFileFaulty", "PayloadUnfit", "SignatureInvalid", "
 
 @dataclass(frozen=True, slots=True)
 class HookFault:
-    """One thing that is wrong with a file of hooks.
+    """One fault of a file of hooks.
 
     Attributes:
-        hook: the name of the hook; empty where it is the file itself.
-        field: where in the hook; empty where it is all of it.
-        rule: what it must be. Never what it is: that may be a secret.
+        hook: the name of the hook; empty if the fault is in the file itself.
+        field: the field of the hook; empty if the fault is in all of it.
+        rule: what it must be. Never the value: that may be a secret.
     """
 
     hook: str
@@ -35,16 +35,16 @@ class HookFault:
     rule: str
 
     def __str__(self) -> str:
-        """One line of text."""
+        """Return one line of text."""
         where = [f"hook {self.hook}"] if self.hook else []
         return ": ".join([*where, *([self.field] if self.field else []), self.rule])
 
 
 class HooksFileFaulty(Exception):
-    """A file of hooks breaks rules; all its faults are told at once.
+    """A file of hooks breaks rules; all its faults are reported together.
 
     Attributes:
-        faults: every one, in the order of the file.
+        faults: all of them, in the order of the file.
     """
 
     def __init__(self, faults: Iterable[HookFault]) -> None:
@@ -53,17 +53,17 @@ class HooksFileFaulty(Exception):
 
 
 class TemplateFaulty(ValueError):
-    """A text with placeholders that nobody can make sense of; the message completes "must be …"."""
+    """A text has invalid placeholders; the message completes "must be …"."""
 
 
 class PayloadUnfit(ParameterInvalid):
-    """The delivery is genuine, and lacks what the hook's mapping needs of it."""
+    """The delivery is verified, but lacks values that the hook's mapping needs."""
 
     status, slug, title = 422, "payload-unfit", "The hook can make no request of this payload"
 
 
 class SignatureInvalid(GatewayError):
-    """No such hook, or a signature that is missing, wrong or too old: which of them is not said."""
+    """No such hook, or a missing, wrong or too old signature; the response does not say which."""
 
     status, slug, title = 401, "not-genuine", "No hook takes this delivery"
 

@@ -1,7 +1,7 @@
-"""Which deliveries of a hook become jobs: conditions on the payload, all of which must hold.
+"""Filter a hook's deliveries by conditions on the payload; all conditions must hold.
 
-A sender often has one address for many events. What a condition leaves out is answered like a
-success, so that the sender does not send it again.
+A sender often has one address for many events. A filtered delivery gets a success response, so that
+the sender does not send it again.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from gateway.hooks.paths import MISSING, Path, look_up
 __all__ = ["Condition", "Scalar", "all_hold"]
 
 Scalar: TypeAlias = str | bool | int | float
-"""What a condition compares with."""
+"""The types that a condition compares with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that must be so in the payload.
+    """A condition on the payload.
 
     Attributes:
-        path: where to look.
-        one_of: what may stand there; None to ask only whether anything does.
-        exists: whether something other than null must stand there, or must not.
+        path: the path to the value.
+        one_of: the accepted values; None to check only whether there is a value.
+        exists: whether a value other than null must be present, or must be absent.
     """
 
     path: Path
@@ -31,7 +31,7 @@ class Condition:
     exists: bool = True
 
     def holds(self, payload: Any) -> bool:
-        """Whether it is so."""
+        """Return whether the condition holds."""
         found = look_up(payload, self.path)
         if self.one_of is None:
             return self.exists == (found is not MISSING and found is not None)
@@ -39,10 +39,10 @@ class Condition:
 
 
 def all_hold(conditions: Sequence[Condition], payload: Any) -> bool:
-    """Whether every condition holds; without any, everything is let through."""
+    """Return whether every condition holds; without conditions, every payload is accepted."""
     return all(condition.holds(payload) for condition in conditions)
 
 
 def _same(found: Any, wanted: Scalar) -> bool:
-    """Equal as JSON is: `true` is not 1, and 1 is 1.0."""
+    """Compare as JSON does: `true` is not 1, and 1 equals 1.0."""
     return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)

@@ -1,9 +1,9 @@
-"""One hook, ready for use: who may call it, and what it makes of a delivery.
+"""Define one hook: whose deliveries it accepts, and which request it makes of a delivery.
 
-The idempotency key is made of nothing but what the signature covers, so that nobody who recorded a
-delivery can turn it into a second job by changing a header: what the file's `key` finds in the
-body, or the id that the scheme signs, or else the SHA-256 of the body. A signed time is left out
-of it: a sender's next try, and a replay, carry the same event.
+The idempotency key is derived only from what the signature covers. So a recorded delivery cannot
+become a second job by changing a header. The key is the value at the file's `key`, or else the id
+that the scheme signs, or else the SHA-256 of the body. A signed time is not part of it, because a
+sender's retry and a replay carry the same event.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ from playground.errors import Fault
 
 __all__ = ["Asked", "Hook"]
 
-#: An id of a sender is used as it is up to here; a job's key has room for 255 characters, the
-#: hook's name among them.
+#: A sender's id is used unchanged up to this length. A job's key holds 255 characters, including
+#: the hook's name.
 MAX_ID_CHARS: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a delivery asks for: what any producer hands in."""
+    """A submission made from a delivery: the request and the job's options."""
 
     request: dict[str, Any]
     options: dict[str, Any]
@@ -34,13 +34,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """What the file says of one hook.
+    """What the file says about one hook.
 
     Attributes:
         name: the last part of its address.
-        scheme: how its sender signs, as the file calls it.
+        scheme: how its sender signs, as named in the file.
         signature: that scheme with its secrets.
-        owner: whose jobs they become.
+        owner: the owner of its jobs.
         conditions: which deliveries become jobs.
         request: the request's fields, as templates.
         job: the job's other fields, as templates.
@@ -57,19 +57,19 @@ class Hook:
     key: Template = None
 
     def wants(self, payload: Any) -> bool:
-        """Whether a payload is one that becomes a job."""
+        """Return whether a payload becomes a job."""
         return all_hold(self.conditions, payload)
 
     def ask(self, payload: Any, body: bytes, genuine: VerifiedSignature) -> Asked:
-        """Turn a payload into what is handed in.
+        """Make a submission from a payload.
 
         Args:
             payload: the body, parsed.
-            body: the same as it came in.
-            genuine: what its signature vouches for.
+            body: the same as received.
+            genuine: what its signature verifies.
 
         Raises:
-            PayloadUnfit: it lacks something; all that it lacks is told.
+            PayloadUnfit: values are missing; all of them are reported.
         """
         filled = fill_all({"key": self.key, "request": self.request, "job": self.job}, payload)
         event = genuine.delivery_id or hashlib.sha256(body).hexdigest()
@@ -81,19 +81,19 @@ class Hook:
 
 
 def _event(found: Any) -> str:
-    """The id that the file's `key` found."""
+    """Check the id found at the file's `key` and return it as text."""
     if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
         raise PayloadUnfit([Fault("key", "(not shown)", "a text or a whole number, to be an id")])
     return str(found)
 
 
 def _short(event: str) -> str:
-    """An id as it is, if it can stand in a key; else its SHA-256."""
+    """Return an id unchanged if it fits into a key, else its SHA-256."""
     if len(event) <= MAX_ID_CHARS and event.isascii() and event.isprintable():
         return event
     return hashlib.sha256(event.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _without_nulls(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Null is "not set" in a request; options that are not set are left out."""
+    """Leave out options that are null: null means "not set" in a request."""
     return {name: value for name, value in options.items() if value is not None}

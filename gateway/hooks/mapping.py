@@ -1,12 +1,12 @@
-"""From a payload to a request: values with `{placeholders}`, and nothing that could be a program.
+"""Map a payload to a request, by values with `{placeholders}` that are not a programming language.
 
-`{product.title}` stands for what the payload has at that path, `{product.title|untitled}` has a
-default for where it has nothing, null or an empty text: senders differ in how they say "not set".
-A value that is one placeholder and nothing else keeps its JSON type; in the midst of a text only
-texts, numbers and true/false can stand. `{{` and `}}` are braces. No conditions, no loops, no
-filters: what needs them needs a program of its own, and the HTTP interface is there for it.
+`{product.title}` stands for the payload's value at that path. `{product.title|untitled}` has a
+default, used if the value is missing, null or an empty text: senders differ in how they express
+"not set". If a value is a single placeholder, it keeps its JSON type. Within a text only texts,
+numbers and true/false are allowed. `{{` and `}}` are braces. There are no conditions, loops or
+filters: for those, write a program that uses the HTTP interface.
 
-Whether the outcome is a request the API takes is not decided here.
+Whether the API accepts the resulting request is not decided here.
 """
 
 import json
@@ -37,7 +37,7 @@ __all__ = [
     "parse_template",
 ]
 
-#: Braces doubled, a placeholder, a brace alone (a fault), or anything else.
+#: A doubled brace, a placeholder, a single brace (a fault), or any other text.
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{(?:[^{}\\]|\\.)*\}|[{}]|[^{}]+", re.DOTALL)
 
 _MAX_SHOWN_CHARS: Final = 80
@@ -45,12 +45,12 @@ _MAX_SHOWN_CHARS: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A place in the payload.
+    """A reference to a value in the payload.
 
     Attributes:
-        path: where.
-        default: what stands there if the payload has nothing; None if that is a fault.
-        written: as the file has it, for whoever reads a fault.
+        path: the path to the value.
+        default: used if the payload has no value there; None if that is a fault.
+        written: as written in the file, for fault messages.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text with at least one placeholder: the pieces, in their order."""
+    """A text with at least one placeholder, as its pieces in order."""
 
     pieces: tuple[str | Placeholder, ...]
 
@@ -70,7 +70,7 @@ Template: TypeAlias = Any
 
 
 def parse_template(raw: Any) -> Template:
-    """A template from a value of the file.
+    """Parse a value of the file into a template.
 
     Raises:
         TemplateFaulty: a brace stands alone, or a placeholder has no path.
@@ -85,7 +85,7 @@ def parse_template(raw: Any) -> Template:
 
 
 def has_placeholders(template: Template) -> bool:
-    """Whether anything in a template depends on the payload."""
+    """Return whether any part of a template depends on the payload."""
     if isinstance(template, dict):
         return any(map(has_placeholders, template.values()))
     if isinstance(template, list):
@@ -104,7 +104,7 @@ def fill_all(templates: Mapping[str, Template], payload: Any) -> dict[str, Any]:
         The values, by the same fields.
 
     Raises:
-        PayloadUnfit: every placeholder that the payload has nothing for, by field.
+        PayloadUnfit: every placeholder without a value in the payload, by field.
     """
     faults: list[Fault] = []
     values = {name: fill(template, payload, name, faults) for name, template in templates.items()}
@@ -114,7 +114,7 @@ def fill_all(templates: Mapping[str, Template], payload: Any) -> dict[str, Any]:
 
 
 def fill(template: Template, payload: Any, field: str, faults: list[Fault]) -> Any:
-    """Fill in one template; what is missing is added to `faults` under this field."""
+    """Fill in one template; missing values are added to `faults` under this field."""
     if isinstance(template, dict):
         return {
             name: fill(value, payload, f"{field}.{name}", faults)
@@ -155,7 +155,7 @@ def _parse_placeholder(written: str) -> Placeholder:
 
 
 def _alone(piece: str | Placeholder, payload: Any, field: str, faults: list[Fault]) -> Any:
-    """A whole value, with its JSON type; so has a default that is written as JSON writes one."""
+    """Return a whole value with its JSON type; a default written as JSON is typed as well."""
     if isinstance(piece, str):
         return piece
     found = look_up(payload, piece.path)
@@ -168,7 +168,7 @@ def _alone(piece: str | Placeholder, payload: Any, field: str, faults: list[Faul
 
 
 def _within(piece: str | Placeholder, payload: Any, field: str, faults: list[Fault]) -> str:
-    """A piece of a text."""
+    """Return a value as a piece of a text."""
     if isinstance(piece, str):
         return piece
     found = look_up(payload, piece.path)
@@ -198,7 +198,7 @@ def _number(found: float, piece: Placeholder, field: str, faults: list[Fault]) -
 
 
 def _typed(default: str) -> Any:
-    """A default that stands alone: a number, true, false, null or a quoted text, else as it is."""
+    """Parse a whole default: a number, true, false, null or a quoted text, else the text itself."""
     try:
         value = json.loads(default)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Dotted paths into a payload: `product.images.0.src`.
+"""Parse and look up dotted paths into a payload: `product.images.0.src`.
 
-A number picks from a list; in an object it is a name like any other. A backslash takes the special
-meaning from the character after it, for names that hold a dot.
+A number is an index into a list; in an object it is a name like any other. A backslash escapes the
+next character, for names that contain a dot.
 """
 
 import re
@@ -12,17 +12,17 @@ from gateway.hooks.errors import TemplateFaulty
 __all__ = ["MISSING", "Path", "dotted", "look_up", "parse_path", "split_unescaped", "unescaped"]
 
 Path = tuple[str, ...]
-"""The names and numbers of a path, one after another."""
+"""The names and numbers of a path, in order."""
 
-#: What `look_up` returns where there is nothing; JSON's null is a value.
+#: What `look_up` returns if the path has no value; JSON's null is a value.
 MISSING: Final = object()
 
-#: A place in a list; no payload has lists of a billion.
+#: An index into a list; no payload has lists of a billion.
 _INDEX: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def parse_path(text: str) -> Path:
-    """A path from its written form.
+    """Parse the written form of a path.
 
     Raises:
         TemplateFaulty: a part of it is empty.
@@ -34,7 +34,7 @@ def parse_path(text: str) -> Path:
 
 
 def look_up(payload: Any, path: Path) -> Any:
-    """What a payload has at a path, or `MISSING`."""
+    """Return the payload's value at a path, or `MISSING`."""
     found = payload
     for part in path:
         if isinstance(found, dict):
@@ -47,12 +47,12 @@ def look_up(payload: Any, path: Path) -> Any:
 
 
 def dotted(path: Path) -> str:
-    """The written form of a path."""
+    """Return the written form of a path."""
     return ".".join(re.sub(r"([\\.|{}])", r"\\\1", part) for part in path)
 
 
 def split_unescaped(text: str, separator: str, maxsplit: int = 0) -> list[str]:
-    """Split at a character, but not where a backslash is before it; backslashes stay."""
+    """Split at a character unless a backslash precedes it; backslashes are kept."""
     pieces: list[str] = [""]
     characters = iter(text)
     for character in characters:
@@ -66,5 +66,5 @@ def split_unescaped(text: str, separator: str, maxsplit: int = 0) -> list[str]:
 
 
 def unescaped(text: str) -> str:
-    """A text without the backslashes that took a meaning away."""
+    """Return a text without its escaping backslashes."""
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)

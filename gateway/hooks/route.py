@@ -1,17 +1,17 @@
-"""`POST /v1/hooks/{name}`: a sender's delivery becomes a job, within milliseconds.
+"""Serve `POST /v1/hooks/{name}`: turn a sender's delivery into a job, within milliseconds.
 
-The order is what matters. The bytes are read with bounds and their signature is checked before
-anything else looks at them; then they are parsed, filtered, mapped and taken in like any job. The
-answer does not wait for the picture: senders give up after a few seconds.
+The order matters. The bytes are read within limits and their signature is checked before anything
+else uses them. Then they are parsed, filtered, mapped and accepted like any job. The response does
+not wait for the image, because senders give up after a few seconds.
 
-A stranger cannot find out which hooks there are: a name that is none is checked against a secret
-that nobody has, and answered like a wrong signature. A body has to come as it was signed, so a
-content coding is refused.
+A stranger cannot find out which hooks exist. The signature for an unknown name is checked against a
+secret that no sender has, and the response is that for a wrong signature. A body must arrive as it
+was signed, so a content coding is refused.
 
-A delivery that came before is the job it made, with 202 again. So is one whose key is known and
-whose request is another, be it that the sender altered the event between two tries or that the
-mapping was changed: to the sender it is the same event, which it would send again for days if it
-were told of a conflict, and the picture of it is made or on its way. The log says so.
+A repeated delivery gets the id of its job, with 202 again. The same holds if the key is known but
+the request differs, because the sender altered the event between two attempts or because the
+mapping was changed. To the sender it is the same event, which it would send again for days after a
+conflict. The image for it exists or is being made. A log line records the difference.
 """
 
 import logging
@@ -49,7 +49,7 @@ _BODY = json_body(
 
 
 class Delivered(BaseModel):
-    """What became of a delivery."""
+    """The result of a delivery."""
 
     accepted: bool = Field(description="Whether there is a job of it.")
     id: UUID | None = Field(None, description="The job.")
@@ -60,12 +60,12 @@ class Delivered(BaseModel):
 def router(
     services: Services, hooks: Hooks, *, clock: Callable[[], float] = time.time
 ) -> APIRouter:
-    """The route of incoming webhooks.
+    """Return the route of incoming webhooks.
 
     Args:
         services: what the routes work with.
         hooks: by name.
-        clock: tells seconds since 1970, for signatures that have a time.
+        clock: returns seconds since 1970, for signatures that contain a time.
     """
     deliveries = Deliveries(services, hooks, clock)
     routes = APIRouter(prefix="/v1/hooks", tags=["hooks"])
@@ -81,7 +81,7 @@ def router(
 
 
 class Deliveries:
-    """The route's doing, step by step."""
+    """Handle the route, step by step."""
 
     def __init__(self, services: Services, hooks: Hooks, clock: Callable[[], float]) -> None:
         self._services = services
@@ -94,7 +94,10 @@ class Deliveries:
         request: Request,
         name: Annotated[str, Path(description="The hook, as its file names it.")],
     ) -> Delivered:
-        """Signed as the hook's file says; the answer does not wait for the picture."""
+        """Accepts a delivery signed as the hook's file requires.
+
+        The response does not wait for the image.
+        """
         limits = self._services.limits
         if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise BodyEncoded("a hook's body has to come as it was signed, without a coding")
@@ -115,7 +118,11 @@ class Deliveries:
             raise
 
     def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, VerifiedSignature]:
-        """The hook, if there is one and this is from its sender."""
+        """Return the hook and what the signature verifies.
+
+        Raises:
+            SignatureInvalid: there is no such hook, or its signature is invalid.
+        """
         hook = self._hooks.get(name)
         signature = self._nobodys if hook is None else hook.signature
         genuine = signature.check(headers, body, now_s=self._clock())
@@ -139,12 +146,12 @@ class Deliveries:
             )
             return Delivered(accepted=True, id=conflict.job_id, created=False)
         except JobForgotten as forgotten:
-            # The same event again: told of a fault its sender would send it for days.
+            # The same event again: after an error response its sender would send it for days.
             return Delivered(accepted=True, id=forgotten.tombstone.id, created=False)
         return Delivered(accepted=True, id=accepted.job.id, created=accepted.created)
 
     def _admit(self, owner: str, key: str | None) -> None:
-        """Limits are on what is new, not on a delivery that comes again."""
+        """Apply the owner's limits to new deliveries, not to repeated ones."""
         database = self._services.database
         self._services.owners.admit(
             owner, is_known=lambda: key is not None and job_by_key(database, owner, key) is not None

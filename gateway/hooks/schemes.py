@@ -1,7 +1,7 @@
-"""What the file may say of a hook: one model for each scheme, so that each has its own words.
+"""Define the file's form: one model per signature scheme, so that each has its own fields.
 
-Only forms are checked here. Where the secrets come from and whether the request keeps its rules is
-checked in `config.py`.
+Only the form is checked here. `config.py` reads the secrets and checks whether the request follows
+its rules.
 """
 
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -48,7 +48,7 @@ def _is_scalar(value: Any) -> Any:
 
 
 def _in_a_list(value: Any) -> Any:
-    """One condition needs no list; TOML's lists are tuples here."""
+    """Accept one condition without a list, and make a tuple of a TOML list."""
     return tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -88,7 +88,7 @@ class WrittenCondition(_Written):
         return self
 
     def condition(self) -> Condition:
-        """The condition, ready to be asked."""
+        """Return the condition in its usable form."""
         one_of: tuple[Scalar, ...] | None = self.one_of
         if self.equals is not None:
             one_of = (self.equals,)
@@ -96,7 +96,7 @@ class WrittenCondition(_Written):
 
 
 class WrittenHook(_Written):
-    """What every hook has, whatever its scheme."""
+    """The fields that every hook has, whatever its scheme."""
 
     secrets_are_base64: ClassVar[bool] = False
 
@@ -110,7 +110,7 @@ class WrittenHook(_Written):
     job: _Fields = Field(default_factory=dict)
 
     def signature(self, keys: tuple[bytes, ...]) -> Signature:
-        """The scheme with its secrets."""
+        """Return the scheme with its secrets."""
         raise NotImplementedError
 
 
@@ -122,7 +122,7 @@ class Standard(WrittenHook):
     scheme: Literal["standard"]
 
     def signature(self, keys: tuple[bytes, ...]) -> Signature:
-        """The scheme with its secrets."""
+        """Return the scheme with its secrets."""
         return StandardWebhooks(keys)
 
 
@@ -133,7 +133,7 @@ class Stripe(WrittenHook):
     header: _HeaderName = "stripe-signature"
 
     def signature(self, keys: tuple[bytes, ...]) -> Signature:
-        """The scheme with its secrets."""
+        """Return the scheme with its secrets."""
         return TimestampedHmac(keys, self.header)
 
 
@@ -143,7 +143,7 @@ class GitHub(WrittenHook):
     scheme: Literal["github"]
 
     def signature(self, keys: tuple[bytes, ...]) -> Signature:
-        """The scheme with its secrets."""
+        """Return the scheme with its secrets."""
         return BodyHmac(keys, "x-hub-signature-256", prefix="sha256=")
 
 
@@ -157,18 +157,18 @@ class Hmac(WrittenHook):
     digest: Literal["sha256", "sha512"] = "sha256"
 
     def signature(self, keys: tuple[bytes, ...]) -> Signature:
-        """The scheme with its secrets."""
+        """Return the scheme with its secrets."""
         return BodyHmac(keys, self.header, self.encoding, self.prefix, self.digest)
 
 
 class Bearer(WrittenHook):
-    """A token, in `Authorization` or in a header of its own."""
+    """A token, in `Authorization` or in a custom header."""
 
     scheme: Literal["bearer"]
     header: _HeaderName = "authorization"
 
     def signature(self, keys: tuple[bytes, ...]) -> Signature:
-        """The scheme with its secrets."""
+        """Return the scheme with its secrets."""
         return BearerToken(keys, self.header)
 
 

@@ -1,7 +1,7 @@
-"""A hook's secrets, from where the file says they are.
+"""Read a hook's secrets from where the file places them.
 
-`env:NAME` and `file:/path` keep them out of the file of hooks, so that it can be kept with the
-code. Whoever reads the environment passes it in.
+`env:NAME` and `file:/path` keep secrets out of the file of hooks, so that the file can be kept with
+the code. The caller passes the environment in.
 """
 
 import base64
@@ -12,17 +12,17 @@ from typing import Final
 
 __all__ = ["MIN_SECRET_BYTES", "SecretFaulty", "decoded", "found_at"]
 
-#: Ours: a hook is open to the world, and a shorter secret can be guessed. Standard Webhooks asks
-#: for 24 bytes; other senders let people choose.
+#: Chosen for Darkroom: a hook is reachable by anyone, and a shorter secret can be guessed. Standard
+#: Webhooks requires 24 bytes; other senders let users choose.
 MIN_SECRET_BYTES: Final = 16
 
 
 class SecretFaulty(ValueError):
-    """A secret that cannot be used; the message completes "must be …", and never holds it."""
+    """A secret is unusable; the message completes "must be …" and never contains the secret."""
 
 
 def found_at(place: str, environment: Mapping[str, str], folder: Path) -> str:
-    """The secret itself.
+    """Return the secret itself.
 
     Args:
         place: `env:NAME`, `file:/path` (or relative to `folder`), or the secret.
@@ -30,7 +30,7 @@ def found_at(place: str, environment: Mapping[str, str], folder: Path) -> str:
         folder: of the file of hooks.
 
     Raises:
-        SecretFaulty: there is none.
+        SecretFaulty: the secret is missing.
     """
     kind, _, rest = place.partition(":")
     if kind == "env":
@@ -47,14 +47,14 @@ def found_at(place: str, environment: Mapping[str, str], folder: Path) -> str:
 
 
 def decoded(secret: str, *, as_base64: bool) -> bytes:
-    """The bytes that are used as the key.
+    """Return the bytes that are used as the key.
 
     Args:
         secret: as the sender shows it.
-        as_base64: whether it is base64 behind `whsec_`, as Standard Webhooks has it.
+        as_base64: whether it is base64 behind `whsec_`, as in Standard Webhooks.
 
     Raises:
-        SecretFaulty: it is no base64, or too short.
+        SecretFaulty: it is invalid base64, or too short.
     """
     key = _from_base64(secret) if as_base64 else secret.encode("utf-8", "surrogateescape")
     if len(key) < MIN_SECRET_BYTES:

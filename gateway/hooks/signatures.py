@@ -1,12 +1,12 @@
-"""Whether a delivery is from whom it says: the schemes that senders sign their webhooks with.
+"""Verify a delivery's signature, in the schemes that senders use for their webhooks.
 
-Pure functions of headers and the body's bytes as they came in; a body that was parsed and written
-again has another signature. Each scheme takes one secret or two, so that a new one can be given
-to the sender before the old one is withdrawn. What is wrong with a signature is not told to
-anyone: a stranger learns nothing by trying.
+These are pure functions of the headers and of the body's bytes as received: a body that was parsed
+and written again has another signature. Each scheme takes one or two secrets, so that a new one can
+be given to the sender before the old one is withdrawn. What is wrong with a signature is not
+reported to the sender, so a stranger learns nothing by trying.
 
-How long a check takes tells little, too: the bytes are hashed before a header is looked at, and
-as often under one secret, or a mere token, as under two.
+The duration of a check reveals little as well. The bytes are hashed before a header is read, and as
+often with one secret, or a token only, as with two.
 """
 
 import base64
@@ -30,11 +30,11 @@ __all__ = [
     "VerifiedSignature",
 ]
 
-#: How far a signed time may be from ours, before or after: Standard Webhooks' reference libraries
-#: and Stripe's both take five minutes.
+#: How far a signed time may differ from the gateway's clock, in either direction: Standard
+#: Webhooks' reference libraries and Stripe's both allow five minutes.
 TOLERANCE_S: Final = 300
 
-#: The new one and the one before it.
+#: The new secret and the previous one.
 MOST_SECRETS: Final = 2
 
 #: Seconds since 1970 as a sender writes them; its signature covers these very characters.
@@ -46,10 +46,10 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class VerifiedSignature:
-    """What a good signature vouches for besides the body.
+    """What a valid signature verifies besides the body.
 
     Attributes:
-        delivery_id: the sender's id of the event, where the scheme signs one.
+        delivery_id: the sender's id of the event, if the scheme signs one.
     """
 
     delivery_id: str | None = None
@@ -59,14 +59,14 @@ class Signature(Protocol):
     """A scheme with its secrets."""
 
     def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
-        """What the signature vouches for; None where there is none, or it is wrong or too old."""
+        """Return what the signature verifies; None if it is missing, wrong or too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class StandardWebhooks:
     """Standard Webhooks 1.0, symmetric (`v1`): id, time and body are signed.
 
-    Senders that began before the standard name the same three headers `svix-…`.
+    Senders older than the standard name the same three headers `svix-…`.
 
     Args:
         keys: the secrets, decoded from their `whsec_…` form.
@@ -75,7 +75,7 @@ class StandardWebhooks:
     keys: tuple[bytes, ...] = field(repr=False)
 
     def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
-        """As `Signature.check`; the list of signatures may have one for each of two secrets."""
+        """As `Signature.check`; the header may hold one signature for each of two secrets."""
         family = "svix" if "svix-signature" in headers else "webhook"
         delivery_id = headers.get(f"{family}-id", "")
         time_text = headers.get(f"{family}-timestamp", "")
@@ -89,7 +89,7 @@ class StandardWebhooks:
 
 @dataclass(frozen=True, slots=True)
 class TimestampedHmac:
-    """Stripe's form, which others have taken over: `t=…,v1=…` in one header, over time and body.
+    """Stripe's form, also used by others: `t=…,v1=…` in one header, over time and body.
 
     Args:
         keys: the secrets as the sender shows them.
@@ -114,14 +114,14 @@ class TimestampedHmac:
 class BodyHmac:
     """An HMAC of the body alone in a header: GitHub, Shopify and most others.
 
-    No time is signed, so a recorded delivery stays good for ever; it is the idempotency key, made
-    from the same bytes, that keeps a replay from becoming a second job.
+    No time is signed, so a recorded delivery stays valid indefinitely. The idempotency key, made
+    from the same bytes, prevents a replay from becoming a second job.
 
     Args:
         keys: the secrets as the sender shows them.
         header: its name in lower case.
         encoding: how the header writes the digest.
-        prefix: what stands before it.
+        prefix: the text before the digest.
         digest: the hash.
     """
 
@@ -143,11 +143,11 @@ class BodyHmac:
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    """A token that the sender repeats with every delivery; nothing is signed by it.
+    """A token that the sender repeats with every delivery; it signs nothing.
 
     Args:
         keys: the tokens.
-        header: its name in lower case; in `authorization` the token comes after `Bearer`.
+        header: its name in lower case; in `authorization` the token follows `Bearer`.
     """
 
     keys: tuple[bytes, ...] = field(repr=False)
@@ -156,25 +156,25 @@ class BearerToken:
     def check(self, headers: Headers, body: bytes, *, now_s: float) -> VerifiedSignature | None:
         """As `Signature.check`."""
         del now_s
-        _digests((), body)  # a token says nothing of the body; only the time is spent
+        _digests((), body)  # a token does not sign the body; this only takes the same time
         value = headers.get(self.header, "").strip()
         if self.header == "authorization":
             scheme, _, value = value.partition(" ")
             value = value.strip() if scheme.lower() == "bearer" else ""
-        # Hashed, since a comparison of unequal lengths would tell how long the token is.
+        # Hashed, because comparing unequal lengths would reveal the token's length.
         wanted = [hashlib.sha256(key).digest() for key in self.keys]
         given = hashlib.sha256(_header_bytes(value)).digest()
         return VerifiedSignature() if _any_same(wanted, [given]) else None
 
 
 def _digests(keys: Sequence[bytes], signed: bytes, digest: str = "sha256") -> list[bytes]:
-    """The digests under these keys, in the time that the most keys take."""
+    """Return the digests under these keys, in the time that the maximum number of keys takes."""
     padded = [*keys, *[b""] * (MOST_SECRETS - len(keys))]
     return [hmac.digest(key, signed, digest) for key in padded][: len(keys)]
 
 
 def _any_same(wanted: Sequence[bytes], given: Sequence[bytes | None]) -> bool:
-    """Whether one of these is one of those, without telling by the time it takes which."""
+    """Return whether a wanted value equals a given one, in a time that does not reveal which."""
     found = [hmac.compare_digest(one, other or b"") for one in wanted for other in given]
     return any(found)
 
@@ -184,7 +184,10 @@ def _is_fresh(time_text: str, now_s: float) -> bool:
 
 
 def _header_bytes(text: str) -> bytes:
-    """A header's text as the bytes that came: HTTP's are Latin-1, and others match nothing."""
+    """Return a header's text as the bytes received.
+
+    HTTP's headers are Latin-1; other characters match nothing.
+    """
     return text.encode("latin-1", "replace")
 
 
@@ -199,5 +202,5 @@ def _from_base64(text: str) -> bytes | None:
 def _decoded(decode: Callable[[str], bytes], text: str) -> bytes | None:
     try:
         return decode(text)
-    except ValueError:  # binascii.Error is one
+    except ValueError:  # includes binascii.Error
         return None

@@ -1,4 +1,4 @@
-"""HTTP itself: bodies, problem documents, pages, headers, the OpenAPI document.
+"""Reusable HTTP parts: bodies, problem documents, paging, headers, the OpenAPI document.
 
-Nothing here knows a route.
+Nothing here depends on a route; routes are in `jobs`, `batches`, `deliveries` and `hooks`.
 """

@@ -1,8 +1,8 @@
-"""Request bodies: read with bounds, unpacked with bounds, and parsed so that nothing is ambiguous.
+"""Read, decompress and parse request bodies within limits, and refuse ambiguous ones.
 
-A body can lie in many ways: about its length, by unfolding to gigabytes, by nesting until a parser
-gives up, by naming a key twice so that two readers see two requests. All of it is refused here,
-before anything is built from it, so no route has to think of it.
+A body can misstate its length, decompress to gigabytes, nest until a parser fails, or repeat a key
+so that two parsers read two requests. All of that is refused here, before anything is built from
+the body, so no route has to check it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tasks.strict_json import repeated_key
 
 __all__ = ["chunks_of", "parse_json", "read_body"]
 
-#: Ours: beyond any number that a field takes; Python's own limit is 4300 digits.
+#: Chosen for Darkroom: beyond any number that a field accepts; Python's own limit is 4300 digits.
 MAX_NUMBER_CHARS: Final = 100
 
 _GZIP: Final = 31  # zlib's `wbits` for a gzip member
@@ -30,17 +30,17 @@ _GZIP: Final = 31  # zlib's `wbits` for a gzip member
 async def chunks_of(
     request: Request, *, max_bytes: int, timeout_s: float | None
 ) -> AsyncIterator[bytes]:
-    """A body piece by piece, unpacked if it is gzipped, for routes that write it to disk.
+    """Yield a body chunk by chunk, decompressed if it is gzipped, for routes that write it to disk.
 
     Args:
         request: the request.
-        max_bytes: of the body as it came, and of what it unpacks to.
-        timeout_s: longest time for all of it; None for the caller's own rule.
+        max_bytes: limit for the body as received, and for its decompressed size.
+        timeout_s: longest time for all of it; None if the caller applies its own rule.
 
     Raises:
-        BodyTooLarge: more came, or came out of it.
-        BodyEncoded: it is coded in another way.
-        BodyUnreadable: the gzip is damaged or cut short, or the client hung up.
+        BodyTooLarge: the body, received or decompressed, exceeds the limit.
+        BodyEncoded: it has another content coding.
+        BodyUnreadable: the gzip is damaged or incomplete, or the client disconnected.
         TooSlow: the time is over.
     """
     unpack = _unpacker(request, max_bytes)
@@ -66,20 +66,20 @@ async def chunks_of(
 
 
 async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
-    """A whole body; raises as `chunks_of` does."""
+    """Read a whole body; raises as `chunks_of` does."""
     pieces = chunks_of(request, max_bytes=max_bytes, timeout_s=timeout_s)
     return b"".join([piece async for piece in pieces])
 
 
 def parse_json(text: bytes, *, max_values: int = MAX_VALUES) -> Any:
-    """Read JSON that means one thing only.
+    """Parse JSON that all parsers read the same way.
 
     Args:
         text: UTF-8.
-        max_values: brackets, commas and texts that it may have.
+        max_values: the limit for brackets, commas and texts together.
 
     Raises:
-        BodyUnreadable: it is no JSON, or nests too deep, names a key twice, holds NaN, an infinite
+        BodyUnreadable: it is invalid JSON, nests too deep, repeats a key, contains NaN, an infinite
             or absurdly long number, or half a surrogate pair.
     """
     excess = excess_of(text, max_values=max_values)
@@ -129,7 +129,7 @@ def _short(digits: str) -> int:
 
 
 def _check_letters(value: Any) -> None:
-    """Refuse half a surrogate pair anywhere; only an escape can bring one in."""
+    """Refuse half a surrogate pair anywhere; only an escape can produce one."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -162,10 +162,10 @@ def _unpacker(request: Request, max_bytes: int) -> "_Gunzip | None":
 
 
 class _Gunzip:
-    """Unpacks gzip members one after another, never more than a bound at once or in all.
+    """Decompress gzip members one after another, within a limit per step and in total.
 
-    A member costs as much as thousands of bytes, and an empty one has twenty: a body that is made
-    of them would keep the gateway busy for minutes.
+    One member costs as much time as thousands of bytes, and an empty one has twenty bytes. A body
+    made of empty members would keep the gateway busy for minutes.
     """
 
     STEP_BYTES = 1 << 18
@@ -181,7 +181,7 @@ class _Gunzip:
         self._fed_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What a piece unpacks to, step by step."""
+        """Yield what a chunk decompresses to, step by step."""
         is_full = False
         self._fed_bytes += len(data)
         while data or is_full:
@@ -200,7 +200,7 @@ class _Gunzip:
             raise BodyUnreadable("the gzip has too many members for its size")
 
     def finish(self) -> None:
-        """The body has ended; a member that has not is damaged."""
+        """End the body; an incomplete member is an error."""
         if self._is_open and not self._member.eof:
             raise BodyUnreadable("the gzip ends too early")
 

@@ -24,7 +24,7 @@ class FairSlots:
     """A number of slots; used from one event loop.
 
     Args:
-        slots: how many; of more than one, the last is kept for another owner.
+        slots: how many; if more than one, the last is kept for another owner.
     """
 
     def __init__(self, slots: int) -> None:
@@ -35,7 +35,7 @@ class FairSlots:
 
     @asynccontextmanager
     async def slot(self, owner: str) -> AsyncIterator[None]:
-        """Hold a slot for the block, waiting for one if need be."""
+        """Hold a slot for the block; wait for one if none is free."""
         await self._acquire(owner)
         try:
             yield
@@ -51,7 +51,7 @@ class FairSlots:
         except asyncio.CancelledError:
             if waiter.granted.cancelled():
                 self._waiters.remove(waiter)
-            else:  # granted in the same turn of the loop in which the caller went away
+            else:  # granted in the same loop iteration in which the caller was cancelled
                 self._release(owner)
             raise
 

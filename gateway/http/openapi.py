@@ -1,6 +1,6 @@
-"""Parts of the OpenAPI document that FastAPI cannot see: bodies that our own reader reads.
+"""Add to the OpenAPI document what FastAPI cannot see: bodies that the gateway's own reader parses.
 
-The request's rules come from the playground room's schema, so they cannot differ from what is
+The request's rules come from the schema in `playground`, so they cannot differ from what is
 checked.
 """
 
@@ -20,20 +20,20 @@ SUMMARY: Final = "Prompts in, stored pictures out: nothing lost, nothing knowing
 
 
 def json_body(schema: dict[str, Any], example: object, *, required: bool = True) -> dict[str, Any]:
-    """A route's body, for `openapi_extra`."""
+    """Return a route's body, for `openapi_extra`."""
     content = {"application/json": {"schema": schema, "example": example}}
     return {"requestBody": {"required": required, "content": content}}
 
 
 def job_answer(status: int, description: str) -> dict[int | str, dict[str, Any]]:
-    """An answer that is a job that was handed in."""
+    """Return the response of a submitted job."""
     headers = {"Location": {"schema": {"type": "string"}, "description": "The job's address."}}
     model = HandedInView | SubmittedRef
     return {status: {"model": model, "description": description, "headers": headers}}
 
 
 def describe(app: FastAPI) -> None:
-    """Have the app serve an OpenAPI document with everything in it."""
+    """Have the app serve the complete OpenAPI document."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

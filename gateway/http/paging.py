@@ -1,6 +1,7 @@
-"""Pages of jobs: an opaque cursor, and query parameters that are refused where they are misspelt.
+"""Page through jobs with an opaque cursor, and refuse misspelt query parameters.
 
-A filter that is passed over because of a typo would show, or change, jobs that nobody meant.
+A filter that is ignored because of a typo would show, or change, jobs that the caller did not
+select.
 """
 
 import base64
@@ -24,7 +25,7 @@ _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def _plausible(moment: datetime) -> datetime:
-    """Beyond these, a time in another zone may be none."""
+    """Refuse moments so far away that converting them to another time zone may overflow."""
     if not _EARLIEST <= moment <= _LATEST:
         raise ValueError("between the years 1970 and 9000")
     return moment
@@ -34,7 +35,7 @@ Since = Annotated[AwareDatetime, AfterValidator(_plausible)]
 
 
 def write_cursor(cursor: Cursor) -> str:
-    """A cursor as text that is nobody's business to read."""
+    """Return a cursor as opaque text."""
     text = f"{cursor.accepted_at.astimezone(UTC).isoformat()}|{cursor.id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -55,12 +56,12 @@ def read_cursor(text: str) -> Cursor:
 
 
 def known_parameters_once(request: Request) -> None:
-    """A dependency: every query parameter is one of the route's, and comes once.
+    """A dependency: require that every query parameter is one of the route's, and is not repeated.
 
-    Those of a batch's lines, `set`, come as often as there are any.
+    The parameters of a batch's lines, `set`, may be repeated.
 
     Raises:
-        ParameterInvalid: one is not, or comes twice.
+        ParameterInvalid: a parameter is unknown or repeated.
     """
     route = request.scope["route"]
     assert isinstance(route, APIRoute)  # noqa: S101 - FastAPI has no other with dependencies

@@ -1,8 +1,8 @@
-"""Every fault as an RFC 9457 problem document, translated in this one place.
+"""Translate every error into an RFC 9457 problem document, in this one place.
 
-A document says what kind of problem it is (`type`, never changing), what is particular to this
-request (`detail`), and every broken rule by field (`faults`). It carries nothing of ours: no
-address of a database, no path, no traceback. Those go to the log.
+A document contains the kind of problem (`type`, never changing), what is particular to this request
+(`detail`), and every broken rule by field (`faults`). It contains no internals: no database
+address, no path, no traceback. Those go to the log.
 """
 
 import logging
@@ -38,7 +38,7 @@ PROBLEM: Final = "application/problem+json"
 URN: Final = "urn:darkroom:problem:"
 RETRY_AFTER_S: Final = "5"
 
-#: What a problem document looks like, for the OpenAPI document.
+#: A problem document's schema, for the OpenAPI document.
 SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -74,7 +74,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Response:
-    """One problem document as an answer."""
+    """Return one problem document as a response."""
     body = {"type": URN + slug, "title": title, "status": status, "detail": detail, **(facts or {})}
     if faults:
         body["faults"] = [
@@ -85,10 +85,10 @@ def problem(
 
 
 def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind, as in a table
-    """The document of a foreseen error.
+    """Return the document of an expected error.
 
     Raises:
-        Exception: the error itself, where nobody foresaw it.
+        Exception: the error itself, if it is unexpected.
     """
     match error:
         case GatewayError():
@@ -117,13 +117,13 @@ def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind,
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem answers of a route, for the OpenAPI document."""
+    """Return a route's problem responses, for the OpenAPI document."""
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {n: {"description": HTTPStatus(n).phrase, "content": content} for n in statuses}
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Have every foreseen error answered with its document."""
+    """Have every expected error answered with its document."""
     for kind in (GatewayError, RequestInvalid, StorageError):
         app.add_exception_handler(kind, _foreseen)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -144,7 +144,7 @@ def _of_ours(error: GatewayError) -> Response:
 
 
 def _of_storage(error: StorageError) -> Response:
-    """Storage is away: the address and the reason are the log's, not the caller's."""
+    """Hide the address and the reason of a storage error from the caller; they go to the log."""
     if isinstance(error, RowLocked):
         log.warning("a request met a locked row: %s", error)
         return problem(
@@ -170,7 +170,7 @@ async def _foreseen(_request: Request, error: Exception) -> Response:
 
 
 async def _unfit(_request: Request, error: Exception) -> Response:
-    """FastAPI's own checks of parameters, worded as faults."""
+    """Translate FastAPI's own parameter errors into faults."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
     faults = [_fault(detail) for detail in error.errors()]
     return problem_of(ParameterInvalid(faults))
@@ -183,7 +183,7 @@ def _fault(detail: Mapping[str, Any]) -> Fault:
 
 
 async def _no_route(_request: Request, error: Exception) -> Response:
-    """An address or a method that there is not."""
+    """Answer an unknown address or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     phrase = HTTPStatus(error.status_code).phrase
     slug = "not-found" if error.status_code == HTTPStatus.NOT_FOUND else _slug(phrase)
@@ -196,7 +196,7 @@ def _slug(phrase: str) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """Texts from outside may hold half a surrogate pair, which no JSON text can."""
+    """Escape half a surrogate pair, which texts from outside may hold and JSON cannot."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):

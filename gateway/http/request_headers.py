@@ -1,8 +1,8 @@
 """Refuse requests whose headers a proxy in front of the gateway may read differently.
 
 RFC 9112: section 3.2 (one valid `Host` in every HTTP/1.1 request) and section 6.1 (no
-`Transfer-Encoding` in HTTP/1.0). Which of two `Authorization` headers counts, no RFC says, so a
-proxy might check one and the gateway the other. The parser refuses ambiguous lengths itself.
+`Transfer-Encoding` in HTTP/1.0). No RFC says which of two `Authorization` headers counts, so a
+proxy might check one and the gateway the other. The parser itself refuses ambiguous lengths.
 """
 
 import re
@@ -22,10 +22,10 @@ _HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z:.%]*\]|[\w.~!$&'()*+,;=%-]*)(?::\d*
 
 
 class CheckHeaders:
-    """Around every route: a request with such headers is answered with 400 and its connection ends.
+    """Wrap every route: answer a request with such headers with 400, and close its connection.
 
     Args:
-        app: what answers all other requests.
+        app: the app that answers all other requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,6 +57,6 @@ def _malformed_values(headers: Mapping[bytes, bytes]) -> str | None:
         return "no Host header"
     if not _HOST.fullmatch(headers[b"host"]):
         return "an invalid Host header"
-    # The parser takes `gzip, chunked` as well, and unpacks nothing.
+    # The parser also accepts `gzip, chunked`, and decompresses nothing.
     coding = headers.get(b"transfer-encoding", b"chunked").lower()
     return None if coding == b"chunked" else "a Transfer-Encoding other than chunked"

@@ -1,7 +1,7 @@
-"""Cancelling over HTTP: one job, or many by id or filter, with counts of what came of it.
+"""Cancel jobs over HTTP: one job, or many by id or filter, with counts of the results.
 
-A waiting job ends at once. One under way is only asked: its call is paid for, so a picture that it
-brings is kept.
+A queued job ends at once. A job that a worker holds is only asked to stop: its call is paid for, so
+an image that it returns is kept.
 """
 
 import time
@@ -43,7 +43,7 @@ MAX_BODY_BYTES = 100_000
 
 
 class CancelAnswer(BaseModel):
-    """What asking one job to stop came to."""
+    """The result of cancelling one job."""
 
     outcome: CancelOutcome = Field(
         description="cancelled: it had not begun. asked: it ends with the call under way. "
@@ -53,7 +53,7 @@ class CancelAnswer(BaseModel):
 
 
 class CancelCounts(BaseModel):
-    """What asking many jobs to stop came to; of a dry run, what it would."""
+    """The counts of cancelling many jobs; for a dry run, what it would do."""
 
     dry_run: bool
     cancelled: int = Field(0, description="They had not begun, and have ended now.")
@@ -67,7 +67,7 @@ class CancelCounts(BaseModel):
 
 
 def router(services: Services) -> APIRouter:
-    """The routes that cancel."""
+    """Return the routes that cancel."""
     doing = Cancelling(services)
     routes = APIRouter(
         prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
@@ -89,7 +89,7 @@ def router(services: Services) -> APIRouter:
 
 
 class Cancelling:
-    """The routes' doing."""
+    """Handle the routes that cancel."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -99,20 +99,20 @@ class Cancelling:
     def one(
         self, job_id: Annotated[str, Path(description="The job's id.")], caller: Submitter
     ) -> CancelAnswer:
-        """Asks a job to stop; asking again does no harm."""
+        """Cancels a job; repeating the request is harmless."""
         job = own_job(self._database, caller, job_id)
         outcome = ask_cancel(self._database, job.id)
         job = get_job(self._database, job.id)
         return CancelAnswer(outcome=outcome, job=self._links.view(job, caller))
 
     async def many(self, request: Request, caller: Submitter) -> CancelCounts:
-        """Asks jobs to stop: those named by `ids`, or all that fit the filters."""
+        """Cancels jobs: those listed in `ids`, or all that match the filters."""
         limits = self._services.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
         return await run_in_threadpool(self.cancel_many, read_bulk(CancelMany, body), caller)
 
     def cancel_many(self, form: CancelMany, caller: Caller) -> CancelCounts:
-        """Ask the caller's jobs that are meant to stop, as far as time allows."""
+        """Cancel the caller's selected jobs, as far as time allows."""
         counts = CancelCounts(dry_run=form.dry_run)
         if form.ids is not None:
             self._named(form.ids, caller, counts)
@@ -126,7 +126,7 @@ class Cancelling:
         deadline_s = time.monotonic() + self._services.limits.bulk_s
         for ids in self._rounds(meant):
             self._change(ids, counts)
-            if time.monotonic() > deadline_s:  # after a chunk, so that every request gets on
+            if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
                 counts.complete = False
                 break
         return counts
@@ -142,7 +142,7 @@ class Cancelling:
         counts.cancelled = len(jobs.found) - counts.asked - counts.ended_before
 
     def _rounds(self, meant: Selection) -> Iterator[list[UUID]]:
-        """What waits and what is held, until a round finds neither: a job may go to and fro."""
+        """Yield queued and held jobs until a round finds neither: a job may alternate."""
         is_news = True
         while is_news:
             is_news = False

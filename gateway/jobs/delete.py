@@ -1,8 +1,9 @@
-"""Forgetting over HTTP: a job goes for good, and its caller gets what is left of it.
+"""Delete a job over HTTP, and return its tombstone.
 
-It takes the scope `admin`, as nothing brings it back. Sent again it has the same answer, so that a
-caller whose connection broke may do so. The row goes at once; its objects are deleted by the
-workers, within seconds where the bucket is there, and the answer says how many are left.
+The route needs the scope `admin`, because a deletion cannot be undone. Repeating the request
+returns the same response, so a caller whose connection broke may repeat it. The row is deleted at
+once. Its objects are deleted by the workers, within seconds if the bucket is reachable, and the
+response says how many remain.
 """
 
 from typing import Annotated
@@ -26,14 +27,14 @@ __all__ = ["router"]
 
 
 class Forgotten(BaseModel):
-    """What is left of a job."""
+    """What remains of a job."""
 
     tombstone: TombstoneView
     objects_left: int = Field(description="Objects that are still to be deleted; workers do it.")
 
 
 def router(services: Services) -> APIRouter:
-    """The route that forgets."""
+    """Return the route that deletes."""
     routes = APIRouter(
         prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
     )
@@ -46,7 +47,7 @@ def router(services: Services) -> APIRouter:
 
 
 class Forgetting:
-    """The route's doing."""
+    """Handle the route that deletes."""
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
@@ -57,7 +58,7 @@ class Forgetting:
         job_id: Annotated[str, Path(description="The job's id.")],
         caller: Annotated[Caller, Depends(caller_with(Scope.ADMIN))],
     ) -> Forgotten:
-        """Deletes all that is of it: request, picture, webhooks; one that waits is cancelled."""
+        """Deletes all data of a job: request, image, webhooks; a queued job is cancelled first."""
         try:
             job = own_job(self._database, caller, job_id)
         except JobForgotten as before:
@@ -68,7 +69,7 @@ class Forgetting:
         if done.loading:
             raise StillLoading("its batch is still being handed in; forget it after that")
         stone = find_tombstone(self._database, job.id)
-        if stone is None:  # somebody deleted the row by hand
+        if stone is None:  # another process deleted the row directly
             own_job(self._database, caller, job_id)
             raise UnderWay("it changed meanwhile; ask again")
         return self._told(stone)

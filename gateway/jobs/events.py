@@ -1,8 +1,8 @@
-"""A job's course as Server-Sent Events: for whoever would otherwise ask again and again.
+"""Stream a job's states as Server-Sent Events, for clients that would otherwise poll.
 
-There is no log of events: the row is the truth, and what is sent is where it stands. An event's id
-says that place, so a client that comes back with `Last-Event-ID` hears at once what it missed, as
-the place where the job is now, and nothing if that is where it left.
+There is no log of events: the row is the source, and an event holds its current state. An event's
+id names that state. So a client that reconnects with `Last-Event-ID` gets what it missed at once,
+as the job's current state, and nothing if the state is the same.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from storage.records.job import Job
 
 __all__ = ["router"]
 
-#: Proxies cut a connection on which nothing comes for about a minute.
+#: Proxies close a connection without data after about a minute.
 ALIVE_S: Final = 15.0
 
-#: What a browser waits before it comes back.
+#: How long a browser waits before it reconnects.
 RETRY_MS: Final = 2000
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -50,7 +50,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def router(services: Services) -> APIRouter:
-    """The route of events."""
+    """Return the route of events."""
     routes = APIRouter(
         prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
     )
@@ -64,7 +64,7 @@ def router(services: Services) -> APIRouter:
 
 
 class Events:
-    """The route's doing."""
+    """Handle the route of events."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -77,14 +77,14 @@ class Events:
             str | None, Header(alias="Last-Event-ID", description="Where the last stream ended.")
         ] = None,
     ) -> Response:
-        """Sends where the job is, then each change, about a second after it."""
+        """Sends the job's state, then each change, about a second after it."""
         database = self._services.database
         job = await run_in_threadpool(own_job, database, caller, job_id)
         seen = (await run_in_threadpool(sightings, database, [job.id])).get(job.id)
         if seen is not None and seen.has_ended and event_id(seen) == last_event_id:
             return Response(status_code=204)
         self._services.watch.require_room(caller.owner)
-        headers = {"X-Accel-Buffering": "no"}  # nginx would keep the events back
+        headers = {"X-Accel-Buffering": "no"}  # nginx would buffer the events
         stream = self._stream(job, last_event_id)
         return StreamingResponse(stream, media_type=EVENT_STREAM, headers=headers)
 
@@ -104,17 +104,17 @@ class Events:
                     if seen is not None and seen.has_ended:
                         return
         except (Busy, TooManyRequests):
-            return  # others were quicker; the client comes back by itself
+            return  # no slot is free any more; the client reconnects by itself
 
 
 def event_id(seen: Snapshot) -> str:
-    """Names where a job is; the same place has the same name on every gateway."""
+    """Return the name of a job's state; every gateway gives the same state the same name."""
     asked = "-cancel" if seen.cancel_asked else ""
     return f"{seen.fence}-{seen.attempts}-{seen.status}{asked}"
 
 
 def event(job_id: UUID, seen: Snapshot) -> bytes:
-    """One event, as it goes over the line."""
+    """Return one event in its wire format."""
     data = {
         "id": str(job_id),
         "status": seen.status,

@@ -1,8 +1,8 @@
-"""Retrying over HTTP: jobs that ended without a picture stand in the queue again, for money.
+"""Retry jobs over HTTP: jobs that ended without an image are queued again, which costs calls.
 
-Every job retried is at least one more call, so each answer says how many that may be. Where a
-call's outcome is unknown the picture may be paid already, and a retry has to be agreed to with
-`pay_again`: nothing is knowingly paid twice.
+Every retried job costs at least one more call, so each response says how many calls it may cost. If
+a call's outcome is unknown, the image may be paid for already, and the caller must confirm the
+retry with `pay_again`: nothing is knowingly paid twice.
 """
 
 import time
@@ -40,7 +40,7 @@ MAX_BODY_BYTES = 100_000
 
 
 class RetryAnswer(BaseModel):
-    """What came of retrying one job."""
+    """The result of retrying one job."""
 
     retried: bool = Field(description="False where it has a picture, or has not ended.")
     calls_expected: int = Field(description="Paid calls if all goes well.")
@@ -49,7 +49,7 @@ class RetryAnswer(BaseModel):
 
 
 class RetryCounts(BaseModel):
-    """What came of retrying many; of a dry run, what would."""
+    """The counts of retrying many; for a dry run, what it would do."""
 
     dry_run: bool
     jobs: int = Field(0, description="Jobs that are meant.")
@@ -67,7 +67,7 @@ class RetryCounts(BaseModel):
 
 
 def router(services: Services) -> APIRouter:
-    """The routes that retry."""
+    """Return the routes that retry."""
     doing = Retrying(services)
     routes = APIRouter(
         prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
@@ -90,7 +90,7 @@ def router(services: Services) -> APIRouter:
 
 
 class Retrying:
-    """The routes' doing."""
+    """Handle the routes that retry."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -106,7 +106,7 @@ class Retrying:
             bool, Query(description="Agree to pay for a picture that may be paid already.")
         ] = False,
     ) -> RetryAnswer:
-        """Puts a failed or cancelled job into the queue again, at the price of new calls."""
+        """Queues a failed or cancelled job again, at the price of new calls."""
         job = own_job(self._database, caller, job_id)
         may_be_retried = _may_be_retried(job)
         if may_be_retried and job.calls_unknown and not pay_again:
@@ -121,7 +121,7 @@ class Retrying:
         )
 
     async def many(self, request: Request, caller: Submitter) -> RetryCounts:
-        """Retries jobs: those named by `ids`, or all that ended so and fit the filters."""
+        """Retries jobs: those listed in `ids`, or all that ended so and match the filters."""
         limits = self._services.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
         return await run_in_threadpool(self._many, read_bulk(RetryMany, body), caller)
@@ -158,7 +158,7 @@ class Retrying:
         deadline_s = time.monotonic() + self._services.limits.bulk_s
         for ids in walk_jobs(self._database, status, meant):
             counts.retried += len(retry_ended(self._database, ids))
-            if time.monotonic() > deadline_s:  # after a chunk, so that every request gets on
+            if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
                 counts.complete = False
                 return
 
@@ -169,7 +169,7 @@ class Retrying:
         counts.calls_at_most = jobs * self._services.max_calls_per_job
 
     def _is_agreed(self, form: RetryMany, counts: RetryCounts) -> bool:
-        """Whether to go on: not in a dry run, and not to pay twice unless told to."""
+        """Return whether to retry: not in a dry run, and not paying twice without confirmation."""
         if form.dry_run:
             return False
         if counts.outcome_unknown and not form.pay_again:
@@ -191,5 +191,5 @@ class Retrying:
 
 
 def _may_be_retried(job: Job) -> bool:
-    """A cancelled job with its picture was paid for, and has what it was made for."""
+    """Refuse a cancelled job that has its image: it was paid for and is complete."""
     return job.status in {JobStatus.FAILED, JobStatus.CANCELLED} and not job.images

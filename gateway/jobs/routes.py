@@ -1,7 +1,7 @@
-"""Single jobs over HTTP: handed in, looked at, listed, and their pictures fetched.
+"""Serve single jobs over HTTP: submit, show, list, and fetch their images.
 
-How a body is read is in `submission.py`, what changes jobs is in `changes.py`, and what follows
-them is in `events.py`.
+How a body is read is in `submission.py`. Changes of jobs are in `cancel.py`, `retry.py` and
+`delete.py`. Event streams are in `events.py`.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ Code = Annotated[
 
 
 def router(services: Services) -> APIRouter:
-    """The routes of single jobs."""
+    """Return the routes of single jobs."""
     jobs = Jobs(services)
     routes = APIRouter(
         prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
@@ -78,7 +78,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-#: What fetching a picture may bring, for the OpenAPI document.
+#: The responses of fetching an image, for the OpenAPI document.
 PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture itself, with `?download`.",
@@ -92,7 +92,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 
 
 class Jobs:
-    """The routes' doing, one method each."""
+    """Handle the routes of single jobs, one method each."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -118,7 +118,7 @@ class Jobs:
             Header(alias="Prefer", description="`wait=N`: answer at the end, or after N ≤ 60 s."),
         ] = None,
     ) -> HandedInView | SubmittedRef:
-        """Checks a request, keeps it as a job, and answers at once, or when it has ended."""
+        """Checks a request, stores it as a job, and responds at once, or when the job has ended."""
         limits = self._services.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
         key = idempotency_key_of(request)
@@ -149,7 +149,7 @@ class Jobs:
         return HandedInView.beside(view, created=accepted.created)
 
     def _admit(self, caller: Caller, key: str | None) -> None:
-        """Limits are on what is new: a repeat is answered with its job, however full it is."""
+        """Apply the limits to new jobs only: a repeated request gets its job even at a limit."""
         self._services.owners.admit(
             caller.owner,
             is_known=lambda: (
@@ -158,7 +158,7 @@ class Jobs:
         )
 
     def show(self, job_id: JobId, caller: Reader) -> JobView:
-        """Everything about a job, with links to its pictures that work for a while."""
+        """Returns everything about a job, with links to its images that work for a limited time."""
         return self._view(own_job(self._database, caller, job_id))
 
     def page(
@@ -177,7 +177,7 @@ class Jobs:
             str | None, Query(max_length=200, description="From the `next` of a page.")
         ] = None,
     ) -> JobPage:
-        """A page costs the same however many jobs lie before it; `Link` names the next one."""
+        """Lists jobs; each page costs the same, and `Link` gives the next one."""
         if batch is not None:
             own_batch(self._database, caller, batch)
         found = page_of_jobs(
@@ -207,7 +207,7 @@ class Jobs:
             str | None, Query(description="Send the picture itself, not a link to it.")
         ] = None,
     ) -> Response:
-        """A redirect to the bucket, or with `?download` the bytes through the gateway."""
+        """Redirects to the bucket, or with `?download` sends the bytes through the gateway."""
         job = own_job(self._database, caller, job_id)
         if not job.images:
             raise NotThere(f"the job is {job.status} and has no picture")
@@ -222,7 +222,7 @@ class Jobs:
             headers={
                 "Content-Length": str(
                     image.size_bytes
-                ),  # so that a broken stream is seen to be one
+                ),  # so that the client notices an incomplete stream
                 "Content-Disposition": f'attachment; filename="{job.id}-{image.index}.png"',
             },
         )

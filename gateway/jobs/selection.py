@@ -1,8 +1,8 @@
-"""Which jobs a bulk change means: read from its body, strictly, and always the caller's own.
+"""Read which jobs a bulk change selects from its body, strictly, and only among the caller's own.
 
-A million jobs are changed a thousand at a time, each thousand for good. So a request that takes too
-long says how far it got, and the same one again does the rest; `as_of` keeps it from meeting jobs
-that came, or failed again, since it was first sent.
+A million jobs are changed a thousand at a time, and each thousand is committed. A request that
+takes too long reports how far it got, and repeating it does the rest. `as_of` excludes jobs that
+were accepted, or failed again, since the first request.
 """
 
 import reprlib
@@ -26,14 +26,14 @@ from storage.records.job import Job
 
 __all__ = ["MAX_IDS", "CancelMany", "Named", "RetryMany", "filtered", "named", "read_bulk"]
 
-#: Ours: as many as one chunk of changes takes.
+#: Chosen for Darkroom: as many as one chunk of changes takes.
 MAX_IDS = 1000
 
 _Ids = Annotated[list[UUID], Field(min_length=1, max_length=MAX_IDS)]
 
 
 class _Bulk(BaseModel):
-    """What both changes may be told."""
+    """The fields that both changes accept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class CancelMany(_Bulk):
 
 
 class RetryMany(_Bulk):
-    """Retry many: by ids, or those that failed or were cancelled, or of them some."""
+    """Retry many: by ids, or those that failed or were cancelled, optionally filtered."""
 
     status: str | None = Field(
         None, pattern="^(failed|cancelled)$", description="All that ended so; needed without ids."
@@ -93,11 +93,11 @@ Form = TypeVar("Form", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Jobs of the caller's that were named one by one.
+    """The caller's jobs that were listed by id.
 
     Attributes:
-        found: those there are.
-        missing: ids of no job of the caller's.
+        found: the jobs that exist.
+        missing: ids that belong to no job of the caller's owner.
     """
 
     found: list[Job]
@@ -108,7 +108,7 @@ def read_bulk(form: type[Form], body: bytes) -> Form:
     """Read the body of a bulk change.
 
     Raises:
-        BodyUnreadable: it is no JSON.
+        BodyUnreadable: it is invalid JSON.
         ParameterInvalid: every fault, by field.
     """
     given = parse_json(body or b"{}")
@@ -119,10 +119,10 @@ def read_bulk(form: type[Form], body: bytes) -> Form:
 
 
 def named(database: Database, caller: Caller, ids: list[UUID]) -> Named:
-    """Look up jobs by id; another owner's are none.
+    """Look up jobs by id; another owner's jobs count as missing.
 
     Raises:
-        StorageError: nobody can say.
+        StorageError: the jobs cannot be read.
     """
     wanted = list(dict.fromkeys(ids))
     own = {job.id: job for job in get_jobs(database, wanted) if job.owner == caller.owner}
@@ -132,12 +132,12 @@ def named(database: Database, caller: Caller, ids: list[UUID]) -> Named:
 def filtered(
     database: Database, caller: Caller, form: CancelMany | RetryMany, code: str | None = None
 ) -> Selection:
-    """The caller's jobs that fit, up to the moment the change was first asked for.
+    """Return the caller's jobs that match, up to the moment of the first request.
 
     Raises:
-        NotFound: there is no such batch of the caller's.
-        ParameterInvalid: the batch is still being handed in.
-        StorageError: nobody can say.
+        NotFound: the caller's owner has no such batch.
+        ParameterInvalid: the batch is still loading.
+        StorageError: the jobs cannot be read.
     """
     if form.batch is not None and own_batch(database, caller, form.batch).opened_at is None:
         rule = "a batch that is in: this one is still being handed in, and none of it has begun"
@@ -160,5 +160,5 @@ def _fault(detail: ErrorDetails) -> Fault:
 
 
 def shown(value: object) -> str:
-    """A value of any size, shortened."""
+    """Return a value of any size, shortened."""
     return reprlib.repr(value)[:80]

@@ -1,7 +1,7 @@
-"""What `POST /v1/jobs` hands in: the body taken apart, and everything wrong with it in one answer.
+"""Parse the body of `POST /v1/jobs`, and report everything wrong with it in one response.
 
-The rules of a request and of its options are the playground's and the intake's; here is only which
-of them HTTP has, and what it calls them.
+The rules of a request and of its options are in `playground` and the intake. This module only
+defines which of them HTTP offers, and under which names.
 """
 
 import json
@@ -23,36 +23,36 @@ __all__ = ["IDEMPOTENCY_KEY", "accept", "idempotency_key_of", "wait_s_of"]
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
-#: What may stand beside `request`. The owner is the caller's, and the key is a header.
+#: The fields that may stand beside `request`. The owner is the caller's, and the key is a header.
 OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata", "reuse")
 
-#: The same as `expires_in_s`, as a moment; turned into seconds here.
+#: The same as `expires_in_s`, as a moment; converted to seconds here.
 EXPIRES_AT: Final = "expires_at"
 
-#: As far off as `JobOptions.expires_in_s` may be.
+#: The same limit as that of `JobOptions.expires_in_s`.
 MAX_EXPIRY_S: Final = timedelta(days=30).total_seconds()
 
 
 def accept(
     intake: Intake, body: bytes, caller: Caller, key: str | None, *, max_text_bytes: int
 ) -> Accepted:
-    """Take a job in.
+    """Accept a job.
 
     Args:
-        intake: where jobs come in.
-        body: JSON as it came.
-        caller: whose job it will be.
+        intake: where jobs are submitted.
+        body: JSON as received.
+        caller: the job's owner and scopes.
         key: the idempotency key.
-        max_text_bytes: of all but the initial image.
+        max_text_bytes: limit for everything but the initial image.
 
     Raises:
-        BodyUnreadable: it is no JSON.
+        BodyUnreadable: it is invalid JSON.
         BodyTooLarge: it has too much text.
-        Forbidden: only an admin's key may have a task sent to a queue.
+        Forbidden: only a key with the scope admin may have a task sent to a queue.
         ParameterInvalid: every fault of request and options, by field; nothing is stored.
         IdempotencyConflict: the key belongs to another request.
-        JobForgotten: the key belongs to a job that was forgotten.
-        StorageError: the job could not be kept.
+        JobForgotten: the key belongs to a job that was deleted.
+        StorageError: the job could not be stored.
     """
     given = parse_json(body)
     if not isinstance(given, dict):
@@ -81,10 +81,10 @@ def accept(
 
 
 def idempotency_key_of(request: Request) -> str | None:
-    """The header, if it came once.
+    """Return the idempotency key's header, if it is not repeated.
 
     Raises:
-        ParameterInvalid: it came several times, so that nobody can say which is meant.
+        ParameterInvalid: it is repeated, so it is ambiguous which value applies.
     """
     given = request.headers.getlist(IDEMPOTENCY_KEY)
     if len(given) > 1:
@@ -93,9 +93,9 @@ def idempotency_key_of(request: Request) -> str | None:
 
 
 def wait_s_of(request: Request, longest_s: float) -> float:
-    """How long `Prefer: wait=N` asks to wait, at most; 0 where it does not.
+    """Return how many seconds `Prefer: wait=N` requests, up to the limit; 0 without it.
 
-    A preference that cannot be read or met is passed over, as RFC 7240 (section 2) wants it.
+    A preference that cannot be parsed or met is ignored, as RFC 7240 (section 2) requires.
     """
     for header in request.headers.getlist("prefer"):
         for preference in header.split(","):
@@ -107,7 +107,7 @@ def wait_s_of(request: Request, longest_s: float) -> float:
 
 
 def _check_text(given: Mapping[str, Any], max_text_bytes: int) -> None:
-    """An initial image may be large; nothing else has reason to be."""
+    """Limit all text but the initial image, which may be large; nothing else needs to be."""
     request = given.get("request")
     if isinstance(request, dict) and isinstance(request.get("init_image"), str):
         given = {**given, "request": {**request, "init_image": ""}}
@@ -116,11 +116,11 @@ def _check_text(given: Mapping[str, Any], max_text_bytes: int) -> None:
 
 
 def _seconds_until(moment: object) -> float | None:
-    """How far off a moment is that a job may expire at; None for any other value."""
+    """Return how far off an expiry moment is, in seconds; None for any other value."""
     try:
         until = datetime.fromisoformat(moment) if isinstance(moment, str) else None
         left_s = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no time, or one without its offset
+    except (ValueError, TypeError, OverflowError):  # invalid, or without a UTC offset
         return None
     return left_s if 0 < left_s <= MAX_EXPIRY_S else None
 

@@ -1,4 +1,4 @@
-"""Waiting for a job's end inside a request: a coroutine's business, not a thread's."""
+"""Wait for a job's end inside a request, in a coroutine instead of a thread."""
 
 import asyncio
 from uuid import UUID
@@ -10,16 +10,16 @@ __all__ = ["wait_for_end"]
 
 
 async def wait_for_end(watch: Watch, job_id: UUID, owner: str, within_s: float) -> bool:
-    """Wait until a job has ended, or time is up; at once where too many wait already.
+    """Wait until a job has ended or time is up; return at once if too many callers wait already.
 
     Args:
-        watch: looks at the table.
-        job_id: which.
-        owner: whose caller waits.
+        watch: polls the table.
+        job_id: the job.
+        owner: the caller's owner.
         within_s: longest wait.
 
     Returns:
-        Whether it waited so, and was neither refused nor cut short.
+        True if it waited to the end or the timeout; False if it was refused or interrupted.
     """
     clock = asyncio.get_running_loop()
     deadline_s = clock.time() + within_s

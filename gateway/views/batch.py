@@ -1,4 +1,4 @@
-"""How a batch looks from outside: its JSON form, and a line of its results.
+"""Define the JSON form of a batch, and a line of its results.
 
 The names are part of the contract and outlive columns.
 """
@@ -27,12 +27,13 @@ __all__ = [
     "result_line",
 ]
 
-#: Of a batch that ends faster than a clock tells, the rate is not infinite.
+#: Smallest duration for the rate, so that a batch that ends within one clock tick has a finite
+#: rate.
 _LEAST_S: Final = 0.001
 
 
 class CountsView(BaseModel):
-    """How many of a batch's jobs are in each state just now."""
+    """How many of a batch's jobs are in each state now."""
 
     queued: int
     running: int
@@ -86,12 +87,12 @@ class BatchView(BaseModel):
 
     @classmethod
     def of(cls, batch: Batch, progress: BatchProgress | None, asked_at: datetime) -> Self:
-        """A batch as it is shown.
+        """Return a batch's view.
 
         Args:
             batch: its row.
-            progress: its counts; None before it is in.
-            asked_at: the database's moment.
+            progress: its counts; None before it is loaded.
+            asked_at: the database's time.
         """
         rate, eta_s = _pace(batch, progress, asked_at)
         return cls(
@@ -117,12 +118,12 @@ class BatchPage(BaseModel):
 
 
 def faults_by_line(faults: Iterable[LineFault]) -> list[LineFaultView]:
-    """Line faults as broken rules, each with its line."""
+    """Return line faults as broken rules, each with its line."""
     return [view for fault in faults for view in _of_line(fault)]
 
 
 def result_line(job: Job) -> bytes:
-    """What became of one line of a batch, as one line of JSON."""
+    """Return the result of one line of a batch, as one line of JSON."""
     error = job.error
     told: dict[str, Any] = {
         "id": str(job.id),
@@ -143,7 +144,7 @@ _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 
 
 def _key(job: Job) -> str | None:
-    """A line's own key: the row has it behind its batch's id."""
+    """Return a line's own key: the row stores it behind its batch's id."""
     key = job.idempotency_key
     return None if key is None else key.removeprefix(f"{job.batch_id}/")
 
@@ -178,7 +179,7 @@ def _counts(progress: BatchProgress) -> CountsView:
 def _pace(
     batch: Batch, progress: BatchProgress | None, asked_at: datetime
 ) -> tuple[float | None, float | None]:
-    """Jobs ended per second, and seconds until all have; None for what nobody can say."""
+    """Return jobs ended per second, and seconds until all have ended; None for what is unknown."""
     if progress is None or batch.opened_at is None or not progress.ended:
         return None, None
     took_s = ((batch.closed_at or asked_at) - batch.opened_at).total_seconds()

@@ -1,7 +1,7 @@
-"""How a delivery looks from outside: beside its job, in a list, and with its log.
+"""Define the JSON form of a delivery: beside its job, in a list, and with its log.
 
-The names are part of the contract and outlive columns. What was sent is not shown: it is the end of
-a job, and that job can be asked for.
+The names are part of the contract and outlive columns. The payload is not shown: it is the end of a
+job, and that job can be requested.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ EXAMPLE_DELIVERY: Final[dict[str, Any]] = {
 
 
 class DeliveryStatusView(BaseModel):
-    """How it stands with telling whoever wanted to hear of an end; apart from how that ended."""
+    """The state of notifying the callback target; separate from how the job ended."""
 
     id: UUID = Field(description="The delivery's, and every attempt's `webhook-id`.")
     state: DeliveryState = Field(
@@ -49,7 +49,7 @@ class DeliveryStatusView(BaseModel):
 
     @classmethod
     def beside(cls, delivery: Delivery | None) -> Self | None:
-        """A delivery's state beside what it tells of, if there is a delivery."""
+        """Return a delivery's state to show beside its job or batch, if there is a delivery."""
         return None if delivery is None else cls(**_status(delivery))
 
 
@@ -66,7 +66,7 @@ class DeliveryView(DeliveryStatusView):
 
     @classmethod
     def of(cls, delivery: Delivery) -> Self:
-        """A delivery as it is shown."""
+        """Return a delivery's view."""
         return cls(**_facts(delivery))
 
 
@@ -88,7 +88,7 @@ class LoggedDeliveryView(DeliveryView):
 
     @classmethod
     def with_log(cls, delivery: Delivery, log: Sequence[Attempt]) -> Self:
-        """A delivery as it is shown alone."""
+        """Return the view of a single delivery."""
         lines = [
             AttemptView(**{name: getattr(line, name) for name in line.__slots__}) for line in log
         ]
@@ -103,7 +103,7 @@ class DeliveryPage(BaseModel):
 
 
 def callback_of(target: str | None) -> dict[str, Any]:
-    """Whom to tell, as it was handed in: an address or a task."""
+    """Return the callback target as submitted: an address or a task."""
     on_end = on_end_of(target)
     return {"callback_url": target if on_end is None else None, "on_end": on_end}
 

@@ -1,7 +1,7 @@
-"""How a job looks from outside: the JSON form, and its description for the OpenAPI document.
+"""Define the JSON form of a job, and its description for the OpenAPI document.
 
 Names are part of the contract and outlive columns. The initial image, the claim and the object
-store's address are not shown; a signed link is, and works for a while.
+store's address are not shown. A signed link is shown, and works for a limited time.
 """
 
 import logging
@@ -64,7 +64,7 @@ EXAMPLE_JOB: Final[Mapping[str, Any]] = {
 
 
 class CallsView(BaseModel):
-    """Calls of the paid API that the job has cost, and those of them that came to nothing."""
+    """Calls of the paid API that the job has cost, and how many of them failed."""
 
     made: int = Field(description="Sent, or perhaps sent; each costs money, or may.")
     unknown: int = Field(description="Of them, those whose outcome nobody knows.")
@@ -73,7 +73,7 @@ class CallsView(BaseModel):
 
 
 class ErrorView(BaseModel):
-    """Why a job failed, or waits to be tried again."""
+    """Why a job failed, or waits for a retry."""
 
     code: str = Field(description="For programs.")
     message: str = Field(description="For people.")
@@ -83,7 +83,7 @@ class ErrorView(BaseModel):
 
 
 class ImageView(BaseModel):
-    """One picture."""
+    """One image."""
 
     index: int
     key: str = Field(description="The object key in the bucket.")
@@ -148,7 +148,7 @@ class JobView(BaseModel):
         queue_position: int | None = None,
         delivery: Delivery | None = None,
     ) -> Self:
-        """A job as it is shown."""
+        """Return a job's view."""
         return cls(
             id=job.id,
             status=job.status,
@@ -176,7 +176,7 @@ class JobView(BaseModel):
 
 
 class JobRef(BaseModel):
-    """A job as a caller sees it whose key lacks the scope *read*."""
+    """A job as shown to a caller whose key lacks the scope *read*."""
 
     id: UUID
     status: str = Field(
@@ -185,7 +185,7 @@ class JobRef(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """Neither what was asked for nor what came of it."""
+        """Return the view without the request and the result."""
         return cls(id=job.id, status=job.status)
 
 
@@ -196,7 +196,7 @@ class SubmittedRef(JobRef):
 
 
 class HandedInView(JobView):
-    """A job that was just handed in: by this request, or by an earlier one under the same key."""
+    """A job that was just submitted: by this request, or by an earlier one under the same key."""
 
     created: bool = Field(
         description="This request made the job, be it one that has ended already; false where the "
@@ -205,7 +205,7 @@ class HandedInView(JobView):
 
     @classmethod
     def beside(cls, job: JobView, *, created: bool) -> Self:
-        """The same job, with who made it."""
+        """Return the same job, with whether this request created it."""
         return cls(**dict(job), created=created)
 
 
@@ -217,10 +217,10 @@ class JobPage(BaseModel):
 
 
 class Links:
-    """Signs links to pictures; they are made without asking the store.
+    """Sign links to images, without a request to the store.
 
     Args:
-        objects: gives the bucket.
+        objects: returns the bucket.
         expires_s: how long a link works.
     """
 
@@ -229,19 +229,19 @@ class Links:
         self._expires_s = expires_s
 
     def sign(self, image: StoredImage) -> str:
-        """A link to a picture.
+        """Return a link to an image.
 
         Raises:
-            ObjectStoreError: the keys of the store are missing or wrong.
+            ObjectStoreError: the keys of the store are missing or invalid.
         """
         return self._objects().signed_url(image.key, self._expires_s)
 
     def view(self, job: Job, caller: Caller) -> JobView | JobRef:
-        """A job as this caller may see it: a link opens a picture for anyone who has it."""
+        """Return a job as this caller may see it: a link opens an image for anyone who has it."""
         return JobView.of(job, self.sign_if_possible) if caller.may_read else JobRef.of(job)
 
     def sign_if_possible(self, image: StoredImage) -> str | None:
-        """The same, or None: a job can be looked at without its pictures."""
+        """Return the same, or None: a job can be shown without its images."""
         try:
             return self.sign(image)
         except StorageError as error:

@@ -1,4 +1,4 @@
-"""What is left of a forgotten job, seen from outside: counts and times."""
+"""Define the JSON form of a deleted job: counts and times."""
 
 from datetime import datetime
 from typing import Self
@@ -13,7 +13,7 @@ __all__ = ["TombstoneView"]
 
 
 class TombstoneView(BaseModel):
-    """A forgotten job."""
+    """A deleted job."""
 
     id: UUID
     owner: str
@@ -29,7 +29,7 @@ class TombstoneView(BaseModel):
 
     @classmethod
     def of(cls, stone: Tombstone) -> Self:
-        """A tombstone as it is shown."""
+        """Return a tombstone's view."""
         return cls(
             id=stone.id,
             owner=stone.owner,

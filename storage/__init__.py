@@ -1,1 +1,1 @@
-"""Where things are kept: the results table, the object store and the spool; Darkroom's truth."""
+"""Keep Darkroom's state: the results table, the object store and the spool."""

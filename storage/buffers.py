@@ -1,7 +1,7 @@
-"""Bytes in several pieces: what is spliced into a picture need not make a copy of it.
+"""Handle bytes in several pieces, so that inserting metadata does not copy a picture.
 
-A picture and the few words set into it go to the disk, into the hash and to the bucket one piece
-after the other.
+A picture and the few bytes inserted into it are written to the disk, hashed and uploaded piece by
+piece.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Pieces = Sequence[bytes | memoryview]
 
 
 def joined(pieces: Pieces) -> bytes:
-    """All of them; no copy is made of a single one."""
+    """Return all pieces as one `bytes` object; a single `bytes` piece is not copied."""
     [first, *others] = pieces
     if not others and isinstance(first, bytes):
         return first
@@ -24,7 +24,7 @@ def joined(pieces: Pieces) -> bytes:
 
 
 def sha256_of(pieces: Pieces) -> str:
-    """The SHA-256 of all of them, in hex."""
+    """Return the SHA-256 of all pieces, in hex."""
     digest = sha256()
     for piece in pieces:
         digest.update(piece)
@@ -32,5 +32,5 @@ def sha256_of(pieces: Pieces) -> str:
 
 
 def size_of(pieces: Pieces) -> int:
-    """Bytes in all."""
+    """Return the total number of bytes."""
     return sum(map(len, pieces))

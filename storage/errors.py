@@ -1,36 +1,36 @@
-"""What can go wrong where things are kept.
+"""Define the errors of the database, the bucket and the spool.
 
-One root, so that a caller who only wants to know "was it storage?" has one name to catch, and
-one branch per thing that is away, wrong or full. Foreign exceptions become these in one place
-per seam: `db/sql_errors.py` for the database, `objects/s3_errors.py` for the bucket,
-`spool/file_format.py` for the disk.
+All have one root, so a caller can catch any storage error by one name. Each branch is one thing
+that is unavailable, invalid or full. Foreign exceptions are translated in one module each:
+`db/sql_errors.py` for the database, `objects/s3_errors.py` for the bucket, `spool/file_format.py`
+for the disk.
 
     StorageError
     ├── DatabaseError
-    │   ├── DatabaseUnavailable      may heal by itself: try again
+    │   ├── DatabaseUnavailable      may be temporary: try again
     │   │   └── RowLocked            another transaction holds a row: nothing was changed
-    │   ├── DatabaseMisconfigured    a person has to change a setting or a right
+    │   ├── DatabaseMisconfigured    a person has to change a setting or a permission
     │   ├── SchemaOutOfDate          the tables are missing, too old or too new
     │   └── RecordRefused            the database refused a value: trying again is useless
     ├── JobNotFound
-    │   └── JobForgotten             there was one; a tombstone is what is left of it
+    │   └── JobForgotten             the job was deleted; its tombstone remains
     ├── BatchNotFound
-    ├── BatchShut                    it was opened or given up while it was loaded
+    ├── BatchShut                    it was opened or abandoned while it was loaded
     ├── IdempotencyConflict          one key, two different requests
-    ├── RecordUnreadable             a row this release cannot understand
-    ├── DayExhausted                 the calls of a day are spent
+    ├── RecordUnreadable             a row that this release cannot read
+    ├── DayExhausted                 the daily limit on calls is reached
     ├── ObjectStoreError
-    │   ├── ObjectStoreUnavailable   may heal by itself: try again
-    │   │   └── ObjectDigestMismatch the store received other bytes than were to be stored
-    │   ├── ObjectStoreRefused       keys, rights or settings are wrong
+    │   ├── ObjectStoreUnavailable   may be temporary: try again
+    │   │   └── ObjectDigestMismatch the store received other bytes than expected
+    │   ├── ObjectStoreRefused       keys, permissions or settings are wrong
     │   ├── BucketMissing
     │   └── ObjectMissing
     └── SpoolError
-        ├── SpoolFull                the bound or the disk is reached
+        ├── SpoolFull                the size limit or the disk is reached
         ├── SpoolUnavailable         the folder cannot be read or written
-        └── SpoolLost                a picture that was in the spool cannot be read any more
-            ├── SpoolDamaged         its file is not what was written; it was set aside
-            └── SpoolMissing         its file is gone
+        └── SpoolLost                a picture that was in the spool can no longer be read
+            ├── SpoolDamaged         its file is not what was written; it was quarantined
+            └── SpoolMissing         its file no longer exists
 """
 
 from __future__ import annotations
@@ -42,37 +42,38 @@ from storage.records.tombstone import Tombstone
 
 
 class StorageError(Exception):
-    """Anything that went wrong where things are kept."""
+    """Report any failure of the database, the bucket or the spool."""
 
 
 class DatabaseError(StorageError):
-    """The results table could not do what it was asked."""
+    """Report that an operation on the results table failed."""
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database is away, starting, locked or full: the same call may work later.
+    """Report that the database is unreachable, starting, locked or full.
 
-    A write that raised this may have been committed; every transition can be repeated safely.
+    The same call may succeed later. A write that raised this may have been committed; every
+    transition can be repeated safely.
     """
 
 
 class RowLocked(DatabaseUnavailable):
-    """Another transaction holds a lock for longer than a statement may wait or run.
+    """Report a lock of another transaction that outlasted the statement's time limit.
 
-    The statement changed nothing. The database itself is well: this says nothing about other rows,
-    so no caller may take it for an outage.
+    The statement changed nothing. The database itself works, and other rows may be free. So a
+    caller must not treat this as an outage.
     """
 
 
 class DatabaseMisconfigured(DatabaseError):
-    """The address, the password or a right is wrong; only a person can mend it."""
+    """Report a wrong address, password or permission; only a person can correct it."""
 
 
 class SchemaOutOfDate(DatabaseError):
-    """The tables are not those this release was written for.
+    """Report that the tables are not those this release was written for.
 
     Attributes:
-        found: The revision in the database, None where there are no tables at all.
+        found: The revision in the database; None if there are no tables at all.
         wanted: The revision this release was written for.
     """
 
@@ -87,14 +88,14 @@ class SchemaOutOfDate(DatabaseError):
 
 
 class RecordRefused(DatabaseError):
-    """A value or a combination of values that no row may hold."""
+    """Report a value, or a combination of values, that no row may hold."""
 
 
 class JobNotFound(StorageError):
-    """No job has this id.
+    """Report that no job has this id.
 
     Attributes:
-        job_id: The id that was asked for.
+        job_id: The requested id.
     """
 
     def __init__(self, job_id: UUID) -> None:
@@ -103,10 +104,10 @@ class JobNotFound(StorageError):
 
 
 class JobForgotten(JobNotFound):
-    """The job of this id, or of this idempotency key, was forgotten, and does not come back.
+    """Report that the job of this id or idempotency key was deleted and cannot be restored.
 
     Attributes:
-        tombstone: What is left of it.
+        tombstone: The remaining record of the job.
     """
 
     def __init__(self, tombstone: Tombstone) -> None:
@@ -117,10 +118,10 @@ class JobForgotten(JobNotFound):
 
 
 class BatchNotFound(StorageError):
-    """No batch has this id.
+    """Report that no batch has this id.
 
     Attributes:
-        batch_id: The id that was asked for.
+        batch_id: The requested id.
     """
 
     def __init__(self, batch_id: UUID) -> None:
@@ -129,7 +130,7 @@ class BatchNotFound(StorageError):
 
 
 class BatchShut(StorageError):
-    """A batch takes in no more rows: another load of it has opened it, or given it up.
+    """Report that a batch accepts no more rows: another load opened or abandoned it.
 
     Attributes:
         batch_id: The batch's id.
@@ -143,7 +144,7 @@ class BatchShut(StorageError):
 
 
 class IdempotencyConflict(StorageError):
-    """An idempotency key came back with another request than it was first used for.
+    """Report an idempotency key that was first used for a different request.
 
     Attributes:
         job_id: The job (or batch) that holds the key.
@@ -155,7 +156,7 @@ class IdempotencyConflict(StorageError):
 
 
 class RecordUnreadable(StorageError):
-    """A row that this release cannot understand, such as a status of a newer one.
+    """Report a row that this release cannot read, such as one with a newer release's status.
 
     Attributes:
         job_id: The row's id.
@@ -167,10 +168,10 @@ class RecordUnreadable(StorageError):
 
 
 class DayExhausted(StorageError):
-    """The fleet has sent as many calls today as the settings allow.
+    """Report that the fleet has sent as many calls today as the settings allow.
 
     Attributes:
-        most: How many those are.
+        most: The daily limit.
     """
 
     def __init__(self, most: int) -> None:
@@ -179,22 +180,23 @@ class DayExhausted(StorageError):
 
 
 class ObjectStoreError(StorageError):
-    """The bucket could not do what it was asked."""
+    """Report that an operation on the bucket failed."""
 
 
 class ObjectStoreUnavailable(ObjectStoreError):
-    """The object store is away, slow or overloaded: the same call may work later."""
+    """Report that the object store is unreachable, slow or overloaded; a later call may work."""
 
 
 class ObjectDigestMismatch(ObjectStoreUnavailable):
-    """Other bytes arrived, or were about to be sent, than those whose SHA-256 is known.
+    """Report that the bytes received, or about to be sent, do not match the known SHA-256.
 
-    If the source still has the right bytes, they changed on the way: the same call may work later.
+    If the source still has the right bytes, they changed in transit, and the same call may work
+    later.
     """
 
 
 class ObjectStoreRefused(ObjectStoreError):
-    """The object store answered no: wrong keys, no right, or a setting it does not know.
+    """Report a refusal: wrong keys, a missing permission, or a setting the store rejects.
 
     Attributes:
         code: The store's own error code, such as `AccessDenied`.
@@ -206,7 +208,7 @@ class ObjectStoreRefused(ObjectStoreError):
 
 
 class BucketMissing(ObjectStoreError):
-    """The bucket does not exist (or these keys may not see it).
+    """Report that the bucket does not exist, or is not visible with these keys.
 
     Attributes:
         bucket: Its name.
@@ -218,7 +220,7 @@ class BucketMissing(ObjectStoreError):
 
 
 class ObjectMissing(ObjectStoreError):
-    """The bucket holds nothing under this key.
+    """Report that the bucket has no object under this key.
 
     Attributes:
         key: The object key.
@@ -230,23 +232,23 @@ class ObjectMissing(ObjectStoreError):
 
 
 class SpoolError(StorageError):
-    """The spool folder could not do what it was asked."""
+    """Report that an operation on the spool folder failed."""
 
 
 class SpoolFull(SpoolError):
-    """The spool's bound or its disk is reached; nothing half-written was left."""
+    """Report that the spool's size limit or its disk is reached; no partial file remains."""
 
 
 class SpoolUnavailable(SpoolError):
-    """The spool folder cannot be read or written: rights, a missing disk, an I/O error."""
+    """Report a spool folder that cannot be read or written: permissions, no disk, an I/O error."""
 
 
 class SpoolLost(SpoolError):
-    """A picture that was in the spool cannot be read any more, now or later.
+    """Report a picture that was in the spool and is permanently unreadable.
 
     Attributes:
-        job_id: The job it was for, None where even that cannot be read.
-        fence: The fence it was written under, None where that cannot be read.
+        job_id: The job it belongs to; None if that cannot be read.
+        fence: The fence it was written under; None if that cannot be read.
     """
 
     job_id: UUID | None
@@ -254,7 +256,7 @@ class SpoolLost(SpoolError):
 
 
 class SpoolMissing(SpoolLost):
-    """A spool file no longer exists: somebody deleted it, or its folder, or the disk is gone."""
+    """Report that a spool file no longer exists: it, its folder or its disk was removed."""
 
     def __init__(self, path: Path, job_id: UUID, fence: int) -> None:
         self.job_id = job_id
@@ -263,10 +265,10 @@ class SpoolMissing(SpoolLost):
 
 
 class SpoolDamaged(SpoolLost):
-    """A spool file is not what was written; it was set aside, not deleted.
+    """Report a spool file that is not what was written; it was quarantined, not deleted.
 
     Attributes:
-        path: Where the file lies now.
+        path: The quarantined file.
     """
 
     def __init__(self, path: Path, reason: str, job_id: UUID | None, fence: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What a row is in Python: plain values without SQL.
+"""Define what a row is in Python: plain values without SQL.
 
-How they are read and written is in the other packages.
+The other packages read and write them.
 """

@@ -1,6 +1,6 @@
-"""The records that stand for a delivery and its attempts in Python.
+"""Define the records of a delivery and its attempts.
 
-Plain frozen values: nothing here talks to a database.
+These are frozen values; nothing here accesses a database.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from uuid import UUID
 
 
 class DeliveryState(StrEnum):
-    """How a delivery stands, apart from how its job does."""
+    """Name the states of a delivery, which are independent of its job's states."""
 
-    # Entered by the end it tells of, and by replay; left by every ending attempt.
+    # Entered when the reported job or batch ends, and by replay; left by every final attempt.
     PENDING = "pending"
 
-    # Entered by an attempt that was answered 2xx, or sent to its queue.
+    # Entered by an attempt with a 2xx response, or one that was sent to its queue.
     DELIVERED = "delivered"
 
     # Entered by the schedule's last attempt.
     FAILED = "failed"
 
-    # Entered where the receiver has answered 410, to this delivery or to an earlier one.
+    # Entered if the receiver has answered 410, to this delivery or to an earlier one.
     DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A row of the deliveries table, without its body. All times are the database's, in UTC.
+    """Hold a row of the deliveries table without its body; times are the database's, in UTC.
 
     Attributes:
         id: The `webhook-id`: the same over all retries and replays.
-        target: An address, or a task and its queue in the form of one; it may hold a secret.
-        attempts: Made so far, the one under way among them.
-        attempts_before: Of them, those made before somebody replayed it.
-        next_attempt_at: When it is due; while it is being sent, when another may try.
-        last_status: What the receiver last answered.
-        last_error: Why it last did not.
+        target: A URL, or a task and its queue written as one; it may contain a secret.
+        attempts: Attempts made so far, including the one under way.
+        attempts_before: The number of them made before the last replay.
+        next_attempt_at: When it is due; while it is being sent, when another process may try.
+        last_status: The status of the receiver's last response.
+        last_error: Why the last attempt without a response failed.
     """
 
     id: UUID
@@ -61,13 +61,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery that is being sent.
+    """Hold a delivery that a process has claimed and is sending.
 
     Attributes:
-        delivery: The row, this attempt counted.
-        token: Of the claim; whoever has another may not say what became of it.
-        body: What is sent; None once it was forgotten.
-        is_gone: The receiver has said that it wants no more.
+        delivery: The row, with this attempt counted.
+        token: The claim's token; a process with another token may not record the outcome.
+        body: The bytes to send; None if they were deleted.
+        is_gone: Whether the receiver has refused further deliveries.
     """
 
     delivery: Delivery
@@ -77,21 +77,21 @@ class ClaimedDelivery:
 
     @property
     def attempt(self) -> int:
-        """Its number in the schedule, from 1: a replay begins anew."""
+        """Return the attempt's number in the schedule, from 1; a replay restarts it."""
         return self.delivery.attempts - self.delivery.attempts_before
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One line of the log: an attempt, and what came of it.
+    """Hold one entry of the log: an attempt and its outcome.
 
     Attributes:
         number: From 1, over all replays.
-        ended_at: When the answer was there, or known not to come.
-        latency_ms: From its start.
-        status: The receiver's answer; None where there was none.
-        error: Why there was none.
-        answer: How its body began.
+        ended_at: When the response arrived, or the attempt failed.
+        latency_ms: Milliseconds from the start of the attempt.
+        status: The response's status; None if there was no response.
+        error: Why there was no response.
+        answer: The beginning of the response's body.
     """
 
     number: int
@@ -107,6 +107,6 @@ FACTS = tuple(Delivery.__slots__)
 
 
 def delivery_from_row(row: Mapping[Any, Any]) -> Delivery:
-    """Read a row that has `FACTS`, and perhaps more."""
+    """Return the delivery of a row that has `FACTS`, and possibly other columns."""
     facts = {name: row[name] for name in FACTS}
     return Delivery(**facts | {"state": DeliveryState(row["state"])})

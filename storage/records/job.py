@@ -1,7 +1,7 @@
-"""The records that stand for a job in Python, and how a row becomes one.
+"""Define the records of a job, its images and its error.
 
-Plain frozen values: nothing here talks to a database. A request is kept as the dictionary that
-was accepted; what its keys mean is the playground room's business.
+These are frozen values; nothing here accesses a database. A request is kept as the dictionary that
+was accepted; the `playground` package defines what its keys mean.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 from storage.records.states import JobStatus
 
 Whose = Literal["request", "api", "storage", "darkroom", "operator"]
-"""Who has to change something for an error not to come back."""
+"""The party that has to change something so that an error does not recur."""
 
 MAX_ERROR_MESSAGE_CHARS = 2000
 
@@ -25,13 +25,13 @@ _STREAMS = UUID("5d4f6e0e-6c0e-5f0b-9d0a-7a3c1d0f2b11")
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """One picture of a job: where it is in the bucket and what it must be.
+    """Describe one picture of a job: its object key and its expected content.
 
     Attributes:
-        index: Its place in the API's answer, from 0.
+        index: Its position in the API's response, from 0.
         key: The object key.
-        sha256: Of the bytes as stored, in hex.
-        size_bytes: How many they are.
+        sha256: The SHA-256 of the stored bytes, in hex.
+        size_bytes: Their number.
         width: Pixels.
         height: Pixels.
     """
@@ -50,12 +50,12 @@ _image_values = attrgetter(*_IMAGE_FIELDS)
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a job ended without an image, or why it is waiting to be tried again.
+    """Describe why a job ended without an image, or why it waits to be retried.
 
     Attributes:
         code: A constant such as `PROMPT_UNSAFE`.
         message: A sentence for a person.
-        whose: Who has to change something.
+        whose: The party that has to change something.
     """
 
     code: str
@@ -63,7 +63,7 @@ class JobError:
     whose: Whose
 
     def columns(self) -> dict[str, str]:
-        """As the row keeps it: no NULs, no lone surrogates, bounded."""
+        """Return the row's error columns: without NULs or lone surrogates, limited in length."""
         if self.whose not in get_args(Whose):
             raise ValueError(f"an error is nobody's: {self.whose!r}")
         return {
@@ -75,26 +75,27 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be accepted.
+    """Describe a job to be accepted.
 
     Attributes:
         id: Chosen by the caller, so that a repeat is recognised.
-        request: As it will be sent: seed chosen, `init_image` taken out.
-        request_hash: Of the request as it was handed in, before defaults and seed.
-        owner: Whose job it is.
+        request: The request to send: with its seed chosen and `init_image` removed.
+        request_hash: The hash of the request as submitted, before defaults and seed.
+        owner: The job's owner.
         idempotency_key: Unique per owner.
         priority: Higher goes first.
-        metadata: The owner's own small notes, echoed.
-        batch_id: The batch it came in.
-        init_image_key: Where the initial image's bytes are.
-        callback_url: Whom to tell at the end.
-        expires_in_s: Cancelled when not started within so many seconds.
-        simulated: Served by the simulator, and says so.
-        reuse_hash: Of what makes its image, where its producer chose the seed: the job may answer
-            one with the same. None where no other image could be the same.
-        reuse: Whether it is answered with an image made before; None as its owner has set it.
-        needs_release: The first release that knows all its parameters; None if every supported one
-            does.
+        metadata: The owner's own small notes, returned unchanged.
+        batch_id: The batch it belongs to.
+        init_image_key: The object key of the initial image.
+        callback_url: The target to notify at the end.
+        expires_in_s: Seconds after which the job is cancelled if it was not started.
+        simulated: Whether the simulator serves it; its result says so.
+        reuse_hash: The hash of everything that determines the image, if the producer chose the
+            seed: the job may share its image with one that has the same hash. None if no other
+            image can be the same.
+        reuse: Whether an existing image may be reused; None for the owner's default.
+        needs_release: The first release that supports all its parameters; None if every supported
+            release does.
     """
 
     id: UUID
@@ -116,7 +117,10 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of the results table, and whose image it reuses. All times are UTC, the database's."""
+    """Hold a row of the results table and the source of a reused image.
+
+    All times are the database's, in UTC.
+    """
 
     id: UUID
     batch_id: UUID | None
@@ -156,10 +160,10 @@ class Job:
 
 
 def images_to_json(images: Sequence[StoredImage]) -> list[dict[str, Any]]:
-    """As the row keeps them.
+    """Return images in the form that the row keeps.
 
     Raises:
-        ValueError: There are none: a job without a picture is not in hand.
+        ValueError: There are none; a job cannot be stored or succeed without an image.
     """
     if not images:
         raise ValueError("no images: this would be a success without a picture")
@@ -167,16 +171,16 @@ def images_to_json(images: Sequence[StoredImage]) -> list[dict[str, Any]]:
 
 
 def stream_of(owner: str, batch_id: UUID | None) -> UUID:
-    """Whose turn a job waits for: its batch, or its owner's jobs that came alone.
+    """Return the round-robin stream of a job: its batch, or its owner's single jobs.
 
-    The dispatcher serves streams of one priority in turn, so a batch of a million and a single
-    job behind it each get every second free slot.
+    The dispatcher serves streams of one priority by round robin. So a batch of a million and a
+    single job behind it each get every second free slot.
     """
     return batch_id or uuid5(_STREAMS, owner)
 
 
 def clean_text(text: str) -> str:
-    """Make a text from outside one that both databases can keep.
+    """Return a text with the characters replaced that one of the databases cannot store.
 
     PostgreSQL's `text` holds no NUL, and UTF-8 holds no lone surrogate.
     """

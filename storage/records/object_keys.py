@@ -1,8 +1,8 @@
-"""Object keys: where a job's pictures are in the bucket.
+"""Build the object keys of pictures.
 
-A key follows from job id and fence alone, never from anything a user typed. So whoever knows
-the row knows where to look, two holders of one job can never overwrite each other, and a retry
-leaves no orphan under a random name.
+A key is derived from job id and fence alone, never from user input. So the row alone determines the
+key, two holders of one job cannot overwrite each other, and a retry leaves no orphan under a random
+name.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def image_key(prefix: str, job_id: UUID, fence: int, index: int) -> str:
-    """Where a picture goes.
+    """Return the object key of a picture.
 
     Args:
-        prefix: The namespace, perhaps with folders of its own; slashes at its ends do not matter.
-        job_id: Whose picture.
-        fence: Of the claim it was made under.
-        index: Its place in the answer, from 0.
+        prefix: The namespace, optionally with folders; slashes at its ends do not matter.
+        job_id: The picture's job.
+        fence: The fence of the claim under which it was made.
+        index: Its position in the response, from 0.
     """
     return _under(prefix, f"images/{job_id}/{fence}-{index}.png")
 
 
 def init_image_key(prefix: str, sha256: str) -> str:
-    """Where the bytes of an initial image go, once for all jobs that use them.
+    """Return the object key of an initial image, which all jobs with these bytes share.
 
     Args:
         prefix: As for `image_key`.
-        sha256: Of the bytes, in hex.
+        sha256: The SHA-256 of the bytes, in hex.
 
     Raises:
-        ValueError: It is no SHA-256 in hex.
+        ValueError: The value is not a SHA-256 in hex.
     """
     if not _SHA256.fullmatch(sha256):
         raise ValueError("an initial image's key is made from a SHA-256 in lower-case hex")

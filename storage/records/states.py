@@ -1,7 +1,7 @@
-"""The six states of a job, and which of them hold, wait or have ended.
+"""Define the six states of a job, and which of them are held or ended.
 
-The drawing is in `docs/states.md`, the guards are in the transitions, the nonsense is kept out
-by the CHECKs in `schema/constraints.py`; a test holds the four together.
+`docs/states.md` has the diagram. The transitions contain the guards, and the CHECKs in
+`schema/constraints.py` reject invalid rows. A test compares the four.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Where a job is on its way."""
+    """Name the state of a job."""
 
     # Entered by accept, hand back, retry later, rescue and retry by hand; left by claim, cancel,
     # expire, an exhausted call limit, and adopt.
@@ -24,56 +24,56 @@ class JobStatus(StrEnum):
     # and adopt. A worker holds it and its spool holds the image.
     STORING = "storing"
 
-    # Entered by finish, adopt, and accepting what an image made before answers; left by requeue
-    # lost alone, by hand, when the bucket no longer has the image.
+    # Entered by finish, adopt, and accepting a job that reuses an existing image; left only by
+    # requeue lost, by hand, if the image is missing from the bucket.
     SUCCEEDED = "succeeded"
 
-    # Entered by accepting a faulty request, fail, an exhausted call limit, an unreadable row and
-    # rescue; left by retry by hand, and by adopt where the outcome was unknown.
+    # Entered by accepting an invalid request, fail, an exhausted call limit, an unreadable row and
+    # rescue; left by retry by hand, and by adopt if the outcome was unknown.
     FAILED = "failed"
 
-    # Entered by cancel, expire, and wherever a held job that was asked to stop lets go; left by
-    # retry by hand.
+    # Entered by cancel, expire, and the release of a held job that was asked to stop; left by retry
+    # by hand.
     CANCELLED = "cancelled"
 
 
 HELD = frozenset({JobStatus.RUNNING, JobStatus.STORING})
-"""A worker is named on the row."""
+"""The states in which a row names the worker that holds it."""
 
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
-"""The row has the time it ended, and its batch has been told."""
+"""The states in which a row has the time it ended and is counted in its batch."""
 
 
 class EndCode(StrEnum):
-    """The error codes that storage itself writes; all others come from callers."""
+    """Name the error codes that storage itself writes; all others come from callers."""
 
-    # The last allowed call ended without anyone learning its outcome.
+    # The last allowed call ended and its outcome is unknown.
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 
-    # The job has cost as many calls as a job may.
+    # The job has used all the calls that it is allowed.
     CALLS_EXHAUSTED = "CALLS_EXHAUSTED"
 
     # The job was not started by its `expires_at`.
     EXPIRED = "EXPIRED"
 
-    # The row holds what nobody can make sense of.
+    # The row contains values that cannot be read.
     ROW_UNREADABLE = "ROW_UNREADABLE"
 
-    # Someone asked for it to stop.
+    # A user asked for the job to be cancelled.
     CANCELLED = "CANCELLED"
 
 
 class CallCount(StrEnum):
-    """What became of a call that did not end as this job's image."""
+    """Name the outcomes of a call that did not become this job's image."""
 
-    # Nobody knows whether it was paid.
+    # It is unknown whether the call was paid.
     UNKNOWN = "unknown"
 
-    # Paid, and no image came of it.
+    # The call was paid, and produced no image.
     USELESS = "useless"
 
-    # Paid, its image was in hand, and then gone.
+    # The call was paid, and its image was received and then lost.
     LOST = "lost"
 
-    # Paid, beside another image of the same job.
+    # The call was paid, and the job already had another image.
     DUPLICATE = "duplicate"

@@ -1,4 +1,4 @@
-"""What is left of a deleted job."""
+"""Define the record that remains of a deleted job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A row of the table of tombstones. All times are the database's, in UTC."""
+    """Hold a row of the tombstones table; all times are the database's, in UTC."""
 
     id: UUID
     owner: str

@@ -1,4 +1,4 @@
-"""The tables: columns, constraints, predicates and the database's clock.
+"""Declare the tables: columns, constraints, predicates and the database's clock.
 
-Statements are in the other packages.
+The other packages contain the statements.
 """

@@ -1,10 +1,11 @@
-"""The database's clock, the only one that rows are compared with.
+"""Read the database's clock, the only one that rows are compared with.
 
-Workers' clocks drift and are set by hand; a lease measured by two clocks is no lease. So every
-time in a row is written and compared by the database itself, and Python only reads it. Two
-spellings of "now" exist because PostgreSQL calls `clock_timestamp()` volatile and will not use
-an index for a comparison with a volatile value: `now()` is for writing, `instant()` (taken once
-per statement, through a scalar subquery) for comparing. Everything is UTC.
+Workers' clocks drift and are set by hand, so a lease measured by two clocks is invalid. Every time
+in a row is written and compared by the database itself; Python only reads it.
+
+There are two forms of "now", because PostgreSQL marks `clock_timestamp()` as volatile and uses no
+index for a comparison with a volatile value. `now()` is for writing. `instant()` is for comparing:
+it is evaluated once per statement, through a scalar subquery. Everything is UTC.
 """
 
 from __future__ import annotations
@@ -29,22 +30,23 @@ _SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, aware and in UTC in Python whatever the dialect keeps.
+    """Store a time that is aware and in UTC in Python, on either database.
 
-    PostgreSQL keeps `timestamptz`; SQLite keeps text with microseconds, which sorts as time does.
+    PostgreSQL keeps `timestamptz`; SQLite keeps text with microseconds, which sorts
+    chronologically.
     """
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The column type of this dialect."""
+        """Return the column type of this dialect."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
         return dialect.type_descriptor(DateTime())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Aware in, UTC out; a naive moment is a mistake of the caller."""
+        """Convert an aware time to UTC; a naive time raises a `ValueError`."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -53,7 +55,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """What the database kept, aware and in UTC."""
+        """Return the stored time, aware and in UTC."""
         if value is None:
             return None
         if dialect.name == "postgresql":
@@ -62,7 +64,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
-    """This moment, for writing into a row."""
+    """Compile to the current time, for writing into a row."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -70,7 +72,7 @@ class now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function 
 
 
 class instant(now):  # noqa: N801 - reads as the SQL function it is
-    """This moment, taken once for the whole statement, for comparing (see the module)."""
+    """Compile to the current time, once per statement, for comparing (see the module)."""
 
     inherit_cache = True
     name = "darkroom_instant"
@@ -83,7 +85,7 @@ class _After(FunctionElement[datetime]):
 
 
 def after(seconds: float | ColumnElement[Any] | None) -> ColumnElement[Any]:
-    """The moment so many seconds from now (negative: ago); NULL for None.
+    """Return the time this many seconds from now (negative: ago); NULL for None.
 
     Args:
         seconds: A number, or an expression such as a `bindparam` for statements built once.
@@ -94,7 +96,7 @@ def after(seconds: float | ColumnElement[Any] | None) -> ColumnElement[Any]:
 
 
 def seconds_param(name: str) -> ColumnElement[Any]:
-    """A parameter that holds seconds, for statements that are built once and run often."""
+    """Return a parameter in seconds, for statements that are built once and run often."""
     return bindparam(name, type_=Double())
 
 

@@ -1,4 +1,4 @@
-"""What tables are put together from: columns, indexes and CHECKs that several of them have.
+"""Build columns, indexes and CHECKs that several tables share.
 
 The tables themselves are in `tables.py`.
 """
@@ -28,17 +28,17 @@ _DIALECTS = ("postgresql", "sqlite")
 
 
 def count(name: str) -> Column[int]:
-    """A number that begins at 0."""
+    """Return a column for a number that starts at 0."""
     return Column(name, Integer, nullable=False, server_default=text("0"))
 
 
 def moment(name: str) -> Column[Any]:
-    """A time that may not have come yet."""
+    """Return a column for a time that may be NULL."""
     return Column(name, UtcDateTime)
 
 
 def index(name: str, *parts: str, where: str | None = None, unique: bool = False) -> Index:
-    """An index, partial where a condition is given; a part with a blank is an expression."""
+    """Return an index, partial if `where` is given; a part with a space is an expression."""
     condition: dict[str, Any] = (
         {} if where is None else {f"{d}_where": text(where) for d in _DIALECTS}
     )
@@ -47,5 +47,5 @@ def index(name: str, *parts: str, where: str | None = None, unique: bool = False
 
 
 def checks(table: str, rules: dict[str, str]) -> list[CheckConstraint]:
-    """A table's CHECKs, named after it."""
+    """Return a table's CHECKs, with the table's name as prefix."""
     return [CheckConstraint(rule, name=f"{table}_{name}") for name, rule in rules.items()]

@@ -1,9 +1,11 @@
-"""What rows may be, and what the dispatcher looks for: SQL that both dialects read alike.
+"""Define the CHECKs and the conditions of partial indexes, in SQL valid in both dialects.
 
-The CHECKs are the last line: whatever a transition or a hand-typed UPDATE does wrong, a row
-cannot have succeeded without images, ended without a time, or be held by nobody. The conditions
-are those of partial indexes, which keep each question as small as its answer, however many
-million rows have ended; neither planner matches them against parameters, so they are literals.
+The CHECKs are the last defence against a wrong transition or a manual UPDATE. They reject a row
+that has succeeded without images, ended without a time, or is held without a worker.
+
+The conditions belong to partial indexes, which keep a query as small as its result, however many
+million rows have ended. They are literals, because neither planner matches partial indexes against
+parameters.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from __future__ import annotations
 HELD_SQL = "status IN ('running', 'storing')"
 ENDED_SQL = "status IN ('succeeded', 'failed', 'cancelled')"
 
-# The dispatcher's conditions do not name the status, though they imply it (see the CHECKs):
-# a planner whose statistics are older than the last million jobs believes that hardly any row
-# is queued, and would then look for a ready one among all that are.
+# The dispatcher's conditions do not name the status, though they imply it (see the CHECKs). If the
+# statistics are older than the last million jobs, the planner estimates that few rows are queued.
+# It would then search all queued rows for a ready one.
 READY_SQL = (
     "ended_at IS NULL AND worker_id IS NULL AND dispatched_at IS NULL AND not_before IS NULL"
 )
@@ -22,12 +24,12 @@ DISPATCHED_SQL = "dispatched_at IS NOT NULL"
 EXPIRING_SQL = "ended_at IS NULL AND expires_at IS NOT NULL AND first_call_at IS NULL"
 NEEDS_RELEASE_SQL = "needs_release IS NOT NULL AND ended_at IS NULL"
 
-# Of deliveries: what is to be sent some time, and what a person may want to replay.
+# Deliveries that are due at some time, and those that a person may want to replay.
 DUE_SQL = "next_attempt_at IS NOT NULL"
 UNDELIVERED_SQL = "state IN ('failed', 'disabled')"
 
 LISTED = ("queued", "failed", "cancelled")
-"""States with an index of their own for listing: the held ones are few, the others many."""
+"""States with an index of their own for listing: few rows are held, many are in the others."""
 
 JOB_CHECKS = {
     "status_known": (
@@ -65,7 +67,7 @@ JOB_CHECKS = {
     ),
     "calls_before_were_made": "calls_before >= 0 AND calls_before <= calls_made",
 }
-"""What no job row may be, by the name its refusal is reported under."""
+"""Rules for a job's row, by the name that a violation is reported under."""
 
 BATCH_CHECKS = {
     "counts_not_negative": "succeeded >= 0 AND failed >= 0 AND cancelled >= 0",
@@ -73,7 +75,7 @@ BATCH_CHECKS = {
     "closed_was_open": "closed_at IS NULL OR opened_at IS NOT NULL",
     "abandoned_not_open": "abandoned_at IS NULL OR opened_at IS NULL",
 }
-"""What no batch row may be."""
+"""Rules for a batch's row."""
 
 FLEET_CHECKS = {
     "one_row": "id = 1",
@@ -81,10 +83,10 @@ FLEET_CHECKS = {
     " AND (pause_kind IS NULL) = (pause_code IS NULL)",
     "share_in_bounds": "share > 0 AND share <= 1",
 }
-"""What the fleet's one row may not be."""
+"""Rules for the fleet's single row."""
 
 KEY_CHECKS = {"hash_is_sha256": "length(secret_hash) = 64"}
-"""What no key's row may be: above all, not the secret itself."""
+"""Rules for an API key's row: above all, it must not contain the secret itself."""
 
 OWNER_CHECKS = {
     "rate_is_positive": "max_per_second IS NULL OR max_per_second > 0",
@@ -92,7 +94,7 @@ OWNER_CHECKS = {
     "in_flight_not_negative": "max_in_flight IS NULL OR max_in_flight >= 0",
     "calls_not_negative": "max_calls_per_day IS NULL OR max_calls_per_day >= 0",
 }
-"""What no owner's row may be."""
+"""Rules for an owner's row."""
 
 DELIVERY_CHECKS = {
     "state_known": "state IN ('pending', 'delivered', 'failed', 'disabled')",
@@ -102,13 +104,13 @@ DELIVERY_CHECKS = {
     "of_something": "job_id IS NOT NULL OR batch_id IS NOT NULL",
     "attempts_before_were_made": "attempts_before >= 0 AND attempts_before <= attempts",
 }
-"""What no delivery may be."""
+"""Rules for a delivery's row."""
 
 ATTEMPT_CHECKS = {"answer_or_error": "(status IS NULL) <> (error IS NULL)"}
-"""What no attempt may be: it was answered, or it is known why not."""
+"""Rules for an attempt's row: it has either a response or an error."""
 
 TOMBSTONE_CHECKS = {
     "only_of_the_ended": ENDED_SQL,
     "key_is_hashed": "key_hash IS NULL OR length(key_hash) = 64",
 }
-"""What no tombstone may be: above all, not the key itself."""
+"""Rules for a tombstone's row: above all, it must not contain the key itself."""

@@ -1,4 +1,4 @@
-"""This day in UTC, by the database's clock."""
+"""Compute the current day in UTC by the database's clock."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ _TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
 
 
 def today(tables: Tables) -> ColumnElement[str]:
-    """This day in UTC, as `YYYY-MM-DD`."""
+    """Return the current day in UTC, as `YYYY-MM-DD`."""
     is_sqlite = tables.metadata.schema is None
     return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)

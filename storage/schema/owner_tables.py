@@ -1,6 +1,6 @@
-"""The tables of owners: their keys, their limits, and what they have used of them.
+"""Declare the tables of owners: their keys, limits, usage and defaults.
 
-Declared apart from the others for the sake of the file's length; `tables.py` puts all together.
+They are separate because of the file's length; `tables.py` combines all tables.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from storage.schema.uuid_column import Uuid
 
 
 def api_keys(metadata: MetaData, prefix: str) -> Table:
-    """Who may use the gateway: keys, of which hashes are kept."""
+    """Declare the table of API keys for the gateway; only their hashes are stored."""
     name = f"{prefix}api_keys"
     return Table(
         name,
@@ -25,7 +25,7 @@ def api_keys(metadata: MetaData, prefix: str) -> Table:
         Column("secret_hash", String(64), nullable=False),
         Column("scopes", JSON_VALUE, nullable=False),
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
-        # A day is enough to find keys that nobody uses, and costs one write a day.
+        # Unused keys can be found at a resolution of one day, which costs one write a day.
         Column("last_used_day", String(10)),
         moment("revoked_at"),
         *checks(name, KEY_CHECKS),
@@ -34,7 +34,7 @@ def api_keys(metadata: MetaData, prefix: str) -> Table:
 
 
 def owners(metadata: MetaData, prefix: str) -> Table:
-    """How much each owner may have; a row for each that ever had a limit."""
+    """Declare the table of owners' limits; it has a row for each owner that ever had a limit."""
     name = f"{prefix}owners"
     return Table(
         name,
@@ -50,7 +50,7 @@ def owners(metadata: MetaData, prefix: str) -> Table:
 
 
 def owner_calls(metadata: MetaData, prefix: str) -> Table:
-    """Calls of a day, of owners that have a limit on them."""
+    """Declare the table of calls per day, for owners that have a limit on them."""
     return Table(
         f"{prefix}owner_calls",
         metadata,
@@ -61,7 +61,7 @@ def owner_calls(metadata: MetaData, prefix: str) -> Table:
 
 
 def owner_defaults(metadata: MetaData, prefix: str) -> Table:
-    """What holds for an owner's jobs that say nothing else; a row where somebody set it."""
+    """Declare the table of owners' defaults; it has a row where a default was set."""
     return Table(
         f"{prefix}owner_defaults",
         metadata,

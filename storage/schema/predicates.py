@@ -1,4 +1,4 @@
-"""Conditions on rows of jobs, in the form that both databases' planners handle well."""
+"""Define conditions on rows of jobs, in the form that both databases' planners handle well."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from storage.schema.constraints import (
 )
 from storage.schema.tables import Tables
 
-# Guards, for rows that are found by their ids. The empty text keeps every planner from looking
-# the status up in an index instead, which with old statistics can mean reading a million rows.
+# Guards, for rows that are found by their ids. The empty text keeps every planner from using an
+# index on the status instead. With old statistics, that can mean reading a million rows.
 QUEUED: ColumnElement[bool] = literal_column("status || '' = 'queued'")
 
 RUNNING: ColumnElement[bool] = literal_column("status || '' = 'running'")
@@ -34,7 +34,7 @@ STORING: ColumnElement[bool] = literal_column("status || '' = 'storing'")
 
 HELD: ColumnElement[bool] = literal_column("status || '' IN ('running', 'storing')")
 
-# The conditions of partial indexes, for rows that are to be found (see `constraints.py`).
+# The conditions of partial indexes, for searching rows (see `constraints.py`).
 ANY_HELD: ColumnElement[bool] = literal_column(HELD_SQL)
 
 ANY_RUNNING: ColumnElement[bool] = literal_column("status = 'running'")
@@ -51,10 +51,10 @@ ANY_EXPIRING: ColumnElement[bool] = literal_column(EXPIRING_SQL)
 
 
 def id_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
-    """The job's id is among those of a question, which is asked exactly once.
+    """Return the condition that the job's id is in a query's result; the query runs once.
 
-    PostgreSQL may ask an IN (SELECT … LIMIT … FOR UPDATE) again for each row, and lock more rows
-    than the limit; an array is made once, and its ids are looked up in the index.
+    PostgreSQL may run an IN (SELECT … LIMIT … FOR UPDATE) again for each row, and lock more rows
+    than the limit. An array is built once, and its ids are looked up in the index.
     """
     if tables.metadata.schema is None:
         return tables.jobs.c.id.in_(question)
@@ -62,7 +62,7 @@ def id_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
 
 
 def open_to_claims(tables: Tables) -> ColumnElement[bool]:
-    """True for jobs that came alone and for those whose batch has been opened."""
+    """Return the condition that a job has no batch, or that its batch has been opened."""
     jobs, batches = tables.jobs, tables.batches
     opened = (
         batches.select()
@@ -75,7 +75,7 @@ def open_to_claims(tables: Tables) -> ColumnElement[bool]:
 
 
 def has_expired(tables: Tables) -> ColumnElement[bool]:
-    """True for jobs that were to be started by now and have not been."""
+    """Return the condition that a job's start deadline has passed and it was not started."""
     jobs = tables.jobs
     return and_(
         jobs.c.expires_at.is_not(None),

@@ -1,8 +1,8 @@
-"""The tables of what outlives a job: its tombstone, its objects' end, and who else uses its image.
+"""Declare the tables that outlive a job: tombstones, the deletion queue and image references.
 
-Beside the table of jobs, not in it: a row of `jobs` means work or a result to everything that
-reads it, its indexes and CHECKs know nothing of the forgotten, and adding a column would lock a
-table of millions.
+They are separate from the jobs table. Every reader of `jobs` treats a row as work or a result, and
+its indexes and CHECKs do not cover deleted jobs. Adding a column would also lock a table of
+millions.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from storage.schema.uuid_column import Uuid
 
 
 def tombstones(metadata: MetaData, prefix: str) -> Table:
-    """What is left of a forgotten job: nothing that its producer wrote."""
+    """Declare the table of deleted jobs; it contains nothing that a producer wrote."""
     name = f"{prefix}tombstones"
     return Table(
         name,
         metadata,
         Column("id", Uuid, primary_key=True),
-        # Kept, so that the one whose job it was is told of it, and everybody else of nothing.
+        # Only this owner gets a report of the deletion; other owners get "not found".
         Column("owner", Text, nullable=False),
         Column("batch_id", Uuid),
         # SHA-256 of owner and idempotency key: a repeat is recognised, the key is not kept.
@@ -47,17 +47,17 @@ def tombstones(metadata: MetaData, prefix: str) -> Table:
 
 
 def doomed_objects(metadata: MetaData, prefix: str) -> Table:
-    """Object keys that nothing refers to any more, until the bucket has let go of them."""
+    """Declare the deletion queue: unreferenced object keys, until the bucket has deleted them."""
     name = f"{prefix}doomed_objects"
     return Table(
         name,
         metadata,
         Column("key", Text, primary_key=True),
-        # The forgotten job it was of; none for an initial image, which many jobs may use.
+        # The deleted job it belonged to; NULL for an initial image, which many jobs may use.
         Column("job_id", Uuid),
         Column("doomed_at", UtcDateTime, nullable=False, server_default=now()),
         Column("due_at", UtcDateTime, nullable=False, server_default=now()),
-        # Until then somebody is at it.
+        # Until this time a process is deleting it.
         moment("busy_until"),
         Column("tries", Integer, nullable=False, server_default=text("0")),
         Column("error", Text),
@@ -67,7 +67,7 @@ def doomed_objects(metadata: MetaData, prefix: str) -> Table:
 
 
 def reuses(metadata: MetaData, prefix: str) -> Table:
-    """Jobs whose image may answer an identical request, and those that were answered so."""
+    """Declare the table of image references: jobs with reusable images, and jobs that reuse one."""
     name = f"{prefix}reuses"
     return Table(
         name,
@@ -75,9 +75,9 @@ def reuses(metadata: MetaData, prefix: str) -> Table:
         Column("job_id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
         Column("request_hash", String(64), nullable=False),
-        # The job that answered this one; none where it was called for itself.
+        # The job whose image this one reuses; NULL if the job made its own call.
         Column("source_id", Uuid),
-        # The job whose call made the image: all with the same one share its objects.
+        # The job whose call made the image: all jobs with the same one share its objects.
         Column("root_id", Uuid, nullable=False),
         index(f"{name}_request", "owner", "request_hash", "job_id"),
         index(f"{name}_root", "root_id"),

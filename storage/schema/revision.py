@@ -1,8 +1,8 @@
-"""Which schema this release was written for, in a file that imports nothing.
+"""Define the schema revision that this release was written for; the file imports nothing.
 
-The number is compared, so it is a number: `0001`, `0002`, … in order. A release accepts the
-schema it was written for and the next one (migrations expand before they contract), so that a
-fleet can be upgraded one worker at a time.
+Revisions are compared as numbers: `0001`, `0002`, … in order. A release accepts the schema it was
+written for and the next one, because migrations expand before they contract. So a fleet can be
+upgraded one worker at a time.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ WANTED = "0005"
 """The revision this release was written for."""
 
 RELEASE = 2
-"""This release's number: raised by each one whose requests may have a new parameter or value."""
+"""This release's number; a release whose requests may have a new parameter or value raises it."""
 
 OLDEST_RELEASE = 1
-"""The oldest release that may still run beside this one: the one before, which does not say so."""
+"""The oldest release that may run beside this one: the previous one, which does not report it."""
 
 SCHEMA = "darkroom"
-"""PostgreSQL: the schema that holds everything of ours."""
+"""PostgreSQL: the schema that contains all of Darkroom's tables."""
 
 PREFIX = "darkroom_"
-"""SQLite: what every name of ours starts with, as it has no schemas."""
+"""SQLite: the prefix of all of Darkroom's names, as it has no schemas."""
 
 VERSION_TABLE = "schema_version"
-"""Where Alembic notes the revision (with the prefix on SQLite)."""
+"""The table in which Alembic records the revision (with the prefix on SQLite)."""

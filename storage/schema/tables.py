@@ -1,13 +1,12 @@
-"""The declared tables, their CHECKs and their indexes, once per dialect.
+"""Declare the tables, their CHECKs and their indexes, once per dialect.
 
-PostgreSQL keeps everything in the schema `darkroom`; SQLite has no schemas, so its names carry
-the prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Database.tables`
-is the right one. What the migrations build is compared with this file by a test.
+PostgreSQL keeps everything in the schema `darkroom`; SQLite has no schemas, so its names carry the
+prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Database.tables` is the
+one that fits the database. A test compares what the migrations build with this file.
 
 The tables of owners and their keys are in `owner_tables.py`, those of webhooks in
-`webhook_tables.py`, those of what outlives a job in `retention_tables.py`. The conditions of CHECKs
-and partial indexes are in `constraints.py`, what several tables are put together from in
-`columns.py`.
+`webhook_tables.py`, those that outlive a job in `retention_tables.py`. The conditions of CHECKs and
+partial indexes are in `constraints.py`. Columns that several tables share are in `columns.py`.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ from storage.schema.webhook_tables import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """Every table of ours under one dialect's names."""
+    """Hold all of Darkroom's tables under one dialect's names."""
 
     metadata: MetaData
     jobs: Table
@@ -84,9 +83,9 @@ class Tables:
 def _job_columns() -> list[Column[Any]]:
     return [
         Column("id", Uuid, primary_key=True),
-        # No foreign key: a batch of a million would pay a million look-ups of one row.
+        # No foreign key: a batch of a million would cost a million look-ups of one row.
         Column("batch_id", Uuid),
-        # Whose turn it is: the batch, or the owner's jobs that came alone.
+        # The round-robin stream: the batch, or the owner's single jobs.
         Column("stream", Uuid, nullable=False),
         Column("owner", Text, nullable=False),
         Column("idempotency_key", Text),
@@ -99,7 +98,7 @@ def _job_columns() -> list[Column[Any]]:
         Column("fence", BIG, nullable=False, server_default=text("0")),
         count("attempts"),
         count("calls_made"),
-        # Of them, those made before someone retried the job by hand: its limit begins anew.
+        # Calls made before the job was last retried by hand: the limit on calls restarts there.
         count("calls_before"),
         count("calls_unknown"),
         count("calls_useless"),
@@ -118,7 +117,7 @@ def _job_columns() -> list[Column[Any]]:
         Column("images", JSON_VALUE),
         Column("callback_url", Text),
         Column("simulated", Boolean, nullable=False, server_default=text("false")),
-        # The first release that knows all its parameters; NULL where every supported one does.
+        # The first release that supports all its parameters; NULL if every supported release does.
         Column("needs_release", Integer),
         Column("accepted_at", UtcDateTime, nullable=False, server_default=now()),
         moment("first_call_at"),

@@ -1,4 +1,4 @@
-"""UUIDs as a column: how each dialect keeps them."""
+"""Define the column type of UUIDs for each dialect."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class Uuid(TypeDecorator[UUID]):
-    """A UUID: native on PostgreSQL, the usual 36 characters on SQLite.
+    """Store a UUID: native on PostgreSQL, the usual 36 characters on SQLite.
 
-    So SQL typed by hand finds a job by the id that was shown.
+    So a manual query finds a job by the id that was shown.
     """
 
     impl = String(36)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The column type of this dialect."""
+        """Return the column type of this dialect."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(AnyUuid())
         return dialect.type_descriptor(String(36))
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
-        """A UUID in; text would hide a caller's mistake until a comparison fails."""
+        """Convert a UUID for the driver; accepting text would hide a caller's mistake."""
         if value is None or dialect.name == "postgresql":
             return value
         return str(value)
 
     def process_result_value(self, value: UUID | str | None, dialect: Dialect) -> UUID | None:
-        """A UUID out."""
+        """Return the stored value as a UUID."""
         del dialect
         return UUID(value) if isinstance(value, str) else value

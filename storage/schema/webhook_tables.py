@@ -1,7 +1,7 @@
-"""The tables of outgoing webhooks: what is to be delivered, what became of it, and who signs.
+"""Declare the tables of webhooks: deliveries, attempts, callbacks, secrets, gone receivers.
 
-A delivery is a row that is written with the end it tells of, in the same transaction, so that no
-crash can come between the two. `tables.py` puts these beside the others.
+A delivery's row is inserted in the same transaction as the end that it reports. So no crash can
+separate the two. `tables.py` combines these with the other tables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from storage.schema.uuid_column import Uuid
 
 
 def deliveries(metadata: MetaData, prefix: str) -> Table:
-    """What somebody is to be told; a row for each end that somebody wants to hear of."""
+    """Declare the table of deliveries; it has a row for each end that has a callback."""
     name = f"{prefix}deliveries"
     return Table(
         name,
@@ -24,20 +24,20 @@ def deliveries(metadata: MetaData, prefix: str) -> Table:
         Column("id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
         Column("event", String(32), nullable=False),
-        # The job that ended; none where it was a batch.
+        # The job that ended; NULL if a batch ended.
         Column("job_id", Uuid),
-        # The batch that ended, or the one whose job did.
+        # The batch that ended, or the batch of the job that ended.
         Column("batch_id", Uuid),
-        # An address, or a Celery task and its queue in the form of one.
+        # A URL, or a Celery task and its queue written as one.
         Column("target", Text, nullable=False),
         Column("state", String(16), nullable=False, server_default=text("'pending'")),
         count("attempts"),
-        # Of them, those made before somebody replayed it: the schedule begins anew.
+        # Attempts made before the last replay: the schedule restarts there.
         count("attempts_before"),
-        # While it is being sent: when somebody else may try, should its sender have died.
+        # While it is being sent: when another process may try, in case the sender has died.
         moment("next_attempt_at"),
         Column("claim_token", Uuid),
-        # The bytes that are sent, the same each time; NULL once they were forgotten.
+        # The bytes that are sent, the same each time; NULL after they were deleted.
         Column("body", Text),
         Column("last_status", Integer),
         Column("last_error", String(32)),
@@ -55,7 +55,7 @@ def deliveries(metadata: MetaData, prefix: str) -> Table:
 
 
 def delivery_attempts(metadata: MetaData, prefix: str) -> Table:
-    """The log: one row for each attempt, whatever came of it."""
+    """Declare the log of attempts, with one row for each, whatever its outcome."""
     name = f"{prefix}delivery_attempts"
     return Table(
         name,
@@ -67,7 +67,7 @@ def delivery_attempts(metadata: MetaData, prefix: str) -> Table:
         Column("latency_ms", Integer, nullable=False),
         Column("status", Integer),
         Column("error", String(32)),
-        # How the answer began: enough for its sender to know it again.
+        # The beginning of the response: enough for the receiver to recognise it.
         Column("answer", Text),
         *checks(name, ATTEMPT_CHECKS),
         index(f"{name}_delivery", "delivery_id", "id"),
@@ -75,7 +75,10 @@ def delivery_attempts(metadata: MetaData, prefix: str) -> Table:
 
 
 def batch_callbacks(metadata: MetaData, prefix: str) -> Table:
-    """Whom to tell when a batch has ended; beside the batches, whose table is left as it was."""
+    """Declare the table of batches' callback targets.
+
+    It is separate so that the batches table stays unchanged.
+    """
     return Table(
         f"{prefix}batch_callbacks",
         metadata,
@@ -85,14 +88,14 @@ def batch_callbacks(metadata: MetaData, prefix: str) -> Table:
 
 
 def callback_secrets(metadata: MetaData, prefix: str) -> Table:
-    """What signs an owner's webhooks; two at once while one replaces the other."""
+    """Declare the signing secrets of owners' webhooks; during a rotation an owner has two."""
     name = f"{prefix}callback_secrets"
     return Table(
         name,
         metadata,
         Column("id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
-        # As it is: whoever signs needs it, so a hash would be of no use.
+        # Stored in plain text: signing needs the secret itself, so a hash would not do.
         Column("secret", Text, nullable=False),
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
         index(f"{name}_owner", "owner", "created_at"),
@@ -100,7 +103,7 @@ def callback_secrets(metadata: MetaData, prefix: str) -> Table:
 
 
 def gone_receivers(metadata: MetaData, prefix: str) -> Table:
-    """Addresses that answered 410: nothing is sent there until somebody replays a delivery."""
+    """Declare the targets that answered 410; they get nothing until a delivery is replayed."""
     return Table(
         f"{prefix}gone_receivers",
         metadata,

@@ -1,4 +1,4 @@
-"""Connections to the results table, for both databases: engines, limits, errors, group commit.
+"""Connect to the results table on both databases: engines, limits, errors, group commit.
 
-No statement about jobs.
+Statements about jobs are in other packages.
 """

@@ -1,8 +1,8 @@
-"""A psycopg connection on which no wait for the server is endless.
+"""Define a psycopg connection on which every wait for the server has a deadline.
 
-The kernel notices a peer that is gone (keepalives, `tcp_user_timeout`), but not one that
-acknowledges every packet and never answers, such as a stopped server or a pooler that hangs. So
-each wait has a deadline here, after which the connection is closed. What it was waiting for may
+The kernel notices a peer that disappeared (keepalives, `tcp_user_timeout`). It does not notice one
+that acknowledges every packet and never answers, such as a stopped server or a pooler that hangs.
+So each wait has a deadline here, after which the connection is closed. The pending statement may
 still be committed.
 
 It relies on `psycopg.Connection.wait` taking a timeout, as it does from 3.3.9 on.
@@ -18,14 +18,14 @@ from psycopg.pq import TransactionStatus
 __all__ = ["BoundedConnection"]
 
 _INTERVAL_S = 0.1
-"""Between two looks for Ctrl-C; psycopg's own value."""
+"""The interval between two checks for Ctrl-C; psycopg's own value."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that closes itself if an answer does not come in time.
+    """Close the connection if a response does not arrive in time.
 
     Attributes:
-        deadline_s: Longest wait for one answer; None for no limit.
+        deadline_s: Longest wait for one response; None for no limit.
     """
 
     deadline_s: float | None = None
@@ -41,7 +41,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, limit_s)
         except psycopg.OperationalError as error:
             # An error that the server reports leaves the connection idle or in a failed
-            # transaction. If a statement is still active, its answer has not come.
+            # transaction. If a statement is still active, its response has not arrived.
             if limit_s is None or self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
             self.pgconn.finish()

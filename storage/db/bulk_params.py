@@ -1,8 +1,9 @@
-"""Rows that a statement is given as one value, to change as many jobs (PostgreSQL).
+"""Pass many rows to a statement as one parameter, to change as many jobs (PostgreSQL).
 
-One text of JSON has one shape however many rows are in it, so that the statement is written and
-compiled once. It is read twice: to lock the jobs in the order of their ids, as all statements do
-that touch several, and to change them. A job that another transaction has locked is passed over.
+One JSON text has the same shape however many rows it contains, so the statement is built and
+compiled once. The statement reads it twice: to lock the jobs in the order of their ids, as all
+statements on several jobs do, and to change them. A job that another transaction has locked is
+skipped.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from storage.schema.predicates import id_in
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
-# Named like the parameters of the statements for one row, and like no column of the jobs table:
-# conditions and payloads that name those columns by themselves stay unambiguous.
+# Named like the parameters of the statements for one row, and unlike any column of the jobs table.
+# So unqualified column names in conditions and payloads stay unambiguous.
 _COLUMNS = {
     "job_id": Uuid,
     "at_fence": BigInteger,
@@ -39,19 +40,19 @@ _COLUMNS = {
 
 
 def bulk_rows(*names: str) -> TableValuedAlias:
-    """The rows, with these columns of theirs; they are bound as `given`."""
+    """Return the rows with these columns as a table; they are bound as `given`."""
     rows = func.jsonb_to_recordset(bindparam("given", type_=JSONB()))
     columns: list[Any] = [column(name, _COLUMNS[name]) for name in names]
     return rows.table_valued(*columns).render_derived(with_types=True)
 
 
 def as_bulk_params(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the statement binds."""
+    """Return the parameters that the statement binds."""
     return {"given": [{name: _plain(value) for name, value in row.items()} for row in rows]}
 
 
 def matches_rows(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
-    """The job's id is among those given that nobody else has locked, now locked in their order."""
+    """Return the condition that a job is a given one and not locked; lock it in id order."""
     jobs = tables.jobs
     named = jobs.c.id.in_(select(bulk_rows("job_id").c.job_id))
     free = select(jobs.c.id).where(named).order_by(jobs.c.id)

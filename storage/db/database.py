@@ -1,11 +1,13 @@
-"""One process's connections to the results table.
+"""Manage one process's connections to the results table.
 
-It owns the connection pool and the three ways in: `begin` (a write transaction), `statement`
-(one write that is its own transaction, and on PostgreSQL its own single round trip) and `read`.
-Nothing here keeps session state, so a transaction-pooling PgBouncer may sit in between: no
-LISTEN, no session locks, no prepared statements, no SET but SET LOCAL. Every wait has a limit
-(`statement_limits.py`). It leaves what is asked of the tables to the transitions, and waiting out
-an outage to the caller.
+`Database` owns the connection pool and three ways to use it: `begin` (a write transaction),
+`statement` (one write that is its own transaction, and on PostgreSQL a single round trip) and
+`read`.
+
+No session state is kept, so a transaction-pooling PgBouncer may be in between: no LISTEN, no
+session locks, no prepared statements, no SET but SET LOCAL. Every wait has a limit
+(`statement_limits.py`). The statements are in the transitions, and the caller retries after an
+outage.
 """
 
 from __future__ import annotations
@@ -29,26 +31,26 @@ DEFAULT_LIMITS = Limits()
 
 Result = TypeVar("Result")
 Change = Callable[["Database", Sequence[Mapping[str, Any]]], Sequence[Result | None]]
-"""One statement for several rows: what came of each, in their order."""
+"""One statement for several rows; it returns each row's result, in their order."""
 
 
 class Database:
-    """A bounded pool of connections to one PostgreSQL or SQLite database.
+    """Hold a limited pool of connections to one PostgreSQL or SQLite database.
 
-    No connection is made before the first statement. Safe to share between threads; not between
-    processes that fork after its first use.
+    No connection is made before the first statement. It may be shared between threads, but not
+    between processes that fork after its first use.
 
     Args:
         url: A SQLAlchemy URL, `postgresql+psycopg://…` (or `postgresql://…`) or `sqlite:///…`.
-        pool_size: Connections at most; a thread beyond that waits its turn.
+        pool_size: The maximum number of connections; further threads wait for a free one.
         connect_timeout_s: How long one attempt to connect may take (PostgreSQL).
-        limits: On statements (see `Limits`). Behind a pooler that refuses start-up options the
-            client's deadline holds, and of the server's limits those of the database role.
+        limits: Limits on statements (see `Limits`). If a pooler refuses start-up options, the
+            client's deadline still applies, and the server's limits are those of the database role.
         busy_timeout_s: How long a write waits for another's lock (SQLite); by default for the
             deadline of `limits`.
 
     Raises:
-        DatabaseMisconfigured: The URL is of no kind known here, or SQLite's folder is missing.
+        DatabaseMisconfigured: The URL is of an unsupported kind, or SQLite's folder is missing.
     """
 
     def __init__(
@@ -95,42 +97,42 @@ class Database:
 
     @property
     def is_absent(self) -> bool:
-        """Whether this is a SQLite file that nobody has made yet; the first connection would."""
+        """Return whether this is a SQLite file that does not exist yet; connecting creates it."""
         return self._file is not None and not self._file.exists()
 
     def twin(self, limits: Limits) -> Database:
-        """Return the same database by one connection more, with limits of its own."""
+        """Return the same database with one connection of its own and these limits."""
         return self._twin(pool_size=1, limits=limits)
 
     def begin(self, limits: Limits | None = None) -> AbstractContextManager[Connection]:
-        """A write transaction, committed when the block ends and rolled back when it raises.
+        """Open a write transaction, committed when the block ends and rolled back when it raises.
 
         Args:
             limits: For this transaction alone, instead of the connection's (PostgreSQL).
 
         Raises:
-            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+            DatabaseError: One of its subclasses; after `DatabaseUnavailable` it may be committed.
         """
         if limits is None or self.dialect == "sqlite":
             return self._transaction(self._writer)
         return self._limited(limits)
 
     def statement(self) -> AbstractContextManager[Connection]:
-        """A connection for exactly one write statement, committed by itself.
+        """Open a connection for exactly one write statement, which commits itself.
 
         Raises:
-            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+            DatabaseError: One of its subclasses; after `DatabaseUnavailable` it may be committed.
         """
         return self._transaction(self._single)
 
     def read(self, limits: Limits | None = None) -> AbstractContextManager[Connection]:
-        """A connection for reading; each statement sees what is committed when it starts.
+        """Open a connection for reading; each statement sees what is committed when it starts.
 
         Args:
             limits: For this block alone, instead of the connection's (PostgreSQL).
 
         Raises:
-            DatabaseError: One of its kinds.
+            DatabaseError: One of its subclasses.
         """
         if limits is None or self.dialect == "sqlite":
             return self._transaction(self._reader)
@@ -139,24 +141,25 @@ class Database:
     def together(
         self, change: Change[Result], row: Mapping[str, Any], *, gather_s: float = GATHER_S
     ) -> Result | None:
-        """Change a row with others that are about to be changed in the same way.
+        """Change a row in one statement with rows of other threads that need the same change.
 
         Args:
-            change: Does so in one statement; what came of each row, None where nothing did.
-            row: What it needs to know of one.
+            change: Makes the change in one statement; returns each row's result, None if a row was
+                not changed.
+            row: The parameters of this row.
             gather_s: Seconds between two statements, always the same for a change.
 
         Returns:
-            None: The caller is to make this change alone (on SQLite, and in a block of
-                `made_alone`, always).
+            The row's result. None if the caller has to make this change alone (on SQLite, and in a
+            block of `made_alone`, always).
 
         Raises:
-            DatabaseError: One of its kinds; after `DatabaseUnavailable` it may be committed.
+            DatabaseError: One of its subclasses; after `DatabaseUnavailable` it may be committed.
         """
         if self.dialect != "postgresql" or is_made_alone():
             return None
         gathering = self._together.get(change)
-        if gathering is None:  # two at once do no harm: each gathers its own for a moment
+        if gathering is None:  # a race does no harm: for a moment there are two groups
             gathering = self._together[change] = GroupCommit(
                 partial(change, self), gather_s=gather_s
             )
@@ -164,7 +167,7 @@ class Database:
         return result
 
     def close(self) -> None:
-        """Close the pooled connections. The object may be used again and would reconnect."""
+        """Close the pooled connections; a later use reconnects."""
         self._engine.dispose()
 
     @contextmanager
@@ -174,7 +177,7 @@ class Database:
 
     @contextmanager
     def _limited(self, limits: Limits) -> Iterator[Connection]:
-        """A transaction with limits of its own, which end with it."""
+        """Open a transaction with limits of its own, which end with it."""
         with translated(self.safe_url), self._writer.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.deadline_s = limits.deadline_s
@@ -186,7 +189,7 @@ class Database:
                 driver.deadline_s = self.limits.deadline_s
 
 
-#: As SET LOCAL, all in one statement.
+#: Equivalent to SET LOCAL for each setting, in one statement.
 _LIMIT_TRANSACTION = text(
     "SELECT set_config('lock_timeout', CAST(:lock_timeout AS text), true),"
     " set_config('statement_timeout', CAST(:statement_timeout AS text), true),"

@@ -1,9 +1,9 @@
-"""SQLAlchemy engines for the two databases: the address, the driver's arguments, new connections.
+"""Make SQLAlchemy engines for the two databases, and read their URLs.
 
-On PostgreSQL each connection asks for its limits by start-up options. A pooler that refuses such
-options gets a connection without them: the limits are then those of the database role, and
-`darkroom doctor` says which are missing. No connection runs SET for its session, which behind a
-transaction pooler would change the connection of another client.
+On PostgreSQL each connection sets its limits by start-up options. If a pooler refuses such options,
+the connection is made without them. The limits are then those of the database role, and `darkroom
+doctor` reports which are missing. No connection runs SET for its session: behind a transaction
+pooler that would change another client's connection.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ __all__ = ["file_of", "parse", "postgresql_engine", "sqlite_engine"]
 
 log = logging.getLogger(__name__)
 
-#: What poolers answer to the start-up parameter `options`: PgBouncer and Odyssey the first, the
-#: proxy of RDS the second.
+#: The errors of poolers that refuse the start-up parameter `options`: the first of PgBouncer and
+#: Odyssey, the second of the proxy of RDS.
 _OPTIONS_REFUSED: Final = re.compile(r"startup parameter|command-line options", re.IGNORECASE)
 
-#: Addresses at which a pooler refused the options, so that one line is logged for each.
+#: URLs at which a pooler refused the options, so that the warning is logged once for each.
 _without_options: set[str] = set()
 
 
 def parse(url: str) -> URL:
-    """Read a database address.
+    """Parse a database URL.
 
     Raises:
-        DatabaseMisconfigured: It is of no kind that is supported.
+        DatabaseMisconfigured: The URL is invalid or of an unsupported kind.
     """
     try:
         address = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
-    except (SQLAlchemyError, ValueError) as error:  # the second quotes a port that is no number
+    except (SQLAlchemyError, ValueError) as error:  # ValueError: an invalid port
         raise DatabaseMisconfigured("the database address is no SQLAlchemy URL") from error
     safe = safe_url(address)
     if address.drivername not in {"postgresql+psycopg", "sqlite", "sqlite+pysqlite"}:
@@ -66,7 +66,7 @@ def parse(url: str) -> URL:
 
 
 def file_of(address: URL) -> Path | None:
-    """Return SQLite's file; None if the address names it by a URI."""
+    """Return SQLite's file; None if the URL names it by a URI."""
     database = str(address.database)
     return None if database.startswith("file:") else Path(database).absolute()
 
@@ -74,16 +74,16 @@ def file_of(address: URL) -> Path | None:
 def postgresql_engine(
     address: URL, *, pool_size: int, pool_timeout_s: float, connect_timeout_s: float, limits: Limits
 ) -> Engine:
-    """Make the engine of a PostgreSQL database; nothing is connected yet."""
+    """Make the engine of a PostgreSQL database without connecting."""
     arguments = {
-        "connect_timeout": max(2, round(connect_timeout_s)),  # libpq knows nothing below 2 s
-        "prepare_threshold": None,  # a pooled server connection may not know the statement
+        "connect_timeout": max(2, round(connect_timeout_s)),  # libpq's minimum is 2 s
+        "prepare_threshold": None,  # poolers switch server connections
         "application_name": "darkroom",
         "keepalives": 1,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,  # milliseconds: a vanished server is noticed, not waited for
+        "tcp_user_timeout": 30_000,  # milliseconds; detects a server that disappeared
     }
     engine = _engine(
         address,
@@ -91,8 +91,8 @@ def postgresql_engine(
         pool_timeout=pool_timeout_s,
         connect_args=arguments,
         use_native_hstore=False,
-        # Nearly all that a worker asks are single statements, so connections rest in autocommit:
-        # to switch one over and back costs as much of the interpreter as the statement does.
+        # Nearly all of a worker's queries are single statements, so connections stay in autocommit:
+        # to switch one over and back costs as much interpreter time as the statement does.
         isolation_level="AUTOCOMMIT",
     )
 
@@ -106,10 +106,10 @@ def postgresql_engine(
 
 
 def _bounded(safe_url: str, parameters: dict[str, Any], limits: Limits) -> Any:
-    """Connect, with the limits as start-up options wherever they are accepted."""
+    """Connect, with the limits as start-up options if the server accepts them."""
     if safe_url not in _without_options:
         ours = " ".join(f"-c {name}={value}" for name, value in limits.on_server.items())
-        theirs = parameters.get("options", "")  # from the address: later ones win
+        theirs = parameters.get("options", "")  # from the URL: later ones win
         try:
             return _connected(parameters | {"options": f"{ours} {theirs}".strip()}, limits)
         except psycopg.OperationalError as error:
@@ -134,7 +134,7 @@ def _connected(parameters: dict[str, Any], limits: Limits) -> BoundedConnection:
 def sqlite_engine(
     address: URL, *, pool_size: int, pool_timeout_s: float, busy_timeout_s: float
 ) -> Engine:
-    """Make the engine of a SQLite file; nothing is opened yet.
+    """Make the engine of a SQLite file without opening it.
 
     Raises:
         DatabaseMisconfigured: The file's folder is missing.
@@ -164,7 +164,7 @@ def _engine(address: URL, **options: Any) -> Engine:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """Take transactions over from the driver, which would begin them too late and too weakly."""
+    """Control transactions here: the driver would begin them too late, and without write locks."""
 
     @event.listens_for(engine, "connect")
     def _connected(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -1,15 +1,15 @@
-"""Changes of one kind that many threads make at about the same time, made in one statement.
+"""Combine changes that many threads make at about the same time into one statement.
 
-A statement costs planning, a round trip and a commit however many rows it changes, and a busy
-worker makes hundreds in a second, each for one job and each on a thread that waits for it. Here
-those that come close together go together: where another thread's change was made a moment ago, the
-next waits out that moment for others, and then makes the change for all.
+A statement costs planning, a round trip and a commit, however many rows it changes. A busy worker
+makes hundreds of changes per second, each for one job on a thread that waits for it. If another
+thread made its change less than `GATHER_S` ago, the next thread waits until that time has passed.
+Then one statement makes all changes that have arrived.
 
-A row that another transaction has locked is passed over, so that it keeps no other row waiting.
+A row that another transaction has locked is skipped, so that it delays no other row.
 
-A change that comes alone, or from a thread that makes one after another, waits for nothing and is
-made alone. So is one that did not happen in a group, to find out why: the statements for single
-rows stay the ones that know every case.
+A change that comes alone, or from a thread that makes one after another, does not wait and is made
+alone. A row without a result from its group is also made alone, to find the reason: the statements
+for single rows handle every case.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 GATHER_S = 0.1
-"""Changes of several threads follow each other no closer than this. At a hundred jobs a second ten
-share a statement: its planning, its round trip and its commit. Each waits for half of this."""
+"""The minimum time between changes of several threads.
+
+At a hundred jobs a second, ten share a statement: its planning, its round trip and its commit. Each
+waits for half of this time on average.
+"""
 
 
 _alone = threading.local()
@@ -61,11 +64,12 @@ class _Member(Generic[Row, Result]):
 
 
 class GroupCommit(Generic[Row, Result]):
-    """Gathers one kind of change. Safe to share between threads; that is what it is for.
+    """Gather one kind of change from many threads and make it in one statement.
 
     Args:
-        change: Makes the change for several rows; what came of each, None where nothing did.
-        gather_s: Seconds between two of them.
+        change: Makes the change for several rows; returns each row's result, None if it was not
+            changed.
+        gather_s: Seconds between two statements.
     """
 
     def __init__(
@@ -122,7 +126,8 @@ class GroupCommit(Generic[Row, Result]):
         try:
             results = self._change([member.row for member in group])
         except RowLocked as error:
-            # Of a batch or an owner: a job's own lock is passed over. It is the wait of few.
+            # The lock of a batch or an owner: jobs that are locked are skipped. Such waits are
+            # rare.
             facts = {"error": str(error)}
             log.info("a change of %d rows met a lock; each is made alone", len(group), extra=facts)
         except DatabaseUnavailable as error:

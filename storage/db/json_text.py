@@ -1,4 +1,4 @@
-"""JSON as a row keeps it: both databases are given the same text, and refuse the same values."""
+"""Write JSON for a row; both databases get the same text and refuse the same values."""
 
 import json
 import re
@@ -8,25 +8,25 @@ from storage.db.sql_errors import NotJson
 
 __all__ = ["JsonText", "json_text"]
 
-# Made once: `json.dumps` makes an encoder for each call that wants anything but its defaults.
+# Made once: `json.dumps` makes an encoder for each call with options other than its defaults.
 _ENCODE: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
-# A NUL as JSON writes it, not preceded by an odd number of backslashes. PostgreSQL's jsonb
-# cannot hold one, so SQLite may not either: both must refuse the same jobs.
+# A NUL as JSON writes it, not preceded by an odd number of backslashes. PostgreSQL's jsonb cannot
+# hold one. SQLite refuses it too, so that both databases refuse the same jobs.
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class JsonText(str):
-    """JSON that is written already, by whoever had checked the value; a row keeps it as it is."""
+    """Mark text that is already valid JSON, checked by its writer; a row keeps it unchanged."""
 
     __slots__ = ()
 
 
 def json_text(value: Any) -> JsonText:
-    """Write a value for a row.
+    """Write a value as JSON for a row.
 
     Raises:
-        NotJson: JSON, or PostgreSQL's idea of it, cannot hold it.
+        NotJson: JSON or PostgreSQL's jsonb cannot hold the value.
     """
     if isinstance(value, JsonText):
         return value

@@ -1,7 +1,7 @@
-"""Walking rows by key, a chunk at a time, on tables of any size.
+"""Read rows in chunks by keyset pagination, on tables of any size.
 
-A walk never returns to where it has been, so its last chunk costs what its first did, and what is
-done with one chunk does not disturb the next. Which rows are meant is for its callers to say.
+A walk never returns to earlier rows. So its last chunk costs as much as its first, and changes to
+one chunk do not affect the next. The callers pass the conditions that select the rows.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from storage.schema.uuid_column import Uuid
 def walk(
     db: Database, at: ColumnElement[Any], key: ColumnElement[Any], *meant: Any, chunk: int
 ) -> Iterator[list[UUID]]:
-    """The keys of the rows that are meant, oldest first, chunk by chunk; none is met twice.
+    """Return the keys of the selected rows in chunks, oldest first, each key once.
 
     Args:
         db: The results table.
         at: The column with the time that the order is by; it does not change.
-        key: The column with the id, for rows of one moment.
+        key: The column with the id, for rows of the same time.
         meant: Conditions, all of which have to hold.
-        chunk: Rows at once.
+        chunk: Rows per chunk.
 
     Raises:
-        DatabaseUnavailable: Begin again.
+        DatabaseUnavailable: Start again.
     """
     rows = select(at, key).where(*meant).order_by(at, key).limit(chunk)
     page = rows
@@ -55,16 +55,16 @@ def walk(
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page ended: the last row's place in the order."""
+    """Mark where a page ended: the last row's sort key."""
 
     accepted_at: datetime
     id: UUID
 
     @classmethod
     def after(cls, job: Job) -> Cursor:
-        """The page that follows this job."""
+        """Return the cursor of the page that follows this job."""
         return cls(job.accepted_at, job.id)
 
 
 CHUNK_JOBS: Final = 1000
-"""Jobs in one chunk: some tens of milliseconds of locks, whatever the size of the table."""
+"""Jobs per chunk: locks last some tens of milliseconds, whatever the size of the table."""

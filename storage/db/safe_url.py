@@ -1,9 +1,9 @@
-"""A database address as it may be shown: in messages, logs and `darkroom doctor`.
+"""Hide the secrets of a database URL, for messages, logs and `darkroom doctor`.
 
-SQLAlchemy hides the password before the host and nothing else. Secrets stand in other places too:
-in parameters (`?password=`, `?sslpassword=`), behind an `@` in a password that was not quoted, and
-in a keyword string (`host=db password=…`) that was put where the database's name belongs. The last
-two are refused when an address is read.
+SQLAlchemy hides only the password before the host. Secrets occur in other places too: in parameters
+(`?password=`, `?sslpassword=`), after an `@` in an unquoted password, and in a keyword string
+(`host=db password=…`) in place of the database's name. The last two are refused when a URL is
+parsed.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 __all__ = ["safe_url"]
 
-#: Parameters whose values are no secrets; those of others, known or not, are hidden.
+#: Parameters whose values are not secret; those of all others, known or not, are hidden.
 _SHOWN: Final = frozenset(
     {
         *("application_name", "channel_binding", "connect_timeout", "gssencmode", "host"),
@@ -24,7 +24,7 @@ _HIDDEN: Final = "***"
 
 
 def safe_url(address: URL) -> str:
-    """Return an address with every part hidden that may be a secret."""
+    """Return a URL with every part hidden that may be a secret."""
     query = {
         name: value if name in _SHOWN and "password" not in str(value).lower() else _HIDDEN
         for name, value in address.query.items()
@@ -34,6 +34,6 @@ def safe_url(address: URL) -> str:
         host = host.rpartition("@")[2]
     if address.get_backend_name() != "sqlite" and database and set(database) & set("=@"):
         database = _HIDDEN
-    # `set` leaves what is None as it is, so nothing is made up here.
+    # `set` leaves parts that are None unchanged, so it adds nothing.
     shown = address.set(host=host, database=database, query=query)
     return shown.render_as_string(hide_password=True).replace("%2A%2A%2A", _HIDDEN)

@@ -1,7 +1,7 @@
-"""Does a PostgreSQL server prove that it is the one that the address names?
+"""Check whether the connection verifies the identity of the PostgreSQL server.
 
-libpq verifies nothing unless `sslmode` tells it to, and takes `sslmode` from the address, the
-environment or a service file. So a connection is asked for it, not the address.
+libpq verifies nothing unless `sslmode` is set accordingly, and reads `sslmode` from the URL, the
+environment or a service file. So the setting is read from a connection, not from the URL.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _PROVES: Final = frozenset({"verify-ca", "verify-full"})
 
 
 def unproven_sslmode(db: Database) -> str | None:
-    """Return the `sslmode` of a server on another machine that proves nothing; None if all is well.
+    """Return the `sslmode` if it does not verify a server on another machine; otherwise None.
 
     Raises:
-        DatabaseError: One of its kinds.
+        DatabaseError: One of its subclasses.
     """
     if db.dialect != "postgresql":
         return None
@@ -32,11 +32,11 @@ def unproven_sslmode(db: Database) -> str | None:
 
 
 def is_proven(host: str, sslmode: str) -> bool:
-    """Return whether nobody on the way to a server could stand in for it.
+    """Return whether no other server on the network path can impersonate this one.
 
     Args:
         host: A name, an address, or the folder of a socket.
-        sslmode: libpq's word.
+        sslmode: libpq's setting.
     """
     if sslmode in _PROVES or not host or host.startswith(("/", "@")) or host == "localhost":
         return True

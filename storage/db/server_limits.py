@@ -1,4 +1,4 @@
-"""Which limits on statements the server really applies to our connections.
+"""Read which limits on statements the server applies to Darkroom's connections.
 
 A pooler may refuse start-up options, or accept and drop them. Then the limits are those of the
 database role, which an operator has to set.
@@ -21,7 +21,7 @@ _IN_FORCE: Final = text(
 
 
 def limits_not_in_force(db: Database) -> list[str]:
-    """Return the settings of PostgreSQL that are off, or so long that the client gives up first.
+    """Return the PostgreSQL settings that are off, or longer than the client's deadline.
 
     Raises:
         DatabaseUnavailable: Call again.

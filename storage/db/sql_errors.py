@@ -1,9 +1,9 @@
-"""The one place where the database's foreign exceptions become ours.
+"""Translate foreign database exceptions into Darkroom's, in this one place.
 
-SQLAlchemy, psycopg and sqlite3 each have their own words for "away", "locked" and "no such
-table". What callers need to know is only whether waiting helps, so that is what the names here
-say. Everything that nobody recognised counts as away: a retry that is useless costs a moment, a
-job given up because of a hiccup costs an image.
+SQLAlchemy, psycopg and sqlite3 each have their own errors for "unreachable", "locked" and "no such
+table". A caller only has to decide whether waiting helps, and these errors state that. Every
+unrecognised error counts as unavailable: a useless retry costs a moment, but a job given up because
+of a brief outage costs an image.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from storage.errors import (
 )
 from storage.schema.revision import WANTED
 
-# PostgreSQL error codes (its manual, appendix A), by class where the whole class means one thing.
+# PostgreSQL error codes (its manual, appendix A); a prefix stands for a whole class.
 _REFUSED_CLASSES = ("22", "23", "21")
 _MISCONFIGURED = ("28", "3D", "42501", "0A")
 # lock_not_available, and query_canceled by statement_timeout or by an administrator.
 _LOCKED = ("55P03", "57014")
 _SCHEMA = ("42P01", "3F000", "42703")
 
-# What libpq says while connecting, when there is no code yet.
+# Messages of libpq while connecting, when there is no error code yet.
 _CONNECT_MISCONFIGURED = (
     "password authentication failed",
     "no password supplied",
@@ -49,20 +49,20 @@ _SQLITE_MISCONFIGURED = ("readonly database", "file is not a database", "unable 
 
 
 class NotJson(Exception):
-    """A value that JSON, or PostgreSQL's idea of it, cannot hold."""
+    """Report a value that JSON or PostgreSQL's jsonb cannot hold."""
 
 
 @contextmanager
 def translated(safe_url: str) -> Iterator[None]:
-    """Run a block whose foreign database errors come out as ours.
+    """Run a block and translate its foreign database errors.
 
     Args:
-        safe_url: The address without its password, for messages.
+        safe_url: The URL without its password, for messages.
 
     Raises:
         DatabaseUnavailable: Waiting may help.
         RowLocked: Another transaction holds a lock; only statements that need it have to wait.
-        DatabaseMisconfigured: A setting, a password or a right is wrong.
+        DatabaseMisconfigured: A setting, a password or a permission is wrong.
         SchemaOutOfDate: The tables are missing or old.
         RecordRefused: The database refused a value.
     """
@@ -73,11 +73,11 @@ def translated(safe_url: str) -> Iterator[None]:
 
 
 def translate(foreign: BaseException, safe_url: str) -> DatabaseError:
-    """Say in our words what a foreign exception means.
+    """Return the `DatabaseError` that corresponds to a foreign exception.
 
     Args:
         foreign: From SQLAlchemy, psycopg, sqlite3, or a text that no encoding can hold.
-        safe_url: The address without its password.
+        safe_url: The URL without its password.
     """
     if isinstance(foreign, exc.TimeoutError):
         return DatabaseUnavailable(f"no connection to {safe_url} came free in time")

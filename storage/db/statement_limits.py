@@ -1,9 +1,9 @@
-"""How long a database statement may wait and run, on the server and on the client.
+"""Define how long a database statement may wait and run, on the server and on the client.
 
-Three limits, each shorter than the next: the server ends a wait for a lock, then a statement; the
-client closes a connection whose server does not answer. A statement that takes long for a good
-reason (a migration, an index, COPY, a bulk deletion, a comparison with the bucket) has limits of
-its own, here.
+There are three limits, each shorter than the next. The server ends a wait for a lock, then a
+statement; the client closes a connection whose server does not answer. A statement that takes long
+for a good reason (a migration, an index, COPY, a bulk deletion, a comparison with the bucket) has
+limits of its own, here.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["BULK_DELETE", "COPY", "COUNT", "INDEX_BUILD", "MIGRATION", "VERIFY",
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on the statements of a connection, in seconds.
+    """Limit the statements of a connection; all values are in seconds.
 
     Attributes:
         lock_s: The server ends a statement that waits for a lock for this long; 0 for no limit.
         statement_s: The server ends a statement that runs for this long; 0 for no limit.
-        deadline_s: The client closes the connection if one answer takes longer than this.
+        deadline_s: The client closes the connection if one response takes longer than this.
         asleep_s: The server ends a transaction whose client sends nothing for this long; 0 for no
-            limit. A process stopped within a transaction must not lock rows until it wakes.
+            limit. A process stopped within a transaction must not keep rows locked.
     """
 
     lock_s: float = 2.0
@@ -45,7 +45,7 @@ class Limits:
 
     @property
     def on_server(self) -> dict[str, int]:
-        """The server's settings for these limits, in milliseconds."""
+        """Return the server's settings for these limits, in milliseconds."""
         return {
             "lock_timeout": _milliseconds(self.lock_s),
             "statement_timeout": _milliseconds(self.statement_s),
@@ -54,7 +54,7 @@ class Limits:
 
 
 def _milliseconds(seconds: float) -> int:
-    """Return whole milliseconds; not 0, which would be no limit, for a limit that is shorter."""
+    """Return whole milliseconds, at least 1 unless the limit is 0, which means no limit."""
     return max(1, round(seconds * 1000)) if seconds else 0
 
 
@@ -68,10 +68,10 @@ COPY: Final = Limits(lock_s=10, statement_s=120, deadline_s=150, asleep_s=60)
 """For a chunk of new rows; the server counts the time in which the client makes the rows."""
 
 COUNT: Final = Limits(lock_s=2, statement_s=120, deadline_s=150)
-"""For counting what a filter means, which on a large table reads as many rows as it counts."""
+"""For counting what a filter selects, which on a large table reads as many rows as it counts."""
 
 BULK_DELETE: Final = Limits(lock_s=10, statement_s=60, deadline_s=75, asleep_s=30)
-"""For a chunk of deleted rows, with all that refers to them."""
+"""For a chunk of deleted rows, with all references to them."""
 
 VERIFY: Final = Limits(lock_s=30, statement_s=120, deadline_s=150, asleep_s=30)
 """For pages of rows that are compared with the bucket; few of them may be in memory."""

@@ -1,4 +1,4 @@
-"""Insert new jobs.
+"""Insert new jobs: one, many, or the rows of a batch.
 
-One, many, or the rows of a batch; or reuse the image of an identical request.
+A job may also reuse the image of an identical request.
 """

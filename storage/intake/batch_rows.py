@@ -1,7 +1,7 @@
-"""The rows of a batch, a chunk at a time, in the form that costs least: all of it text already.
+"""Insert the rows of a batch in chunks, in the cheapest form: their values are already text.
 
-A batch has a million of them, so what each costs here is what accepting it costs. What a chunk
-means is as for `insert_jobs`: rows that are there already are passed over.
+A batch may have a million rows, so the cost of each row here is the cost of accepting the batch.
+The semantics of a chunk are those of `insert_jobs`: existing rows are skipped.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ __all__ = ["BatchRow", "RowsInCommon", "insert_batch_rows"]
 
 
 class BatchRow(NamedTuple):
-    """One job of a batch.
+    """Hold one job of a batch.
 
     Attributes:
-        id: a UUID, as its usual 36 characters.
-        idempotency_key: unique per owner.
-        request_hash: of the request as it was handed in.
-        request: as it will be sent, without its initial image.
-        init_image_key: where that image's bytes are.
-        metadata: the owner's own small notes.
-        priority: higher goes first.
-        reuse_hash: of what makes its image, where it may reuse one and be reused.
-        needs_release: the first release that knows all its parameters, as in `NewJob`.
+        id: A UUID, as its usual 36 characters.
+        idempotency_key: Unique per owner.
+        request_hash: The hash of the request as submitted.
+        request: The request to send, without its initial image.
+        init_image_key: The object key of that image.
+        metadata: The owner's own small notes.
+        priority: Higher goes first.
+        reuse_hash: The hash of everything that determines the image, if the job may reuse an image
+            and its image may be reused.
+        needs_release: The first release that supports all its parameters, as in `NewJob`.
     """
 
     id: str
@@ -51,7 +52,7 @@ class BatchRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowsInCommon:
-    """What all rows of a batch have in common; as in `NewJob`, and when its own row was made."""
+    """Hold the values that all rows of a batch share, as in `NewJob`, and the batch row's time."""
 
     batch_id: UUID
     begun_at: datetime
@@ -60,27 +61,28 @@ class RowsInCommon:
 
 
 def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRow]) -> int:
-    """Insert a chunk of a batch that is not open yet; ids and keys that are known are passed over.
+    """Insert a chunk of a batch that is not open yet, skipping known ids and keys.
 
-    Those that may reuse an image are looked up, and end as they begin where there is one.
+    If a job may reuse an image, it is looked up. If there is one, the job's row is inserted as
+    succeeded.
 
     Args:
         db: The results table.
-        common: What the rows have in common.
+        common: The values that all rows share.
         rows: At most `MAX_CHUNK_JOBS`.
 
     Returns:
-        How many are new.
+        The number of new rows.
 
     Raises:
         ValueError: The chunk is too large.
-        BatchShut: The batch was opened or given up meanwhile; none of the chunk is kept.
-        RecordRefused: A value no row can hold; none of the chunk is kept.
-        DatabaseUnavailable: Perhaps committed, perhaps not: call again with the same rows.
+        BatchShut: Another load opened or abandoned the batch; none of the chunk is kept.
+        RecordRefused: A value that no row can hold; none of the chunk is kept.
+        DatabaseUnavailable: Possibly committed: call again with the same rows.
     """
     if len(rows) > MAX_CHUNK_JOBS:
         raise ValueError(f"{len(rows)} rows in one chunk, {MAX_CHUNK_JOBS} at most")
-    # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
+    # Writers of overlapping chunks lock the rows in the same order, so they cannot deadlock.
     ordered = _in_columns(common, sorted(rows, key=itemgetter(0)))
     into = Loading(common.batch_id, common.begun_at)
     hashes = {UUID(row.id): row.reuse_hash for row in rows if row.reuse_hash is not None}
@@ -92,10 +94,10 @@ def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRo
 
 
 def _in_columns(common: RowsInCommon, rows: Sequence[BatchRow]) -> list[tuple[Any, ...]]:
-    """The rows in the order of `COLUMNS`."""
+    """Return the rows' values in the order of `COLUMNS`."""
     stream = stream_of(common.owner, common.batch_id)
     before = (str(common.batch_id), str(stream), common.owner)
-    after = (None, common.simulated)  # lines of a batch have no callback of their own
+    after = (None, common.simulated)  # rows of a batch have no callback of their own
     return [(row.id, *before, *row[1:-2], *after, row.needs_release) for row in rows]
 
 

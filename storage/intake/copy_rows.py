@@ -1,7 +1,7 @@
-"""COPY: a chunk of new jobs into PostgreSQL's table at several times the speed of an INSERT.
+"""Insert a chunk of new jobs by COPY, at several times the speed of an INSERT (PostgreSQL).
 
-COPY passes nothing over: a row that is there already refuses the whole chunk. So it is tried
-first, as nearly every chunk is new, and `insert.py` has the statement that passes repeats over.
+COPY cannot skip rows: a row that already exists makes it refuse the whole chunk. It is tried first,
+as nearly every chunk is new. `insert.py` has the statement that skips repeats.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from storage.schema.tables import Tables
 
 __all__ = ["COLUMNS", "copy_in", "in_columns"]
 
-#: In the table's order; the others get their defaults.
+#: In the table's order; the other columns get their defaults.
 COLUMNS: Final = (
     "id",
     "batch_id",
@@ -42,10 +42,10 @@ _JSON: Final = ("request", "metadata")
 
 
 def in_columns(row: Mapping[str, Any]) -> list[Any]:
-    """A row's values in the order of `COLUMNS`, its JSON written.
+    """Return a row's values in the order of `COLUMNS`, with its JSON written.
 
     Raises:
-        NotJson: JSON cannot hold one of them; `Database` says so as `RecordRefused`.
+        NotJson: JSON cannot hold one of them; `Database` reports it as `RecordRefused`.
     """
     return [_cell(name, row[name]) for name in COLUMNS]
 
@@ -53,21 +53,21 @@ def in_columns(row: Mapping[str, Any]) -> list[Any]:
 def copy_in(
     db: Database, rows: Iterable[Sequence[Any]], *, into: Loading | None = None
 ) -> int | None:
-    """Insert rows that are all new, in one transaction; those of forgotten jobs are left out.
+    """Insert rows that are all new, in one transaction, leaving out those of deleted jobs.
 
     Args:
         db: The results table, on PostgreSQL.
         rows: Values in the order of `COLUMNS`. None has a lifetime: only a statement can add it to
             the clock.
-        into: The batch they are of, which must still take them in.
+        into: The batch they belong to, which must still be loading.
 
     Returns:
-        How many are in; None when an id or a key was there already, and then none is.
+        The number of inserted rows. None if an id or a key already existed; then none is inserted.
 
     Raises:
-        BatchShut: It does not; none is in.
-        RecordRefused: A value no row can hold; none is in.
-        DatabaseUnavailable: Perhaps committed, perhaps not.
+        BatchShut: The batch is not loading any more; none is inserted.
+        RecordRefused: A value that no row can hold; none is inserted.
+        DatabaseUnavailable: Possibly committed.
     """
     try:
         with db.begin(COPY) as connection:
@@ -76,7 +76,7 @@ def copy_in(
             try:
                 ids = _copy(connection, db.tables, rows)
             except psycopg.OperationalError:
-                connection.invalidate()  # the pool did not see what happened to it
+                connection.invalidate()  # the pool did not see the failure
                 raise
             return len(ids) - _remove_forgotten(connection, db.tables, ids)
     except RecordRefused as refused:
@@ -86,7 +86,7 @@ def copy_in(
 
 
 def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Send them; their ids."""
+    """Send the rows and return their ids."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver allowed
     names = ", ".join(COLUMNS)
@@ -102,7 +102,7 @@ def _copy(connection: Connection, tables: Tables, rows: Iterable[Sequence[Any]])
 
 
 def _remove_forgotten(connection: Connection, tables: Tables, ids: list[str]) -> int:
-    """Take those out again that have a tombstone; one array, as a thousand parameters cost more."""
+    """Delete rows that have a tombstone; one array, because a thousand parameters cost more."""
     question = f"SELECT id FROM {tables.tombstones.fullname} WHERE id = ANY(%s::text[]::uuid[])"  # noqa: S608 - our own names
     forgotten = list(connection.exec_driver_sql(question, (ids,)).scalars())
     return len(remove_forgotten(tables, connection, forgotten))

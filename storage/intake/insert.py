@@ -1,11 +1,13 @@
-"""Accept: a job becomes a row, once, however often it is handed in.
+"""Accept jobs: insert each as one row, however often it is submitted.
 
-The caller chose the id and validated the request; here a repeat of the id, or of an idempotency
-key, finds the row that is there already, or learns that it was forgotten. That is asked after the
-row has been inserted, in the same transaction: whoever forgets the job at this moment has either
-been waited for, or finds the new row. A job that may reuse an image ends as it begins. A job that
-ends before it could begin, since its request is faulty or too late, is in `insert_ended.py`.
-Dispatching is not done here: it comes after the commit, and is somebody else's.
+The caller has chosen the id and validated the request. If an id or an idempotency key is repeated,
+the existing row is returned, or `JobForgotten` is raised if the job was deleted. Tombstones are
+checked after the row has been inserted, in the same transaction. So a concurrent deletion of the
+job was either waited for, or finds the new row.
+
+If a job reuses an image, its row is inserted as succeeded. `insert_ended.py` inserts jobs that end
+before they begin, because the request is invalid or too late. Dispatching happens elsewhere, after
+the commit.
 """
 
 from __future__ import annotations
@@ -45,16 +47,16 @@ from storage.schema.tables import Tables
 from storage.webhooks.outbox import insert_job_deliveries
 
 MAX_CHUNK_JOBS = 1000
-"""How many rows one bulk insert takes: short enough a write that others hardly wait."""
+"""The maximum number of rows in a bulk insert: a short write that hardly delays others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a job that was handed in.
+    """Hold the result of accepting a job.
 
     Attributes:
         job: The row, new or found.
-        created: False when it was there already.
+        created: False if the row already existed.
     """
 
     job: Job
@@ -73,35 +75,35 @@ def insert_job(db: Database, job: NewJob) -> Accepted:
 
     Raises:
         IdempotencyConflict: The key belongs to a job made from another request.
-        JobForgotten: There was a job of this id or key; it does not come back.
-        RecordRefused: A value no row can hold.
-        DatabaseUnavailable: Perhaps committed, perhaps not: call again with the same job.
+        JobForgotten: The job of this id or key was deleted and cannot be restored.
+        RecordRefused: A value that no row can hold.
+        DatabaseUnavailable: Possibly committed: call again with the same job.
     """
     return insert_row(db, job, columns_of(job))
 
 
 def insert_jobs(db: Database, jobs: Sequence[NewJob]) -> int:
-    """Accept a chunk of a batch at once; ids and keys that are known are passed over.
+    """Accept a chunk of a batch at once, skipping known ids and keys.
 
-    So are ids of jobs that were forgotten. Those that reuse an image end as they begin.
+    Ids of deleted jobs are skipped too. Jobs that reuse an image are inserted as succeeded.
 
     Args:
         db: The results table.
-        jobs: At most `MAX_CHUNK_JOBS`, best under a batch that is not open yet.
+        jobs: At most `MAX_CHUNK_JOBS`, best of a batch that is not open yet.
 
     Returns:
-        How many are new.
+        The number of new jobs.
 
     Raises:
         ValueError: The chunk is too large.
-        RecordRefused: A value no row can hold; none of the chunk is kept.
-        DatabaseUnavailable: Perhaps committed, perhaps not: call again with the same jobs.
+        RecordRefused: A value that no row can hold; none of the chunk is kept.
+        DatabaseUnavailable: Possibly committed: call again with the same jobs.
     """
     if len(jobs) > MAX_CHUNK_JOBS:
         raise ValueError(f"{len(jobs)} jobs in one chunk, {MAX_CHUNK_JOBS} at most")
     if not jobs:
         return 0
-    # Writers of overlapping chunks meet the rows in one order, so they cannot deadlock.
+    # Writers of overlapping chunks lock the rows in the same order, so they cannot deadlock.
     ordered = sorted(jobs, key=lambda job: job.id)
     rows = [columns_of(job) for job in ordered]
     hashes = {job.id: job.reuse_hash for job in ordered if job.reuse and job.reuse_hash}
@@ -119,18 +121,19 @@ def insert_rows(
     reuse_hashes: Mapping[UUID, str],
     into: Loading | None = None,
 ) -> int:
-    """Insert rows, passing over those that are there already, or forgotten; how many are new.
+    """Insert rows, skipping existing and deleted ones, and return the number of new ones.
 
     Args:
         db: The results table.
         rows: Columns by name, and `expires_in_s`; in the order of their ids.
-        reuse_hashes: Of those among them that may reuse an image and be reused; all of one owner.
-        into: The batch they are of, which must still take them in.
+        reuse_hashes: The hashes of those that may reuse an image and whose image may be reused; all
+            of one owner.
+        into: The batch they belong to, which must still be loading.
 
     Raises:
-        BatchShut: It does not; none of them is kept.
-        RecordRefused: A value no row can hold; none of them is kept.
-        DatabaseUnavailable: Perhaps committed, perhaps not.
+        BatchShut: The batch is not loading any more; none of them is kept.
+        RecordRefused: A value that no row can hold; none of them is kept.
+        DatabaseUnavailable: Possibly committed.
     """
     tables = db.tables
     with db.begin() as connection:
@@ -167,8 +170,8 @@ def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: An
 
     Raises:
         IdempotencyConflict: The row that was found is of another request.
-        JobForgotten: There was a job of this id or key.
-        DatabaseUnavailable: Perhaps committed, perhaps not.
+        JobForgotten: The job of this id or key was deleted.
+        DatabaseUnavailable: Possibly committed.
     """
     jobs = db.tables.jobs
     statement = _ignoring_repeats(db.tables).returning(*jobs.c)
@@ -191,7 +194,7 @@ def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: An
 
 
 def _source(tables: Tables, connection: Connection, job: NewJob) -> Source | None:
-    """The job whose image answers this one, if it is to be answered so."""
+    """Return the job whose image this one reuses, if it wants to reuse one and there is one."""
     if job.reuse_hash is None or job.reuse is False:
         return None
     if job.reuse is None and not reuses_by_default(tables, connection, job.owner):
@@ -216,7 +219,7 @@ def _existing(db: Database, job: NewJob) -> Job:
     found = read_job(db, job.id)
     if found is None and job.idempotency_key is not None:
         found = job_by_key(db, job.owner, job.idempotency_key)
-    if found is None:  # gone between the two statements
+    if found is None:  # deleted between the two statements
         with db.read() as connection:
             _refuse_forgotten(db.tables, connection, job)
         raise DatabaseUnavailable(f"job {job.id} vanished while it was being accepted")
@@ -248,7 +251,7 @@ def _ignoring_repeats(tables: Tables) -> Insert:
 
 
 def columns_of(job: NewJob) -> dict[str, Any]:
-    """Return the columns of a job that is handed in."""
+    """Return the columns of a submitted job."""
     return {
         "id": job.id,
         "batch_id": job.batch_id,

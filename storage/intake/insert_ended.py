@@ -1,7 +1,7 @@
 """Accept a job that ends before it could begin, so that its sender finds out why.
 
-Its row is inserted as it will stay. The sender of a message is gone by then: whatever else is known
-of the id leaves nothing to be said, so a row that is there already is left as it is, whichever
+Its row is inserted in its final state. The sender of the message is no longer connected, so no
+conflict can be reported. If a row with the id already exists, it is left unchanged, whichever
 request it was made from.
 """
 
@@ -23,12 +23,12 @@ from storage.schema.clock import now
 
 
 def insert_faulty_job(db: Database, job: NewJob, error: JobError) -> Accepted:
-    """Keep a job that cannot be served, as failed.
+    """Insert a job that cannot be served, as failed.
 
     Args:
         db: The results table.
-        job: As it was handed in; what no row can hold is replaced, not refused.
-        error: What is wrong with it.
+        job: As submitted; values that no row can hold are replaced, not refused.
+        error: What is invalid.
 
     Returns:
         The row; the existing one, unchanged, for an id that is known.
@@ -47,7 +47,7 @@ def insert_faulty_job(db: Database, job: NewJob, error: JobError) -> Accepted:
 
 
 def insert_expired_job(db: Database, job: NewJob) -> Accepted:
-    """Keep a job that was handed in too late to be started, as cancelled with `EXPIRED`.
+    """Insert a job that was submitted too late to be started, as cancelled with `EXPIRED`.
 
     Returns:
         The row, as `insert_job` does.

@@ -1,16 +1,17 @@
-"""Reuse: an identical request of the same owner is answered with the image that is there already.
+"""Answer an identical request of the same owner with an image that exists already.
 
-Every job that came alone with a seed of its own, and every line of a batch that wanted it, has a
-row in `reuses` with the hash of its request. A job that wants to be answered so looks there for one
-that has succeeded, and if there is one, its own row ends at once with the same objects and no call.
+`reuses` has a row, with the hash of the request, for two kinds of jobs: single jobs submitted with
+a seed, and rows of a batch that requested reuse. A job that wants to reuse an image looks there for
+one that has succeeded. If there is one, its own row ends at once with the same objects and no call.
 
-It is a table beside the jobs and no index on them, since an index over all that ever succeeded
-would cost every job that ends, and grow with the table, also where nobody reuses anything; and
-because the hash as handed in is not it: it differs with an option that was written out.
+It is a separate table instead of an index on the jobs for two reasons. An index over all succeeded
+jobs would cost every job that ends, and would grow with the table even if reuse is never used. And
+the hash of the submitted request does not fit: it differs if a default is written out.
 
-All jobs with one image share its objects, which go with the last of them. Who reuses an image holds
-the row of the job it is from until its own is there, so that whoever forgets that job waits, and
-sees it (see `retention/image_refs.py`).
+All jobs with one image share its objects, which are deleted with the last of them. A job that
+reuses an image locks the source job's row in `reuses` until its own row is inserted. So a
+concurrent deletion of the source job waits, and sees the new reference (see
+`retention/image_refs.py`).
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ _SUCCEEDED: ColumnElement[bool] = literal_column("status || '' = 'succeeded'")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A job whose image may answer another one.
+    """Describe a job whose image another job may reuse.
 
     Attributes:
-        job_id: Which.
+        job_id: The job.
         root_id: The job whose call made the image.
         images: As the row keeps them.
     """
@@ -59,18 +60,18 @@ class Source:
     images: Sequence[Mapping[str, Any]]
 
     def columns(self) -> dict[str, Any]:
-        """What the row of a job that is answered so begins with, beside its own."""
+        """Return the additional initial columns of a job that reuses this image."""
         return {"status": JobStatus.SUCCEEDED.value, "images": list(self.images)}
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Jobs of one owner that may answer others with their images, or be answered.
+    """Hold jobs of one owner that may reuse an image, or whose image may be reused.
 
     Attributes:
-        owner: Whose.
+        owner: Their owner.
         simulated: Whether the simulator makes their images.
-        hashes: Of their requests, by job.
+        hashes: The hashes of their requests, by job.
     """
 
     owner: str
@@ -78,22 +79,22 @@ class Asking:
     hashes: Mapping[UUID, str]
 
     def only(self, ids: Collection[UUID]) -> Asking:
-        """Those of them that were inserted."""
+        """Return the subset of jobs that were inserted."""
         some = {job_id: text for job_id, text in self.hashes.items() if job_id in ids}
         return Asking(self.owner, self.simulated, some)
 
 
 def asking_of(row: Mapping[str, Any], hashes: Mapping[UUID, str]) -> Asking:
-    """The same for rows that have owner and simulator in common with this one."""
+    """Return an `Asking` for rows that share owner and simulator with this one."""
     return Asking(row["owner"], row["simulated"], hashes)
 
 
 ENDED_NOW: Mapping[str, Any] = {"image_in_hand_at": now(), "ended_at": now()}
-"""The times of a row that ends as it begins."""
+"""The times of a row that is inserted as ended."""
 
 
 def owner_reuses(db: Database, owner: str) -> bool:
-    """Whether an owner's jobs are answered with images made before, unless they say otherwise.
+    """Return whether an owner's jobs reuse images by default.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -103,14 +104,14 @@ def owner_reuses(db: Database, owner: str) -> bool:
 
 
 def reuses_by_default(tables: Tables, connection: Connection, owner: str) -> bool:
-    """The same, within a transaction that is open already."""
+    """Return the same as `owner_reuses`, within a transaction that is already open."""
     defaults = tables.owner_defaults
     wanted = select(defaults.c.reuse).where(defaults.c.owner == owner)
     return bool(connection.scalar(wanted))
 
 
 def owners_reusing(db: Database) -> dict[str, bool]:
-    """What was set for owners, by name; who is not named does not reuse.
+    """Return owners' defaults for reuse, by name; owners that are missing do not reuse.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -122,7 +123,7 @@ def owners_reusing(db: Database) -> dict[str, bool]:
 
 
 def set_owner_reuse(db: Database, owner: str, *, reuse: bool) -> None:
-    """Set what holds for an owner's jobs that do not say.
+    """Set an owner's default for reuse, for jobs that do not specify it.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -136,9 +137,9 @@ def set_owner_reuse(db: Database, owner: str, *, reuse: bool) -> None:
 
 
 def find_sources(tables: Tables, connection: Connection, asking: Asking) -> dict[UUID, Source]:
-    """For each of some jobs the image that answers it, if there is one.
+    """Return, by job, the image to reuse, for the jobs that have one.
 
-    Those found stay until the transaction ends, whoever forgets them meanwhile.
+    The sources cannot be deleted until the transaction ends.
     """
     if not asking.hashes:
         return {}
@@ -157,7 +158,7 @@ def find_sources(tables: Tables, connection: Connection, asking: Asking) -> dict
 def note_reuses(
     tables: Tables, connection: Connection, asking: Asking, sources: Mapping[UUID, Source]
 ) -> None:
-    """Note, in the transaction that inserts them, jobs that may answer others, or were answered."""
+    """Record jobs that may be reused or that reuse an image, in the inserting transaction."""
     rows = [
         {
             "job_id": job_id,
@@ -174,7 +175,7 @@ def note_reuses(
 
 @cache
 def _sources(tables: Tables) -> Select[Any]:
-    """Of each request the oldest job that answers it; one row is held, however many reuse it."""
+    """Select the oldest matching job of each request and lock one row, however many reuse it."""
     jobs, reuses = tables.jobs, tables.reuses
     asked = _asked(tables)
     answer = (
@@ -200,7 +201,7 @@ def _sources(tables: Tables) -> Select[Any]:
 
 
 def _asked(tables: Tables) -> Any:
-    """The hashes looked for, as rows; binds `hashes`, a list."""
+    """Return the wanted hashes as rows; binds `hashes`, a list."""
     if tables.metadata.schema is None:
         each = func.json_each(bindparam("hashes", type_=JSON()))
         return each.table_valued("value", name="asked")

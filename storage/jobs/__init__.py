@@ -1,4 +1,4 @@
-"""The transitions of a job, one module each: claim, finish, release, adopt, rescue, cancel.
+"""Change the state of a job, with one module for each transition.
 
-New rows are in `intake`.
+`intake` inserts new rows.
 """

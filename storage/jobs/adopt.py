@@ -1,9 +1,8 @@
-"""Adopt: an image was found, in a spool or in the bucket, that its job still lacks.
+"""Adopt images that were found in a spool or the bucket and that their job still lacks.
 
-It was paid for, so it finishes its job whatever became of the row meanwhile: waiting again,
-being called again, storing another image, or given up because the outcome was unknown. The
-fence rises, so whoever holds the row can change nothing more; the call or image that is then
-one too many is counted as a duplicate.
+The images were paid for. So they finish their job if it is queued, is being called again, stores
+another image, or failed because the outcome was unknown. The fence rises, so a worker that holds
+the row can no longer change it. A call or image that becomes superfluous is counted as a duplicate.
 """
 
 from __future__ import annotations
@@ -42,13 +41,14 @@ def adopt_image(db: Database, job_id: UUID, *, fence: int, images: Sequence[Stor
 
     Args:
         db: The results table.
-        job_id: Which.
-        fence: Under which the images were made. Higher than the row's own where the database was
-            rolled back, by a failover or a restored backup: the row then counts that call again.
+        job_id: The job.
+        fence: The fence under which the images were made. It is higher than the row's own if a
+            failover or a restored backup rolled the database back; the row then counts that call
+            again.
         images: As they are in the bucket.
 
     Returns:
-        Whether the row has ended with these images, now or by an earlier call. On False the job
+        Whether the row has ended with these images, now or by an earlier call. If False, the job
         has other images, stores others at this very fence, was cancelled, or failed for another
         reason.
 
@@ -68,7 +68,7 @@ def _adopt(tables: Tables) -> Update:
         literal_column("status || '' = 'failed'"),
         jobs.c.error_code == EndCode.OUTCOME_UNKNOWN.value,
     )
-    # A row held at the images' own fence holds the very call that made them.
+    # A row held at the images' own fence belongs to the call that made them.
     of_fence = bindparam("of_fence", type_=BIG)
     images: ColumnElement[Any] = bindparam("new_images")
     another = and_(HELD, jobs.c.fence != of_fence)

@@ -1,8 +1,8 @@
-"""Cancel, expire, and retry by hand: what people and the calendar do to jobs.
+"""Cancel, expire and retry jobs by hand.
 
-A queued job stops at once. A held one is only marked: the call under way has been paid for, so
-its worker ends it, keeping the picture if one comes. Jobs are met in id order, so that two
-bulk changes cannot deadlock.
+A queued job is cancelled at once. A held job is only marked, because the call under way has been
+paid for: its worker ends it and keeps the picture if there is one. Rows are locked in id order, so
+that two bulk changes cannot deadlock.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ UNSUCCESSFUL: ColumnElement[bool] = literal_column("status || '' IN ('failed', '
 
 
 class CancelOutcome(StrEnum):
-    """What asking a job to stop came to."""
+    """Name the outcomes of cancelling a job."""
 
     CANCELLED = "cancelled"
     ASKED = "asked"
@@ -53,12 +53,12 @@ class CancelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What asking many jobs to stop came to.
+    """Count the outcomes of cancelling many jobs.
 
     Attributes:
-        cancelled: They had not begun, and have ended now.
-        asked: A worker holds them; they end with the call under way.
-        untouched: They had ended before, or do not exist.
+        cancelled: Jobs that were queued and have ended now.
+        asked: Jobs that a worker holds; they end with the call under way.
+        untouched: Jobs that had ended before, or do not exist.
     """
 
     cancelled: int
@@ -67,10 +67,10 @@ class Cancelled:
 
 
 def ask_cancel(db: Database, job_id: UUID) -> CancelOutcome:
-    """Ask one job to stop.
+    """Cancel one job, or mark it if a worker holds it.
 
     Raises:
-        JobNotFound: No job has this id; `JobForgotten` where one had.
+        JobNotFound: No job has this id; `JobForgotten` if it was deleted.
         DatabaseUnavailable: Call again.
     """
     done = cancel_jobs(db, [job_id])
@@ -84,7 +84,7 @@ def ask_cancel(db: Database, job_id: UUID) -> CancelOutcome:
 
 
 def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
-    """Ask jobs to stop: queued ones end as cancelled, held ones are marked.
+    """Cancel jobs: queued ones end as cancelled, held ones are marked.
 
     Args:
         db: The results table.
@@ -98,13 +98,13 @@ def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
         return Cancelled(0, 0, 0)
     error = error_parameters(CANCELLED)
     left, asked, cancelled = set(ids), set[UUID](), set[UUID]()
-    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    # First skip rows that another transaction has locked, then wait for those that are left.
     for passes_over in (True, False) if db.dialect == "postgresql" else (False,):
         which = {"ids": sorted(left)}
         asked |= _mark_held(db, which, passes_over=passes_over)
         change = _cancel(db.tables, passes_over=passes_over)
         cancelled |= {row["id"] for row in run_ending(db, change, which | error)}
-        # What was claimed between the two statements is marked now.
+        # Mark jobs that were claimed between the two statements.
         asked |= _mark_held(db, which, passes_over=passes_over)
         left -= cancelled | asked
         if not left:
@@ -118,10 +118,10 @@ def expire_due(db: Database, limit: int = 1000) -> int:
 
     Args:
         db: The results table.
-        limit: At most so many.
+        limit: The maximum number of jobs.
 
     Returns:
-        How many.
+        The number of cancelled jobs.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -131,16 +131,16 @@ def expire_due(db: Database, limit: int = 1000) -> int:
 
 
 def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
-    """By hand: failed or cancelled jobs stand in the queue again.
+    """Queue failed or cancelled jobs again, by hand.
 
-    Counts of calls stay, as what they cost stays; attempts, and the limit on calls, begin anew.
+    Counts of calls stay, because their cost stays. Attempts, and the limit on calls, restart.
 
     Args:
         db: The results table.
         ids: At most a few thousand at a time.
 
     Returns:
-        Which of them were queued.
+        The ids that were queued.
 
     Raises:
         RowLocked: Another transaction holds some of them; all others are queued.
@@ -150,7 +150,7 @@ def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
         return []
     if db.dialect != "postgresql":
         return _requeue_ended(db, ids)
-    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    # First skip rows that another transaction has locked, then wait for those that are left.
     again = _requeue_ended(db, ids, passes_over=True)
     left = set(ids) - set(again)
     return [*again, *(_requeue_ended(db, sorted(left)) if left else [])]
@@ -182,7 +182,7 @@ def _mark_held(db: Database, which: dict[str, list[UUID]], *, passes_over: bool)
 def _in_order(
     tables: Tables, *conditions: ColumnElement[bool], passes_over: bool
 ) -> Select[tuple[UUID]]:
-    """The jobs that are named and fit, locked in id order; locked ones passed over if wanted."""
+    """Select the matching jobs of `ids`, locked in id order, optionally skipping locked ones."""
     jobs = tables.jobs
     among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
     question = select(jobs.c.id).where(among, *conditions).order_by(jobs.c.id)
@@ -210,7 +210,8 @@ def _cancel(tables: Tables, *, passes_over: bool) -> Update:
 @cache
 def _expire(tables: Tables) -> Update:
     jobs = tables.jobs
-    # Also here, or rows in states of a newer release would fill the limit and be passed over.
+    # QUEUED is also needed here: otherwise rows in a newer release's states would fill the limit
+    # and be skipped by the UPDATE.
     late = select(jobs.c.id).where(ANY_EXPIRING, QUEUED, jobs.c.expires_at <= instant())
     late = late.order_by(jobs.c.expires_at).limit(bindparam("at_most"))
     if tables.metadata.schema is not None:

@@ -1,8 +1,8 @@
-"""Claim: a worker takes a job and pays for the call before it is sent.
+"""Claim a job for a worker, and count the call before it is sent.
 
-The call is counted here, ahead of sending, so that no crash can lose one. A claim carries a
-token of the caller's own choosing: when the answer to a claim is lost, the same claim again
-finds the row it made. What a claim finds at its limits (too many calls, too late) it ends.
+The call is counted before it is sent, so that no crash can lose one. A claim carries a token that
+the caller chooses: if the response to a claim is lost, the same claim again finds its row. If a job
+has reached a limit (too many calls, too late), the claim ends it.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ from storage.schema.predicates import QUEUED, has_expired, open_to_claims
 from storage.schema.revision import RELEASE
 from storage.schema.tables import Tables
 
-# What is each claim's own; the rest is the worker's, and one statement has it once.
+# Parameters that differ from claim to claim; the others are the worker's and appear once in a
+# statement.
 _OWN = ("job_id", "token")
 
-#: Shorter than for other changes: a group's calls start where it ends, all at once, and the fleet's
-#: pace had spread them evenly.
+#: Shorter than for other changes: the calls of a group start together when it commits, although the
+#: fleet's rate limit had spaced them evenly.
 GATHER_S = 0.04
 
 
@@ -67,29 +68,30 @@ def claim_if_due(
     max_calls_per_day: int | None = None,
     serves_release: int = RELEASE,
 ) -> Job | None:
-    """Take a queued job whose time has come: queued to running, one statement.
+    """Claim a queued job that is due: queued to running, in one statement.
 
-    The fence rises, the attempt and the call are counted.
+    The fence rises; the attempt and the call are counted.
 
     Args:
         db: The results table.
-        job_id: Which.
-        worker_id: Who takes it.
-        token: New for every claim, the same when a claim is repeated after a lost answer.
-        call_deadline_s: By when the call will have ended, from now.
-        max_calls: How many calls a job may cost (since it was last retried by hand); at that,
+        job_id: The job.
+        worker_id: The worker that claims it.
+        token: New for every claim; the same when a claim is repeated after a lost response.
+        call_deadline_s: Seconds from now until the call's deadline.
+        max_calls: How many calls a job may cost (since it was last retried by hand); at the limit,
             it fails as `CALLS_EXHAUSTED`.
-        max_calls_per_day: How many calls the whole fleet may send today (in UTC); None for any.
+        max_calls_per_day: How many calls the whole fleet may send today (in UTC); None for no
+            limit.
         serves_release: The newest release whose jobs the worker can serve.
 
     Returns:
-        The row as claimed; None when there is nothing to take: unknown, held, ended, not due
-        yet, its batch not open, its request for a newer release, or ended just now because a limit
-        was reached or the row cannot be read.
+        The row as claimed. None if there is nothing to claim: the job is unknown, held, ended, not
+        due yet, in a batch that is not open, or needs a newer release. None also if it was ended
+        just now because a limit was reached or the row cannot be read.
 
     Raises:
-        DayExhausted: Today's calls are spent; nothing was claimed.
-        DatabaseUnavailable: Perhaps claimed, perhaps not: call again with the same token.
+        DayExhausted: The fleet's daily limit is reached; nothing was claimed.
+        DatabaseUnavailable: Possibly claimed: call again with the same token.
     """
     parameters = {
         "job_id": job_id,
@@ -114,9 +116,9 @@ def claim_if_due(
 
 
 def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Job | None]:
-    """Make the claims that differ from the first in job and token alone; others stay to be made.
+    """Make the claims that differ from the first only in job and token; leave the others.
 
-    So do all of them where one of the rows can't be read: alone, it is found and set aside.
+    If one of the rows cannot be read, make none: alone, it is found and quarantined.
     """
     alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
     rows = [{name: claim[name] for name in _OWN} for claim in alike]
@@ -142,7 +144,7 @@ def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | 
 
 
 def _claim_within_day(db: Database, parameters: dict[str, object], most: int) -> Any:
-    """Count the day's call and claim, both or neither."""
+    """Count the call against the daily limit and claim, both or neither."""
     with db.begin() as connection, connection.begin_nested() as both:
         spend_one_call(db.tables, connection, most)
         row = _claimed(db.tables, connection, parameters)
@@ -152,7 +154,7 @@ def _claim_within_day(db: Database, parameters: dict[str, object], most: int) ->
 
 
 def _claimed(tables: Tables, connection: Connection, parameters: dict[str, object]) -> Any:
-    """Claim and count the call of an owner who has a daily limit; on PostgreSQL one statement."""
+    """Claim, and count the call of an owner with a daily limit; on PostgreSQL in one statement."""
     row = connection.execute(_claim(tables), parameters).mappings().first()
     if row is not None and tables.metadata.schema is None:
         connection.execute(_count_call(tables), {"of_owner": row["owner"]})
@@ -185,7 +187,7 @@ def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
 
 
 EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
-"""What a job that waited too long is told."""
+"""The error of a job that was not started before its deadline."""
 
 
 @cache

@@ -1,8 +1,8 @@
-"""Image in hand, and stored: the last two steps of a job that goes well.
+"""Record that a job's images are on the worker's disk, and that they are in the bucket.
 
-`mark_storing_if_held` is written as soon as the picture is safe on the worker's disk;
-`finish_if_held` is written when the bucket has it. A job that was asked to stop keeps the
-picture it has paid for and ends as cancelled.
+These are the last two steps of a successful job. `mark_storing_if_held` runs as soon as the picture
+is safe on the worker's disk. `finish_if_held` runs when it is in the bucket. A job that was asked
+to stop keeps the picture that was paid for and ends as cancelled.
 """
 
 from __future__ import annotations
@@ -48,23 +48,23 @@ def mark_storing_if_held(
     images: Sequence[StoredImage],
     worker_id: UUID | None = None,
 ) -> bool:
-    """Running to storing: the answer is read, checked and on disk. One statement.
+    """Set running to storing, in one statement: the images are checked and on disk.
 
-    The row then names the keys with these bytes. A fence that was rolled back with the database can
-    be claimed twice, and both holders' keys are the same: only the one whose images the row names
-    may put them.
+    The row then names the object keys and their SHA-256. A fence that was rolled back with the
+    database can be claimed twice, and both holders' keys are the same. Only the holder whose images
+    the row names may upload them.
 
     Args:
         db: The results table.
-        job_id: Which.
-        fence: Of the caller's claim.
+        job_id: The job.
+        fence: The fence of the caller's claim.
         images: As they will be in the bucket.
         worker_id: The worker that has the images, which holds the row from now on; None leaves the
             holder as it is.
 
     Returns:
-        Whether the row is storing these images at this fence now; False when it was taken away, or
-        stores other images at this fence.
+        Whether the row is storing these images at this fence now. False if the caller no longer
+        holds it, or it stores other images at this fence.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -84,18 +84,18 @@ def mark_storing_if_held(
 def finish_if_held(
     db: Database, job_id: UUID, *, fence: int, images: Sequence[StoredImage]
 ) -> bool:
-    """Storing (or running) to succeeded; to cancelled with its images where that was asked.
+    """Set storing (or running) to succeeded, or to cancelled with images if that was requested.
 
     Args:
         db: The results table.
-        job_id: Which.
-        fence: Of the caller's claim.
+        job_id: The job.
+        fence: The fence of the caller's claim.
         images: As they are in the bucket.
 
     Returns:
-        Whether the row has ended with these images, now or by an earlier call whose answer was
-        lost, or because they were adopted meanwhile. On False it was taken away, or stores other
-        images at this fence.
+        Whether the row has ended with these images: now, by an earlier call whose response was
+        lost, or because another process adopted them. If False, the caller no longer holds it, or
+        it stores other images at this fence.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -109,7 +109,7 @@ def finish_if_held(
 
 
 def ended_with(job: Job | None, images: Sequence[StoredImage]) -> bool:
-    """Whether a job has ended and these very objects, with these bytes, are its images."""
+    """Return whether a job has ended with exactly these objects and bytes as its images."""
     if job is None or job.status not in ENDED:
         return False
     return _bytes_by_key(images) == _bytes_by_key(job.images)
@@ -120,7 +120,7 @@ def _bytes_by_key(images: Sequence[StoredImage]) -> dict[str, str]:
 
 
 def image_parameters(images: Sequence[StoredImage]) -> dict[str, Any]:
-    """What statements bind of an answer's images: all of them, and which answer they are of."""
+    """Return the bound parameters for images: all of them, and the SHA-256 of the first."""
     return {
         "new_images": images_to_json(images),
         "new_sha256": images[0].sha256 if images else "",
@@ -130,9 +130,9 @@ def image_parameters(images: Sequence[StoredImage]) -> dict[str, Any]:
 def names_no_others(
     tables: Tables, sha256: ColumnElement[Any] | None = None
 ) -> ColumnElement[bool]:
-    """True for rows that name no images yet, or those of this answer, under whatever keys.
+    """Return the condition that a row names no images, or those of this response, at any keys.
 
-    Binds `new_sha256` unless the answer's is given.
+    Binds `new_sha256` unless the response's hash is given.
     """
     if sha256 is None:
         sha256 = bindparam("new_sha256", type_=Text())
@@ -156,7 +156,7 @@ def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
 
 def _happened(rows: Rows, changed: set[tuple[UUID, int]]) -> list[bool | None]:
     claims = [(row["job_id"], row["at_fence"]) for row in rows]
-    often = Counter(claims)  # two holders of one claim: which of them was it? each asks alone
+    often = Counter(claims)  # two holders of one claim: ambiguous, so each repeats it alone
     return [True if claim in changed and often[claim] == 1 else None for claim in claims]
 
 
@@ -209,7 +209,7 @@ def _held_as_given(tables: Tables, given: Any) -> Update:
 
 
 def _storing(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
-    """What a row is set to when its images are on the disk."""
+    """Return a row's new values when its images are on the disk."""
     return {
         "status": JobStatus.STORING.value,
         "images": images,
@@ -219,9 +219,9 @@ def _storing(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
 
 
 def with_images(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
-    """What a row is set to when these images are in the bucket.
+    """Return a row's new values when these images are in the bucket.
 
-    It has succeeded, unless it was asked to stop: then it is cancelled, and keeps them.
+    It has succeeded. If it was asked to stop, it is cancelled and keeps them.
     """
     jobs = tables.jobs
     stop = jobs.c.cancel_asked == true()

@@ -1,8 +1,8 @@
-"""Jobs whose request only newer releases can read: who can serve them, and whether anybody can.
+"""Match jobs whose request only newer releases can read with workers of those releases.
 
-A row says which release it needs, a worker's row which one it serves. Claims and the dispatcher
-pass over rows above that. So a job with a new parameter waits for a worker that knows it, instead
-of ending as unreadable at an older one.
+A job's row contains the release it needs, a worker's row the one it serves. Claims and the
+dispatcher skip rows above that. So a job with a new parameter waits for a worker that supports it,
+instead of ending as unreadable on an older one.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ from storage.schema.constraints import NEEDS_RELEASE_SQL
 from storage.schema.predicates import QUEUED
 from storage.schema.tables import Tables
 
-#: Until a job is due again that an older worker was sent: another worker may get it then.
+#: Seconds until a job that an older worker received is due again, so that another worker may get
+#: it.
 PUT_OFF_S = 1.0
 
-#: Jobs counted at most.
+#: The maximum number of jobs counted.
 MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """Jobs that no live worker can serve.
+    """Count jobs that no live worker can serve.
 
     Attributes:
-        count: How many wait, counted up to `MOST_COUNTED`.
+        count: The number that wait, counted up to `MOST_COUNTED`.
         release: The number of the oldest release that can serve all of those counted.
-        newest: The newest that a live worker serves; None if none says so.
+        newest: The newest release that a live worker serves; None if no worker reports one.
     """
 
     count: int
@@ -57,10 +58,10 @@ class Unserved:
 
 
 def newest_release(db: Database) -> int | None:
-    """The newest release that a live worker serves; None if none says so.
+    """Return the newest release that a live worker serves; None if no worker reports one.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; ask again.
+        DatabaseUnavailable: Unknown; call again.
     """
     with db.read() as connection:
         found: int | None = connection.scalar(select(_newest(db.tables)))
@@ -68,10 +69,10 @@ def newest_release(db: Database) -> int | None:
 
 
 def unserved_jobs(db: Database) -> Unserved | None:
-    """Jobs that wait for a release that no live worker serves; None if there is none.
+    """Count jobs that wait for a release that no live worker serves; None if there is none.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; ask again.
+        DatabaseUnavailable: Unknown; call again.
     """
     with db.read() as connection:
         count, release, newest = connection.execute(_unserved(db.tables)).one()
@@ -79,13 +80,13 @@ def unserved_jobs(db: Database) -> Unserved | None:
 
 
 def put_off_for_newer(db: Database, job_id: UUID, *, serves_release: int) -> bool:
-    """Let a job that this release cannot serve be due a little later, for another worker.
+    """Delay a job that this release cannot serve, so that another worker can get it.
 
     Returns:
-        Whether it waited to be claimed, and needs a newer release.
+        Whether it was queued and needs a newer release.
 
     Raises:
-        DatabaseUnavailable: It is due again when its dispatch is stale.
+        DatabaseUnavailable: It becomes due again when its dispatch is stale.
     """
     parameters = {"job_id": job_id, "serves_release": serves_release}
     with db.statement() as connection:
@@ -93,13 +94,13 @@ def put_off_for_newer(db: Database, job_id: UUID, *, serves_release: int) -> boo
 
 
 def is_served_by(tables: Tables, release: ColumnElement[Any]) -> ColumnElement[bool]:
-    """True for jobs that a worker of this release can serve."""
+    """Return the condition that a worker of this release can serve the job."""
     jobs = tables.jobs
     return or_(jobs.c.needs_release.is_(None), jobs.c.needs_release <= release)
 
 
 def is_served(tables: Tables) -> ColumnElement[bool]:
-    """True for jobs that a live worker can serve."""
+    """Return the condition that a live worker can serve the job."""
     return is_served_by(tables, _newest(tables))
 
 

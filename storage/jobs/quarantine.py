@@ -1,9 +1,8 @@
-"""Set aside: a row that cannot be understood ends as failed, and nobody trips over it again.
+"""Quarantine a row that cannot be read: end it as failed.
 
-A row may hold what no release of ours has written: half a disk block, or the work of somebody's
-own UPDATE. Left in the queue it would be claimed, and given up, and claimed again for ever. A
-status this release does not know is no such case. It is a newer release's business and is left
-alone.
+A row may contain values that no release of Darkroom has written, after a disk error or a manual
+UPDATE. If it stayed in the queue, workers would claim it and give up, again and again. A status
+this release does not support is different: it belongs to a newer release and is left alone.
 """
 
 from __future__ import annotations
@@ -25,16 +24,17 @@ log = logging.getLogger(__name__)
 
 
 def quarantine_row(db: Database, job_id: UUID, *, token: UUID, reason: str) -> bool:
-    """End an unreadable job that waits, or that the caller's own claim has just taken.
+    """End an unreadable job that is queued, or that the caller's own claim has just taken.
 
     Args:
         db: The results table.
-        job_id: Which.
-        token: Of the caller's claim; its attempt and call are given back, as nothing was sent.
+        job_id: The job.
+        token: The token of the caller's claim; its attempt and call are uncounted, as nothing was
+            sent.
         reason: What cannot be read.
 
     Returns:
-        Whether it has ended; False where it is held by another or in a state of a newer release.
+        Whether it has ended; False if another worker holds it or its state is a newer release's.
 
     Raises:
         DatabaseUnavailable: Call again.

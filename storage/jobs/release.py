@@ -1,9 +1,9 @@
-"""Let go: a worker ends its hold on a job without an image of it.
+"""Release a job that the worker holds, without an image.
 
-Three ways out of running: later again (with what the call turned out to be), failed for good,
-and handed back before anything was sent. Later again and failed also leave storing, when the
-image that was in hand has been lost. What a call turned out to be decides two things apart from
-each other: whether the attempt counts, and whether the call does.
+A job leaves running in three ways: it is retried later (with the call's outcome counted), it fails,
+or it is handed back before anything was sent. Retry later and fail also leave storing, if the
+received image has been lost. The call's outcome decides two things independently: whether the
+attempt counts, and whether the call counts.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ def retry_later_if_held(
     call_back: bool = False,
     counted: CallCount | None = None,
 ) -> bool:
-    """Running to queued, not before `delay_s` from now; to cancelled where that was asked.
+    """Set running to queued, due in `delay_s`; to cancelled if that was requested.
 
-    With `counted=CallCount.LOST` it leaves storing as well: the image that was in hand is gone.
+    With `counted=CallCount.LOST` it leaves storing as well: the received image is lost.
 
     Args:
         db: The results table.
-        job_id: Which.
-        fence: Of the caller's claim.
+        job_id: The job.
+        fence: The fence of the caller's claim.
         delay_s: How long to wait.
-        error: Why; kept on the row until the job goes well.
-        give_back: The attempt was not worth one (a 429, a fleet that is paused).
-        call_back: The call is known not to have been paid.
-        counted: What the call turned out to be, if it cost money and brought nothing.
+        error: Why; kept on the row until the job succeeds.
+        give_back: Do not count the attempt (a 429, or a paused fleet).
+        call_back: Do not count the call: it is known not to have been paid.
+        counted: The call's outcome, if it cost money and produced no image.
 
     Returns:
-        Whether it happened, now or by an earlier call whose answer was lost.
+        Whether the row was changed, now or by an earlier call whose response was lost.
 
     Raises:
-        ValueError: A call cannot be both given back and counted.
+        ValueError: A call cannot be both uncounted and counted as an outcome.
         DatabaseUnavailable: Call again.
     """
     statement = _retry_later(db.tables, counted, give_back=give_back, call_back=call_back)
@@ -70,21 +70,21 @@ def fail_if_held(
     counted: CallCount | None = None,
     call_back: bool = False,
 ) -> bool:
-    """Running to failed for good; with `counted=CallCount.LOST` from storing as well.
+    """Set running to failed; with `counted=CallCount.LOST` storing as well.
 
     Args:
         db: The results table.
-        job_id: Which.
-        fence: Of the caller's claim.
+        job_id: The job.
+        fence: The fence of the caller's claim.
         error: Why.
-        counted: What the call turned out to be, if it cost money and brought nothing.
-        call_back: The call is known not to have been paid.
+        counted: The call's outcome, if it cost money and produced no image.
+        call_back: Do not count the call: it is known not to have been paid.
 
     Returns:
-        Whether it happened, now or by an earlier call whose answer was lost.
+        Whether the row was changed, now or by an earlier call whose response was lost.
 
     Raises:
-        ValueError: A call cannot be both given back and counted.
+        ValueError: A call cannot be both uncounted and counted as an outcome.
         DatabaseUnavailable: Call again.
     """
     statement = _fail(db.tables, counted, call_back=call_back)
@@ -95,15 +95,15 @@ def fail_if_held(
 
 
 def hand_back_if_held(db: Database, job_id: UUID, *, fence: int) -> bool:
-    """Running to queued before the call was sent: attempt and call are given back.
+    """Set running to queued before the call was sent; attempt and call are uncounted.
 
     Args:
         db: The results table.
-        job_id: Which.
-        fence: Of the caller's claim.
+        job_id: The job.
+        fence: The fence of the caller's claim.
 
     Returns:
-        Whether it happened, now or by an earlier call whose answer was lost.
+        Whether the row was changed, now or by an earlier call whose response was lost.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -124,16 +124,16 @@ def _parameters(job_id: UUID, fence: int, error: JobError) -> dict[str, Any]:
 
 
 CANCELLED = JobError(EndCode.CANCELLED, "cancelled on request", "operator")
-"""What a job that was asked to stop is told."""
+"""The error of a job that was cancelled on request."""
 
 
 def call_changes(
     tables: Tables, *, counted: CallCount | None, give_back: bool, call_back: bool
 ) -> dict[str, ColumnElement[Any]]:
-    """What the end of a call does to a row's counts.
+    """Return the changes to a row's counts when a call ends.
 
     Raises:
-        ValueError: The call is both given back and counted.
+        ValueError: The call is both uncounted and counted as an outcome.
     """
     if call_back and counted is not None:
         raise ValueError(f"a call cannot be both given back and counted as {counted}")
@@ -143,7 +143,7 @@ def call_changes(
         changes["attempts"] = jobs.c.attempts - 1
     if call_back:
         changes["calls_made"] = jobs.c.calls_made - 1
-        # A call that was none did not start the job either.
+        # A call that was not sent did not start the job either.
         changes["first_call_at"] = case((jobs.c.calls_made > 1, jobs.c.first_call_at), else_=null())
     if counted is not None:
         changes[f"calls_{counted.value}"] = jobs.c[f"calls_{counted.value}"] + 1
@@ -153,7 +153,7 @@ def call_changes(
 def queued_or_cancelled(
     tables: Tables, *, delay: ColumnElement[Any], error: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a held row is set to when it is let go of: queued again, or ended where asked.
+    """Return a held row's new values on release: queued again, or cancelled if requested.
 
     Args:
         tables: Of the dialect.
@@ -206,7 +206,7 @@ def _hand_back(tables: Tables) -> Update:
     jobs = tables.jobs
     changes = call_changes(tables, counted=None, give_back=True, call_back=True)
     error = {name: jobs.c[name] for name in NO_ERROR}
-    # A held row waits for nothing: this is NULL, of a type that PostgreSQL can tell.
+    # A held row's `not_before` is NULL; the column gives PostgreSQL the type.
     waiting = queued_or_cancelled(tables, delay=jobs.c.not_before, error=error)
     return held_at_fence(tables, RUNNING).values({**waiting, **changes})
 

@@ -1,8 +1,8 @@
-"""By hand: jobs that succeeded, and whose images the bucket no longer has, are queued again.
+"""Queue succeeded jobs again, by hand, if the bucket no longer has their images.
 
-The image was paid for and is lost, which the row counts; a new call will be paid. An image that was
-reused from another job was paid there, so nothing is counted here. From then on such a job has an
-image of its own.
+The row counts the paid image as lost, and a new call will be paid. If the image was reused from
+another job, that job paid, so nothing is counted here. From then on such a job has an image of its
+own.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _SUCCEEDED: ColumnElement[bool] = literal_column("status || '' = 'succeeded'")
 def requeue_lost(
     db: Database, lost: Mapping[UUID, Collection[str]], *, error: JobError
 ) -> list[UUID]:
-    """Queue jobs again that still name the objects that are lost.
+    """Queue jobs again that still name the lost objects.
 
-    Counts of calls stay; attempts, and the limit on calls, begin anew.
+    Counts of calls stay; attempts, and the limit on calls, restart.
 
     Args:
         db: The results table.
         lost: The keys of the lost objects, by job; at most a few thousand jobs at a time.
-        error: Why; kept on the row until the job goes well.
+        error: Why; kept on the row until the job succeeds.
 
     Returns:
-        Which of them were queued.
+        The ids that were queued.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -84,7 +84,7 @@ def _ids() -> Any:
 
 @cache
 def _lock_reuses(tables: Tables) -> Select[Any]:
-    """Held in id order, and before any job's own row, as who deletes jobs does."""
+    """Lock image references in id order, before any job's row, as the deletion of jobs does."""
     reuses = tables.reuses
     noted = select(reuses.c.job_id).where(reuses.c.job_id.in_(_ids())).order_by(reuses.c.job_id)
     return noted if tables.metadata.schema is None else noted.with_for_update()

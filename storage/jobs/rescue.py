@@ -1,9 +1,9 @@
-"""Rescue: jobs whose worker is dead, or whose call should have ended long ago.
+"""Rescue jobs whose worker is dead, or whose call has exceeded its deadline.
 
-A running job that is taken from its worker has cost a call of which nobody knows the outcome;
-a storing one had its image in hand, so its worker's spool gets time to come back first. Either
-way the fence rises, and the old holder, should it wake, can change nothing. Only the
-dispatcher's leader calls this, and only when it has led without a gap for a whole lease.
+The outcome of a running job's call is unknown. A storing job had its image on the worker's disk, so
+the worker's spool gets time to come back first. In both cases the fence rises, so the old holder
+can change nothing if it resumes. Only the dispatcher's leader calls this, and only after leading
+without a gap for a whole lease.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ from storage.schema.predicates import ANY_RUNNING, ANY_STORING, RUNNING, STORING
 from storage.schema.tables import Tables
 
 DEADLINE_MARGIN_S = 10.0
-"""How long after its call deadline a living worker's job is left alone: time for the worker to
-notice by itself, with a busy database in between."""
+"""How long after its call deadline a live worker's job is left alone.
+
+The worker gets this time to notice by itself, even with a busy database.
+"""
 
 UNKNOWN = JobError(
     EndCode.OUTCOME_UNKNOWN,
@@ -50,14 +52,14 @@ LOST = JobError("IMAGE_LOST", "the worker was lost with the image on its disk", 
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """How many jobs were taken from dead workers.
+    """Count the jobs that were taken from dead workers.
 
     Attributes:
-        running: Of them, with a call under way (one unknown call each).
-        storing: Of them, with an image in hand (one lost image each).
-        queued: They are due again.
-        failed: Their outcome stays unknown.
-        cancelled: They had been asked to stop.
+        running: Those with a call under way (one unknown call each).
+        storing: Those whose image was not yet stored (one lost image each).
+        queued: Those that are due again.
+        failed: Those whose outcome stays unknown.
+        cancelled: Those that had been asked to stop.
     """
 
     running: int
@@ -70,13 +72,13 @@ class Rescued:
 def rescue_dead(
     db: Database, *, max_unknown_calls: int, spool_grace_s: float, limit: int = 1000
 ) -> Rescued:
-    """Take held jobs from workers whose lease has ended and from calls past their deadline.
+    """Take jobs from workers whose lease has expired, and from calls past their deadline.
 
     Args:
         db: The results table.
         max_unknown_calls: How many unknown calls a job may have and still be called again.
         spool_grace_s: How long a dead worker's spool may take to come back.
-        limit: At most so many of each kind.
+        limit: The maximum number of jobs in each state.
 
     Raises:
         DatabaseUnavailable: Call again.

@@ -1,4 +1,4 @@
-"""Read a job from its row."""
+"""Convert a row of the jobs table to a `Job`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PLAIN = tuple(name for name in Job.__slots__ if name not in _SPECIAL)
 
 
 def job_from_row(row: Mapping[Any, Any]) -> Job:
-    """Read a row.
+    """Return the job of a row.
 
     Args:
         row: Every column of the jobs table, by name.
 
     Raises:
-        RecordUnreadable: A value this release does not know.
+        RecordUnreadable: This release does not support a value.
     """
     try:
         return Job(

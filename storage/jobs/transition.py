@@ -1,10 +1,11 @@
-"""How a transition reaches the table: one guarded UPDATE, all concerned told in the same breath.
+"""Run a transition: one guarded UPDATE, with its batch count and delivery in the same transaction.
 
-A job in a batch that ends leaves a small row in `batch_deltas`, in the same transaction as its
-end, so that a batch's counts are neither lost nor counted twice and no statement ever counts
-jobs. One that somebody wants to hear of leaves a delivery there (see `webhooks/outbox.py`).
-PostgreSQL does it all in one statement (a WITH around the UPDATE), which is one round trip with no
-transaction to open or close; SQLite has no such statement, and no network either.
+If a job of a batch ends, a small row is inserted into `batch_deltas` in the same transaction. So a
+batch's counts are neither lost nor counted twice, and no statement has to count jobs. If the job
+has a callback, a delivery is inserted as well (see `webhooks/outbox.py`).
+
+PostgreSQL does this in one statement (a WITH around the UPDATE), which is one round trip and no
+explicit transaction. SQLite lacks such a statement, but it has no network round trips either.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ RELEASED: Mapping[str, Any] = {
     "claim_token": null(),
     "call_deadline": null(),
 }
-"""Nobody holds the row any more."""
+"""The values of a row that no worker holds."""
 
 NO_ERROR: Mapping[str, Any] = {
     "error_code": null(),
     "error_message": null(),
     "error_whose": null(),
 }
-"""Nothing is wrong, or not any more."""
+"""The values of a row without an error."""
 
 
 def ended_values(status: JobStatus) -> dict[str, object]:
-    """What a queued row is set to when it ends without a call; binds `new_error_…`."""
+    """Return a queued row's new values when it ends without a call; binds `new_error_…`."""
     return {
         "status": status.value,
         "ended_at": now(),
@@ -69,18 +70,19 @@ def ended_values(status: JobStatus) -> dict[str, object]:
 
 
 def error_parameters(error: JobError) -> dict[str, str]:
-    """What `ended_values` binds."""
+    """Return the parameters that `ended_values` binds."""
     return {f"new_{name}": value for name, value in error.columns().items()}
 
 
-# What the drivers say of a value that is no JSON, no time or no UUID, or of a time beyond Python's.
+# Raised by the drivers for a value that is not valid JSON, time or UUID, or for a time beyond
+# Python's range.
 UNDECODABLE = (ValueError, TypeError, RecordRefused)
 
 _COUNTED = ("succeeded", "failed", "cancelled")
 
 
 def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> Sequence[RowMapping]:
-    """Run an UPDATE of jobs that may end some, and tell their batches and whoever asked.
+    """Run an UPDATE of jobs that may end some; record batch counts and deliveries.
 
     Args:
         db: The results table.
@@ -101,7 +103,7 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
 def run_ending_within(
     db: Database, connection: Connection, change: Update, parameters: Mapping[str, Any]
 ) -> Sequence[RowMapping]:
-    """As `run_ending`, inside a transaction that is open already."""
+    """Do the same as `run_ending`, inside a transaction that is already open."""
     jobs = db.tables.jobs
     returning = change.returning(*_returned(jobs), jobs.c.callback_url)
     rows = connection.execute(returning, parameters).mappings().all()
@@ -135,10 +137,10 @@ def _returned(jobs: Table) -> tuple[Column[Any], ...]:
 
 
 def read_job(db: Database, job_id: UUID) -> Job | None:
-    """The row, or None.
+    """Return the job with this id, or None.
 
     Raises:
-        RecordUnreadable: A value this release does not know.
+        RecordUnreadable: This release does not support a value.
     """
     try:
         with db.read() as connection:
@@ -150,7 +152,7 @@ def read_job(db: Database, job_id: UUID) -> Job | None:
 
 @cache
 def whole_jobs(tables: Tables) -> Select[Any]:
-    """Every column of jobs, and of those that were given another one's image, whose."""
+    """Select every column of jobs, and the source job of a reused image."""
     jobs, reuses = tables.jobs, tables.reuses
     whole = select(jobs, reuses.c.source_id.label("reused_from"))
     return whole.outerjoin(reuses, reuses.c.job_id == jobs.c.id)
@@ -162,7 +164,7 @@ def _by_id(tables: Tables) -> Select[Any]:
 
 
 def held_at_fence(tables: Tables, state: ColumnElement[bool]) -> Update:
-    """The start of a holder's UPDATE: this job, in this state, at the caller's own fence.
+    """Return the start of a holder's UPDATE: this job, in this state, at the caller's fence.
 
     Binds `job_id` and `at_fence`.
     """
@@ -173,10 +175,10 @@ def held_at_fence(tables: Tables, state: ColumnElement[bool]) -> Update:
 
 
 def ended_by_us(db: Database, job_id: UUID, fence: int) -> Job | None:
-    """The row, if a change that found nothing to do was a repeat of one that was committed.
+    """Return the job if a change without effect repeats one that was committed; None otherwise.
 
-    Only the holder moves a held row without raising its fence. So a row that is still at the
-    caller's fence, and no longer held, was moved by the caller, whose answer got lost.
+    Only the holder moves a held row without raising its fence. So if a row is still at the caller's
+    fence and no longer held, the caller moved it and the response was lost.
     """
     job = read_job(db, job_id)
     if job is None or job.fence != fence or job.status in HELD_STATES:

@@ -1,1 +1,1 @@
-"""The history of the tables, one numbered file a step; `storage/migrations/migrate.py` runs it."""
+"""Migrate the tables, with one numbered file per step; `migrations/migrate.py` runs them."""

@@ -1,7 +1,7 @@
-"""Alembic's part of a migration: running the steps that a database lacks.
+"""Run the migration steps that a database lacks, with Alembic.
 
-In a file of its own because Alembic, and the templates it brings along, take a fifth of a second to
-load: nearly every command only asks which revision there is.
+This is a separate file because loading Alembic and its templates takes a fifth of a second. Nearly
+every command only reads the current revision.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def upgrade(connection: Connection, wanted: str) -> None:
 
 def _scripts() -> ScriptDirectory:
     config = Config()
-    # Alembic reads the value as a format, where a percent sign has a meaning.
+    # Alembic reads the value as a format string, in which a percent sign is special.
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     return ScriptDirectory.from_config(config)

@@ -1,8 +1,8 @@
-"""Lock tables for a change of their columns without keeping anybody waiting for long.
+"""Lock tables for a change of their columns, without delaying other processes for long.
 
-ALTER TABLE needs a lock that nothing else may hold, and whatever comes after it queues behind it:
-one open transaction elsewhere would stop every worker for as long as it lasts, and their leases
-would run out. So the lock is asked for briefly, again and again, and let go of in between.
+ALTER TABLE needs an exclusive lock, and all later statements queue behind it. One open transaction
+elsewhere would stop every worker for as long as it lasts, and their leases would expire. So the
+lock is requested briefly and repeatedly, and released in between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 TRY_FOR_MS: Final = 100
 PAUSE_S: Final = 0.4
 
-#: A minute of tries: as long as anybody would watch a command that prints nothing.
+#: A minute of tries: as long as a person would wait for a command that prints nothing.
 TRIES: Final = 120
 
 _SET_TIMEOUT: Final = text("SELECT set_config('lock_timeout', :value, true)")

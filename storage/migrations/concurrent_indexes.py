@@ -1,17 +1,19 @@
-"""Indexes on the jobs of PostgreSQL, made after the migration so that nobody waits for them.
+"""Build PostgreSQL indexes on the jobs after the migration, so that nothing waits for them.
 
-In a transaction CREATE INDEX would keep every worker from writing until it is done, which on a
-table of millions takes minutes. CONCURRENTLY does not, but it cannot be part of a transaction, it
-may break off, and then it leaves an index behind that is kept up to date and never used. So each
-index here is looked at by name whenever `migrate` runs: one that is whole is left alone, a broken
-one is dropped, and what is missing is made. Nothing is wrong while it is missing, only slow.
+In a transaction, CREATE INDEX would block every worker's writes until it is done, which on a table
+of millions takes minutes. CONCURRENTLY does not, but it cannot run in a transaction. It may also
+fail, and then leaves an index that is maintained and never used. So `migrate` checks each index
+here by name: a valid one is left alone, an invalid one is dropped, and a missing one is built.
+While one is missing, queries are slow but correct.
 
-Whoever makes one holds an advisory lock, in a transaction of a connection of its own that does
-nothing else, as a pooler in between would take a session's lock apart. The others ask for the lock
-again and again, each time in a transaction that ends with the answer, instead of waiting in one:
-CONCURRENTLY waits for the whole transaction of every statement that it finds at work, and would
-wait for them as they for it. PostgreSQL sees no deadlock there, as the lock and the index are two
-sessions'. SQLite has one writer anyway, and its migrations make these indexes themselves.
+The process that builds an index holds an advisory lock. It holds it in a transaction of a separate,
+otherwise idle connection, because a pooler in between would break a session lock. Other processes
+request the lock repeatedly, each time in a transaction that ends with the result, instead of
+waiting in one. CONCURRENTLY waits for the whole transaction of every running statement, so it would
+wait for them as they wait for it. PostgreSQL would not detect that deadlock, as the lock and the
+index belong to two sessions.
+
+SQLite has only one writer, and its migrations build these indexes themselves.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ from storage.schema.revision import SCHEMA
 
 @dataclass(frozen=True, slots=True)
 class LateIndex:
-    """An index that a revision wants; frozen like the revision.
+    """Describe an index that a revision needs; like the revision, it never changes.
 
     Attributes:
         since: The revision.
-        name: Of the index.
+        name: The index's name.
         on: Table, columns and condition, as CREATE INDEX has them after ON.
     """
 
@@ -55,7 +57,7 @@ LATE: Final = (
     ),
 )
 
-# Any number that nobody else uses; another one than the migration's own.
+# Any number that is not used elsewhere; different from the migration's own lock.
 _TRY_LOCK: Final = text(f"SELECT pg_try_advisory_xact_lock({0x6C617465})")
 _ASK_EVERY_S: Final = 0.2
 
@@ -68,10 +70,10 @@ _WHOLE: Final = text(
 
 
 def missing_indexes(db: Database, revision: str | None) -> list[str]:
-    """Indexes that a schema of this revision should have, and has not, or only in part.
+    """Return the indexes that a schema of this revision needs and that are missing or invalid.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; call again.
+        DatabaseUnavailable: Unknown; call again.
     """
     if db.dialect != "postgresql" or revision is None:
         return []
@@ -81,10 +83,10 @@ def missing_indexes(db: Database, revision: str | None) -> list[str]:
 
 
 def make_indexes(db: Database, revision: str) -> None:
-    """Make those that are missing, one after the other; what is made stays made.
+    """Build the missing indexes one after the other; those already built remain.
 
     Raises:
-        DatabaseUnavailable: Call again; it goes on where it stopped.
+        DatabaseUnavailable: Call again; it continues where it stopped.
     """
     if not missing_indexes(db, revision):
         return
@@ -98,7 +100,10 @@ def make_indexes(db: Database, revision: str) -> None:
 
 
 def _made_in_turn(db: Database, revision: str, alone: Database, builder: Database) -> bool:
-    """Whether it was this process's turn; if not, nothing of its asking may stay open."""
+    """Build the missing indexes if this process gets the lock; return whether it did.
+
+    If it does not, no transaction of the request may stay open.
+    """
     with alone.begin() as turn:
         if not turn.scalar(_TRY_LOCK):
             return False

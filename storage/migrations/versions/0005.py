@@ -1,9 +1,9 @@
-"""What a worker's row says of its calls, and which release a job's request needs.
+"""Add columns for a worker's calls and for the release that a job's request needs.
 
-Expands only: columns that may be NULL, so nothing is rewritten, and workers of the release before
-neither write nor read them. The locks that adding a column takes are asked for briefly. The index
-of jobs that need a newer release is made on PostgreSQL after this, without a lock on the jobs (see
-`storage/migrations/concurrent_indexes.py`); SQLite makes it here.
+It only expands: the columns may be NULL, so nothing is rewritten, and the previous release's
+workers neither write nor read them. The locks for adding columns are requested briefly. On
+PostgreSQL, the index of jobs that need a newer release is built afterwards, without a lock on the
+jobs (see `storage/migrations/concurrent_indexes.py`); SQLite builds it here.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ TEXTS = ("pause_code", "pause_message")
 
 
 def upgrade() -> None:
-    """Add the columns; none of them is filled in."""
+    """Add the columns; they stay empty."""
     is_postgresql = op.get_bind().dialect.name == "postgresql"
     prefix, schema = ("", "darkroom") if is_postgresql else ("darkroom_", None)
     moment: Any = TIMESTAMP(timezone=True) if is_postgresql else DateTime()

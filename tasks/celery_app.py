@@ -75,7 +75,7 @@ def _add_submit(app: Celery, submit: Callable[[], SubmitTask]) -> None:
         Request=DELIVERED,
     )
     def darkroom_submit(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
-        submit()(
+        submit().run(
             Submission(
                 str(self.request.id),
                 args,

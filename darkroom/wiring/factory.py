@@ -133,7 +133,7 @@ class Wiring:
     def dispatch(self) -> Dispatch:
         """Return the publisher of due rows as messages."""
         settings = self.settings
-        doorbell = Publisher(
+        publisher = Publisher(
             self.app,
             self.queues,
             ids_per_message=settings.dispatch_ids,
@@ -143,7 +143,7 @@ class Wiring:
         )
         return Dispatch(
             self.database,
-            doorbell,
+            publisher,
             self.queue_depth(self.queues.generate),
             window=Window(
                 self.database,

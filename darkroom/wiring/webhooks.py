@@ -25,14 +25,14 @@ def make_deliverer(wiring: Wiring) -> DeliveryLoop:
         UserError: a setting cannot work; the line names it.
     """
     settings = wiring.settings
-    deliver = DeliveryAttempt(
+    attempt = DeliveryAttempt(
         _sender(settings),
         TaskCallback(wiring.app, queues=wiring.on_end_queues, timeout_s=settings.publish_timeout_s),
         default_secret=_default_secret(settings),
     )
     return DeliveryLoop(
         wiring.database,
-        deliver,
+        attempt.send,
         threads=settings.webhook_threads,
         # Longer than an attempt, by as long as a worker may be silent without being dead.
         lease_s=settings.webhook_timeout_s + settings.lease_s,

@@ -77,7 +77,7 @@ class Publisher:
         """Count from the next failure on."""
         self._failing_since = None
 
-    def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
+    def publish(self, job_ids: Sequence[UUID]) -> list[UUID]:
         """Send as few messages as may be, all about as long; the ids that could not be sent."""
         for start, end in pairwise(self._ends(len(job_ids))):
             if not self._send(job_ids[start:end]):

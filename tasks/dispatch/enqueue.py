@@ -24,7 +24,7 @@ MOST_FORGOTTEN = 1000
 
 
 class Dispatch:
-    """Reserves due rows and rings the doorbell for them.
+    """Reserve due rows and publish messages for them.
 
     Args:
         depth: how many messages wait in the broker.
@@ -37,7 +37,7 @@ class Dispatch:
     def __init__(
         self,
         database: Database,
-        doorbell: Publisher,
+        publisher: Publisher,
         depth: QueueDepth,
         *,
         window: Window,
@@ -45,7 +45,7 @@ class Dispatch:
         lost_s: float,
     ) -> None:
         self._database = database
-        self._doorbell = doorbell
+        self._publisher = publisher
         self._depth = depth
         self._window = window
         self._again_s = again_s
@@ -57,11 +57,11 @@ class Dispatch:
     @property
     def failing_s(self) -> float:
         """Seconds for which the broker has taken no message of this process; 0 while it does."""
-        return self._doorbell.failing_s
+        return self._publisher.failing_s
 
     def forget_failures(self) -> None:
         """Count from the next failure on."""
-        self._doorbell.forget_failures()
+        self._publisher.forget_failures()
 
     def send_due(self, most: int) -> int:
         """Dispatch up to `most` due jobs, once the window has room for a few; how many went out.
@@ -69,9 +69,9 @@ class Dispatch:
         Raises:
             StorageError: the database could not say or note what is due.
         """
-        if not self._doorbell.is_open:
+        if not self._publisher.is_open:
             return 0
-        return self._ring(self._reserve(min(most, self._window.room_for_round())))
+        return self._publish(self._reserve(min(most, self._window.room_for_round())))
 
     def send_new(self, job_id: UUID) -> int:
         """Dispatch a job that was accepted just now, or whatever has its turn before it.
@@ -79,10 +79,10 @@ class Dispatch:
         Raises:
             StorageError: the database could not say or note what is due.
         """
-        if not self._doorbell.is_open or not self._window.room():
+        if not self._publisher.is_open or not self._window.room():
             return 0
         is_alone = reserve_if_alone(self._database, job_id)
-        return self._ring([job_id] if is_alone else self._reserve(1))
+        return self._publish([job_id] if is_alone else self._reserve(1))
 
     def take_one(self) -> list[UUID]:
         """Reserve the job whose turn it is for this process itself; no message is sent.
@@ -110,8 +110,8 @@ class Dispatch:
         """Make jobs due at once that were dispatched but will not be taken here."""
         self._window.came_back(unreserve(self._database, job_ids))
 
-    def _ring(self, job_ids: list[UUID]) -> int:
-        unsent = self._doorbell.ring(job_ids)
+    def _publish(self, job_ids: list[UUID]) -> int:
+        unsent = self._publisher.publish(job_ids)
         unreserve(self._database, unsent)
         sent = len(job_ids) - len(unsent)
         self._window.went_out(sent)

@@ -33,7 +33,7 @@ _KNOWN: Final = frozenset({SUBMIT, GENERATE})
 class Postponing(Protocol):
     """Has a message delivered again later, and is done with it."""
 
-    def __call__(
+    def deliver_later(
         self, message: Any, queue: str, delay_s: float, call_after: Callable[..., Any]
     ) -> None:
         """Postpone a message."""
@@ -52,7 +52,7 @@ class MessageGate:
     def __init__(self, *, queues: Queues, rejected: RejectedMessages, postpone: Postponing) -> None:
         self._queues = queues
         self._rejected = rejected
-        self._postpone_message = postpone
+        self._postponing = postpone
         self._ended = 0
 
     @property
@@ -123,7 +123,7 @@ class MessageGate:
         self, message: Any, queue: str, delay_s: float, call_after: Callable[..., Any]
     ) -> None:
         self._ended += 1
-        self._postpone_message(message, queue, delay_s, call_after)
+        self._postponing.deliver_later(message, queue, delay_s, call_after)
 
     def _admit(self, message: Any, queue: str, call_after: Callable[..., Any]) -> bool:
         try:

@@ -56,7 +56,7 @@ class Postpone:
         self._timeout_s = timeout_s
         self._connection: Any = None
 
-    def __call__(
+    def deliver_later(
         self, message: Any, queue: str, delay_s: float, call_after: Callable[..., Any]
     ) -> None:
         """Have a message delivered again after a delay.

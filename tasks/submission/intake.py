@@ -148,7 +148,7 @@ class Intake:
         parsed, checked = self.check(request, options or {})
         accepted = insert_job(self._database, self.new_job(request, parsed, checked, job_id=job_id))
         if accepted.created and accepted.job.status not in ENDED:
-            self._ring(accepted.job.id)
+            self._send_new(accepted.job.id)
         return accepted
 
     def new_job(
@@ -214,7 +214,7 @@ class Intake:
             job = self.new_job(request, parsed, checked, job_id=job_id)
         return insert_expired_job(self._database, job)
 
-    def _ring(self, job_id: UUID) -> None:
+    def _send_new(self, job_id: UUID) -> None:
         try:
             self._dispatch.send_new(job_id)
         except StorageError as error:

@@ -116,7 +116,7 @@ class SubmitTask:
         """Whether a message is held because storage is away."""
         return self._held.is_waiting
 
-    def __call__(self, submission: Submission) -> None:
+    def run(self, submission: Submission) -> None:
         """Make one message's job a row; a message that comes again finds the row there.
 
         Raises:

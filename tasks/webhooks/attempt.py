@@ -50,7 +50,7 @@ class DeliveryAttempt:
         self._tasks = tasks
         self._default = [] if default_secret is None else [default_secret]
 
-    def __call__(self, claimed: ClaimedDelivery, secrets: Sequence[str]) -> Verdict:
+    def send(self, claimed: ClaimedDelivery, secrets: Sequence[str]) -> Verdict:
         """Make the attempt, and say what is to be written down.
 
         Args:

@@ -74,11 +74,11 @@ def test_a_redis_that_is_not_trusted_is_told_nothing(
     limits = found(check_call_limits, broker_url="amqp://host//", redis_url=url)
     assert "CERTIFICATE_VERIFY_FAILED" in limits["bad"]
     wiring = Wiring(load_settings(broker_url=url))
-    doorbell = Publisher(
+    publisher = Publisher(
         wiring.app, wiring.queues, ids_per_message=1, slots=8, timeout_s=5, pause_s=5
     )
     ids = [uuid7()]
-    assert doorbell.ring(ids) == ids
+    assert publisher.publish(ids) == ids
     wiring.app.close()
     assert redis_over_tls.sessions == 0
 

@@ -1,4 +1,4 @@
-"""The doorbell: how a round's ids are spread over messages, read back from a real broker."""
+"""The publisher: how a round's ids are spread over messages, read back from a real broker."""
 
 from uuid import UUID
 
@@ -17,9 +17,9 @@ def lengths(redis_url: str, *, due: int, slots: int) -> list[int]:
     """Ring for so many jobs; how many ids each message names, in the order they went out."""
     app = app_at(redis_url)
     queues = Queues("darkroom")
-    doorbell = Publisher(app, queues, ids_per_message=16, slots=slots, timeout_s=30, pause_s=5)
+    publisher = Publisher(app, queues, ids_per_message=16, slots=slots, timeout_s=30, pause_s=5)
     job_ids = [uuid7() for _ in range(due)]
-    assert doorbell.ring(job_ids) == []
+    assert publisher.publish(job_ids) == []
     named = list[list[str]]()
     with app.connection_for_read() as connection:
         queue = app.amqp.queues[queues.generate].bind(connection.default_channel)
@@ -68,19 +68,19 @@ def test_how_long_a_broker_takes_no_message_is_counted_from_the_first_failure(
 ) -> None:
     """A message that goes out ends it, and so does whoever has acted upon it."""
     nobody = app_at("redis://127.0.0.1:1/0")
-    doorbell = Publisher(
+    publisher = Publisher(
         nobody, Queues("darkroom"), ids_per_message=16, slots=256, timeout_s=1, pause_s=0
     )
-    assert doorbell.failing_s == 0
+    assert publisher.failing_s == 0
     job_ids = [uuid7()]
-    assert doorbell.ring(job_ids) == job_ids
-    first = doorbell.failing_s
+    assert publisher.publish(job_ids) == job_ids
+    first = publisher.failing_s
     assert first > 0
-    assert doorbell.ring(job_ids) == job_ids
-    assert doorbell.failing_s > first
-    doorbell.forget_failures()
-    assert doorbell.failing_s == 0
-    assert doorbell.ring(job_ids) == job_ids
-    doorbell._app, doorbell._connection = app_at(redis_url), None
-    assert doorbell.ring(job_ids) == []
-    assert doorbell.failing_s == 0
+    assert publisher.publish(job_ids) == job_ids
+    assert publisher.failing_s > first
+    publisher.forget_failures()
+    assert publisher.failing_s == 0
+    assert publisher.publish(job_ids) == job_ids
+    publisher._app, publisher._connection = app_at(redis_url), None
+    assert publisher.publish(job_ids) == []
+    assert publisher.failing_s == 0

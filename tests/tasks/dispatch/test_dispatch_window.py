@@ -31,7 +31,7 @@ class Broker:
         self.takes = takes
         self.rung: list[UUID] = []
 
-    def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
+    def publish(self, job_ids: Sequence[UUID]) -> list[UUID]:
         """Take what it takes; the rest comes back as unsent."""
         taken, refused = list(job_ids[: self.takes]), list(job_ids[self.takes :])
         self.takes -= len(taken)

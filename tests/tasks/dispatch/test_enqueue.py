@@ -45,7 +45,7 @@ class Broker:
         """Count from the next failure on."""
         self.failing_s = 0.0
 
-    def ring(self, job_ids: Sequence[UUID]) -> list[UUID]:
+    def publish(self, job_ids: Sequence[UUID]) -> list[UUID]:
         """Return those that were refused."""
         self.sent += [job_id for job_id in job_ids if job_id not in self.refused]
         return [job_id for job_id in job_ids if job_id in self.refused]
@@ -112,13 +112,13 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     faults = iter([ZeroDivisionError, RecursionError])
     rung: list[UUID] = []
 
-    def ring(job_ids: Sequence[UUID]) -> list[UUID]:
+    def publish(job_ids: Sequence[UUID]) -> list[UUID]:
         for fault in faults:
             raise fault("never heard of")
         rung.extend(job_ids)
         return []
 
-    broker.ring = ring
+    broker.publish = publish
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=-1, lost_s=-1)
     stopping = threading.Event()

@@ -65,7 +65,7 @@ class Case:
         )
         self.message.accept = prepare_accept_content(["json"])
         gate = self.gate = MessageGate(
-            queues=Queues("darkroom"), rejected=self.rejected, postpone=self._postpone
+            queues=Queues("darkroom"), rejected=self.rejected, postpone=self
         )
         errors: list[Any] = self.message.errors
         self.goes_on = (
@@ -74,9 +74,10 @@ class Case:
             else gate.admit(self.message, queue, lambda *_: None)
         )
 
-    def _postpone(
+    def deliver_later(
         self, message: Any, queue: str, delay_s: float, call_after: Callable[..., Any]
     ) -> None:
+        """Note the delay."""
         del message, queue, call_after
         self.postponed.append(delay_s)
 

@@ -93,7 +93,7 @@ def test_on_rabbitmq_a_message_waits_in_a_queue_of_its_own_and_comes_back_whole(
         assert (message.raw_body, message.content_type) == (b"\xff a body", "x/y")
         assert message.headers["task"] == "darkroom.newer"
         assert message.properties["message_id"] == "7"
-        postpone(message, rabbit.queue, 0.2, never)
+        postpone.deliver_later(message, rabbit.queue, 0.2, never)
         assert message.acknowledged
     rabbit.get().ack()
     assert (rabbit.waiting(rabbit.queue), rabbit.waiting(f"{rabbit.queue}.later")) == (0, 0)
@@ -118,12 +118,12 @@ def test_messages_share_a_connection_which_ends_with_the_worker(
     """One more is made if there is a message after that."""
     for number in range(3):
         rabbit.put({"task": "darkroom.newer", "id": str(number)})
-        postpone(rabbit.get(), rabbit.queue, 60.0, never)
+        postpone.deliver_later(rabbit.get(), rabbit.queue, 60.0, never)
     assert [each.connected for each in connections] == [True]
     postpone.close()
     assert [each.connected for each in connections] == [False]
     rabbit.put({"task": "darkroom.newer", "id": "3"})
-    postpone(rabbit.get(), rabbit.queue, 60.0, never)
+    postpone.deliver_later(rabbit.get(), rabbit.queue, 60.0, never)
     assert [each.connected for each in connections] == [False, True]
 
 
@@ -140,7 +140,7 @@ def test_where_no_queue_may_be_made_a_message_goes_to_the_end_of_its_own(
     monkeypatch.setattr("tasks.messages.postpone.time", SimpleNamespace(sleep=rests.append))
     rabbit.put({"task": "darkroom.newer", "id": "1"})
     rabbit.put({"task": "darkroom.submit", "id": "2"})
-    postpone(rabbit.get(), rabbit.queue, 0.2, never)
+    postpone.deliver_later(rabbit.get(), rabbit.queue, 0.2, never)
     messages = [rabbit.get(), rabbit.get()]
     assert [message.headers["id"] for message in messages] == ["2", "1"]
     for message in messages:
@@ -166,7 +166,7 @@ def test_a_message_that_no_broker_takes_back_is_held_until_its_time() -> None:
     held: list[Any] = []
     postpone = Postpone(app, timeout_s=1)
     for wait_s in (7.0, 7000.0):
-        postpone(message, "a", wait_s, lambda *call: held.append(call))
+        postpone.deliver_later(message, "a", wait_s, lambda *call: held.append(call))
     assert [delay_s for delay_s, _, _ in held] == [7.0, LONGEST_S]
     _, put_back, arguments = held[0]
     put_back(*arguments)

@@ -67,7 +67,7 @@ def message(job_id: UUID, prompt: str = "a fox", **options: Any) -> Submission:
 def accepted(submit: SubmitTask, **options: Any) -> UUID:
     """A job that is queued."""
     job_id = uuid4()
-    submit(message(job_id, **options))
+    submit.run(message(job_id, **options))
     return job_id
 
 
@@ -88,7 +88,7 @@ def test_a_message_that_reuses_the_id_of_a_job_changes_nothing_and_is_not_held(
     job_id = accepted(submit)
     first = get_job(database, job_id)
     for _ in range(4):
-        submit(Submission(str(job_id), [], second))
+        submit.run(Submission(str(job_id), [], second))
     assert get_job(database, job_id) == first
 
 
@@ -97,10 +97,10 @@ def test_a_message_that_reuses_a_failed_jobs_id_changes_nothing(
 ) -> None:
     """A failed row is a row as well."""
     job_id = uuid4()
-    submit(Submission(str(job_id), [], {"request": {"prompt": "", "width": 33}}))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "", "width": 33}}))
     first = get_job(database, job_id)
-    submit(message(job_id))
-    submit(Submission(str(job_id), [], {"request": {"prompt": "", "width": 34}}))
+    submit.run(message(job_id))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "", "width": 34}}))
     assert get_job(database, job_id) == first
 
 
@@ -110,8 +110,10 @@ def test_an_id_and_a_key_that_were_both_forgotten_leave_no_row(
     """Each has a tombstone, and neither tombstone keeps the message."""
     one, other = accepted(submit), accepted(submit, idempotency_key="order-1")
     forget(database, one, other)
-    submit(message(one, idempotency_key="order-1"))
-    submit(Submission(str(other), [], {"request": {"prompt": ""}, "idempotency_key": "order-1"}))
+    submit.run(message(one, idempotency_key="order-1"))
+    submit.run(
+        Submission(str(other), [], {"request": {"prompt": ""}, "idempotency_key": "order-1"})
+    )
     for job_id in (one, other):
         with pytest.raises(JobNotFound):
             get_job(database, job_id)
@@ -133,7 +135,7 @@ def test_a_message_that_reuses_the_id_of_an_unreadable_row_is_not_held(
     with database.begin() as connection:
         connection.execute(text("PRAGMA ignore_check_constraints = ON"))
         connection.execute(text("UPDATE darkroom_jobs SET images = '[{}]'"))
-    here(message(job_id, "another"))
+    here.run(message(job_id, "another"))
     database.close()
 
 
@@ -143,7 +145,7 @@ def test_a_fault_of_a_message_is_a_failed_row_of_its_id_alone(
     """Nothing that the message holds is kept, and the message is rejected for good."""
     job_id = uuid4()
     with pytest.raises(Reject) as end:
-        submit(Submission(str(job_id), fault=MessageFault("shape", "TypeError")))
+        submit.run(Submission(str(job_id), fault=MessageFault("shape", "TypeError")))
     job = get_job(database, job_id)
     assert vars(end.value)["requeue"] is False
     assert job.error is not None
@@ -161,7 +163,7 @@ def test_a_fault_of_a_message_leaves_a_row_or_a_tombstone_of_its_id_alone(
     first = get_job(database, known)
     for job_id in (known, gone):
         with pytest.raises(Reject) as end:
-            submit(Submission(str(job_id), fault=MessageFault("shape", "TypeError")))
+            submit.run(Submission(str(job_id), fault=MessageFault("shape", "TypeError")))
         assert vars(end.value)["requeue"] is False
     assert get_job(database, known) == first
     with pytest.raises(JobNotFound):
@@ -175,7 +177,7 @@ def test_a_task_id_that_is_no_uuid_is_rejected_and_shown_escaped(
 ) -> None:
     """There is no job that its row could be."""
     with pytest.raises(Reject) as end:
-        submit(Submission(task_id, [], {"request": {"prompt": "a secret"}}))
+        submit.run(Submission(task_id, [], {"request": {"prompt": "a secret"}}))
     assert vars(end.value)["requeue"] is False
     [record] = [record for record in caplog.records if record.name.startswith("tasks")]
     shown = vars(record)["task_id"]
@@ -191,7 +193,7 @@ def test_an_expired_message_is_a_cancelled_row_that_a_retry_by_hand_revives(
     """Its request is kept whole, seed included."""
     job_id = uuid4()
     fields = {"request": {"prompt": "a fox"}, "owner": "shop"}
-    submit(Submission(str(job_id), [], fields, expires_at=LONG_AGO))
+    submit.run(Submission(str(job_id), [], fields, expires_at=LONG_AGO))
     job = get_job(database, job_id)
     assert job.error is not None
     assert (job.status, job.error.code, job.owner) == ("cancelled", "EXPIRED", "shop")
@@ -206,7 +208,7 @@ def test_an_expired_message_with_a_faulty_request_is_cancelled_as_well(
     """That it came too late is all its producer needs."""
     job_id = uuid4()
     fields = {"request": {"prompt": "", "width": 33}}
-    submit(Submission(str(job_id), [], fields, expires_at=LONG_AGO))
+    submit.run(Submission(str(job_id), [], fields, expires_at=LONG_AGO))
     job = get_job(database, job_id)
     assert job.error is not None
     assert (job.status, job.error.code) == ("cancelled", "EXPIRED")
@@ -217,7 +219,7 @@ def test_a_message_that_expires_later_is_a_queued_job(
 ) -> None:
     """The time is the message's, not the job's."""
     job_id = uuid4()
-    submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}}, expires_at=SOON))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "a fox"}}, expires_at=SOON))
     assert get_job(database, job_id).status == "queued"
 
 
@@ -227,7 +229,7 @@ def test_a_repeat_that_comes_after_its_expiry_leaves_the_job_as_it_is(
     """A redelivered message is still the same job."""
     job_id = accepted(submit)
     fields = {"request": {"prompt": "a fox"}}
-    submit(Submission(str(job_id), [], fields, expires_at=LONG_AGO))
+    submit.run(Submission(str(job_id), [], fields, expires_at=LONG_AGO))
     assert get_job(database, job_id).status == "queued"
 
 
@@ -243,7 +245,7 @@ def test_values_that_no_row_may_hold_leave_a_failed_row_of_the_id(
     job_id = uuid4()
     monkeypatch.setattr(intake, "accept", refuse)
     monkeypatch.setattr(intake.unserved, "broken", refuse)
-    submit(message(job_id))
+    submit.run(message(job_id))
     job = get_job(database, job_id)
     assert job.error is not None
     assert (job.status, job.error.code, job.request) == ("failed", "INVALID_MESSAGE", {})
@@ -259,7 +261,7 @@ def test_an_error_of_damaged_data_holds_no_message(
 
     monkeypatch.setattr(intake, "accept", damaged)
     job_id = uuid4()
-    submit(message(job_id))
+    submit.run(message(job_id))
     assert get_job(database, job_id).status == "failed"
 
 
@@ -273,7 +275,7 @@ def test_a_machine_without_free_file_descriptors_holds_the_message(
 
     monkeypatch.setattr(intake, "accept", no_file)
     with pytest.raises(Reject) as end:
-        submit(message(uuid4()))
+        submit.run(message(uuid4()))
     assert vars(end.value)["requeue"] is True
 
 
@@ -283,7 +285,7 @@ def test_a_job_that_is_inserted_later_than_its_faulty_namesake_stays_failed(
     """Whichever row is there first stays."""
     job_id = uuid4()
     insert_job(database, NewJob(id=job_id, request={"prompt": "first"}, request_hash="0" * 64))
-    submit(message(job_id))
+    submit.run(message(job_id))
     assert get_job(database, job_id).request == {"prompt": "first"}
 
 
@@ -304,11 +306,11 @@ def test_while_the_database_is_away_a_malformed_message_is_held_like_a_valid_one
     with monkeypatch.context() as outage:
         outage.setattr(intake.unserved, "malformed", away)
         with pytest.raises(Reject) as end:
-            submit(malformed)
+            submit.run(malformed)
         assert vars(end.value)["requeue"] is True
         assert rejected.counts() == {}
     with pytest.raises(Reject) as end:
-        submit(malformed)
+        submit.run(malformed)
     assert vars(end.value)["requeue"] is False
     assert get_job(database, job_id).status == "failed"
     assert rejected.counts() == {"shape": 1}
@@ -331,7 +333,7 @@ def test_whatever_a_field_holds_its_message_leaves_a_row(
 ) -> None:
     """JSON can say what neither Python's libraries nor a database can take."""
     job_id = uuid4()
-    submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}, name: value}))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "a fox"}, name: value}))
     assert get_job(database, job_id).status in {"queued", "failed"}
 
 
@@ -339,7 +341,7 @@ def test_progress_is_seen_whichever_way_a_message_ends(submit: SubmitTask) -> No
     """The watchdog must not take rejected or requeued messages for none."""
     accepted(submit)
     with pytest.raises(Reject):
-        submit(Submission("no id"))
+        submit.run(Submission("no id"))
     assert submit.ended == 2
 
 

@@ -113,7 +113,7 @@ def test_a_request_beyond_json_is_kept_as_failed_with_the_rest_of_its_fields(
 ) -> None:
     """Kombu delivers numbers, letters and depths that no other part of JSON's world takes."""
     job_id = uuid4()
-    submit(Submission(str(job_id), [], {"request": {"height": 64, field: value}}))
+    submit.run(Submission(str(job_id), [], {"request": {"height": 64, field: value}}))
     job = get_job(database, job_id)
     assert job.status is JobStatus.FAILED
     assert job.error is not None
@@ -126,7 +126,7 @@ def test_a_request_given_by_position_is_shown_on_its_failed_row(
 ) -> None:
     """`submit.delay({…})` without the name is a request as well."""
     job_id = uuid4()
-    submit(Submission(str(job_id), [{"prompt": "x", "width": 33}], {}))
+    submit.run(Submission(str(job_id), [{"prompt": "x", "width": 33}], {}))
     assert get_job(database, job_id).request == {"prompt": "x", "width": 33}
 
 
@@ -137,7 +137,7 @@ def test_a_storage_that_refuses_holds_the_message_until_somebody_mends_it(
     refused = ObjectStoreRefused("AccessDenied", "no right to put")
     intake.ends = [refused, refused]
     job_id = uuid4()
-    submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}}))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "a fox"}}))
     assert get_job(database, job_id).status is JobStatus.QUEUED
 
 
@@ -147,7 +147,7 @@ def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
     """The producer has gone; a row is how it finds out."""
     intake.ends = [ValueError("could not digest 'a secret prompt'")]
     job_id = uuid4()
-    submit(Submission(str(job_id), [], {"request": {"prompt": "a secret prompt"}}))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "a secret prompt"}}))
     job = get_job(database, job_id)
     assert job.error is not None
     assert (job.status, job.error.code, job.error.whose) == ("failed", "NOT_KEPT", "darkroom")
@@ -175,4 +175,4 @@ def test_a_message_is_not_held_longer_than_a_broker_lets_it_be(
     refused = ObjectStoreRefused("AccessDenied", "no right to put")
     intake.ends = [refused] * 9
     with pytest.raises(Reject, match="could not be kept yet', True"):
-        submit(Submission(str(uuid4()), [], {"request": {"prompt": "a fox"}}))
+        submit.run(Submission(str(uuid4()), [], {"request": {"prompt": "a fox"}}))

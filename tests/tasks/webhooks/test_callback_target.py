@@ -131,7 +131,7 @@ def test_a_message_that_names_a_refused_queue_is_a_failed_job_without_a_callback
     job_id = uuid4()
     submit = submit_over(intake)
     on_end = {"task": "shop.made", "queue": "_kombu.binding.celery"}
-    submit(Submission(str(job_id), [], {"request": {"prompt": "a fox"}, "on_end": on_end}))
+    submit.run(Submission(str(job_id), [], {"request": {"prompt": "a fox"}, "on_end": on_end}))
     job = get_job(table.db, job_id)
     assert (job.status, job.callback_url) == (JobStatus.FAILED, None)
     assert job.error is not None
@@ -147,7 +147,7 @@ def test_a_stored_target_that_is_refused_now_ends_as_a_failed_delivery(
     app = app_at("redis://127.0.0.1:1/0")
     tasks = TaskCallback(app, queues=OnEndQueues(only=frozenset({"shop"})), timeout_s=1)
     no_webhooks: Any = None
-    worker = deliverer(table, DeliveryAttempt(no_webhooks, tasks, default_secret=None))
+    worker = deliverer(table, DeliveryAttempt(no_webhooks, tasks, default_secret=None).send)
     worker.round()
     assert worker.wait_until_idle(WITHIN_S)
     delivery = latest_delivery(table.db, job_id=job_id)

@@ -51,7 +51,7 @@ def lite(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
     database.close()
 
 
-def deliver(*, default_secret: str | None = None, total_s: float = 10.0) -> DeliveryAttempt:
+def attempt(*, default_secret: str | None = None, total_s: float = 10.0) -> DeliveryAttempt:
     """Makes attempts that may go to this machine."""
     sender = Sender(AddressGuard(allowed=LOOPBACK), total_timeout_s=total_s)
     return DeliveryAttempt(sender, NoTasks(), default_secret=default_secret)
@@ -67,7 +67,7 @@ def deliverer(
 ) -> DeliveryLoop:
     """One worker's deliverer."""
     return DeliveryLoop(
-        table.db, make or deliver(), threads=threads, lease_s=lease_s, keep_s=keep_s
+        table.db, make or attempt().send, threads=threads, lease_s=lease_s, keep_s=keep_s
     )
 
 
@@ -98,7 +98,7 @@ def ended(table: TableUnderTest, url: str, owner: str = "ada") -> UUID:
 
 def once(table: TableUnderTest, **how: float) -> None:
     """Make one round of attempts."""
-    one = deliverer(table, deliver(), **how)  # type: ignore[arg-type]
+    one = deliverer(table, attempt().send, **how)  # type: ignore[arg-type]
     one.round()
     assert one.wait_until_idle(WITHIN_S)
 
@@ -163,7 +163,7 @@ def test_nothing_is_sent_unsigned(lite: TableUnderTest) -> None:
         assert not server.accepted
         make_due(lite)
         secret = new_secret()
-        one = deliverer(lite, deliver(default_secret=secret))
+        one = deliverer(lite, attempt(default_secret=secret).send)
         one.round()
         assert one.wait_until_idle(WITHIN_S)
     (seen,) = server.seen
@@ -218,7 +218,7 @@ def test_whatever_a_receiver_does_is_in_the_log(
     assert signed
     with raw_server(script) as server:
         job_id = ended(lite, f"http://127.0.0.1:{server.port}/")
-        one = deliverer(lite, deliver(total_s=1.0 if error == "TIMEOUT" else 30.0))
+        one = deliverer(lite, attempt(total_s=1.0 if error == "TIMEOUT" else 30.0).send)
         one.round()
         assert one.wait_until_idle(WITHIN_S)
     delivery = told(lite, job_id)

@@ -368,7 +368,7 @@ def claimed_task(table: TableUnderTest, attempt: int = 1) -> ClaimedDelivery:
 def attempt_by(tasks: Tasks, claimed: ClaimedDelivery) -> Verdict:
     """An attempt over this broker."""
     parts: list[Any] = [None, tasks]
-    return DeliveryAttempt(*parts, default_secret=None)(claimed, [])
+    return DeliveryAttempt(*parts, default_secret=None).send(claimed, [])
 
 
 def test_a_task_gets_the_id_and_the_status_under_the_deliverys_own_id(

@@ -1,5 +1,5 @@
-"""What is done with jobs: taken in, dispatched, generated, uploaded.
+"""Process jobs: accept, dispatch, call the paid API, upload the images, deliver webhooks.
 
-Knows the paid API (`playground`) and the places where things are kept (`storage`); knows nothing
-of processes, signals, HTTP or the command line.
+These packages use the API's client (`playground`) and the storage layer (`storage`). Processes and
+signals are in `workers`, HTTP is in `gateway`, and the command line is in `darkroom`.
 """

@@ -1,7 +1,8 @@
-"""The Celery app: its configuration and its two tasks, which only hand over to this room's verbs.
+"""Make the fleet's Celery app: its configuration and its two tasks, `submit` and `generate`.
 
-The app never becomes the process's current app: in a producer's process that would re-aim the
-producer's own `@shared_task`s at our broker.
+The tasks only call `SubmitTask.run` and the worker's inbox. The app never becomes the process's
+current app: in a producer's process, that would send the producer's own `@shared_task`s to
+Darkroom's broker.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +23,10 @@ from tasks.submission.submit_task import Submission, SubmitTask, read_ids
 
 __all__ = ["make_app"]
 
-#: A message handed in is sent once RabbitMQ says that it has it, not once it has left us.
+#: A submitted message counts as sent once RabbitMQ has confirmed it, not once it is written.
 RABBITMQ_OPTIONS = {"confirm_publish": True}
 
-#: By its name: only a worker needs what it is made of.
+#: The request class, by name, because only a worker needs the modules that it imports.
 DELIVERED = "tasks.broker.task_request:Delivered"
 
 
@@ -47,12 +48,13 @@ def make_app(
         broker_url: Redis or RabbitMQ.
         broker_ssl: Celery's `broker_use_ssl`: how the server's certificate is verified.
         queues: the fleet's queue names.
-        threads: size of Celery's own pool, which only takes messages in.
-        submit_again_s: a submit message whose worker died comes back after this, on Redis.
-        submit: gives what keeps handed-in jobs; called at the first message.
-        take: puts dispatched ids into the worker's inbox, at once.
+        threads: size of Celery's own pool, which only receives messages.
+        submit_again_s: on Redis, the time after which the submit message of a dead worker is
+            delivered again.
+        submit: returns the `SubmitTask`; called at the first message.
+        take: puts dispatched ids into the worker's inbox, without waiting.
         rejected: counts messages that are rejected.
-        remote_control: whether workers obey Celery's broadcast commands.
+        remote_control: whether workers execute Celery's broadcast commands.
     """
     app = Celery("darkroom", broker=broker_url, set_as_current=False, changes={}, amqp=SoonAgain)
     app.conf.update(_configuration(queues, threads, broker_url, submit_again_s))
@@ -65,7 +67,7 @@ def make_app(
 
 
 def _add_submit(app: Celery, submit: Callable[[], SubmitTask]) -> None:
-    # Acknowledged late: until the row is committed, the message is all there is of the job.
+    # Acknowledged late: until the row is committed, the message is the only copy of the job.
     @app.task(
         name=SUBMIT,
         bind=True,
@@ -91,7 +93,7 @@ def _add_generate(
     take: Callable[[list[UUID]], None],
     note: Callable[[str, MessageFault], None],
 ) -> None:
-    # Acknowledged early: leases in the table, not the broker, cover a crash.
+    # Acknowledged early: after a crash, the lease in the table makes the job due again.
     @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True, Request=DELIVERED)
     def darkroom_generate(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
         take(read_ids(str(self.request.id), args, kwargs, note))
@@ -133,10 +135,10 @@ def _quorum_queue(name: str) -> Queue:
 
 
 def _redis_options(queues: Queues, submit_again_s: float) -> dict[str, Any]:
-    """Kombu's bookkeeping on Redis under our own names, and swept often (kombu#305, #1836).
+    """Return options that name Kombu's keys on Redis after the fleet (kombu#305, #1836).
 
-    Kombu waits an hour by default before it gives a dead worker's messages back. Ours may come back
-    soon: a repeated message finds its row.
+    By default, Kombu waits an hour before it delivers a dead worker's messages again. The fleet's
+    messages may be repeated sooner, because a repeated submit finds its row.
     """
     return {
         "unacked_key": f"{queues.namespace}.unacked",

@@ -1,7 +1,7 @@
-"""Writes that must not be given up: what a call cost is noted, whenever the table takes it.
+"""Retry a write until the database accepts it, such as the record of what a call cost.
 
-A row that another transaction has locked delays its own job alone. Its write is tried again after a
-wait in which no connection is held (see `locked_rows.py`).
+A row that another transaction has locked delays only its own job. Between two attempts the write
+holds no connection (see `locked_rows.py`).
 """
 
 import logging
@@ -31,18 +31,18 @@ def persist(
     on_locked: Callable[[], object] = lambda: None,
     raises_if_locked: bool = False,
 ) -> T:
-    """Repeat a guarded write until the table takes it.
+    """Repeat a guarded write until the database accepts it.
 
-    Every transition may be repeated: one whose reply was lost is recognised.
+    Every transition may be repeated: if its reply was lost, the repeat finds it already made.
 
     Args:
         write: the transition.
-        on_locked: called once, before the first wait for a row that another transaction holds, so
-            that nothing else has to wait with it.
-        raises_if_locked: do not wait for such a row if nothing can have been changed yet.
+        on_locked: called once, before the first wait for a row that another transaction has locked,
+            so that the caller can release what others wait for.
+        raises_if_locked: raise `RowLocked` if the first attempt meets such a row.
 
     Raises:
-        RowLocked: only with `raises_if_locked`: nothing was changed.
+        RowLocked: only with `raises_if_locked`; nothing was changed.
     """
     is_locked = was_locked = False
     for failures in count():

@@ -1,13 +1,13 @@
-"""What can be wrong with what was handed in: a batch's lines, or where a webhook should go.
+"""Define the errors of this package: invalid batches, webhook addresses and signing secrets.
 
 TaskError
-├── LinesUnreadable     the file as a whole: empty, no such column, cut short, not UTF-8
-├── BatchFaulty         lines that ask for nothing that can be done
-├── BatchKeyTaken       the key belongs to a batch with another content
-├── StagingFailed       no room on this machine's disk for the checked lines
-├── ReceiverRefused     a webhook's address that must not be called
-├── ReceiverNotFound    a webhook's address whose host name leads nowhere, for now
-└── SecretUnusable      what should sign webhooks is no secret of theirs
+├── LinesUnreadable     the whole file is invalid: empty, unknown column, truncated, not UTF-8
+├── BatchFaulty         some lines are invalid
+├── BatchKeyTaken       the key belongs to a batch with different content
+├── StagingFailed       this machine's disk has no space for the checked lines
+├── ReceiverRefused     a webhook's address must not be called
+├── ReceiverNotFound    the host name of a webhook's address cannot be resolved now
+└── SecretUnusable      a signing secret has an invalid format
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class LineFault:
-    """Why a line asks for nothing that can be done; told, not raised.
+    """Why a line is invalid; reported, not raised.
 
     Attributes:
         line: its number, from 1.
-        reason: a sentence with all that is wrong.
-        faults: the same by field, where the line could be read at all.
+        reason: a sentence that lists all faults.
+        faults: the same by field, if the line could be parsed.
     """
 
     line: int
@@ -49,19 +49,19 @@ class LineFault:
 
 
 class TaskError(Exception):
-    """Anything that is wrong with what was handed in, or with keeping it."""
+    """Base of the errors about submitted data, or about storing it."""
 
 
 class LinesUnreadable(TaskError):
-    """The file can't be read as requests; the message completes the sentence "the file …"."""
+    """The file cannot be parsed into requests; the message completes "the file …"."""
 
 
 class BatchFaulty(TaskError):
-    """Some lines are at fault, and nothing was handed in.
+    """Some lines are invalid, and nothing was submitted.
 
     Attributes:
-        faults: the first of them, by line.
-        count: how many there are.
+        faults: the first faults, by line.
+        count: the number of invalid lines.
     """
 
     def __init__(self, faults: Sequence[LineFault], count: int) -> None:
@@ -72,10 +72,10 @@ class BatchFaulty(TaskError):
 
 
 class BatchKeyTaken(TaskError):
-    """The key was used before, for another content.
+    """The key was used before, for different content.
 
     Attributes:
-        batch_id: the batch that has it.
+        batch_id: the batch that has the key.
     """
 
     def __init__(self, key: str, batch_id: UUID) -> None:
@@ -84,19 +84,19 @@ class BatchKeyTaken(TaskError):
 
 
 class StagingFailed(TaskError):
-    """The checked lines could not be kept on disk until the last one is checked."""
+    """The checked lines could not be written to the temporary file."""
 
 
 class ReceiverRefused(TaskError):
-    """A webhook must not go there; the message completes the sentence "the address …".
+    """A webhook must not be sent to an address; the message completes "the address …".
 
-    It quotes host, port and IP address at most: a path or query may hold a secret.
+    The message quotes only host, port and IP address: a path or query may contain a secret.
     """
 
 
 class ReceiverNotFound(TaskError):
-    """The host name of a webhook's address can't be resolved; later it may."""
+    """The host name of a webhook's address cannot be resolved now; a retry may succeed."""
 
 
 class SecretUnusable(TaskError):
-    """A signing secret is not of the form that Standard Webhooks lays down; it is not quoted."""
+    """A signing secret violates the format of Standard Webhooks; the message omits it."""

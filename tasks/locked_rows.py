@@ -1,7 +1,8 @@
-"""Changes whose row another transaction has locked, and how many connections may wait for such.
+"""Limit how many connections of a process wait for rows that another transaction has locked.
 
-A change of a locked row keeps a pooled connection until the server gives up waiting. So what is
-known to be locked is tried again on two connections of the process at most, and alone.
+A change of a locked row holds a pooled connection until the server's lock timeout. So if a row is
+known to be locked, its change is retried on at most two connections of the process, and outside
+any group commit.
 """
 
 import threading
@@ -19,13 +20,13 @@ _connections = threading.BoundedSemaphore(LOCKED_CONNECTIONS)
 
 @contextmanager
 def locked_row_retry() -> Iterator[None]:
-    """Try a locked row's change again, once one of the connections for it is free."""
+    """Wait for one of the connections for locked rows; the block then retries its change."""
     with _connections, made_alone():
         yield
 
 
 class LockedRows:
-    """Remembers which changes met a locked row. Safe to share between threads."""
+    """Remembers which changes met a locked row. Thread-safe."""
 
     def __init__(self) -> None:
         self._keys: set[Hashable] = set()
@@ -35,13 +36,13 @@ class LockedRows:
         self._keys.add(key)
 
     def forget(self, key: Hashable) -> None:
-        """The change is made, or given up."""
+        """Remove a change that is made or given up."""
         self._keys.discard(key)
 
     def turn(self, key: Hashable) -> AbstractContextManager[bool]:
-        """Whether a change may be tried now, for the length of the block; never waits."""
+        """Return whether a change may be tried now, in the block; never waits."""
         if not self._keys or key not in self._keys:
-            return nullcontext(True)  # noqa: FBT003 - what the block is given
+            return nullcontext(True)  # noqa: FBT003 - the value of `as`
         return _try_retry()
 
 

@@ -1,8 +1,8 @@
-"""Retries by stamina, with a line in the log for each.
+"""Retry steps with stamina, and log one line for each retry.
 
-Its own hooks are replaced: they are looked for and imported at the first retry, which fails where
-the process has no file descriptor left, and they log the arguments of what is retried, which may be
-prompts.
+Stamina's own hooks are replaced for two reasons. They are imported at the first retry, which fails
+if the process has no file descriptor left. They also log the arguments of the retried call, which
+may contain prompts.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Rules for JSON from outside that the standard parser does not have."""
+"""Check JSON from outside for what the standard parser accepts: repeated keys."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,9 +7,9 @@ __all__ = ["repeated_key"]
 
 
 def repeated_key(pairs: Iterable[tuple[str, Any]]) -> str | None:
-    """Return the first key of an object that comes a second time, or None.
+    """Return the first repeated key of an object, or None.
 
-    One pass over the pairs: an object may have thousands of keys, and the last may be the repeat.
+    This takes one pass over the pairs: an object may have thousands of keys.
     """
     seen: set[str] = set()
     for key, _ in pairs:

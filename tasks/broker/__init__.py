@@ -1,4 +1,5 @@
-"""Connections to the broker and what is published there.
+"""Connect to the broker, publish dispatch messages, and measure the depth of a queue.
 
-How messages are read is in `messages`.
+The transports that receive messages, and the checks of what they contain, are in
+`tasks.messages`.
 """

@@ -1,7 +1,7 @@
-"""A connection to the broker that never waits long: for what others wait for.
+"""Make connections to the broker with short timeouts.
 
-Without limits of its own, a broker that hangs would hold its caller as long as the kernel likes.
-Redis and RabbitMQ each have their own words for the same limits and pass over the other's.
+Without these timeouts, a broker that hangs would block its caller until the kernel's timeouts.
+Redis and RabbitMQ have different names for the same options, and each ignores the other's.
 """
 
 from celery import Celery
@@ -11,13 +11,13 @@ __all__ = ["short_wait_connection"]
 
 
 def short_wait_connection(app: Celery, timeout_s: float, *, confirmed: bool = False) -> Connection:
-    """A connection of its own to the app's broker; nothing is connected yet.
+    """Return a new connection to the app's broker; it connects at its first use.
 
     Args:
-        app: whose broker it is.
-        timeout_s: longest wait to connect, to send and for an answer, each.
-        confirmed: on RabbitMQ, whether a message is sent only once the broker says that it has it;
-            a doorbell that was not heard is rung again, and needs no such thing.
+        app: the Celery app whose broker is used.
+        timeout_s: the timeout of each step: connect, send, and receive an answer.
+        confirmed: on RabbitMQ, whether a message counts as sent only once the broker confirms it.
+            A lost dispatch is sent again, so dispatches need no confirmation.
     """
     connection: Connection = app.connection_for_write(
         connect_timeout=timeout_s,

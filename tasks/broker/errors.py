@@ -1,8 +1,8 @@
-"""Every exception by which a broker or its client says that a message cannot be sent or taken now.
+"""List every exception that means that the broker cannot send or receive a message now.
 
-Kombu wraps what it takes for passing. A refused login (`AccessRefused`) and a virtual host that is
-missing or forbidden (`NotAllowed`) it passes on as amqp's own, which are neither `KombuError` nor
-`OSError`; and what is raised while a channel is made is not wrapped at all.
+Kombu wraps only errors that it considers recoverable. It raises amqp's own errors for a refused
+login (`AccessRefused`) and for a missing or forbidden virtual host (`NotAllowed`). These are
+neither `KombuError` nor `OSError`. Errors from the creation of a channel are not wrapped at all.
 """
 
 from typing import Final

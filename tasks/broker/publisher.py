@@ -1,7 +1,7 @@
-"""Sending dispatches: the one place that publishes messages.
+"""Publish dispatch messages, which name the ids of due jobs.
 
-A message is only a doorbell; losing one costs time, never a job. So a broker that does not answer
-must cost no more than a second, and then nothing for a while: accepting jobs stays fast.
+The row is the job, so a lost message only delays it. If the broker fails, the publisher sends
+nothing for a pause, so that an unavailable broker does not slow down the acceptance of jobs.
 """
 
 import logging
@@ -23,12 +23,12 @@ __all__ = ["Publisher"]
 
 log = logging.getLogger(__name__)
 
-#: The fewest messages for what one round has due: two workers may take it.
+#: The fewest messages of one round, so that two workers can share its jobs.
 LEAST_MESSAGES = 2
 
-#: No message fills more than this part of a worker's call slots: what a worker takes and cannot
-#: start at once waits there, while others may stand idle. Its threads beside those of its calls are
-#: as many.
+#: A message names at most 1/8 as many jobs as a worker has call slots. Jobs that a worker cannot
+#: start at once wait in its inbox, while other workers may be idle. The same fraction gives the
+#: number of a worker's threads beyond its call slots.
 PART_OF_A_WORKER = 8
 
 
@@ -37,10 +37,10 @@ class Publisher:
 
     Args:
         app: the Celery app whose broker and task names are used.
-        ids_per_message: most job ids in one message; a message costs milliseconds, an id does not.
-        slots: calls that one worker keeps in flight.
-        timeout_s: longest wait for the broker.
-        pause_s: nothing is tried for this long after a failure.
+        ids_per_message: most job ids in one message; a message costs milliseconds, an id far less.
+        slots: call slots of one worker.
+        timeout_s: the broker's timeout.
+        pause_s: after a failure, nothing is sent for this time.
     """
 
     def __init__(
@@ -64,28 +64,28 @@ class Publisher:
 
     @property
     def is_open(self) -> bool:
-        """Whether a message would be tried now."""
+        """Return whether a message would be sent now, instead of paused after a failure."""
         return time.monotonic() >= self._closed_until
 
     @property
     def failing_s(self) -> float:
-        """Seconds since the broker last took a message, if it has refused any since; else 0."""
+        """Return the seconds since the first failure after the last success; 0 without one."""
         since = self._failing_since
         return 0.0 if since is None else time.monotonic() - since
 
     def forget_failures(self) -> None:
-        """Count from the next failure on."""
+        """Reset `failing_s`, so that it counts from the next failure."""
         self._failing_since = None
 
     def publish(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """Send as few messages as may be, all about as long; the ids that could not be sent."""
+        """Send ids in few messages of about equal length; return the ids that were not sent."""
         for start, end in pairwise(self._ends(len(job_ids))):
             if not self._send(job_ids[start:end]):
                 return list(job_ids[start:])
         return []
 
     def _ends(self, due: int) -> list[int]:
-        """Where each message begins, and the last one ends."""
+        """Return the index at which each message begins, and the end of the last one."""
         fewest = math.ceil(due / self._ids_per_message)
         messages = min(due, max(LEAST_MESSAGES, fewest))
         return [0, *(due * number // messages for number in range(1, messages + 1))]

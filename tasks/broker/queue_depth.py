@@ -1,4 +1,4 @@
-"""How many dispatches wait in the broker: asked rarely, and never trusted for more than a hint."""
+"""Count the dispatches that wait in the broker; the count is only a hint."""
 
 import logging
 from typing import Any
@@ -16,22 +16,22 @@ log = logging.getLogger(__name__)
 
 
 class QueueDepth:
-    """Asks the broker about one queue, on a connection of its own.
+    """Asks the broker for the depth of one queue, on a separate connection.
 
     Args:
-        app: whose broker is asked.
+        app: the Celery app whose broker is asked.
         queue: the queue's name.
-        timeout_s: longest wait for the broker.
+        timeout_s: the broker's timeout.
     """
 
     def __init__(self, app: Celery, queue: str, *, timeout_s: float) -> None:
         self._app = app
         self._queue = queue
         self._timeout_s = timeout_s
-        self._connection: Any = None  # a kombu Connection, whose stubs lack what is asked here
+        self._connection: Any = None  # a kombu Connection, whose stubs lack attributes used here
 
     def waiting(self) -> int | None:
-        """Messages that no worker has taken yet; None where the broker does not say."""
+        """Return the number of undelivered messages; None if the broker does not answer."""
         try:
             return self._ask()
         except BROKER_ERRORS as error:
@@ -44,11 +44,11 @@ class QueueDepth:
         channel = connection.default_channel
         try:
             return int(channel.queue_declare(self._queue, passive=True).message_count)
-        except (AccessRefused, RedisError):  # channel errors too, and no word on the queue
+        except (AccessRefused, RedisError):  # channel errors too, but not about the queue
             raise
         except connection.channel_errors:
-            # An empty list does not exist on Redis, nor does a queue nobody has declared yet. With
-            # this answer RabbitMQ has closed the channel; on Redis it goes on being used.
+            # On Redis, an empty list does not exist. On RabbitMQ, the queue may be undeclared.
+            # RabbitMQ has closed the channel with this error; on Redis it can be used further.
             if connection.transport.driver_type == "amqp":
                 self._forget()
             return 0
@@ -60,5 +60,5 @@ class QueueDepth:
 
     def _forget(self) -> None:
         if self._connection is not None:
-            self._connection.collect()  # a polite goodbye would wait for the broker
+            self._connection.collect()  # an orderly close would wait for the broker
             self._connection = None

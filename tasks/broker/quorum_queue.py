@@ -1,8 +1,8 @@
-"""A queue on RabbitMQ that is used as it is, whoever declared it first.
+"""Use a queue on RabbitMQ even if another program declared it with other properties.
 
-RabbitMQ refuses a declaration that differs from the queue it has. A producer elsewhere that sent
-its first message before our first worker started has declared a classic queue, by its Celery's own
-defaults: no reason for every worker to end at its start.
+RabbitMQ refuses a declaration that differs from the existing queue. If a producer sends its first
+message before the first worker starts, its Celery declares a classic queue. Without this class,
+every worker would then exit at its start.
 """
 
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class QueueAsFound(Queue):
-    """Declares itself, and accepts a queue of its name that was declared otherwise."""
+    """Declares a queue, or accepts an existing one with other properties."""
 
     def queue_declare(
         self,
@@ -25,7 +25,7 @@ class QueueAsFound(Queue):
         passive: bool = False,  # noqa: FBT001, FBT002 - Kombu's signature
         channel: Any = None,
     ) -> Any:
-        """Declare on a channel of its own: a refusal closes the channel it was asked on."""
+        """Declare on a separate channel, because a refusal closes the channel."""
         usual: Any = channel or self.channel
         trial = usual.connection.channel()
         try:

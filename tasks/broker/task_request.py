@@ -1,12 +1,12 @@
-"""A message that a worker was given, and whose connection may be gone before it is acknowledged.
+"""Let a worker survive the acknowledgement of a message whose connection is lost.
 
-A submit waits for its database as long as that takes. When the broker went away meanwhile, the
-acknowledgement goes to a channel that Celery has collected: Kombu's for Redis no longer knows its
-server then and ends in an `AttributeError`, which Celery takes for the end of the worker. Told that
-this too is an error of a connection, it logs that the message could not be acknowledged. The broker
-gives it out again; a repeated submit finds its row, a repeated dispatch a job that is taken.
+A submit may wait long for the database. If the broker's connection is lost in that time, Celery
+acknowledges on a channel that it has collected. Kombu's Redis channel then raises an
+`AttributeError`, and Celery ends the worker. `Delivered` counts it among the connection errors, so
+Celery only logs that the message could not be acknowledged. The broker delivers the message again:
+a repeated submit finds its row, and a repeated dispatch finds a claimed job.
 
-The gate has read the message already, so it is not decoded once more for the pool.
+The gate has decoded the message already, so it is not decoded again for the pool.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = ["Delivered"]
 
 
 class Delivered(Request):
-    """What Celery makes of each message of the fleet's own tasks."""
+    """The request that Celery makes of each message of the fleet's tasks."""
 
     def __init__(self, message: Any, *, connection_errors: Any = None, **options: Any) -> None:
         known = (*(connection_errors or ()), AttributeError)

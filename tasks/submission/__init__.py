@@ -1,4 +1,5 @@
-"""Accept single jobs: check the request, insert the row, dispatch it.
+"""Accept single jobs, from every interface: check the request, insert the row, dispatch the job.
 
-Files of many lines are in `batches`.
+This package also serves the `darkroom.submit` messages. Batch files are in `tasks.batches`, and
+the parsing of messages is in `tasks.messages`.
 """

@@ -1,4 +1,4 @@
-"""When two requests are the same: as handed in, for who repeats himself; in effect, for reuse."""
+"""Hash requests: as submitted, to recognise a repeat, and by effect, to find a reusable image."""
 
 import hashlib
 import reprlib
@@ -14,20 +14,22 @@ __all__ = ["hash_of", "reuse_hash_of"]
 
 
 def hash_of(raw: object) -> str:
-    """SHA-256 of a request as handed in, before defaults and seed; key order is no matter."""
+    """Return the SHA-256 of a request as submitted, before defaults and seed, in any key order."""
     try:
         text = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=repr)
-    except TypeError:  # its numbers, letters or depth are beyond JSON here, so it has faults anyway
+    except TypeError:  # not serialisable as JSON, so the request is invalid anyway
         text = reprlib.repr(raw).encode("utf-8", "backslashreplace")
     return hashlib.sha256(text).hexdigest()
 
 
 def reuse_hash_of(parsed: ImageRequest, kept: Mapping[str, Any]) -> str | None:
-    """Of all that makes the image; None where Darkroom chose the seed, so that none is the same.
+    """Return the hash of everything that determines the image.
+
+    If the request names no seed, return None: Darkroom chose one, so no other request is the same.
 
     Args:
         parsed: the request.
-        kept: the same as its row keeps it.
+        kept: the request as its row stores it.
     """
     if parsed.seed is None:
         return None

@@ -1,8 +1,8 @@
-"""Messages that wait in this process for storage to come back, and the tap on their queue.
+"""Limit the submit messages that a worker holds while storage is unavailable.
 
-A message more than can be held goes back to its queue. Were it then delivered again and again,
-RabbitMQ would count: since 4.0 a quorum queue drops what has come back twenty times. So while as
-many are held as may be, none is taken in.
+If the limit is reached, further messages are requeued. Since version 4.0, a quorum queue of
+RabbitMQ drops a message that was requeued twenty times. So at the limit, the worker also stops
+consuming the queue.
 """
 
 import threading
@@ -12,21 +12,21 @@ __all__ = ["HeldMessages", "Tap"]
 
 
 class Tap(Protocol):
-    """What lets the messages of one queue come in."""
+    """Pauses and resumes the consumption of one queue."""
 
     def pause(self) -> None:
-        """Leave messages in their queue."""
+        """Stop consuming: messages stay in their queue."""
 
     def resume(self) -> None:
-        """Take messages in again."""
+        """Consume again."""
 
 
 class HeldMessages:
-    """Counts the messages held, and closes the tap while there are enough.
+    """Counts the held messages, and pauses the queue at the limit.
 
     Args:
-        most: messages held at once.
-        tap: of the queue that they come by.
+        most: the limit of messages held at once.
+        tap: pauses and resumes their queue.
     """
 
     def __init__(self, most: int, tap: Tap) -> None:
@@ -38,11 +38,11 @@ class HeldMessages:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether any message is held."""
+        """Return whether any message is held."""
         return self._count > 0
 
     def enter(self) -> bool:
-        """Hold one more; False when enough are held, and then none comes in any more."""
+        """Count one more held message; at the limit, pause the queue and return False."""
         with self._lock:
             if self._count < self._most:
                 self._count += 1
@@ -53,7 +53,7 @@ class HeldMessages:
             return False
 
     def leave(self) -> None:
-        """Hold one less: there is room, so messages come in again."""
+        """Count one held message less, and resume the queue if it is paused."""
         with self._lock:
             self._count -= 1
             if self._is_closed:

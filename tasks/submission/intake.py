@@ -1,7 +1,7 @@
-"""Where every job comes in, whichever door it used: checked whole, kept whole, then dispatched.
+"""Accept every job, from all interfaces: check the request, commit the row, then dispatch it.
 
-Nothing is stored of a request with faults unless its producer has gone already (a message). The
-row is committed first and the message sent after, so a lost message costs a moment and no job.
+An invalid request is not stored, unless it came by message: its producer no longer waits for an
+answer. The row is committed before the message is sent, so a lost message only delays the job.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """What this installation allows beyond, or short of, the API's page."""
+    """Holds the limits of this installation where they differ from the API's page."""
 
     extra_models: tuple[str, ...] = ()
     max_side_px: int | None = None
@@ -52,10 +52,10 @@ class Intake:
     """Accepts jobs.
 
     Args:
-        objects: gives the bucket for the initial images of img2img requests, when one comes.
-        key_prefix: before every object key.
-        simulated: whether the rows say that the simulator answers.
-        on_end_queues: where an `on_end` may have a task sent to.
+        objects: returns the bucket for initial images; called at the first img2img request.
+        key_prefix: the prefix of every object key.
+        simulated: whether the rows are marked as answered by the simulator.
+        on_end_queues: the queues that an `on_end` may name.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Intake:
 
     @property
     def simulated(self) -> bool:
-        """Whether the rows say that the simulator answers."""
+        """Return whether the rows are marked as answered by the simulator."""
         return self._simulated
 
     def check(self, request: object, options: Mapping[str, Any]) -> tuple[ImageRequest, JobOptions]:
         """Check a request and its options against every rule, storing nothing.
 
         Raises:
-            RequestInvalid: with all the faults of both.
+            RequestInvalid: with all faults of both.
         """
         faults: Sequence[Fault] = ()
         try:
@@ -110,10 +110,10 @@ class Intake:
         return parsed, checked
 
     def check_options(self, options: Mapping[str, Any]) -> JobOptions:
-        """Check what is said of a job, or of a whole batch, beside the request.
+        """Check the options of a job or of a whole batch.
 
         Raises:
-            RequestInvalid: with all the faults.
+            RequestInvalid: with all faults.
         """
         checked, faults = parse_options(options)
         if checked is None:
@@ -129,21 +129,22 @@ class Intake:
         *,
         job_id: UUID | None = None,
     ) -> Accepted:
-        """Check a request, commit it as a queued job, and dispatch what is due.
+        """Check a request, commit it as a queued job, and dispatch a due job.
 
         Args:
-            request: the API's parameters, as the producer wrote them.
+            request: the API's parameters, as the producer sent them.
             options: fields of `JobOptions`.
-            job_id: the producer's own; a repeat of it is the same job. A UUIDv7 by default.
+            job_id: the id that the producer chose; a repeat returns the same job. By default, a
+                UUIDv7.
 
         Returns:
-            The job, and whether this call made it.
+            The job, and whether this call created it.
 
         Raises:
             RequestInvalid: every fault, by field; nothing is stored.
-            IdempotencyConflict: the key belongs to a job made from another request.
-            JobForgotten: there was a job of this id or key; it does not come back.
-            StorageError: the job could not be kept.
+            IdempotencyConflict: the key belongs to a job with a different request.
+            JobForgotten: the job of this id or key was deleted, and cannot be submitted again.
+            StorageError: the job could not be stored.
         """
         parsed, checked = self.check(request, options or {})
         accepted = insert_job(self._database, self.new_job(request, parsed, checked, job_id=job_id))
@@ -160,7 +161,7 @@ class Intake:
         job_id: UUID | None = None,
         batch_id: UUID | None = None,
     ) -> NewJob:
-        """The row of a checked request: seed chosen, initial image put into the object store."""
+        """Return the row of a checked request: choose a seed, and store its initial image."""
         image = init_image_bytes(parsed)
         request = kept_form(parsed)
         return NewJob(
@@ -182,13 +183,13 @@ class Intake:
         )
 
     def keep_init_image(self, image: bytes) -> str:
-        """Put a request's initial image into the object store, once however often it comes.
+        """Put an initial image into the object store; equal images share one object.
 
         Returns:
             Its object key.
 
         Raises:
-            StorageError: it could not be kept.
+            StorageError: the image could not be stored.
         """
         digest = hashlib.sha256(image).hexdigest()
         key = init_image_key(self._key_prefix, digest)
@@ -197,12 +198,12 @@ class Intake:
         return key
 
     def keep_expired(self, job_id: UUID, message: Mapping[str, Any]) -> Accepted:
-        """Keep a job whose message came after its `expires` as cancelled, with code `EXPIRED`.
+        """Insert a job whose message has expired, as cancelled with code `EXPIRED`.
 
         Raises:
-            IdempotencyConflict: the key belongs to a job made from another request.
-            JobForgotten: there was a job of this id or key.
-            StorageError: the job could not be kept.
+            IdempotencyConflict: the key belongs to a job with a different request.
+            JobForgotten: the job of this id or key was deleted.
+            StorageError: the job could not be stored.
         """
         options = dict(message)
         request = options.pop("request", None)

@@ -1,6 +1,6 @@
-"""What a producer may say about a job besides the request itself.
+"""Check the options of a job: everything that a producer may set besides the request.
 
-Checked together with the request, so that one answer lists the faults of both.
+Options are checked together with the request, so that one answer lists the faults of both.
 """
 
 import json
@@ -27,7 +27,7 @@ __all__ = ["RULES", "JobOptions", "option_faults", "parse_options"]
 
 MAX_METADATA_BYTES = 4096
 
-#: The largest priority; the smallest is its negative. More than anyone sorts by hand.
+#: The largest priority; the smallest is its negative. More levels than a person needs.
 MAX_PRIORITY = 100
 
 RULES = {
@@ -48,7 +48,7 @@ _Key = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class JobOptions(BaseModel):
-    """Whose job it is, how urgent, and what comes back with it."""
+    """Options of a job, such as its owner, its priority and its callback."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -95,7 +95,7 @@ class JobOptions(BaseModel):
     @classmethod
     def _web_address(cls, text: str | None) -> str | None:
         if text is not None:
-            if not text.isprintable():  # pydantic's reader drops line ends and codes the rest
+            if not text.isprintable():  # pydantic drops line ends and percent-encodes the rest
                 raise ValueError("control characters")
             AnyHttpUrl(text)
             try:
@@ -113,12 +113,12 @@ class JobOptions(BaseModel):
 
     @property
     def callback(self) -> str | None:
-        """Whom to tell of the end, as the row keeps it."""
+        """Return the target that is notified of the end, as the row stores it."""
         return self.callback_url if self.on_end is None else self.on_end.target
 
 
 def parse_options(raw: Mapping[str, Any]) -> tuple[JobOptions | None, list[Fault]]:
-    """The options, or every fault found in them."""
+    """Return the options, or None and every fault found in them."""
     try:
         return JobOptions.model_validate(raw), []
     except ValidationError as error:
@@ -128,7 +128,7 @@ def parse_options(raw: Mapping[str, Any]) -> tuple[JobOptions | None, list[Fault
 
 
 def option_faults(error: ValidationError) -> list[Fault]:
-    """Word pydantic's findings about options as faults, one for each field."""
+    """Convert pydantic's errors about options into faults, one for each field."""
     found: dict[str, Fault] = {}
     for detail in error.errors(include_url=False):
         name = str(detail["loc"][0]) if detail["loc"] else "options"

@@ -1,8 +1,9 @@
-"""What a worker does with a `darkroom.submit` message: commit a row, or hold the message.
+"""Serve a `darkroom.submit` message: commit a row, or hold the message until storage is available.
 
-Until the row is committed the message is all there is of the job. So while the database is away the
-message is held here; when the worker stops meanwhile, it goes back to its queue. A message that can
-never become a job becomes a failed row that says why, and is then acknowledged or rejected.
+Until the row is committed, the message is the only copy of the job. So while storage is
+unavailable, the worker holds the message; if the worker stops, it requeues the message. If a
+message can never become a job, it becomes a failed row with the reason. The message is then
+acknowledged or rejected.
 """
 
 import logging
@@ -34,28 +35,28 @@ __all__ = ["Submission", "SubmitTask", "read_ids"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two tries while the database or the object store is away.
+#: Seconds between two attempts while the database or the object store is unavailable.
 HOLD_S = 1.0
 
-#: Longest that a message is held in one go. RabbitMQ closes the channel of a consumer that leaves
-#: a message unacknowledged for 30 minutes (its `consumer_timeout`), and Celery ends with it.
+#: Longest time that a message is held before it is requeued. If a message is unacknowledged for
+#: 30 minutes (RabbitMQ's `consumer_timeout`), RabbitMQ closes the channel, and Celery then exits.
 HOLD_AT_MOST_S = 1500.0
 
-#: Most ids in one dispatch. Ours have a few dozen; each id costs a statement when it is claimed.
+#: Most ids in one dispatch. The fleet sends a few dozen; each id costs a statement to claim.
 MAX_IDS = 1000
 
-#: Errors that say what is in the table: to try again would only get the same answer.
+#: Errors about the content of the table: a retry would get the same error.
 ANSWERS = (IdempotencyConflict, JobForgotten, RecordRefused, RecordUnreadable)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One `darkroom.submit` message.
+    """Holds one `darkroom.submit` message.
 
     Attributes:
-        task_id: Celery's, which becomes the job id.
-        fault: why the message cannot be served; its arguments are empty then.
-        expires_at: after this time the job is not to be started.
+        task_id: Celery's task id, which becomes the job id.
+        fault: why the message cannot be served; if set, the arguments are empty.
+        expires_at: the deadline for the start of the job.
     """
 
     task_id: str
@@ -66,7 +67,7 @@ class Submission:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The request and its options by name; a request given by position among them."""
+        """Return the request and its options by name, including a positional request."""
         named = dict(self.kwargs or {})
         if self.args:
             named["request"] = self.args[0] if len(self.args) == 1 else list(self.args)
@@ -74,18 +75,18 @@ class Submission:
 
     @property
     def is_expired(self) -> bool:
-        """Whether the time has passed after which the job is not to be started."""
+        """Return whether the deadline for the start has passed."""
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
 class SubmitTask:
-    """Keeps jobs that other codebases submit by message.
+    """Stores jobs that other codebases submit by message.
 
     Args:
-        intake: what accepts them.
-        stopping: set when the worker stops, so that a held message is handed back.
-        held: where messages wait while storage is away. Fewer than Celery's pool has threads, or
-            dispatches could not come in meanwhile.
+        intake: accepts the jobs.
+        stopping: set when the worker stops; held messages are then requeued.
+        held: counts messages that are held while storage is unavailable. Its limit is below the
+            number of threads in Celery's pool, so that dispatches still get a thread.
         rejected: counts messages that are rejected.
         queue: the name of the submit queue, for the log.
     """
@@ -108,20 +109,20 @@ class SubmitTask:
 
     @property
     def ended(self) -> int:
-        """Messages whose processing has ended, whichever way; the watchdog sees progress by it."""
+        """Return the number of processed messages, by which the watchdog detects progress."""
         return self._ended
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a message is held because storage is away."""
+        """Return whether a message is held because storage is unavailable."""
         return self._held.is_waiting
 
     def run(self, submission: Submission) -> None:
-        """Make one message's job a row; a message that comes again finds the row there.
+        """Insert the job of one message as a row; a repeated message finds the row.
 
         Raises:
-            Reject: the message is requeued, as the worker stops or storage stays away; or it is not
-                requeued, as nothing will ever come of it.
+            Reject: with `requeue`, if the worker stops or storage stays unavailable. Without it, if
+                the message is invalid.
         """
         try:
             job_id = job_id_of(submission.task_id)
@@ -153,10 +154,10 @@ class SubmitTask:
         raise Reject("the job could not be kept yet", requeue=True)
 
     def _keep(self, job_id: UUID, submission: Submission) -> bool:
-        """Make it a row; False when storage could not take it yet, for whatever reason.
+        """Insert the row; return False if storage is unavailable for now, for any reason.
 
-        A cause that a person can remove (a full disk, a missing right) must not cost a message:
-        Celery acknowledges one whose task raises.
+        Celery acknowledges a message whose task raises. So an error that an operator can remove (a
+        full disk, a missing privilege) must not leave this method.
         """
         try:
             self._keep_somehow(job_id, submission)
@@ -179,10 +180,10 @@ class SubmitTask:
         return True
 
     def _keep_somehow(self, job_id: UUID, submission: Submission) -> None:
-        """Accept the job; else keep it as failed with its fields; else keep its id as failed.
+        """Accept the job; else insert it as failed, with its fields; else insert only its id.
 
         Raises:
-            StorageError: storage is away; the same call may work later.
+            StorageError: storage is unavailable; the same call may succeed later.
         """
         if submission.fault is not None:
             self._keep_bare(job_id, submission.fault)
@@ -211,7 +212,7 @@ class SubmitTask:
             _is_about_the_row(error)
 
     def _keep_broken(self, job_id: UUID, submission: Submission, error: Exception) -> None:
-        # By its type alone: its text may quote the prompt, and so may a traceback.
+        # Only the type is logged: the message and the traceback may quote the prompt.
         log.error(
             "a submitted job could not be accepted, and is kept as failed",
             extra={"job_id": str(job_id), "error": type(error).__name__},
@@ -219,7 +220,7 @@ class SubmitTask:
         self._intake.unserved.broken(job_id, submission.fields, error)
 
     def _accept(self, job_id: UUID, submission: Submission, _: Exception) -> None:
-        """Accept the job, or keep it as failed with the reason that its request gives."""
+        """Accept the job, or insert it as failed with the reason."""
         fields = submission.fields
         try:
             if submission.is_expired:
@@ -249,13 +250,13 @@ class SubmitTask:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same step may succeed later: storage is away, or the machine lacks something."""
+    """Return whether a retry may succeed: storage or a resource of the machine is unavailable."""
     is_outage = isinstance(error, StorageError) and not isinstance(error, ANSWERS)
     return is_outage or is_machine_trouble(error)
 
 
 def _is_about_the_row(error: Exception) -> bool:
-    """Whether the table has a row or a tombstone of this id, which stays as it is."""
+    """Return whether the table already has a row or a tombstone of this id; it stays unchanged."""
     if not isinstance(error, (IdempotencyConflict, JobForgotten, RecordUnreadable)):
         return False
     log.warning(
@@ -270,7 +271,7 @@ def read_ids(
     kwargs: Mapping[str, Any],
     note: Callable[[str, MessageFault], None],
 ) -> list[UUID]:
-    """Return the job ids that a dispatch names; what is no UUID is noted and passed over."""
+    """Return the job ids in a dispatch; note and skip those that are no UUID."""
     named = kwargs.get("job_ids", args[0] if args else None)
     if not isinstance(named, list) or len(named) > MAX_IDS:
         note(task_id, MessageFault("job_ids", "TypeError"))

@@ -1,6 +1,6 @@
-"""Jobs that a message asks for and that will not be served: kept as failed rows that say why.
+"""Insert jobs that a worker cannot accept from a message, as failed rows with the reason.
 
-The producer of a message is gone by the time a worker reads it, so the row is how it finds out.
+The producer does not wait until a worker reads its message, so it learns the reason from the row.
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,14 @@ MAX_MESSAGE_CHARS = 2000
 
 
 class UnservedJobs:
-    """Keeps jobs as failed. An id that has a row already is left as it is.
+    """Inserts jobs as failed. If the id has a row already, the row stays unchanged.
 
-    Each method raises `JobForgotten` where the id was forgotten, and a `StorageError` otherwise.
+    Each method raises `JobForgotten` if the job of this id was deleted, and otherwise a
+    `StorageError` if the row cannot be stored.
 
     Args:
-        simulated: whether the rows say that the simulator answers.
-        on_end_queues: where an `on_end` may have a task sent to.
+        simulated: whether the rows are marked as answered by the simulator.
+        on_end_queues: the queues that an `on_end` may name.
     """
 
     def __init__(self, database: Database, *, simulated: bool, on_end_queues: OnEndQueues) -> None:
@@ -46,30 +47,30 @@ class UnservedJobs:
         self._on_end_queues = on_end_queues
 
     def faulty(self, job_id: UUID, message: Mapping[str, Any], error: RequestInvalid) -> Accepted:
-        """Keep a job whose producer is gone as failed, with its faults."""
+        """Insert a job with an invalid request as failed, with its faults."""
         return self._keep(job_id, message, INVALID_REQUEST, str(error))
 
     def conflicting(
         self, job_id: UUID, message: Mapping[str, Any], error: IdempotencyConflict
     ) -> Accepted:
-        """Keep a job whose idempotency key is taken as failed, naming the job that has it."""
+        """Insert a job whose idempotency key is taken as failed, with the id of the other job."""
         return self._keep(job_id, message, KEY_TAKEN, str(error))
 
     def forgotten(self, job_id: UUID, message: Mapping[str, Any], error: JobForgotten) -> None:
-        """Keep a job whose key is a forgotten one's as failed, and nothing of what it asks for.
+        """Insert a job whose key belongs to a deleted job as failed, without its request.
 
-        One whose own id was forgotten leaves no row at all.
+        If the job of its own id was deleted, insert no row.
         """
         if error.tombstone.id != job_id:
             self._keep(job_id, {"owner": message.get("owner", "default")}, FORGOTTEN, str(error))
 
     def broken(self, job_id: UUID, message: Mapping[str, Any], error: Exception) -> Accepted:
-        """Keep a job that nothing could be made of, by a fault of ours, as failed."""
+        """Insert a job that an internal error of Darkroom prevented as failed."""
         why = f"Darkroom could not take this job in ({type(error).__name__}); its log says more"
         return self._keep(job_id, message, NOT_KEPT, why, "darkroom")
 
     def malformed(self, job_id: UUID, fault: MessageFault) -> Accepted:
-        """Keep the id of a message that cannot be read as a failed job, with none of its fields."""
+        """Insert the id of a message that cannot be read as a failed job, without any fields."""
         why = f"the message could not be read as a task message ({fault})"
         return self._keep(job_id, {}, INVALID_MESSAGE, why)
 
@@ -86,7 +87,7 @@ class UnservedJobs:
         return insert_faulty_job(self._database, job, error)
 
     def job(self, job_id: UUID, message: Mapping[str, Any]) -> NewJob:
-        """Return what can be kept of a job that will not be served."""
+        """Return the row with what can be stored of a job that cannot be accepted."""
         checked, _ = parse_options({"owner": message.get("owner", "default")})
         request = message.get("request")
         return NewJob(
@@ -99,7 +100,7 @@ class UnservedJobs:
         )
 
     def _callback_of(self, message: Mapping[str, Any]) -> str | None:
-        """Return whom to notify of the failure, if the message names one that is allowed."""
+        """Return the target to notify of the failure, if the message names an allowed one."""
         callback = {name: message.get(name) for name in ("callback_url", "on_end")}
         wanted, _ = parse_options(callback)
         if wanted is None:
@@ -109,7 +110,7 @@ class UnservedJobs:
 
 
 def _storable(request: object) -> dict[str, object]:
-    """What can be kept of a request with faults: small, JSON, and without its initial image."""
+    """Return the part of an invalid request that can be stored: small JSON, without its image."""
     if not isinstance(request, dict):
         return {}
     kept = {
@@ -124,7 +125,7 @@ def _storable(request: object) -> dict[str, object]:
 
 
 def _has_json_form(value: object) -> bool:
-    """False for a number beyond 64 bits, half a surrogate pair, or endless nesting."""
+    """Return False for a number beyond 64 bits, a lone surrogate, or too deep nesting."""
     try:
         orjson.dumps(value, default=repr)
     except TypeError:

@@ -1,4 +1,5 @@
-"""Batch files: read, check every line, stage, load.
+"""Submit batch files: read the file, check every line, stage the valid lines, load them.
 
-The rows themselves are written by `storage.intake`.
+The SQL that inserts the rows is in `storage.intake`. The rules for a single request and its options
+are in `tasks.submission`.
 """

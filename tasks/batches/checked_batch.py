@@ -1,7 +1,7 @@
-"""A batch between its file and the table: which lines are good, which are not, and why.
+"""Collect the checked lines of a batch before it is loaded: the valid ones and the faults.
 
-What makes a line good is `service.py`'s business; here is only what is remembered of it, in little
-memory: good lines lie on disk, and of the faulty ones the first hundred are told.
+Memory stays small: valid lines are on disk, and only the first hundred faults are kept. The checks
+themselves are in `service.py`.
 """
 
 import hashlib
@@ -25,30 +25,30 @@ __all__ = ["MAX_FAULTS_TOLD", "BatchOptions", "CheckedBatch"]
 
 MAX_FAULTS_TOLD: Final = 100
 
-#: Ours, measured on the simulator's pictures: a PNG takes about so many bytes a pixel.
+#: Measured on the simulator's pictures: the bytes of a PNG per pixel, roughly.
 PNG_BYTES_PER_PIXEL: Final = 1.5
 
-#: The page's default side.
+#: The default of width and height on the API's page.
 DEFAULT_SIDE_PX: Final = 1024
 
-#: Namespace of the ids of batches that have a key.
+#: The UUID namespace for the ids of batches that have a key.
 _BATCHES: Final = uuid5(NAMESPACE_URL, "darkroom:batch")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """What all lines of a batch have in common.
+    """Options that all lines of a batch share.
 
     Attributes:
-        owner: whose jobs they are.
-        key: handing in again under it hands in nothing twice; unique per owner.
-        name: for people, such as the file's name.
-        priority: of lines that name none.
-        defaults: parameters of lines that don't have them.
-        callback_url: an address that is told when all jobs have ended.
-        on_end: a Celery task that is sent then, instead.
-        reuse: of lines that choose a seed, whether they are answered with pictures made before;
-            None as the owner has it.
+        owner: the owner of the jobs.
+        key: the idempotency key, unique per owner; a repeat submits nothing twice.
+        name: a name for display, such as the file's.
+        priority: the priority of lines that have none.
+        defaults: parameters for lines that lack them.
+        callback_url: an address that is notified when all jobs have ended.
+        on_end: a Celery task that is sent then, instead of a webhook.
+        reuse: whether lines with a seed may be answered with existing images; None for the owner's
+            setting.
     """
 
     owner: str = "default"
@@ -61,13 +61,13 @@ class BatchOptions:
     reuse: bool | None = None
 
     def batch_id(self) -> UUID:
-        """The same for the same key of the same owner; a new one without a key."""
+        """Return the id: derived from owner and key, or a new one if there is no key."""
         return uuid7() if self.key is None else uuid5(_BATCHES, f"{self.owner}/{self.key}")
 
     def hash_with(self, content_sha256: str) -> str:
-        """What another batch under the same key must have in common with this one."""
+        """Return the hash that a repeat under the same key must match."""
         common: list[Any] = [content_sha256, self.priority, dict(self.defaults)]
-        # Left out where nobody is to be told, so that the keys of earlier batches stay good.
+        # Left out without a callback, so that the hashes of earlier batches stay valid.
         if (told := self.callback_url or self.on_end) is not None:
             common.append(told)
         shared = json.dumps(common, sort_keys=True, default=dict)
@@ -75,15 +75,15 @@ class BatchOptions:
 
 
 class CheckedBatch:
-    """A batch whose every line has been looked at; a context manager, for its file on disk.
+    """Holds a batch whose lines are checked; a context manager that deletes its file.
 
     Attributes:
-        batch_id: the id it has, or will have.
-        callback: whom to tell when all its jobs have ended, as its row keeps it.
-        faults: the first faulty lines, at most `MAX_FAULTS_TOLD`.
-        fault_count: how many lines are faulty.
-        count: how many lines are good.
-        estimated_bytes: about what their pictures will take.
+        batch_id: the id of the batch, loaded or not.
+        callback: the target that is notified when all its jobs have ended, as its row stores it.
+        faults: the first invalid lines, at most `MAX_FAULTS_TOLD`.
+        fault_count: the number of invalid lines.
+        count: the number of valid lines.
+        estimated_bytes: the estimated size of their images.
     """
 
     def __init__(self, options: BatchOptions, callback: str | None = None) -> None:
@@ -107,30 +107,30 @@ class CheckedBatch:
         self.close()
 
     def close(self) -> None:
-        """Forget the good lines."""
+        """Delete the staged lines."""
         self._staging.close()
 
     def require_good(self) -> None:
-        """Insist that no line is faulty.
+        """Raise an error if any line is invalid.
 
         Raises:
-            BatchFaulty: some are.
+            BatchFaulty: some lines are invalid.
         """
         if self.fault_count:
             raise BatchFaulty(self.faults, self.fault_count)
 
     def job_id(self, number: int, key: str | None) -> uuid_utils.UUID:
-        """The id of a line's job: the same however often the batch is handed in."""
+        """Return the id of a line's job; it is the same in every repeat of the batch."""
         return uuid_utils.uuid5(self._namespace, f"line:{number}" if key is None else f"key:{key}")
 
     def fault(self, fault: LineFault) -> None:
-        """Note a faulty line."""
+        """Record an invalid line."""
         self.fault_count += 1
         if len(self.faults) < MAX_FAULTS_TOLD:
             self.faults.append(fault)
 
     def keep(self, line: GoodLine, job_id: uuid_utils.UUID, request: ImageRequest) -> None:
-        """Keep a good line, which will be this job, for the load."""
+        """Stage a valid line for the load, under the id of its job."""
         self._staging.add(line)
         self.count += 1
         width, height = request.width or DEFAULT_SIDE_PX, request.height or DEFAULT_SIDE_PX
@@ -139,7 +139,7 @@ class CheckedBatch:
             self._repeats.add(job_id.bytes)
 
     def find_repeats(self) -> None:
-        """Turn lines whose key an earlier line has into faulty ones."""
+        """Record lines that repeat the key of an earlier line as invalid."""
         halves = self._repeats.halves()
         if not halves:
             return
@@ -157,5 +157,5 @@ class CheckedBatch:
         self.faults = heapq.nsmallest(MAX_FAULTS_TOLD, [*self.faults, *found])
 
     def lines(self) -> Iterator[GoodLine]:
-        """The good lines."""
+        """Iterate over the valid lines."""
         return (line for line in self._staging if line.number not in self._left_out)

@@ -1,4 +1,4 @@
-"""The rows of a batch in pieces that one insert takes, and that memory does."""
+"""Divide the rows of a batch into chunks for one insert each, bounded in memory."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -8,12 +8,12 @@ from storage.intake.insert import MAX_CHUNK_JOBS
 
 __all__ = ["chunks_of"]
 
-#: Ours: of the requests of one chunk, where lines are long; usual ones take a quarter of it.
+#: Chosen: the limit for the requests of one chunk; a usual chunk has a quarter of it.
 MAX_CHUNK_CHARS: Final = 2_000_000
 
 
 def chunks_of(rows: Iterable[BatchRow]) -> Iterator[list[BatchRow]]:
-    """Rows in pieces that are neither many nor large: three of them are in memory at once."""
+    """Yield chunks with limited rows and characters; three chunks are in memory at once."""
     chunk: list[BatchRow] = []
     size = 0
     for row in rows:

@@ -1,7 +1,7 @@
-"""Text into values: what a CSV cell or a `--set` on the command line stands for.
+"""Convert the text of a CSV cell, or of `--set` on the command line, into a value.
 
-Which parameter is a number and which a switch is asked of the request's own schema. A text that
-is no such value stays text, and the request's rules say what is wrong with it.
+The schema of the request gives the type of each parameter. If a text cannot be converted, it stays
+text, and the check of the request reports the fault.
 """
 
 import json
@@ -16,27 +16,27 @@ from tasks.json_limits import MAX_VALUES, has_excess
 
 __all__ = ["JOB_FIELDS", "Cells", "parameters", "value_of"]
 
-#: What a line may say about its job, beside the request's parameters.
+#: Fields of a line about its job, besides the request's parameters.
 JOB_FIELDS: Final = ("key", "metadata", "priority")
 
 _SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}")
 _BETWEEN_TOPICS: Final = "|"
 
-#: Faults of a header that are listed: a file of something else may have thousands of columns.
+#: Limit of listed faults of a header: an unrelated file may have thousands of columns.
 _SHOWN: Final = 20
 
 
 class Cells:
-    """What the columns of a CSV file mean.
+    """Maps the cells of a CSV record to named values.
 
     Args:
-        line: where its header is.
+        line: the line number of the header.
         header: the header's cells.
         given: parameters that need no column.
 
     Raises:
-        LinesUnreadable: the header names an unknown column, one twice, or no `prompt`.
+        LinesUnreadable: the header has an unknown or repeated column, or no `prompt`.
     """
 
     def __init__(self, line: int, header: Sequence[str], given: frozenset[str]) -> None:
@@ -59,7 +59,7 @@ class Cells:
             )
 
     def row(self, cells: Sequence[str]) -> dict[str, Any] | str:
-        """A record's values by name, those of empty cells left out; or what is wrong with it."""
+        """Return the values of the non-empty cells by name, or why the record is invalid."""
         if len(cells) != len(self._names):
             return f"{len(cells)} cells where the header has {len(self._names)}"
         pairs = zip(self._names, cells, strict=True)
@@ -67,12 +67,12 @@ class Cells:
 
 
 def parameters() -> tuple[str, ...]:
-    """The names of the request's parameters."""
+    """Return the names of the request's parameters."""
     return tuple(_types())
 
 
 def value_of(name: str, text: str) -> Any:
-    """What a text stands for as this parameter; the text itself where it stands for nothing."""
+    """Return the value of a text for this parameter; the text itself if it has none."""
     kind = "object" if name == "metadata" else _types().get(name, "string")
     bare = text.strip()
     if (kind == "integer" or name == "priority") and _WHOLE.fullmatch(bare):
@@ -97,7 +97,7 @@ def _json_or_text(text: str) -> Any:
 
 @cache
 def _types() -> dict[str, str]:
-    """The JSON type of each parameter, by name."""
+    """Return the JSON type of each parameter, by name."""
     return {name: _type(schema) for name, schema in request_schema()["properties"].items()}
 
 

@@ -1,8 +1,7 @@
-"""CSV records out of raw lines: quoting, line numbers and bounds.
+"""Parse raw lines into CSV records: quoting, line numbers and limits.
 
-What cells mean is in `csv_columns.py`.
-
-A record may span lines where a cell holds line ends, so its number is that of its first line.
+If a cell contains line ends, its record spans several lines; its number is that of the first line.
+The conversion of cells into values is in `csv_columns.py`.
 """
 
 import csv
@@ -16,17 +15,17 @@ __all__ = ["records"]
 def records(
     raw: Iterator[tuple[int, bytes | None]], *, max_bytes: int
 ) -> Iterator[tuple[int, list[str] | str]]:
-    """Cut lines into cells.
+    """Parse lines into records.
 
     Args:
-        raw: numbered lines with their ends; None for one that is too long.
-        max_bytes: the most that one record may have, over all its lines.
+        raw: numbered lines with their line ends; None for a line that is too long.
+        max_bytes: the limit of one record, over all its lines.
 
     Yields:
-        The number of a record's first line, and its cells or what is wrong with it. Blank lines
-        are passed over.
+        The number of a record's first line, and its cells or the reason why it is invalid. Blank
+        lines are skipped.
     """
-    csv.field_size_limit(max_bytes)  # the module's own bound is too small for an initial image
+    csv.field_size_limit(max_bytes)  # the module's default is too small for an initial image
     text = _Text(raw, max_bytes)
     reader = csv.reader(text, strict=True)
     while True:
@@ -43,11 +42,11 @@ def records(
 
 
 class _Unreadable(Exception):
-    """A line that is no text, in the middle of the csv module's work."""
+    """Signals an invalid line through the csv module, which reads the lines itself."""
 
 
 class _Text:
-    """Raw lines as text for the csv module, with the first line of the record in hand."""
+    """Decodes raw lines for the csv module, and keeps the first line number of the record."""
 
     def __init__(self, raw: Iterator[tuple[int, bytes | None]], max_bytes: int) -> None:
         self._raw = raw
@@ -69,7 +68,7 @@ class _Text:
         self._size_bytes += len(line or b"")
         if line is None or self._size_bytes > self._max_bytes:
             raise _Unreadable(f"longer than {self._max_bytes // 1024**2} MB")
-        if self._size_bytes > MAX_VALUES:  # else it can't have as many cells
+        if self._size_bytes > MAX_VALUES:  # a smaller record cannot have as many cells
             self._commas += line.count(b",")
             if self._commas > MAX_VALUES:
                 raise _Unreadable(EXCESS)

@@ -1,7 +1,7 @@
-"""Which keys of a batch are there twice, told in eight bytes a line.
+"""Find keys that occur twice in a batch, with eight bytes of memory per line.
 
 A set of a million keys would take a hundred times the memory of the line being read. So only half
-of each job's id (a hash of its key) is kept; who has the same half is found out when it matters.
+of each job's id (a hash of its key) is kept. If two halves are equal, the caller compares the keys.
 """
 
 from array import array
@@ -9,22 +9,22 @@ from collections import Counter
 
 __all__ = ["DuplicateKeys"]
 
-#: By the last byte of an id.
+#: One list for each value of an id's last byte.
 _PARTS = 256
 
 
 class DuplicateKeys:
-    """Halves of ids, in many short lists so that searching one takes little room."""
+    """Collects halves of ids in many short lists, so that the search of one takes little memory."""
 
     def __init__(self) -> None:
         self._parts = [array("Q") for _ in range(_PARTS)]
 
     def add(self, job_id: bytes) -> None:
-        """Note one more id, by its 16 bytes."""
+        """Add an id, given as its 16 bytes."""
         self._parts[job_id[-1]].append(self.half_of(job_id))
 
     def halves(self) -> set[int]:
-        """Those that were noted more than once."""
+        """Return the halves that were added more than once."""
         return {
             half
             for part in self._parts
@@ -35,5 +35,5 @@ class DuplicateKeys:
 
     @staticmethod
     def half_of(job_id: bytes) -> int:
-        """What is kept of an id."""
+        """Return the half of an id that is kept."""
         return int.from_bytes(job_id[8:])

@@ -1,7 +1,8 @@
-"""`"init_image": "@sketch.png"` in a batch file: the picture that lies beside the file.
+"""Read initial images from files that a batch file names: `"init_image": "@sketch.png"`.
 
-Only what is beside it, or below: a batch file from a stranger must not be able to send this
-machine's other files to the API. `@` is no letter of base64, so nothing else can be meant.
+Only files in the batch file's folder or below are read. Otherwise a batch file from a third party
+could send other files of this machine to the API. Base64 does not contain `@`, so the mark is
+unambiguous.
 """
 
 from pathlib import Path
@@ -15,14 +16,14 @@ MARK: Final = "@"
 
 
 class NotBeside(Exception):
-    """Why a name can't be followed."""
+    """The named file cannot be used; the message is the reason."""
 
 
 class ImageFiles:
-    """The files beside a batch file.
+    """Reads the image files in the folder of a batch file.
 
     Args:
-        folder: where the batch file is.
+        folder: the folder of the batch file.
         max_bytes: the largest file that is read.
     """
 
@@ -31,10 +32,10 @@ class ImageFiles:
         self._max_bytes = max_bytes
 
     def base64_of(self, name: str) -> str:
-        """The file of this name (without the mark), as base64 text.
+        """Return the content of a file, named without the mark, as base64 text.
 
         Raises:
-            NotBeside: it isn't there, isn't a plain file, is too large, or lies elsewhere.
+            NotBeside: the file is missing, not a regular file, too large, or outside the folder.
         """
         try:
             path = self._folder.joinpath(name).resolve(strict=True)
@@ -53,10 +54,10 @@ class ImageFiles:
 
 
 def follow_mark(request: dict[str, Any], beside: ImageFiles | None) -> None:
-    """Put the picture that a request names in the place of its name.
+    """Replace a marked file name in a request by the file's content.
 
     Raises:
-        NotBeside: there is no such file beside the batch, or it is none of its.
+        NotBeside: the file cannot be read, or is outside the batch file's folder.
     """
     name = request.get("init_image")
     if beside is not None and isinstance(name, str) and name.startswith(MARK):

@@ -1,8 +1,8 @@
-"""Good lines into the table: rows in short chunks, under a batch that nobody sees until it opens.
+"""Load the valid lines of a batch into the table, in chunks that stay hidden until it opens.
 
-Two loads of one batch may be under way, as when a producer gave up waiting and sent it once more.
-Both put the same rows in, whoever is first; the one that began the batch takes it away again if it
-breaks off, and then the other ends too. No message is sent: the dispatcher finds what is due.
+Two loads of one batch may run at once, for example if a producer timed out and submitted it again.
+Both insert the same rows, in any order. If the load that created the batch fails, it deletes the
+batch, and the other load fails too. No message is sent: the dispatcher finds the due rows.
 """
 
 from collections import deque
@@ -31,8 +31,8 @@ __all__ = ["Load", "Loaded", "Told"]
 
 Told = Callable[[int], None]
 
-#: Ours: chunks that the database takes in at once. What a row costs it is mostly indexes, a
-#: processor's work for each connection.
+#: Chosen: chunks that are inserted at once. Most of the cost of a row is its indexes, which take
+#: one processor per connection.
 AT_ONCE = 2
 
 _patiently = retry(on=DatabaseUnavailable, attempts=5, timeout=60)
@@ -40,12 +40,12 @@ _patiently = retry(on=DatabaseUnavailable, attempts=5, timeout=60)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A batch that is in, its jobs due.
+    """Describes a loaded batch, whose jobs are due.
 
     Attributes:
-        batch_id: its id.
-        total: how many jobs it has.
-        created: False when it was in before.
+        batch_id: the id of the batch.
+        total: the number of its jobs.
+        created: False if it had been loaded before.
     """
 
     batch_id: UUID
@@ -54,12 +54,12 @@ class Loaded:
 
 
 class Load:
-    """One try to hand in the good lines of a batch.
+    """Makes one attempt to load the valid lines of a batch.
 
     Args:
-        intake: keeps initial images.
+        intake: stores initial images.
         database: the results table.
-        batch: the lines.
+        batch: the checked lines.
     """
 
     def __init__(self, intake: Intake, database: Database, batch: CheckedBatch) -> None:
@@ -68,10 +68,10 @@ class Load:
         self._batch = batch
 
     def run(self, told: Told) -> Loaded:
-        """Hand them in; raises as `Batches.load` does.
+        """Load the lines; the errors are those of `Batches.load`.
 
         Args:
-            told: gets the number of jobs inserted so far.
+            told: called with the number of jobs inserted so far.
         """
         found, is_ours = self._begin()
         if found.opened_at is not None:
@@ -88,9 +88,9 @@ class Load:
 
     @_patiently
     def _begin(self) -> tuple[Batch, bool]:
-        """The batch's row, and whether this load made it; else another one may be at it too.
+        """Return the batch's row, and whether this load created it; if not, another may be running.
 
-        What an abandoned load left is cleared away first.
+        The rows of an abandoned load are deleted first.
         """
         options = self._batch.options
         try:
@@ -111,7 +111,7 @@ class Load:
         return found, is_new or options.key is None
 
     def _insert(self, found: Batch, told: Told) -> int:
-        """Insert all lines; how many are those of forgotten jobs, and left out."""
+        """Insert all lines; return how many were left out because their jobs were deleted."""
         chunks = chunks_of(map(self._row, self._batch.lines()))
         owner = self._batch.options.owner
         common = RowsInCommon(found.id, found.created_at, owner, self._intake.simulated)
@@ -125,7 +125,7 @@ class Load:
             done += size
             told(done)
 
-        # The next chunk is made ready while the database is at work on these.
+        # The next chunk is prepared while the database inserts these.
         with ThreadPoolExecutor(AT_ONCE, "batch-load") as loader:
             told(0)
             for chunk in chunks:
@@ -140,7 +140,7 @@ class Load:
         image = line.init_image
         return BatchRow(
             line.job_id,
-            # A line's key is unique within its batch, a job's within its owner.
+            # A line's key is unique in its batch; a job's key is unique for its owner.
             None if line.key is None else f"{self._batch.batch_id}/{line.key}",
             line.request_hash,
             JsonText(line.request),
@@ -153,7 +153,7 @@ class Load:
 
     @_patiently
     def _keep_image(self, image: str) -> str:
-        """Return its object key; see `object_deleter.py` for a deletion at the same time."""
+        """Store an image and return its key; for concurrent deletion see `object_deleter.py`."""
         return self._intake.keep_init_image(b64decode(image))
 
     @_patiently
@@ -168,10 +168,10 @@ class Load:
             raise BatchShut(found.id)
 
     def _broke_off(self, found: Batch, *, is_ours: bool) -> Batch | None:
-        """Leave nothing of a load that broke off; the batch, where it has been opened after all.
+        """Delete the batch after a failed load; return the batch if it was opened after all.
 
-        One that was begun by another load is left to that one; if that was killed, the next load
-        under its key goes on with it, or the leader deletes it a day later.
+        If another load created the batch, it stays for that load. If that load was killed, the next
+        load under its key continues it, or the leader deletes it a day later.
         """
         if is_ours and delete_loading(self._database, found.id, begun_at=found.created_at):
             return None

@@ -1,7 +1,7 @@
-"""Batch files, line by line: which request is on which line, and what is wrong with a line.
+"""Read batch files line by line, and report lines that cannot be parsed.
 
-Reads bytes as they come (a file, a pipe, gzip or not) and never holds more than one line, so a
-file may have a million of them. What a request may say is not checked here: see `service.py`.
+The reader takes bytes from a file or a pipe, with or without gzip. It holds one line in memory, so
+a file may have a million lines. The requests themselves are checked in `service.py`.
 """
 
 import gzip
@@ -31,10 +31,10 @@ __all__ = [
 
 FileFormat = Literal["jsonl", "csv"]
 
-#: Ours: room for the largest initial image as base64 (20 MB is 27 MB of text), and some prompt.
+#: Chosen: enough for the largest initial image as base64 (20 MB is 27 MB of text) and a prompt.
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 
-#: Ours, as for a single job over HTTP: prompts are text for people, and images go elsewhere.
+#: Chosen, the same as for a single job over HTTP: all text of a request except its images.
 MAX_TEXT_BYTES: Final = 1_000_000
 
 TOO_MUCH_TEXT: Final = f"more than {MAX_TEXT_BYTES} bytes besides its init_image"
@@ -47,11 +47,11 @@ _SUFFIXES: Final[dict[str, FileFormat]] = {".jsonl": "jsonl", ".ndjson": "jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one line asks for, unchecked.
+    """Holds the unchecked fields of one line.
 
     Attributes:
-        number: where it begins, from 1.
-        fields: the request's parameters, and perhaps `key`, `metadata` and `priority`.
+        number: the line number, from 1.
+        fields: the request's parameters, and optionally `key`, `metadata` and `priority`.
     """
 
     number: int
@@ -59,18 +59,18 @@ class Line:
 
 
 def format_of(name: str) -> FileFormat | None:
-    """The format that a file's name tells (`.jsonl`, `.ndjson`, `.csv`, each perhaps `.gz`)."""
+    """Return the format by a file's suffix: `.jsonl`, `.ndjson` or `.csv`, and optional `.gz`."""
     bare = name.lower().removesuffix(".gz")
     return next((kind for suffix, kind in _SUFFIXES.items() if bare.endswith(suffix)), None)
 
 
 class LineFile:
-    """The lines of one batch file, to be read once.
+    """Iterates over the lines of one batch file, once.
 
     Args:
-        stream: its bytes; gzip is noticed by itself.
-        kind: how its lines are to be read.
-        given: parameters that every line gets from elsewhere, so no column has to bring them.
+        stream: the file's bytes; gzip is detected.
+        kind: the format of the lines.
+        given: parameters that every line gets from the batch, so they need no column.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class LineFile:
 
     @property
     def sha256(self) -> str:
-        """The hash of the content read so far, unpacked."""
+        """Return the hash of the uncompressed content read so far."""
         return self._sha256.hexdigest()
 
     def __iter__(self) -> Iterator[Line | LineFault]:
-        """Each line that is not blank, or what is wrong with it.
+        """Yield each line that is not blank, or its fault.
 
         Raises:
-            LinesUnreadable: no line can be read, or the ones that follow can't.
+            LinesUnreadable: the file, or the rest of it, cannot be read.
         """
         buffered = io.BufferedReader(cast("io.RawIOBase", self._stream))
         try:
@@ -102,10 +102,10 @@ class LineFile:
         except (EOFError, OSError, zlib.error) as error:
             raise LinesUnreadable(f"cannot be read to its end: {error}") from error
         finally:
-            buffered.detach()  # the stream is its owner's to close
+            buffered.detach()  # the caller closes the stream
 
     def _raw_lines(self, stream: io.BufferedIOBase) -> Iterator[tuple[int, bytes | None]]:
-        """Numbered lines with their ends; None for one that is too long."""
+        """Yield numbered lines with their line ends; None for a line that is too long."""
         number = 0
         while piece := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -158,14 +158,14 @@ def _json_line(number: int, text: bytes) -> Line | LineFault:
 
 
 def _line(number: int, fields: dict[str, Any], size: int) -> Line | LineFault:
-    """A line; too much text is told before anybody looks through it."""
+    """Return a line, or a fault if it has too much text, before the text is checked."""
     if size > MAX_TEXT_BYTES and _text_chars(fields) > MAX_TEXT_BYTES:
         return LineFault(number, TOO_MUCH_TEXT)
     return Line(number, fields)
 
 
 def _text_chars(fields: dict[str, Any]) -> int:
-    """About the size of what a line says, at least: a character is a byte or more."""
+    """Return a lower bound of the size of a line's text: a character is at least a byte."""
     values = [value for name, value in fields.items() if name != "init_image"]
     values += [item for value in values if isinstance(value, list) for item in value]
     return sum(len(value) for value in values if isinstance(value, str))

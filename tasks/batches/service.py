@@ -1,7 +1,7 @@
-"""Jobs handed in together: every line checked first, then all of them in, at once or not at all.
+"""Submit batches: check every line first, then load all of them, or none.
 
-Lines are checked into a file on this machine, here; only when the whole is known to be good (or
-what is faulty may be left out) do they go into the table (`loader.py`).
+Checked lines are staged in a temporary file on this machine. They are loaded into the table
+(`loader.py`) only if all are valid, or if the caller accepts that invalid lines are left out.
 """
 
 from collections.abc import Sequence
@@ -31,16 +31,16 @@ from tasks.submission.options import JobOptions
 
 __all__ = ["Batches"]
 
-#: Of one line: more help nobody, and a line may have thousands.
+#: Limit of reported faults of one line, which may have thousands.
 MAX_FAULTS_OF_LINE: Final = 20
 
 
 def _nothing(count: int) -> None:
-    """Tell nobody how far it is."""
+    """Report no progress."""
 
 
 class Batches:
-    """Takes batches in."""
+    """Checks and loads batches."""
 
     def __init__(self, intake: Intake, database: Database) -> None:
         self._intake = intake
@@ -54,21 +54,21 @@ class Batches:
         beside: ImageFiles | None = None,
         told: Told = _nothing,
     ) -> CheckedBatch:
-        """Look at every line, storing nothing but a file on this machine.
+        """Check every line, and store only a temporary file on this machine.
 
         Args:
             lines: the batch file.
-            options: what its lines have in common.
-            beside: follows `@name` initial images, where the file came from a folder.
-            told: gets the number of lines looked at, now and then.
+            options: the options that all lines share.
+            beside: reads `@name` initial images, if the file came from a folder.
+            told: called with the number of lines checked so far, at intervals.
 
         Returns:
-            The good lines and the faulty ones; to be closed.
+            The valid lines and the faults; the caller closes it.
 
         Raises:
-            RequestInvalid: the options are at fault.
-            LinesUnreadable: the file as a whole is.
-            StagingFailed: this machine's disk has no room.
+            RequestInvalid: the options are invalid.
+            LinesUnreadable: the file as a whole is invalid.
+            StagingFailed: this machine's disk has no space.
         """
         batch = CheckedBatch(self._with_reuse(options), self._callback_of(options))
         try:
@@ -79,33 +79,33 @@ class Batches:
         return batch
 
     def load(self, batch: CheckedBatch, *, told: Told = _nothing) -> Loaded:
-        """Hand the good lines in, all at once as far as anyone can see.
+        """Load the valid lines; all their jobs become visible at once.
 
         Args:
-            batch: what `check` returned.
-            told: gets the number of jobs inserted so far.
+            batch: the result of `check`.
+            told: called with the number of jobs inserted so far.
 
         Returns:
-            The batch; the one that was in before, where its key was used for the same content.
+            The batch; if its key was used before for the same content, the existing batch.
 
         Raises:
-            BatchKeyTaken: its key was used for another content.
-            BatchShut: another load of it, which this one had joined, was given up.
-            StorageError: it could not be kept. Nothing of it will run.
+            BatchKeyTaken: its key was used for different content.
+            BatchShut: the concurrent load that created the batch was abandoned.
+            StorageError: the batch could not be stored. None of its jobs will run.
         """
         return Load(self._intake, self._database, batch).run(told)
 
     def _with_reuse(self, options: BatchOptions) -> BatchOptions:
-        """Asked once, so that lines of a batch that reuses nothing pay nothing for it."""
+        """Return options with the owner's setting for reuse, read once for the whole batch."""
         if options.reuse is not None:
             return options
         return replace(options, reuse=owner_reuses(self._database, options.owner))
 
     def _callback_of(self, options: BatchOptions) -> str | None:
-        """Whom to tell of the batch's end; the place where its own options are checked.
+        """Check the batch's options, and return the target to notify of its end.
 
         Raises:
-            RequestInvalid: they are at fault.
+            RequestInvalid: the options are invalid.
         """
         wanted = {
             "owner": options.owner,
@@ -179,7 +179,7 @@ def _keep(
 
 
 def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
-    """Take what is about the job out of a line's fields."""
+    """Remove the job's options from a line's fields, and return them."""
     options: dict[str, Any] = {
         "owner": shared.owner,
         "priority": shared.priority,
@@ -193,7 +193,7 @@ def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
 
 
 def _fault_of(number: int, found: Sequence[Fault]) -> LineFault:
-    """The first broken rules of a line, and how many more there are."""
+    """Return a fault with the first broken rules of a line, and the number of the others."""
     faults = tuple(map(_as_told, found[:MAX_FAULTS_OF_LINE]))
     words = [*map(str, faults)]
     if len(found) > len(faults):
@@ -202,7 +202,7 @@ def _fault_of(number: int, found: Sequence[Fault]) -> LineFault:
 
 
 def _as_told(fault: Fault) -> Fault:
-    """The fault under the name that a line has for it."""
+    """Return the fault under the name that the field has in a batch file."""
     if fault.field != "idempotency_key":
         return fault
     return Fault("key", fault.value, fault.rule)

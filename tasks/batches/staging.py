@@ -1,6 +1,6 @@
-"""Checked lines, kept on disk until the last one is checked: all or nothing needs a place to wait.
+"""Keep checked lines on disk until the last line is checked, because a batch loads as a whole.
 
-The file has no name in its folder, so nothing of it stays however the process ends.
+The temporary file has no name in its folder, so it disappears however the process ends.
 """
 
 import tempfile
@@ -15,10 +15,10 @@ __all__ = ["Staging"]
 
 
 class Staging:
-    """Good lines written one after the other, then read in the same order.
+    """Writes valid lines one after the other, then reads them in the same order.
 
     Raises:
-        StagingFailed: the disk is full, or the folder for temporary files can't be written.
+        StagingFailed: the disk is full, or the folder for temporary files is not writable.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class Staging:
             raise _failed(error) from error
 
     def add(self, line: GoodLine) -> None:
-        """Keep one more line.
+        """Append a line.
 
         Raises:
-            StagingFailed: it can't be written.
+            StagingFailed: the line cannot be written.
         """
         try:
             self._file.write(orjson.dumps(tuple(line), option=orjson.OPT_APPEND_NEWLINE))
@@ -39,10 +39,10 @@ class Staging:
             raise _failed(error) from error
 
     def __iter__(self) -> Iterator[GoodLine]:
-        """Every line, from the first.
+        """Yield every line, from the first.
 
         Raises:
-            StagingFailed: what was written last did not reach the disk.
+            StagingFailed: the buffered lines could not be written to disk.
         """
         try:
             self._file.flush()
@@ -54,10 +54,10 @@ class Staging:
             raise _failed(error) from error
 
     def close(self) -> None:
-        """Forget every line."""
+        """Delete the file."""
         try:
             self._file.close()
-        except OSError as error:  # what was buffered found no room, and is not wanted any more
+        except OSError as error:  # the buffer was not written; its lines are not needed
             del error
 
 

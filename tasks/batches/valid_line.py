@@ -1,6 +1,6 @@
-"""A line of a batch that has been checked, as it waits on disk: everything a row needs, as text.
+"""Define the form in which a checked line is staged on disk: all that its row needs, as text.
 
-What can be made of a line once is made when it is checked, so that loading only carries it over.
+Everything that depends only on the line is computed when it is checked, so loading only copies it.
 """
 
 from typing import NamedTuple
@@ -9,19 +9,19 @@ __all__ = ["GoodLine"]
 
 
 class GoodLine(NamedTuple):
-    """One good line.
+    """Holds one valid line.
 
     Attributes:
-        number: where it begins, from 1.
-        key: its own name in the batch.
+        number: the line number, from 1.
+        key: the line's key, unique in the batch.
         job_id: the UUID of its job.
-        request_hash: of the request as it was handed in.
-        request: JSON, as it will be sent, without its initial image.
+        request_hash: the hash of the request as submitted.
+        request: the request as JSON, as it will be sent, without its initial image.
         metadata: JSON.
         priority: higher goes first.
-        init_image: base64; it is put into the object store when the batch is loaded, not before.
-        reuse_hash: of what makes its image, where it may reuse one and be reused.
-        needs_release: the first release that knows all its parameters, where some do not.
+        init_image: base64; put into the object store when the batch is loaded, not before.
+        reuse_hash: the hash of everything that determines its image, if reuse is allowed.
+        needs_release: the first release that supports all its parameters, if not all do.
     """
 
     number: int

@@ -1,9 +1,9 @@
 """Define how long a database statement may wait and run, on the server and on the client.
 
 There are three limits, each shorter than the next. The server ends a wait for a lock, then a
-statement; the client closes a connection whose server does not answer. A statement that takes long
-for a good reason (a migration, an index, COPY, a bulk deletion, a comparison with the bucket) has
-limits of its own, here.
+statement; the client closes a connection whose server does not respond. Statements that take long
+for a good reason have limits of their own here: migrations, indexes, COPY, bulk deletions,
+comparisons with the bucket.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Insert the rows of a batch in chunks, in the cheapest form: their values are already text.
 
-A batch may have a million rows, so the cost of each row here is the cost of accepting the batch.
-The semantics of a chunk are those of `insert_jobs`: existing rows are skipped.
+A batch may have a million rows, so the cost of each row here is the cost of accepting the batch. A
+chunk is inserted as by `insert_jobs`: existing rows are skipped.
 """
 
 from __future__ import annotations

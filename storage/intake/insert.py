@@ -1,7 +1,7 @@
 """Accept jobs: insert each as one row, however often it is submitted.
 
 The caller has chosen the id and validated the request. If an id or an idempotency key is repeated,
-the existing row is returned, or `JobForgotten` is raised if the job was deleted. Tombstones are
+the existing row is returned. If the job was deleted, `JobForgotten` is raised. Tombstones are
 checked after the row has been inserted, in the same transaction. So a concurrent deletion of the
 job was either waited for, or finds the new row.
 

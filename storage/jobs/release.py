@@ -1,6 +1,6 @@
 """Release a job that the worker holds, without an image.
 
-A job leaves running in three ways: it is retried later (with the call's outcome counted), it fails,
+A job leaves running in three ways. It is retried later (with the call's outcome counted), it fails,
 or it is handed back before anything was sent. Retry later and fail also leave storing, if the
 received image has been lost. The call's outcome decides two things independently: whether the
 attempt counts, and whether the call counts.

@@ -1,7 +1,7 @@
 """Build the object keys of pictures.
 
 A key is derived from job id and fence alone, never from user input. So the row alone determines the
-key, two holders of one job cannot overwrite each other, and a retry leaves no orphan under a random
+key, and two holders of one job cannot overwrite each other. A retry leaves no orphan under a random
 name.
 """
 

@@ -24,8 +24,8 @@ class JobStatus(StrEnum):
     # and adopt. A worker holds it and its spool holds the image.
     STORING = "storing"
 
-    # Entered by finish, adopt, and accepting a job that reuses an existing image; left only by
-    # requeue lost, by hand, if the image is missing from the bucket.
+    # Entered by finish, adopt, and accepting a job that reuses an existing image; left by requeue
+    # lost alone, by hand, if the image is missing from the bucket.
     SUCCEEDED = "succeeded"
 
     # Entered by accepting an invalid request, fail, an exhausted call limit, an unreadable row and

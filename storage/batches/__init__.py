@@ -1,4 +1,4 @@
-"""Batches: created, loaded, opened, counted.
+"""Create, load, open and count batches.
 
-Their rows are inserted by `intake`.
+`intake` inserts the jobs of a batch. `tasks/batches` reads and checks what was submitted.
 """

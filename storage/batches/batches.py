@@ -1,8 +1,7 @@
-"""Batches: jobs handed in together, invisible until the last of them is in.
+"""Create, open, find and list batches: jobs that become visible together.
 
-One UPDATE opens a batch of any size; until then its jobs are neither due nor listed, and a load
-that was abandoned can be deleted as if it had never begun (`loading.py`). How its counts are kept
-is in `counts.py`.
+One UPDATE opens a batch of any size. Until then its jobs are neither due nor listed. An abandoned
+load can be deleted without a trace (`loading.py`). The counts of a batch are in `counts.py`.
 """
 
 from __future__ import annotations
@@ -68,16 +67,16 @@ def create_batch(
     name: str | None = None,
     callback: str | None = None,
 ) -> tuple[Batch, bool]:
-    """Begin a batch; the same id, or the same key of the same owner, finds the one begun before.
+    """Create a batch, or return the existing one with the same id or the same key of the owner.
 
     Args:
         db: The results table.
         id: Chosen by the caller.
-        owner: Whose.
-        key: Unique per owner: handing in again under it hands in nothing twice.
-        request_hash: Of what is handed in, to tell a repeat from another batch under one key.
-        name: For people.
-        callback: Whom to tell when all its jobs have ended, if anybody.
+        owner: The batch's owner.
+        key: Unique per owner: submitting again under the same key submits nothing twice.
+        request_hash: Hash of what is submitted; it distinguishes a repeat from another batch.
+        name: A display name.
+        callback: Target to notify when all jobs of the batch have ended, or None.
 
     Returns:
         The batch, and whether it is new.
@@ -107,12 +106,12 @@ def open_batch(
 
     Args:
         db: The results table.
-        batch_id: Which.
+        batch_id: The batch.
         total: How many jobs it holds.
-        begun_at: Only if its row was made then; None for whatever row is there now.
+        begun_at: Open only a row created at this time; None for the row that is there now.
 
     Returns:
-        Whether it is open now; False when there is no such batch or it was abandoned.
+        Whether it is open now; False if there is no such batch or it was abandoned.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -121,7 +120,7 @@ def open_batch(
         parameters = {"which": batch_id, "begun_at": begun_at, "new_total": total}
         opened = connection.execute(_open(db.tables), parameters).first()
         if opened is not None:
-            # All its jobs may have been cancelled before anybody saw them.
+            # All its jobs may have been cancelled before the batch was opened.
             done = [] if opened.closed_at is None else [batch_id]
             insert_batch_deliveries(db.tables, connection, done)
             return True
@@ -132,7 +131,7 @@ def open_batch(
 
 
 def get_batch(db: Database, batch_id: UUID) -> Batch:
-    """The batch's row.
+    """Return the batch's row.
 
     Raises:
         BatchNotFound: No batch has this id.
@@ -145,7 +144,7 @@ def get_batch(db: Database, batch_id: UUID) -> Batch:
 
 
 def batch_callback(db: Database, batch_id: UUID) -> str | None:
-    """Whom to tell when the batch has ended, or None.
+    """Return the target to notify when the batch has ended, or None.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -159,7 +158,7 @@ def batch_callback(db: Database, batch_id: UUID) -> str | None:
 
 
 def find_batch(db: Database, batch_id: UUID) -> Batch | None:
-    """The batch's row, or None."""
+    """Return the batch's row, or None."""
     batches = db.tables.batches
     with db.read() as connection:
         row = connection.execute(select(batches).where(batches.c.id == batch_id)).mappings().first()
@@ -167,7 +166,7 @@ def find_batch(db: Database, batch_id: UUID) -> Batch | None:
 
 
 def is_of(batches: Table) -> ColumnElement[bool]:
-    """True for the batch of the id `which`, if it was begun at `begun_at`, or that is NULL."""
+    """Match the batch with id `which`, if it was created at `begun_at` or `begun_at` is NULL."""
     begun_at = func.coalesce(bindparam("begun_at", type_=UtcDateTime()), batches.c.created_at)
     return and_(batches.c.id == bindparam("which", type_=Uuid()), batches.c.created_at == begun_at)
 
@@ -175,13 +174,13 @@ def is_of(batches: Table) -> ColumnElement[bool]:
 def list_batches(
     db: Database, *, owner: str | None = None, before: Cursor | None = None, limit: int = 50
 ) -> list[Batch]:
-    """Batches, newest first.
+    """Return batches, newest first.
 
     Args:
         db: The results table.
-        owner: Only this one's.
-        before: Where the page before this one ended, by the moment it was created.
-        limit: At most so many.
+        owner: Only this owner's batches.
+        before: Where the previous page ended, by creation time.
+        limit: Return at most this many.
     """
     batches = db.tables.batches
     newest = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc())

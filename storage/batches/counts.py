@@ -1,8 +1,8 @@
-"""A batch's counts: told by each end, folded by the leader, exact when asked.
+"""Count a batch's jobs: each end writes a delta, the leader folds them, reads add the rest.
 
-Each job of a batch that ends leaves a small row in `batch_deltas`, in the transaction of its end
-(see `jobs/transition.py`). The dispatcher's leader folds those rows into the batch and closes it
-when its last job has ended; whoever asks in between is told the sum of both. Nothing counts jobs.
+Each job of a batch that ends inserts a small row into `batch_deltas`, in the transaction of its end
+(see `jobs/transition.py`). The dispatcher's leader folds those rows into the batch. It closes the
+batch when the last job has ended. A read in between returns the sum of both. Nothing counts jobs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ENDS = (JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far a batch is, exact at the moment of asking."""
+    """Progress of a batch, exact at the time of the query."""
 
     total: int
     queued: int
@@ -55,12 +55,12 @@ class BatchProgress:
 
     @property
     def ended(self) -> int:
-        """Jobs that need no more waiting for."""
+        """Return how many jobs have ended."""
         return self.succeeded + self.failed + self.cancelled
 
 
 def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
-    """How far a batch is: its counts, what is not folded in yet, and what is held just now.
+    """Return a batch's progress: its counts, deltas not yet folded, and jobs held now.
 
     Raises:
         BatchNotFound: No batch has this id.
@@ -82,11 +82,11 @@ def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
 
 
 def fold_batch_deltas(db: Database, limit: int = _FOLD_AT_ONCE) -> list[UUID]:
-    """Add what ended since the last fold to the batches' counts; close those that are done.
+    """Add what ended since the last fold to the batches' counts; close completed batches.
 
     Args:
         db: The results table.
-        limit: How many deltas to fold at most.
+        limit: Fold at most this many deltas.
 
     Returns:
         The batches that this call closed.
@@ -125,7 +125,7 @@ def _fold(db: Database, limit: int, *, passes_over_locked: bool = False) -> list
 def tell_batch(
     db: Database, connection: Connection, batch_id: UUID | None, status: str, times: int = 1
 ) -> None:
-    """Note in the open transaction that one of a batch's jobs has ended, or (-1) has not."""
+    """Record in the open transaction that a job of a batch has ended, or (-1) no longer has."""
     if batch_id is None or status not in _ENDS:
         return
     connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})
@@ -134,7 +134,7 @@ def tell_batch(
 def _take_deltas(
     db: Database, connection: Connection, limit: int, free: Sequence[UUID] | None
 ) -> Counter[tuple[UUID, str]]:
-    """Delete the oldest deltas, or the oldest of these batches, and return their sums."""
+    """Delete the oldest deltas (of the given batches, if any) and return their sums."""
     deltas = db.tables.batch_deltas
     oldest = select(deltas.c.id).order_by(deltas.c.id).limit(limit)
     if free is not None:
@@ -150,7 +150,7 @@ def _take_deltas(
 
 
 def _free_batches(tables: Tables) -> Select[tuple[UUID]]:
-    """Batches with something to fold that no other transaction holds; they are locked now."""
+    """Select and lock the batches with deltas to fold that no other transaction holds."""
     batches, deltas = tables.batches, tables.batch_deltas
     some = select(batches.c.id).where(batches.c.id.in_(select(deltas.c.batch_id)))
     return some.order_by(batches.c.id).with_for_update(skip_locked=True, key_share=True)

@@ -1,10 +1,12 @@
-"""A batch before it opens: who may still put rows into it, and how one that was given up goes.
+"""Guard a batch while it is loaded: decide which loader may insert, and delete abandoned loads.
 
-A batch that has a key has the same id each time it is handed in, so its row may be deleted and made
-anew while somebody who was stopped is still at work on the one before. What tells the two apart is
-when the row was made. Deleting takes a mark that nobody takes off again, and then each step holds
-the row and looks for the mark: who is late finds a row without one, or none, and stops. Rows go in
-only while their batch's row is held without a mark, so none comes in behind a deletion.
+A batch that has a key gets the same id each time it is submitted. So its row may be deleted and
+created again while a stopped loader still works on the previous one. The two are distinguished by
+the time at which the row was created.
+
+A deletion first sets a mark that is never cleared. After that, each step locks the row and checks
+the mark. A stale loader finds its mark gone, or no row, and stops. Rows are inserted only while
+their batch's row is locked without a mark, so none is inserted after a deletion.
 """
 
 from __future__ import annotations
@@ -32,11 +34,11 @@ _DELETE_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """The batch that rows are put into.
+    """Identify the batch that rows are inserted into.
 
     Attributes:
         batch_id: Its id.
-        begun_at: When its row was made; one made anew since then is another batch.
+        begun_at: When its row was created; a row created again later is another batch.
     """
 
     batch_id: UUID
@@ -44,10 +46,10 @@ class Loading:
 
 
 def lock_loading(tables: Tables, connection: Connection, loading: Loading) -> None:
-    """Make sure that a batch takes in rows, and is not deleted before the transaction ends.
+    """Check that a batch accepts rows, and block its deletion until the transaction ends.
 
     Raises:
-        BatchShut: It has been opened, or given up.
+        BatchShut: It has been opened or abandoned.
     """
     bounds = {"which": loading.batch_id, "begun_at": loading.begun_at}
     if connection.scalar(_hold(tables), bounds) is None:
@@ -55,15 +57,15 @@ def lock_loading(tables: Tables, connection: Connection, loading: Loading) -> No
 
 
 def delete_loading(db: Database, batch_id: UUID, *, begun_at: datetime | None = None) -> bool:
-    """Delete a batch that never opened, with all its jobs, in short writes.
+    """Delete a batch that was never opened, with all its jobs, in short writes.
 
     Args:
         db: The results table.
-        batch_id: Which.
-        begun_at: Only if its row was made then; None for whatever row is there now.
+        batch_id: The batch.
+        begun_at: Delete only a row created at this time; None for the row that is there now.
 
     Returns:
-        Whether it is gone; False when it has been opened, and then nothing was touched.
+        Whether it is deleted; False if it has been opened, and then nothing was changed.
 
     Raises:
         DatabaseUnavailable: Call again; what is left is still invisible.
@@ -83,12 +85,12 @@ def delete_loading(db: Database, batch_id: UUID, *, begun_at: datetime | None = 
 
 
 def loading_batches(db: Database, *, older_than_s: float, limit: int = 100) -> list[Batch]:
-    """Loads that were begun so long ago that nobody will finish them.
+    """Return loads that were begun so long ago that no process will finish them.
 
     Args:
         db: The results table.
         older_than_s: Seconds since they were begun.
-        limit: At most so many.
+        limit: Return at most this many.
     """
     batches = db.tables.batches
     old = select(batches).where(
@@ -100,7 +102,7 @@ def loading_batches(db: Database, *, older_than_s: float, limit: int = 100) -> l
 
 
 def _delete_jobs(db: Database, batch_id: UUID) -> int:
-    """Delete some jobs of a batch that was given up; 0 when there are no more, or it is another."""
+    """Delete some jobs of an abandoned batch; return 0 if none is left or the mark is gone."""
     jobs = db.tables.jobs
     some = select(jobs.c.id, jobs.c.images, jobs.c.init_image_key)
     some = some.where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
@@ -119,13 +121,13 @@ def _delete_jobs(db: Database, batch_id: UUID) -> int:
 
 
 def _delete_row(db: Database, batch_id: UUID) -> None:
-    """Delete the row of a batch that was given up, and what was written of it elsewhere."""
+    """Delete the row of an abandoned batch, its callback and its deltas."""
     callbacks, deltas = db.tables.batch_callbacks, db.tables.batch_deltas
-    # Of jobs that ended as they began: the next load under this id counts them anew.
+    # Deltas of jobs that ended at creation: the next load under this id counts them again.
     told = select(deltas.c.id).where(deltas.c.batch_id == batch_id)
     with db.begin(BULK_DELETE) as connection:
-        # Held before the batch, as a fold holds them; one that has them is waited for, so that it
-        # does not add them to a row made anew.
+        # Locked before the batch, in the order of a fold. If a fold holds them, this waits for it,
+        # so that the fold does not add them to a row created again.
         connection.execute(told.order_by(deltas.c.id).with_for_update())
         if connection.execute(_delete_given_up(db.tables), {"which": batch_id}).rowcount:
             connection.execute(delete(callbacks).where(callbacks.c.batch_id == batch_id))
@@ -133,7 +135,7 @@ def _delete_row(db: Database, batch_id: UUID) -> None:
 
 
 def _given_up(tables: Tables) -> tuple[ColumnElement[bool], ...]:
-    """True for a batch that was marked by whomever: it can't be opened, and takes in no rows."""
+    """Match an abandoned batch: it can't be opened and accepts no rows."""
     batches = tables.batches
     marked = (batches.c.opened_at.is_(None), batches.c.abandoned_at.is_not(None))
     return batches.c.id == bindparam("which", type_=Uuid()), *marked
@@ -151,7 +153,7 @@ def _delete_given_up(tables: Tables) -> Delete:
 
 @cache
 def _hold(tables: Tables) -> Select[Any]:
-    """Against deletion alone: to be counted, marked and opened, the row need not wait for us."""
+    """Lock the row against deletion only: counting, marking and opening it need not wait."""
     batches = tables.batches
     loading = (batches.c.opened_at.is_(None), batches.c.abandoned_at.is_(None))
     wanted = select(batches.c.id).where(is_of(batches), *loading)

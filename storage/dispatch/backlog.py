@@ -1,10 +1,10 @@
-"""How much of one owner's has not started, counted no further than somebody needs to know.
+"""Count one owner's jobs that have not started, up to a limit.
 
-There is no index of queued jobs by owner, and making one would lock a table of millions. But the
-index of ready jobs is in order of priority and stream, and an owner's streams are known: the one
-of jobs that came alone, and one for each batch that has not ended. So the count is a few ranges of
-that index, however many jobs others have waiting or have ended. What has been sent out already is
-in an index of its own, which holds about what the fleet can start soon.
+There is no index of queued jobs by owner, and creating one would lock a table of millions. The
+index of ready jobs is ordered by priority and stream, and an owner's streams are known: one of the
+jobs outside batches, and one for each batch that has not ended. So the count reads a few ranges of
+that index, however many jobs other owners have waiting. Jobs already sent out are in an index of
+their own, which holds about what the fleet can start soon.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
 MAX_BATCHES = 1000
-"""Of one owner's batches, the newest of those that have not ended are looked at."""
+"""Only this many of an owner's batches that have not ended are read, the newest first."""
 
 
 def count_queued(db: Database, owner: str, limit: int) -> int:
-    """How many of an owner's jobs have not started, counted up to `limit`.
+    """Count an owner's jobs that have not started, up to `limit`.
 
-    Those on their way to a worker are counted, and those of a batch that is still being loaded;
-    those put off after a call are not.
+    Jobs on their way to a worker are counted, and those of a batch that is still being loaded. Jobs
+    put off after a call are not.
 
     Args:
         db: The results table.
-        owner: Whose.
-        limit: Where to stop counting, and so what the count may cost.
+        owner: The owner.
+        limit: Where to stop counting; it bounds the cost of the count.
 
     Raises:
         DatabaseUnavailable: Call again.

@@ -1,9 +1,9 @@
-"""Whose turn it is: the round over the open streams of the highest priority.
+"""Choose ready jobs fairly: round robin over the open streams of the highest priority.
 
-A stream is a batch, or what one owner handed in outside batches. The index of ready jobs begins
-with priority and stream, so it is itself the list of open streams: the next one is found by
-skipping all jobs of the one before. A million jobs in one stream cost the round one step. A batch
-that is still being loaded is passed over there, by its own row and not by each of its jobs'.
+A stream is a batch, or the jobs that one owner submitted outside batches. The index of ready jobs
+begins with priority and stream, so it is itself the list of open streams. The next stream is found
+by skipping all jobs of the previous one. A million jobs in one stream cost the round one step. A
+batch that is still being loaded is skipped by its own row, not by each of its jobs' rows.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _LAST = UUID(int=2**128 - 1)
 
 @dataclass(slots=True)
 class Rotation:
-    """Where the round over the streams stopped; kept by the dispatcher between its calls."""
+    """Position of the round robin over the streams; the dispatcher keeps it between its calls."""
 
     after: UUID = _FIRST
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A job that may be sent out, and the stream whose turn it takes."""
+    """A job that may be sent out, and its stream in the round robin."""
 
     id: UUID
     stream: UUID
@@ -71,14 +71,14 @@ def choose(
     rotation: Rotation,
     allowances: Allowances,
 ) -> list[Ready]:
-    """Pick ready jobs: all of a higher priority before any of a lower, streams in turn.
+    """Choose ready jobs: higher priorities first, round robin over the streams of a priority.
 
     Args:
         db: The results table.
         connection: An open transaction.
-        limit: At most so many.
+        limit: Return at most this many.
         rotation: Moved on to the last stream served.
-        allowances: What limited owners may still have; what is picked is taken from it.
+        allowances: What limited owners may still have; each chosen job is subtracted from it.
     """
     chosen: list[Ready] = []
     priority = connection.scalar(highest_ready(db.tables))
@@ -103,7 +103,7 @@ def _choose_between(
     wanted: int,
     allowances: Allowances,
 ) -> list[Ready]:
-    """Pick from the streams between two bounds, past those that may have nothing now."""
+    """Choose from the streams between two bounds, skipping streams of owners at their limit."""
     low, high = bounds
     while wanted > 0:
         streams = _open_streams(db, connection, priority, low, high)
@@ -117,7 +117,7 @@ def _choose_between(
 
 
 def count_open_streams(db: Database, connection: Connection, priority: int) -> int:
-    """How many streams of a priority have a job that is ready, up to a bound."""
+    """Count the streams of a priority that have a ready job, up to a bound."""
     return len(_open_streams(db, connection, priority, _FIRST, _LAST))
 
 
@@ -143,7 +143,7 @@ def _open_streams(
 def _lines(
     db: Database, connection: Connection, priority: int, streams: Sequence[UUID], wanted: int
 ) -> list[list[Ready]]:
-    """The first jobs of each stream; each line long enough even if all others are short."""
+    """Return the first jobs of each stream; each line suffices even if all others are short."""
     if not streams or wanted <= 0:
         return []
     each = max(-(-wanted // len(streams)), min(wanted, _MAX_ROWS // len(streams)))
@@ -161,13 +161,13 @@ def _lines(
 
 @cache
 def highest_ready(tables: Tables) -> Select[Any]:
-    """The highest priority of any ready job; NULL where none is."""
+    """Select the highest priority of any ready job; NULL if there is none."""
     return select(func.max(tables.jobs.c.priority)).where(ANY_READY)
 
 
 @cache
 def next_ready(tables: Tables) -> Select[Any]:
-    """The highest priority of ready jobs below `priority`."""
+    """Select the highest priority of ready jobs below `priority`."""
     jobs = tables.jobs
     return select(func.max(jobs.c.priority)).where(
         ANY_READY, jobs.c.priority < bindparam("priority")
@@ -176,7 +176,7 @@ def next_ready(tables: Tables) -> Select[Any]:
 
 @cache
 def _skip_scan(tables: Tables) -> Select[Any]:
-    """The streams between two bounds that have jobs to hand out, found by two look-ups each."""
+    """Select the streams between two bounds that have ready jobs, by two look-ups each."""
     jobs = tables.jobs
     ready = (
         ANY_READY,
@@ -192,9 +192,10 @@ def _skip_scan(tables: Tables) -> Select[Any]:
 
 
 def _is_loading(tables: Tables, found: CTE) -> ColumnElement[bool]:
-    """True for the stream of a batch that has not been opened; false where it is no batch at all.
+    """Return true for the stream of an unopened batch, false for a stream outside batches.
 
-    One value for each stream, and no EXISTS, which PostgreSQL might answer by reading all batches.
+    A scalar value per stream instead of an EXISTS, which PostgreSQL might answer by reading all
+    batches.
     """
     batches = tables.batches
     shut = select(batches.c.opened_at.is_(None)).where(batches.c.id == found.c.stream)
@@ -209,10 +210,10 @@ def _smallest(tables: Tables, *conditions: ColumnElement[bool]) -> ScalarSelect[
 
 def _of_one_stream(tables: Tables, *same_stream: ColumnElement[bool]) -> Select[Any]:
     jobs = tables.jobs
-    # The status as well: rows in states of a newer release must not stand before the others, nor
-    # those that no live worker can serve. As a
-    # CASE: of a bare comparison PostgreSQL expects one row in 200 to pass, and where a stream has
-    # some thousands of rows it would rather read and sort them all than walk the index to the end.
+    # The status is compared as well: rows in states of a newer release, and rows that no live
+    # worker can serve, must not block the others. It is a CASE because PostgreSQL expects one row
+    # in 200 to pass a bare comparison. If a stream has some thousands of rows, it would then read
+    # and sort them all instead of walking the index to the end.
     may_go = case((and_(QUEUED, is_served(tables)), true()), else_=false())
     same = (ANY_READY, may_go, jobs.c.priority == bindparam("priority"), *same_stream)
     oldest = select(jobs.c.id, jobs.c.stream, jobs.c.owner, jobs.c.batch_id).where(*same)
@@ -233,9 +234,9 @@ def _head(tables: Tables) -> Select[Any]:
 def _heads(tables: Tables) -> Select[Any]:
     wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
     streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
-    # Between itself and itself, and not equal to it: of an equal one the planner knows that it need
-    # not be sorted by, and where nearly all jobs are of one batch it then looks for the few of
-    # another in the order of all jobs, which is that of their times as well.
+    # A range from the stream to itself, not an equality. With an equality the planner knows that
+    # it need not sort by stream. If nearly all jobs are of one batch, it then searches for the few
+    # of another batch in the order of all jobs, which is that of their times as well.
     jobs = tables.jobs
     beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
     above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(streams.c.stream, beginning)

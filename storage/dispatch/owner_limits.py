@@ -1,10 +1,9 @@
-"""How many more jobs of an owner may go out: those whose calls in flight or a day are limited.
+"""Compute how many more jobs may go out for owners with limits on calls in flight or per day.
 
-These limits are kept where jobs are handed out, not where they are claimed: a job that may not be
-called would otherwise be named in messages, take up the fleet's window, and be put back, over and
-over. What is under way is what runs, and what has been sent to a worker and will. So the limits
-hold for as long as messages arrive; one that came later than it was waited for can pass them by
-one.
+These limits are applied at dispatch, not at claim. Otherwise a job that may not be called would be
+named in messages, fill the fleet's window and be put back, over and over. Jobs under way are those
+running, and those sent to a worker that will run. So the limits hold as long as messages arrive. A
+message that arrives after its reservation went stale can exceed a limit by one.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ _MANY = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Allowances:
-    """What may still go out, by owner; an owner who is not named is not limited.
+    """What may still go out, by owner; an owner without an entry is not limited.
 
     Attributes:
-        left: How many, counted down as they are taken.
+        left: Jobs left per owner, counted down as they are taken.
     """
 
     left: dict[str, int]
 
     def take(self, owner: str) -> bool:
-        """Use one up, if there is one."""
+        """Subtract one from an owner's allowance; return whether there was one left."""
         left = self.left.get(owner)
         if left is None:
             return True
@@ -58,15 +57,15 @@ class Allowances:
 
     @property
     def spent(self) -> list[str]:
-        """Owners who may have nothing more under way."""
+        """Return the owners who may have no further job under way."""
         return [owner for owner, left in self.left.items() if not left]
 
 
 def allowances_now(tables: Tables, connection: Connection) -> Allowances:
-    """What each limited owner may still have under way, ours alone until the transaction ends.
+    """Return what each limited owner may still have under way, locked until the transaction ends.
 
-    An owner whose jobs are being handed out by somebody else at this moment gets nothing here: two
-    who count at once would each give out what is left.
+    If another process is dispatching an owner's jobs at this moment, the owner's allowance is 0
+    here. Two processes that count at once would each dispatch what is left.
 
     Args:
         tables: Of the connection's database.
@@ -76,12 +75,12 @@ def allowances_now(tables: Tables, connection: Connection) -> Allowances:
     if not limits:
         return Allowances({})
     ours = set(limits)
-    if tables.metadata.schema is not None:  # SQLite: the one writer
+    if tables.metadata.schema is not None:  # SQLite: the only writer
         ours = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
     held = {
         name: counts for name, *counts in connection.execute(_held(tables), {"owners": list(ours)})
     }
-    # Asked last: a job that is claimed in between counts as sent and as called, never as neither.
+    # Queried last: a job claimed in between counts as sent and as called, never as neither.
     called = calls_today_of(tables, connection, list(ours))
     left = dict.fromkeys(limits, 0)
     for name in ours:
@@ -98,7 +97,7 @@ def allowances_now(tables: Tables, connection: Connection) -> Allowances:
 def without_spent(
     tables: Tables, connection: Connection, streams: Sequence[UUID], allowances: Allowances
 ) -> list[UUID]:
-    """Those of some streams that do not belong to an owner who may have nothing more."""
+    """Return the streams that do not belong to an owner without allowance."""
     spent = allowances.spent
     if not spent or not streams:
         return list(streams)
@@ -135,7 +134,7 @@ def _locked(tables: Tables) -> Select[Any]:
 
 @cache
 def _held(tables: Tables) -> Select[Any]:
-    """In one statement, as a job goes from sent to running in one: neither twice nor not at all."""
+    """Count running and sent jobs in one statement, so that none is counted twice or missed."""
     jobs = tables.jobs
     own = select(jobs.c.owner).where(_among_owners(jobs.c.owner))
     running = own.add_columns(literal_column("0", Integer).label("is_sent")).where(ANY_RUNNING)

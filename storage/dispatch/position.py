@@ -1,8 +1,8 @@
-"""About how many calls start before a queued job's: an estimate, made from bounded counts.
+"""Estimate how many calls start before a queued job's, from bounded counts.
 
-Streams of one priority take turns, so a job that is the third of its stream goes out in the third
-round, whatever waits in the streams beside it. Nothing here counts further than a bound, so asking
-costs the same beside a backlog of a million.
+Streams of one priority are served round robin. So the third job of a stream goes out in the third
+round, whatever waits in the other streams. No count exceeds a bound, so the query costs the same
+with a backlog of a million.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from storage.schema.predicates import ANY_READY
 from storage.schema.uuid_column import Uuid
 
 MAX_POSITION = 10_000
-"""Whoever is told this number waits behind so many jobs, or more."""
+"""The highest position reported: this many jobs are ahead, or more."""
 
 
 def queue_position(db: Database, job: Job) -> int | None:
-    """How many jobs are about to start before this one, itself included.
+    """Return how many jobs are about to start before this one, itself included.
 
     Args:
         db: The results table.
@@ -32,7 +32,7 @@ def queue_position(db: Database, job: Job) -> int | None:
 
     Returns:
         From 1 (next, or sent out already) to `MAX_POSITION` (that far back or further); None for a
-        job that does not wait.
+        job that is not queued.
 
     Raises:
         DatabaseUnavailable: Call again.

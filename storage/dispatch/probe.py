@@ -1,6 +1,6 @@
 """Choose the job that probes the API for a paused fleet: a due one with the fewest calls.
 
-A probe may cost money and bring nothing. If each went to whichever job comes first, the same few
+A probe may cost money without an image. If each probe used the first job in the queue, the same few
 jobs would use up their calls while thousands have made none.
 """
 
@@ -19,15 +19,16 @@ from storage.schema.predicates import ANY_DISPATCHED, ANY_READY, QUEUED, open_to
 from storage.schema.revision import RELEASE
 from storage.schema.tables import Tables
 
-#: Jobs that are compared, of those in the broker and of those that are not yet: a look must cost
-#: the same however many wait.
+#: How many jobs are compared, of those in the broker and of those not yet sent: a query must cost
+#: the same however many are queued.
 MOST_COMPARED = 500
 
 
 def due_job_with_fewest_calls(db: Database) -> UUID | None:
     """Find a job to probe the API with.
 
-    Jobs that wait in the table are left to the dispatcher if their owner has limits: it keeps them.
+    If an owner has limits, that owner's jobs in the table are left to the dispatcher, which applies
+    the limits.
 
     Returns:
         A due job; None if there is none.

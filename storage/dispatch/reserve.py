@@ -1,13 +1,13 @@
-"""Which jobs are due, and which of them have been sent out already.
+"""Reserve due jobs for dispatch, refresh and undo reservations, and find lost ones.
 
-A reservation is a time on the row: this job was put into a message at that moment. It holds
-nothing. If no worker has claimed the job by the time the reservation is stale, the job is due
-again; the message was lost, or sits in an inbox that says so by refreshing. Jobs are reserved
-highest priority first, and within a priority stream by stream in turn: a stream is a batch, or
-what one owner handed in outside batches. Owners with as much under way as they may have are passed
-over. The index of ready jobs is itself the list of open
-streams, read by skipping from one to the next, so a reservation costs what it hands out and not
-what is waiting.
+A reservation is a time on the row: at that moment the job was put into a message. It locks nothing.
+If no worker has claimed the job when the reservation is stale, the job is due again. Either the
+message was lost, or an inbox that holds the job keeps refreshing the reservation.
+
+Jobs are reserved highest priority first, and within a priority round robin over the streams. A
+stream is a batch, or the jobs that one owner submitted outside batches. Owners at their limit are
+skipped. The index of ready jobs is itself the list of open streams, read by skipping from one to
+the next. So the cost depends on how many jobs are reserved, not on how many are queued.
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ def reserve_due(
     rotation: Rotation | None = None,
     on_lost: Callable[[int], object] = lambda _: None,
 ) -> list[UUID]:
-    """Take up to `limit` due jobs to be sent out now, marking them as dispatched.
+    """Reserve up to `limit` due jobs, marking them as dispatched, and return them.
 
     Args:
         db: The results table.
-        limit: At most so many.
-        stale_after_s: A dispatch older than this is taken for lost.
-        rotation: Where the last call stopped; this one goes on from there.
-        on_lost: Told how many were taken for lost, and put back into the queue.
+        limit: Reserve at most this many.
+        stale_after_s: A dispatch older than this counts as lost.
+        rotation: Where the last call stopped; this one continues from there.
+        on_lost: Called with the number of lost dispatches that were put back into the queue.
 
     Returns:
         Job ids in the order in which they should start.
 
     Raises:
-        DatabaseUnavailable: What was reserved unseen is due again after `stale_after_s`.
+        DatabaseUnavailable: What was reserved without a reply is due again after `stale_after_s`.
     """
     turn = rotation or Rotation()
     if limit <= 0:
         return []
     bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
-    with db.read() as connection:  # most looks find nothing, and a look is cheap
+    with db.read() as connection:  # most queries find nothing, and a read is cheap
         is_ready, is_ripe, is_lost = connection.execute(_look(db.tables), bounds).one()
     if not (is_ready or is_ripe or is_lost):
         return []
@@ -85,23 +85,23 @@ def reserve_due(
 
 
 def reserve_if_alone(db: Database, job_id: UUID) -> bool:
-    """Reserve a job that came alone if it is the only one that is ready, and its owner unlimited.
+    """Reserve a job outside batches if no other job is ready and its owner has no limits.
 
-    What `reserve_due` would find out in a dozen questions, one answers where nothing else waits:
-    whose turn it is needs no asking then.
+    `reserve_due` needs a dozen statements for this. If nothing else is ready, fairness does not
+    matter and one statement is enough.
 
     Returns:
-        Whether it is to be sent out now; if not, `reserve_due` finds it in its turn.
+        Whether it is to be sent out now; if not, `reserve_due` finds it later.
 
     Raises:
-        DatabaseUnavailable: If it was reserved unseen, it is due again when that is stale.
+        DatabaseUnavailable: If it was reserved without a reply, it is due again when that is stale.
     """
     with db.statement() as connection:
         return connection.execute(_stamp_alone(db.tables), {"job_id": job_id}).rowcount == 1
 
 
 def unreserve(db: Database, ids: Sequence[UUID]) -> int:
-    """The message was not sent, or an inbox gives jobs back: they are due again at once.
+    """Undo reservations: the message was not sent, or an inbox returns jobs. They are due at once.
 
     Returns:
         How many were still waiting to be claimed.
@@ -113,7 +113,7 @@ def unreserve(db: Database, ids: Sequence[UUID]) -> int:
 
 
 def refresh_dispatched(db: Database, ids: Sequence[UUID]) -> int:
-    """An inbox holds these: their reservation is not stale.
+    """Refresh the reservations of jobs that an inbox holds, so that they do not go stale.
 
     Returns:
         How many are still waiting to be claimed.
@@ -125,15 +125,15 @@ def refresh_dispatched(db: Database, ids: Sequence[UUID]) -> int:
 
 
 def forget_lost(db: Database, *, limit: int, stale_after_s: float) -> int:
-    """Put jobs back into the queue whose dispatch nobody claimed; how many.
+    """Put jobs back into the queue whose dispatch no worker claimed; return how many.
 
-    Reserving does so too, but only while there is room for more: lost dispatches that fill the
-    whole window would keep their places for ever.
+    Reserving does so too, but only while the window has free slots. Lost dispatches that fill the
+    whole window would otherwise keep their slots indefinitely.
 
     Args:
         db: The results table.
-        limit: At most so many.
-        stale_after_s: Seconds since their dispatch, or since an inbox last said that it has them.
+        limit: Put back at most this many.
+        stale_after_s: Seconds since their dispatch, or since an inbox last refreshed it.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -144,7 +144,7 @@ def forget_lost(db: Database, *, limit: int, stale_after_s: float) -> int:
 
 
 def count_dispatched(db: Database, limit: int) -> int:
-    """How many jobs broker and inboxes hold, counted up to `limit`.
+    """Count the jobs that broker and inboxes hold, up to `limit`.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -162,9 +162,9 @@ def _set_dispatched(db: Database, ids: Sequence[UUID], value: ColumnElement[Any]
 
 
 def _locked(tables: Tables, question: Select[tuple[UUID]]) -> Select[tuple[UUID]]:
-    """Lock in id order, so that no two of these can deadlock; pass over what another holds."""
+    """Lock in id order, so that no two of these can deadlock; skip rows that are locked."""
     if tables.metadata.schema is None:
-        return question  # SQLite: the one writer holds everything anyway
+        return question  # SQLite: the only writer holds everything anyway
     return question.order_by(tables.jobs.c.id).with_for_update(skip_locked=True)
 
 
@@ -198,7 +198,7 @@ def _stamp(tables: Tables) -> Update:
 @cache
 def _stamp_alone(tables: Tables) -> Update:
     jobs, others = tables.jobs, tables.jobs.alias("others")
-    # In the order of its index, which no planner then passes over for the table.
+    # In the order of its index, so that no planner reads the table instead.
     two = select(others.c.id).where(ANY_READY).order_by(others.c.priority.desc()).limit(2)
     free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
     alone = (
@@ -213,7 +213,7 @@ def _stamp_alone(tables: Tables) -> Update:
 
 @cache
 def _look(tables: Tables) -> Select[bool, bool, bool]:
-    """Whether anything is ready, has waited long enough, or was sent out and lost."""
+    """Select whether any job is ready, has waited long enough, or was sent out and lost."""
     jobs = tables.jobs
     oldest_waiting = select(func.min(jobs.c.not_before)).where(ANY_WAITING).scalar_subquery()
     oldest_sent = select(func.min(jobs.c.dispatched_at)).where(ANY_DISPATCHED).scalar_subquery()
@@ -227,7 +227,7 @@ def _look(tables: Tables) -> Select[bool, bool, bool]:
 
 @cache
 def _ripen(tables: Tables) -> Update:
-    """Jobs that were to wait and have: they stand in the queue again."""
+    """Put jobs back into the queue whose waiting time has passed."""
     jobs = tables.jobs
     ripe = select(jobs.c.id).where(ANY_WAITING, QUEUED, jobs.c.not_before <= instant())
     return _freed(tables, ripe, jobs.c.not_before).values(not_before=null(), dispatched_at=null())
@@ -235,7 +235,7 @@ def _ripen(tables: Tables) -> Update:
 
 @cache
 def _forget_lost(tables: Tables) -> Update:
-    """Jobs whose dispatch nobody claimed: they stand in the queue again."""
+    """Put jobs back into the queue whose dispatch no worker claimed."""
     jobs = tables.jobs
     sent = jobs.c.dispatched_at.is_not(None)
     stale = select(jobs.c.id).where(

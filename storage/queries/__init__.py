@@ -1,4 +1,4 @@
 """Read jobs: one, a page, a snapshot, those that a filter selects.
 
-Nothing here changes a row.
+What rows say about the bucket is read here too. Nothing here changes a row.
 """

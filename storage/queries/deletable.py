@@ -1,7 +1,7 @@
-"""Which jobs a bulk forget means: those that have ended or wait, walked a thousand at a time.
+"""Select the jobs of a bulk deletion: ended or queued ones, a thousand at a time.
 
-A walk goes by key, as those of `filter.py` do, over the index that its filter has: a batch's, an
-owner's, or that of all jobs. What a worker holds is not met, and told of at the end.
+The walk goes by key, like those of `filter.py`, over the index of its filter: a batch's, an
+owner's, or that of all jobs. Jobs that a worker holds are skipped, and reported at the end.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _ENDED: ColumnElement[bool] = literal_column("ended_at IS NOT NULL")
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """Which jobs are to be forgotten; of several conditions, all have to fit.
+    """Filter of the jobs to delete; all given conditions must hold.
 
     Attributes:
-        as_of: What was accepted later is not meant.
+        as_of: Jobs accepted later are not selected.
         batch_id: Only this batch's.
         owner: Only this owner's.
-        ended_before: Only those that had ended by then, so none that waits.
+        ended_before: Only jobs that had ended by then, so no queued ones.
     """
 
     as_of: datetime
@@ -41,11 +41,11 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How many jobs are meant.
+    """Count of the selected jobs.
 
     Attributes:
         ended: They have ended.
-        waiting: They have not begun, and would be cancelled on the way.
+        waiting: They have not begun, and would be cancelled first.
         under_way: A worker holds them: they would stay.
     """
 
@@ -55,7 +55,7 @@ class Extent:
 
 
 def count_meant(db: Database, meant: Meant) -> Extent:
-    """Count what `walk_meant` will meet, in one statement that only reads.
+    """Count what `walk_meant` will return, in one statement that only reads.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -70,15 +70,15 @@ def count_meant(db: Database, meant: Meant) -> Extent:
 
 
 def walk_meant(db: Database, meant: Meant, *, chunk: int = CHUNK_JOBS) -> Iterator[list[UUID]]:
-    """The meant jobs that nobody holds, oldest first, chunk by chunk.
+    """Yield the selected jobs that no worker holds, oldest first, chunk by chunk.
 
     Args:
         db: The results table.
-        meant: Which.
+        meant: The filter.
         chunk: Jobs at once.
 
     Raises:
-        DatabaseUnavailable: Begin again; what was forgotten meanwhile is met no more.
+        DatabaseUnavailable: Start again; jobs deleted since are not returned again.
     """
     jobs = db.tables.jobs
     wanted = (*_filters(db, meant), or_(_ENDED, QUEUED))
@@ -93,7 +93,7 @@ def _filters(db: Database, meant: Meant) -> list[ColumnElement[bool]]:
     if meant.owner is not None:
         chosen.append(jobs.c.owner == meant.owner)
     if meant.ended_before is not None:
-        # Nothing ends before it is accepted; that one has an index in order.
+        # No job ends before it is accepted, and `accepted_at` has an ordered index.
         then = meant.ended_before
         chosen.append(and_(jobs.c.accepted_at < then, _ENDED, jobs.c.ended_at < then))
     return chosen

@@ -1,8 +1,8 @@
-"""Choosing jobs for bulk commands: by filter, a thousand at a time, on tables of any size.
+"""Select jobs for bulk commands: by filter, a thousand at a time, on tables of any size.
 
 Each chunk of a walk (see `db/keyset.py`) is changed in a transaction of its own, by the
-transitions. What began after the walk was decided on is none of its business: a job that fails
-while others are being retried was not among those that somebody agreed to pay for.
+transitions. Jobs that change after the walk's start time are excluded. A job that fails while
+others are being retried was not among those the caller agreed to pay for.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from storage.schema.predicates import ANY_HELD, open_to_claims
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which jobs are meant; of several conditions, all have to fit.
+    """Filter of jobs; all given conditions must hold.
 
     Attributes:
-        as_of: What was accepted (or, of ended jobs, ended) later is not meant; see
+        as_of: Jobs accepted later (or, of ended jobs, ended later) are not selected; see
             `database_time`.
         batch_id: Only this batch's, even if it is not open yet.
         owner: Only this owner's.
         since: Accepted at this moment or later.
-        code: Whose error has this code.
+        code: Jobs whose error has this code.
     """
 
     as_of: datetime
@@ -53,13 +53,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one job stands, in the few facts that decide what a command may do with it.
+    """State of one job, in the few facts that decide what a command may do with it.
 
     Attributes:
         status: As the row has it, known to this release or not.
         error_code: Of its last error.
-        calls_unknown: Calls of which nobody knows whether they were paid.
-        has_images: A cancelled job has some, where its call was paid already.
+        calls_unknown: Calls for which it is unknown whether they were paid.
+        has_images: Whether it has images; a cancelled job has some if its call was already paid.
     """
 
     status: str
@@ -70,12 +70,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many jobs a walk will meet.
+    """Count of the jobs that a walk will return.
 
     Attributes:
         jobs: All of them.
-        unknown: Of them, those with a call of which nobody knows whether it was paid.
-        codes: Of them, how many have each error code, the commonest first.
+        unknown: Those with a call for which it is unknown whether it was paid.
+        codes: How many jobs have each error code, the most frequent first.
     """
 
     jobs: int
@@ -84,7 +84,7 @@ class Tally:
 
 
 def database_time(db: Database) -> datetime:
-    """The database's own moment, which rows can be compared with.
+    """Return the database's current time, which rows can be compared with.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -95,7 +95,7 @@ def database_time(db: Database) -> datetime:
 
 
 def standings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Standing]:
-    """How jobs stand, without those that do not exist.
+    """Return the state of jobs, without those that do not exist.
 
     Args:
         db: The results table.
@@ -113,7 +113,7 @@ def standings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Standing]:
 
 
 def tally_jobs(db: Database, status: JobStatus, selection: Selection) -> Tally:
-    """Count what `walk_jobs` will meet, in one statement that only reads.
+    """Count what `walk_jobs` will return, in one statement that only reads.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -134,19 +134,19 @@ def tally_jobs(db: Database, status: JobStatus, selection: Selection) -> Tally:
 def walk_jobs(
     db: Database, status: JobStatus, selection: Selection, *, chunk: int = CHUNK_JOBS
 ) -> Iterator[list[UUID]]:
-    """The meant jobs that are in a state, oldest first, chunk by chunk.
+    """Yield the selected jobs in a state, oldest first, chunk by chunk.
 
-    What the caller does with a chunk does not disturb the walk.
+    Changes that the caller makes to a chunk do not disturb the walk.
 
     Args:
         db: The results table.
         status: Queued, or ended without having succeeded: the states with an index of their own.
-        selection: Which of them.
+        selection: The filter.
         chunk: Jobs at once.
 
     Raises:
         ValueError: The state has no such index.
-        DatabaseUnavailable: Begin again; what was changed meanwhile is met no more.
+        DatabaseUnavailable: Start again; jobs changed since are not returned again.
     """
     jobs = db.tables.jobs
     meant = _meant(db, status, selection)
@@ -154,10 +154,10 @@ def walk_jobs(
 
 
 def held_unasked(db: Database, selection: Selection, *, limit: int = CHUNK_JOBS) -> list[UUID]:
-    """Jobs that a worker holds and nobody has asked to stop.
+    """Return jobs that a worker holds and that have no cancel request.
 
-    Held jobs are as few as the fleet has calls, so they are taken from their index in any order;
-    who has marked these finds others the next time.
+    Held jobs are as few as the fleet has calls, so they are read from their index in any order.
+    After the caller has marked these, the next call returns others.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -169,7 +169,7 @@ def held_unasked(db: Database, selection: Selection, *, limit: int = CHUNK_JOBS)
 
 
 def count_held_unasked(db: Database, selection: Selection) -> int:
-    """How many jobs `held_unasked` would go through.
+    """Count the jobs that `held_unasked` would return.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -189,16 +189,16 @@ def _meant(db: Database, status: JobStatus, selection: Selection) -> list[Column
     if status.value not in LISTED:
         raise ValueError(f"no walk over {status.value} jobs: they have no index in order")
     jobs = db.tables.jobs
-    # A literal, as partial indexes are not matched against parameters; from an enum, so safe.
+    # A literal, because partial indexes are not matched against parameters; from an enum, so safe.
     in_state: ColumnElement[bool] = literal_column(f"status = '{status.value}'")
     began = jobs.c.accepted_at if status is JobStatus.QUEUED else jobs.c.ended_at
-    # A cancelled job with images was paid: to queue it again would be to pay knowingly twice.
+    # A cancelled job with images was paid: queueing it again would knowingly pay twice.
     unpaid = [jobs.c.images.is_(null())] if status is JobStatus.CANCELLED else []
     return [in_state, began <= selection.as_of, *unpaid, *conditions_of(db, selection)]
 
 
 def conditions_of(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
-    """Return the conditions of batch, owner, time and code; those on the state are the caller's."""
+    """Return the conditions of batch, owner, time and code; the caller adds those on the state."""
     jobs = db.tables.jobs
     same = {
         jobs.c.batch_id: selection.batch_id,

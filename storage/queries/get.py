@@ -1,6 +1,6 @@
-"""Reading jobs that somebody names: by their ids, or by an owner's own key.
+"""Read jobs by their ids, or by an owner's idempotency key.
 
-Pages of jobs that nobody has named are in `pages.py`.
+Pages of jobs are in `pages.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from storage.retention.tombstones import no_such_job
 
 
 def get_job(db: Database, job_id: UUID) -> Job:
-    """One job.
+    """Return one job.
 
     Raises:
-        JobNotFound: No job has this id; `JobForgotten` where one had.
+        JobNotFound: No job has this id; `JobForgotten` if one had.
         RecordUnreadable: The row holds a value this release does not know.
         DatabaseUnavailable: Call again.
     """
@@ -30,7 +30,7 @@ def get_job(db: Database, job_id: UUID) -> Job:
 
 
 def get_jobs(db: Database, ids: Sequence[UUID]) -> list[Job]:
-    """Several jobs by id, in no order, without those that do not exist."""
+    """Return several jobs by id, in no order, without those that do not exist."""
     some = whole_jobs(db.tables).where(db.tables.jobs.c.id.in_(list(ids)))
     with db.read() as connection:
         rows = connection.execute(some).mappings().all()
@@ -38,7 +38,7 @@ def get_jobs(db: Database, ids: Sequence[UUID]) -> list[Job]:
 
 
 def job_by_key(db: Database, owner: str, idempotency_key: str) -> Job | None:
-    """The job that an owner handed in under this key, or None."""
+    """Return the job that an owner submitted under this key, or None."""
     jobs = db.tables.jobs
     key = jobs.c.idempotency_key
     # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.

@@ -1,4 +1,4 @@
-"""Rows that one worker holds, as the table has it."""
+"""Read the rows that one worker holds according to the table."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class HeldRow:
     """A row that is running or storing.
 
     Attributes:
-        job_id: Which job.
-        fence: Of its claim.
-        is_storing: Whether its images are in hand.
+        job_id: The job.
+        fence: The fence of its claim.
+        is_storing: Whether the worker has its images and is storing them.
     """
 
     job_id: UUID

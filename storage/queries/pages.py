@@ -1,8 +1,8 @@
-"""Pages of jobs, newest first, cut by key and not by offset: the last costs what the first did.
+"""Read pages of jobs, newest first, by key and not by offset: all pages cost the same.
 
 A row that this release cannot read, such as one of a newer release during an upgrade, is left out
-of its page and logged. The page ends where it would have ended with it: a short page is not the
-last one. Jobs of a batch that is not open yet are left out unless asked for by their batch.
+of its page and logged. The page ends where it would have ended with that row, so a short page is
+not necessarily the last. Jobs of an unopened batch are left out, unless filtered by that batch.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, and where the others begin.
+    """Some jobs, and the cursor of the next page.
 
     Attributes:
-        jobs: Those on the page that this release can read; perhaps none.
-        next: Where this page ended, for the one that follows; None where none does.
+        jobs: Those on the page that this release can read; possibly none.
+        next: Where this page ended, for the next page; None if there is none.
     """
 
     jobs: list[Job]
@@ -45,10 +45,10 @@ class Page:
 
 
 class JobFilters(TypedDict, total=False):
-    """Which jobs are meant; of several conditions, all have to fit, and None is none."""
+    """Filter of jobs; all given conditions must hold, and None is no condition."""
 
     status: JobStatus | None
-    """Only these."""
+    """Only jobs in this state."""
     batch_id: UUID | None
     """Only this batch's, even if it is not open yet."""
     owner: str | None
@@ -56,7 +56,7 @@ class JobFilters(TypedDict, total=False):
     since: datetime | None
     """Accepted at this moment or later."""
     code: str | None
-    """Whose error has this code."""
+    """Jobs whose error has this code."""
 
 
 def page_of_jobs(
@@ -66,16 +66,16 @@ def page_of_jobs(
     limit: int = 50,
     **meant: Unpack[JobFilters],
 ) -> Page:
-    """A page of jobs, newest first, and whether another follows.
+    """Return a page of jobs, newest first, and whether another follows.
 
     Args:
         db: The results table.
-        before: Where the page before this one ended, or the last job on it.
-        limit: Rows on the page; those that cannot be read are among them.
-        **meant: Which jobs.
+        before: Where the previous page ended, or the last job on it.
+        limit: Rows on the page, including those that cannot be read.
+        **meant: The filter.
 
     Raises:
-        JobNotFound: `before` is no job's id; `JobForgotten` where it was one's.
+        JobNotFound: No job has the id `before`; `JobForgotten` if one had.
         DatabaseUnavailable: Call again.
     """
     rows = _rows(db, _newest(db, _place_of(db, before), meant).limit(limit + 1))
@@ -87,13 +87,13 @@ def page_of_jobs(
 def list_jobs(
     db: Database, *, before: Cursor | None = None, limit: int = 50, **meant: Unpack[JobFilters]
 ) -> list[Job]:
-    """The newest jobs, for whoever does not go on from there: see `page_of_jobs`.
+    """Return the newest jobs, for a caller that needs no next page: see `page_of_jobs`.
 
     Args:
         db: The results table.
-        before: Where the page before this one ended.
-        limit: At most so many; those that cannot be read are among them.
-        **meant: Which jobs.
+        before: Where the previous page ended.
+        limit: Return at most this many, including those that cannot be read.
+        **meant: The filter.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -102,12 +102,12 @@ def list_jobs(
 
 
 def stuck_jobs(db: Database, *, held_longer_than_s: float, limit: int = 50) -> list[Job]:
-    """Jobs that a worker has held for suspiciously long, the longest first.
+    """Return jobs that a worker has held for suspiciously long, the longest first.
 
     Args:
         db: The results table.
         held_longer_than_s: Seconds since the first call.
-        limit: At most so many.
+        limit: Return at most this many.
     """
     jobs = db.tables.jobs
     old = whole_jobs(db.tables).where(ANY_HELD, jobs.c.first_call_at < after(-held_longer_than_s))
@@ -145,7 +145,7 @@ def _conditions(
 
 
 def _in_state(status: JobStatus) -> ColumnElement[bool]:
-    # A literal, as partial indexes are not matched against parameters; from an enum, so safe.
+    # A literal, because partial indexes are not matched against parameters; from an enum, so safe.
     return literal_column(f"status = '{JobStatus(status).value}'")
 
 
@@ -154,7 +154,7 @@ def _readable(db: Database, page: Select[tuple[object, ...]]) -> list[Job]:
 
 
 def _rows(db: Database, page: Select[tuple[object, ...]]) -> list[Job | UUID]:
-    """What is on a page: jobs, and the ids of rows that cannot be read."""
+    """Return the rows of a page: jobs, and the ids of rows that cannot be read."""
     try:
         with db.read() as connection:
             rows = connection.execute(page).mappings().all()
@@ -164,7 +164,7 @@ def _rows(db: Database, page: Select[tuple[object, ...]]) -> list[Job | UUID]:
 
 
 def _one_by_one(db: Database, page: Select[tuple[object, ...]]) -> Iterator[Job | UUID]:
-    """A page with a row in it that cannot be read; one that is gone meanwhile keeps its place."""
+    """Read a page that contains an unreadable row; a row deleted since is returned as its id."""
     with db.read() as connection:
         ids = connection.scalars(page.with_only_columns(db.tables.jobs.c.id)).all()
     for job_id in ids:
@@ -176,7 +176,7 @@ def _one_by_one(db: Database, page: Select[tuple[object, ...]]) -> Iterator[Job 
 
 
 def _end_of(db: Database, page: Sequence[Job | UUID]) -> Cursor | None:
-    """The place of the last row that has one; what comes after it was left out, and will be."""
+    """Return the cursor of the last row that has one; rows after it stay left out."""
     for row in reversed(page):
         place = Cursor.after(row) if isinstance(row, Job) else _find_place(db, row)
         if place is not None:
@@ -194,7 +194,7 @@ def _place_of(db: Database, before: Cursor | UUID | None) -> Cursor | None:
 
 
 def _find_place(db: Database, job_id: UUID) -> Cursor | None:
-    """A row's place, whatever else it holds; None where there is no such row, or not even that."""
+    """Return a row's cursor, whatever else it holds; None if no row or no readable time exists."""
     jobs = db.tables.jobs
     try:
         with db.read() as connection:

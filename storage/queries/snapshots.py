@@ -1,6 +1,7 @@
-"""Looking at many jobs at once, as whoever waits for them does: often, and at few columns.
+"""Read light snapshots of many jobs at once, for callers that poll while they wait.
 
-Everything that a follower can be told is here; the row with its request is fetched by who needs it.
+A snapshot has every field that a waiting caller is notified of. The row with its request is fetched
+separately when it is needed.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ _ENDED = frozenset(status.value for status in ENDED)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where one job is.
+    """State of one job.
 
     Attributes:
-        status: as the row has it, known to this release or not.
-        fence: raised by every claim and rescue.
-        attempts: claims that were worth one.
-        cancel_asked: it ends with the call under way.
-        error_code: of its last error.
+        status: As the row has it, known to this release or not.
+        fence: Raised by every claim and rescue.
+        attempts: Claims that counted as an attempt.
+        cancel_asked: The job ends with the call under way.
+        error_code: Of its last error.
     """
 
     status: str
@@ -37,12 +38,12 @@ class Snapshot:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is over, until somebody retries it by hand."""
+        """Return whether the job has ended; only a manual retry changes that."""
         return self.status in _ENDED
 
 
 def sightings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Snapshot]:
-    """Where jobs are, without those that do not exist.
+    """Return the snapshots of jobs, without those that do not exist.
 
     Args:
         db: The results table.

@@ -1,6 +1,6 @@
-"""What rows say is in the bucket, read page by page, for a comparison with what is there.
+"""Read which objects the rows name, page by page, for a comparison with the bucket.
 
-A page reads a bounded number of rows in the order of an index, whatever their states, so that each
+A page reads a bounded number of rows in the order of an index, whatever their states. So each
 statement costs the same on a table of any size. A row that this release cannot read is counted and
 left out.
 """
@@ -36,9 +36,9 @@ class StoredRow:
 
     Attributes:
         id: Of the job.
-        owner: Whose job it is.
+        owner: The owner of the job.
         status: As the row has it.
-        images: Those that the bucket should have; none while they are still being put.
+        images: Those that the bucket should have; none while they are still being uploaded.
         init_image_key: Of its initial image.
     """
 
@@ -69,12 +69,12 @@ class StoredPage:
 def page_of_stored(
     db: Database, selection: Selection, *, after: Cursor | None = None, limit: int = 500
 ) -> StoredPage:
-    """Read the next rows and what they say is in the bucket.
+    """Read the next rows and which objects they name.
 
     Args:
         db: The results table.
-        selection: Which jobs.
-        after: Where the page before this one ended.
+        selection: The filter.
+        after: Where the previous page ended.
         limit: Rows to read; few of them may have objects.
 
     Raises:
@@ -99,7 +99,7 @@ def page_of_stored(
 
 
 def stored_rows(db: Database, ids: Collection[UUID]) -> dict[UUID, StoredRow]:
-    """Read again what rows say is in the bucket, without those that no longer exist.
+    """Read again which objects rows name, without rows that no longer exist.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -111,7 +111,7 @@ def stored_rows(db: Database, ids: Collection[UUID]) -> dict[UUID, StoredRow]:
 
 
 def keys_in_use(db: Database, owners: Mapping[str, UUID], others: Sequence[str]) -> set[str]:
-    """Return those of some object keys that a row names, or that something may still happen to.
+    """Return the object keys that are in use or may still change: see Returns.
 
     Args:
         db: The results table.
@@ -119,15 +119,14 @@ def keys_in_use(db: Database, owners: Mapping[str, UUID], others: Sequence[str])
         others: All other keys.
 
     Returns:
-        Keys that a job names, keys of jobs that have not ended, and keys that are about to be
-        deleted.
+        Keys that a job names, keys of jobs that have not ended, and keys in the deletion queue.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
     used = _named_by_their_job(db, owners) | _init_images(db, others)
     used |= _to_be_deleted(db, [key for key in (*owners, *others) if key not in used])
-    # Asked job by job, so only of the few keys that are left.
+    # One query per job, so only for the few keys that are left.
     left = {key: job_id for key, job_id in owners.items() if key not in used}
     return used | _named_by_sharers(db, left)
 
@@ -139,7 +138,7 @@ def _facts(tables: Tables) -> Select[Any]:
 
 
 def _read(db: Database, page: Select[Any]) -> list[tuple[Cursor, StoredRow | None]]:
-    """Return each row with its place; None for one that this release cannot read."""
+    """Return each row with its cursor; None for a row that this release cannot read."""
     try:
         with db.read() as connection:
             return [(_place(found), _row(found)) for found in connection.execute(page)]
@@ -189,7 +188,7 @@ def _named_by_their_job(db: Database, owners: Mapping[str, UUID]) -> set[str]:
 
 
 def _named_by_sharers(db: Database, owners: Mapping[str, UUID]) -> set[str]:
-    """Keys of jobs that are gone, or were called again, while others still have their image."""
+    """Return keys of deleted or repeated jobs whose image other jobs still reference."""
     jobs, reuses = db.tables.jobs, db.tables.reuses
     shared = select(jobs.c.images).join(reuses, reuses.c.job_id == jobs.c.id)
     found: set[str] = set()

@@ -1,8 +1,8 @@
-"""How many calls the fleet may send in a day, counted in the same transaction as the claim.
+"""Limit the calls of the fleet per day, counted in the same transaction as the claim.
 
-The count is raised before the claim and rolled back with it, so it can never be passed, whatever
-runs at once, and a claim that fails gives its place back. A day is a day in UTC, by the database's
-clock.
+The count is raised before the claim and rolled back with it. So it can never exceed the limit,
+whatever runs concurrently, and a failed claim is not counted. A day is a day in UTC, by the
+database's clock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def spend_one_call(tables: Tables, connection: Connection, most: int) -> None:
 
 
 def calls_today(db: Database) -> int:
-    """How many calls were counted today; 0 where nobody counts.
+    """Return how many calls were counted today; 0 if calls are not counted.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -50,7 +50,7 @@ def calls_today(db: Database) -> int:
 
 
 def forget_days(db: Database, *, older_than_days: int) -> int:
-    """Delete the counts of days long over, the fleet's and the owners'; how many rows.
+    """Delete old daily counts, the fleet's and the owners'; return how many rows.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -64,7 +64,7 @@ def forget_days(db: Database, *, older_than_days: int) -> int:
 
 
 def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:
-    """A day in UTC so long ago; whole numbers alone, as they become part of the statement."""
+    """Return the UTC day this many days ago; an integer, as it becomes part of the statement."""
     if tables.metadata.schema is None:
         return literal_column(f"strftime('%Y-%m-%d', 'now', '-{int(days)} days')", Text)
     then = f"clock_timestamp() AT TIME ZONE 'UTC' - interval '{int(days)} days'"

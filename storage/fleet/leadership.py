@@ -1,9 +1,8 @@
-"""Turns: of all processes that want to lead, the one whose turn has not run out.
+"""Elect a leader: the process whose lease has not expired leads.
 
-A turn is a row with an end. Whoever holds it renews it before that; anyone may take it after.
-How long it has been held without a gap is told as well, because a leader that has just come
-(or come back, after the database was away) must not yet conclude from old leases that a worker
-is dead.
+A term is a row with an end. The leader renews it before that; after it, any process may take it.
+The time led without a gap is returned as well. A leader that has just been elected, or lost the
+database for a while, must not yet conclude from old leases that a worker is dead.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class Leadership:
     """Whether this process leads.
 
     Attributes:
-        leading: It does, until its turn ends.
-        since_s: For how many seconds without a gap; 0 when it does not.
+        leading: Whether it leads, until its term ends.
+        since_s: Seconds it has led without a gap; 0 if it does not lead.
     """
 
     leading: bool
@@ -36,13 +35,13 @@ class Leadership:
 
 
 def lead(db: Database, name: str, *, holder: UUID, turn_s: float) -> Leadership:
-    """Take or renew the turn, if it is free or one's own.
+    """Take or renew the term, if it is free or held by this process.
 
     Args:
         db: The results table.
-        name: Of what is led.
-        holder: Who asks; new for every process.
-        turn_s: How long the turn lasts unless renewed.
+        name: Name of the leadership.
+        holder: The calling process; new for every process.
+        turn_s: How long the term lasts unless renewed.
 
     Raises:
         DatabaseUnavailable: Treat it as not leading.
@@ -56,10 +55,10 @@ def lead(db: Database, name: str, *, holder: UUID, turn_s: float) -> Leadership:
 
 
 def resign(db: Database, name: str, *, holder: UUID) -> bool:
-    """Give the turn up, so that another need not wait for its end.
+    """End the term, so that another process need not wait for its end.
 
     Returns:
-        Whether it was one's own.
+        Whether this process held it.
     """
     leaders = db.tables.leaders
     mine = delete(leaders).where(leaders.c.name == name, leaders.c.holder == holder)

@@ -1,8 +1,8 @@
-"""Leases: one row per worker process, alive as long as it is renewed.
+"""Store leases: one row per worker process, which counts as alive as long as it is renewed.
 
-A job names the worker that holds it; whether that worker lives is asked here, of the database's
-clock. A process that ends in order says so, and keeps its row for a while: what it left in its
-spool is still its.
+A job names the worker that holds it. Whether that worker is alive is decided here, by the
+database's clock. A process that stops in order ends its lease, and its row stays for a while: the
+files in its spool still belong to it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from storage.schema.tables import Tables
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What a worker process says of itself when it starts.
+    """What a worker process reports about itself when it starts.
 
     Attributes:
         id: New for every process.
@@ -59,17 +59,18 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker process as the table knows it.
+    """A row of the workers table.
 
     Attributes:
         succeeded_at: When its last call succeeded, as its last heartbeat wrote it; None in the row
             of a worker of an earlier release.
         success_began_at: When the latest of its calls that succeeded began.
         paused_at: When calls that failed in a row made it pause; None while it is not paused.
-        pause_code: Why, for machines.
-        pause_message: Why, for people.
+        pause_code: The reason, for machines.
+        pause_message: The reason, for people.
         resume_asked_at: When an operator last asked it to resume.
-        serves_release: Whose jobs it can serve; None for a release that does not say.
+        serves_release: The newest release whose jobs it can serve; None for a release that does
+            not report it.
     """
 
     id: UUID
@@ -115,13 +116,13 @@ def register_worker(db: Database, worker: WorkerInfo) -> None:
 def renew_lease(
     db: Database, worker_id: UUID, lease_s: float, *, report: CallReport | None = None
 ) -> bool:
-    """Stay alive for `lease_s` from now.
+    """Renew a worker's lease for `lease_s` from now.
 
     Args:
         db: The results table.
-        worker_id: Whose lease.
+        worker_id: The worker.
         lease_s: How long it counts as alive without renewing.
-        report: What its row says of its calls from now on; None leaves that as it is.
+        report: The new report of its calls in its row; None leaves the row's report unchanged.
 
     Returns:
         Whether the worker is known; if not, it has to register again.
@@ -138,13 +139,13 @@ def renew_lease(
 
 
 def end_lease(db: Database, worker_id: UUID) -> bool:
-    """Say that a worker has ended; what it still holds may be rescued at once.
+    """End a worker's lease; what it still holds may be rescued at once.
 
     Returns:
         Whether it was known and alive.
 
     Raises:
-        DatabaseUnavailable: The lease will end by itself.
+        DatabaseUnavailable: The lease will expire by itself.
     """
     workers = db.tables.workers
     mine = update(workers).where(workers.c.id == worker_id, workers.c.ended_at.is_(None))
@@ -153,7 +154,7 @@ def end_lease(db: Database, worker_id: UUID) -> bool:
 
 
 def live_workers(db: Database) -> list[Worker]:
-    """Every worker whose lease runs, the oldest first.
+    """Return every worker whose lease has not expired, the oldest first.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -166,14 +167,14 @@ def live_workers(db: Database) -> list[Worker]:
 
 
 def free_slots(db: Database, *, otherwise: int) -> int:
-    """How many calls more the whole fleet could have in flight now.
+    """Return how many more calls the whole fleet could have in flight now.
 
-    Workers that have paused themselves count only where all have: the fleet is paused then, and
-    what it could do without that pause is meant.
+    Workers that have paused themselves count only if all have. Then the fleet is paused, and the
+    result is its capacity without that pause.
 
     Args:
         db: The results table.
-        otherwise: What a fleet in which nobody lives is taken to hold.
+        otherwise: Capacity to assume if no worker is alive.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -208,7 +209,7 @@ def _slots(tables: Tables) -> Select[Any]:
     sums = (func.nullif(func.sum(each), 0) for each in (unpaused, workers.c.concurrency))
     held = select(func.coalesce(*sums, given))
     total = held.where(is_alive(tables)).scalar_subquery()
-    # Counted no further than it matters.
+    # Counted only up to the total: a higher count changes nothing.
     some = select(literal(1)).select_from(tables.jobs).where(ANY_RUNNING).limit(total)
     running = select(func.count()).select_from(some.subquery()).scalar_subquery()
     return select(total, running)

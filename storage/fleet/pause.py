@@ -1,9 +1,9 @@
-"""A pause of the whole fleet: begun, lifted, and probed.
+"""Pause, resume and probe the whole fleet.
 
-A pause has a kind, which says who may lift it: an operator's own pause only the operator; the
-breaker's also the first call that goes well; storage's also the first image that is stored; the
-budget's also the new day. While nobody calls, nobody would notice that the API is well again, so
-through a breaker's pause one call is let from time to time: a probe.
+The kind of a pause decides what may lift it. An operator's pause is lifted only by the operator. A
+breaker's pause is also lifted by the first successful call, a storage pause by the first stored
+image, and a budget pause by the new day. While no worker calls, none would notice that the API
+works again. So during a breaker's pause one call is let through from time to time: a probe.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
 MOST_DOUBLINGS = 30
-"""Of the wait between two probes: beyond any setting, and far from what a number holds."""
+"""Limit of doublings of the wait between two probes: beyond any setting, within a number's range.
+"""
 
 
 class PauseKind(StrEnum):
-    """Why the fleet starts no call, and so who may lift it."""
+    """Why the fleet starts no call, and so what may lift the pause."""
 
-    # Someone said `darkroom pause`; lifted by `darkroom resume` alone.
+    # An operator ran `darkroom pause`; lifted only by `darkroom resume`.
     OPERATOR = "operator"
 
-    # Calls failed in a row without a success; lifted by a call that goes well.
+    # Calls failed in a row without a success; lifted by a successful call.
     BREAKER = "breaker"
 
     # Images cannot be stored and a spool is full; lifted by an image that was stored, or by a
-    # process that has none to store and room for more.
+    # process that has none to store and free space for more.
     STORAGE = "storage"
 
     # The day's calls are spent; lifted by the next day.
@@ -61,9 +62,9 @@ class Pause:
     """A pause in force.
 
     Attributes:
-        kind: Why, and who may lift it.
-        code: The same for machines, such as the API's error code.
-        message: The same for people.
+        kind: Why, and what may lift it.
+        code: The reason for machines, such as the API's error code.
+        message: The reason for people.
         since: When it began.
         until: When it ends by itself, if it does.
     """
@@ -78,17 +79,17 @@ class Pause:
 def pause_fleet(
     db: Database, kind: PauseKind, *, code: str, message: str, for_s: float | None = None
 ) -> bool:
-    """Start no further call; an operator's pause replaces any other.
+    """Pause the fleet: no further call starts. An operator's pause replaces any other.
 
     Args:
         db: The results table.
-        kind: Why, and so who may lift it.
-        code: The same for machines.
-        message: The same for people.
+        kind: Why, and so what may lift it.
+        code: The reason for machines.
+        message: The reason for people.
         for_s: Seconds after which it ends by itself; None for never.
 
     Returns:
-        Whether this call began it; False where the fleet is paused already.
+        Whether this call began it; False if the fleet is paused already.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -113,7 +114,7 @@ def resume_fleet(db: Database, *, kind: PauseKind | None = None) -> bool:
 
 
 def end_pause_if_over(db: Database) -> bool:
-    """Lift a pause whose time has come; the leader calls this at each of its rounds."""
+    """Lift a pause that has expired; the leader calls this in each of its rounds."""
     with db.statement() as connection:
         return connection.execute(_end_if_over(db.tables)).rowcount == 1
 
@@ -121,7 +122,7 @@ def end_pause_if_over(db: Database) -> bool:
 def take_probe(
     db: Database, *, first_s: float, most_s: float, paused_worker: UUID | None = None
 ) -> bool:
-    """Ask to let one call through a breaker's pause.
+    """Try to take the next probe: permission for one call during a breaker's pause.
 
     A probe is a real job and may cost money, so they are far apart and grow further apart.
 
@@ -133,7 +134,7 @@ def take_probe(
         most_s: The longest wait between two.
 
     Returns:
-        Whether this caller may; one caller of the whole fleet does, when a probe is due.
+        Whether this caller may send it; one caller of the whole fleet may, when a probe is due.
 
     Raises:
         DatabaseUnavailable: It may not.

@@ -1,6 +1,6 @@
-"""What all workers of a fleet share: whether it is paused, and how fast it may go.
+"""Read the state that all workers of a fleet share: its pause and its throttle.
 
-One row, read here as a whole. What changes it is in `pause.py` and in `throttle.py`.
+It is one row, read here as a whole. `pause.py` and `throttle.py` change it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from storage.schema.tables import Tables
 
 @dataclass(frozen=True, slots=True)
 class FleetState:
-    """What a worker has to know before it starts a call.
+    """What a worker needs before it starts a call.
 
     Attributes:
         pause: The pause in force, or None.
@@ -33,10 +33,10 @@ class FleetState:
 
 
 def fleet_state(db: Database) -> FleetState:
-    """How things stand now.
+    """Return the fleet's current state.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; what was known last still holds.
+        DatabaseUnavailable: The state is unknown; the caller keeps the last known one.
     """
     with db.read() as connection:
         row = connection.execute(_state(db.tables)).mappings().one()

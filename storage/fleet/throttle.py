@@ -1,7 +1,7 @@
-"""How fast the fleet may go: it is slowed down when the API says "too fast", and recovers.
+"""Throttle the fleet when the API answers "too fast", and recover step by step.
 
 A slow-down holds every call for a while and halves the share of its concurrency that each worker
-may use, at most once a second; the leader gives the share back step by step.
+may use, at most once a second. The leader raises the share again step by step.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from storage.schema.clock import after, instant, now, seconds_param
 from storage.schema.tables import Tables
 
 SLOWEST = 1 / 64
-"""The least share a slow-down leaves a worker, so that it still finds out when things go better."""
+"""The least share a slow-down leaves a worker, so that it can still notice when the API recovers.
+"""
 
 STEP = 0.05
-"""The share that one step of recovery gives back: a full recovery takes twenty."""
+"""How much one step of recovery raises the share: a full recovery takes twenty."""
 
 CHANGE_EVERY_S = 1.0
-"""Answers of one second say the same thing: they slow the fleet down once, not a hundred times."""
+"""Answers within one second are one event: they slow the fleet down once, not a hundred times."""
 
 
 def slow_down(db: Database, *, hold_s: float) -> None:
-    """The API said "too fast": start no call for a while, then with half the share.
+    """Slow the fleet down after a "too fast": hold all calls for a while, then halve the share.
 
     Args:
         db: The results table.
@@ -36,10 +37,10 @@ def slow_down(db: Database, *, hold_s: float) -> None:
 
 
 def speed_up(db: Database) -> bool:
-    """Give one step back after a slow-down; the leader calls this once a second.
+    """Raise the share by one step after a slow-down; the leader calls this once a second.
 
     Returns:
-        Whether there was anything to give back.
+        Whether the share was raised.
     """
     with db.statement() as connection:
         return connection.execute(_speed_up(db.tables)).rowcount == 1

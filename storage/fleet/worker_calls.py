@@ -1,8 +1,8 @@
-"""What a worker's row says of its calls, and what a failing worker asks about the others.
+"""Write a worker's call results into its row, and read those of the other workers.
 
-A worker whose calls fail in a row pauses itself, unless no other worker is doing better: then the
-trouble is the API's, and the whole fleet is paused. So each worker's heartbeat writes when its last
-call succeeded and since when it has paused itself. Ages are handed in, not times: only the
+A worker whose calls fail in a row pauses itself, unless no other worker is doing better. In that
+case the API has failed, and the whole fleet is paused. So each worker's heartbeat writes when its
+last call succeeded and since when it has paused itself. Callers pass ages, not times: only the
 database's clock is written into a row.
 """
 
@@ -44,8 +44,8 @@ class CallReport:
         succeeded_s: Seconds since its last call succeeded; None if none has.
         success_began_s: Seconds since the latest of its calls that succeeded began.
         paused_s: Seconds since it paused itself; None while it is not paused.
-        pause_code: Why, for machines.
-        pause_message: Why, for people.
+        pause_code: The reason, for machines.
+        pause_message: The reason, for people.
     """
 
     succeeded_s: float | None = None
@@ -69,14 +69,14 @@ class CallReport:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What the table says of all live workers but one, and of that one's resumption.
+    """State of all live workers but the caller, and whether the caller was asked to resume.
 
     Attributes:
-        alive: How many live.
+        alive: How many are alive.
         unpaused: How many of them have not paused themselves.
-        have_succeeded: Whether a call of theirs succeeded that began after the asking worker's
+        have_succeeded: Whether a call of theirs succeeded that began after the calling worker's
             first failure.
-        resume_asked: Whether an operator asked the asking worker to resume since it paused.
+        resume_asked: Whether an operator asked the calling worker to resume since it paused.
     """
 
     alive: int
@@ -86,7 +86,7 @@ class Peers:
 
 
 def is_alive(tables: Tables) -> ColumnElement[bool]:
-    """Whether a worker's lease runs."""
+    """Match workers whose lease has not expired."""
     workers = tables.workers
     return and_(workers.c.lease_until > instant(), workers.c.ended_at.is_(None))
 
@@ -109,17 +109,17 @@ def report_calls(db: Database, worker_id: UUID, report: CallReport) -> bool:
 def peers_of(
     db: Database, worker_id: UUID, *, first_failure_s: float, within_s: float, paused_s: float
 ) -> Peers:
-    """Ask how the other live workers are doing.
+    """Return how the other live workers are doing.
 
     Args:
         db: The results table.
-        worker_id: The worker that asks; it does not count itself.
+        worker_id: The calling worker; it does not count itself.
         first_failure_s: Seconds since the first of its failures in a row.
         within_s: A success longer ago than this does not count.
         paused_s: Seconds since it paused itself.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; ask again.
+        DatabaseUnavailable: Unknown; call again.
     """
     parameters = {
         "worker_id": worker_id,
@@ -155,7 +155,7 @@ def ask_to_resume(db: Database, worker_id: UUID | None = None) -> int:
 
 
 def unpaused_beside(tables: Tables, worker_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    """Whether another live worker has not paused itself."""
+    """Return true if another live worker has not paused itself."""
     others = tables.workers
     found = select(others.c.id).where(
         is_alive(tables), others.c.id != worker_id, others.c.paused_at.is_(None)

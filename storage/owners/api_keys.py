@@ -1,11 +1,12 @@
-"""Keys: who may use the gateway, known by the hash of a secret that is kept nowhere.
+"""Create, find and revoke API keys of the gateway; only the hash of a secret is stored.
 
-The secret is 256 random bits, shown once when the key is made. What is kept is its plain SHA-256:
-slow hashes are for passwords, which people choose and others guess; nobody guesses 256 bits, and a
-fast hash lets every request be checked. Looking a hash up in an index leaks no secret either: who
-measures how long that takes learns of the hash, and cannot choose what it hashes to.
+The secret is 256 random bits, shown once when the key is created. Its plain SHA-256 is stored. Slow
+hashes protect passwords, which people choose and attackers guess. 256 random bits cannot be
+guessed, and a fast hash allows a check of every request. Looking a hash up in an index leaks no
+secret either. An attacker who measures the time learns about the hash, and cannot choose what
+hashes to it.
 
-What a scope allows is the gateway's business; here it is a word.
+What a scope allows is decided by the gateway; here it is a string.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from storage.db.database import Database
 from storage.schema.clock import now
 from storage.schema.day import today
 
-SECRET_PREFIX = "drk_"  # noqa: S105 - what scanners of leaked secrets, and people, know it by
-"""What every secret begins with."""
+SECRET_PREFIX = "drk_"  # noqa: S105 - scanners of leaked secrets, and people, recognise it by this
+"""The prefix of every secret."""
 
 _SECRET_BYTES = 32
 _SECRET = re.compile(re.escape(SECRET_PREFIX) + r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -35,17 +36,17 @@ _SECRET = re.compile(re.escape(SECRET_PREFIX) + r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key's row, without the hash: nothing here helps anyone to use the key.
+    """A key's row, without the hash: nothing here allows the use of the key.
 
     Attributes:
         id: For people and commands; no secret.
-        owner: Whose jobs it hands in and sees.
+        owner: The owner whose jobs it submits and sees.
         name: A person's note on where it is used.
         scopes: What it allows.
-        created_at: When it was made.
+        created_at: When it was created.
         last_used_day: The last day (UTC, `YYYY-MM-DD`) it was used on, if ever.
         used_today: Whether that day is today.
-        revoked_at: Since when it is worth nothing.
+        revoked_at: When it was revoked, if ever.
     """
 
     id: UUID
@@ -60,11 +61,11 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made: the only place where its secret ever is.
+    """A key that was just created: the only object that ever has its secret.
 
     Attributes:
         key: The row.
-        secret: To be shown once and then forgotten; left out of `repr`.
+        secret: To be shown once and then dropped; left out of `repr`.
     """
 
     key: ApiKey
@@ -74,11 +75,11 @@ class NewKey:
 def create_key(
     db: Database, *, owner: str, scopes: Collection[str], name: str | None = None
 ) -> NewKey:
-    """Make a key.
+    """Create a key.
 
     Args:
         db: The results table.
-        owner: Whose jobs it hands in and sees.
+        owner: The owner whose jobs it submits and sees.
         scopes: What it allows; at least one.
         name: A note for people.
 
@@ -86,9 +87,9 @@ def create_key(
         The key with its secret.
 
     Raises:
-        ValueError: Without a scope it would be of no use.
+        ValueError: No scope: the key would be of no use.
         RecordRefused: A value no row can hold.
-        DatabaseUnavailable: Call again; a key that nobody was shown is of no use to anyone.
+        DatabaseUnavailable: Call again; a key whose secret was never shown cannot be used.
     """
     if not scopes:
         raise ValueError("a key without a scope")
@@ -107,10 +108,10 @@ def create_key(
 
 
 def find_key(db: Database, secret: str) -> ApiKey | None:
-    """The key that this secret opens; None for a secret that is wrong, malformed or revoked.
+    """Return the key of this secret; None if the secret is wrong, malformed or revoked.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; call again.
+        DatabaseUnavailable: Unknown; call again.
     """
     if not _SECRET.fullmatch(secret):
         return None
@@ -124,13 +125,13 @@ def find_key(db: Database, secret: str) -> ApiKey | None:
 
 
 def note_key_used(db: Database, key_id: UUID) -> bool:
-    """Note that a key is in use today, unless that is noted already.
+    """Record that a key is used today, unless that is recorded already.
 
     Returns:
         Whether this was the first time today.
 
     Raises:
-        DatabaseUnavailable: Not noted; the next use will be.
+        DatabaseUnavailable: Not recorded; the next use will be.
     """
     keys = db.tables.api_keys
     not_yet = or_(keys.c.last_used_day.is_(None), keys.c.last_used_day < today(db.tables))
@@ -140,11 +141,11 @@ def note_key_used(db: Database, key_id: UUID) -> bool:
 
 
 def list_keys(db: Database, *, owner: str | None = None) -> list[ApiKey]:
-    """Every key, newest first, revoked ones as well.
+    """Return all keys, newest first, including revoked ones.
 
     Args:
         db: The results table.
-        owner: Only this one's.
+        owner: Only this owner's.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -158,13 +159,13 @@ def list_keys(db: Database, *, owner: str | None = None) -> list[ApiKey]:
 
 
 def revoke_key(db: Database, key_id: UUID) -> ApiKey | None:
-    """Make a key worthless for ever; again changes nothing.
+    """Revoke a key permanently; repeating it changes nothing.
 
     Returns:
-        The key as it is now; None where there is none with this id.
+        The key as it is now; None if no key has this id.
 
     Raises:
-        DatabaseUnavailable: Perhaps revoked, perhaps not: call again.
+        DatabaseUnavailable: It is unknown whether it was revoked: call again.
     """
     keys = db.tables.api_keys
     ended = update(keys).where(keys.c.id == key_id)
@@ -175,12 +176,12 @@ def revoke_key(db: Database, key_id: UUID) -> ApiKey | None:
 
 
 def any_keys(db: Database) -> bool:
-    """Whether a key was ever made.
+    """Return whether a key was ever created.
 
-    A revoked one counts: where keys are used, revoking the last must shut the door, not open it.
+    A revoked one counts: if keys are in use, revoking the last must close access, not open it.
 
     Raises:
-        DatabaseUnavailable: Nobody knows; call again.
+        DatabaseUnavailable: Unknown; call again.
     """
     with db.read() as connection:
         return connection.scalar(select(db.tables.api_keys.c.id).limit(1)) is not None

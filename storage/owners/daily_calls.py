@@ -1,8 +1,7 @@
-"""How many calls of a limited owner were made today, counted with the claim that makes them.
+"""Count the calls of a limited owner per day, together with the claim that makes them.
 
-Only owners with a limit are counted, so that the others' claims touch no row that they share. What
-the limit means for what goes out is in `dispatch/owner_limits.py`. A day is a day in UTC, by the
-database's clock.
+Only owners with a limit are counted, so that claims for other owners share no row. How the limit
+affects dispatch is in `dispatch/owner_limits.py`. A day is a day in UTC, by the database's clock.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from storage.schema.tables import Tables
 
 
 def calls_today_of(tables: Tables, connection: Connection, owners: Sequence[str]) -> dict[str, int]:
-    """Today's calls of some owners; who has none, or no limit, is left out."""
+    """Return today's calls of some owners; owners without calls or without a limit are left out."""
     rows = connection.execute(_calls(tables), {"owners": list(owners)})
     return dict(rows.all())
 
 
 def count_one(tables: Tables, owner: ColumnElement[str], *, of: Any = None) -> Any:
-    """An INSERT that counts the calls of owners who have a limit.
+    """Return an INSERT that counts the calls of owners who have a limit.
 
     Args:
         tables: Of the dialect.
-        owner: Whose: a parameter, or a column of `of`.
+        owner: The owner: a parameter, or a column of `of`.
         of: What to select from besides the owners: a claim whose rows are counted, each as one.
     """
     owners, daily = tables.owners, tables.owner_calls

@@ -1,8 +1,8 @@
-"""Owners: how much each of them may hand in, and have under way.
+"""Set and read the limits of owners: how much each may submit, and have under way.
 
-An owner exists by being named in a job; a row here exists only where somebody set a limit. No
-row, and NULL in a row, mean no limit. What is handed in is counted by the gateway, which asks in
-`dispatch/backlog.py` how much waits; what is under way is counted in `dispatch/owner_limits.py`.
+An owner exists by being named in a job; a row exists here only if a limit was set. No row, and NULL
+in a row, mean no limit. The gateway counts submissions, and reads the queued jobs from
+`dispatch/backlog.py`. Jobs under way are counted in `dispatch/owner_limits.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Owner:
 
     Attributes:
         name: As in the owner's jobs.
-        max_per_second: Jobs handed in each second over HTTP, at most; None for any number.
-        max_queued: Jobs that may wait at once for more to be taken in; None for any number.
+        max_per_second: Jobs submitted per second over HTTP, at most; None for no limit.
+        max_queued: Jobs that may be queued while more are accepted; None for no limit.
         max_in_flight: Calls to the API at once, at most, however many workers there are; None for
             as many as the fleet may have.
         max_calls_per_day: Calls to the API in a day (UTC), at most, counted from when the limit was
@@ -41,7 +41,7 @@ class Owner:
 
 
 class OwnerChanges(TypedDict, total=False):
-    """Limits to be set; what is left out stays as it is, None lifts the limit."""
+    """Limits to be set; an omitted limit stays as it is, None removes the limit."""
 
     max_per_second: float | None
     max_queued: int | None
@@ -50,7 +50,7 @@ class OwnerChanges(TypedDict, total=False):
 
 
 def get_owner(db: Database, name: str) -> Owner | None:
-    """The owner's row; None where no limit was ever set.
+    """Return the owner's row; None if no limit was ever set.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -62,7 +62,7 @@ def get_owner(db: Database, name: str) -> Owner | None:
 
 
 def list_owners(db: Database) -> list[Owner]:
-    """Every owner with a row, by name.
+    """Return every owner with a row, by name.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -78,8 +78,8 @@ def set_owner_limits(db: Database, name: str, **limits: Unpack[OwnerChanges]) ->
 
     Args:
         db: The results table.
-        name: Whose.
-        **limits: Those to be set; None lifts one.
+        name: The owner.
+        **limits: Those to be set; None removes one.
 
     Returns:
         The row as it is now.
@@ -91,7 +91,7 @@ def set_owner_limits(db: Database, name: str, **limits: Unpack[OwnerChanges]) ->
     owners = db.tables.owners
     insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
     statement = insert_for(owners).values(name=name, **limits)
-    # Something has to be set for the row to come back, so it is at least the name, to itself.
+    # RETURNING yields the row only if something is set, so the name is set to itself at least.
     changed = {"name": name, **limits}
     statement = statement.on_conflict_do_update(index_elements=["name"], set_=changed)
     with db.statement() as connection:

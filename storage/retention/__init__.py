@@ -1,4 +1,4 @@
-"""Delete jobs.
+"""Delete jobs: tombstones, references to shared images, and the queue of objects to delete.
 
-Tombstones, references to shared images, and the objects that wait to be deleted..
+The rows change here. `tasks/storing` deletes the objects from the bucket.
 """

@@ -1,13 +1,13 @@
-"""Forget: a job goes for good, and what is left of it is a tombstone.
+"""Delete jobs; only a tombstone of each is left.
 
-In one transaction its row goes and the tombstone comes, the keys of its objects are doomed (see
-`deletion_queue.py`), and a job that had not begun is cancelled on the way. A job that a worker
-holds stays: its call is paid for, and its picture would come after its row had gone. Whoever still
-holds an old fence finds no row, so it changes nothing and deletes what it has put.
+One transaction deletes the row, inserts the tombstone and enqueues the deletion of its objects (see
+`deletion_queue.py`). A job that had not begun is cancelled in the same transaction. A job that a
+worker holds stays: its call is paid, and its image would arrive after its row was deleted. A worker
+with an old fence finds no row, so it changes nothing and deletes what it has uploaded.
 
-Rows are met in id order, and what was noted of reuse before all others, so that two who forget
-cannot deadlock. Whether somebody still has an image is asked last, in turns (see `image_refs.py`),
-so that of two who forget the last two jobs of one image one is the last.
+Rows are locked in id order, and the image references before all others, so that two deletions
+cannot deadlock. Whether another job still has an image is checked last, one transaction at a time
+(see `image_refs.py`). So of two deletions of the last two jobs of one image, one is the last.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _USED = ("idempotency_key", "fence", "images", "init_image_key")
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What forgetting some jobs came to.
+    """Result of deleting some jobs.
 
     Attributes:
-        forgotten: They are gone.
+        forgotten: They are deleted.
         cancelled: How many of those had not begun.
         under_way: A worker holds them: they stay.
-        loading: Their batch is still being handed in: they stay.
+        loading: Their batch is still being loaded: they stay.
     """
 
     forgotten: list[UUID] = field(default_factory=list)
@@ -73,22 +73,22 @@ class Forgotten:
 
 
 def forget_jobs(db: Database, ids: Sequence[UUID], *, key_prefix: str) -> Forgotten:
-    """Forget jobs that nobody holds; those that do not exist are passed over.
+    """Delete jobs that no worker holds; skip those that do not exist.
 
     Args:
         db: The results table.
         ids: At most a few thousand at a time.
-        key_prefix: Before every object key of this fleet.
+        key_prefix: Prefix of every object key of this fleet.
 
     Raises:
-        RowLocked: Another transaction holds some of them; all others are forgotten.
-        DatabaseUnavailable: Call again; what was forgotten is passed over then.
+        RowLocked: Another transaction holds some of them; all others are deleted.
+        DatabaseUnavailable: Call again; jobs already deleted are skipped then.
     """
     if not ids:
         return Forgotten()
     if db.dialect != "postgresql":
         return _forget(db, ids, key_prefix)
-    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    # Rows that another transaction holds are skipped first, and waited for after all others.
     free = _forget(db, ids, key_prefix, passes_over=True)
     left = [*free.under_way, *free.loading]
     if not left:
@@ -128,7 +128,7 @@ def _forget(
 
 
 def _bury(tables: Tables, connection: Connection, rows: Sequence[RowMapping]) -> None:
-    """Tombstones, and the batches told of those that end only now."""
+    """Insert tombstones, and batch deltas for the jobs that are cancelled here."""
     connection.execute(insert(tables.tombstones), [_tombstone(row) for row in rows])
     cancelled = [
         {"batch_id": row["batch_id"], "cancelled": 1}
@@ -149,9 +149,9 @@ def _tombstone(row: RowMapping) -> dict[str, Any]:
 
 
 def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
-    """All that is of some jobs: webhooks first, their log after them.
+    """Delete all rows of some jobs: deliveries first, their log after them.
 
-    Whoever has just sent one holds its row until the log has its line.
+    A process that has just sent a delivery holds its row until the log entry is written.
     """
     told = list(connection.scalars(_delete_deliveries(tables), {"ids": ids}))
     if told:
@@ -161,7 +161,7 @@ def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
 
 
 def _strays(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID]]:
-    """Where workers that died may have put an image that the row was never told of."""
+    """Return keys at which dead workers may have stored an image that the row does not name."""
     feared = ("calls_unknown", "calls_lost", "calls_duplicate")
     return [
         (key, row["id"])
@@ -173,7 +173,7 @@ def _strays(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID
 
 
 def _own(row: RowMapping) -> set[str]:
-    """Keys that the row was told of, which may be others' as well."""
+    """Return the keys that the row names, which other jobs may name as well."""
     return {image["key"] for image in row["images"] or ()}
 
 

@@ -1,13 +1,14 @@
-"""Objects that nothing refers to any more, until the bucket has let go of them.
+"""Queue objects that nothing refers to any more, until the bucket has deleted them.
 
-Their keys are written with the end of what referred to them, so that a bucket that is away costs
-time and no promise. Whoever deletes takes some for a while, deletes, and strikes them off; what was
-taken and not struck off is taken again.
+Keys are enqueued in the transaction that removes their last reference. So an unavailable bucket
+delays the deletion but loses nothing. A deleter claims some keys for a while, deletes the objects
+and removes the keys. Keys that were claimed and not removed are claimed again.
 
-An initial image is shared by all jobs that have the same bytes, and stored anew by each that is
-handed in: first the object, then the row. So its key waits for longer than that may take. By then
-the row can be seen, and the key is struck off; and whoever is about to store it says so first
-(`spare_init_image`), which starts the wait anew. Between a new job and a deletion the job wins.
+An initial image is shared by all jobs with the same bytes, and each submission stores it again:
+first the object, then the row. So its key waits for longer than a submission may take. By then the
+row is visible, and the key is removed from the queue. A process that is about to store the object
+calls `spare_init_image` first, which restarts the wait. If a new job and a deletion compete, the
+job wins.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ from storage.schema.clock import after, instant, now, seconds_param
 from storage.schema.tables import Tables
 
 INIT_GRACE_S: Final = 900.0
-"""Longest that may pass between the storing of an initial image and its job's row: a chunk of a
-batch stores up to a thousand before it is inserted, and both are tried again for a while."""
+"""Longest time that may pass between storing an initial image and inserting its job's row. A chunk
+of a batch stores up to a thousand before it is inserted, and both are retried for a while."""
 
 TAKEN_FOR_S: Final = 60.0
-"""How long keys stay with whoever took them and does not renew them: whoever was killed keeps new
-jobs with the same initial images waiting for as long."""
+"""How long keys stay claimed unless renewed. If the claimer is killed, new jobs with the same
+initial images wait for as long."""
 
 _SPARE_ASK_S: Final = 0.2
 _SPARE_MOST_S: Final = 20.0
@@ -64,9 +65,9 @@ class DeletionQueueState:
 
     Attributes:
         objects: How many.
-        overdue: How many of those a try has failed for.
-        oldest: When the first of them was doomed.
-        error: Why the last try of the one that failed most often failed.
+        overdue: How many of those have failed at least once.
+        oldest: When the first of them was enqueued.
+        error: Why the last try failed, of the object with the most tries.
     """
 
     objects: int
@@ -81,17 +82,18 @@ def enqueue_deletions(
     images: Iterable[tuple[str, UUID]],
     init_images: Collection[str],
 ) -> None:
-    """Note, in a transaction that is open, what is to be deleted after it.
+    """Enqueue, in an open transaction, objects to be deleted after it.
 
     Args:
         tables: Of the connection's database.
         connection: In a transaction.
-        images: Keys and the jobs they were of; due at once.
-        init_images: Keys of initial images, perhaps still used by others; due after the grace.
+        images: Keys and the jobs they belonged to; due at once.
+        init_images: Keys of initial images, possibly still used by other jobs; due after
+            `INIT_GRACE_S`.
     """
     rows = [{"key": key, "job_id": job_id, "wait_s": 0.0} for key, job_id in images]
     rows += [{"key": key, "job_id": None, "wait_s": INIT_GRACE_S} for key in init_images]
-    if rows:  # in order of keys, so that two cannot deadlock
+    if rows:  # in key order, so that two cannot deadlock
         connection.execute(_doom(tables), sorted(rows, key=lambda row: str(row["key"])))
 
 
@@ -102,14 +104,14 @@ def enqueue_deletions_of(
     shared: Mapping[UUID, bool],
     strays: Iterable[tuple[str, UUID]] = (),
 ) -> None:
-    """Note what goes with some jobs: images that nobody shares, and their initial images.
+    """Enqueue the objects of deleted jobs: images that no other job has, and initial images.
 
     Args:
         tables: Of the connection's database.
         connection: In a transaction that deletes these jobs.
         rows: `id`, `images` and `init_image_key` of each.
-        shared: Of those that might share their images, whether anybody still has them.
-        strays: Keys besides, each with its job.
+        shared: For jobs that might share their images, whether another job still has them.
+        strays: Additional keys, each with its job.
     """
     images: dict[str, UUID] = dict(strays)
     for row in rows:
@@ -120,12 +122,12 @@ def enqueue_deletions_of(
 
 
 def claim_deletions(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None) -> list[str]:
-    """Take keys to be deleted now; nobody else has them for `TAKEN_FOR_S`.
+    """Claim keys to be deleted now; no other process gets them for `TAKEN_FOR_S`.
 
     Args:
         db: The results table.
-        limit: At most so many.
-        jobs: Only what was of these.
+        limit: Claim at most this many.
+        jobs: Only objects of these jobs.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -140,17 +142,17 @@ def claim_deletions(db: Database, *, limit: int, jobs: Sequence[UUID] | None = N
 
 
 def renew_deletions(db: Database, keys: Sequence[str]) -> None:
-    """Keep keys that were taken for another `TAKEN_FOR_S` from now.
+    """Renew the claim on keys for another `TAKEN_FOR_S` from now.
 
     Raises:
-        DatabaseUnavailable: Call again, before the time is up.
+        DatabaseUnavailable: Call again, before the claim expires.
     """
     with db.statement() as connection:
         connection.execute(_renew(db.tables), {"keys": list(keys), "busy_s": TAKEN_FOR_S})
 
 
 def mark_deleted(db: Database, keys: Sequence[str]) -> None:
-    """The bucket has let go of these.
+    """Remove keys whose objects the bucket has deleted.
 
     Raises:
         DatabaseUnavailable: Call again; else they are deleted once more, which does no harm.
@@ -161,7 +163,7 @@ def mark_deleted(db: Database, keys: Sequence[str]) -> None:
 
 
 def deletion_queue_state(db: Database) -> DeletionQueueState:
-    """How much waits to be deleted, since when, and why.
+    """Return how many objects wait to be deleted, since when, and why.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -176,14 +178,14 @@ def deletion_queue_state(db: Database) -> DeletionQueueState:
 
 
 def spare_init_image(db: Database, key: str) -> None:
-    """Say that an initial image is about to be stored for a job: it is not deleted meanwhile.
+    """Protect an initial image that is about to be stored for a job from deletion.
 
     Args:
         db: The results table.
-        key: Of the image; its job's row has to be there within `INIT_GRACE_S`.
+        key: Of the image; its job's row must be inserted within `INIT_GRACE_S`.
 
     Raises:
-        DatabaseUnavailable: Call again; it may be being deleted at this very moment.
+        DatabaseUnavailable: Call again; the image may be being deleted at this moment.
     """
     until = time.monotonic() + _SPARE_MOST_S
     while True:
@@ -203,7 +205,7 @@ def _free(tables: Tables) -> ColumnElement[bool]:
 
 
 def _in_use(tables: Tables) -> ColumnElement[bool]:
-    """True for initial images that a job still has."""
+    """Match initial images that a job still has."""
     doomed, jobs = tables.doomed_objects, tables.jobs
     of_job = select(jobs.c.id).where(jobs.c.init_image_key == doomed.c.key)
     # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.

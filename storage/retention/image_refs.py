@@ -1,15 +1,16 @@
-"""Sharers: jobs that have one image, asked by whoever forgets some of them.
+"""Find out whether other jobs still reference an image when some of its jobs are deleted.
 
-The image goes with the last. Two who forget the last two at once must not each take the other's
-for alive, so they go one after the other: whoever finds that somebody still has an image waits for
-its turn, and looks again. On PostgreSQL the turn is an advisory lock that ends with the
-transaction. The row of the job whose call made the image would not do, as it may be forgotten long
-before the image; a row for each image would, at the price of a table that is written with every job
-and holds nothing. SQLite has one writer.
+The image is deleted with its last job. Two concurrent deletions of the last two references must not
+each see the other as live. So a deletion that finds a remaining reference takes a lock on the image
+and checks again. On PostgreSQL this is an advisory lock that ends with the transaction. The row of
+the job whose call made the image cannot serve as the lock: it may be deleted long before the image.
+A row for each image could, at the price of a table that is written with every job and holds nothing
+else. SQLite has one writer.
 
-Who forgets meets the rows of its own jobs and one more of each image, however many share it. A new
-job that reuses an image holds the row of the job it has it from (see `intake/reuse.py`): if that
-job is being forgotten, the second of the two waits for the first; if not, it is there to be found.
+A deletion locks the rows of its own jobs and reads one more of each image, however many share it. A
+new job that reuses an image locks the row of the job it has it from (see `intake/reuse.py`). If
+that job is being deleted, the second of the two transactions waits for the first. Otherwise the new
+reference is visible to the deletion.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
 _TURNS: Final = 256
-"""Images that have a turn of their own. The others share one by chance, and wait a moment longer;
-a turn for each would fill the server's table of locks, which holds some thousands for all."""
+"""How many advisory locks the images are spread over. Images that share a lock by chance wait a
+moment longer. A lock for each would fill the server's table of locks, which holds some thousands in
+total."""
 
-# Apart from other locks of ours, which have one number: "reus" in ASCII.
+# The first number separates these from Darkroom's other locks, which have one number: "reus" in
+# ASCII.
 _TAKE_TURNS: Final = text(
     "SELECT pg_advisory_xact_lock(1919251827, turn)"
     " FROM unnest(CAST(:turns AS integer[])) AS turns(turn)"
@@ -50,9 +53,10 @@ _TAKE_TURNS: Final = text(
 def lock_image_refs(
     tables: Tables, connection: Connection, ids: Sequence[UUID]
 ) -> dict[UUID, UUID]:
-    """Hold what was noted of some jobs: nobody new has an image from them; whose call made it.
+    """Lock the image references of some jobs; return the job whose call made each image.
 
-    Held in id order, and before any job's own row.
+    While they are locked, no new job can reuse an image from these jobs. They are locked in id
+    order, and before any job's own row.
     """
     return dict(connection.execute(_lock(tables), {"ids": list(ids)}).all())
 
@@ -60,12 +64,12 @@ def lock_image_refs(
 def still_shared(
     tables: Tables, connection: Connection, roots: Mapping[UUID, UUID]
 ) -> dict[UUID, bool]:
-    """Of jobs that are gone, whether another one has their image still.
+    """Return, for each deleted job, whether another job still has its image.
 
     Args:
         tables: Of the connection's database.
-        connection: In the transaction that deleted them; nobody else decides until it ends.
-        roots: By job, the one whose call made the image, as `lock_image_refs` gave it.
+        connection: In the transaction that deleted them; no other decides until it ends.
+        roots: By job, the one whose call made the image, as returned by `lock_image_refs`.
     """
     alive = _alive_among(tables, connection, set(roots.values()))
     if alive and tables.metadata.schema is not None:
@@ -76,7 +80,7 @@ def still_shared(
 
 @cache
 def forget_reuses(tables: Tables) -> Delete:
-    """Delete what was noted of jobs; binds `ids`."""
+    """Delete the image references of jobs; binds `ids`."""
     return delete(tables.reuses).where(tables.reuses.c.job_id.in_(_ids()))
 
 
@@ -108,9 +112,9 @@ def _lock(tables: Tables) -> Select[Any]:
 
 @cache
 def _alive(tables: Tables) -> Select[Any]:
-    """Those that the first entry at or after them is of; binds `roots`.
+    """Select the roots that the first reference at or after them belongs to; binds `roots`.
 
-    Asked for by order and not by equality, so that no planner gathers all who share an image.
+    It compares by order, not equality, so that no planner gathers all jobs that share an image.
     """
     jobs, reuses, wanted = tables.jobs, tables.reuses, _wanted(tables)
     first = select(reuses.c.root_id).join(jobs, jobs.c.id == reuses.c.job_id)
@@ -120,7 +124,7 @@ def _alive(tables: Tables) -> Select[Any]:
 
 
 def _wanted(tables: Tables) -> Any:
-    """The images asked for, as rows; binds `roots`, a list."""
+    """Return the requested images as rows; binds `roots`, a list."""
     if tables.metadata.schema is None:
         each = func.json_each(bindparam("roots", type_=JSON()))
         return each.table_valued(column("value", Uuid()), name="wanted")

@@ -1,8 +1,8 @@
-"""Put back: objects that could not be deleted, and when somebody tries again.
+"""Requeue objects that could not be deleted, and set the time of the next try.
 
-A bucket that is away delays all alike. An object that may not be deleted waits on its own account,
-longer with each try, and holds up no other. One that nobody got to is as it was before it was
-taken.
+An unavailable bucket delays all objects alike. An object whose deletion was refused has its own
+wait, longer with each try, and delays no other. An object that was claimed but not tried returns to
+its state before the claim.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _MOST_DOUBLINGS: Final = 16
 
 
 def put_back(db: Database, keys: Sequence[str], *, error: str | None, delay_s: float) -> None:
-    """These could not be deleted, or nobody got to them: somebody may try again later.
+    """Requeue objects that could not be deleted or were not tried, to be tried again later.
 
     Args:
         db: The results table.
-        keys: Of objects that were taken.
-        error: Why they could not be; None where nobody got to them, which counts as no try.
-        delay_s: Seconds until then.
+        keys: Of objects that were claimed.
+        error: Why they could not be deleted; None if they were not tried, which counts as no try.
+        delay_s: Seconds until the next try.
 
     Raises:
-        DatabaseUnavailable: Call again; else they are tried again when the time is up.
+        DatabaseUnavailable: Call again; else they are tried again when the claim expires.
     """
     if keys:
         bounds = {"keys": list(keys), "delay_s": delay_s}
@@ -56,16 +56,18 @@ def put_back(db: Database, keys: Sequence[str], *, error: str | None, delay_s: f
 def put_back_refused(
     db: Database, whys: Mapping[str, str], *, first_wait_s: float, longest_wait_s: float
 ) -> None:
-    """These may not be deleted, each for a reason of its own, until a person changes that.
+    """Requeue objects whose deletion the bucket refused, each with its own reason.
+
+    A refusal lasts until a person changes its cause.
 
     Args:
         db: The results table.
-        whys: What the bucket said of each.
-        first_wait_s: Half the longest that one waits after its first try; doubled by each.
-        longest_wait_s: However often it was tried.
+        whys: The bucket's reason for each.
+        first_wait_s: Half the longest wait after the first try; doubled by each try.
+        longest_wait_s: Upper bound of the wait, however many tries.
 
     Raises:
-        DatabaseUnavailable: Call again; else they are tried again when the time is up.
+        DatabaseUnavailable: Call again; else they are tried again when the claim expires.
     """
     if whys:
         waits = {"first_wait_s": first_wait_s, "longest_wait_s": longest_wait_s}

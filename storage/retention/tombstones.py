@@ -1,8 +1,8 @@
-"""Tombstones: what is left of a forgotten job, and how a repeat of it is recognised.
+"""Read and check tombstones: what is left of a deleted job, and how a repeat is recognised.
 
-A job that was forgotten must not come back by a message that is a day late. So its id stays, with
-its owner (who alone is told of it), its counts and its times. Of what its producer wrote nothing
-stays; of the idempotency key there is a hash, which only who knows the key can find again.
+A deleted job must not come back by a message that is a day late. So its id stays, with its owner
+(only the owner can see it), its counts and its times. Nothing of the producer's content stays. Of
+the idempotency key a hash is kept, which can be found only with the key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from storage.schema.uuid_column import Uuid
 
 
 def find_tombstone(db: Database, job_id: UUID) -> Tombstone | None:
-    """What is left of a job, or None where it was never forgotten.
+    """Return what is left of a job, or None if no job of this id was deleted.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -35,14 +35,14 @@ def find_tombstone(db: Database, job_id: UUID) -> Tombstone | None:
 def tombstone_of(
     tables: Tables, connection: Connection, job_id: UUID, key_hash: str | None = None
 ) -> Tombstone | None:
-    """The tombstone of this id, or of this key, within a transaction that is open already."""
+    """Return the tombstone of this id, or of this key, within an open transaction."""
     bounds = {"job_id": job_id, "key_hash": key_hash}
     row = connection.execute(_by_id_or_key(tables), bounds).mappings().first()
     return None if row is None else Tombstone(**row)
 
 
 def forgotten_among(db: Database, ids: Sequence[UUID]) -> set[UUID]:
-    """Which of some ids are those of forgotten jobs.
+    """Return which of some ids are those of deleted jobs.
 
     Args:
         db: The results table.
@@ -56,12 +56,12 @@ def forgotten_among(db: Database, ids: Sequence[UUID]) -> set[UUID]:
 
 
 def forgotten_within(tables: Tables, connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
-    """The same, within a transaction that is open already."""
+    """Return which of some ids are those of deleted jobs, within an open transaction."""
     return set(connection.scalars(_among(tables), {"ids": list(ids)}))
 
 
 def remove_forgotten(tables: Tables, connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
-    """Take jobs out again that have just been inserted though they were forgotten; which."""
+    """Delete jobs that were just inserted although they have a tombstone; return their ids."""
     forgotten = forgotten_within(tables, connection, ids) if ids else set()
     if forgotten:
         jobs = tables.jobs
@@ -70,7 +70,7 @@ def remove_forgotten(tables: Tables, connection: Connection, ids: Sequence[UUID]
 
 
 def objects_left(db: Database, job_id: UUID) -> int:
-    """How many objects of a forgotten job the bucket has not let go of yet.
+    """Return how many objects of a deleted job the bucket has not deleted yet.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -84,13 +84,13 @@ def objects_left(db: Database, job_id: UUID) -> int:
 
 
 def no_such_job(db: Database, job_id: UUID) -> JobNotFound:
-    """Why there is no job of an id: it was forgotten, or never was one."""
+    """Return the error for an id without a job: it was deleted, or never existed."""
     tombstone = find_tombstone(db, job_id)
     return JobNotFound(job_id) if tombstone is None else JobForgotten(tombstone)
 
 
 def hash_of_key(owner: str, key: str) -> str:
-    """What a tombstone keeps of an idempotency key: nobody can read it, who has it can find it."""
+    """Return the hash of an idempotency key for a tombstone: unreadable, but found by the key."""
     return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
 
 

@@ -234,9 +234,9 @@ def _head(tables: Tables) -> Select[Any]:
 def _heads(tables: Tables) -> Select[Any]:
     wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
     streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
-    # A range from the stream to itself, not an equality. With an equality the planner knows that
-    # it need not sort by stream. If nearly all jobs are of one batch, it then searches for the few
-    # of another batch in the order of all jobs, which is that of their times as well.
+    # A range from the stream to itself, not an equality. An equality spares the planner the sort by
+    # stream. If nearly all jobs are of one batch, it then searches for the few of another batch in
+    # the order of all jobs, which is that of their times as well.
     jobs = tables.jobs
     beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
     above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(streams.c.stream, beginning)

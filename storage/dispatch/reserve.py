@@ -1,8 +1,8 @@
 """Reserve due jobs for dispatch, refresh and undo reservations, and find lost ones.
 
-A reservation is a time on the row: at that moment the job was put into a message. It locks nothing.
-If no worker has claimed the job when the reservation is stale, the job is due again. Either the
-message was lost, or an inbox that holds the job keeps refreshing the reservation.
+A reservation is a time on the row: at that moment the job was put into a message. It locks
+nothing. If no worker has claimed the job when the reservation is stale, the job is due again.
+Then the message was lost: an inbox that holds the job refreshes its reservation.
 
 Jobs are reserved highest priority first, and within a priority round robin over the streams. A
 stream is a batch, or the jobs that one owner submitted outside batches. Owners at their limit are

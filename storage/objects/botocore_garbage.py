@@ -1,10 +1,10 @@
-"""What a failed request of botocore leaves in memory, and its collection.
+"""Collect the memory that a failed request of botocore leaves behind.
 
-Its frames and the exceptions they keep hold on to each other, and to the picture that was being
-put, until Python's next full garbage collection; which may be far off, as such a tangle is large in
-bytes and small in objects. With the bucket away a worker grew by a picture and its copy with every
-put that failed. So a failure has it collected: once so many bytes may be left, and else at most
-once a second, as a collection stops every thread for some hundredths of one.
+Its frames and the exceptions they keep reference each other, and the image that was being put,
+until Python's next full garbage collection. That may be far off, because such a cycle is large in
+bytes and small in objects. While the bucket was unavailable, a worker grew by an image and its copy
+with every failed put. So a failure triggers a collection if many bytes may be left. Otherwise it
+triggers one at most once a second, as a collection stops every thread for some hundredths of one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _left_bytes = 0
 
 
 def collect(size_bytes: int = 0) -> None:
-    """Collect what failures have left, if it is much or the last time is long enough ago.
+    """Collect what failures have left, if it is much or the last collection is long enough ago.
 
     Args:
-        size_bytes: What the request had in hand that has just failed.
+        size_bytes: Size of the body of the request that has just failed.
     """
     global _last, _left_bytes  # noqa: PLW0603 - garbage is the process's own, so its account is too
     with _guard:

@@ -1,4 +1,4 @@
-"""Small objects that show what a bucket allows, and whether it checks what it receives."""
+"""Put small objects to find out what a bucket allows, and whether it checks what it receives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_rights(objects: ObjectStore, prefix: str = "") -> None:
         prefix: The folder the workers write to.
 
     Raises:
-        ObjectStoreError: Whatever stands in the way.
+        ObjectStoreError: One of the three failed.
     """
     key, data = _probe_key(prefix), b"darkroom was here"
     objects.put(key, data, "text/plain")

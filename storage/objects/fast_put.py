@@ -1,11 +1,11 @@
-"""A put by the short way: signed here, sent over the client's own connections.
+"""Put an object with a request signed here, over the client's own connections.
 
-`put_object` spends more than twice as much on a picture as signing and sending it: it validates,
-builds and resolves the same request each time, and hands the body over in small pieces. Only the
-plain put that Darkroom makes thousands of times an hour goes this way, and only once, on
-connections (proxy, private authorities, timeouts) and with credentials (rotating ones too) that are
-the client's. Whatever is not simply stored is left to `put_object`, which tries again and says what
-is wrong.
+`put_object` spends more than twice as much on an image as signing and sending it. It validates,
+builds and resolves the same request each time, and passes the body on in small pieces. Only the
+plain put, which Darkroom makes thousands of times an hour, uses this path, and only once. It uses
+the client's connections (proxy, private authorities, timeouts) and credentials (rotating ones too).
+Any result other than a stored object is left to `put_object`, which tries again and reports the
+error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from storage.objects.sigv4 import signed_headers
 
 log = logging.getLogger(__name__)
 
-# Keys that a URL carries as they are, and buckets that are neither ARNs nor S3 Express.
+# Keys that need no escaping in a URL, and buckets that are neither ARNs nor S3 Express.
 _PLAIN_KEY = re.compile(r"(?!/)(?:[A-Za-z0-9_~-]|/(?!/)|\.(?!\.))+")
 _PLAIN_BUCKET = re.compile(r"(?!.*--x-s3$)[a-z0-9.-]+")
 _PLAIN_HEADERS = {"user-agent": "darkroom-queue", "accept-encoding": "identity"}
@@ -35,16 +35,16 @@ _STORED = 200
 
 _ONCE = Retry(total=False)
 
-# Another region or host: boto3 follows, and would have to each time.
+# Another region or host: boto3 follows the redirect, and would have to each time.
 _ELSEWHERE = {301, 302, 307, 308}
 
 
 class SignedPut:
-    """Puts whole objects into one bucket. Safe to share between threads.
+    """Put whole objects into one bucket. Safe to share between threads.
 
     Args:
         client: boto3's for this bucket, whose connections are used.
-        credentials: The client's; None where there are none to sign with.
+        credentials: The client's; None if there are none to sign with.
         bucket: Its name.
     """
 
@@ -60,7 +60,7 @@ class SignedPut:
     def put(
         self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None = None
     ) -> bool:
-        """Try once; whether the object is stored. On False it may be all the same.
+        """Try once; return whether the object is stored. On False it may be stored all the same.
 
         Args:
             key: Of the object.
@@ -73,7 +73,7 @@ class SignedPut:
     def status(
         self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None
     ) -> int | None:
-        """Try once, and return the store's HTTP status; None where there was no answer."""
+        """Try once, and return the store's HTTP status; None if there was no answer."""
         if not self._is_of_use or _PLAIN_KEY.fullmatch(key) is None:
             return None
         try:
@@ -108,7 +108,7 @@ class SignedPut:
             retries=_ONCE,
         )
         try:
-            answer.read()  # what is left in a connection closes it
+            answer.read()  # an unread rest would close the connection
         finally:
             answer.close()
             answer.release_conn()
@@ -116,10 +116,10 @@ class SignedPut:
 
 
 def _way_to(url: str, client: Any) -> tuple[Any, str]:
-    """A boto3 client's own connections to an address, and what is asked for there.
+    """Return a boto3 client's own connections to an address, and the request target there.
 
-    Its session finds them for each request anew: by environment, proxy, scheme, host and port. For
-    one bucket they are always the same.
+    Its session resolves them again for each request, by environment, proxy, scheme, host and port.
+    For one bucket they are always the same.
     """
     session = client._endpoint.http_session  # noqa: SLF001 - one pool, proxy and CA for both ways
     proxy_url = session._proxy_config.proxy_url_for(url)  # noqa: SLF001
@@ -130,7 +130,7 @@ def _way_to(url: str, client: Any) -> tuple[Any, str]:
 
 
 def _folder_url(client: Any, bucket: str) -> str:
-    """What stands before a key, however the bucket is addressed; nothing is sent."""
+    """Return the URL before a key, however the bucket is addressed; nothing is sent."""
     example = "x"
     link: str = client.generate_presigned_url(
         "put_object", Params={"Bucket": bucket, "Key": example}

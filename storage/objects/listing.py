@@ -1,4 +1,4 @@
-"""What the bucket says of its objects without sending them: of one, or of all below a prefix."""
+"""Read the bucket's facts about objects without their bytes: of one, or of all below a prefix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ListedObject", "StoredObject", "object_pages"]
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the bucket says of an object without sending it."""
+    """The bucket's facts about an object."""
 
     key: str
     size_bytes: int

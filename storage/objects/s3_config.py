@@ -1,4 +1,4 @@
-"""What a boto3 client of ours is made with."""
+"""Build the botocore configuration of Darkroom's S3 clients."""
 
 from __future__ import annotations
 

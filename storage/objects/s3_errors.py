@@ -1,7 +1,7 @@
-"""The one place where botocore's exceptions become ours.
+"""Translate botocore's exceptions into `ObjectStoreError`, in this one place.
 
-Stores that speak S3 differ in their words, so what decides first is the HTTP status, and the
-code only where it says more. Everything that may pass by itself is `ObjectStoreUnavailable`.
+Stores that speak S3 differ in their error codes. So the HTTP status decides first, and the code
+only if it says more. Every error that may pass by itself is `ObjectStoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from storage.errors import (
 )
 from storage.objects import botocore_garbage as leftovers
 
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: those that ask for patience.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: codes that ask for a retry.
 _PATIENCE = {
     "IncompleteBody",
     "InternalError",
@@ -35,7 +35,7 @@ _PATIENCE = {
     "ThrottlingException",
     "TooManyRequests",
 }
-# The body is not the one that was signed, or not the one of the checksum sent with it.
+# The body is not the one that was signed, or does not match the checksum sent with it.
 _CHANGED = {"BadDigest", "XAmzContentSHA256Mismatch"}
 _NO_BUCKET = {"NoSuchBucket"}
 _NO_OBJECT = {"NoSuchKey", "NotFound", "404"}
@@ -62,19 +62,19 @@ _MISCONFIGURED = (
 
 @contextmanager
 def translated(address: str, bucket: str, key: str = "", *, size_bytes: int = 0) -> Iterator[None]:
-    """Run a block whose botocore errors come out as ours.
+    """Run a block, and translate the botocore errors that it raises.
 
     Args:
         address: The endpoint, for messages.
         bucket: Its bucket.
-        key: What was asked for, if one object was.
-        size_bytes: What is being put.
+        key: The requested object's key, if the request is for one object.
+        size_bytes: Size of the body that is being put.
 
     Raises:
         ObjectStoreUnavailable: Waiting may help; `ObjectDigestMismatch` if other bytes arrived.
         ObjectStoreRefused: A setting, a key or a right is wrong.
         BucketMissing: There is no such bucket.
-        ObjectMissing: There is nothing under this key.
+        ObjectMissing: There is no object under this key.
     """
     try:
         yield
@@ -94,7 +94,7 @@ def check_stored(answer: Any, address: str, bucket: str) -> None:
         bucket: Its bucket.
 
     Raises:
-        ObjectStoreUnavailable: It was not.
+        ObjectStoreUnavailable: It was answered with another status.
     """
     status = answer["ResponseMetadata"]["HTTPStatusCode"]
     if status != _STORED:
@@ -104,7 +104,7 @@ def check_stored(answer: Any, address: str, bucket: str) -> None:
 
 
 def translate(foreign: Exception, address: str, bucket: str, key: str = "") -> ObjectStoreError:
-    """Say in our words what a foreign exception means."""
+    """Return the `ObjectStoreError` for a foreign exception."""
     if isinstance(foreign, boto.ClientError):
         return _from_answer(foreign, address, bucket, key)
     words = f"{address}, bucket {bucket!r}: {foreign}"

@@ -1,9 +1,9 @@
-"""Compares what boto3 is about to send with the SHA-256 that the row has.
+"""Compare the SHA-256 of what boto3 is about to send with that in the job's row.
 
 With `payload_signing_enabled` botocore computes the SHA-256 of the body itself and signs that. It
-replaces a header of our own, so bytes that changed in this process's memory would be stored under
-their own, valid signature. The digest it computed is compared here, so that nothing is hashed
-twice.
+replaces a header set by the caller. So bytes that changed in this process's memory would be stored
+under their own, valid signature. The digest that botocore computed is compared here, so that
+nothing is hashed twice.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _HEX_CHARS = 64
 
 
 class SentDigest:
-    """The digest that the calling thread's next put has to have. Safe to share between threads."""
+    """The digest that the calling thread's next put must have. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._expected = threading.local()
 
     def watch(self, client: Any) -> None:
-        """Compare what this boto3 client of S3 puts."""
+        """Compare the digest of every put of this boto3 S3 client."""
         client.meta.events.register("before-send.s3.PutObject", self.compare)
 
     def expect(self, sha256: str | None) -> None:
@@ -34,7 +34,7 @@ class SentDigest:
         self._expected.sha256 = sha256
 
     def compare(self, request: Any, **_: Any) -> None:
-        """Refuse a request that is signed with another digest; a handler of botocore's.
+        """Refuse a request that is signed with another digest; botocore calls this handler.
 
         Over TLS, with `when_supported` checksums, botocore signs no digest but sends a CRC-32 after
         the body. Then there is nothing to compare.

@@ -1,7 +1,7 @@
-"""AWS Signature Version 4 of a plain put: what stands in its headers so that S3 believes it.
+"""Sign a plain put with AWS Signature Version 4.
 
-botocore signs anything, and looks for what there is to sign each time. A put of Darkroom's has the
-same few headers every time, and a body whose SHA-256 the row has already, so its signature is two
+botocore signs any request, and looks for what to sign each time. A put of Darkroom's has the same
+few headers every time, and a body whose SHA-256 is already in the row. So its signature costs two
 digests. A store that checks the signed SHA-256 refuses a body that changed on the way. The rules
 are AWS's: "Authenticating Requests (AWS Signature Version 4)" in the Amazon S3 API Reference.
 """
@@ -32,10 +32,10 @@ def signed_headers(
     at: datetime,
     payload_sha256: str | None = None,
 ) -> dict[str, str]:
-    """The headers of a put, its signature among them.
+    """Return the headers of a put, including its signature.
 
     Args:
-        host: As the `Host` header has it: with its port where that is not the scheme's own.
+        host: As in the `Host` header: with its port unless it is the scheme's default.
         path: As it is sent, percent-encoded.
         content_type: Of the object.
         region: The bucket's.

@@ -1,9 +1,9 @@
-"""The bucket: put, get, look, delete, and links that anyone may open for a while.
+"""Put, get, look up, list and delete objects in the bucket, and sign temporary public links.
 
-One client, built at its first use and shared by all threads, as it is costly to make and safe to
-share. Stores that merely speak S3 differ most in checksums and addressing, so those are settings.
-A second client exists only to sign links on the address that users see. What a key is called is
-decided in `records/object_keys.py`; whether a failure is worth waiting out, in `s3_errors.py`.
+One client is built at its first use and shared by all threads, as it is costly to create and safe
+to share. S3-compatible stores differ most in checksums and addressing, so those are settings. A
+second client exists only to sign links on the address that users see. Key names are in
+`records/object_keys.py`. Which failures may pass by themselves is decided in `s3_errors.py`.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class ObjectStore:
     Args:
         bucket: Its name; never created unless `create_bucket` is called.
         endpoint_url: None for AWS itself.
-        region: None for what boto3 finds by itself, else `us-east-1`.
+        region: None for boto3's own search, else `us-east-1`.
         public_url: The endpoint as users reach it, for signed links; None: `endpoint_url`.
-        addressing: Bucket in the path, in the host name, or as botocore thinks best.
-        checksums: `when_required` for stores that do not know S3's newer checksums.
+        addressing: Bucket in the path, in the host name, or as botocore chooses.
+        checksums: `when_required` for stores that do not support S3's newer checksums.
         sign_payload: Sign the SHA-256 of what is put, so that the store refuses other bytes.
         extra_put_args: Sent with every put, such as `ServerSideEncryption` or `Tagging`.
         max_connections: Kept open at once: as many as threads that use the store.
         connect_timeout_s: For one attempt.
-        read_timeout_s: Between two signs of life.
+        read_timeout_s: Longest wait between two reads.
         access_key_id: None for boto3's usual chain.
         secret_access_key: With `access_key_id`.
     """
@@ -104,11 +104,11 @@ class ObjectStore:
             key: Of the object.
             data: Its bytes.
             content_type: Of the object.
-            sha256: Of the bytes as they have to be stored, in hex; None: computed here.
+            sha256: Expected SHA-256 of the stored bytes, in hex; None: computed here.
 
         Raises:
             ObjectDigestMismatch: The store, or this process, has other bytes than those.
-            ObjectStoreError: One of its kinds; after `ObjectStoreUnavailable` it may be there.
+            ObjectStoreError: A subclass; after `ObjectStoreUnavailable` the object may be stored.
         """
         pieces = [data] if isinstance(data, bytes) else data
         digest = (sha256 or sha256_of(pieces)) if self._sign_payload else None
@@ -127,11 +127,11 @@ class ObjectStore:
         check_stored(answer, self.address, self.bucket)
 
     def get(self, key: str) -> bytes:
-        """Fetch an object.
+        """Return an object's bytes.
 
         Raises:
-            ObjectMissing: There is none.
-            ObjectStoreError: One of its other kinds.
+            ObjectMissing: It does not exist.
+            ObjectStoreError: Another subclass.
         """
         with self._translated(key):
             answer = self._client(self._endpoint_url).get_object(Bucket=self.bucket, Key=key)
@@ -140,11 +140,11 @@ class ObjectStore:
         return data
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """Fetch an object piece by piece, for who passes it on and need not hold it whole.
+        """Yield an object piece by piece, for a caller that need not hold it whole.
 
         Raises:
-            ObjectMissing: There is none; known before the first piece.
-            ObjectStoreError: One of its other kinds; also between two pieces.
+            ObjectMissing: It does not exist; raised before the first piece.
+            ObjectStoreError: Another subclass; also between two pieces.
         """
         with self._translated(key):
             answer = self._client(self._endpoint_url).get_object(Bucket=self.bucket, Key=key)
@@ -156,10 +156,10 @@ class ObjectStore:
                 yield piece
 
     def head(self, key: str) -> StoredObject | None:
-        """What is known of an object; None where there is none.
+        """Return an object's facts; None if it does not exist.
 
         Raises:
-            ObjectStoreError: Nobody can say.
+            ObjectStoreError: Unknown.
         """
         try:
             with self._translated(key):
@@ -170,10 +170,10 @@ class ObjectStore:
         return StoredObject(key, int(answer["ContentLength"]))
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object under this key.
+        """Return whether there is an object under this key.
 
         Raises:
-            ObjectStoreError: Nobody can say.
+            ObjectStoreError: Unknown.
         """
         return self.head(key) is not None
 
@@ -181,17 +181,17 @@ class ObjectStore:
         """List the objects below a prefix in the order of their keys, a page at a time.
 
         Raises:
-            ObjectStoreError: One of its kinds; also between two pages.
+            ObjectStoreError: A subclass; also between two pages.
         """
         with self._translated():
             client = self._client(self._endpoint_url)
             yield from object_pages(client, self.bucket, prefix, after)
 
     def delete(self, key: str) -> None:
-        """Delete an object; one that is not there is deleted already.
+        """Delete an object; one that does not exist counts as deleted.
 
         Raises:
-            ObjectStoreError: One of its kinds.
+            ObjectStoreError: A subclass.
         """
         try:
             with self._translated(key):
@@ -200,7 +200,7 @@ class ObjectStore:
             return
 
     def signed_url(self, key: str, expires_s: int) -> str:
-        """A link that anyone may open until it expires; made without asking the store.
+        """Return a link that works without credentials until it expires; no request is sent.
 
         Args:
             key: Of the object, which is not looked up.
@@ -224,10 +224,10 @@ class ObjectStore:
             return way.status(key, [data], "text/plain", sha256)
 
     def bucket_exists(self) -> bool:
-        """Whether the bucket is there and visible.
+        """Return whether the bucket exists and is visible.
 
         Raises:
-            ObjectStoreError: Nobody can say.
+            ObjectStoreError: Unknown.
         """
         try:
             with self._translated():
@@ -237,10 +237,10 @@ class ObjectStore:
         return True
 
     def create_bucket(self) -> None:
-        """Create the bucket; one that is there already and is ours is fine.
+        """Create the bucket; one that already exists and belongs to this account is accepted.
 
         Raises:
-            ObjectStoreError: One of its kinds.
+            ObjectStoreError: A subclass.
         """
         try:
             with self._translated():
@@ -275,7 +275,7 @@ class ObjectStore:
 
     @cached_property
     def _session(self) -> Any:
-        """Region and credentials, which both clients share: rotating ones are fetched once."""
+        """Return region and credentials, shared by both clients: rotating ones are fetched once."""
         return boto3.session.Session(
             aws_access_key_id=self._access_key_id,
             aws_secret_access_key=self._secret_access_key,
@@ -283,7 +283,7 @@ class ObjectStore:
         )
 
     def _short_way(self, client: Any) -> SignedPut:
-        """For puts without extras; made at the first, as the client is."""
+        """Return the signed put, for puts without extras; created at first use, like the client."""
         if self._signed_put is None:
             self._signed_put = SignedPut(client, self._session.get_credentials(), self.bucket)
         return self._signed_put

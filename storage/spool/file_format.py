@@ -1,10 +1,9 @@
-"""A spool file: one call's pictures, written whole or not at all, and known again when read.
+"""Write and read a spool file: one call's images, written whole or not at all, and verified.
 
-The first line is a header (job, fence, and each picture's SHA-256, size and sides) behind a
-checksum of its own, as a flipped bit in a job id must not send a picture to another job. The
-pictures' bytes follow. A file is written under a temporary name in the same folder and renamed,
-so that a crash at any moment leaves a whole file or a temporary one. The disk's errors become
-ours here.
+The first line is a header (job, fence, and each image's SHA-256, size, width and height) behind its
+own checksum. Otherwise a flipped bit in a job id could send an image to another job. The images'
+bytes follow. A file is written under a temporary name in the same folder and renamed. So a crash at
+any moment leaves a whole file or a temporary one. Errors of the disk are translated here.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _VERSION = 1
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAX_HEADER_BYTES = 65536
 _DIGEST_CHARS = 16
-# POSIX grants 16 only; Linux and macOS take 1,024.
+# POSIX guarantees 16 only; Linux and macOS accept 1,024.
 _MOST_PARTS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledImage:
-    """A picture in hand.
+    """An image in memory.
 
     Attributes:
         pieces: The PNG, as it will be stored.
@@ -50,13 +49,13 @@ class SpooledImage:
 
     @property
     def size_bytes(self) -> int:
-        """Of the PNG."""
+        """Return the size of the PNG."""
         return size_of(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledFacts:
-    """What the header says of a picture."""
+    """An image's facts in the header."""
 
     sha256: str
     size_bytes: int
@@ -66,11 +65,11 @@ class SpooledFacts:
 
 @dataclass(frozen=True, slots=True)
 class SpoolEntry:
-    """One call's pictures on disk.
+    """One call's images on disk.
 
     Attributes:
         path: The file.
-        job_id: Whose pictures.
+        job_id: The job of the images.
         fence: Of the claim they were made under.
         size_bytes: Of the file.
         images: In the order of the answer.
@@ -84,10 +83,10 @@ class SpoolEntry:
 
 
 class NotAsWritten(Exception):
-    """A file is not what was written.
+    """A file differs from what was written.
 
     Attributes:
-        entry: What its header says, None where that cannot be read either.
+        entry: What its header says, None if that cannot be read either.
     """
 
     def __init__(self, reason: str, entry: SpoolEntry | None = None) -> None:
@@ -97,11 +96,11 @@ class NotAsWritten(Exception):
 
 @contextmanager
 def disk_translated(path: Path) -> Iterator[None]:
-    """Run a block whose disk errors come out as ours.
+    """Run a block, and translate the disk errors that it raises.
 
     Raises:
-        SpoolFull: There is no room.
-        SpoolUnavailable: Anything else the disk says.
+        SpoolFull: There is no space left.
+        SpoolUnavailable: Any other disk error.
     """
     try:
         yield
@@ -112,7 +111,7 @@ def disk_translated(path: Path) -> Iterator[None]:
 
 
 def encode(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> tuple[bytes, SpoolEntry]:
-    """The header line of a file, and the entry it will be (its path still to be chosen)."""
+    """Return the header line of a file, and its entry (without a path yet)."""
     facts = tuple(
         SpooledFacts(sha256_of(i.pieces), size_of(i.pieces), i.width, i.height) for i in images
     )
@@ -125,32 +124,32 @@ def encode(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> tuple[by
 
 
 def unwritten_entry(job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
-    """What an entry would say of pictures that no file holds, as the disk did not take them."""
+    """Return the entry of images that no file holds because the disk refused them."""
     _, entry = encode(job_id, fence, images)
     return entry
 
 
 def is_unchanged(entry: SpoolEntry, images: Sequence[SpooledImage]) -> bool:
-    """Hash images in memory again, and compare them with what an entry says of them."""
+    """Hash images in memory again; return whether they match an entry."""
     return [facts.sha256 for facts in entry.images] == [sha256_of(i.pieces) for i in images]
 
 
 def write_file(temporary: Path, path: Path, parts: Pieces, *, fsync: bool) -> None:
-    """Write a file whole or not at all; the disk need not have its name yet.
+    """Write a file whole or not at all; its name need not be on disk yet.
 
     Args:
-        temporary: A name in the same folder, of no file or of one that may be written over.
-        path: Its final name; nothing is there yet.
+        temporary: A name in the same folder, of no file or of one that may be overwritten.
+        path: Its final name; no file has it yet.
         parts: Its bytes, in order.
-        fsync: Wait until the disk says it has them.
+        fsync: Wait until the disk has written them.
 
     Raises:
-        SpoolFull: There is no room; nothing is left behind.
-        SpoolUnavailable: The disk failed; nothing is left behind if it can be helped.
+        SpoolFull: There is no space; nothing is left behind.
+        SpoolUnavailable: The disk failed; nothing is left behind unless that fails too.
     """
     with disk_translated(path.parent):
         try:
-            # Not emptied first: it is the blocks and pages a file has that make it cheaper.
+            # Not truncated first: reusing the file's blocks and pages is what makes it cheaper.
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 _write_all(descriptor, parts)
@@ -168,7 +167,7 @@ def write_file(temporary: Path, path: Path, parts: Pieces, *, fsync: bool) -> No
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder."""
+    """Wait until the names in a folder are on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -177,7 +176,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_header(path: Path) -> SpoolEntry:
-    """What a file says it is; the pictures themselves are not read.
+    """Read a file's header; the images themselves are not read.
 
     Raises:
         NotAsWritten: The header or the length is wrong.
@@ -193,10 +192,10 @@ def read_header(path: Path) -> SpoolEntry:
 
 
 def read_images(entry: SpoolEntry) -> list[bytes]:
-    """The pictures of a file, each compared with its SHA-256.
+    """Return the images of a file, each compared with its SHA-256.
 
     Raises:
-        NotAsWritten: One of them is not what was written.
+        NotAsWritten: One of them differs from what was written.
         SpoolMissing: The file no longer exists.
         SpoolUnavailable: The disk failed.
     """
@@ -218,7 +217,7 @@ def read_images(entry: SpoolEntry) -> list[bytes]:
 
 
 def _write_all(descriptor: int, parts: Pieces) -> None:
-    """Write pieces in as few system calls as may be: each lets go of the interpreter's lock."""
+    """Write pieces in as few system calls as possible: each releases the interpreter's lock."""
     left = [memoryview(part) for part in parts]
     while left:
         written_bytes = os.writev(descriptor, left[:_MOST_PARTS])

@@ -1,8 +1,8 @@
-"""Which process a spool folder belongs to: the one that holds the lock on its lock file.
+"""Lock spool folders: a folder belongs to the process that holds the lock on its lock file.
 
-The kernel drops a lock when its process dies, however it dies, so an unlocked folder has no
-owner and anyone may take it over. A lock on a file that has been deleted meanwhile is worth
-nothing, which is checked each time; so two processes that want one folder never both get it.
+The kernel drops a lock when its process dies, however it dies. So an unlocked folder has no owner
+and any process may take it over. If the lock file was deleted, a lock on it is worth nothing, which
+is checked each time. So two processes that want one folder never both get it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OURS = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(slots=True)
 class LockedFolder:
-    """A folder that is this process's until it lets go."""
+    """A folder that belongs to this process until it is released."""
 
     path: Path
     descriptor: int
@@ -36,12 +36,12 @@ class LockedFolder:
             return False
 
     def let_go(self) -> None:
-        """Give up the lock, and the folder with it where it is empty."""
+        """Release the lock, and delete the folder if it is empty."""
         lock = self.path / LOCK
         try:
             if [name.name for name in self.path.iterdir()] == [LOCK]:
                 lock.unlink()
-                with suppress(OSError):  # someone is just looking at it: it is theirs to remove
+                with suppress(OSError):  # another process has just opened it and will remove it
                     self.path.rmdir()
         except FileNotFoundError:
             pass
@@ -50,7 +50,7 @@ class LockedFolder:
 
 
 def new_folder(root: Path) -> LockedFolder:
-    """Make a folder that is this process's own.
+    """Create and lock a folder for this process.
 
     Raises:
         OSError: The disk's.
@@ -65,7 +65,7 @@ def new_folder(root: Path) -> LockedFolder:
 
 
 def made_again(root: Path, lost: LockedFolder) -> LockedFolder:
-    """Make and lock a folder that was deleted under its process, at its old path if it is free.
+    """Create and lock a folder that was deleted under its process, at its old path if it is free.
 
     Raises:
         OSError: The disk's.
@@ -78,7 +78,7 @@ def made_again(root: Path, lost: LockedFolder) -> LockedFolder:
 
 
 def orphans(root: Path, mine: Path) -> Iterator[LockedFolder]:
-    """Every folder beside one's own that nobody holds, locked; to be let go of after each.
+    """Yield every other folder that no process holds, locked; the caller releases each one.
 
     Raises:
         OSError: The disk's.
@@ -91,12 +91,12 @@ def orphans(root: Path, mine: Path) -> Iterator[LockedFolder]:
 
 
 def take(path: Path) -> LockedFolder | None:
-    """Lock a folder; None if it is held by another process or gone."""
+    """Lock a folder; return None if it is held by another process or no longer exists."""
     lock = path / LOCK
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return None  # gone, no folder of ours, or another user's: the others can still be taken
+        return None  # deleted, no spool folder, or another user's: the others can still be taken
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), lock.stat()):

@@ -1,4 +1,4 @@
-"""Whether a disk has room for what may still come, said in the log when that changes."""
+"""Check that a disk has space for what may still arrive, and log when that changes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ log = logging.getLogger(__name__)
 
 
 class DiskRoom:
-    """What is free on one disk. Its user calls `has` under a lock of its own.
+    """Track the free space of one disk. The caller calls `has` under its own lock.
 
     Args:
         folder: A folder on it.
-        make_room: Deletes what may be deleted there; whether there was any.
+        make_room: Deletes what may be deleted there; returns whether there was any.
     """
 
     def __init__(self, folder: Path, make_room: Callable[[], bool]) -> None:
@@ -24,9 +24,9 @@ class DiskRoom:
         self._is_full = False
 
     def free_bytes(self, wanted_bytes: int) -> int | None:
-        """What the disk has left for us; None where it won't say: the write will tell.
+        """Return the free space of the disk; None if it is unknown, so that the write decides.
 
-        If that is less than is wanted, what may be deleted here makes room first.
+        If that is less than is wanted, deletable files here are deleted first.
         """
         free_bytes = self._asked()
         if free_bytes is not None and free_bytes < wanted_bytes and self._make_room():
@@ -34,7 +34,7 @@ class DiskRoom:
         return free_bytes
 
     def has(self, size_bytes: int, free_bytes: int | None) -> bool:
-        """Whether so much fits into what was found free."""
+        """Return whether this many bytes fit into the free space; log when that changes."""
         is_full = free_bytes is not None and free_bytes < size_bytes
         if is_full and not self._is_full:
             log.error(

@@ -1,7 +1,7 @@
-"""One sync for all who wait for one.
+"""Share one sync between all threads that wait for one.
 
-A sync of a folder commits the disk's journal, with every name that was given before it began. So
-threads that come while one is under way need one more between them, not one each.
+A sync of a folder commits the disk's journal, with every name that was created before it began. So
+threads that arrive while one is under way need one more between them, not one each.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from threading import Lock
 
 
 class SharedSync:
-    """A sync that threads share. Safe to call from many; that is what it is for.
+    """A sync that threads share. Safe to call from many threads.
 
     Args:
-        sync: Makes the disk have what was done before it was called.
+        sync: Makes the disk write what was done before it was called.
     """
 
     def __init__(self, sync: Callable[[], None]) -> None:
@@ -24,10 +24,10 @@ class SharedSync:
         self._done = 0
 
     def sync(self) -> None:
-        """Return when a sync that began after this call has ended well.
+        """Return when a sync that began after this call has succeeded.
 
         Raises:
-            OSError: The disk's. Who else waited for that sync tries for itself.
+            OSError: The disk's. Every other thread that waited for that sync makes its own.
         """
         wanted = self._begun + 1
         with self._turn:

@@ -1,7 +1,7 @@
-"""Spool folders of dead processes: find their files and move them to a living process's folder.
+"""Find the spool files of dead processes and move them to a living process's folder.
 
 Safe while other processes do the same: a folder is locked before a file is moved. A file that
-cannot be read or moved stays where it is, for the next look, and holds no other file back.
+cannot be read or moved stays where it is, for the next search, and delays no other file.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 
 class OrphanedFiles:
-    """What dead processes have left below one spool root. Safe to share between threads.
+    """Files of dead processes below one spool root. Safe to share between threads.
 
     Args:
         root: The folder all processes of this machine share.
         quarantine: Gets damaged files.
-        on_adopted: Called with each file once it lies in its new folder.
+        on_adopted: Called with each file once it is in its new folder.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The spool folder of this process: locked, written to, and made again if somebody deletes it."""
+"""Manage this process's spool folder: lock it, write to it, create it again if it was deleted."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class OwnFolder:
     """One process's folder below a spool root. Safe to share between threads.
 
     Args:
-        root: The folder all processes of this machine share; made if missing.
-        spared_bytes: What files kept for being written over take at most.
+        root: The folder all processes of this machine share; created if missing.
+        spared_bytes: Limit of the bytes in files kept for reuse.
         fsync: Wait for the disk at every write.
 
     Raises:
-        SpoolUnavailable: The folder cannot be made or locked.
-        SpoolFull: The disk has no room even for that.
+        SpoolUnavailable: The folder cannot be created or locked.
+        SpoolFull: The disk has no space even for that.
     """
 
     def __init__(self, root: Path, *, spared_bytes: int, fsync: bool) -> None:
@@ -50,14 +50,14 @@ class OwnFolder:
 
     @property
     def path(self) -> Path:
-        """Where it is now."""
+        """Return the folder's current path."""
         return self._locked.path
 
     def write(self, entry: SpoolEntry, pieces: Pieces) -> SpoolEntry:
-        """Write a file whole or not at all; a folder that was deleted meanwhile is made again.
+        """Write a file whole or not at all; create the folder again if it was deleted.
 
         Raises:
-            SpoolFull: There is no room.
+            SpoolFull: There is no space.
             SpoolUnavailable: The disk failed.
         """
         try:
@@ -80,7 +80,7 @@ class OwnFolder:
         return entry
 
     def _write_file(self, path: Path, pieces: Pieces) -> None:
-        """Write a file, in the room that spare files take if there is no other."""
+        """Write a file; if there is no other space, delete the spare files and use theirs."""
         try:
             write_file(self._spares.take(), path, pieces, fsync=self._fsync)
         except SpoolFull:
@@ -89,10 +89,10 @@ class OwnFolder:
             write_file(self._spares.new_name(), path, pieces, fsync=self._fsync)
 
     def restore(self) -> bool:
-        """Make the folder again if it was deleted under this process; return whether it was.
+        """Create the folder again if it was deleted under this process; return whether it was.
 
         Raises:
-            SpoolUnavailable: It cannot be made.
+            SpoolUnavailable: It cannot be created.
         """
         with self._restoring, disk_translated(self._root):
             if self._locked.is_held():
@@ -106,7 +106,7 @@ class OwnFolder:
         return True
 
     def spare(self, path: Path, size_bytes: int) -> None:
-        """Keep a file that is not needed any more for being written over, or delete it.
+        """Keep a file that is no longer needed for reuse, or delete it.
 
         Raises:
             OSError: The disk's; the file may still be there.
@@ -118,13 +118,13 @@ class OwnFolder:
         return self._spares.clear(older_than_s=older_than_s)
 
     def sync_names(self) -> None:
-        """Wait until the disk has the names of the files, where that is wanted."""
+        """Wait until the names of the files are on disk, if `fsync` is set."""
         if self._fsync:
             with disk_translated(self.path):
                 self._shared_sync.sync()
 
     def close(self) -> None:
-        """Give up the folder; files still in it are for other processes to adopt."""
+        """Release the folder; files still in it are for other processes to adopt."""
         self._spares.clear()
         self._locked.let_go()
 

@@ -1,7 +1,7 @@
-"""Spool files that cannot be stored: kept in folders beside the processes' own, never deleted.
+"""Keep spool files that cannot be stored, in folders beside the processes' own; never delete them.
 
-No worker adopts from these folders. They are for an operator, to whom `darkroom doctor` reports
-them.
+They are for an operator; `darkroom doctor` reports them. A worker adopts only the files without a
+job, and only when it starts, because their jobs may exist by then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Quarantine:
     def keep_damaged(self, path: Path, reason: NotAsWritten) -> SpoolDamaged:
         """Move a damaged file to quarantine; return the error that describes it."""
         aside = self._root / DAMAGED / path.name
-        with suppress(OSError):  # it is reported in any case; moving it is only tidy
+        with suppress(OSError):  # it is reported in any case, even if it cannot be moved
             aside.parent.mkdir(mode=0o700, exist_ok=True)
             path.rename(aside)
         entry = reason.entry
@@ -44,7 +44,7 @@ class Quarantine:
         return damaged
 
     def keep_without_job(self, entry: SpoolEntry) -> Path:
-        """Move a file whose job does not exist to quarantine; return where it lies.
+        """Move a file whose job does not exist to quarantine; return its new path.
 
         Raises:
             SpoolUnavailable: The disk failed; the file is where it was.
@@ -63,7 +63,7 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """What one quarantine folder holds.
+    """Contents of one quarantine folder.
 
     Attributes:
         folder: Its path.
@@ -77,7 +77,7 @@ class Quarantined:
 
 
 def quarantined_files(root: Path) -> tuple[Quarantined, Quarantined]:
-    """Count what lies in quarantine below a spool root: damaged files, and files without a job."""
+    """Count the quarantined files below a spool root: damaged ones, and those without a job."""
     return _counted(root / DAMAGED), _counted(root / WITHOUT_JOB)
 
 
@@ -85,13 +85,13 @@ def _counted(folder: Path) -> Quarantined:
     sizes: list[int] = []
     with suppress(OSError):
         for path in folder.iterdir():
-            with suppress(OSError):  # moved meanwhile
+            with suppress(OSError):  # moved since it was listed
                 sizes.append(path.stat().st_size)
     return Quarantined(folder, len(sizes), sum(sizes))
 
 
 def _named(path: Path) -> tuple[UUID | None, int | None]:
-    """Return job and fence as the file's name has them, where its header cannot be read."""
+    """Return job and fence from the file's name, for a file whose header cannot be read."""
     with suppress(ValueError):
         job_id, fence, *_ = path.name.split(".")
         return UUID(job_id), int(fence)

@@ -1,8 +1,8 @@
-"""Files of a spool that are no longer needed, kept for a moment to be written over.
+"""Keep spool files that are no longer needed for a moment, to overwrite them.
 
-To make a file and to delete it is work for the disk's bookkeeping, on a busy disk as much as the
-bytes are: the inode, the blocks, the pages in memory. A file that is written over has all that. Its
-name is a temporary one, so whoever takes over a dead process's folder deletes it.
+Creating and deleting a file costs the disk's bookkeeping (inode, blocks, pages in memory) as much
+as the bytes do on a busy disk. A file that is overwritten has all that. Its name is a temporary
+one, so the process that takes over a dead process's folder deletes it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class SpareFiles:
 
     Args:
         folder: Where they are.
-        suffix: Of their names: that of files whose contents nobody may trust.
-        most_bytes: What they take together at most. Calls that start together end together, so
-            pictures come in bursts: a few files would serve only the first of each.
-        is_synced: Whether a power cut is minded. Then a file is not written over before the disk
-            has its temporary name: else it could come back under the old one, with other bytes.
+        suffix: Of their names: that of files with untrusted contents.
+        most_bytes: Limit of their total size. Calls that start together end together, so images
+            come in bursts: a few files would serve only the first of each.
+        is_synced: Whether files must survive a power cut. Then a file is not overwritten before its
+            temporary name is on disk: else it could reappear under the old one, with other bytes.
     """
 
     def __init__(self, folder: Path, suffix: str, *, most_bytes: int, is_synced: bool) -> None:
@@ -47,7 +47,10 @@ class SpareFiles:
         self._ready: dict[Path, _Spare] = {}
 
     def move_to(self, folder: Path) -> None:
-        """Use another folder from now on: the files of the old one are gone or another's."""
+        """Use another folder from now on, and drop the spare files of the old one.
+
+        They are deleted, or belong to another process.
+        """
         with self._guard:
             self._folder = folder
             self._renamed.clear()
@@ -55,7 +58,7 @@ class SpareFiles:
             self._spare_bytes = 0
 
     def give(self, path: Path, size_bytes: int) -> None:
-        """Rename a file that is not needed any more, or delete it; one that is gone is gone.
+        """Rename a file that is no longer needed, or delete it; a missing file is ignored.
 
         Raises:
             OSError: The disk's; the file may still be there.
@@ -73,7 +76,7 @@ class SpareFiles:
         path.unlink(missing_ok=True)
 
     def take(self) -> Path:
-        """A name to write to: a spare file's, or else that of no file."""
+        """Return a name to write to: a spare file's, or else an unused one."""
         with self._guard:
             for spare in self._ready.values():
                 self._count_out(spare)
@@ -81,12 +84,12 @@ class SpareFiles:
         return self.new_name()
 
     def new_name(self) -> Path:
-        """A temporary name that no file has."""
+        """Return a temporary name that no file has."""
         return self._folder / f"{uuid4().hex}{self._suffix}"
 
     @contextmanager
     def settling(self) -> Iterator[None]:
-        """Around a sync of the folder: what was renamed before may be written over after."""
+        """Surround a sync of the folder: files renamed before it may be overwritten after it."""
         with self._guard:
             settled = list(self._renamed)
         yield
@@ -96,7 +99,7 @@ class SpareFiles:
                     self._ready[path] = self._renamed.pop(path)
 
     def clear(self, *, older_than_s: float = 0.0) -> bool:
-        """Delete them, all or the older ones; whether there were any."""
+        """Delete spare files, all or the older ones; return whether there were any."""
         until = time.monotonic() - older_than_s
         with self._guard:
             spares = [*self._renamed.values(), *self._ready.values()]
@@ -115,7 +118,7 @@ class SpareFiles:
 
 
 def _renamed(path: Path, spare: Path) -> bool:
-    """False where a full disk has no room even for a name, or the file is gone."""
+    """Rename a file to a spare name; return False if the disk is full or the file is missing."""
     try:
         path.rename(spare)
     except OSError:

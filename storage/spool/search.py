@@ -1,7 +1,7 @@
-"""Looks for images in every spool folder of this machine, whoever holds it; nothing is moved.
+"""Search for images in every spool folder of this machine, held or not; nothing is moved.
 
-A worker may store, write over or delete a file meanwhile, so what is returned was compared with its
-SHA-256 after it was read.
+A worker may store, overwrite or delete a file at the same time. So what is returned was compared
+with its SHA-256 after it was read.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def find_spooled(
 
     Args:
         root: The folder all processes of this machine share.
-        wanted: The SHA-256 of the images looked for, in hex, by job.
+        wanted: The SHA-256 of the wanted images, in hex, by job.
 
     Yields:
-        Job, SHA-256 and bytes of each that is there and whole.
+        Job, SHA-256 and bytes of each image that is found undamaged.
     """
     for path in sorted(root.glob(f"*/*{SUFFIX}")):
         job_id = _job_of(path)

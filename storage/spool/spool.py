@@ -1,9 +1,10 @@
-"""The spool: where a picture that has been paid for rests until the bucket has it.
+"""Keep paid images on disk until the bucket has them.
 
-Each process writes to a folder of its own, locked as long as it lives. What a dead one left
-behind is adopted by whoever comes first, at its start and from time to time. The bytes on disk
-are bounded, together with what calls in flight may still bring: a call that could not be kept
-must not be made. A file that is not what was written is set aside, never deleted, and reported.
+Each process writes to its own folder, locked as long as it lives. The files of a dead process are
+adopted by the first process that finds them, at its start and from time to time. The bytes on disk
+are limited, together with what calls in flight may still return: a call whose image could not be
+kept must not be made. A file that differs from what was written is quarantined, never deleted, and
+reported.
 """
 
 from __future__ import annotations
@@ -30,26 +31,26 @@ from storage.spool.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 
-#: A picture's bytes are gone from here within seconds, whether or not another one comes.
+#: An image's bytes are deleted here within seconds, whether or not another image follows.
 SPARED_S = 5.0
 
-#: For files that are written over: a burst of some 170 usual pictures, beside the spool's bound.
+#: For files that are overwritten: a burst of some 170 usual images, in addition to the limit.
 SPARED_BYTES = 256_000_000
 SPARED_PART = 16
 
 
 class Spool:
-    """This process's folder of pictures in hand. Safe to share between threads.
+    """This process's folder of spooled images. Safe to share between threads.
 
     Args:
-        root: The folder all processes of this machine share; made if missing.
+        root: The folder all processes of this machine share; created if missing.
         max_bytes: What this process keeps there at most, calls in flight included.
         fsync: Wait for the disk at every write. Without it, a machine that loses power (not a
-            process that dies) may lose the last few seconds' pictures.
+            process that dies) may lose the last few seconds' images.
 
     Raises:
-        SpoolUnavailable: The folder cannot be made or locked.
-        SpoolFull: The disk has no room even for that.
+        SpoolUnavailable: The folder cannot be created or locked.
+        SpoolFull: The disk has no space even for that.
     """
 
     def __init__(self, root: Path, *, max_bytes: int, fsync: bool) -> None:
@@ -67,24 +68,24 @@ class Spool:
 
     @property
     def folder(self) -> Path:
-        """This process's own folder."""
+        """Return this process's own folder."""
         return self._folder.path
 
     @property
     def used_bytes(self) -> int:
-        """What is on disk now."""
+        """Return the bytes on disk now."""
         return self._used_bytes
 
     @property
     def reserved_bytes(self) -> int:
-        """What calls in flight may still bring."""
+        """Return the bytes that calls in flight may still return."""
         return self._reserved_bytes
 
     def write(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> SpoolEntry:
-        """Keep one call's pictures: one file, whole or not at all.
+        """Write one call's images to one file, whole or not at all.
 
         Raises:
-            SpoolFull: The bound or the disk is reached; nothing was left.
+            SpoolFull: The limit or the disk's capacity is reached; nothing was left.
             SpoolUnavailable: The disk failed.
         """
         line, entry = encode(job_id, fence, images)
@@ -101,10 +102,10 @@ class Spool:
         return entry
 
     def read(self, entry: SpoolEntry) -> list[bytes]:
-        """The pictures, each compared with the SHA-256 it was written with.
+        """Return the images, each compared with the SHA-256 it was written with.
 
         Raises:
-            SpoolDamaged: It is not what was written; the file was set aside.
+            SpoolDamaged: The file differs from what was written, and was quarantined.
             SpoolMissing: The file no longer exists.
             SpoolUnavailable: The disk failed; the file is where it was.
         """
@@ -118,7 +119,7 @@ class Spool:
             raise self._quarantine.keep_damaged(entry.path, reason) from reason
 
     def drop(self, entry: SpoolEntry) -> None:
-        """The bucket has it: the file may be written over. Dropping twice is harmless.
+        """Drop a file whose images the bucket has: it may be overwritten. May be repeated.
 
         Raises:
             SpoolUnavailable: The disk failed; the file may still be there.
@@ -128,7 +129,7 @@ class Spool:
         self._count_out(entry)
 
     def delete(self, entry: SpoolEntry) -> None:
-        """Nobody may have it any more: delete the file. Deleting twice is harmless.
+        """Delete a file whose images must not be kept. Deleting twice is harmless.
 
         Raises:
             SpoolUnavailable: The disk failed; the file may still be there.
@@ -138,7 +139,7 @@ class Spool:
         self._count_out(entry)
 
     def quarantine(self, entry: SpoolEntry) -> Path:
-        """Move a file whose job does not exist out of the way; return where it lies.
+        """Move a file whose job does not exist to quarantine; return its new path.
 
         Raises:
             SpoolUnavailable: The disk failed; the file is where it was.
@@ -151,23 +152,23 @@ class Spool:
         """Delete spare files that were not used for a while; restore a deleted folder.
 
         Raises:
-            SpoolUnavailable: The folder was deleted and cannot be made again.
+            SpoolUnavailable: The folder was deleted and cannot be created again.
         """
         self._folder.clear_spares(older_than_s=SPARED_S)
         self._folder.restore()
 
     def entries(self) -> list[SpoolEntry]:
-        """Everything this process keeps, adopted files included."""
+        """Return everything this process keeps, adopted files included."""
         with self._guard:
             return list(self._entries.values())
 
     def reserve(self, size_bytes: int) -> bool:
-        """Set room aside for a call about to be made.
+        """Reserve space for a call about to be made.
 
         Returns:
-            Whether there was room, within the bound and on the disk; if not, the call must wait.
+            Whether there was space, within the limit and on the disk; if not, the call must wait.
         """
-        # Asked for outside the lock, which every picture needs.
+        # Queried outside the lock, which every image needs.
         free_bytes = self._disk.free_bytes(self._reserved_bytes + size_bytes)
         with self._guard:
             if self._used_bytes + self._reserved_bytes + size_bytes > self._max_bytes:
@@ -178,15 +179,15 @@ class Spool:
             return True
 
     def release(self, size_bytes: int) -> None:
-        """The call has ended, and what it brought is written or gone."""
+        """Release the space of a call that has ended; its images are written or dropped."""
         with self._guard:
             self._reserved_bytes = max(0, self._reserved_bytes - size_bytes)
 
     def is_clear(self, size_bytes: int) -> bool:
-        """Whether nothing rests here, and what calls in flight may bring would fit.
+        """Return whether no file is kept here, and what calls in flight may return would fit.
 
         Args:
-            size_bytes: What one call may bring, for when none is in flight.
+            size_bytes: What one call may return, for when none is in flight.
         """
         free_bytes = self._disk.free_bytes(max(self._reserved_bytes, size_bytes))
         with self._guard:
@@ -195,20 +196,20 @@ class Spool:
             return not self._entries and fits
 
     def adopt(self, *, quarantined: bool = False) -> list[SpoolEntry]:
-        """Take over what processes that are no more have left.
+        """Adopt the files of dead processes.
 
-        The bound does not apply: these pictures exist, and are better counted than ignored.
-        Safe while others adopt. Damaged files are set aside; see `take_damaged`. What the disk
-        does not let go of stays where it is, for the next look, and keeps nothing else back.
+        The limit does not apply: these images exist, and are better counted than ignored. Safe
+        while other processes adopt. Damaged files are quarantined; see `take_damaged`. A file that
+        the disk cannot move stays where it is, for the next search, and delays no other file.
 
         Args:
-            quarantined: Take quarantined files whose job did not exist as well.
+            quarantined: Adopt quarantined files whose job did not exist as well.
 
         Returns:
-            The files that are this process's now.
+            The files that belong to this process now.
 
         Raises:
-            SpoolUnavailable: The disk failed, and nothing was taken over.
+            SpoolUnavailable: The disk failed, and nothing was adopted.
         """
         adopted = self._orphans.move_to(self.folder)
         if quarantined:
@@ -219,11 +220,11 @@ class Spool:
         return adopted
 
     def take_damaged(self) -> list[SpoolDamaged]:
-        """What was found damaged while adopting since this was last asked."""
+        """Return what was found damaged while adopting since the last call."""
         return self._orphans.take_damaged()
 
     def close(self) -> None:
-        """Let go of the folder; files still in it are for others to adopt."""
+        """Release the folder; files still in it are for other processes to adopt."""
         self._folder.close()
 
     def _count_in(self, entry: SpoolEntry) -> None:

@@ -1,5 +1,5 @@
-"""Outgoing webhooks, the part that is kept: deliveries, their log, and what signs them.
+"""Store outgoing webhooks: deliveries, their log, and the secrets that sign them.
 
-They are written by the end that they tell of, which is the business of `outbox.py` outside this
-folder. Whether and when an attempt is made is decided by whoever uses this.
+`outbox.py` writes a delivery in the transaction of the end that it reports. When an attempt is
+made, and what its response means, is decided in `tasks/webhooks`.
 """

@@ -1,9 +1,9 @@
-"""Deliver: the steps of sending a webhook, of which each is one short transaction.
+"""Claim deliveries and record their attempts, each step in one short transaction.
 
-To claim a delivery is to move its time on: it is due again when the claim has run out, so what a
-process that was killed had in hand comes back by itself, and no lease has to be kept. Whoever was
-slower than the claim may say nothing of the delivery any more: its token is another's. Any number
-of processes may do this at once. What an attempt means is not decided here.
+A claim moves the delivery's time forward: it is due again when the claim has expired. So the
+deliveries of a killed process become due by themselves, and no lease has to be kept. A process
+slower than its claim may no longer change the delivery: the token now belongs to another claim. Any
+number of processes may do this at once. What a response means is not decided here.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ ANY_DUE: ColumnElement[bool] = literal_column(DUE_SQL)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of an attempt, and what follows.
+    """Result of an attempt, and what follows.
 
     Attributes:
-        state: What the delivery is from now on.
-        delay_s: When it is due again, if it is pending.
+        state: The delivery's new state.
+        delay_s: Seconds until it is due again, if it is pending.
         latency_ms: How long the attempt took.
-        status: The answer; None where there was none.
-        error: Why there was none.
-        answer: How its body began.
-        is_gone: The receiver wants no more, from now on.
+        status: HTTP status of the response; None if there was none.
+        error: Why there was no response.
+        answer: The beginning of the response's body.
+        is_gone: The receiver refuses all further deliveries.
         was_sent: Whether there was an attempt to log; a receiver that is gone gets none.
     """
 
@@ -70,15 +70,15 @@ class Verdict:
 
 
 def owners_due(db: Database, *, after_owner: str, limit: int) -> list[str]:
-    """Owners who have something to be delivered now, in turn.
+    """Return owners who have a delivery due now, round robin.
 
-    The index of what is to be sent begins with the owner, so the next one is found by skipping all
-    that the one before has: a million deliveries of one owner cost one step.
+    The index of pending deliveries begins with the owner. So the next owner is found by skipping
+    all deliveries of the previous one: a million deliveries of one owner cost one step.
 
     Args:
         db: The results table.
-        after_owner: Where the turn stopped; the empty text for the first.
-        limit: At most so many.
+        after_owner: Where the last round stopped; the empty text for the first.
+        limit: Return at most this many.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -91,17 +91,17 @@ def owners_due(db: Database, *, after_owner: str, limit: int) -> list[str]:
 def claim_deliveries(
     db: Database, owner: str, *, token: UUID, limit: int, lease_s: float
 ) -> list[ClaimedDelivery]:
-    """Take deliveries of one owner that are due, the longest due first; each counts an attempt.
+    """Claim due deliveries of one owner, the longest due first; each counts as an attempt.
 
     Args:
         db: The results table.
-        owner: Whose.
+        owner: The owner.
         token: New for every claim.
-        limit: At most so many.
+        limit: Claim at most this many.
         lease_s: Unless their attempt is recorded by then, they are due again.
 
     Raises:
-        DatabaseUnavailable: What was claimed, if anything, comes back when the lease has run out.
+        DatabaseUnavailable: What was claimed, if anything, is due again when the lease has expired.
     """
     values = {"of_owner": owner, "at_most": limit, "token": token, "lease_s": lease_s}
     with db.statement() as connection:
@@ -114,18 +114,18 @@ def claim_deliveries(
 
 
 def record_attempt(db: Database, claimed: ClaimedDelivery, verdict: Verdict) -> bool:
-    """Write down what became of an attempt, and what follows from it.
+    """Record the result of an attempt, and what follows from it.
 
     Args:
         db: The results table.
         claimed: What `claim_deliveries` returned.
-        verdict: What became of it.
+        verdict: The result.
 
     Returns:
-        Whether it was still the caller's; False when its claim had run out and another has it.
+        Whether the caller still held it; False if its claim had expired and another process has it.
 
     Raises:
-        DatabaseUnavailable: Call again, before the lease has run out.
+        DatabaseUnavailable: Call again, before the lease has expired.
     """
     delivery = claimed.delivery
     values = {
@@ -178,7 +178,7 @@ def _owners_due(tables: Tables) -> Select[Any]:
     following = select(func.min(rows.c.owner)).where(ANY_DUE, rows.c.owner > line.c.owner)
     step = select(following.correlate(line).scalar_subquery()).where(line.c.owner.is_not(None))
     line = line.union_all(step)
-    # The least of them, where EXISTS would have a planner read the table for the first that fits.
+    # The minimum, because with EXISTS a planner might read the table for the first match.
     earliest = select(func.min(rows.c.next_attempt_at)).where(ANY_DUE, rows.c.owner == line.c.owner)
     is_due = earliest.correlate(line).scalar_subquery() <= instant()
     due = select(line.c.owner).where(line.c.owner.is_not(None), is_due)
@@ -202,7 +202,7 @@ def _claim(tables: Tables) -> ReturningUpdate[Any]:
         "next_attempt_at": after(seconds_param("lease_s")),
     }
     facts = (*(rows.c[name] for name in FACTS), rows.c.body)
-    # Once more in the outer condition: a row that another has just taken is not due any more.
+    # Repeated in the outer condition: a row that another process has just claimed is no longer due.
     return update(rows).where(chosen, *due[1:]).values(taken).returning(*facts)
 
 
@@ -224,7 +224,7 @@ def _settle(tables: Tables) -> Update:
 
 @cache
 def _settle_and_log(tables: Tables) -> Select[Any]:
-    """On PostgreSQL one round trip, with no transaction to open or close."""
+    """Record and log an attempt in one PostgreSQL round trip, without BEGIN and COMMIT."""
     lines = tables.delivery_attempts
     settled = _settle(tables).returning(tables.deliveries.c.id).cte("settled")
     names = ("number", "latency_ms", "status", "error", "answer")

@@ -1,8 +1,8 @@
-"""Reading deliveries: one with its log, the latest of a job or batch, pages, and what is old swept.
+"""Read deliveries: one with its log, the latest of a job or batch, pages; delete old ones.
 
-Pages are cut by key, as those of jobs are. The conditions of a filter are those that a replay takes
-as well, so what a page shows is what a replay with the same filter would mean; but for what is due
-or being sent just now, which no replay need make due.
+Pages are cut by key, like those of jobs. A replay takes the same filter, so a page shows what a
+replay with that filter would select. The exception is what is due or being sent just now: a replay
+need not make it due.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
 UNDELIVERED = frozenset({DeliveryState.FAILED, DeliveryState.DISABLED})
-"""What did not arrive, and will not by itself."""
+"""States of deliveries that did not arrive, and will not be retried automatically."""
 
 PENDING = frozenset({DeliveryState.PENDING})
-"""What has still to be sent, or to be sent again."""
+"""States of deliveries that have still to be sent, or to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries are meant; of several conditions, all have to fit.
+    """Filter of deliveries; all given conditions must hold.
 
     Attributes:
-        owner: Only this one's.
-        states: Only in one of these; none for any.
+        owner: Only this owner's.
+        states: Only in one of these; empty for any.
         since: Of ends then or later.
         event: Only of this kind, such as `job.failed`.
         job_id: Only of this job.
@@ -50,7 +50,7 @@ class DeliveryFilter:
     batch_id: UUID | None = None
 
     def conditions(self, tables: Tables) -> list[ColumnElement[bool]]:
-        """As SQL."""
+        """Return the filter as SQL conditions."""
         rows = tables.deliveries
         same = {
             rows.c.owner: self.owner,
@@ -64,22 +64,22 @@ class DeliveryFilter:
         return [*chosen, *self._in_states()]
 
     def _in_states(self) -> list[ColumnElement[bool]]:
-        """Literals, as partial indexes need; from an enum, so safe."""
+        """Return conditions on the state: literals, for partial indexes; from an enum, so safe."""
         if not self.states:
             return []
         if self.states == UNDELIVERED:
             return [literal_column(UNDELIVERED_SQL)]
-        if self.states == PENDING:  # by a CHECK the same, and the index of what is due is of these
+        if self.states == PENDING:  # a CHECK makes both the same; the index of due ones serves it
             return [literal_column(DUE_SQL)]
         wider: list[ColumnElement[bool]] = []
         names = ", ".join(f"'{state.value}'" for state in sorted(self.states))
-        if self.states <= UNDELIVERED:  # what is one of the two is found by the index of both
+        if self.states <= UNDELIVERED:  # each of the two is found by the index of both
             wider.append(literal_column(UNDELIVERED_SQL))
         return [literal_column(f"state IN ({names})"), *wider]
 
 
 def find_delivery(db: Database, delivery_id: UUID) -> Delivery | None:
-    """One delivery, or None.
+    """Return one delivery, or None.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -91,7 +91,7 @@ def find_delivery(db: Database, delivery_id: UUID) -> Delivery | None:
 def latest_delivery(
     db: Database, *, job_id: UUID | None = None, batch_id: UUID | None = None
 ) -> Delivery | None:
-    """The newest delivery of a job's end, or of a batch's own; None before it has ended.
+    """Return the newest delivery of a job's end, or of a batch's own; None before it has ended.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -103,7 +103,7 @@ def latest_delivery(
 
 
 def delivery_log(db: Database, delivery_id: UUID) -> list[Attempt]:
-    """Every attempt at a delivery, the first one first.
+    """Return every attempt at a delivery, the first one first.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -118,17 +118,17 @@ def delivery_log(db: Database, delivery_id: UUID) -> list[Attempt]:
 def list_deliveries(
     db: Database, meant: DeliveryFilter, *, before: Cursor | None = None, limit: int = 50
 ) -> list[Delivery]:
-    """A page of deliveries, newest first.
+    """Return a page of deliveries, newest first.
 
-    A page costs the same however many lie before it, with two exceptions: what is pending is looked
-    at as a whole, to be sorted (on SQLite, with what lies between), and of an event also what lies
-    between those that tell of it.
+    A page costs the same however many precede it, with two exceptions. Pending deliveries are read
+    as a whole, to be sorted (on SQLite, with those between them). With a filter on the event,
+    deliveries of other events in between are read as well.
 
     Args:
         db: The results table.
-        meant: Which.
-        before: Where the page before this one ended, by the moment it was made.
-        limit: At most so many.
+        meant: The filter.
+        before: Where the previous page ended, by creation time.
+        limit: Return at most this many.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -149,7 +149,7 @@ def sweep_deliveries(db: Database, *, ended_before_s: float, limit: int = 1000) 
     Args:
         db: The results table.
         ended_before_s: Seconds since their end.
-        limit: At most so many.
+        limit: Delete at most this many.
 
     Returns:
         How many.

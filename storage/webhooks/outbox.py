@@ -1,9 +1,9 @@
-"""Announce: whoever wanted to hear of an end gets a delivery, in the transaction of that end.
+"""Write the deliveries of an end, in the transaction of that end (transactional outbox).
 
-A job without a callback costs nothing here. On PostgreSQL the rows are written by the statement
-that ends the jobs (see `jobs/transition.py`); on SQLite, and where a job is born failed, by one
-more statement of the same transaction, and only where there is a callback. Each end is told once: a
-job that was retried by hand and ends again makes another delivery, under an id of its own.
+A job without a callback costs nothing here. On PostgreSQL the statement that ends the jobs writes
+the rows (see `jobs/transition.py`). On SQLite, and if a job is created as failed, one more
+statement of the same transaction writes them, only if there is a callback. Each end is reported
+once. A job that was retried by hand and ends again gets another delivery, with its own id.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _INTO: Final = (
     *("next_attempt_at", "body", "created_at"),
 )
 
-# A random UUID in its usual form; SQLite has no word for it.
+# A random UUID in its usual form; SQLite has no function for it.
 _SQLITE_UUID: Final = (
     "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4'"
     " || substr(hex(randomblob(2)), 2) || '-' || substr('89ab', 1 + (random() & 3), 1)"
@@ -52,9 +52,9 @@ _SQLITE_UUID: Final = (
 
 
 def delivery_columns(tables: Tables) -> tuple[ColumnElement[Any], ...]:
-    """Return what PostgreSQL's UPDATE returns besides, for `insert_deliveries`.
+    """Return the columns that PostgreSQL's UPDATE must also return for `insert_deliveries`.
 
-    There is no body if no one asked for a delivery.
+    There is no body if no delivery was requested.
     """
     jobs = tables.jobs
     body = case((_WANTED, job_payload(tables)), else_=null())
@@ -62,7 +62,7 @@ def delivery_columns(tables: Tables) -> tuple[ColumnElement[Any], ...]:
 
 
 def insert_deliveries(tables: Tables, changed: CTE) -> CTE:
-    """The part of PostgreSQL's statement that writes the deliveries."""
+    """Return the part of PostgreSQL's statement that writes the deliveries."""
     told = changed.c
     event = event_of(told.status)
     rows = _rows(tables, told.owner, event, told.id, told.batch_id, told.callback_url)
@@ -113,7 +113,7 @@ def _of_batches(tables: Tables) -> Insert:
 
 
 def _rows(tables: Tables, *columns: ColumnElement[Any]) -> Select[Any]:
-    """New deliveries up to the moment that they are due: at once."""
+    """Select new deliveries with the columns up to the due time, which is now."""
     is_sqlite = tables.metadata.schema is None
     new_id = literal_column(_SQLITE_UUID) if is_sqlite else func.gen_random_uuid()
     return select(new_id, *columns, now())

@@ -1,12 +1,12 @@
-"""What a webhook says, as SQL: the JSON text of an ended job or a closed batch.
+"""Build a webhook's body as SQL: the JSON text of an ended job or a closed batch.
 
-It is made by the statement that ends the job, of the row as that statement leaves it, so nothing
-can come in between; and it is kept as text, so that every attempt sends the same bytes. Each
-database has its own words for the same JSON; a test holds the two together. A value that is no JSON
-(SQLite keeps any text) is told as null: such a row is about to be set aside, and its owner is to
-hear of it.
+The statement that ends the job builds it from the row as that statement leaves it, so no other
+change can come between. It is kept as text, so that every attempt sends the same bytes. Each
+database has its own functions for the same JSON; a test compares the two. An invalid JSON value
+(SQLite keeps any text) is sent as null. Such a row is about to be quarantined, and its owner must
+be notified.
 
-There is no prompt in it, and no link: a link would have run out by the last attempt.
+There is no prompt in it, and no link: a link would have expired by the last attempt.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _ENDED: Final = "'ended'"
 
 
 def job_payload(tables: Tables) -> ColumnElement[str]:
-    """The text for a job, of the columns of its row."""
+    """Return the text for a job, from the columns of its row."""
     words, jobs = _words(tables), tables.jobs
     error = {
         "code": jobs.c.error_code,
         "message": jobs.c.error_message,
         "whose": jobs.c.error_whose,
     }
-    # A line's own key: the row has it behind its batch's id and a slash.
+    # A line's own key: in the row it follows the batch's id and a slash.
     line_key = func.substr(jobs.c.idempotency_key, literal_column("38"))
     data = {
         "id": jobs.c.id,
@@ -51,13 +51,13 @@ def job_payload(tables: Tables) -> ColumnElement[str]:
 
 
 def event_of(status: ColumnElement[str]) -> ColumnElement[str]:
-    """`job.succeeded`, `job.failed` or `job.cancelled`."""
+    """Return `job.succeeded`, `job.failed` or `job.cancelled`."""
     prefix: ColumnElement[str] = literal_column("'job.'", Text)
     return prefix + status
 
 
 def batch_payload(tables: Tables) -> ColumnElement[str]:
-    """The text for a batch, of the columns of its row."""
+    """Return the text for a batch, from the columns of its row."""
     words, batches = _words(tables), tables.batches
     plain = ("id", "owner", "name", "key", "total", "succeeded", "failed", "cancelled")
     times = ("created_at", "opened_at", "closed_at")
@@ -75,7 +75,7 @@ BATCH_COMPLETED: Final[ColumnElement[str]] = literal_column("'batch.completed'",
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """One database's words for JSON."""
+    """The JSON functions of one database."""
 
     function: str
 
@@ -84,19 +84,19 @@ class _Words:
         return self.function == "json_object"
 
     def object(self, members: Mapping[str, Any]) -> ColumnElement[Any]:
-        """A JSON object; names are ours, so they need no escaping."""
+        """Return a JSON object; names are constants of this module and need no escaping."""
         arguments = [part for name, value in members.items() for part in (_quoted(name), value)]
         return getattr(func, self.function)(*arguments)  # type: ignore[no-any-return]
 
     def message(
         self, event: ColumnElement[str], at: ColumnElement[Any], data: Mapping[str, Any]
     ) -> ColumnElement[str]:
-        """The whole, in the form that Standard Webhooks recommends."""
+        """Return the whole message, in the form that Standard Webhooks recommends."""
         whole = {"type": event, "timestamp": self.moment(at), "data": self.object(data)}
         return cast(self.object(whole), Text)
 
     def json(self, column: str, otherwise: str) -> ColumnElement[Any]:
-        """A column that holds JSON."""
+        """Return a column that holds JSON."""
         if self._is_sqlite:
             # `json` marks the text as JSON, else it would become a string.
             return literal_column(
@@ -105,20 +105,20 @@ class _Words:
         return literal_column(f"coalesce({column}, {otherwise}::jsonb)")
 
     def seed(self) -> ColumnElement[Any]:
-        """Out of the request."""
+        """Return the seed from the request."""
         if self._is_sqlite:
             valid = "CASE WHEN json_valid(request) THEN request END"
             return literal_column(f"json_extract({valid}, '$.seed')")
         return literal_column("request -> 'seed'")
 
     def boolean(self, column: str) -> ColumnElement[Any]:
-        """SQLite keeps numbers."""
+        """Return a boolean; SQLite stores them as numbers."""
         if self._is_sqlite:
             return literal_column(f"json(CASE WHEN {column} THEN 'true' ELSE 'false' END)")
         return literal_column(column)
 
     def moment(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """RFC 3339, in UTC, with microseconds."""
+        """Return a time by RFC 3339, in UTC, with microseconds."""
         if self._is_sqlite:
             return func.replace(column, _quoted(" "), _quoted("T"), type_=Text) + _quoted("Z")
         form = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
@@ -130,5 +130,5 @@ def _words(tables: Tables) -> _Words:
 
 
 def _quoted(word: str) -> ColumnElement[str]:
-    """A constant in the statement's text: as a parameter it would have no type on PostgreSQL."""
+    """Return a constant in the statement's text: a parameter would have no type on PostgreSQL."""
     return literal_column(f"'{word}'", Text)

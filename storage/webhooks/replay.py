@@ -1,9 +1,9 @@
-"""Replay: deliveries are sent again, under their old id and with their old bytes.
+"""Replay deliveries: send them again, with their old id and their old bytes.
 
-Whoever replays says that the receiver is there: one that had answered 410 is taken off the list of
-those that are gone. The schedule begins anew, and the log goes on. What is being sent just now is
-left alone, or the same attempt would be made twice at once. Of pending ones, those are meant that
-wait for a later attempt: what is due goes anyway.
+A replay asserts that the receiver exists: one that had answered 410 is removed from the list of
+gone receivers. The schedule starts again, and the log continues. A delivery that is being sent just
+now is left alone, or the same attempt would be made twice at once. Of pending deliveries, those
+that wait for a later attempt are selected: due ones are sent anyway.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from storage.webhooks.log import PENDING, DeliveryFilter
 
 
 def replay_deliveries(db: Database, ids: Sequence[UUID], *, owner: str | None = None) -> list[UUID]:
-    """Make deliveries due at once, whatever became of them.
+    """Make deliveries due at once, whatever their state.
 
     Args:
         db: The results table.
         ids: At most a few thousand at a time.
-        owner: Only of them that are this one's.
+        owner: Only deliveries of this owner.
 
     Returns:
-        Those that are due now; the others there are not, are being sent, or were forgotten.
+        Those that are due now; the others do not exist, are being sent, or were deleted.
 
     Raises:
         RowLocked: Another transaction holds some of them; all others are due.
@@ -53,7 +53,7 @@ def replay_deliveries(db: Database, ids: Sequence[UUID], *, owner: str | None = 
         return []
     if db.dialect != "postgresql":
         return _replay(db, ids, owner)
-    # Rows that another transaction holds are passed over, and waited for when all others are done.
+    # Rows that another transaction holds are skipped first, and waited for after all others.
     due = _replay(db, ids, owner, passes_over=True)
     left = sorted(set(ids) - set(due))
     return [*due, *(_replay(db, left, owner) if left else [])]
@@ -79,7 +79,7 @@ def _replay(
 
 
 def count_replays(db: Database, meant: DeliveryFilter, as_of: datetime) -> dict[str, int]:
-    """How many deliveries a replay would mean, by event.
+    """Count the deliveries that a replay would select, by event.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -94,16 +94,16 @@ def count_replays(db: Database, meant: DeliveryFilter, as_of: datetime) -> dict[
 def walk_deliveries(
     db: Database, meant: DeliveryFilter, as_of: datetime, *, chunk: int = CHUNK_JOBS
 ) -> Iterator[list[UUID]]:
-    """The deliveries that are meant, oldest first, chunk by chunk; nothing is met twice.
+    """Yield the selected deliveries, oldest first, chunk by chunk; none is returned twice.
 
     Args:
         db: The results table.
-        meant: Which.
-        as_of: What was made, tried or ended later is not meant.
+        meant: The filter.
+        as_of: Deliveries created, tried or ended later are not selected.
         chunk: Deliveries at once.
 
     Raises:
-        DatabaseUnavailable: Begin again; with the same moment, what was replayed is met no more.
+        DatabaseUnavailable: Start again; with the same `as_of`, replayed ones are not returned.
     """
     rows = db.tables.deliveries
     wanted = _up_to(db, meant, as_of)
@@ -129,7 +129,10 @@ def _up_to(db: Database, meant: DeliveryFilter, as_of: datetime) -> list[ColumnE
 
 
 def _waits_since(db: Database, as_of: datetime) -> ColumnElement[bool]:
-    """Pending, not due, and not tried since: so a walk that is begun again meets nothing twice."""
+    """Match pending deliveries that are not due and were not tried since `as_of`.
+
+    So a walk that is started again returns nothing twice.
+    """
     rows, lines = db.tables.deliveries, db.tables.delivery_attempts
     # Not EXISTS, for which a planner may read the whole log.
     tried = select(lines.c.ended_at).where(lines.c.delivery_id == rows.c.id)

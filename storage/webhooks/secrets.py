@@ -1,8 +1,8 @@
-"""Callback secrets: what signs an owner's webhooks.
+"""Store callback secrets, which sign an owner's webhooks.
 
-Kept as they are, unlike API keys: whoever signs needs the secret itself. So whoever can read this
-table can sign as Darkroom. An owner has one, or two while one replaces the other: then both sign,
-and receivers change over when they like.
+They are stored in plain text, unlike API keys, because signing needs the secret itself. So anyone
+who can read this table can sign as Darkroom. An owner has one, or two while one replaces the other.
+Then both sign, and receivers change over at any time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_SECRETS = 2
 
 
 def signing_secrets(db: Database, owner: str) -> list[str]:
-    """The owner's secrets, the newest first; none where none was ever made.
+    """Return the owner's secrets, the newest first; empty if none was ever created.
 
     Raises:
         DatabaseUnavailable: Call again.
@@ -28,19 +28,19 @@ def signing_secrets(db: Database, owner: str) -> list[str]:
 
 
 def add_secret(db: Database, owner: str, secret: str, *, most: int) -> bool:
-    """Give an owner one more secret.
+    """Add a secret to an owner.
 
     Args:
         db: The results table.
-        owner: Whose.
+        owner: The owner.
         secret: In the form that signs.
-        most: How many the owner may have then.
+        most: How many the owner may have afterwards.
 
     Returns:
-        Whether it was added; False where there are as many already.
+        Whether it was added; False if the owner has that many already.
 
     Raises:
-        DatabaseUnavailable: Call again; a secret that nobody was shown is of no use to anyone.
+        DatabaseUnavailable: Call again; a secret that was never shown cannot be used.
     """
     secrets = db.tables.callback_secrets
     with db.begin() as connection:
@@ -55,7 +55,7 @@ def drop_old_secrets(db: Database, owner: str) -> int:
     """Delete all of an owner's secrets but the newest.
 
     Returns:
-        How many are gone.
+        How many were deleted.
 
     Raises:
         DatabaseUnavailable: Call again.

@@ -1,10 +1,10 @@
 """Count one owner's jobs that have not started, up to a limit.
 
-There is no index of queued jobs by owner, and creating one would lock a table of millions. The
-index of ready jobs is ordered by priority and stream, and an owner's streams are known: one of the
-jobs outside batches, and one for each batch that has not ended. So the count reads a few ranges of
-that index, however many jobs other owners have waiting. Jobs already sent out are in an index of
-their own, which holds about what the fleet can start soon.
+There is no index of queued jobs by owner, and creating one would lock a table of millions.
+The index of ready jobs is ordered by priority and stream, and an owner's streams are known.
+There is one for the jobs outside batches, and one for each batch that has not ended. So the count
+reads a few ranges of that index, however many jobs other owners have waiting or ended. Jobs already
+sent out are in an index of their own, which holds about what the fleet can start soon.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Elect a leader: the process whose lease has not expired leads.
 
 A term is a row with an end. The leader renews it before that; after it, any process may take it.
-The time led without a gap is returned as well. A leader that has just been elected, or lost the
-database for a while, must not yet conclude from old leases that a worker is dead.
+The time led without a gap is returned as well. If a leader has just been elected, or the database
+was away, it must not yet conclude from old leases that a worker is dead.
 """
 
 from __future__ import annotations

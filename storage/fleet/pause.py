@@ -1,9 +1,9 @@
 """Pause, resume and probe the whole fleet.
 
 The kind of a pause decides what may lift it. An operator's pause is lifted only by the operator. A
-breaker's pause is also lifted by the first successful call, a storage pause by the first stored
-image, and a budget pause by the new day. While no worker calls, none would notice that the API
-works again. So during a breaker's pause one call is let through from time to time: a probe.
+breaker's pause is also lifted by the first successful call, and a storage pause by the first stored
+image. A budget pause is also lifted by the new day. While no worker calls, none would notice that
+the API works again. So during a breaker's pause one call is let through from time to time: a probe.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class ObjectStore:
         """Return an object's facts; None if it does not exist.
 
         Raises:
-            ObjectStoreError: Unknown.
+            ObjectStoreError: It is unknown whether it exists.
         """
         try:
             with self._translated(key):
@@ -173,7 +173,7 @@ class ObjectStore:
         """Return whether there is an object under this key.
 
         Raises:
-            ObjectStoreError: Unknown.
+            ObjectStoreError: It is unknown whether it exists.
         """
         return self.head(key) is not None
 
@@ -227,7 +227,7 @@ class ObjectStore:
         """Return whether the bucket exists and is visible.
 
         Raises:
-            ObjectStoreError: Unknown.
+            ObjectStoreError: It is unknown whether it exists.
         """
         try:
             with self._translated():

@@ -2,7 +2,7 @@
 
 Each process writes to its own folder, locked as long as it lives. The files of a dead process are
 adopted by the first process that finds them, at its start and from time to time. The bytes on disk
-are limited, together with what calls in flight may still return: a call whose image could not be
+are limited, together with what calls in flight may still return. A call whose image could not be
 kept must not be made. A file that differs from what was written is quarantined, never deleted, and
 reported.
 """

@@ -64,7 +64,7 @@ _here = threading.local()
 
 def arm(snag: Snag) -> None:
     """Have this process signal itself at a step. To be called before the worker is made."""
-    importlib.import_module("darkroom.wiring.factory")  # which loads all that is to be wrapped
+    importlib.import_module("darkroom.wiring.worker")  # it loads all that is wrapped
     _wrap(STEPS["claimed"], _remember_the_job)
     passings = [0]
     guard = threading.Lock()

@@ -4,36 +4,36 @@ Everything is built on first use and shared from then on, and nothing at import.
 plain values and each other's objects, never the settings.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from celery import Celery
 from pydantic import SecretStr
 from uuid_utils.compat import uuid7
 
 from darkroom.errors import UserError
 from darkroom.settings import Settings, variable
 from darkroom.settings.tls_files import check_tls_files
-from playground.client.client import PlaygroundClient
-from storage.db.database import Database
-from storage.db.statement_limits import Limits
-from storage.objects.store import ObjectStore
-from tasks.broker.publisher import Publisher
-from tasks.broker.queue_depth import QueueDepth
-from tasks.celery_app import make_app
-from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.window import Window
-from tasks.messages.rejected import RejectedMessages
 from tasks.queues import Queues
-from tasks.storing.object_deleter import ObjectDeleter
-from tasks.submission.held_messages import HeldMessages
-from tasks.submission.intake import Intake, RequestLimits
-from tasks.submission.submit_task import SubmitTask
-from tasks.webhooks.callback_target import OnEndQueues, queue_is_reserved
-from workers.consumer_control import ConsumerControl
+
+if TYPE_CHECKING:  # a property loads what it builds: a command that reads the table loads no more
+    from celery import Celery
+
+    from playground.client.client import PlaygroundClient
+    from storage.db.database import Database
+    from storage.objects.store import ObjectStore
+    from tasks.broker.queue_depth import QueueDepth
+    from tasks.dispatch.enqueue import Dispatch
+    from tasks.messages.rejected import RejectedMessages
+    from tasks.storing.object_deleter import ObjectDeleter
+    from tasks.submission.intake import Intake, RequestLimits
+    from tasks.submission.submit_task import SubmitTask
+    from tasks.webhooks.callback_target import OnEndQueues
+    from workers.consumer_control import ConsumerControl
 
 __all__ = ["Wiring"]
 
@@ -63,6 +63,8 @@ class Wiring:
 
     def make_app(self, take: Callable[[list[UUID]], None]) -> Celery:
         """Create a Celery app that passes its dispatches to `take`."""
+        from tasks.celery_app import make_app
+
         settings, broker = self.settings, self.settings.broker
         check_tls_files(broker.tls, "broker_url")
         return make_app(
@@ -94,6 +96,8 @@ class Wiring:
     @cached_property
     def objects(self) -> ObjectStore:
         """Return the bucket."""
+        from storage.objects.store import ObjectStore
+
         settings = self.settings
         return ObjectStore(
             bucket=_required(settings.s3_bucket, "s3_bucket", "the name of your bucket"),
@@ -110,6 +114,8 @@ class Wiring:
     @cached_property
     def playground(self) -> PlaygroundClient:
         """Return the client of the paid API."""
+        from playground.client.client import PlaygroundClient
+
         settings = self.settings
         key, bundle = settings.playground_api_key, settings.playground_ca_bundle
         proxy = settings.playground_proxy_url
@@ -132,6 +138,10 @@ class Wiring:
     @cached_property
     def dispatch(self) -> Dispatch:
         """Return the publisher of due rows as messages."""
+        from tasks.broker.publisher import Publisher
+        from tasks.dispatch.enqueue import Dispatch
+        from tasks.dispatch.window import Window
+
         settings = self.settings
         publisher = Publisher(
             self.app,
@@ -157,6 +167,8 @@ class Wiring:
     @property
     def request_limits(self) -> RequestLimits:
         """Return this installation's limits where they differ from the API's page."""
+        from tasks.submission.intake import RequestLimits
+
         settings = self.settings
         return RequestLimits(
             extra_models=settings.extra_models,
@@ -168,6 +180,8 @@ class Wiring:
     @property
     def on_end_queues(self) -> OnEndQueues:
         """Return the queues to which an `on_end` may have a task sent."""
+        from tasks.webhooks.callback_target import OnEndQueues, queue_is_reserved
+
         namespace, only = self.settings.namespace, self.settings.on_end_queues
         for queue in only:
             if queue_is_reserved(queue, namespace):
@@ -178,6 +192,8 @@ class Wiring:
     @cached_property
     def intake(self) -> Intake:
         """Return the intake, which accepts jobs."""
+        from tasks.submission.intake import Intake
+
         return Intake(
             self.database,
             lambda: self.objects,
@@ -191,11 +207,16 @@ class Wiring:
     @cached_property
     def sweep(self) -> ObjectDeleter:
         """Return the deleter of the objects of forgotten jobs."""
+        from tasks.storing.object_deleter import ObjectDeleter
+
         return ObjectDeleter(self.database, lambda: self.objects)
 
     @cached_property
     def submit(self) -> SubmitTask:
         """Return the handler of `darkroom.submit` messages."""
+        from tasks.submission.held_messages import HeldMessages
+        from tasks.submission.submit_task import SubmitTask
+
         held = HeldMessages(max(1, self.settings.celery_threads - 1), self.submit_flow)
         return SubmitTask(
             self.intake,
@@ -208,15 +229,21 @@ class Wiring:
     @cached_property
     def rejected(self) -> RejectedMessages:
         """Return the counter of messages that this process has rejected."""
+        from tasks.messages.rejected import RejectedMessages
+
         return RejectedMessages()
 
     @cached_property
     def submit_flow(self) -> ConsumerControl:
         """Return the consumer switch of submitted jobs, off while storage is unavailable."""
+        from workers.consumer_control import ConsumerControl
+
         return ConsumerControl(self.queues.submit)
 
     def queue_depth(self, queue: str) -> QueueDepth:
         """Return a reader of one broker queue's length, on its own connection."""
+        from tasks.broker.queue_depth import QueueDepth
+
         timeout_s = self.settings.publish_timeout_s
         return QueueDepth(self.app, queue, timeout_s=timeout_s)
 
@@ -227,6 +254,9 @@ class Wiring:
             connections: the maximum number.
             deadline_s: longest wait for an answer, if it is to be shorter than in the settings.
         """
+        from storage.db.database import Database
+        from storage.db.statement_limits import Limits
+
         example = "postgresql+psycopg://user@host/name or sqlite:////path/darkroom.db"
         url = _required(self.settings.database_url, "database_url", example)
         lock_s, statement_s, longest_s = self.settings.statement_limits

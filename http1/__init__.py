@@ -1,9 +1,9 @@
-"""One HTTP/1.1 exchange over a connection that is open already, by the short way.
+"""Exchange one HTTP/1.1 request and response over an open connection, on a fast path.
 
-urllib3 opens connections, keeps them, and knows proxies, TLS and every kind of answer. It also does
-for each exchange what is needed once for a connection, and has the few lines before an answer read
-by a parser for e-mail. Here the usual exchange, and only that, is written and read as the bytes it
-is; whatever is unusual is urllib3's, as it came.
+urllib3 opens connections, keeps them, and handles proxies, TLS and every kind of response. It also
+repeats for each exchange what is needed once per connection, and parses the few header lines of a
+response with a parser for e-mail. This package reads and writes only the usual exchange, directly
+as bytes. Everything unusual is passed to urllib3 unchanged.
 """
 
 from http1.exchange import exchange

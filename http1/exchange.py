@@ -1,4 +1,4 @@
-"""A request and the head of its answer, over one of a pool's connections, once."""
+"""Send one request and read the head of its response, over one of a pool's connections."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def exchange(
     retries: Any,
     send: Send = send_request,
 ) -> AnyAnswer:
-    """Send a request and wait for its answer: the short way, or as urllib3 has it.
+    """Send a request and wait for its response, on the fast path or through urllib3.
 
     Args:
         pool: urllib3's, of one host; its connections' `response_class` is `FinalResponse`.
         method: Of the request.
-        target: What is asked for, percent-encoded.
+        target: The request target, percent-encoded.
         headers: All of them, `Host` and `Content-Length` included.
-        pieces: The body; gone through once.
+        pieces: The body; iterated once.
         timeout: urllib3's.
-        retries: urllib3's, none of which sends anything twice.
+        retries: urllib3's; they must not send anything twice.
         send: Sends a request over a connection that is open.
 
     Returns:
-        The final answer, to be closed and released; interim ones (1xx) are skipped.
+        The final response, to be closed and released; interim ones (1xx) are skipped.
 
     Raises:
-        HTTPError: urllib3's; also for a 101, after which the connection is another protocol's.
-        OSError: The network's, and what else `send` raises.
-        ValueError: A header that cannot be written.
+        HTTPError: urllib3's; also for a 101, after which the connection uses another protocol.
+        OSError: A network error, and what else `send` raises.
+        ValueError: An invalid header.
     """
     head = request_head(method, target, headers)
     answer = over_open_connection(pool, head, pieces, silence_s=timeout.read_timeout, send=send)
@@ -67,16 +67,16 @@ def exchange(
 def over_open_connection(
     pool: Any, head: bytes, pieces: Pieces, *, silence_s: float | None, send: Send = send_request
 ) -> AnyAnswer | None:
-    """The short way.
+    """Exchange on the fast path.
 
     Returns:
-        The answer; None where nothing was sent, as no connection is open or a proxy is to be told
-        more than the host.
+        The response; None if nothing was sent, because no connection is open or a proxy needs more
+        than the host.
 
     Raises:
-        ProtocolError: What came is not HTTP, or nothing did (urllib3's).
-        ReadTimeoutError: Nothing came for too long (urllib3's).
-        OSError: The network's, and what else `send` raises.
+        ProtocolError: The response is not HTTP, or there is none (urllib3's).
+        ReadTimeoutError: Nothing arrived for too long (urllib3's).
+        OSError: A network error, and what else `send` raises.
     """
     if pool.proxy is not None:
         return None

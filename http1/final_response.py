@@ -1,8 +1,8 @@
-"""The response class of all our connections: `http.client`'s, without its dealing with heads.
+"""Define the response class of Darkroom's connections: `http.client`'s with another head reader.
 
-`http.client` takes every interim response but 100 for the final one and refuses a head of more than
-100 lines, and urllib3 and botocore have their heads from it. A connection class with this
-`response_class` has neither; no library is patched.
+`http.client` treats every interim response but 100 as the final one and refuses a head of more than
+100 lines, and urllib3 and botocore get their heads from it. A connection class with this
+`response_class` does neither; no library is patched.
 """
 
 import http.client
@@ -15,7 +15,8 @@ from http1.head import read_final_head
 
 __all__ = ["FinalResponse", "with_final_responses"]
 
-# What `http.client` reads in a head to know where the body ends, and whether the connection stays.
+# The headers from which `http.client` derives where the body ends, and whether the connection stays
+# open.
 _FRAMING: Final = frozenset(
     ("connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding")
 )
@@ -29,11 +30,11 @@ class FinalResponse(http.client.HTTPResponse):
         debuglevel: `http.client`'s.
         method: Of the request.
         url: `http.client`'s.
-        head: What was read of the response already, up to the beginning of its body.
+        head: The part of the response read already, up to the beginning of its body.
 
     Attributes:
-        renews_timeout: Whether the socket's timeout begins anew with each piece of a head. False:
-            it limits all heads together, so that interim responses hold no thread.
+        renews_timeout: Whether the socket's timeout restarts with each piece of a head. If False,
+            it limits all heads together, so that interim responses cannot hold a thread.
     """
 
     renews_timeout: ClassVar[bool] = False
@@ -57,8 +58,8 @@ class FinalResponse(http.client.HTTPResponse):
         """Read the head.
 
         Raises:
-            HTTPException: It is none, or none of a final response.
-            OSError: The network's.
+            HTTPException: It is invalid, or not the head of a final response.
+            OSError: A network error.
         """
         super().begin(*args, **kwargs)
         self.headers = self.msg = self._all_headers
@@ -67,7 +68,7 @@ class FinalResponse(http.client.HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         """Read the head, and leave `http.client` the lines that it needs.
 
-        A tunnel through a proxy calls this alone.
+        A tunnel through a proxy calls only this method.
         """
         if self._head is None:
             self._head = read_final_head(
@@ -82,7 +83,7 @@ class FinalResponse(http.client.HTTPResponse):
         )
         self.fp = io.BytesIO(b"%b\n%b\r\n" % (line, framing.encode("latin-1")))  # type: ignore[assignment]  # all that is asked of it is there
         found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # no stub has it
-        if found[1] < HTTPStatus.OK:  # written so that only `http.client` reads a number in it
+        if found[1] < HTTPStatus.OK:  # written so that only `http.client` parses the number
             raise http.client.BadStatusLine(line.decode("latin-1"))
         return found
 

@@ -1,9 +1,9 @@
-"""The head of a final response, as bytes: interim responses before it are skipped.
+"""Read the head of a final response as bytes, and skip the interim responses before it.
 
 RFC 9110, section 15.2: a client must be able to parse any number of 1xx responses before the final
 one, and may ignore them. `http.client` and urllib3 skip 100 only, and limit a head to 100 lines.
-Here a head is limited by its bytes, as a response to a paid request must not be lost over its count
-of lines. 101 is not interim in that sense: what follows it is another protocol.
+Here the limit of a head is its bytes, because a response to a paid request must not be lost over
+its number of lines. 101 is not interim in that sense: what follows it is another protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MAX_HEAD_BYTES", "MAX_INTERIM_BYTES", "read_final_head"]
 
 #: All interim heads before one final response together.
 MAX_INTERIM_BYTES: Final = 65_536
-#: One final head. Servers and proxies allow 8 to 64 kB as a rule, curl reads 300 kB.
+#: One final head. Servers and proxies usually allow 8 to 64 kB, curl reads 300 kB.
 MAX_HEAD_BYTES: Final = 262_144
 
 _SWITCHING_PROTOCOLS: Final = b"101"
@@ -26,7 +26,7 @@ _SWITCHING_PROTOCOLS: Final = b"101"
 _INTERIM: Final = re.compile(rb"HTTP/1\.\S*[ \t]+(1\d\d)(?!\S)")
 _PROTOCOL: Final = b"HTTP/"
 _END: Final = re.compile(rb"\n\r?\n")
-# As much of it may have come with an earlier piece.
+# This much of it may have come with an earlier piece.
 _MOST_OF_END_BYTES: Final = 2
 
 
@@ -36,13 +36,13 @@ def read_final_head(stream: BufferedReader[Any], sock: Any, *, renews_timeout: b
     Args:
         stream: Of the connection, at the beginning of a response.
         sock: The connection's socket, whose timeout is used.
-        renews_timeout: Whether the socket's timeout begins anew with each piece that comes, since
-            the call has a deadline of its own. Otherwise it limits all of the reading.
+        renews_timeout: Whether the socket's timeout restarts with each piece that arrives, because
+            the call has a deadline of its own. Otherwise it limits the reading in total.
 
     Raises:
-        HTTPException: Nothing came, not all of a head came, it is too large, or it is a 101.
+        HTTPException: Nothing came, the head is incomplete or too large, or it is a 101.
         TimeoutError: The time is over.
-        OSError: The network's.
+        OSError: A network error.
     """
     remaining = _Remaining(None if renews_timeout else sock.gettimeout(), sock)
     interim_bytes = 0
@@ -58,11 +58,11 @@ def read_final_head(stream: BufferedReader[Any], sock: Any, *, renews_timeout: b
 
 
 class _Remaining:
-    """What is left of a timeout over several reads.
+    """The remaining part of a timeout over several reads.
 
     Args:
         timeout_s: For all of them together; None for no limit besides the socket's own.
-        sock: Whose timeout is set before each read but the first, which has it already.
+        sock: The socket whose timeout is set before each read but the first, which has it already.
     """
 
     __slots__ = ("_deadline", "_sock", "_timeout_s")
@@ -73,7 +73,7 @@ class _Remaining:
         self._deadline = 0.0
 
     def begin_read(self) -> None:
-        """Set what is left, before a read."""
+        """Set the remaining time, before a read."""
         if self._timeout_s is None:
             return
         if not self._deadline:
@@ -112,10 +112,10 @@ def _read_head(
 
 
 def _end_of(head: bytearray, start: int) -> int:
-    """Return where a head ends; 0 if its end has not come."""
+    """Return where a head ends; 0 if its end has not arrived."""
     line_end = head.find(b"\n") + 1
     if line_end and not head.startswith(_PROTOCOL):
-        return line_end  # the caller's parser says what is wrong with it
+        return line_end  # the caller's parser reports the fault
     found = _END.search(head, start)
     return found.end() if found else 0
 

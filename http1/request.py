@@ -1,4 +1,4 @@
-"""A request, written: its head as one piece of bytes, its body behind it."""
+"""Write a request: its head as one piece of bytes, followed by its body."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ __all__ = ["host_header", "request_head", "send_request"]
 
 _OWN_PORTS: Final = {"http": 80, "https": 443}
 
-#: Ours: what is smaller goes out together with what is next to it.
+#: Chosen for Darkroom: smaller pieces are sent together with their neighbours.
 _SMALL_BYTES: Final = 65_536
 
 
 def host_header(url: str) -> str:
-    """What `Host` says for a URL: a scheme's own port is left out."""
+    """Return the `Host` value for a URL, without the scheme's default port."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return host.removesuffix(f":{_OWN_PORTS[parts.scheme]}").lower()
 
 
 def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    """What goes before a body.
+    """Return the bytes that precede a body.
 
     Args:
         method: Of the request.
-        target: What is asked for, percent-encoded.
+        target: The request target, percent-encoded.
         headers: All of them, `Host` and `Content-Length` included.
 
     Raises:
-        ValueError: A line break, or a letter that no header can have.
+        ValueError: A line break, or a character that no header may have.
     """
     lines = [
         f"{method} {target} HTTP/1.1",
@@ -44,17 +44,17 @@ def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
 
 
 def send_request(connection: Any, head: bytes, pieces: Iterable[bytes | memoryview]) -> bool:
-    """Send a request; whether all of it was handed over.
+    """Send a request; return whether all of it was written.
 
-    Where the other side hung up on it, an answer may be there to be read all the same.
+    If the other side closed the connection meanwhile, a response may still be there to be read.
 
     Args:
-        connection: urllib3's, open, with no answer left unread.
+        connection: urllib3's, open, with no response left unread.
         head: As `request_head` makes it.
         pieces: The body, as long as the head says.
 
     Raises:
-        OSError: The network's.
+        OSError: A network error.
     """
     with suppress(BrokenPipeError, ConnectionResetError):
         for part in _parts(head, pieces):
@@ -64,7 +64,7 @@ def send_request(connection: Any, head: bytes, pieces: Iterable[bytes | memoryvi
 
 
 def _parts(head: bytes, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """The same bytes in fewer pieces."""
+    """Return the same bytes in fewer pieces."""
     small: list[bytes | memoryview] = [head]
     for piece in pieces:
         if len(piece) < _SMALL_BYTES:

@@ -1,7 +1,7 @@
-"""An answer, read: its head at once, its body when it is wanted.
+"""Read a response: its head at once, its body on demand.
 
-The usual answer is a success that says how long it is, comes as it is and leaves its connection
-open. Any other is urllib3's to read: it gets the head that was read here, and what is behind it.
+The usual response is a success that states its length, has no coding and keeps its connection open.
+Any other is left to urllib3, which gets the head read here and the bytes after it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ __all__ = ["Answer", "AnyAnswer", "read_answer"]
 
 _OK: Final = 200
 _USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 200(?: [^\r\n]*)?\r\n")
-# RFC 9110, 5.6.2: the letters of a name.
+# RFC 9110, 5.6.2: the characters of a name.
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r\n")
 _SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
-# A header that goes on in the next line.
+# A header that continues on the next line.
 _FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]+")
 
-#: Headers of an answer whose body is not simply the next bytes.
+#: Headers of a response whose body is not simply the next bytes.
 _FRAMING: Final = ("Transfer-Encoding", "Content-Encoding")
 
 
 class Answer:
-    """A usual answer; it can do what is needed of urllib3's.
+    """A usual response; it offers the part of urllib3's interface that Darkroom needs.
 
     Attributes:
         status: The HTTP status.
-        headers: Looking one up ignores case.
+        headers: Lookups ignore case.
     """
 
     status: Final = _OK
@@ -50,11 +50,11 @@ class Answer:
         self._pool = pool
 
     def read(self, amount: int | None = None) -> bytes:
-        """So much of the body, or all that is left; less where it was cut short.
+        """Read that many bytes of the body, or the rest; fewer if it was truncated.
 
         Raises:
-            ReadTimeoutError: Nothing came for too long (urllib3's).
-            OSError: The network's.
+            ReadTimeoutError: Nothing arrived for too long (urllib3's).
+            OSError: A network error.
         """
         wanted = self._left_bytes if amount is None else min(amount, self._left_bytes)
         with _silence_told(self._pool):
@@ -63,7 +63,7 @@ class Answer:
         return body
 
     def close(self) -> None:
-        """No more of it is read; a connection with something left in it is closed."""
+        """Stop reading; a connection with unread bytes is closed."""
         self._stream.close()
         if self._left_bytes and self._connection is not None:
             self._connection.close()
@@ -79,21 +79,21 @@ AnyAnswer = Answer | HTTPResponse
 
 
 def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
-    """Read an answer's head.
+    """Read a response's head.
 
     Args:
         connection: urllib3's, on which a request has just been sent; its `response_class` is
             `FinalResponse`.
-        pool: Whose it is, and who gets it back.
+        pool: The connection's pool, to which it is returned.
         method: Of the request.
 
     Returns:
-        The answer, to be closed and released.
+        The response, to be closed and released.
 
     Raises:
-        HTTPException: What came is no final response, or nothing did (`http.client`'s).
-        ReadTimeoutError: Nothing came for too long (urllib3's).
-        OSError: The network's.
+        HTTPException: What came is not a final response, or nothing came (`http.client`'s).
+        ReadTimeoutError: Nothing arrived for too long (urllib3's).
+        OSError: A network error.
     """
     response_class = connection.response_class
     stream = connection.sock.makefile("rb")
@@ -120,7 +120,7 @@ def _silence_told(pool: Any) -> Iterator[None]:
 
 
 def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
-    """The headers of a usual answer; None for any other."""
+    """Return the headers of a usual response; None for any other."""
     if _USUAL_LINE.fullmatch(lines[0]) is None or lines[-1] != b"\r\n":
         return None
     headers = HTTPHeaderDict()
@@ -136,7 +136,7 @@ def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
 
 
 class _Opened:
-    """A socket that has been made a file already."""
+    """A socket already opened as a file."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

@@ -1,5 +1,5 @@
-"""The paid API: the request and its rules, the HTTP client, answers and errors, PNG checking.
+"""The paid API: requests and their rules, the HTTP client, and how responses are judged.
 
-This room knows nobody else of ours. What is done with a verdict (retry, pause, store) is decided
-in the rooms above it.
+Errors and the PNG check live here too. This package imports no other package of Darkroom but
+`http1`. What follows from a verdict (retry, pause, store) is decided in the packages above it.
 """

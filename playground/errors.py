@@ -1,15 +1,15 @@
-"""What can go wrong with the paid API, as one tree.
+"""Define the errors of the paid API, as one tree.
 
     PlaygroundError
     ├── RequestInvalid      the producer's request breaks rules; nothing was sent
-    ├── CallFailed          a call brought no complete answer
-    │   ├── NotSent         the request never left us whole: not paid
-    │   └── OutcomeUnknown  the request left us whole: it may have been charged
-    ├── AnswerTooLarge      the answer is larger than we are willing to hold
+    ├── CallFailed          a call ended without a complete response
+    │   ├── NotSent         the request was not sent completely: not paid
+    │   └── OutcomeUnknown  the request was sent completely: it may have been charged
+    ├── AnswerTooLarge      the response exceeds the limit for memory
     └── PngDamaged          these bytes are not a whole PNG
 
 Exceptions of `requests`, `urllib3`, `http.client`, `ssl` and the socket become `CallFailed` in
-`client/http_errors.py` and nowhere else. No message here carries a key, a header or a body.
+`client/http_errors.py` and nowhere else. No message here contains a key, a header or a body.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 
 class PlaygroundError(Exception):
-    """Root of everything this room raises on purpose."""
+    """Root of all errors that this package raises on purpose."""
 
 
 class RequestInvalid(PlaygroundError):
-    """A request broke at least one rule; all of its faults are told at once.
+    """A request broke at least one rule; all of its faults are reported together.
 
     Attributes:
         faults: every fault found, in the order of the API's parameters.
@@ -34,15 +34,15 @@ class RequestInvalid(PlaygroundError):
         super().__init__("; ".join(str(fault) for fault in self.faults))
 
     def __reduce__(self) -> tuple[type[RequestInvalid], tuple[tuple[Fault, ...]]]:
-        """Survive pickling with the facts, not only with the sentence."""
+        """Pickle the faults as well as the message."""
         return type(self), (self.faults,)
 
 
 class CallFailed(PlaygroundError):
-    """A call ended without a complete answer.
+    """A call ended without a complete response.
 
     Attributes:
-        code: a constant name for machines, such as `CONNECT_REFUSED`.
+        code: a constant name for programs, such as `CONNECT_REFUSED`.
         message: a sentence for people, without secrets.
     """
 
@@ -52,19 +52,19 @@ class CallFailed(PlaygroundError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[CallFailed], tuple[str, str]]:
-        """Survive pickling with both facts."""
+        """Pickle both attributes."""
         return type(self), (self.code, self.message)
 
 
 class NotSent(CallFailed):
-    """The last byte of the request was never handed to the kernel, so nothing was charged."""
+    """The last byte of the request was never written to the kernel, so nothing was charged."""
 
 
 class OutcomeUnknown(CallFailed):
-    """The whole request was sent and no whole answer came: it may have been charged.
+    """The whole request was sent and no whole response came: it may have been charged.
 
     Attributes:
-        received: what came of a success's body; it may hold a picture that is whole.
+        received: the received part of a success's body; it may contain a whole image.
     """
 
     def __init__(self, code: str, message: str, received: bytes = b"") -> None:
@@ -73,11 +73,11 @@ class OutcomeUnknown(CallFailed):
 
 
 class AnswerTooLarge(PlaygroundError):
-    """An answer exceeds the size this process is willing to hold.
+    """A response exceeds the size that this process holds in memory.
 
     Attributes:
-        limit_bytes: the bound that was set.
-        size_bytes: what the answer announced, or None if it only kept coming.
+        limit_bytes: the limit that was set.
+        size_bytes: the announced size, or None if it was not announced.
     """
 
     def __init__(self, limit_bytes: int, size_bytes: int | None = None) -> None:
@@ -87,15 +87,15 @@ class AnswerTooLarge(PlaygroundError):
         super().__init__(f"the answer has {announced}; at most {limit_bytes} bytes are read")
 
     def __reduce__(self) -> tuple[type[AnswerTooLarge], tuple[int, int | None]]:
-        """Survive pickling with both facts."""
+        """Pickle both attributes."""
         return type(self), (self.limit_bytes, self.size_bytes)
 
 
 class PngDamaged(PlaygroundError):
-    """Bytes that should be a PNG are cut short, altered, or something else.
+    """Bytes that should be a PNG are truncated, altered, or something else.
 
     Attributes:
-        reason: what is wrong, in a few words.
+        reason: the fault, in a few words.
     """
 
     def __init__(self, reason: str) -> None:
@@ -103,7 +103,7 @@ class PngDamaged(PlaygroundError):
         super().__init__(f"not a whole PNG: {reason}")
 
     def __reduce__(self) -> tuple[type[PngDamaged], tuple[str]]:
-        """Survive pickling without the prefix growing."""
+        """Pickle the reason without repeating the message's prefix."""
         return type(self), (self.reason,)
 
 
@@ -112,8 +112,8 @@ class Fault:
     """One broken rule of one request.
 
     Attributes:
-        field: the parameter, with an index where it is a list (`prompt_rejection_topics[1]`).
-        value: what was given, as Python would write it, at most 80 characters.
+        field: the parameter, with an index if it is a list (`prompt_rejection_topics[1]`).
+        value: the given value, as Python would write it, at most 80 characters.
         rule: what is allowed.
     """
 
@@ -122,5 +122,5 @@ class Fault:
     rule: str
 
     def __str__(self) -> str:
-        """One line: field, value, rule."""
+        """Return one line: field, value, rule."""
         return f"{self.field} = {self.value}: must be {self.rule}"

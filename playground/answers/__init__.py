@@ -1,1 +1,4 @@
-"""What an answer means: judged, its pictures found and checked, its words read."""
+"""Interpret the API's responses: judge them, find and check their images, read their messages.
+
+Sending requests and reading bodies is not here; that is in `client`.
+"""

@@ -1,7 +1,6 @@
 """Decode base64 that strict decoders refuse: line breaks, the url-safe alphabet, no padding.
 
-What decides whether a picture is intact are its own checksums, so nothing is lost by reading its
-base64 generously.
+An image's own checksums decide whether it is intact, so lenient base64 decoding loses no safety.
 """
 
 import re
@@ -16,8 +15,8 @@ BASE64_PNG: Final = "iVBORw0KGgo"
 _DATA_URL: Final = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.ASCII | re.IGNORECASE)
 _MAX_HEAD_CHARS: Final = 256
 
-# Both alphabets, padding, white space (also what is not seen), and the escapes that a text has if
-# it was written as JSON or as a form twice.
+# Both alphabets, padding, white space (also invisible characters), and the escapes of a text that
+# was encoded as JSON or as a form twice.
 _DIGITS: Final = r"[A-Za-z0-9+/_=\s\u200b\ufeff-]"
 _ESCAPE: Final = r"\\+[nrt/]|\\+u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}"
 _RUN: Final = re.compile(rf"{_DIGITS}++(?:(?:{_ESCAPE}){_DIGITS}*+)*+")
@@ -30,7 +29,7 @@ _GROUP: Final = 4
 
 
 def runs_of_base64(text: str) -> Iterator[tuple[int, str]]:
-    """Find the base64 of PNGs in a text: what stands between two characters of another kind.
+    """Find the base64 of PNGs in a text; characters outside the alphabet delimit it.
 
     Yields:
         Where each begins, and its text.
@@ -44,7 +43,7 @@ def decode_base64(text: object) -> bytes:
     """Decode base64 text, with or without the head of a `data:` URL.
 
     Raises:
-        ValueError: it is not text, or has a character that no spelling of base64 has.
+        ValueError: it is not text, or has a character that no base64 variant has.
     """
     if not isinstance(text, str):
         raise ValueError(type(text).__name__)  # noqa: TRY004 - one except clause for all that is not base64
@@ -64,6 +63,6 @@ def _meant(escape: re.Match[str]) -> str:
 
 def _decoded(body: bytes) -> bytes:
     digits = body.translate(_STANDARD, _WHITE).partition(b"=")[0]
-    if len(digits) % _GROUP == 1:  # six bits, which are no byte
+    if len(digits) % _GROUP == 1:  # six bits are not a byte
         digits = digits[:-1]
     return pybase64.b64decode(digits + b"=" * (-len(digits) % _GROUP), validate=True)

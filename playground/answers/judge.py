@@ -1,12 +1,12 @@
-"""What an answer means: one total function from whatever came back to one verdict.
+"""Map the outcome of every call to one verdict, by one total function.
 
-Every status, every body and every exception has a row; nothing here raises. The statuses besides
-200 and 400 are not on the API's page, so the rows follow HTTP (RFC 9110) and the cautious reading
-of money: an answer that could hide a finished picture is UNKNOWN, not NOT_PAID.
+Every status, every body and every exception has a row; nothing here raises. The API's page
+documents only the statuses 200 and 400. For the others the rows follow HTTP (RFC 9110) and assume
+the worst about money: a response that could hide a finished image is UNKNOWN, not NOT_PAID.
 
-A success (2xx) is read in this order: an intact picture in any form is received; a 200 of the API's
-own shape without one is useless; every other success may have been paid, and may be another
-server's.
+A success (2xx) is judged in this order. An intact image in any form is IN_HAND. A 200 of the API's
+own shape without an image is USELESS. Every other success may have been paid, and may come from
+another server.
 """
 
 from collections.abc import Sequence
@@ -30,24 +30,25 @@ from playground.errors import (
 )
 from playground.request.vocabulary import PROMPT_UNSAFE
 
-# Statuses that do not follow their hundred.
+# Statuses whose meaning differs from that of their class (4xx, 5xx).
 _SPECIAL: Final = {
     401: Meaning.BLOCKED,
     402: Meaning.BLOCKED,
     403: Meaning.BLOCKED,
     404: Meaning.NOT_THE_API,
     405: Meaning.NOT_THE_API,
-    407: Meaning.NOT_THE_API,  # a proxy of ours wants a name; no request will fare better
+    407: Meaning.NOT_THE_API,  # a proxy wants a login; every request will fail alike
     408: Meaning.UNKNOWN,
     429: Meaning.TOO_FAST,
     502: Meaning.UNKNOWN,
     503: Meaning.TOO_FAST,
     504: Meaning.UNKNOWN,
-    # A CDN's own statuses: it gave up on an origin that may have gone on (Cloudflare, 520-527).
+    # A CDN's own statuses: it stopped waiting for an origin that may have continued (Cloudflare,
+    # 520-527).
     **dict.fromkeys(range(520, 528), Meaning.UNKNOWN),
 }
 _BY_HUNDRED: Final = {
-    1: Meaning.UNKNOWN,  # a preliminary answer: the real one may still have been made
+    1: Meaning.UNKNOWN,  # an interim response: the final one may still have been produced
     3: Meaning.NOT_THE_API,
     4: Meaning.REFUSED,
     5: Meaning.NOT_PAID,
@@ -58,14 +59,14 @@ _MAX_REFUSABLE: Final = (400, 500)
 
 
 def judge(outcome: Answer | BaseException) -> Verdict:
-    """Say what a call came to.
+    """Judge the outcome of a call.
 
     Args:
-        outcome: the whole answer, or the exception that took its place.
+        outcome: the whole response, or the exception raised instead.
 
     Returns:
-        A verdict; it never raises. Of an exception that this room does not know, nothing can be
-        known about the money either.
+        A verdict; it never raises. For an unknown exception, nothing is known about the money
+        either.
     """
     if isinstance(outcome, BaseException):
         return _of_exception(outcome)
@@ -107,7 +108,7 @@ def _of_failure(answer: Answer) -> Verdict:
 
 
 def _of_success(answer: Answer) -> Verdict:
-    """Judge a 2xx: quickly if it is as the page says, then by whatever it holds."""
+    """Judge a 2xx: the documented form first, on a fast path, then any other content."""
     images = _as_promised(answer.body)
     if images:
         return _in_hand(images)
@@ -118,7 +119,7 @@ def _of_success(answer: Answer) -> Verdict:
 
 
 def _as_promised(body: bytes) -> list[Png]:
-    """Return the pictures of a tidy answer; none unless all of its images are intact."""
+    """Return the images of a well-formed response; empty unless all of its images are intact."""
     try:
         image = lone_image(body)
         if image is not None:
@@ -135,7 +136,7 @@ def _in_hand(images: Sequence[Png], faults: Sequence[tuple[str, str]] = ()) -> V
 
 
 def _of_no_images(answer: Answer, found: Found) -> Verdict:
-    """Tell the API's own answer from another server's."""
+    """Distinguish the API's own response from another server's."""
     code, message = code_and_message(answer.body)
     if answer.status == _OK:
         if found.is_object and code == PROMPT_UNSAFE:
@@ -144,7 +145,7 @@ def _of_no_images(answer: Answer, found: Found) -> Verdict:
             return Verdict(Meaning.USELESS, *found.faults[0])
         if found.has_images_field and not found.is_object:
             return Verdict(Meaning.USELESS, "BAD_JSON", "the answer's JSON is damaged or cut short")
-        # What is cut off before its words are read has none to tell it by.
+        # A truncated body has no message by which to distinguish it.
         is_error = found.is_object and len(answer.body) <= MAX_BODY_BYTES and bool(code or message)
         if found.has_images_field or is_error:
             return Verdict(Meaning.USELESS, "NO_IMAGES", message or "the answer carries no images")

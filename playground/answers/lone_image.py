@@ -1,10 +1,10 @@
-"""The API's usual answer, one image and nothing else, read without making a JSON string of it.
+"""Read the API's usual response, a single image, without making a JSON string of it.
 
 An image is two megabytes of base64 between a few bytes of JSON. A parser copies them into a string
-that is thrown away at once; here they are decoded where they lie. What counts as that answer is
-strict: base64's alphabet knows no quotation mark and no backslash, so if all that lies between
-these first and last bytes is base64, a JSON parser would have read the very same string. Anything
-else is left to the parser.
+that is discarded at once; here they are decoded in place. The check for that response is strict.
+Base64's alphabet contains no quotation mark and no backslash. So if everything between these first
+and last bytes is base64, a JSON parser would have read the very same string. Every other response
+is left to the parser.
 """
 
 import re
@@ -18,13 +18,13 @@ _TAIL: Final = re.compile(rb'"[ \t\n\r]*\][ \t\n\r]*\}[ \t\n\r]*')
 
 
 def lone_image(body: bytes) -> bytes | None:
-    """Decode the image of an answer that is one image alone.
+    """Decode the image of a response that contains exactly one image.
 
     Args:
-        body: of an answer with status 200.
+        body: of a response with status 200.
 
     Returns:
-        The decoded bytes; None where the answer is anything else, which may be a good one too.
+        The decoded bytes; None for any other response, which may be valid too.
     """
     head = _HEAD.match(body)
     end = body.rfind(b'"')

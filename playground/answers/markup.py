@@ -1,7 +1,7 @@
-"""The words of an HTML page, read in one pass.
+"""Extract the visible text of an HTML page, in one pass.
 
-An error page is shortened to what a person would see. It comes from outside and may be hostile, so
-the time must grow with its size and no faster: no part of it is searched twice for the same end.
+An error page is shortened to what a browser would show. It comes from outside and may be hostile,
+so the time must be linear in its size: no part of it is searched twice for the same end tag.
 """
 
 import html
@@ -9,9 +9,9 @@ import re
 from typing import Final
 
 MAX_TEXT_CHARS: Final = 4096
-"""Words beyond these are not read: a message keeps a few hundred characters."""
+"""Text beyond this length is not read: a message keeps a few hundred characters."""
 
-# What is not shown, from its first characters to the end it must have.
+# Hidden parts: their first characters and the end each requires.
 _HIDDEN: Final = re.compile(r"<(?:(script|style)\b|!--)", re.IGNORECASE)
 _END_OF: Final = {
     "script": re.compile(r"</script\s*+>", re.IGNORECASE),
@@ -26,7 +26,7 @@ _TAG: Final = re.compile(r"<[^<>]{0,1000}+>")
 
 
 def is_markup(text: str) -> bool:
-    """Say whether a text is a page, or another document of tags."""
+    """Return whether a text is an HTML page, or another document of tags."""
     return _PAGE.match(text[:_PAGE_HEAD_CHARS]) is not None
 
 
@@ -37,12 +37,12 @@ def visible_text(text: str) -> str:
     shown = _TAG.sub(" ", " ".join(_shown_parts(text)))[:MAX_TEXT_CHARS]
     try:
         return html.unescape(shown)
-    except ValueError:  # a reference such as &#999…; with more digits than Python makes a number of
+    except ValueError:  # a reference such as &#999…; with too many digits
         return shown
 
 
 def _shown_parts(text: str) -> list[str]:
-    """Cut out what is hidden; what has no end stays, as the text of a page cut short."""
+    """Remove hidden parts; a part without an end is kept, as the text of a truncated page."""
     parts: list[str] = []
     start = at = 0
     endless: set[str] = set()

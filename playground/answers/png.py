@@ -1,12 +1,12 @@
-"""Is this a whole PNG, and how large a picture is it? Answered without decoding a pixel.
+"""Check that bytes are a whole PNG and read its size, without decoding a pixel.
 
-A damaged picture must be noticed while the call can still be repeated, not by whoever opens it
-next week. The signature, every chunk's length, every critical chunk's CRC, IHDR first and IEND
-last prove that nothing was cut off or flipped on the way; what the compressed pixels say is left
+A damaged image must be noticed while the call can still be repeated, not when a user opens it
+later. The signature, every chunk's length, every critical chunk's CRC, IHDR first and IEND last
+prove that nothing was truncated or altered in transit. The content of the compressed pixels is left
 to the API. Rules from the PNG specification, third edition (https://www.w3.org/TR/png-3/).
 
-What does not touch the pixels costs no picture: a wrong CRC in an ancillary chunk, which decoders
-should survive (section 13.2), and bytes after the end, which are cut off.
+Faults that do not affect the pixels do not fail the check: a wrong CRC in an ancillary chunk, which
+decoders should tolerate (section 13.2), and bytes after the end, which are cut off.
 """
 
 import struct
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# zlib's own CRC-32 takes longer over a picture than decoding its base64 does.
+# zlib's own CRC-32 takes longer for an image than decoding its base64 does.
 from isal.isal_zlib import crc32
 
 from playground.errors import PngDamaged
@@ -63,12 +63,12 @@ class Png:
     has_credentials: bool = False
 
     def __repr__(self) -> str:
-        """Say the sizes, not two megabytes of data."""
+        """Return the sizes instead of two megabytes of data."""
         return f"Png({self.width}x{self.height}, {len(self.data)} bytes)"
 
 
 def check_png(data: bytes) -> Png:
-    """Prove that these bytes begin with one whole PNG.
+    """Check that these bytes begin with one whole PNG.
 
     Args:
         data: a whole file; it is not copied unless bytes follow its end.
@@ -77,7 +77,7 @@ def check_png(data: bytes) -> Png:
         The PNG's bytes with the width and height that the header declares.
 
     Raises:
-        PngDamaged: with the first thing that is wrong.
+        PngDamaged: with the first fault.
     """
     view = memoryview(data)
     if not data.startswith(SIGNATURE):
@@ -109,7 +109,7 @@ _Chunk = tuple[bytes, memoryview, int, bool]
 
 
 def _chunks(view: memoryview) -> Iterator[_Chunk]:
-    """Walk the chunks, each checked; ends after IEND."""
+    """Yield the chunks, each checked; stop after IEND."""
     at = len(SIGNATURE)
     kind = b""
     while kind != b"IEND":
@@ -138,16 +138,16 @@ def _chunk_at(view: memoryview, at: int) -> _Chunk:
 
 
 def _prove_pixels(pieces: Iterable[memoryview]) -> None:
-    """Inflate the picture data, so that its own checksum (Adler-32) is compared.
+    """Inflate the image data, so that its own checksum (Adler-32) is compared.
 
-    One flipped bit makes an ancillary chunk of a critical one ("IDAT", "iDAT"). So where a wrong
-    CRC is passed over, the chunks alone do not prove that no pixel is missing.
+    One flipped bit turns a critical chunk into an ancillary one ("IDAT", "iDAT"). So if a wrong CRC
+    is tolerated, the chunks alone do not prove that no pixel is missing.
 
     Args:
         pieces: the data of every IDAT.
 
     Raises:
-        PngDamaged: the data is incomplete or altered, or more than is inflated here.
+        PngDamaged: the data is incomplete or altered, or exceeds what is inflated here.
     """
     stream = zlib.decompressobj()
     inflated_bytes = 0

@@ -1,8 +1,8 @@
-"""The recipe that rides inside a picture: a `parameters` text chunk, as image tools read it.
+"""Embed the recipe in an image: a `parameters` text chunk, as image tools read it.
 
-It is spliced in behind the header, so the pixels' bytes stay as the API sent them. What the
-recipe says is a setting: the job and its seed, everything that was asked, or nothing. A picture
-that is signed (Content Credentials) gets none; the job's row has the same facts.
+The chunk is inserted after the header, so the pixels' bytes stay as the API sent them. A setting
+selects the content: the job and its seed, the whole request, or nothing. An image that is signed
+(Content Credentials) gets no recipe; the job's row has the same facts.
 """
 
 import struct
@@ -15,7 +15,7 @@ RecipeMode = Literal["id", "full", "off"]
 
 _KEYWORD: Final = b"parameters"
 
-# Names that the AUTOMATIC1111 web UI writes and other tools look for, where it has one.
+# Names that the AUTOMATIC1111 web UI writes and other tools look for, if it has one.
 _LABELS: Final = (
     ("num_inference_steps", "Steps"),
     ("scheduler", "Sampler"),
@@ -31,17 +31,17 @@ _LABELS: Final = (
 def recipe_text(
     mode: RecipeMode, *, job_id: str, request: ImageRequest, simulated: bool = False
 ) -> str | None:
-    """Write the recipe of one job's picture.
+    """Return the recipe text for one job's image.
 
     Args:
         mode: `id` for job and seed, `full` for the prompt and every parameter that was set, `off`
             for nothing.
         job_id: the job's id.
         request: what was sent, seed chosen.
-        simulated: whether the picture comes from the simulator; it is then said.
+        simulated: whether the image comes from the simulator; the recipe then says so.
 
     Returns:
-        The text, or None where there is nothing to embed.
+        The text, or None if there is nothing to embed.
     """
     if mode == "off":
         return None
@@ -56,14 +56,14 @@ def recipe_text(
 
 
 def embed_recipe(png: Png | bytes, text: str) -> tuple[bytes | memoryview, ...]:
-    """Splice a `parameters` text chunk into a PNG, behind its header.
+    """Insert a `parameters` text chunk into a PNG, after its header.
 
-    A PNG with Content Credentials stays as it is: they sign every other byte of the file, so a
-    chunk more would invalidate their signature.
+    A PNG with Content Credentials is returned unchanged. They sign every other byte of the file, so
+    an added chunk would invalidate their signature.
 
     Args:
         png: a whole PNG, checked or as bytes.
-        text: any text; NUL characters are left out, because the format has no place for them.
+        text: any text; NUL characters are left out, because the format does not allow them.
 
     Returns:
         A whole PNG with the same pixels, in pieces: the pixels are not copied.
@@ -79,7 +79,7 @@ def embed_recipe(png: Png | bytes, text: str) -> tuple[bytes | memoryview, ...]:
 
 
 def _text_chunk(text: str) -> bytes:
-    """Prefer tEXt, which every reader knows; iTXt for what Latin-1 can't say."""
+    """Return a tEXt chunk, which every reader supports; iTXt for text outside Latin-1."""
     try:
         return chunk(b"tEXt", _KEYWORD + b"\0" + text.encode("latin-1"))
     except UnicodeEncodeError:

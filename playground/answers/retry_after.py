@@ -1,6 +1,6 @@
-"""How long an answer asks us to wait: `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
+"""Read `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
 
-The header comes from outside: it is bounded, so that no answer can stop a fleet for a day.
+The header comes from outside. Its value is limited, so that no response can stop a fleet for a day.
 """
 
 import re
@@ -17,10 +17,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Read `Retry-After`.
 
     Args:
-        headers: an answer's headers, names in any case.
+        headers: a response's headers, names in any case.
 
     Returns:
-        Seconds from now, from 0 to 3600; None if the header is absent or makes no sense.
+        Seconds from now, from 0 to 3600; None if the header is absent or invalid.
     """
     value = header(headers, "retry-after").strip()
     if _SECONDS.fullmatch(value):
@@ -28,13 +28,13 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     then = _timestamp(value)
     if then is None:
         return None
-    # The API's own clock, where it tells it: ours may be off.
+    # The API's own clock, if it sends one: this machine's may be off.
     now = _timestamp(header(headers, "date")) or time.time()
     return min(max(then - now, 0.0), MAX_RETRY_AFTER_S)
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
-    """Look a header up whatever its case; an absent one is empty text."""
+    """Look up a header, ignoring case; an absent one is empty text."""
     for key, value in headers.items():
         if key.lower() == name:
             return value

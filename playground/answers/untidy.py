@@ -1,12 +1,12 @@
-"""Find intact pictures in an answer whose wrapping is untidy.
+"""Find intact images in a response with malformed wrapping.
 
-A picture that is paid for and whole must not be thrown away because of what surrounds it: line
-breaks in its base64, a byte-order mark, invalid bytes in another field, another field's name. Only
-answers that the quick way (`lone_image.py`) refuses come here, so this may cost some copies; its
-time grows with the answer's size and no faster.
+An image that is paid for and whole must not be lost because of what surrounds it: line breaks in
+its base64, a byte-order mark, invalid bytes in another field, another field's name. Only responses
+that the fast path (`lone_image.py`) refuses come here, so this may cost some copies. Its time is
+linear in the response's size.
 
-Not everything that is a PNG is the picture. Pages may carry logos, answers may repeat the initial
-image or add a thumbnail: those are passed over.
+Not every PNG is the requested image. Pages may carry logos, and responses may repeat the initial
+image or add a thumbnail; those are skipped.
 """
 
 import json
@@ -22,14 +22,14 @@ from playground.answers.markup import is_markup
 from playground.answers.png import SIGNATURE, Png, check_png
 from playground.errors import PngDamaged
 
-#: The field that the API's page promises.
+#: The field that the API's page documents.
 IMAGES: Final = "images"
 
 _GZIP: Final = b"\x1f\x8b"
 _MAX_UNPACKED_BYTES: Final = 64_000_000
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_PARTS: Final = 8
-# Of what begins like a picture: 64 MB of nothing but such beginnings are a minute of work.
+# Limit of candidates that begin like an image: 64 MB of such beginnings alone would take a minute.
 _MAX_CANDIDATES: Final = 100
 _PNG_PART: Final = re.compile(rb"\r?\n\r?\n(?=\x89PNG\r\n\x1a\n)")
 _OTHER_PICTURE: Final = re.compile(r"init|input|mask|thumb|preview|logo|icon", re.IGNORECASE)
@@ -43,13 +43,13 @@ _LENIENT: Final = json.JSONDecoder(strict=False, object_pairs_hook=tuple)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an answer holds.
+    """What a response contains.
 
     Attributes:
-        images: the intact pictures, in the answer's order.
-        faults: of each entry of `images` that is not one, a code and what is wrong with it.
-        is_object: whether the answer is a JSON object, as every answer of the API is.
-        has_images_field: whether it has the field that the API's page promises, or was cut short
+        images: the intact images, in the response's order.
+        faults: a code and the fault of each entry of `images` that is not an intact image.
+        is_object: whether the response is a JSON object, as every response of the API is.
+        has_images_field: whether it has the field that the API's page documents, or was truncated
             in it.
     """
 
@@ -60,10 +60,10 @@ class Found:
 
 
 def find_images(body: bytes) -> Found:
-    """Find the intact pictures of a success, however they are wrapped.
+    """Find the intact images of a success, however they are wrapped.
 
     Args:
-        body: of an answer with a status of 200 to 299.
+        body: of a response with a status of 200 to 299.
     """
     body = _unpacked(body)
     bare = tuple(_bare(body))
@@ -85,7 +85,7 @@ def find_images(body: bytes) -> Found:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """Unpack a body that is packed although its headers do not say so."""
+    """Decompress a body that is compressed although its headers do not say so."""
     if not body.startswith(_GZIP):
         return body
     try:
@@ -95,7 +95,7 @@ def _unpacked(body: bytes) -> bytes:
 
 
 def _bare(body: bytes) -> Iterator[Png]:
-    """Find pictures that are sent as they are: alone, or as parts behind headers of their own."""
+    """Find images sent as raw bytes: alone, or as parts behind headers of their own."""
     alone = body[:64].removeprefix(_BOM).lstrip()
     starts = [body.find(SIGNATURE)] if alone.startswith(SIGNATURE) else []
     if body.startswith(b"--"):  # a boundary, RFC 2046, section 5.1.1
@@ -113,11 +113,11 @@ def _bare(body: bytes) -> Iterator[Png]:
 
 
 def _parsed(body: bytes) -> tuple[str, Any, str]:
-    """Read JSON as leniently as may be.
+    """Parse JSON as leniently as possible.
 
     Returns:
         The text, the value that it begins with (objects as tuples of pairs, so that no duplicate
-        key is lost; None if there is none), and the text behind that value.
+        key is lost; None if there is no value), and the text after that value.
     """
     encoding = json.detect_encoding(body)
     text = body.decode(encoding, "replace").lstrip("\ufeff \t\r\n\v\f")
@@ -129,7 +129,7 @@ def _parsed(body: bytes) -> tuple[str, Any, str]:
 
 
 def _promised(parsed: Any) -> list[Any] | None:
-    """Return the entries of every `images` field; None if there is none."""
+    """Return the entries of every `images` field; None if there is no such field."""
     if not isinstance(parsed, tuple):
         return None
     fields = [value for key, value in parsed if key == IMAGES]
@@ -139,7 +139,7 @@ def _promised(parsed: Any) -> list[Any] | None:
 
 
 def _sorted(entries: list[Any]) -> tuple[list[Png], list[tuple[str, str]]]:
-    """Sort the entries of `images` into intact pictures and what is wrong with the others."""
+    """Sort the entries of `images` into intact images and the faults of the others."""
     images: list[Png] = []
     faults: list[tuple[str, str]] = []
     for entry in entries:
@@ -153,9 +153,9 @@ def _sorted(entries: list[Any]) -> tuple[list[Png], list[tuple[str, str]]]:
 
 
 def _checked(text: Any) -> Png:
-    """Decode and check one picture.
+    """Decode and check one image.
 
-    A form's decoder makes spaces of plus signs; which of the two a space was, the checksums say.
+    A form decoder turns plus signs into spaces; the checksums show which character a space was.
 
     Raises:
         PngDamaged: it is not an intact PNG.
@@ -170,7 +170,7 @@ def _checked(text: Any) -> Png:
 
 
 def _intact(candidates: Iterator[bytes | str]) -> Iterator[Png]:
-    """Decode and check what may be a picture; pass over what is not."""
+    """Decode and check image candidates; skip those that are not images."""
     for one in islice(candidates, _MAX_CANDIDATES):
         try:
             yield check_png(one) if isinstance(one, bytes) else _checked(one)
@@ -179,7 +179,7 @@ def _intact(candidates: Iterator[bytes | str]) -> Iterator[Png]:
 
 
 def _elsewhere(parsed: Any) -> Iterator[bytes | str]:
-    """Find what begins like a picture in any field but those that hold another one."""
+    """Find image candidates in any field except those that contain other images."""
     waiting = [parsed]
     while waiting:
         node = waiting.pop()
@@ -204,7 +204,7 @@ def _of_values(values: list[Any]) -> bytes:
 
 
 def _in_text(text: str) -> Iterator[str]:
-    """Find what begins like a picture, as base64, in a text that is no page of markup."""
+    """Find image candidates, as base64, in a text that is not a page of markup."""
     if BASE64_PNG not in text or is_markup(text):
         return
     for start, run in runs_of_base64(text):

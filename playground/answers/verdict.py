@@ -1,7 +1,7 @@
-"""The outcome of one call in the house's words, and the answer it is drawn from.
+"""Define the verdict on one call, and the response from which it is derived.
 
-`judge.py` turns one into the other. What is done about a meaning (retry, slow down, pause, count)
-is for the rooms above.
+`judge.py` derives it. How to act on a meaning (retry, slow down, pause, count) is decided in the
+packages above.
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ class Meaning(StrEnum):
     """What a call's end means for the job, the money and the fleet."""
 
     IN_HAND = "in_hand"  # at least one whole PNG: paid, store it
-    USELESS = "useless"  # paid, and nothing usable came
+    USELESS = "useless"  # paid, without a usable image
     REFUSED = "refused"  # this request will never be served
-    BLOCKED = "blocked"  # our key, our money, or one refused prompt
-    NOT_THE_API = "not_the_api"  # something else answers at this address
+    BLOCKED = "blocked"  # the key, the balance, or one refused prompt
+    NOT_THE_API = "not_the_api"  # another server answers at this address
     TOO_FAST = "too_fast"  # slow down; not paid
-    NOT_PAID = "not_paid"  # failed, not paid as far as anyone can know
+    NOT_PAID = "not_paid"  # failed, not paid as far as can be known
     UNKNOWN = "unknown"  # may have been paid
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One whole HTTP answer.
+    """One complete HTTP response.
 
     Attributes:
         status: the HTTP status.
@@ -41,15 +41,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one call came to.
+    """The verdict on one call.
 
     Attributes:
         meaning: the row of the table.
-        code: a constant name for machines: the API's own where it gave one.
-        message: words for people, at most 500 characters, the API's own where it gave some.
-        retry_after_s: how long the API asks us to wait, if it said.
+        code: a constant name for programs: the API's own if it sent one.
+        message: a message for people, at most 500 characters: the API's own if it sent one.
+        retry_after_s: how long the API asks the caller to wait, if it does.
         images: the whole PNGs, in the API's order; empty unless the meaning is IN_HAND.
-        is_foreign: whether a success brought nothing that the API sends, so that another server
+        is_foreign: whether a success contained nothing that the API sends, so that another server
             may have answered; the meaning is then UNKNOWN.
     """
 

@@ -1,7 +1,7 @@
-"""What an answer's body says in words: a code and a sentence, whatever shape they come in.
+"""Extract a code and a message from a response's body, whatever its form.
 
-The page documents neither the shape of a failure nor any code but one. So every plausible shape
-is read, and where there is none the text itself is shortened for people.
+The page documents neither the form of a failure nor any code but one. So every plausible form is
+read. If none matches, the text itself is shortened for people.
 """
 
 import re
@@ -28,13 +28,13 @@ _BEARER: Final = re.compile(r"(bearer\s+)\S+", re.IGNORECASE)
 
 
 def code_and_message(body: bytes) -> tuple[str | None, str]:
-    """Read a failure's code and sentence.
+    """Read a failure's code and message.
 
     Args:
-        body: an answer's bytes, of any kind; only the first 64 KiB are looked at.
+        body: a response's bytes, of any kind; only the first 64 KiB are read.
 
     Returns:
-        The code or None, and a sentence of at most 500 characters (may be empty).
+        The code or None, and a message of at most 500 characters (may be empty).
     """
     seen = body[:MAX_BODY_BYTES]
     try:
@@ -47,7 +47,7 @@ def code_and_message(body: bytes) -> tuple[str | None, str]:
 
 
 def _words_of(parsed: object) -> tuple[str | None, str]:
-    """Read a code and a sentence out of parsed JSON of any shape."""
+    """Read a code and a message out of parsed JSON of any form."""
     nodes = list(_nodes(parsed, _MAX_DEPTH))
     code = next(_codes(nodes), None)
     message = next(_messages(nodes), None)
@@ -57,7 +57,7 @@ def _words_of(parsed: object) -> tuple[str | None, str]:
 
 
 def plain(text: str) -> str:
-    """Make text fit for one line of a log or a table: printable, short, without bearer tokens."""
+    """Make text fit for one line of a log or table: printable, short, without bearer tokens."""
     masked = _BEARER.sub(r"\1***", text)
     line = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
     return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
@@ -68,7 +68,7 @@ def _unsafe_in(text: str) -> str | None:
 
 
 def _nodes(value: object, depth: int) -> Iterator[dict[str, object]]:
-    """Walk the dicts in which a failure is usually told, outermost first."""
+    """Yield the dicts in which a failure is usually described, outermost first."""
     if depth == 0:
         return
     if isinstance(value, list):

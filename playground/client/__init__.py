@@ -1,4 +1,4 @@
 """The HTTP client of the paid API: connections, deadlines, errors.
 
-What an answer means is in `answers`.
+It never retries. What a response means is decided in `answers`.
 """

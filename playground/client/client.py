@@ -1,9 +1,9 @@
-"""The HTTP client of the paid API: one per process, shared by all of its threads.
+"""Send requests to the paid API, with one client per process, shared by its threads.
 
-A call costs money and can't be taken back, so nothing happens here behind the caller's back: no
-retries, no redirects (a 307 would post again), no `~/.netrc` in place of the key, no cookies. The
-client tells apart what was never sent from what may have been charged, and keeps every call within
-its deadlines. What an answer means is for `answers/judge.py`.
+A call costs money and cannot be undone, so the client does nothing implicitly: no retries, no
+redirects (a 307 would post again), no `~/.netrc` in place of the key, no cookies. The client
+distinguishes what was never sent from what may have been charged, and enforces each call's
+deadlines. `answers/judge.py` interprets the responses.
 """
 
 from collections.abc import Mapping
@@ -26,31 +26,31 @@ from playground.client.http_errors import FOREIGN, call_failed
 from playground.client.pending import PendingAnswer
 from playground.errors import NotSent, PlaygroundError
 
-# Servers close idle connections after 60 s or more as a rule (nginx: 75, AWS: 60, Node.js: 5 with
-# its default); the default here stays under most. A connection the server has closed already is
-# noticed anyway; the idle bound is for one that is closing just now.
+# Servers usually close idle connections after 60 s or more (nginx: 75, AWS: 60, Node.js: 5 with its
+# default); the default here is below most. A connection that the server has already closed is
+# detected anyway; the idle limit is for one that is closing at that moment.
 DEFAULT_IDLE_TIMEOUT_S: Final = 15.0
 USER_AGENT: Final = "darkroom-queue"
 _MASK: Final = b"***"
 
 
 class PlaygroundClient:
-    """Sends image requests. Thread-safe; close it when done.
+    """Send image requests. Thread-safe; close it when done.
 
     Args:
         url: the API's address, `https://playground.com/api/models/external/v1`.
         api_key: the bearer key; None sends no `Authorization` (the simulator needs none).
         connect_timeout_s: for one TCP connection and one TLS handshake.
-        read_timeout_s: longest silence while waiting for the answer.
-        total_timeout_s: from the start of a call to the last byte of its answer.
-        max_answer_bytes: largest answer held in memory.
+        read_timeout_s: longest silence while waiting for the response.
+        total_timeout_s: from the start of a call to the last byte of its response.
+        max_answer_bytes: largest response held in memory.
         pool_size: connections kept alive: as many as calls are in flight.
         proxy_url: proxy for the API's address, or None for none.
         ca_bundle: path of a PEM file with the authorities to trust, or None for the usual ones.
         idle_timeout_s: a connection idle for longer is not used again.
 
     Raises:
-        ValueError: the key can't be a header's value, or the address is not HTTP.
+        ValueError: the key is not a valid header value, or the address is not HTTP.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PlaygroundClient:
         self._watchdog: Final = Watchdog()
 
     def __repr__(self) -> str:
-        """Name the address, never the key."""
+        """Return the address, never the key."""
         return f"{type(self).__name__}({self._address}, key {'set' if self._key else 'not set'})"
 
     def __enter__(self) -> Self:
@@ -91,17 +91,17 @@ class PlaygroundClient:
         self.close()
 
     def send(self, wire: Mapping[str, object]) -> PendingAnswer:
-        """Send one request; this is the moment that may cost money.
+        """Send one request; from this moment it may cost money.
 
         Args:
             wire: the body, as `to_wire` makes it.
 
         Returns:
-            The answer's head; close it (or use it in `with`) to give the connection back.
+            The response's head; close it (or use it in `with`) to give the connection back.
 
         Raises:
-            NotSent: the request never left whole: not paid.
-            OutcomeUnknown: it did, and no answer came: it may have been charged.
+            NotSent: the request was not sent completely: not paid.
+            OutcomeUnknown: it was sent, and no response came: it may have been charged.
         """
         clock = CallClock(self._total_timeout_s)
         body = _json(wire)
@@ -126,10 +126,10 @@ class PlaygroundClient:
         )
 
     def check_key(self) -> Verdict:
-        """Ask whether the key is accepted, without asking for an image.
+        """Check whether the key is accepted, without requesting an image.
 
-        The request lacks its prompt, so it can't be charged: REFUSED (400) means the key was
-        accepted, BLOCKED (401, 402, 403) that it was not; anything else is said as it is.
+        The request lacks its prompt, so it cannot be charged. REFUSED (400) means that the key was
+        accepted, BLOCKED (401, 402, 403) that it was not. Any other verdict is returned unchanged.
         """
         try:
             with self.send({}) as pending:
@@ -144,7 +144,7 @@ class PlaygroundClient:
         self._watchdog.stop()
 
     def _post(self, body: bytes) -> Any:
-        """Send through the connections themselves: `requests` costs more than they do."""
+        """Send over the connections directly: `requests` costs more CPU than they do."""
         pool, target = self._way
         size = str(len(body))
         return exchange(
@@ -160,7 +160,7 @@ class PlaygroundClient:
 
     @cached_property
     def _way(self) -> tuple[Any, str]:
-        """The connections to the API and what is asked of them, as `requests` has it for a URL."""
+        """Return the pool for the API and the request target, as `requests` derives them."""
         url = str(self._blank.url)
         pool = self._adapter.get_connection_with_tls_context(
             self._blank, self._verify, proxies=self._proxies
@@ -175,7 +175,7 @@ class PlaygroundClient:
 def _json(wire: Mapping[str, object]) -> bytes:
     try:
         return orjson.dumps(wire)
-    except TypeError as error:  # orjson.JSONEncodeError is one
+    except TypeError as error:  # includes orjson.JSONEncodeError
         raise NotSent("NOT_JSON", f"the request can't be written as JSON: {error}") from None
 
 
@@ -199,7 +199,7 @@ def _session(adapter: CallAdapter, key: str | None) -> requests.Session:
 
 
 def _address(url: str) -> str:
-    """Name host and port, and nothing of a URL that could be secret."""
+    """Return host and port, and nothing of a URL that could be secret."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("the API's address must begin with http:// or https:// and name a host")
@@ -207,7 +207,7 @@ def _address(url: str) -> str:
 
 
 def _checked_key(key: str | None) -> str | None:
-    """Refuse a key that no header can carry, without quoting it."""
+    """Refuse a key that is not a valid header value, without quoting it."""
     if key is not None and not (key.isascii() and key.isprintable() and key and " " not in key):
         raise ValueError("the API key must be printable ASCII without spaces")
     return key

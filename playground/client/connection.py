@@ -1,10 +1,10 @@
-"""urllib3's connections and pools, taught four things that a paid call needs.
+"""Extend urllib3's connections and pools by four functions that a paid call needs.
 
-A connection reports to its call's clock which socket it uses (so a deadline can cut it even while
-it waits for headers) and when the last byte of the request was handed over (so money can be
-reasoned about). A pool drops connections that were idle for longer than servers usually keep
-them: a request written into a closing connection is one whose outcome nobody knows. Interim
-responses (1xx) before the API's answer are skipped.
+A connection reports to its call's clock which socket it uses. So a deadline can cut the socket even
+while the call waits for headers. It also reports when the last byte of the request was written,
+which decides whether the call may have cost money. A pool drops connections that were idle for
+longer than servers usually keep them, because a request written into a closing connection has an
+unknown outcome. Interim responses (1xx) before the API's final response are skipped.
 """
 
 import socket
@@ -21,14 +21,14 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from http1 import FinalResponse, send_request
 from playground.client.deadline import CallClock
 
-# Calls that start together end together, and an answer that waits to be read waits in the kernel's
-# memory: all of its two megabytes on a connection whose buffer grew with the answers it carried.
-# With a thousand of them TCP ran out of what all sockets may take (`tcp_mem`), dropped what came,
-# and its senders tried again after seconds. Linux takes up to twice this for its bookkeeping, and
+# Calls that start together end together. A response that waits to be read occupies the kernel's
+# memory: all of its two megabytes on a connection whose buffer grew with earlier responses. With a
+# thousand of them TCP exceeded the limit for all sockets (`tcp_mem`) and dropped packets, and the
+# senders retransmitted after seconds. Linux takes up to twice this value for its bookkeeping, and
 # grants no more than `net.core.rmem_max`.
 RECEIVE_BUFFER_BYTES: Final = 262_144
 
-# TCP's own probes notice a peer that vanished without a word while a call waits.
+# TCP keepalive detects a peer that vanished without closing, while a call waits.
 SOCKET_OPTIONS: Final[list[tuple[int, int, int | bytes]]] = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -51,13 +51,13 @@ current_call: Final = _CurrentCall()
 
 
 class _CallResponse(FinalResponse):
-    """The API's answer: a 102 may say that it goes on, and the call's clock limits all of it."""
+    """The API's response, whose call's clock limits all of it; a 102 may signal progress."""
 
     renews_timeout = True
 
 
 class _Watched(HTTPConnection):
-    """Tells the call's clock about the socket and about the end of sending."""
+    """Report the socket and the end of sending to the call's clock."""
 
     response_class = _CallResponse
     clock: CallClock | None = None
@@ -81,14 +81,15 @@ class _Watched(HTTPConnection):
             self.connect()
         self.watch(self.sock)
         if self.clock is not None:
-            # Sending has the call's time, not the connect timeout: an initial image may be large.
+            # The call's deadline limits sending, not the connect timeout: an initial image may be
+            # large.
             self.timeout = self.clock.remaining_s()
         super().request(*args, **kwargs)
         if self.clock is not None:
             self.clock.sent = True
 
     def watch(self, sock: Any) -> None:
-        """Tell the clock which socket is used."""
+        """Report to the clock which socket is used."""
         if self.clock is not None:
             self.clock.watch(sock)
 
@@ -112,7 +113,7 @@ class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
 
 
 class _FreshPool(HTTPConnectionPool):
-    """Ties connections to calls, and leaves none idle for too long."""
+    """Assign connections to calls, and drop those that were idle for too long."""
 
     ConnectionCls: Any = _WatchedHTTPConnection
     idle_timeout_s: float = 15.0

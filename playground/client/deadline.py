@@ -1,8 +1,8 @@
-"""The total deadline of a call: a trickling answer must not hold a slot for ever.
+"""Enforce a call's total deadline, so that a trickling response cannot hold a slot indefinitely.
 
-Read timeouts only bound the silence between two bytes. So every call has a moment at which its
-socket is shut down from outside, by one watchdog thread that serves all calls of a client. A
-`CallClock` also remembers the one fact that decides about money: was the whole request sent?
+Read timeouts only limit the silence between two bytes. So every call has a deadline at which its
+socket is shut down by another thread: one watchdog thread serves all calls of a client. A
+`CallClock` also records the one fact that decides about money: was the whole request sent?
 """
 
 import heapq
@@ -15,14 +15,14 @@ from typing import Final
 
 
 class DeadlinePassed(TimeoutError):
-    """A call's total deadline came while it was being prepared."""
+    """A call's total deadline passed while it was being prepared."""
 
 
 class CallClock:
-    """One call's deadline, its socket while it has one, and how far it got.
+    """One call's deadline, its socket while it has one, and how far the call got.
 
     Args:
-        total_s: seconds from now until the call is cut off.
+        total_s: seconds from now until the call is cut.
     """
 
     __slots__ = ("_deadline", "_lock", "_sock", "expired", "sent")
@@ -36,18 +36,18 @@ class CallClock:
 
     @property
     def deadline(self) -> float:
-        """The moment of the cut, on the monotonic clock."""
+        """The time of the cut, on the monotonic clock."""
         return self._deadline
 
     def remaining_s(self) -> float:
-        """Seconds left, never below a millisecond: a timeout of 0 would mean "don't wait"."""
+        """Seconds left, at least a millisecond: a timeout of 0 would mean "don't wait"."""
         return max(self._deadline - time.monotonic(), 0.001)
 
     def watch(self, sock: socket.socket | None) -> None:
-        """Take the socket that the call now uses.
+        """Record the socket that the call now uses.
 
         Raises:
-            DeadlinePassed: it is too late to use any.
+            DeadlinePassed: the deadline has passed already.
         """
         with self._lock:
             self._sock = sock
@@ -56,13 +56,13 @@ class CallClock:
                 raise DeadlinePassed("the call's total deadline has passed")
 
     def let_go(self) -> bool:
-        """Forget the socket, so that it may serve another call; False if it was cut already."""
+        """Drop the socket, so that it may serve another call; return False if it was cut."""
         with self._lock:
             self._sock = None
             return not self.expired
 
     def cut(self) -> None:
-        """End the call now: whoever waits on its socket wakes up."""
+        """End the call now: the thread that waits on its socket wakes up."""
         with self._lock:
             if self._sock is None:
                 return
@@ -71,7 +71,7 @@ class CallClock:
 
 
 class Watchdog:
-    """One thread that cuts calls at their deadlines; it starts with the first call."""
+    """Cut calls at their deadlines, in one thread that starts with the first call."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, CallClock]] = []
@@ -81,7 +81,7 @@ class Watchdog:
         self._stopped = False
 
     def guard(self, clock: CallClock) -> None:
-        """Cut this call when its deadline comes, unless it has let go of its socket by then."""
+        """Cut this call at its deadline, unless it has dropped its socket by then."""
         with self._changed:
             self._start_if_needed()
             heapq.heappush(self._due, (clock.deadline, next(self._order), clock))
@@ -89,7 +89,7 @@ class Watchdog:
                 self._changed.notify()
 
     def stop(self) -> None:
-        """End the thread; calls still open are bounded by their read timeouts alone."""
+        """End the thread; only read timeouts limit the calls that are still open."""
         with self._changed:
             self._stopped = True
             self._due.clear()
@@ -121,10 +121,10 @@ class Watchdog:
 
 
 def _shut_down(sock: object) -> None:
-    """Shut the TCP connection down under whatever reads it.
+    """Shut down the TCP connection while another thread may be reading from it.
 
     TLS inside TLS hides the socket one level deeper. The plain socket's own method is called on
-    purpose: that of `ssl.SSLSocket` first forgets the encryption, and a thread just about to write
+    purpose. That of `ssl.SSLSocket` first drops the encryption, and a thread that is about to write
     would write in clear.
     """
     plain = sock if isinstance(sock, socket.socket) else getattr(sock, "socket", None)

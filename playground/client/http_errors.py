@@ -1,8 +1,8 @@
-"""The one place where foreign exceptions of a call become ours.
+"""Translate the foreign exceptions of a call into this package's errors, in this one place.
 
-Whether a call may have cost money is decided by one fact alone, whether the whole request was
-sent; the exception only lends the code and the sentence. The sentence is written here, never
-taken from the exception: theirs may quote headers, proxies with passwords, or bodies.
+One fact alone decides whether a call may have cost money: whether the whole request was sent. The
+exception only provides the code and the sentence. The sentence is written here, never taken from
+the exception: foreign messages may quote headers, proxies with passwords, or bodies.
 """
 
 import errno
@@ -19,8 +19,8 @@ import urllib3.exceptions as u3
 from playground.client.deadline import CallClock, DeadlinePassed
 from playground.errors import CallFailed, NotSent, OutcomeUnknown
 
-# Everything that `requests`, urllib3, http.client, ssl and sockets raise on purpose. ValueError
-# is there for addresses and header values that only the wire's own code finds wrong.
+# Everything that `requests`, urllib3, http.client, ssl and sockets raise on purpose. ValueError is
+# included for addresses and header values that only the sending code finds invalid.
 FOREIGN: Final = (
     requests.RequestException,
     u3.HTTPError,
@@ -31,7 +31,7 @@ FOREIGN: Final = (
 
 _Kind = tuple[tuple[type[BaseException], ...], str, str]
 
-# Most telling first: the first row that matches any link of an exception's chain wins.
+# Most specific first: the first row that matches any link of an exception's chain wins.
 _KINDS: Final[tuple[_Kind, ...]] = (
     ((DeadlinePassed,), "CALL_DEADLINE", "the call's total deadline passed"),
     ((requests.exceptions.ProxyError, u3.ProxyError), "PROXY_FAILED", "the proxy failed"),
@@ -86,15 +86,15 @@ _MAX_LINKS: Final = 20
 
 
 def call_failed(error: BaseException, clock: CallClock, address: str) -> CallFailed:
-    """Say as one of ours how a call failed.
+    """Return the error for a failed call.
 
     Args:
-        error: what `requests` or something under it raised.
-        clock: the call's, which knows whether the request was sent and whether it was cut.
+        error: what `requests` or a library under it raised.
+        clock: the call's, which records whether the request was sent and whether it was cut.
         address: host and port, for the sentence.
 
     Returns:
-        `NotSent` if the last byte was never handed over, else `OutcomeUnknown`.
+        `NotSent` if the last byte was never written, else `OutcomeUnknown`.
     """
     links = list(_links(error))
     code, sentence = _kind_of(links)
@@ -112,7 +112,7 @@ def _kind_of(links: list[BaseException]) -> tuple[str, str]:
 
 
 def _system_words(links: list[BaseException]) -> str:
-    """Quote the operating system's own words, the only foreign text that is safe to quote."""
+    """Return the operating system's own message, the only foreign text that is safe to quote."""
     for link in links:
         number = link.errno if isinstance(link, OSError) else None
         if isinstance(number, int) and number in errno.errorcode:
@@ -121,7 +121,7 @@ def _system_words(links: list[BaseException]) -> str:
 
 
 def _links(error: BaseException) -> Iterator[BaseException]:
-    """Walk an exception, what it carries as arguments or reason, and what caused it."""
+    """Yield an exception, those among its arguments or its reason, and its causes."""
     queue: list[object] = [error]
     seen: set[int] = set()
     while queue and len(seen) < _MAX_LINKS:

@@ -1,7 +1,7 @@
-"""An answer whose head has come and whose body has not: the caller decides when to read it.
+"""Hold a response whose head was read and whose body was not: the caller decides when to read it.
 
-Reading is apart from sending because bodies are large: the rooms above bound how many bytes are
-being read at once. Until then an answer costs a socket and little memory.
+Reading is separate from sending because bodies are large: the packages above limit how many bytes
+are being read at once. Until then a response costs a socket and little memory.
 """
 
 import http.client
@@ -21,16 +21,16 @@ from playground.errors import AnswerTooLarge, CallFailed, OutcomeUnknown
 _SUCCESSES: Final = range(200, 300)
 _SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _PIECE_BYTES: Final = 65_536
-# A failure's words; the rest of an error page tells nobody anything.
+# Only a failure's message is needed; the rest of an error page is not.
 _MAX_WORDS_BYTES: Final = 65_536
 
 
 class PendingAnswer:
-    """One answer's head, and the door to its body. Use it as a context manager.
+    """One response's head, with a method to read its body. Use it as a context manager.
 
     Attributes:
         status: the HTTP status.
-        headers: the answer's headers; looking one up ignores case.
+        headers: the response's headers; lookups ignore case.
         size_hint_bytes: the announced size of the body, or None if it was not announced.
     """
 
@@ -61,16 +61,16 @@ class PendingAnswer:
     def read(self) -> bytes:
         """Read the body, once.
 
-        Any success (2xx) may carry a picture and is read whole. Of any other answer the status says
-        what it means, so its body is only words: at most 64 KiB of them are read, and what a broken
+        Any success (2xx) may carry an image and is read whole. For any other response the status is
+        sufficient, so its body is only a message: at most 64 KiB of it are read, and what a broken
         connection withholds is missing.
 
         Returns:
-            The body, with the client's key blotted out where a failure quotes it.
+            The body, with the client's key redacted where a failure quotes it.
 
         Raises:
             AnswerTooLarge: it has more bytes than `max_answer_bytes`.
-            OutcomeUnknown: it was cut short, by the other side or by a deadline.
+            OutcomeUnknown: it was truncated, by the other side or by a deadline.
         """
         if self.status not in _SUCCESSES:
             return self._mask(self._words())
@@ -101,7 +101,7 @@ class PendingAnswer:
         return self._unpacked(body)
 
     def _unpacked(self, body: bytes) -> bytes:
-        """Unpack a body that is packed, although the request asked for one that is not."""
+        """Decompress a body that is compressed although the request asked for no compression."""
         packing = self.headers.get("Content-Encoding", "identity").lower()
         if packing in ("identity", ""):
             return body
@@ -110,7 +110,7 @@ class PendingAnswer:
         )
         try:
             whole = b"".join(_pieces(packed.read, self._max_bytes))
-        except DecodeError:  # the header is wrong, which says nothing about the body
+        except DecodeError:  # the header is wrong, which does not affect the body
             return body
         if len(whole) > self._max_bytes:
             raise AnswerTooLarge(self._max_bytes)
@@ -125,12 +125,12 @@ class PendingAnswer:
 
     def _failed(self, error: BaseException, received: bytes) -> CallFailed:
         failed = call_failed(error, self._clock, self._address)
-        # An early answer, too, was an answer.
+        # An early response is a response as well.
         return OutcomeUnknown(failed.code, failed.message, received)
 
 
 def _pieces(read: Callable[..., bytes], limit_bytes: int) -> Iterator[bytes]:
-    """Read piece by piece, unpacked, until there is more than a limit."""
+    """Read piece by piece, decompressed, until a limit is exceeded."""
     size_bytes = 0
     while size_bytes <= limit_bytes and (piece := read(_PIECE_BYTES, decode_content=True)):
         size_bytes += len(piece)
@@ -138,14 +138,14 @@ def _pieces(read: Callable[..., bytes], limit_bytes: int) -> Iterator[bytes]:
 
 
 def _received_before(error: BaseException) -> bytes:
-    """Return what had come of a body when it broke off, where the exception has kept it."""
+    """Return the part of a body received before it broke off, if the exception holds it."""
     return next((_partial(one) for one in (error, *error.args) if _partial(one)), b"")
 
 
 def _partial(error: object) -> bytes:
     if not isinstance(error, http.client.IncompleteRead) or not isinstance(error.partial, bytes):
         return b""
-    # Of a chunked body the whole chunks, and in the cause what came of the last one.
+    # For a chunked body: the whole chunks, and in the cause the received part of the last one.
     return error.partial + _partial(error.__cause__)
 
 

@@ -1,1 +1,4 @@
-"""A request: its parameters, the API's rules, its JSON Schema and its form on the wire."""
+"""A request: its parameters, the API's rules, its JSON Schema and its wire form.
+
+Sending it is not here; that is in `client`.
+"""

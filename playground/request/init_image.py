@@ -1,12 +1,12 @@
-"""The first image of an img2img request: base64 text in, the same text bare and proven out.
+"""Check the initial image of an img2img request and reduce it to bare base64.
 
-The page wants base64 of any format that Pillow reads; of those, the formats in which pictures are
-exchanged are accepted. Producers also submit data URLs and wrapped lines; both are removed here,
-because the wire form is bare. Pixels are never decoded: a small file that unfolds to gigabytes is
-refused by the size that its header declares.
+The page wants base64 of any format that Pillow reads; of those, only common exchange formats are
+accepted. Producers also submit data URLs and wrapped lines; both are removed here, because the wire
+form is bare. Pixels are never decoded: a small file that unpacks to gigabytes is refused by the
+size that its header declares.
 
 Pillow reads some headers a byte at a time, and skips comments and padding of any length: a few
-kilobytes of gzip can hold megabytes of them. So it may read only so much, in so many steps.
+kilobytes of gzip can hold megabytes of them. So the number of bytes and of read steps is limited.
 """
 
 import io
@@ -18,15 +18,17 @@ from PIL import Image
 
 from playground.request.rules import broken
 
-# Ours: the page bounds neither. Pillow warns of a decompression bomb above the same number.
+# Chosen for Darkroom: the page limits neither. Pillow warns of a decompression bomb above the same
+# number.
 MAX_INIT_IMAGE_PIXELS: Final = 89_478_485
 DEFAULT_MAX_INIT_IMAGE_BYTES: Final = 20 * 1024 * 1024
 
-#: Ours: what programs export. Pillow reads more, EPS and PPM with comments of any length.
+#: Chosen for Darkroom: what programs export. Pillow reads more, EPS and PPM with comments of any
+#: length.
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-#: Ours, for finding out an image's size. With three megabytes of colour profile before it, Pillow
-#: 13 takes 230 steps.
+#: Chosen for Darkroom, for finding an image's size. With three megabytes of colour profile before
+#: it, Pillow 13 takes 230 steps.
 MAX_HEADER_BYTES: Final = 4_000_000
 MAX_HEADER_READS: Final = 20_000
 MAX_WHOLE_READS: Final = 4
@@ -36,7 +38,7 @@ _WHITE: Final = str.maketrans("", "", " \t\r\n")
 
 
 def bare_base64(text: str, max_bytes: int) -> str:
-    """Take off a data URL's head and line ends, and prove that an image is behind the rest.
+    """Remove a data URL's head and line ends, and check that the rest is an image.
 
     Args:
         text: base64, possibly as a data URL, possibly wrapped.
@@ -86,11 +88,11 @@ def _prove_image(data: bytes) -> None:
 
 
 class _HeaderTooLong(Exception):
-    """Pillow has read as much as it may, and does not know the image's size yet."""
+    """Pillow reached the read limit before it found the image's size."""
 
 
 class _Header(io.BytesIO):
-    """A file of which only so many bytes may be read, in so many steps.
+    """A file that limits the bytes read and the number of read steps.
 
     The readers of WebP and AVIF take the whole file at once, which is one copy of it.
     """
@@ -105,7 +107,7 @@ class _Header(io.BytesIO):
         """Read as a file does.
 
         Raises:
-            _HeaderTooLong: a bound is reached.
+            _HeaderTooLong: a limit is reached.
         """
         if size is None or size < 0:
             self._left_whole_reads -= 1

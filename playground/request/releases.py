@@ -1,8 +1,8 @@
-"""Which release of Darkroom learnt which parameter, so that older workers leave such jobs alone.
+"""Record the release that introduced each parameter, so that older workers skip such jobs.
 
-A parameter or a value that the API's page gains is written down here, with the number of the
-release that learns it, in the same change that adds it to the request. What every supported release
-knows need not be here.
+When the API's page gains a parameter or a value, add it here, with the number of the release that
+introduces it, in the same change that adds it to the request. What every supported release handles
+need not be here.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from typing import Final
 
 __all__ = ["needed_release"]
 
-#: By parameter: the number of the first release that knows it.
+#: By parameter: the number of the first release that handles it.
 PARAMETERS: Final[Mapping[str, int]] = MappingProxyType({})
 
-#: By parameter and value, for those that take one of a list: the same.
+#: By parameter and value, for parameters with a list of values: the same.
 VALUES: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
 
 
 def needed_release(request: Mapping[str, object], *, oldest: int) -> int | None:
-    """Return the first release that knows all parameters of a request.
+    """Return the first release that handles all parameters of a request.
 
     Args:
-        request: as a table row keeps it.
+        request: as a table row stores it.
         oldest: the number of the oldest supported release.
 
     Returns:
-        Its number; None if the oldest supported release knows them all.
+        Its number; None if the oldest supported release handles them all.
     """
     if not PARAMETERS and not VALUES:
         return None

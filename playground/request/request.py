@@ -1,8 +1,8 @@
-"""One image asked for: every parameter of the page, every rule of the page, checked before paying.
+"""Check one image request against every parameter and rule of the page, before paying.
 
-The model says which parameters exist and what each may be; `rules.py` words what is wrong, and
-`wire.py` turns a checked request into what is sent. Rules that the page does not have (a largest
-side, a longest prompt) exist only as limits the caller passes in.
+The model defines which parameters exist and which values each allows. `rules.py` words the faults,
+and `wire.py` turns a checked request into the wire form. Rules that the page does not have (a
+largest side, a longest prompt) exist only as limits the caller passes in.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,10 +33,10 @@ class Limits:
     """What this installation allows beyond, or short of, the page.
 
     Attributes:
-        extra_models: model names the API has learnt since the page was written.
+        extra_models: model names that the API introduced after the page was written.
         any_model: accept every model name (rows that were checked when they were accepted).
         max_side_px: largest width or height, or None for the page's int32.
-        max_prompt_chars: longest prompt and negative prompt, or None for no bound.
+        max_prompt_chars: longest prompt and negative prompt, or None for no limit.
         max_init_image_bytes: largest decoded initial image.
     """
 
@@ -48,7 +48,7 @@ class Limits:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every model name that may be asked for, the page's first."""
+        """Every allowed model name, the page's first."""
         return tuple(dict.fromkeys((*words.MODELS, *self.extra_models)))
 
 
@@ -106,10 +106,10 @@ _Strength = Annotated[
 
 
 class ImageRequest(BaseModel):
-    """What to ask the paid API for; None is "not set", and not sent.
+    """One request to the paid API; None is "not set", and not sent.
 
-    Built by `parse_request`, which tells every fault at once. Field order matters: sizes are
-    checked against the model named before them.
+    Built by `parse_request`, which reports all faults together. Field order matters: sizes are
+    checked against the model, which comes before them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
@@ -218,7 +218,10 @@ class ImageRequest(BaseModel):
 
 
 def _off_step(model: str | None, side_px: int) -> bool:
-    """Ask whether a side breaks the rule of 32; an unset model is the latest, which has it."""
+    """Return whether a side breaks the rule of 32, which the latest model has.
+
+    An unset model is the latest one.
+    """
     return (model or words.LATEST_MODEL) == words.LATEST_MODEL and (
         side_px % words.V3_SIDE_STEP_PX != 0
     )
@@ -235,7 +238,7 @@ def parse_request(
     """Check a producer's request against every rule of the page.
 
     Args:
-        raw: what came in, normally a dict made from JSON.
+        raw: the input, normally a dict made from JSON.
         extra_models: model names allowed besides the page's.
         max_side_px: largest width or height; the page has none.
         max_prompt_chars: longest prompt and negative prompt; the page has none.

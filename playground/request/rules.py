@@ -1,7 +1,7 @@
-"""How a broken rule is told: the field, the value as it came (shortened), the rule.
+"""Word a broken rule: the field, the value as received (shortened), the rule.
 
-pydantic finds most faults but words them for programmers. This is the one place where its
-findings are turned into the house's sentences; which rules exist is said in `request.py`.
+pydantic finds most faults but words them for programmers. This is the one place where its errors
+become messages for users; the rules themselves are in `request.py`.
 """
 
 import reprlib
@@ -23,7 +23,7 @@ _SECRET_WORDS: Final = ("key", "token", "secret", "password", "auth")
 _SIDE: Final = f"a whole number from {words.MIN_SIDE_PX} to {words.INT32_MAX} (pixels)"
 _TEXT: Final = "text without NUL characters or lone surrogates"
 
-# What each field must be, whole: the sentence holds for whatever is wrong with the value.
+# What each field must be, as a full rule that fits any fault of the value.
 RULES: Final[Mapping[str, str]] = {
     "prompt": f"given, as {_TEXT}, and not blank",
     "negative_prompt": _TEXT,
@@ -44,17 +44,17 @@ RULES: Final[Mapping[str, str]] = {
 
 
 def broken(rule: str) -> PydanticCustomError:
-    """Make the error a validator raises when it can say more than the field's general rule."""
+    """Make the error a validator raises when it can be more specific than the field's rule."""
     return PydanticCustomError(_HOUSE_RULE, "{rule}", {"rule": rule})
 
 
 def faults_of(errors: Iterable[ErrorDetails]) -> list[Fault]:
-    """Word pydantic's findings as ours, one fault per finding."""
+    """Translate pydantic's errors into faults, one per error."""
     return [_fault_of(error) for error in errors]
 
 
 def unknown_key(key: object, value: object) -> Fault:
-    """Word a key that the API does not know, with a near one if there is one."""
+    """Report a key that the API does not have, with a similar one if there is one."""
     near = get_close_matches(key, RULES, n=1) if isinstance(key, str) else []
     hint = f" (did you mean {near[0]}?)" if near else ""
     name = key if isinstance(key, str) and key.isprintable() else shown(key)

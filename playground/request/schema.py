@@ -1,7 +1,7 @@
-"""The request as JSON Schema, for people and tools that build requests elsewhere.
+"""Export the request as JSON Schema, for people and tools that build requests elsewhere.
 
-It is made from the model, so it can't drift from what is checked. The one rule that spans fields
-(sizes in steps of 32 with the latest model) is added as `if`/`then`.
+It is generated from the model, so it cannot differ from what is checked. The one rule that spans
+fields (sizes in steps of 32 with the latest model) is added as `if`/`then`.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,7 @@ def request_schema(*, extra_models: Collection[str] = ()) -> dict[str, Any]:
         extra_models: model names allowed besides the page's.
 
     Returns:
-        A schema with enums, bounds, descriptions and examples.
+        A schema with enums, limits, descriptions and examples.
     """
     schema = ImageRequest.model_json_schema()
     model = next(part for part in schema["properties"]["filter_model"]["anyOf"] if "enum" in part)

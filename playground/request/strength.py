@@ -1,7 +1,7 @@
-"""`strength` on its way to the wire: the page types it as a string, producers think of a number.
+"""Convert `strength` to its wire form: the page types it as a string, producers use a number.
 
-A producer's own decimal text is kept as it is; a number is written as plain decimal text, never
-with an exponent, since nobody knows whether the API would read one.
+A producer's own decimal text is kept as it is. A number is written as plain decimal text, never
+with an exponent, because the page does not say whether the API accepts one.
 """
 
 import math
@@ -14,7 +14,7 @@ _MAX_CHARS: Final = 64
 
 
 def strength_text(value: object) -> str:
-    """Write a strength as the wire wants it.
+    """Return a strength in its wire form.
 
     Args:
         value: a number from 0 to 1, or such a number as decimal text.
@@ -41,5 +41,5 @@ def _checked_text(text: str) -> str:
 
 
 def _in_range(value: float) -> bool:
-    """Ask for 0 ≤ value ≤ 1 without turning a huge whole number into a float."""
+    """Return whether 0 ≤ value ≤ 1, without converting a huge whole number to a float."""
     return 0 <= value <= 1 and (isinstance(value, int) or math.isfinite(value))

@@ -1,8 +1,8 @@
-"""The words and numbers of the paid API's reference page, and nothing else.
+"""List the words and numbers of the paid API's reference page, and nothing else.
 
-They stand apart from the model that uses them so that a reader can hold this file beside the
-page (https://docs.playground.com, "Image Generation") and compare line by line. Whatever is not
-on the page says so.
+They are separate from the model that uses them, so that a reader can compare this file line by line
+with the page (https://docs.playground.com, "Image Generation"). A comment marks whatever is not on
+the page.
 """
 
 from typing import Final, Literal, get_args
@@ -77,7 +77,7 @@ PROMPT_FILTERS: Final[tuple[str, ...]] = get_args(PromptFilter)
 LATEST_MODEL: Final = "Playground_v3"
 # "For Playground v3, width and height must be divisible by 32."
 V3_SIDE_STEP_PX: Final = 32
-# "Maximum 150." The page gives no minimum; fewer than one step is no diffusion, so 1 is ours.
+# "Maximum 150." The page gives no minimum. Darkroom's is 1, because diffusion needs a step.
 MAX_STEPS: Final = 150
 MIN_STEPS: Final = 1
 # "0 < seed < 2^16"
@@ -86,7 +86,7 @@ MAX_SEED: Final = 65535
 # The page types sizes, steps, scale and seed as int32.
 INT32_MIN: Final = -(2**31)
 INT32_MAX: Final = 2**31 - 1
-# The page bounds no side; a picture without pixels is no picture, so 1 is ours.
+# The page limits no side. Darkroom's minimum is 1, because an image needs pixels.
 MIN_SIDE_PX: Final = 1
 
 # The one error code the page names.

@@ -1,7 +1,7 @@
-"""A checked request on its way out: seed chosen, initial image apart, exactly the API's form.
+"""Turn a checked request into the API's wire form: seed chosen, initial image separate.
 
-The wire form without its initial image is also what a table row keeps: it holds every set
-parameter and nothing heavy. `restore_request` reads such a row back.
+The wire form without its initial image is also what a table row stores: it holds every set
+parameter and nothing large. `restore_request` reads such a row back.
 """
 
 import random
@@ -25,15 +25,15 @@ def init_image_bytes(request: ImageRequest) -> bytes | None:
 
 
 def to_wire(request: ImageRequest, *, init_image: bytes | None = None) -> dict[str, object]:
-    """Write the JSON body that the API gets: unset parameters left out, `strength` a string.
+    """Return the JSON body for the API: unset parameters left out, `strength` as a string.
 
     Args:
         request: a checked request.
-        init_image: the decoded initial image where it was kept apart from the request.
+        init_image: the decoded initial image if it was stored separately from the request.
 
     Returns:
-        A dict of JSON types. Of a request without its initial image it is also the form that a
-        table row keeps.
+        A dict of JSON types. For a request without its initial image it is also the form that a
+        table row stores.
     """
     wire: dict[str, object] = request.model_dump(mode="python", exclude_none=True)
     if request.prompt_rejection_topics is not None:
@@ -44,7 +44,7 @@ def to_wire(request: ImageRequest, *, init_image: bytes | None = None) -> dict[s
 
 
 def kept_form(request: ImageRequest) -> dict[str, object]:
-    """Write what a table row keeps: the wire form with a seed, and without the initial image."""
+    """Return what a table row stores: the wire form with a seed, and without the initial image."""
     kept = to_wire(request)
     kept.pop("init_image", None)
     kept.setdefault("seed", _seed())
@@ -52,19 +52,19 @@ def kept_form(request: ImageRequest) -> dict[str, object]:
 
 
 def _seed() -> int:
-    # Bits that make no seed are thrown away, so every seed is as likely as any other.
+    # Values that are not valid seeds are discarded, so every seed is equally likely.
     while not words.MIN_SEED <= (bits := _CHANCE.getrandbits(_SEED_BITS)) <= words.MAX_SEED:
         pass
     return bits
 
 
 def restore_request(row: object) -> ImageRequest:
-    """Read back what a table row keeps.
+    """Read back what a table row stores.
 
-    The row was checked when its job was accepted, so a model name that the settings have
-    forgotten since then still passes; everything else is checked as ever.
+    The row was checked when its job was accepted. So a model name that the settings no longer
+    contain still passes; everything else is checked as usual.
 
     Raises:
-        RequestInvalid: the row is not a request any more.
+        RequestInvalid: the row is no longer a valid request.
     """
     return check_request(row, Limits(any_model=True))

@@ -1,5 +1,6 @@
-"""Outgoing webhooks, the sending half: who may be called, how it is signed, sent and tried again.
+"""Deliver webhooks and Celery callbacks: claim, check the address, sign, send, schedule retries.
 
-Knows nothing of jobs, tables or threads: a message, its address and its secrets go in, and what
-became of the attempt and what should follow come out.
+`delivery_loop.py` runs the threads, `attempt.py` makes one attempt, and the other modules serve a
+single step of it. The rows of deliveries, their log and the owners' secrets are in
+`storage.webhooks`; webhooks that Darkroom receives are in `gateway.hooks`.
 """

@@ -1,9 +1,9 @@
-"""Where a webhook may go: the guard against being sent to call our own network (SSRF).
+"""Prevent webhooks from calling internal network addresses (SSRF).
 
-Users name the addresses that we call, so one of them could be the database's, or a cloud's
-metadata service. A host name is resolved once; every address it has must be on the public Internet
-or allowed by the operator; and the `Target` that comes out carries those very addresses, so that an
-answer of the DNS that changes a moment later changes nothing. Connecting is for `sender.py`.
+Users choose the addresses that a worker calls, so one of them could be the database's, or a cloud's
+metadata service. A host name is resolved once. Each of its IP addresses must be on the public
+Internet or allowed by the operator. The returned `Target` contains the checked IP addresses, so a
+later change of the DNS has no effect. The connection is made in `sender.py`.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from tasks.webhooks.receiver import Receiver, UrlRules, receiver_of
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """Receivers in the house, which the guard lets pass; values of settings.
+    """Lists internal receivers that the guard allows; values of settings.
 
-    Schemes and ports stay as the `UrlRules` say, and metadata services stay out of reach.
+    The `UrlRules` for schemes and ports still apply, and metadata services stay refused.
 
     Attributes:
-        networks: of IP addresses that may be called.
-        hosts: names that may be called wherever they lead; lower case, each as a whole.
+        networks: networks of IP addresses that may be called.
+        hosts: host names that may be called at any address; lower case, compared as a whole.
     """
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -33,11 +33,11 @@ class AllowList:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A receiver, and the only addresses at which it may be called.
+    """Holds a receiver and the only IP addresses at which it may be called.
 
     Attributes:
-        receiver: whose names go into `Host` and the TLS handshake.
-        addresses: each of them checked; best first, never empty.
+        receiver: its name is used for `Host` and the TLS handshake.
+        addresses: the checked IP addresses; best first, never empty.
     """
 
     receiver: Receiver
@@ -48,9 +48,9 @@ class AddressGuard:
     """Checks addresses of webhooks. Thread-safe.
 
     Args:
-        rules: what an address may look like.
-        allowed: receivers in the house.
-        resolver: finds the IP addresses of a host.
+        rules: the allowed schemes and ports.
+        allowed: the allowed internal receivers.
+        resolver: returns the IP addresses of a host.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class AddressGuard:
         self._resolver: Final = resolver
 
     def target_of(self, url: str, *, timeout_s: float) -> Target:
-        """Find out where an address leads, and check all of it.
+        """Resolve a webhook's address, and check every IP address of its host.
 
         Args:
-            url: as the user wrote it.
-            timeout_s: how long a name may take to be looked up.
+            url: the address as the user wrote it.
+            timeout_s: the timeout of the name lookup.
 
         Raises:
-            ReceiverRefused: it must not be called; one bad address among good ones is enough.
-            ReceiverNotFound: the host has no address now.
+            ReceiverRefused: the address must not be called; one refused IP address is enough.
+            ReceiverNotFound: the host has no IP address now.
         """
         receiver = receiver_of(url, self._rules)
         found = look_up(self._resolver, receiver.host, timeout_s=timeout_s)

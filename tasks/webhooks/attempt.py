@@ -1,8 +1,8 @@
-"""One attempt at a delivery, from the claim to what is to be written down of it.
+"""Make one attempt at a claimed delivery, and return the verdict to record.
 
-Here the two kinds of receiver meet: an address, which gets a signed webhook, and a Celery task,
-which is sent over the fleet's broker. Nothing is sent unsigned: deliveries of an owner without a
-secret wait on the schedule, with the reason in their log, until there is one.
+There are two kinds of receiver. An address gets a signed webhook, and a Celery task is sent over
+the fleet's broker. Nothing is sent unsigned: if an owner has no secret, the delivery is retried on
+the schedule, with the reason in its log, until there is one.
 """
 
 import logging
@@ -24,7 +24,8 @@ __all__ = ["DeliveryAttempt", "verdict_of"]
 
 log = logging.getLogger(__name__)
 
-#: A broker is tried for ever, since it is ours: after this at first, doubled each time, up to …
+#: A task is retried indefinitely, because it goes over the fleet's own broker. The first delay is
+#: this, and each further delay is doubled, up to …
 FIRST_DELAY_S: Final = 5.0
 #: … this.
 MAX_DELAY_S: Final = 600.0
@@ -37,12 +38,12 @@ _STATES: Final = {
 
 
 class DeliveryAttempt:
-    """Makes attempts. Thread-safe.
+    """Makes attempts at deliveries. Thread-safe.
 
     Args:
-        sender: posts to addresses.
+        sender: posts webhooks.
         tasks: sends Celery tasks.
-        default_secret: signs for owners who have no secret of their own; None for nobody.
+        default_secret: signs for owners without a secret; None if there is no default.
     """
 
     def __init__(self, sender: Sender, tasks: TaskCallback, *, default_secret: str | None) -> None:
@@ -51,11 +52,11 @@ class DeliveryAttempt:
         self._default = [] if default_secret is None else [default_secret]
 
     def send(self, claimed: ClaimedDelivery, secrets: Sequence[str]) -> Verdict:
-        """Make the attempt, and say what is to be written down.
+        """Make one attempt, and return the verdict to record.
 
         Args:
             claimed: the delivery.
-            secrets: the owner's own, the newest first.
+            secrets: the owner's secrets, the newest first.
         """
         delivery = claimed.delivery
         if claimed.body is None:
@@ -63,7 +64,7 @@ class DeliveryAttempt:
         on_end = on_end_of(delivery.target)
         if on_end is not None:
             return self._by_task(claimed, on_end)
-        if is_task_target(delivery.target):  # an UPDATE by hand, or older than the rule
+        if is_task_target(delivery.target):  # a manual UPDATE, or a row that is older than the rule
             return _given_up(Failure.QUEUE_REFUSED)
         if claimed.is_gone:
             return Verdict(
@@ -85,8 +86,8 @@ class DeliveryAttempt:
                     body=(claimed.body or "").encode(),
                     signing_secrets=secrets,
                 )
-            except SecretUnusable:  # somebody's own UPDATE
-                log.error(  # noqa: TRY400 - a traceback would say no more
+            except SecretUnusable:  # a manual UPDATE
+                log.error(  # noqa: TRY400 - a traceback adds nothing
                     "an owner's callback secret is none", extra={"owner": delivery.owner}
                 )
         step = next_step(outcome, claimed.attempt)
@@ -100,13 +101,13 @@ class DeliveryAttempt:
             return verdict_of(outcome, Delivered())
         if outcome.failure is Failure.QUEUE_REFUSED:
             return _given_up(outcome.failure)
-        # 2 to the 7th is beyond the bound already; an exponent without one would overflow.
+        # 5 s times 2 to the 7th exceeds the limit already; an unlimited exponent would overflow.
         delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** min(claimed.attempt - 1, 7))
         return verdict_of(outcome, TryAgain(delay_s * random.uniform(1.0, JITTER)))  # noqa: S311
 
 
 def verdict_of(outcome: Outcome, step: NextStep) -> Verdict:
-    """What is written down of an attempt and what follows from it."""
+    """Return the verdict to record for an outcome and the next step."""
     return Verdict(
         state=_STATES.get(type(step), DeliveryState.FAILED),
         delay_s=step.delay_s if isinstance(step, TryAgain) else None,
@@ -123,7 +124,7 @@ def _given_up(failure: Failure) -> Verdict:
 
 
 def _arguments(claimed: ClaimedDelivery) -> dict[str, Any]:
-    """The id and the status of what has ended, and nothing that would have to be kept in step."""
+    """Return the id and status of the ended job or batch; a receiver reads the rest by its id."""
     delivery = claimed.delivery
     if delivery.job_id is not None:
         return {"job_id": str(delivery.job_id), "status": delivery.event.removeprefix("job.")}
@@ -131,7 +132,7 @@ def _arguments(claimed: ClaimedDelivery) -> dict[str, Any]:
 
 
 def _tell(delivery_id: UUID, attempt: int, outcome: Outcome, step: NextStep) -> None:
-    """A line in the log where it did not arrive; never the address, which may hold a secret."""
+    """Log a failed attempt, without the address, which may contain a secret."""
     if isinstance(step, Delivered):
         return
     told = "will be tried again" if isinstance(step, TryAgain) else "is given up"

@@ -1,10 +1,10 @@
-"""`on_end`: a Celery task of somebody else's that is to hear of an end, instead of an address.
+"""Check and encode `on_end`: another application's Celery task, sent instead of a webhook.
 
-A job keeps whom to tell in one text: a web address, or task and queue in the form of one,
-`celery:QUEUE/TASK`. No address that a user may hand in looks like that. Who may ask for a task to
-be sent is decided where jobs come in; here is only which queues may be named. On Redis a queue is
-a key: a message to one of our own queues could submit or dispatch jobs in somebody else's name, and
-one "sent" to the key of the call limits, or of Kombu's bookkeeping, would break the fleet.
+A job stores its callback target as one text: a web address, or `celery:QUEUE/TASK`. No web address
+that a user may submit has this form. This module decides which queues may be named; whether a
+caller may use `on_end` at all is decided where the job is submitted. On Redis, a queue is a key. A
+message to one of the fleet's queues could submit or dispatch jobs of another owner. A message to
+the key of the rate limiter, or to Kombu's bookkeeping, would break the fleet.
 """
 
 import re
@@ -31,9 +31,9 @@ ON_END_RULE: Final = (
 
 _SCHEME: Final = "celery:"
 _OURS: Final = "darkroom."
-#: What follows a namespace in the names of its queues and of its keys in Redis.
+#: Characters that follow a namespace in the names of its queues and of its keys in Redis.
 _SEPARATORS: Final = (".", ":", "/", "@")
-#: Kombu's and Celery's own keys: bindings, messages not acknowledged, events, remote control.
+#: Kombu's and Celery's keys: bindings, unacknowledged messages, events, remote control.
 _BOOKKEEPING: Final = ("_kombu.", "unacked", "celeryev")
 _MAILBOXES: Final = ".pidbox"
 
@@ -41,7 +41,7 @@ _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,200}$")]
 
 
 class OnEnd(BaseModel):
-    """A Celery task that gets id and status of what has ended, and the queue it is to wait in."""
+    """Names a Celery task that receives id and status of the ended job or batch, and its queue."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -56,12 +56,12 @@ class OnEnd(BaseModel):
 
     @property
     def target(self) -> str:
-        """The text that a row keeps."""
+        """Return the text that a row stores."""
         return f"{_SCHEME}{quote(self.queue, safe='')}/{quote(self.task, safe='')}"
 
 
 def queue_is_reserved(queue: str, namespace: str) -> bool:
-    """Return whether a name may be a key or queue of a fleet, or of Celery's bookkeeping."""
+    """Return whether a name may belong to a fleet's queues or keys, or Celery's bookkeeping."""
     name, fleet = queue.lower(), namespace.lower()
     ours = (_OURS, *(f"{fleet}{separator}" for separator in _SEPARATORS))
     return name == fleet or name.startswith((*ours, *_BOOKKEEPING)) or name.endswith(_MAILBOXES)
@@ -69,11 +69,11 @@ def queue_is_reserved(queue: str, namespace: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OnEndQueues:
-    """The queues that `on_end` may name.
+    """Decides which queues `on_end` may name.
 
     Attributes:
-        namespace: the fleet's; everything under it is refused.
-        only: if any, no others are allowed.
+        namespace: the fleet's namespace; every queue under it is refused.
+        only: if not empty, only these queues are allowed.
     """
 
     namespace: str = "darkroom"
@@ -92,9 +92,9 @@ def is_task_target(target: str) -> bool:
 
 
 def on_end_of(target: str | None) -> OnEnd | None:
-    """The task that a row's text names; None where it is an address, nothing, or no such text."""
+    """Return the task that a row's text names; None for an address or an invalid text."""
     found = re.fullmatch(rf"{_SCHEME}([^/]+)/([^/]+)", target or "")
     try:
         return found and OnEnd(task=unquote(found[2]), queue=unquote(found[1]))
-    except ValidationError:  # somebody's own UPDATE
+    except ValidationError:  # a manual UPDATE
         return None

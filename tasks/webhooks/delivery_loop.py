@@ -1,10 +1,10 @@
-"""The threads that deliver: what is due is claimed, sent, and what came of it written down.
+"""Run the threads that deliver: claim due deliveries, make attempts, record the verdicts.
 
-Every worker has one. A delivery is claimed by one of them at a time, so more workers only deliver
-more. Owners take turns, and one whose receivers are slow gets fewer threads, down to one: like a
-sender that probes a line, an owner begins with two, gets one more for each quick answer, and falls
-back to one when an answer takes long or does not come. No connection to the database is held
-while a receiver is waited for, and never more than two are used.
+Every worker has one delivery loop. A delivery is claimed by one loop at a time, so more workers
+only deliver more. Owners are served in round robin, and an owner with slow receivers gets fewer
+threads, down to one. An owner begins with two threads and gets one more for each quick answer. If
+an answer is slow or missing, the owner falls back to one thread. While an attempt waits for its
+receiver, it holds no connection to the database. The loop never uses more than two connections.
 """
 
 import logging
@@ -27,36 +27,36 @@ __all__ = ["DeliveryLoop"]
 
 log = logging.getLogger(__name__)
 
-#: Between two looks at what is due.
+#: Seconds between two queries for due deliveries.
 LOOK_EVERY_S: Final = 0.5
-#: Between two looks at what may be deleted.
+#: Seconds between two deletions of old deliveries.
 SWEEP_EVERY_S: Final = 60.0
 SWEEP_ROWS: Final = 1000
-#: The same, while there is more of it than one look takes.
+#: The same, while more old deliveries remain than one deletion covers.
 SWEEP_AGAIN_S: Final = 1.0
-#: Connections to the database used at once; the others are for the calls.
+#: Limit of database connections used at once; the others are for the calls.
 CONNECTIONS: Final = 2
-#: An answer that takes longer is slow.
+#: Seconds after which an answer counts as slow.
 QUICK_S: Final = 2.0
 FIRST_THREADS: Final = 2
-#: Owners remembered; of more, what is known is forgotten.
+#: Limit of owners with a known thread count; beyond it, all counts are reset.
 MAX_OWNERS: Final = 10_000
 RECORD_AGAIN_S: Final = 0.5
-#: Longest wait before the record of a delivery whose row is locked is tried again.
+#: Longest wait before the record of a delivery with a locked row is retried.
 LOCKED_AGAIN_S: Final = 8.0
-#: After a fault that nobody foresaw, such as a process that may have no more threads.
+#: Wait after an unexpected error, such as a process at its limit of threads.
 FAULT_WAIT_S: Final = 5.0
 
 
 class DeliveryLoop:
-    """Delivers until told to stop.
+    """Makes due deliveries until the worker stops.
 
     Args:
         database: the results table.
         deliver: makes an attempt at a delivery, with its owner's secrets.
-        threads: attempts at once.
-        lease_s: for how long a delivery is claimed: longer than an attempt may take.
-        keep_s: how long ended deliveries and their log are kept.
+        threads: the limit of concurrent attempts.
+        lease_s: the lease of a claimed delivery; longer than an attempt may take.
+        keep_s: the time for which ended deliveries and their log are kept.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class DeliveryLoop:
         self._next_sweep = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Deliver what is due, again and again; what goes wrong, whatever it is, is waited out."""
+        """Make due deliveries until `stopping` is set; after any error, wait and continue."""
         while not stopping.is_set():
             try:
                 claimed = self.round()
@@ -99,11 +99,11 @@ class DeliveryLoop:
                 self._rest(had_work=bool(claimed))
 
     def round(self) -> int:
-        """Claim what is due, as far as there are threads, and begin to send it; how many.
+        """Claim due deliveries for the free threads, start them, and return how many.
 
         Raises:
             StorageError: the table could not be read or written.
-            RuntimeError: no thread could be started; what was claimed is due when its claim is out.
+            RuntimeError: no thread could be started; claimed deliveries are due after their lease.
         """
         claimed = 0
         owners = self._owners(self._free)
@@ -115,7 +115,7 @@ class DeliveryLoop:
         return claimed
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Wait for the attempts under way; False if time ran out."""
+        """Wait for the running attempts; return False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._busy.total(), max(0.0, timeout_s))
 
@@ -129,7 +129,7 @@ class DeliveryLoop:
             return self._allowed.get(owner, FIRST_THREADS) - self._busy[owner]
 
     def _owners(self, free: int) -> list[str]:
-        """Those with something due, from where the turn stopped, once around."""
+        """Return owners with due deliveries in round robin, after the last owner served."""
         if free <= 0:
             return []
         with self._connected():
@@ -162,7 +162,7 @@ class DeliveryLoop:
     def _work(self, claimed: ClaimedDelivery, secrets: Sequence[str], until: float) -> None:
         owner, began = claimed.delivery.owner, time.monotonic()
         try:
-            if began > until:  # this process was stopped for so long that another may have it
+            if began > until:  # the process was suspended beyond the lease
                 return
             verdict = self._deliver(claimed, secrets)
             self._judge(owner, time.monotonic() - began)
@@ -173,14 +173,14 @@ class DeliveryLoop:
             self._note(owner, -1)
 
     def _record(self, claimed: ClaimedDelivery, verdict: Verdict, until: float) -> None:
-        """Write it down; while the database is away, until the claim has run out."""
+        """Record the verdict; while the database is unavailable, retry until the lease expires."""
         facts = {"delivery_id": str(claimed.delivery.id)}
         wait_s = RECORD_AGAIN_S
         while time.monotonic() < until:
             try:
                 with self._connected():
                     is_ours = record_attempt(self._database, claimed, verdict)
-            except RowLocked:  # each try keeps a connection from the others while it waits
+            except RowLocked:  # each retry holds one of the two connections
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, LOCKED_AGAIN_S)
             except DatabaseUnavailable:
@@ -207,14 +207,14 @@ class DeliveryLoop:
             self._changed.notify_all()
 
     def _rest(self, *, had_work: bool) -> None:
-        """Until there is something to do: a thread that is free again, or the next look."""
+        """Wait until a thread is free again, or until the next query is due."""
         with self._changed:
             is_full = self._busy.total() >= self._threads
             if is_full or not had_work:
                 self._changed.wait(LOOK_EVERY_S)
 
     def _sweep(self) -> None:
-        """Delete a chunk of what is old and no more: what is due waits for this thread."""
+        """Delete only one chunk of old deliveries, because this thread also claims due ones."""
         if time.monotonic() < self._next_sweep:
             return
         self._next_sweep = time.monotonic() + SWEEP_EVERY_S

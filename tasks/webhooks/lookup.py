@@ -1,8 +1,8 @@
-"""Finding out which IP addresses a host name has, and not for longer than there is time.
+"""Resolve a host name into IP addresses, with a timeout.
 
-The system's own resolver is asked, so its reading of odd spellings (`0x7f.1`, `017700000001`) is
-the one that counts. It has no timeout of its own: a name server that answers slowly on purpose
-would hold a delivery thread, so it is asked on a thread that may be left behind.
+The system's resolver is used, so unusual spellings (`0x7f.1`, `017700000001`) are checked as the
+system reads them. It has no timeout: a deliberately slow name server would block a delivery thread.
+So the lookup runs on a separate thread, which is abandoned after the timeout.
 """
 
 import socket
@@ -12,33 +12,33 @@ from concurrent.futures import Future
 
 from tasks.errors import ReceiverNotFound
 
-#: Gives every IP address of a host, or raises OSError or UnicodeError.
+#: Returns every IP address of a host, or raises OSError or UnicodeError.
 Resolve = Callable[[str], Sequence[str]]
 
 
 def resolve(host: str) -> Sequence[str]:
-    """Ask the system for every address of a host, best first (RFC 6724).
+    """Return every IP address of a host from the system's resolver, best first (RFC 6724).
 
     Raises:
-        OSError: it has none, or nobody can say.
-        UnicodeError: no name of a host looks like that.
+        OSError: the host has no address, or the lookup failed.
+        UnicodeError: the name is not a valid host name.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def look_up(resolver: Resolve, host: str, *, timeout_s: float) -> Sequence[str]:
-    """Ask a resolver, for a while.
+    """Return the IP addresses that a resolver gives within a timeout.
 
     Raises:
-        ReceiverNotFound: it knows no address, or did not answer in time.
+        ReceiverNotFound: the host has no address, or the lookup timed out.
     """
     answer: Future[Sequence[str]] = Future()
 
     def ask() -> None:
         try:
             answer.set_result(resolver(host))
-        except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again by `result`
             answer.set_exception(error)
 
     threading.Thread(target=ask, name="webhook-lookup", daemon=True).start()

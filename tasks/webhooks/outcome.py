@@ -1,6 +1,6 @@
-"""What became of one attempt to deliver a webhook: what the delivery log keeps of it.
+"""Define the outcome of one attempt to deliver a webhook, as the delivery log stores it.
 
-Made by the sender, judged by the schedule.
+The sender returns an outcome, and the schedule derives the next step from it.
 """
 
 from dataclasses import dataclass
@@ -8,45 +8,45 @@ from enum import StrEnum
 
 
 class Failure(StrEnum):
-    """Why an attempt got no answer. Codes only: the log is read by whoever named the address."""
+    """Lists why an attempt got no answer, as codes: the user who set the address reads the log."""
 
-    #: The address, or one that its name leads to, must not be called.
+    #: The address, or an IP address of its host, must not be called.
     ADDRESS_REFUSED = "ADDRESS_REFUSED"
-    #: The host name leads nowhere, or nobody said so in time.
+    #: The host name has no IP address, or its lookup timed out.
     DNS_FAILED = "DNS_FAILED"
-    #: Nobody listens there.
+    #: The connection was refused: no server listens on the port.
     CONNECT_REFUSED = "CONNECT_REFUSED"
-    #: No secure connection: mostly a certificate that does not prove the host's name.
+    #: The TLS handshake failed, usually because the certificate is not for the host name.
     TLS_FAILED = "TLS_FAILED"
-    #: No connection, or no head of an answer, in time.
+    #: No connection, or no response head, before the timeout.
     TIMEOUT = "TIMEOUT"
-    #: The other side closed the connection before it answered.
+    #: The receiver closed the connection before it answered.
     CONNECTION_LOST = "CONNECTION_LOST"
-    #: What came back is not HTTP.
+    #: The answer is not valid HTTP.
     ANSWER_GARBLED = "ANSWER_GARBLED"
-    #: Nothing is sent unsigned, and there is no secret to sign with.
+    #: The owner has no secret, and nothing is sent unsigned.
     NO_SECRET = "NO_SECRET"  # noqa: S105 - a code
-    #: What was to be sent has been deleted.
+    #: The job or batch has been deleted.
     FORGOTTEN = "FORGOTTEN"
-    #: The broker did not take the task.
+    #: The broker did not accept the task.
     BROKER_AWAY = "BROKER_AWAY"
-    #: The task's queue is not one that a task may be sent to.
+    #: The task's queue is not allowed.
     QUEUE_REFUSED = "QUEUE_REFUSED"
-    #: Nobody has declared the task's queue yet.
+    #: The task's queue is not declared yet.
     QUEUE_MISSING = "QUEUE_MISSING"
-    #: Anything else that networks do.
+    #: Any other network error.
     NETWORK_FAILED = "NETWORK_FAILED"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One attempt.
+    """Describes the result of one attempt.
 
     Attributes:
         answer: the HTTP status, or why there is none.
         latency_s: seconds from the attempt's start to its end, name lookup and reading included.
-        first_bytes: how the answer's body begins; what came of it, if it was cut short.
-        retry_after_s: how long the answer asks us to wait; None if it does not.
+        first_bytes: the beginning of the answer's body, or as much of it as arrived.
+        retry_after_s: the wait that the answer asks for; None if it asks for none.
     """
 
     answer: int | Failure
@@ -56,10 +56,10 @@ class Outcome:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status, if there was an answer."""
+        """Return the HTTP status; None without an answer."""
         return None if isinstance(self.answer, Failure) else self.answer
 
     @property
     def failure(self) -> Failure | None:
-        """Why there was no answer, if there was none."""
+        """Return why there was no answer; None if there was one."""
         return self.answer if isinstance(self.answer, Failure) else None

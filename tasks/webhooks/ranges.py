@@ -1,9 +1,10 @@
-"""Which IP addresses a webhook must not reach: everything that is not plainly the public Internet.
+"""List the IP addresses that a webhook must not reach: all outside the public Internet.
 
-The ranges are those of IANA's special-purpose registries (IPv4 and IPv6, RFC 6890), less their few
-globally reachable entries that no receiver lives in, and the addresses where clouds hand their
-credentials to whoever asks. An address that carries another in it is judged by the one that the
-packets would reach. Exceptions for receivers in the house are made in `addresses.py`.
+The ranges are those of IANA's special-purpose registries (IPv4 and IPv6, RFC 6890), with their few
+globally reachable entries, because no receiver has such an address. The list also has the addresses
+of cloud metadata services, which give credentials to any caller. If an address embeds another, the
+check applies to the one that packets would reach. Exceptions for internal receivers are made in
+`addresses.py`.
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -11,7 +12,7 @@ from typing import Final
 
 IPAddress = IPv4Address | IPv6Address
 
-#: Never called, whatever is allowed: what answers there gives away a machine's own credentials.
+#: Refused even if the operator allows them: these services return a machine's credentials.
 METADATA: Final = frozenset(
     ip_address(text)
     for text in (
@@ -71,17 +72,17 @@ _REFUSED: Final = tuple(
     )
 )
 
-# RFC 4291, 2.4 and IANA's list of IPv6 address space: nothing else is handed out yet.
+# RFC 4291, 2.4 and IANA's list of IPv6 address space: nothing else is allocated yet.
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-# RFC 6052: what DNS64 answers with in networks that have no IPv4.
+# RFC 6052: the prefix of DNS64 answers in networks without IPv4.
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-# RFC 5214, 6.1: the interface identifier of "the rest is an IPv4 address", its u and g bits aside.
+# RFC 5214, 6.1: the interface identifier before an embedded IPv4 address, without u and g bits.
 _ISATAP: Final = 0x0000_5EFE
 _ISATAP_MASK: Final = 0xFCFF_FFFF
 
 
 def reached(address: IPAddress) -> IPAddress:
-    """Give the address that packets to this one end up at: IPv4-mapped and NAT64 are unwrapped."""
+    """Return the address that packets would reach: IPv4-mapped and NAT64 are unwrapped."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
@@ -90,10 +91,10 @@ def reached(address: IPAddress) -> IPAddress:
 
 
 def why_refused(address: IPAddress) -> str | None:
-    """Say what is wrong with calling an address, as unwrapped by `reached`.
+    """Return why an address, unwrapped by `reached`, must not be called.
 
     Returns:
-        Words that complete "the address is …"; None for one on the public Internet.
+        Words that complete "the address is …"; None for an address on the public Internet.
     """
     if address in METADATA:
         return "a cloud's metadata service"

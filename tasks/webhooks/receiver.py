@@ -1,8 +1,8 @@
-"""A webhook's address as it was written down, taken apart once and for all.
+"""Parse a webhook's address once.
 
-Nothing later reads the text again, so no two readers can understand it differently. What would be
-read differently by different programs (backslashes, control characters, names that are not ASCII,
-a user before the host) is refused here. Where the host name leads is for `addresses.py`.
+No later step parses the text again, so no two parsers can disagree. Forms that parsers read
+differently are refused: backslashes, control characters, names that are not ASCII, a user before
+the host. The host name is resolved in `addresses.py`.
 """
 
 import re
@@ -16,9 +16,9 @@ from tasks.errors import ReceiverRefused
 
 _MAX_URL_CHARS: Final = 2000
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-#: The web's own ports and those that any user may open. Mail, SSH and their like are below 1024.
+#: The web's ports and all unprivileged ports. Mail, SSH and similar services are below 1024.
 USUAL_PORTS: Final = (range(80, 81), range(443, 444), range(1024, 65536))
-_PLAIN: Final = re.compile(r"[!-\[\]-~]+", re.ASCII)  # printable ASCII but for the backslash
+_PLAIN: Final = re.compile(r"[!-\[\]-~]+", re.ASCII)  # printable ASCII without the backslash
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _BRACKETED: Final = re.compile(r"\[[^]]*\](?::[0-9]*)?", re.ASCII)
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
@@ -27,11 +27,11 @@ _MAX_NAME_CHARS: Final = 253
 
 @dataclass(frozen=True, slots=True)
 class UrlRules:
-    """What a webhook's address may look like; values of settings.
+    """Holds the rules for a webhook's address; values of settings.
 
     Attributes:
         schemes: "https", or "http" as well.
-        ports: ranges of ports that may be called.
+        ports: the allowed ranges of ports.
     """
 
     schemes: frozenset[str] = frozenset({"http", "https"})
@@ -40,13 +40,13 @@ class UrlRules:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who gets a webhook.
+    """Holds the parts of a webhook's address.
 
     Attributes:
         scheme: "http" or "https".
-        host: a name, an IPv4 address in any spelling, or an IPv6 address without its brackets.
-        port: its port.
-        path: path and query; they may hold a secret, so nothing prints them.
+        host: a name, an IPv4 address in any spelling, or an IPv6 address without brackets.
+        port: the port.
+        path: path and query; never printed, because they may contain a secret.
     """
 
     scheme: str
@@ -56,25 +56,25 @@ class Receiver:
 
     @property
     def host_header(self) -> str:
-        """The value of `Host`: the port is left out where the scheme implies it."""
+        """Return the value of `Host`, without the port if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.name
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def name(self) -> str:
-        """The host as certificates and allow-lists name it: without the root's full stop."""
+        """Return the host as in certificates and allow-lists: without a final full stop."""
         return self.host.removesuffix(".")
 
 
 def receiver_of(url: str, rules: UrlRules) -> Receiver:
-    """Take an address apart. No name is looked up, so this is also for the moment of taking it in.
+    """Parse an address, without a name lookup, so that submissions can be checked with it too.
 
     Args:
-        url: as the user wrote it.
-        rules: which schemes and ports are allowed.
+        url: the address as the user wrote it.
+        rules: the allowed schemes and ports.
 
     Raises:
-        ReceiverRefused: it breaks a rule, or programs might read it differently.
+        ReceiverRefused: the address breaks a rule, or parsers might disagree about it.
     """
     if len(url) > _MAX_URL_CHARS:
         raise ReceiverRefused(f"the address has more than {_MAX_URL_CHARS} characters")
@@ -100,7 +100,7 @@ def _host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if parts.netloc.startswith("["):
         try:
-            # A zone ("%eth0") would choose one of our own network cards.
+            # A zone ("%eth0") would select a network interface of this machine.
             whole = _BRACKETED.fullmatch(parts.netloc) is not None and "%" not in host
             return str(IPv6Address(host if whole else ""))
         except AddressValueError:

@@ -1,6 +1,6 @@
-"""How long a webhook's receiver asks us to wait: `Retry-After` (RFC 9110, 10.2.3).
+"""Parse the `Retry-After` header of a webhook's receiver (RFC 9110, 10.2.3).
 
-Only read here; how much of it is granted is the schedule's business.
+The schedule limits the wait (`schedule.py`).
 """
 
 import re
@@ -13,13 +13,13 @@ _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def retry_after_s(headers: Message) -> float | None:
-    """Read the header, which is a number of seconds or a date.
+    """Return the wait that the header asks for, given as seconds or as a date.
 
     Args:
-        headers: an answer's.
+        headers: the headers of an answer.
 
     Returns:
-        Seconds from now, never negative; None if the header is absent or makes no sense.
+        Seconds from now, never negative; None if the header is missing or invalid.
     """
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
@@ -27,7 +27,7 @@ def retry_after_s(headers: Message) -> float | None:
     until = _seconds_since_1970(text)
     if until is None:
         return None
-    # A date is by the receiver's clock; where it tells the time, ours need not agree with it.
+    # The date is by the receiver's clock: if it sends `Date`, that is used instead of our clock.
     now = _seconds_since_1970(headers.get("Date", ""))
     return max(until - (time.time() if now is None else now), 0.0)
 

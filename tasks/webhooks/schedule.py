@@ -1,8 +1,8 @@
-"""What follows an attempt to deliver a webhook: done, switched off, tried again, or given up.
+"""Decide the step after an attempt to deliver a webhook: delivered, disabled, retry, or give up.
 
-Pure: the numbers are the example schedule of the Standard Webhooks specification 1.0
-("Deliverability and reliability"), ten attempts over a little more than three days. Writing the
-step down, and waiting, is for the delivery loop.
+The delays are the example schedule of the Standard Webhooks specification 1.0 ("Deliverability and
+reliability"): ten attempts over a little more than three days. These functions have no side
+effects; the delivery loop records the step and waits.
 """
 
 import random
@@ -27,26 +27,26 @@ DELAYS_S: Final = (
     20 * _HOUR_S,
     24 * _HOUR_S,
 )
-#: No receiver may put its messages off for longer than the schedule's own longest wait.
+#: The limit for `Retry-After`: the longest delay of the schedule.
 MAX_RETRY_AFTER_S: Final = max(DELAYS_S)
-#: Waits are stretched by up to this factor: what failed together should not come back together.
+#: Delays grow by up to this factor, so that deliveries that failed together are spread out.
 JITTER: Final = 1.2
 _GONE: Final = 410
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver has it (any 2xx)."""
+    """The receiver accepted the message (any 2xx)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disabled:
-    """The receiver wants no more messages (410): its address is not to be used again."""
+    """The receiver wants no more messages (410): its address must not be used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """It is sent once more.
+    """The delivery is retried.
 
     Attributes:
         delay_s: seconds from now.
@@ -57,7 +57,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """That was the schedule's last attempt; a person may replay it."""
+    """The last attempt of the schedule failed; an operator may replay the delivery."""
 
 
 NextStep = Delivered | Disabled | TryAgain | GivenUp
@@ -66,16 +66,16 @@ NextStep = Delivered | Disabled | TryAgain | GivenUp
 def next_step(
     outcome: Outcome, attempt: int, *, uniform: Callable[[float, float], float] = random.uniform
 ) -> NextStep:
-    """Say what follows from one attempt; there is an answer for every outcome.
+    """Return the step after an attempt, for every possible outcome.
 
     Args:
-        outcome: what became of the attempt.
+        outcome: the result of the attempt.
         attempt: its number, from 1.
-        uniform: where jitter comes from.
+        uniform: the source of jitter.
 
     Returns:
-        The step. A wait is the schedule's or the one the receiver asked for, whichever is longer
-        (the latter bounded by `MAX_RETRY_AFTER_S`), stretched by up to `JITTER`.
+        The step. A delay is the longer of the schedule's and the receiver's, which is limited to
+        `MAX_RETRY_AFTER_S`. It grows by a factor of up to `JITTER`.
     """
     status = outcome.status
     if status is not None and 200 <= status <= 299:  # noqa: PLR2004 - how HTTP writes "2xx"

@@ -1,9 +1,9 @@
-"""One attempt at delivering a webhook: signed, posted to a checked address, and its answer noted.
+"""Post one signed webhook to a checked address, and return the outcome.
 
-The connection is made here, to an address that the guard has checked, and handed to `http.client`
-open. That module neither looks names up again nor follows redirects, knows no proxies, cookies or
-`~/.netrc`, and logs nothing (libraries above it do some of that, or log the address, whose query
-may be a secret). When an attempt is made, and what follows it, is for schedule and delivery loop.
+The sender connects to an IP address that the guard has checked, and passes the open connection to
+`http.client`. That module does not resolve names again, follow redirects, or log. It uses no
+proxies, cookies or `~/.netrc`. Higher-level libraries do some of this, or log the address, whose
+query may contain a secret. The time of attempts is decided in `schedule.py` and `delivery_loop.py`.
 """
 
 import http.client
@@ -35,16 +35,16 @@ _log: Final = logging.getLogger(__name__)
 
 #: The specification recommends "somewhere between 15 and 30s" for a request.
 TOTAL_TIMEOUT_S: Final = 20.0
-#: One address of several may be dead; the others get their turn in the same attempt.
+#: If one IP address of several is unreachable, the same attempt tries the others.
 CONNECT_TIMEOUT_S: Final = 5.0
-#: As much of an answer as its sender needs to recognise it in the delivery log.
+#: The part of an answer that is stored, enough to recognise it in the delivery log.
 FIRST_BYTES: Final = 1024
 
-# What `http.client`, ssl and sockets raise on purpose; ValueError is there for host names that only
-# the TLS handshake finds impossible.
+# The documented errors of `http.client`, ssl and sockets, and ValueError for host names that only
+# the TLS handshake finds invalid.
 FOREIGN: Final = (http.client.HTTPException, OSError, ValueError)
 
-# The first row that matches wins: `RemoteDisconnected` is a ConnectionError and an HTTPException.
+# The first match counts: `RemoteDisconnected` is a ConnectionError and an HTTPException.
 _FAILURES: Final[tuple[tuple[type[BaseException], Failure], ...]] = (
     (TimeoutError, Failure.TIMEOUT),
     (ssl.SSLError, Failure.TLS_FAILED),
@@ -71,13 +71,13 @@ class _Answer:
 
 
 class Sender:
-    """Posts webhooks. Thread-safe; it keeps no connection.
+    """Posts webhooks. Thread-safe; keeps no connections.
 
     Args:
-        guard: says which addresses may be called.
-        total_timeout_s: for one attempt, from the name's lookup to the last byte read.
-        connect_timeout_s: for each of the receiver's addresses.
-        ca_bundle: path of a PEM file with the authorities to trust, or None for the usual ones.
+        guard: checks the addresses.
+        total_timeout_s: the timeout of an attempt, from the name lookup to the last byte read.
+        connect_timeout_s: the timeout for each of the receiver's IP addresses.
+        ca_bundle: path of a PEM file with the trusted authorities, or None for the default ones.
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class Sender:
     def send(
         self, url: str, *, message_id: str, body: bytes, signing_secrets: Sequence[str]
     ) -> Outcome:
-        """Make one attempt, and say what became of it, whatever the receiver does.
+        """Make one attempt, and return its outcome, for every behaviour of the receiver.
 
         Args:
-            url: the receiver's address as it was handed in; it is checked anew each time.
-            message_id: the same for every attempt at one message.
-            body: JSON.
-            signing_secrets: the secrets to sign with: one, or old and new while they change.
+            url: the receiver's address as submitted; it is checked again in each attempt.
+            message_id: the message's id, the same in every attempt.
+            body: the body, as JSON.
+            signing_secrets: the secrets to sign with: one, or the old and the new one in a change.
 
         Raises:
-            SecretUnusable: one of the secrets is none.
-            ValueError: there is no secret, or the id can't be one.
+            SecretUnusable: one of the secrets has an invalid format.
+            ValueError: there is no secret, or the id is invalid.
         """
         began = time.monotonic()
         signature = signed_headers(
@@ -126,7 +126,7 @@ class Sender:
             target = self._guard.target_of(url, timeout_s=seconds_left(deadline))
             return self._post(target, signature, body, deadline=deadline)
         except ReceiverRefused as refused:
-            # The receiver's owner is told the code alone: how our network looks is none of theirs.
+            # The user sees only the code: the message would disclose the internal network.
             _log.warning("webhook %s is not sent: %s", signature["webhook-id"], refused)
             return Failure.ADDRESS_REFUSED
         except ReceiverNotFound:
@@ -140,7 +140,7 @@ class Sender:
         receiver = target.receiver
         conn = http.client.HTTPConnection(receiver.name, receiver.port)
         conn.response_class = FinalResponse  # interim responses are skipped
-        conn.auto_open = 0  # it must not dial by itself, whatever happens
+        conn.auto_open = 0  # `http.client` must never reconnect by itself
         conn.sock = self._connected(target, deadline)
         try:
             headers = {"Host": receiver.host_header, **_HEADERS, **signature}
@@ -158,7 +158,7 @@ class Sender:
         return with_tls(sock, self._trusted or _usual_authorities(), target.receiver.name)
 
     def _reached(self, target: Target, deadline: float) -> TimedSocket:
-        """Try the receiver's addresses in turn; the last one's failure is all of theirs."""
+        """Try the receiver's IP addresses in order; raise the error of the last one."""
         *others, last = map(str, target.addresses)
         for address in others:
             try:
@@ -181,15 +181,15 @@ def _trusting(bundle: str) -> ssl.SSLContext:
 
 @cache
 def _usual_authorities() -> ssl.SSLContext:
-    """Those of a process, loaded for the first receiver that needs them: it takes 23 ms.
+    """Return the TLS context of the process, loaded at its first use, which takes 23 ms.
 
-    Threads that come first together may each load them; a context may be used by any number.
+    Concurrent first threads may each load it; a context may be used by any number of threads.
     """
     return _trusting(DEFAULT_CA_BUNDLE_PATH)
 
 
 def _first_bytes(response: http.client.HTTPResponse) -> bytes:
-    """Read how the body begins; the status stands, so what a broken body withholds is missing."""
+    """Return the beginning of the body; if its transfer fails, return what has arrived."""
     body = b""
     try:
         while len(body) < FIRST_BYTES and (piece := response.read1(FIRST_BYTES - len(body))):

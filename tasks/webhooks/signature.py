@@ -1,9 +1,9 @@
-"""Signatures of outgoing webhooks, as Standard Webhooks 1.0 lays them down.
+"""Sign outgoing webhooks, as specified by Standard Webhooks 1.0.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md is the
-source of every format and number here. While a secret is being changed a message carries one
-signature per secret, so receivers may change over when they like. Whose secrets are used, and where
-they are kept, is decided elsewhere.
+source of every format and number here. While an owner changes a secret, a message has one signature
+per secret, so that receivers can switch at any time. The secrets are stored in
+`storage.webhooks.secrets`, and chosen in `attempt.py`.
 """
 
 import base64
@@ -19,24 +19,24 @@ _PREFIX: Final = "whsec_"
 _MIN_KEY_BYTES: Final = 24
 _MAX_KEY_BYTES: Final = 64
 _NEW_KEY_BYTES: Final = 32
-# A full stop in an id would let a part of the body pass as a part of the id.
+# If an id contained a full stop, a part of the body could be read as a part of the id.
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
 def new_secret() -> str:
-    """Make a signing secret in the form that receivers' libraries take: `whsec_` and base64."""
+    """Return a new signing secret in the specified format: `whsec_` and base64."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_NEW_KEY_BYTES)).decode()
 
 
 def signed_headers(
     signing_secrets: Sequence[str], *, message_id: str, timestamp_s: int, body: bytes
 ) -> dict[str, str]:
-    """Say in headers who sends a message, so that its receiver can check it.
+    """Return the headers by which a receiver verifies the sender of a message.
 
     Args:
-        signing_secrets: one or more; the receiver needs to know any one of them.
-        message_id: the same for every attempt at one message; letters, digits, `_` and `-`.
-        timestamp_s: when this attempt is made, in seconds since 1970.
+        signing_secrets: one or more; the receiver needs any one of them.
+        message_id: the same in every attempt at one message; letters, digits, `_` and `-`.
+        timestamp_s: the time of this attempt, in seconds since 1970.
         body: exactly the bytes that are sent.
 
     Returns:
@@ -44,7 +44,7 @@ def signed_headers(
 
     Raises:
         SecretUnusable: one of the secrets is not `whsec_` and 24 to 64 bytes in base64.
-        ValueError: there is no secret, or the id has other characters.
+        ValueError: there is no secret, or the id contains other characters.
     """
     if not signing_secrets:
         raise ValueError("a webhook is signed with at least one secret")
@@ -64,7 +64,7 @@ def _signature(secret: str, signed: bytes) -> str:
 
 
 def _key(secret: str) -> bytes:
-    # Padding is often lost where secrets are copied; the receivers' libraries put it back as well.
+    # Padding is often lost when secrets are copied; receivers' libraries restore it as well.
     text = secret.removeprefix(_PREFIX).rstrip("=")
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

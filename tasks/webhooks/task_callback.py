@@ -1,9 +1,9 @@
-"""Sends a Celery task to somebody else's queue, once it is known to be there.
+"""Send a Celery task to another application's queue, if the queue exists.
 
-The queue is its owner's to declare: one that we declared first would have our properties, and his
-worker could not start. So on RabbitMQ it is only asked for, and a message counts as sent once the
-broker has confirmed it; a queue that is not there yet is tried again later. On Redis a queue is a
-list, and needs nobody.
+The other application must declare its queue: if Darkroom declared it first, with other properties,
+that application's worker could not start. So on RabbitMQ, Darkroom only checks that the queue
+exists, and retries later if it does not. A message counts as sent once the broker has confirmed it.
+On Redis, a queue is a list, and needs no declaration.
 """
 
 import logging
@@ -29,12 +29,12 @@ _ACCEPTED: Final = 202
 
 
 class TaskCallback:
-    """Sends tasks over the fleet's own broker. Thread-safe.
+    """Sends tasks over the fleet's broker. Thread-safe.
 
     Args:
         app: the Celery app whose broker is used.
-        queues: where a task may be sent to. Asked again for each, as rows may be older than a rule.
-        timeout_s: longest wait for the broker.
+        queues: the allowed queues; checked for each task, because rows may be older than a rule.
+        timeout_s: the broker's timeout.
     """
 
     def __init__(self, app: Celery, *, queues: OnEndQueues, timeout_s: float) -> None:
@@ -44,15 +44,15 @@ class TaskCallback:
         self._connection: Connection | None = None
 
     def send(self, on_end: OnEnd, *, task_id: str, kwargs: Mapping[str, Any]) -> Outcome:
-        """Send one task, once.
+        """Send one task, without retries.
 
         Args:
             on_end: task and queue.
-            task_id: the same for every try, so that its receiver can tell a repeat.
+            task_id: the same in every attempt, so that the receiver can recognise a repeat.
             kwargs: the task's arguments.
 
         Returns:
-            What came of it: 202 for sent.
+            The outcome; its status is 202 if the task was sent.
         """
         began = time.monotonic()
         return Outcome(self._sent(on_end, task_id, kwargs), time.monotonic() - began)
@@ -88,14 +88,14 @@ class TaskCallback:
 
 
 class _OthersQueue(Queue):
-    """A queue that is asked for, and not declared."""
+    """A queue that is checked for existence, and never declared."""
 
     def declare(
         self,
         nowait: bool = False,  # noqa: ARG002, FBT001, FBT002 - Kombu's signature
         channel: Any = None,
     ) -> str:
-        """Ask for it on a channel of its own: the answer "not found" closes that one."""
+        """Check for the queue on a separate channel, which the answer "not found" closes."""
         usual: Any = channel or self.channel
         if usual.connection.client.transport.driver_type == "amqp":
             with usual.connection.channel() as trial:

@@ -1,8 +1,9 @@
-"""Sockets that know when their time is over, so that a trickling answer can't hold a thread.
+"""Give sockets a deadline, so that a slow answer cannot block a thread.
 
-An ordinary timeout bounds the silence between two bytes and begins anew with each. Here every
-operation gets what is left until one moment. The paid API's client needs a watchdog for that, as
-its connections outlive its calls; a webhook's serves one request, so its socket can do it alone.
+An ordinary timeout limits the silence between two bytes, and begins again with each byte. Here the
+timeout of every operation is the time left until the deadline. The paid API's client needs a
+watchdog for that, because its connections are reused for several calls. A webhook's connection
+serves one request, so its socket can have the deadline.
 """
 
 import socket
@@ -12,10 +13,10 @@ from typing import Any, cast
 
 
 def seconds_left(deadline: float) -> float:
-    """Seconds until a moment on the monotonic clock.
+    """Return the seconds until a deadline on the monotonic clock.
 
     Raises:
-        TimeoutError: it has passed.
+        TimeoutError: the deadline has passed.
     """
     left_s = deadline - time.monotonic()
     if left_s <= 0:
@@ -27,38 +28,38 @@ class TimedSocket(socket.socket):
     """A TCP connection with a deadline.
 
     Attributes:
-        deadline: a moment on the monotonic clock.
+        deadline: the deadline on the monotonic clock.
     """
 
     deadline: float
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """Receive, in the time that is left."""
+        """Receive data before the deadline."""
         self.settimeout(seconds_left(self.deadline))
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        """Send everything, in the time that is left."""
+        """Send all data before the deadline."""
         self.settimeout(seconds_left(self.deadline))
         super().sendall(*args, **kwargs)
 
 
 class TimedTLSSocket(ssl.SSLSocket):
-    """The same with TLS, once its handshake is made.
+    """A TLS connection with a deadline, after its handshake.
 
     Attributes:
-        deadline: a moment on the monotonic clock.
+        deadline: the deadline on the monotonic clock.
     """
 
     deadline: float
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """Receive, in the time that is left."""
+        """Receive data before the deadline."""
         self.settimeout(seconds_left(self.deadline))
         return super().recv_into(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        """Send a piece, in the time that is left; `sendall` is made of these."""
+        """Send a part of the data before the deadline; `sendall` calls this method."""
         self.settimeout(seconds_left(self.deadline))
         return super().send(*args, **kwargs)
 
@@ -67,13 +68,13 @@ def connect(host: str, port: int, *, deadline: float, timeout_s: float) -> Timed
     """Connect to an IP address.
 
     Raises:
-        OSError: no connection came about, or none in time.
+        OSError: the connection failed or timed out.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = TimedSocket(family, socket.SOCK_STREAM)
     try:
         sock.deadline = deadline
-        # Head and body are written apart; without this the body waits for the head's receipt.
+        # Head and body are written separately; without this, the body waits for the head's ACK.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(min(timeout_s, seconds_left(deadline)))
         sock.connect((host, port))
@@ -84,16 +85,16 @@ def connect(host: str, port: int, *, deadline: float, timeout_s: float) -> Timed
 
 
 def with_tls(sock: TimedSocket, context: ssl.SSLContext, name: str) -> TimedTLSSocket:
-    """Make a connection secret, and have the other side prove its name.
+    """Return a TLS connection over a TCP connection, and verify the receiver's certificate.
 
     Args:
-        sock: a connection; it is used up, also by a failure.
-        context: what is trusted; its `sslsocket_class` is `TimedTLSSocket`.
+        sock: the TCP connection; it cannot be used afterwards, and is closed after a failure.
+        context: the trusted authorities; its `sslsocket_class` is `TimedTLSSocket`.
         name: the host name or IP address that the certificate must be for.
 
     Raises:
-        OSError: the certificate proves nothing, or the handshake failed or took too long.
-        ValueError: no certificate could be for that name.
+        OSError: the certificate is invalid, or the handshake failed or timed out.
+        ValueError: the name is invalid in a certificate.
     """
     try:
         sock.settimeout(seconds_left(sock.deadline))

@@ -1,8 +1,8 @@
-"""Kombu's transport to RabbitMQ, for messages that were written by anybody.
+"""Extend Kombu's transport to RabbitMQ so that malformed messages do not end the connection.
 
-The properties of a message are decoded with the frame that brings them, inside the connection: a
-time beyond Python's, or a table nested a thousand deep, ends the connection there, and RabbitMQ
-delivers the message again. A frame of which nothing can be read is passed on without properties.
+amqp decodes the properties of a message with their frame, inside the connection. A timestamp beyond
+Python's range, or a table nested a thousand deep, ends the connection there, and RabbitMQ delivers
+the message again. If a header frame cannot be decoded, this transport removes its properties.
 """
 
 import sys
@@ -32,7 +32,7 @@ _HEADER_FORMAT = ">HHQ"
 
 
 class _Message(_pyamqp.Message):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
-    """A message whose fields may all be wrong; what is wrong is among its `errors`."""
+    """A message with unchecked fields; its faults are in `errors`."""
 
     def __init__(self, msg: Any, channel: Any = None, **_: Any) -> None:
         properties = msg.properties
@@ -57,7 +57,7 @@ class _Channel(_pyamqp.Channel):  # type: ignore[misc]  # Kombu's stubs lack mos
     Message = _Message
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        # A body stays bytes: some of Python's encodings take the square of a text's length.
+        # Bodies stay bytes: some of Python's decoders take quadratic time in a text's length.
         super().__init__(*args, **{**options, "auto_decode": False})
 
 
@@ -68,10 +68,10 @@ class _Connection(_pyamqp.Connection):  # type: ignore[misc]  # Kombu's stubs la
         super().__init__(*args, **{"frame_handler": tolerant_handler, **options})
 
     def connect(self, callback: Callable[[], Any] | None = None) -> Any:
-        """Connect and log in; a refusal closes the socket.
+        """Connect and log in; if the login is refused, close the socket.
 
-        amqp 5.4 closes it after an `OSError` only: each refused login would hold a descriptor until
-        the garbage collector finds it.
+        amqp 5.4 closes it only after an `OSError`. Without this, each refused login holds a file
+        descriptor until the garbage collection.
         """
         try:
             return super().connect(callback)
@@ -81,19 +81,19 @@ class _Connection(_pyamqp.Connection):  # type: ignore[misc]  # Kombu's stubs la
 
 
 class AmqpTransport(_pyamqp.Transport):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
-    """The transport."""
+    """The transport over plain TCP."""
 
     Connection = _Connection
 
 
 class SecureAmqpTransport(_pyamqp.SSLTransport):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
-    """The same, over TLS."""
+    """The transport over TLS."""
 
     Connection = _Connection
 
 
 def tolerant_handler(connection: Any, callback: Any) -> Callable[[Any], bool]:
-    """Make what the connection calls for each frame."""
+    """Return the function that the connection calls for each frame."""
     on_frame: Callable[[Any], bool] = frame_handler(connection, callback)
 
     def on_any_frame(frame: Any) -> bool:
@@ -110,11 +110,11 @@ def _is_readable(buffer: Any) -> bool:
         _FrameMessage().inbound_header(buffer)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - whatever a decoder makes of somebody else's bytes
+    except Exception:  # noqa: BLE001 - a decoder may raise anything on foreign bytes
         return False
     return True
 
 
 def _bare(buffer: Any) -> bytes:
-    """Return the same header without its properties."""
+    """Return the header frame without its properties."""
     return pack(_HEADER_FORMAT, *unpack_from(_HEADER_FORMAT, buffer, 0)) + b"\0\0"

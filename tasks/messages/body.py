@@ -1,7 +1,8 @@
-"""A message's body as bytes: base64 and compression undone, with a bound on what comes of it.
+"""Decode a message's body: undo base64 and compression, with a limit on the size of the result.
 
-A few kilobytes of compressed zeros unfold to gigabytes, and a worker that the kernel ends for its
-memory gives the message back to end the next. So Kombu does not unfold bodies; this does.
+A few kilobytes of compressed zeros expand to gigabytes. If the kernel kills a worker for its memory
+use, the message is delivered again and kills the next worker. So this module decompresses bodies,
+and Kombu does not.
 """
 
 import base64
@@ -17,14 +18,14 @@ from tasks.messages.fault import MessageFault
 
 __all__ = ["MAX_BODY_BYTES", "MAX_ELEMENT_BYTES", "check_size", "opened_body"]
 
-#: An initial image of 20 MB is 27 MB in JSON, and nothing else in a request is large. RabbitMQ
-#: takes no larger message either (its `max_message_size`, 128 MiB until its version 4).
+#: An initial image of 20 MB is 27 MB in JSON, and nothing else in a request is large. RabbitMQ has
+#: the same limit (`max_message_size`, 128 MiB before version 4).
 MAX_BODY_BYTES: Final = 128 * 1024 * 1024
 
-#: The same where Kombu has written it in base64.
+#: The limit for a list element on Redis, in which Kombu encodes the body as base64.
 MAX_ELEMENT_BYTES: Final = 3 * MAX_BODY_BYTES // 2
 
-#: An xz header may ask for a dictionary of gigabytes.
+#: Memory limit of the decompressor: an xz header may request a dictionary of gigabytes.
 _LZMA_MEMORY: Final = 128 * 1024 * 1024
 
 _Opener = Callable[[], Any]
@@ -39,15 +40,15 @@ _OPENERS: Final[tuple[tuple[frozenset[str], _Opener], ...]] = (
 
 
 def opened_body(body: object, *, encoding: object = None, compression: object = None) -> bytes:
-    """Undo what Kombu's producers do to a body: the transport's encoding, then the compression.
+    """Return the decoded body: undo the transport's encoding, then the compression.
 
     Args:
-        body: as the broker's message has it.
+        body: the body of the broker's message.
         encoding: Kombu's `body_encoding`: `base64` on Redis.
-        compression: Kombu's header of that name: one of the kinds of Python's own library.
+        compression: Kombu's header `compression`, for the formats of the standard library.
 
     Raises:
-        MessageFault: it is not what it says, or too large.
+        MessageFault: the body does not match its headers, or is too large.
     """
     if isinstance(body, memoryview):
         body = body.tobytes()
@@ -60,10 +61,10 @@ def opened_body(body: object, *, encoding: object = None, compression: object = 
 
 
 def check_size(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> None:
-    """Refuse a JSON text that would take far more memory than any job needs.
+    """Raise an error if a JSON text would take far more memory than any job needs.
 
     Raises:
-        MessageFault: it is too long, or has too many values.
+        MessageFault: the text is too long, or has too many values.
     """
     if len(body) > max_bytes or has_excess(body):
         raise MessageFault("size", "ValueError")
@@ -72,7 +73,7 @@ def check_size(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> None:
 def _encoded(text: str) -> bytes:
     try:
         return text.encode()
-    except UnicodeEncodeError as error:  # half a surrogate pair
+    except UnicodeEncodeError as error:  # a lone surrogate
         raise MessageFault("body", type(error).__name__) from None
 
 

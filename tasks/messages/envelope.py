@@ -1,9 +1,9 @@
-"""A task message, read whole before Celery sees it.
+"""Parse and check a whole task message before Celery uses it.
 
-Celery takes what it finds: a header of the wrong type or a body of another shape raises wherever it
-is used first, in the consumer's event loop or in a pool thread. So a message is checked here once.
-What the fleet's tasks need is taken out of it with its types known; Celery gets that and no more.
-Headers that mean nothing to the fleet (`group`, `root_id`, `stamps`, …) are passed over.
+Celery does not check messages: a header of the wrong type, or a body of another shape, raises at
+its first use, in the consumer's event loop or in a pool thread. So each message is checked here
+once. The fields that the fleet's tasks need are extracted with known types, and Celery gets only
+these. Headers that the fleet does not use (`group`, `root_id`, `stamps`, …) are ignored.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,27 +16,27 @@ from tasks.messages.fault import MessageFault
 
 __all__ = ["OUR_TASKS", "NewerTask", "TaskMessage", "read_message"]
 
-#: What the names of the fleet's own tasks begin with, in every release.
+#: The prefix of the names of the fleet's tasks, in every release.
 OUR_TASKS: Final = "darkroom."
 
-#: Lists of Celery's signatures: what to send when the task has ended well.
+#: Fields with lists of Celery's signatures: tasks to send after the task has succeeded.
 _SIGNATURES: Final = ("callbacks", "chain")
 
 _TIME_LIMITS: Final = 2
 
 
 class NewerTask(Exception):
-    """A `darkroom.*` task that this release does not have; a newer one may."""
+    """The message is for a `darkroom.*` task that only a newer release may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskMessage:
-    """What a message asks for.
+    """Holds the checked fields of a message.
 
     Attributes:
-        eta: it is not to be started before.
-        expires: it is not to be started after.
-        signatures: of Celery's `callbacks` and `chain`, those that were given.
+        eta: the earliest start.
+        expires: the latest start.
+        signatures: Celery's `callbacks` and `chain`, if present.
     """
 
     task: str
@@ -51,18 +51,18 @@ class TaskMessage:
 def read_message(
     headers: object, body: object, decode: Callable[[], object], *, known: Collection[str]
 ) -> TaskMessage:
-    """Read a message of Celery's protocol 2 or 1.
+    """Parse a message of Celery's protocol 2 or 1.
 
     Args:
-        headers: as the message has them.
-        body: as bytes, its encoding and compression undone.
+        headers: the message's headers.
+        body: the decoded body, as bytes.
         decode: parses the body; may raise anything.
-        known: names of the tasks that there are here.
+        known: the names of this release's tasks.
 
     Raises:
-        NewerTask: the task may be one of a later release; the body was not looked at.
-        MessageFault: the message is wrong.
-        MemoryError: there was not enough memory to read it.
+        NewerTask: the task may be one of a later release; the body was not parsed.
+        MessageFault: the message is invalid.
+        MemoryError: there was not enough memory to parse it.
     """
     if not isinstance(headers, Mapping):
         raise MessageFault("headers", type(headers).__name__)
@@ -70,9 +70,9 @@ def read_message(
         return _protocol_1(headers, _parsed(body, decode), known)
     _check_task(headers["task"], known)
     content = _parsed(body, decode)
-    if isinstance(content, Mapping) and "args" in content:  # Celery 3.1's, half one half the other
+    if isinstance(content, Mapping) and "args" in content:  # Celery 3.1 mixes both protocols
         return _message(headers, content.get("args"), content.get("kwargs"), content)
-    if not isinstance(content, (list, tuple)) or len(content) != 3:  # noqa: PLR2004 - the protocol's
+    if not isinstance(content, (list, tuple)) or len(content) != 3:  # noqa: PLR2004 - as in the protocol
         raise MessageFault("shape", type(content).__name__)
     args, kwargs, embed = content
     return _message(headers, args, kwargs, embed)
@@ -102,7 +102,7 @@ def _parsed(body: object, decode: Callable[[], object]) -> object:
         return decode()
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a parser makes of somebody else's bytes
+    except Exception as error:  # noqa: BLE001 - a parser may raise anything on foreign bytes
         raise MessageFault("body", type(error).__name__) from None
 
 

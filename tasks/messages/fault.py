@@ -1,7 +1,7 @@
-"""What is wrong with a message, without any of its text.
+"""Describe why a message is invalid, without any of its text.
 
-A message is written by somebody else's program. What it holds may be a prompt, so a fault names
-the kind of the error, never the value.
+Messages come from other programs, and may contain prompts. So a fault names the part of the message
+and the type of the error, never the value.
 """
 
 from typing import Final
@@ -9,15 +9,15 @@ from uuid import UUID
 
 __all__ = ["MessageFault", "is_machine_trouble", "job_id_of", "shown_id"]
 
-#: Longest task id that a log line shows.
+#: Limit of characters of a task id in a log line.
 MAX_ID_CHARS: Final = 64
 
 
 class MessageFault(Exception):
-    """A message that no release of its kind can serve, however often it is delivered.
+    """The message is invalid, and every further delivery of it would fail too.
 
     Attributes:
-        reason: one of a few constants, for the counter: what part of the message is wrong.
+        reason: the invalid part of the message, one of a few constants, for the counter.
         error: the type of the error that it caused.
     """
 
@@ -28,14 +28,14 @@ class MessageFault(Exception):
 
 
 def shown_id(task_id: object) -> str:
-    """Return a task id as a log line may show it: escaped, and at most 64 characters."""
+    """Return a task id for a log line: escaped, and at most 64 characters."""
     text = task_id if isinstance(task_id, str) else f"({type(task_id).__name__})"
     escaped = text[:MAX_ID_CHARS].encode("unicode_escape").decode("ascii")
     return escaped[:MAX_ID_CHARS]
 
 
 def job_id_of(task_id: object) -> UUID | None:
-    """Return the job id that a task id is; None where it is no UUID."""
+    """Return a task id as a job id; None if it is not a UUID."""
     if not isinstance(task_id, str):
         return None
     try:
@@ -45,9 +45,9 @@ def job_id_of(task_id: object) -> UUID | None:
 
 
 def is_machine_trouble(error: BaseException) -> bool:
-    """Whether an error says that this machine lacks something, and not that a message is wrong.
+    """Return whether an error means that this machine lacks a resource, not an invalid message.
 
-    Pillow's and other libraries' `OSError` for damaged data has no number.
+    Pillow and other libraries raise `OSError` without `errno` for damaged data.
     """
     if isinstance(error, OSError):
         return error.errno is not None or isinstance(error, (ConnectionError, TimeoutError))

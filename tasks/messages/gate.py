@@ -1,8 +1,8 @@
-"""The one place that every task message passes before Celery's own code sees it.
+"""Check every task message before Celery's code uses it: admit, postpone or reject it.
 
-Whatever is wrong with a message is found here, in the consumer's thread, and ends there: it is
-rejected and the next one is taken. Only where a row has to say so, a message of which no more is
-left than its id goes on to the task that writes rows.
+An invalid message is detected in the consumer's thread and rejected, and the next one is read. If
+an invalid submit message has a valid id, only the id continues to the submit task, which inserts a
+failed row.
 """
 
 import logging
@@ -20,33 +20,33 @@ __all__ = ["EXPIRES", "FAULT", "MessageGate", "is_fault_of_message"]
 
 log = logging.getLogger(__name__)
 
-#: What the tasks find among their request's headers. No producer's headers get that far.
+#: Headers that the gate sets for the tasks. The producer's headers are removed.
 FAULT: Final = "darkroom_fault"
 EXPIRES: Final = "darkroom_expires"
 
-#: What Celery's logs and events show of arguments, which may hold prompts.
+#: What Celery's logs and events show in place of arguments, which may contain prompts.
 _NOT_SHOWN: Final = "(not shown)"
 
 _KNOWN: Final = frozenset({SUBMIT, GENERATE})
 
 
 class Postponing(Protocol):
-    """Has a message delivered again later, and is done with it."""
+    """Has a message delivered again later."""
 
     def deliver_later(
         self, message: Any, queue: str, delay_s: float, call_after: Callable[..., Any]
     ) -> None:
-        """Postpone a message."""
+        """Have a message delivered again after a delay."""
         ...
 
 
 class MessageGate:
-    """Admits task messages, or ends them.
+    """Admits, postpones or rejects task messages.
 
     Args:
         queues: the fleet's queues.
-        rejected: counts what is rejected.
-        postpone: what has a message delivered again later.
+        rejected: counts rejected messages.
+        postpone: has messages delivered again later.
     """
 
     def __init__(self, *, queues: Queues, rejected: RejectedMessages, postpone: Postponing) -> None:
@@ -57,19 +57,19 @@ class MessageGate:
 
     @property
     def ended(self) -> int:
-        """Messages that ended here, for the watchdog to see progress."""
+        """Return the number of postponed and rejected messages, for the watchdog."""
         return self._ended
 
     def admit(self, message: Any, queue: str, call_after: Callable[..., Any]) -> bool:
-        """Check a message; if it is to go on to its task, leave of it what its task needs.
+        """Check a message; return True if its task can run, with only the fields that it needs.
 
         Args:
-            message: Kombu's; acknowledged or rejected if this returns False.
-            queue: where it came from.
-            call_after: calls something in this thread after so many seconds.
+            message: Kombu's message; acknowledged or rejected if this returns False.
+            queue: the queue that it came from.
+            call_after: calls a function in this thread after a number of seconds.
 
         Raises:
-            Exception: the machine or the connection is in trouble, and not the message.
+            Exception: the machine or the connection failed; the message is not the cause.
         """
         try:
             return self._admit(message, queue, call_after)
@@ -77,12 +77,14 @@ class MessageGate:
             return self.refuse(message, queue, fault)
 
     def refuse(self, message: Any, queue: str, error: BaseException) -> bool:
-        """End a message that cannot be served, or make it a row that says so: True then.
+        """Reject an invalid message; if it has a job id, reduce it to the id and return True.
+
+        The submit task then inserts a failed row with the reason.
 
         Args:
-            message: Kombu's.
-            queue: where it came from.
-            error: what the message caused.
+            message: Kombu's message.
+            queue: the queue that it came from.
+            error: the error that the message caused.
         """
         fault = _fault_of(error)
         task, task_id = _task_and_id(message)
@@ -94,21 +96,21 @@ class MessageGate:
         return False
 
     def reject(self, message: Any, queue: str, error: BaseException) -> None:
-        """Reject a message for good, and note it."""
+        """Reject a message without requeueing it, and count it."""
         _, task_id = _task_and_id(message)
         self._ended += 1
         self._rejected.note(queue, task_id, _fault_of(error))
         try:
             if not message.acknowledged:
                 message.reject()
-        except Exception as lost:  # noqa: BLE001 - its connection is gone, in whichever way
+        except Exception as lost:  # noqa: BLE001 - its connection is lost, with any error
             log.warning(
                 "a message could not be rejected: the broker delivers it again",
                 extra={"queue": queue, "error": type(lost).__name__},
             )
 
     def postpone_newer(self, message: Any, queue: str, call_after: Callable[..., Any]) -> bool:
-        """Postpone a message whose task a newer release may have; False for any other."""
+        """Postpone a message for a task of a newer release; return False for any other."""
         task, _ = _task_and_id(message)
         is_newer = isinstance(task, str) and task.startswith(OUR_TASKS) and task not in _KNOWN
         if is_newer:
@@ -142,9 +144,9 @@ class MessageGate:
 
 
 def is_fault_of_message(error: BaseException, connection_errors: tuple[Any, ...]) -> bool:
-    """Whether an error that a message's processing raised was caused by the message.
+    """Return whether an error in the processing of a message was caused by the message.
 
-    Kombu counts `KeyError` among the errors of Redis connections.
+    `KeyError` is checked first, because Kombu lists it among the errors of Redis connections.
     """
     if isinstance(error, KeyError):
         return True
@@ -158,7 +160,7 @@ def _fault_of(error: BaseException) -> MessageFault:
 
 
 def _leave(message: Any, found: TaskMessage, more: Mapping[str, Any]) -> None:
-    """Replace what came by what was found in it, in the form of Celery's protocol 2."""
+    """Replace the message's content by its checked fields, in Celery's protocol 2."""
     message.headers = {
         "lang": "py",
         "task": found.task,
@@ -170,14 +172,14 @@ def _leave(message: Any, found: TaskMessage, more: Mapping[str, Any]) -> None:
     }
     message.properties = {"correlation_id": found.task_id}
     message.body = b""
-    message._decoded_cache = (found.args, found.kwargs, dict(found.signatures))  # noqa: SLF001 - what Kombu's `payload` gives
+    message._decoded_cache = (found.args, found.kwargs, dict(found.signatures))  # noqa: SLF001 - returned by Kombu's `payload`
 
 
 def _task_and_id(message: Any) -> tuple[object, object]:
-    """Return what a message says of its task and its id, of whatever types they are."""
+    """Return the unchecked task name and id of a message, of any type."""
     headers = message.headers if isinstance(message.headers, Mapping) else {}
     if "task" in headers or message.errors:
         return headers.get("task"), headers.get("id")
-    content = message._decoded_cache  # noqa: SLF001 - never decodes what was refused before
+    content = message._decoded_cache  # noqa: SLF001 - does not decode a refused body
     fields = content if isinstance(content, Mapping) else {}
     return fields.get("task"), fields.get("id", headers.get("id"))

@@ -1,9 +1,9 @@
-"""Have the broker deliver a message again after a while, with nothing held in this process.
+"""Have the broker deliver a message again after a delay, without holding it in this process.
 
-A message that is put back at once comes back at once, to the same worker as often as not. One that
-is held until later takes one of the few places that RabbitMQ gives a consumer. So Redis keeps it
-among the messages that are not acknowledged, and RabbitMQ in a queue of its own, from which it goes
-back to the first when its time is over.
+If a message is requeued at once, it is delivered again at once, often to the same worker. If a
+worker holds it, it takes part of the worker's prefetch limit. So on Redis, the message stays among
+the unacknowledged messages. On RabbitMQ, it goes to a separate queue, and returns to its own queue
+after the delay.
 """
 
 import logging
@@ -21,34 +21,34 @@ __all__ = ["LONGEST_S", "Postpone", "later_queue"]
 
 log = logging.getLogger(__name__)
 
-#: Longest delay in one go. RabbitMQ looks at the times of a queue's messages in their order, so a
-#: long one would hold up the short ones behind it.
+#: Longest single delay. RabbitMQ expires a queue's messages only in their order, so a long delay
+#: would block shorter ones behind it.
 LONGEST_S: Final = 30.0
 
-#: RabbitMQ's own headers about earlier delays: with them it takes the next one for a cycle, and
-#: drops the message.
+#: RabbitMQ's headers about earlier delays. With them, RabbitMQ treats the next delay as a cycle,
+#: and drops the message.
 _DEATHS: Final = ("x-death", "x-first-death", "x-last-death")
 
-#: A message that may only go to the end of its own queue comes again when all others have come, at
-#: once if there are none: the consumer rests for a moment then.
+#: Sleep of the consumer after a message had to be sent to the end of its own queue. If that queue
+#: is otherwise empty, the message is delivered again at once.
 BEHIND_ALL_S: Final = 0.2
 
 _PROPERTIES: Final = ("correlation_id", "reply_to", "message_id", "type", "app_id", "priority")
 
 
 def later_queue(queue: str) -> Queue:
-    """Return the queue on RabbitMQ that holds messages of another one for a while."""
+    """Return the queue on RabbitMQ that holds postponed messages of another queue."""
     back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
     arguments = {"x-queue-type": "quorum", **back}
     return Queue(f"{queue}.later", exchange="", queue_arguments=arguments)
 
 
 class Postpone:
-    """Postpones messages.
+    """Has messages delivered again later.
 
     Args:
-        app: whose broker it is.
-        timeout_s: longest wait for the broker.
+        app: the Celery app whose broker is used.
+        timeout_s: the broker's timeout.
     """
 
     def __init__(self, app: Celery, *, timeout_s: float) -> None:
@@ -62,17 +62,17 @@ class Postpone:
         """Have a message delivered again after a delay.
 
         Args:
-            message: Kombu's; it is done with afterwards.
-            queue: where it came from.
-            delay_s: at least; at most `LONGEST_S` of it are waited in one go.
-            call_after: calls something in the consumer's thread after so many seconds: the last
-                resort, with the message held here.
+            message: Kombu's message; the caller must not use it afterwards.
+            queue: the queue that it came from.
+            delay_s: the delay; limited to `LONGEST_S`.
+            call_after: calls a function in the consumer's thread after a number of seconds. If the
+                broker refuses the message, it is held here and requeued by this call.
         """
         delay_s = min(delay_s, LONGEST_S)
         leave = getattr(message.channel.qos, "leave", None) if _is_virtual(message) else None
         if leave is not None:
             leave(message.delivery_tag, delay_s)
-            message._state = "REQUEUED"  # noqa: SLF001 - Kombu's own mark of a message that is done
+            message._state = "REQUEUED"  # noqa: SLF001 - Kombu's mark of a finished message
         elif self._is_sent(message, later_queue(queue), delay_s):
             message.ack()
         elif self._is_sent(message, Queue(queue), None):
@@ -82,10 +82,10 @@ class Postpone:
             call_after(delay_s, _put_back, (message,))
 
     def _is_sent(self, message: Any, target: Queue, delay_s: float | None) -> bool:
-        """Send a copy to another queue, or to the end of its own; False if that was refused."""
+        """Send a copy to another queue, or to the end of its own; return False on failure."""
         try:
             self._send(message, target, delay_s)
-        except Exception as error:  # noqa: BLE001 - whatever the reason, the message is not lost
+        except Exception as error:  # noqa: BLE001 - after any error, the message is kept
             log.warning(
                 "a message that is to come later could not be put into a queue",
                 extra={"queue": target.name, "error": type(error).__name__},
@@ -117,10 +117,10 @@ class Postpone:
         )
 
     def close(self) -> None:
-        """Give up the connection; the next message makes a new one."""
+        """Close the connection; the next message opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # a connection that is given up owes nothing
+            with suppress(Exception):  # the connection is discarded anyway
                 connection.collect()
 
     def _connected(self) -> Any:
@@ -136,5 +136,5 @@ def _is_virtual(message: Any) -> bool:
 def _put_back(message: Any) -> None:
     try:
         message.requeue()
-    except Exception as error:  # noqa: BLE001 - its connection may be gone: then it is there already
+    except Exception as error:  # noqa: BLE001 - after a lost connection, the broker requeues it
         log.debug("a held message was not put back", extra={"error": type(error).__name__})

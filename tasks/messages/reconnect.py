@@ -1,15 +1,15 @@
-"""A worker's connection to a broker that goes away: given up whole, and soon looked for again.
+"""Reconnect a worker to its broker soon after an outage, and discard the lost connection safely.
 
-Celery waits two seconds longer after every failed try, up to half a minute, and no setting changes
-that: after an outage of a minute, workers would sit beside a broker that is there again.
+After every failed attempt, Celery waits two seconds longer, up to half a minute, and no setting
+changes that. After an outage of a minute, workers would stay idle although the broker is available.
 
-It first collects a lost connection, which closes its channels up to the first that fails, and then
-closes it. By then Kombu's Redis channels no longer know whose they are, and one that still has a
-message to give back ends in an `AttributeError`, which Celery takes for the end of the worker.
+Celery first collects a lost connection, which closes its channels up to the first failure, and then
+closes it. By then, Kombu's Redis channels have lost their connection. If one of them still has a
+message to requeue, it raises an `AttributeError`, and Celery ends the worker.
 
-A RabbitMQ that refuses the login or the virtual host is an unavailable broker: passwords and
-virtual hosts are changed under running fleets, and put right again. amqp calls these errors
-irrecoverable, so Kombu would not wait for their end, and Celery would end the worker.
+If RabbitMQ refuses the login or the virtual host, the broker counts as unavailable: operators
+change passwords and virtual hosts under running fleets, and correct them. amqp marks these errors
+as irrecoverable, so Kombu would not retry, and Celery would end the worker.
 """
 
 from contextlib import suppress
@@ -25,15 +25,15 @@ from tasks.messages.redis_transport import RedisTransport
 
 __all__ = ["SoonAgain"]
 
-#: Kombu's words for the wait between two tries, in seconds: 1, 2, 3, 4, and then 4 each time.
+#: Kombu's options for the waits between attempts, in seconds: 1, 2, 3, 4, and then 4 each time.
 WAITS = {"interval_start": 1, "interval_step": 1, "interval_max": 4}
 
 
-#: What RabbitMQ answers to a login: wrong password, virtual host missing, forbidden, full or down.
+#: RabbitMQ's refusals of a login: wrong password; virtual host missing, forbidden, full or down.
 REFUSALS = (AccessRefused, NotAllowed, InternalError)
 
 
-#: Kombu's transports, and those that are used in their place.
+#: Kombu's transports, and their replacements.
 TRANSPORTS: dict[type, type] = {
     redis.Transport: RedisTransport,
     pyamqp.Transport: AmqpTransport,
@@ -44,19 +44,19 @@ TRANSPORTS: dict[type, type] = {
 class _Connection(Connection):
     @property
     def recoverable_connection_errors(self) -> tuple[type[Exception], ...]:
-        """What another try at connecting may put right."""
+        """Return the errors after which the connection is retried."""
         return (*super().recoverable_connection_errors, *REFUSALS)
 
     @property
     def connection_errors(self) -> tuple[type[Exception], ...]:
-        """What makes Celery connect again."""
+        """Return the errors after which Celery connects again."""
         return (*super().connection_errors, *REFUSALS)
 
     def _establish_connection(self) -> Any:
-        """Connect; over TLS, the certificate must be for the host that is tried now.
+        """Connect; over TLS, verify the certificate against the current host.
 
-        Kombu writes the first host of several into the options, and compares all with that one; and
-        it writes 127.0.0.1 in place of localhost.
+        If there are several hosts, Kombu verifies all against the first one. It also replaces
+        localhost by 127.0.0.1.
         """
         host = self.hostname
         if isinstance(self.ssl, dict) and "server_hostname" in self.ssl:
@@ -66,25 +66,25 @@ class _Connection(Connection):
         finally:
             self.hostname = host
 
-    def ensure_connection(  # type: ignore[override]  # all of Kombu's options, which are many
+    def ensure_connection(  # type: ignore[override]  # all of Kombu's many options
         self, *args: Any, **options: Any
     ) -> Connection:
-        """Connect, however often it takes, without waits that grow beyond a few seconds."""
+        """Connect, with any number of attempts and waits of a few seconds."""
         connection: Connection = super().ensure_connection(*args, **{**WAITS, **options})
         return connection
 
     def get_transport_cls(self) -> Any:
-        """Return the transport that copes with messages of any form, in place of Kombu's own."""
+        """Return the transport that tolerates malformed messages, in place of Kombu's."""
         usual = super().get_transport_cls()
         return TRANSPORTS.get(usual, usual)
 
     def maybe_close_channel(self, channel: Any) -> None:
-        """Close a channel; of one whose connection is given up nothing is left to close."""
+        """Close a channel; if its connection is collected already, do nothing."""
         with suppress(AttributeError):
             super().maybe_close_channel(channel)
 
 
 class SoonAgain(AMQP):
-    """What an app is given to have its connections look again soon."""
+    """The `amqp` class of an app whose connections reconnect soon."""
 
     Connection = _Connection

@@ -1,12 +1,12 @@
-"""Kombu's Redis transport, for messages that were written by anybody.
+"""Extend Kombu's Redis transport so that malformed messages do not end the worker.
 
-Kombu takes each list element for JSON with the fields that its own producers write. One without
-them ends the consumer's event loop, which is the end of a Celery worker. Here such an element
-becomes a message that carries its fault, and goes the way of all messages that cannot be decoded.
+Kombu assumes that each list element is JSON with the fields that its own producers write. Any other
+element ends the consumer's event loop, and with it the Celery worker. Here, such an element becomes
+a message with a fault, which is handled like every message that cannot be decoded.
 
-A message is known by a tag of our own, made when it is read: two messages with one tag would be one
-entry among those that are not acknowledged. It is given back to the queue that it came from,
-whatever it says.
+Each message gets a new delivery tag when it is read: two messages with the same tag would share one
+entry among the unacknowledged messages. A message is requeued to the queue that it came from, not
+to the one that its fields name.
 """
 
 import logging
@@ -37,11 +37,11 @@ _virtual: Any = virtual
 
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
-    """A list element that is not JSON.
+    """Holds a list element that is not valid JSON.
 
     Attributes:
-        element: as Redis gave it.
-        fault: what is wrong with it.
+        element: the bytes from Redis.
+        fault: why it is invalid.
     """
 
     element: bytes
@@ -49,7 +49,7 @@ class _Unreadable:
 
 
 class _Message(_virtual.Message):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
-    """A message whose fields may all be wrong; what is wrong is among its `errors`."""
+    """A message with unchecked fields; its faults are in `errors`."""
 
     def __init__(
         self, payload: Any, channel: Any = None, queue: str | None = None, **_: Any
@@ -90,17 +90,17 @@ class _Message(_virtual.Message):  # type: ignore[misc]  # Kombu's stubs lack mo
 
 
 class _QoS(_redis.QoS):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
-    """Notes what is not acknowledged; a Redis that is full is no reason to lose a message."""
+    """Records unacknowledged messages; if Redis is full, it keeps them in memory."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._not_noted: dict[str, Any] = {}
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note a message that was taken off its list.
+        """Record a message that was taken off its list.
 
-        Redis hands out messages when its memory is full, and refuses to note them. What was handed
-        out is served all the same; only a crash of this process can lose it meanwhile.
+        If its memory is full, Redis still returns messages but refuses to record them. Such a
+        message is served nevertheless; only a crash of this process can lose it.
         """
         try:
             super().append(message, delivery_tag)
@@ -110,41 +110,41 @@ class _QoS(_redis.QoS):  # type: ignore[misc]  # Kombu's stubs lack most of what
             _virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Forget a message that was served."""
+        """Remove the record of a served message."""
         self._not_noted.pop(delivery_tag, None)
         super().ack(delivery_tag)
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - Kombu's signature
-        """Give a message back to its queue."""
+        """Requeue a message."""
         message = self._not_noted.pop(tag, None)
         if message is None:
             self._restore_noted(tag, client, leftmost=leftmost)
             return
         queue = message.delivery_info["routing_key"]
         try:
-            self.channel._put(queue, message._raw)  # noqa: SLF001 - Kombu's own way to put one
+            self.channel._put(queue, message._raw)  # noqa: SLF001 - Kombu's method to put a message
         except ResponseError as error:
-            log.error(  # noqa: TRY400 - the traceback says nothing more
+            log.error(  # noqa: TRY400 - the traceback adds nothing
                 "Redis is full: a message could not be given back, and is lost",
                 extra={"queue": queue, "error": type(error).__name__},
             )
 
     def _restore_noted(self, tag: str, client: Any, *, leftmost: bool) -> None:
-        """Give back a message that is noted; one bad note must not keep the others back."""
+        """Requeue a recorded message; an invalid record must not block the others."""
         try:
             super().restore_by_tag(tag, client, leftmost)
         except (RecursionError, TypeError, ValueError) as error:
             self._remove_from_indices(tag).execute()
-            log.error(  # noqa: TRY400 - the traceback may quote the note
+            log.error(  # noqa: TRY400 - the traceback may quote the record
                 "a note of an unacknowledged message could not be read, and was removed",
                 extra={"error": type(error).__name__},
             )
 
     def leave(self, delivery_tag: str, delay_s: float) -> None:
-        """Have a message delivered again after a delay, to whichever worker, and hold it no more.
+        """Have a message delivered again after a delay, to any worker, and release it here.
 
-        It stays among those that are not acknowledged. All workers look there for messages whose
-        worker has not been heard of for `visibility_timeout`, by the time that they were noted.
+        The message stays among the unacknowledged ones. All workers requeue messages from there
+        that were recorded longer ago than `visibility_timeout`. So the recorded time is changed.
         """
         if delivery_tag in self._not_noted:
             self.reject(delivery_tag, requeue=True)
@@ -167,7 +167,7 @@ class _Channel(_redis.Channel):  # type: ignore[misc]  # Kombu's stubs lack most
         consumer_tag: str,
         **options: Any,
     ) -> Any:
-        """Have messages of a queue delivered, with the name of the queue that they came from."""
+        """Consume a queue, and pass the name of the queue with each message."""
         consumed = super().basic_consume(queue, no_ack, callback, consumer_tag, **options)
         if queue not in self._fanout_queues:
             take = partial(self._take, queue, callback, no_ack=no_ack)
@@ -179,12 +179,12 @@ class _Channel(_redis.Channel):  # type: ignore[misc]  # Kombu's stubs lack most
         if not no_ack and not isinstance(raw, _Unreadable):
             try:
                 self.qos.append(message, message.delivery_tag)
-            except (RecursionError, TypeError, ValueError) as error:  # it cannot be written again
+            except (RecursionError, TypeError, ValueError) as error:  # not serialisable again
                 message.errors = [_as_error(MessageFault("envelope", type(error).__name__))]
         return callback(message)
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Read the answer to BRPOP and deliver the message in it."""
+        """Read the answer to BRPOP, and deliver its message."""
         try:
             answer = self._brpop_answer(options)
             if not answer:
@@ -214,9 +214,9 @@ class _Channel(_redis.Channel):  # type: ignore[misc]  # Kombu's stubs lack most
         pipe: Any,
         leftmost: bool = False,  # noqa: FBT001, FBT002 - Kombu's signature
     ) -> None:
-        """Give a message back. Kombu logs one whose fields are wrong, text and all, and drops it.
+        """Requeue a message. Kombu logs a message with invalid fields in full, and drops it.
 
-        Workers of the release before have noted messages as they came.
+        Workers of the previous release have recorded messages with unchecked fields.
         """
         fields = payload if isinstance(payload, dict) else {"body": payload}
         properties = _dict_of(fields, "properties")
@@ -226,13 +226,13 @@ class _Channel(_redis.Channel):  # type: ignore[misc]  # Kombu's stubs lack most
 
 
 class RedisTransport(_redis.Transport):  # type: ignore[misc]  # Kombu's stubs lack most of what is used here
-    """The transport. A command that Redis refuses (it is full, or a replica) is an outage."""
+    """The transport. If Redis refuses a command (full, or a replica), it counts as an outage."""
 
     Channel = _Channel
     connection_errors = (*_redis.Transport.connection_errors, ResponseError)
 
     def _deliver(self, message: Any, queue: str) -> None:
-        """Hand a message to its consumer; one that was just cancelled gives it back."""
+        """Pass a message to its consumer; if that was just cancelled, requeue the message."""
         if queue in self._callbacks:
             self._callbacks[queue](message)
             return
@@ -247,7 +247,7 @@ class RedisTransport(_redis.Transport):  # type: ignore[misc]  # Kombu's stubs l
 
 
 def parsed_element(element: bytes) -> Any:
-    """Parse a list element; one that is not JSON comes back as a mark that says so."""
+    """Parse a list element; if it is invalid, return an `_Unreadable` with the fault."""
     try:
         check_size(element, MAX_ELEMENT_BYTES)
         return loads(bytes_to_str(element))
@@ -255,7 +255,7 @@ def parsed_element(element: bytes) -> Any:
         raise
     except MessageFault as fault:
         return _Unreadable(element, fault)
-    except Exception as error:  # noqa: BLE001 - whatever a parser makes of somebody else's bytes
+    except Exception as error:  # noqa: BLE001 - a parser may raise anything on foreign bytes
         return _Unreadable(element, MessageFault("element", type(error).__name__))
 
 

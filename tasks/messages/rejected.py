@@ -1,4 +1,4 @@
-"""Messages that were rejected: counted by reason, and noted in the log without their text."""
+"""Count rejected messages by reason, and log them without their text."""
 
 import logging
 import threading

@@ -1,5 +1,5 @@
-"""Compares what rows say is in the bucket with what is there, and repairs what differs.
+"""Compare rows with the objects in the bucket, and repair differences.
 
-Nothing here is done by workers: `darkroom verify` asks for it. The rules are here, and whoever asks
-only renders.
+Only `darkroom verify` uses this package; workers do not. The rules are here, and the command line
+only renders the results.
 """

@@ -1,4 +1,4 @@
-"""Compares one object with what its row says: by its size, or by the SHA-256 of all its bytes."""
+"""Compare one object with its row: by its size, or by the SHA-256 of all its bytes."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def answered(question: Callable[[], T]) -> T:
-    """Ask the store, and again with backoff while it is away.
+    """Return the store's answer; while the store is unavailable, retry with backoff.
 
     Raises:
-        ObjectStoreError: It gave no answer after the last attempt, or it refused.
+        ObjectStoreError: The last attempt failed, or the store refused.
     """
     for attempt in retry_context(
         on=ObjectStoreUnavailable,
@@ -39,11 +39,11 @@ def answered(question: Callable[[], T]) -> T:
 
 
 class Compare:
-    """Compares objects of one bucket. Safe to share between threads.
+    """Compares objects of one bucket. Thread-safe.
 
     Args:
         objects: The bucket.
-        is_deep: Whether objects are read and hashed, not only asked for their size.
+        is_deep: Whether objects are read and hashed; otherwise only sizes are compared.
     """
 
     def __init__(self, objects: ObjectStore, *, is_deep: bool) -> None:
@@ -51,7 +51,7 @@ class Compare:
         self._is_deep = is_deep
 
     def image(self, row: StoredRow, image: StoredImage) -> Difference | None:
-        """Compare an image with its row; None if they agree.
+        """Compare an image with its row; return None if they are equal.
 
         Raises:
             ObjectStoreError: The store does not answer.
@@ -85,7 +85,7 @@ class Compare:
         return Difference(kind, key, expected, found, row.id, row.status)
 
     def _look(self, key: str) -> tuple[int | None, str | None]:
-        """Return the object's size, None if there is none, and its SHA-256 if that is wanted."""
+        """Return the object's size, None if it is missing, and its SHA-256 if `is_deep`."""
         if not self._is_deep:
             found = self._objects.head(key)
             return (None if found is None else found.size_bytes), None

@@ -1,4 +1,4 @@
-"""One difference between a row and the bucket."""
+"""Define a difference between a row and the bucket."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,28 +10,28 @@ __all__ = ["Difference", "DifferenceKind"]
 
 
 class DifferenceKind(StrEnum):
-    """What differs."""
+    """Lists the kinds of difference."""
 
     MISSING = "missing"  # the bucket has no object under an image's key
-    SIZE = "size"  # it has more or fewer bytes than the row says
-    SHA256 = "sha256"  # it has as many bytes, and others
+    SIZE = "size"  # the object's size differs from the row
+    SHA256 = "sha256"  # the sizes are equal, and the hashes differ
     INIT_MISSING = "init_missing"  # the bucket has no object under an initial image's key
-    INIT_SHA256 = "init_sha256"  # it has others than those its key is made from
+    INIT_SHA256 = "init_sha256"  # its hash differs from the one in its key
     ORPHAN = "orphan"  # no row names this object
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs, and where.
+    """Describes one difference.
 
     Attributes:
-        kind: What differs.
-        key: Of the object.
-        expected: What the row says, in words or as a SHA-256; empty for an orphan.
-        found: What the bucket has.
-        job_id: Whose object it is; None for an orphan.
-        status: Of the job.
-        image: As the row has it; None for orphans and initial images.
+        kind: The kind of difference.
+        key: The object's key.
+        expected: The value in the row, in words or as a SHA-256; empty for an orphan.
+        found: The value in the bucket.
+        job_id: The job of the object; None for an orphan.
+        status: The status of the job.
+        image: The image as stored in the row; None for orphans and initial images.
     """
 
     kind: DifferenceKind

@@ -1,4 +1,4 @@
-"""Finds objects that no row names, page by page of the bucket's listing."""
+"""Find objects that no row references, page by page of the bucket's listing."""
 
 import re
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from tasks.verify.step import VerifyStep
 
 __all__ = ["FindOrphans"]
 
-#: An object is put before its row names it. What is younger may still be named: a put is repeated
-#: for as long as a bucket or a table is away, an initial image's row comes within 15 minutes.
+#: An object is put before its row references it, so a younger object may still get its row. A put
+#: is retried while bucket or table is unavailable; an initial image's row follows in 15 minutes.
 MIN_AGE: Final = timedelta(hours=1)
 
 _IMAGE: Final = re.compile(r"images/([0-9a-f-]{36})/\d+-\d+\.png")
@@ -29,8 +29,8 @@ class FindOrphans:
     Args:
         database: The results table.
         objects: The bucket.
-        key_prefix: Before every object key.
-        min_age: Younger objects are left out.
+        key_prefix: The prefix of every object key.
+        min_age: Younger objects are skipped.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class FindOrphans:
         """Compare the listing with the rows, in the order of the keys.
 
         Raises:
-            DatabaseUnavailable: Go on later after the last step's `next`.
-            ObjectStoreError: As above.
+            DatabaseUnavailable: The caller can continue later from the last step's `next`.
+            ObjectStoreError: The same.
         """
         for page in self._objects.pages(self._prefix, after=start.key or ""):
             if not page:

@@ -1,4 +1,4 @@
-"""Repairs what differs: from a spool if the image is still there, else by a new, paid call."""
+"""Repair differences: from a spool that still has the image, else by a new, paid call."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,14 +29,14 @@ PNG_TYPE: Final = "image/png"
 
 @dataclass(frozen=True, slots=True)
 class RepairPlan:
-    """What a retry may cost, before it is agreed to.
+    """Describes what a retry may cost, before the user confirms it.
 
     Attributes:
-        lost: The keys of lost objects, by the job that would be called again.
-        not_repairable: Differences that a retry does not help: of jobs that were cancelled, of
-            initial images, and objects without a row.
-        calls_expected: Paid calls if all goes well.
-        calls_at_most: Paid calls at most.
+        lost: The keys of lost objects, by the job that would be retried.
+        not_repairable: The number of differences that a retry cannot repair: those of cancelled
+            jobs, of initial images, and of objects without a row.
+        calls_expected: The paid calls if no call fails.
+        calls_at_most: The limit of paid calls.
     """
 
     lost: Mapping[UUID, set[str]]
@@ -51,8 +51,8 @@ class Repair:
     Args:
         database: The results table.
         objects: The bucket.
-        spool_root: The folder all workers of this machine share.
-        max_calls_per_job: Calls that one job may cost after it is queued again.
+        spool_root: The folder that all workers of this machine share.
+        max_calls_per_job: The limit of calls for one job after it is queued again.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Repair:
         self._max_calls_per_job = max_calls_per_job
 
     def from_spools(self, differences: Sequence[Difference]) -> Iterator[Difference]:
-        """Put images again that are still in a spool of this machine; costs nothing.
+        """Put images again that are still in a spool of this machine, without paid calls.
 
         Yields:
-            Each difference that is repaired.
+            Each repaired difference.
 
         Raises:
-            StorageError: The database or the store is away; what was put stays.
+            StorageError: The database or the store is unavailable; objects already put stay.
         """
         by_image: defaultdict[tuple[UUID, str], list[Difference]] = defaultdict(list)
         for one in differences:
@@ -90,7 +90,7 @@ class Repair:
                     yield one
 
     def plan(self, differences: Sequence[Difference]) -> RepairPlan:
-        """Say which jobs a retry would call again, and what that may cost."""
+        """Return which jobs a retry would queue again, and what that may cost."""
         lost: defaultdict[UUID, set[str]] = defaultdict(set)
         rest = 0
         for one in differences:
@@ -104,17 +104,17 @@ class Repair:
         """Queue the plan's jobs again, a thousand at a time; each is a paid call.
 
         Yields:
-            Ids of those that were queued; a job that changed meanwhile is left as it is.
+            Ids of the queued jobs; a job that changed since the comparison stays unchanged.
 
         Raises:
-            DatabaseUnavailable: What was queued stays queued.
+            DatabaseUnavailable: Jobs already queued stay queued.
         """
         jobs = iter(plan.lost.items())
         while chunk := dict(islice(jobs, CHUNK_JOBS)):
             yield requeue_lost(self._database, chunk, error=IMAGE_LOST)
 
     def _put(self, job_id: UUID, one: Difference, png: bytes) -> bool:
-        """Put an image under its key if its row still names it with this SHA-256."""
+        """Put an image under its key if its row still references it with this SHA-256."""
         row = stored_rows(self._database, [job_id]).get(job_id)
         if row is None or one.image not in row.images or one.image is None:
             return False

@@ -1,4 +1,4 @@
-"""Where a comparison that was stopped goes on: a text that a person can hand back."""
+"""Define the position from which a stopped comparison resumes, as text for the command line."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +14,12 @@ _ROW, _KEY = "row:", "key:"
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """After which row, or after which object of the listing; the beginning without any.
+    """Holds the last compared row, or the last key of the listing; the beginning without both.
 
     Attributes:
-        row: The last row that was compared.
-        key: The last key of the listing that was looked at, empty before the first; None while
-            rows are compared.
+        row: The last compared row.
+        key: The last compared key of the listing, empty before the first; None while rows are
+            compared.
     """
 
     row: Cursor | None = None
@@ -32,10 +32,10 @@ class ResumePoint:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` has made.
+        """Parse the text that `str` returns.
 
         Raises:
-            ValueError: It is not such a text.
+            ValueError: The text is invalid.
         """
         if text.startswith(_KEY):
             return cls(key=text.removeprefix(_KEY))

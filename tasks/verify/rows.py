@@ -1,4 +1,4 @@
-"""Compares rows with the objects that they name, page by page, several objects at once."""
+"""Compare rows with the objects that they reference, page by page, several objects at once."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +17,18 @@ from tasks.verify.step import VerifyStep
 __all__ = ["VerifyRows"]
 
 PAGE_ROWS: Final = 500
-#: Initial images that were compared lately: many jobs of a batch have the same.
+#: Limit of remembered initial images, because many jobs of a batch share one.
 REMEMBERED: Final = 10_000
 
 
 class VerifyRows:
-    """Finds rows whose objects are missing or are not what the row says.
+    """Finds rows whose objects are missing or differ from the row.
 
     Args:
         database: The results table.
         objects: The bucket.
-        threads: Objects that are asked for at once.
-        is_deep: Whether objects are read and hashed, not only asked for their size.
+        threads: The number of objects compared at once.
+        is_deep: Whether objects are read and hashed; otherwise only sizes are compared.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class VerifyRows:
         """Compare the selected jobs' objects, oldest job first.
 
         Args:
-            selection: Which jobs.
-            start: After which row to begin.
+            selection: The selected jobs.
+            start: The row after which the comparison begins.
 
         Raises:
-            DatabaseUnavailable: Go on later after the last step's `next`.
-            ObjectStoreError: As above.
+            DatabaseUnavailable: The caller can continue later from the last step's `next`.
+            ObjectStoreError: The same.
         """
         after = start.row
         with ThreadPoolExecutor(self._threads, thread_name_prefix="verify") as pool:
@@ -84,7 +84,7 @@ class VerifyRows:
         return True
 
     def _still_there(self, found: list[Difference]) -> list[Difference]:
-        """Leave out what rows no longer name: jobs deleted or called again meanwhile."""
+        """Drop differences of jobs that were deleted or called again since the comparison."""
         rows = stored_rows(self._database, {one.job_id for one in found if one.job_id})
         named = {
             (row.id, key)

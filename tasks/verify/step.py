@@ -1,4 +1,4 @@
-"""What one step of a comparison came to."""
+"""Define the result of one step of a comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ __all__ = ["VerifyStep"]
 
 @dataclass(frozen=True, slots=True)
 class VerifyStep:
-    """A page of rows, or of objects, that was compared.
+    """Describes a compared page of rows or of objects.
 
     Attributes:
-        objects: How many objects were looked at.
-        differences: Those that differ from their rows, or that no row names.
-        next: Where the next step begins; None after the last one.
-        unreadable: Rows that this release cannot read.
-        reached_at: Up to when the rows were accepted that have been compared.
+        objects: The number of compared objects.
+        differences: Objects that differ from their rows, or that no row references.
+        next: The start of the next step; None after the last one.
+        unreadable: The number of rows that this release cannot read.
+        reached_at: The time at which the last compared row was accepted.
     """
 
     objects: int

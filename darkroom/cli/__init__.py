@@ -1,8 +1,9 @@
-"""The operator's tool: one command per file, one line per mistake.
+"""The command line: one command per file, and one line for each foreseen error.
 
 Commands import what they need when they run, so that `darkroom --help` answers at once. Exit
-status: 0 done, 1 something is not as it should be, 2 the call itself was wrong, 130 interrupted.
-Only a bug of ours shows a traceback.
+status: 0 done, 1 a result is not as it should be, 2 the command line was wrong, 130 interrupted.
+Only a bug of Darkroom shows a traceback. The commands render; the rules for what they change are in
+`tasks/` and `storage/`.
 """
 
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command(name=command.__name__.rstrip("_"))(command)
 
-#: Nouns with a few verbs of their own, after the commands.
+#: Groups with a few subcommands each, after the commands.
 for group in (keys, owners, hooks, webhooks):
     app.add_typer(group)
 
@@ -97,14 +98,14 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line.
 
     Returns:
-        The exit status of a command that a foreseen error ended.
+        The exit status, if a foreseen error ended the command.
 
     Raises:
         SystemExit: every other ending, with its status.
     """
     try:
         app(list(arguments), prog_name="darkroom")
-    except KeyboardInterrupt:  # before a command got to what it tells about its own end
+    except KeyboardInterrupt:  # pressed before the command handles an interruption itself
         note("stopped")
         return 130
     except Exception as error:  # noqa: BLE001 - what no room of ours foresaw is raised again

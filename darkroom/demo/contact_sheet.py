@@ -1,4 +1,4 @@
-"""The contact sheet: all pictures of a run on one dark page, each with its words beneath it.
+"""Draw the contact sheet: all pictures of a run on one dark page, each with its prompt beneath.
 
 Pure: records and files in, an image out. The typeface comes with Pillow, so the sheet looks the
 same on every machine.
@@ -21,14 +21,14 @@ ROW_PX: Final = 280
 GAP_PX: Final = 18
 CAPTION_PX: Final = 80
 
-#: More of a prompt than any two lines hold.
+#: Longer than any two lines of a caption.
 _MOST_CHARS: Final = 300
 
 _GROUND: Final = (16, 15, 18)
 _PAPER: Final = (236, 231, 222)
 _QUIET: Final = (150, 143, 134)
 _FAINT: Final = (128, 122, 114)
-_LAMP: Final = (232, 84, 56)  # a darkroom's safelight
+_LAMP: Final = (232, 84, 56)  # the red of a darkroom's safelight
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Colour = tuple[int, int, int]
@@ -36,7 +36,7 @@ _Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """The sizes of type on the sheet."""
+    """The type sizes of the sheet."""
 
     title: _Font
     line: _Font
@@ -114,7 +114,7 @@ def _text(
 
 
 def _lines(text: str, font: _Font, room_px: int, *, most: int) -> list[str]:
-    """Break a text into at most so many lines, the last one cut if it has to be."""
+    """Break a text into at most so many lines; the last one is cut if necessary."""
     lines: list[str] = []
     words = text[:_MOST_CHARS].split()
     while words and len(lines) < most - 1:

@@ -1,4 +1,4 @@
-"""The demo as a command sees it: ask, bring everything up, run, tell, take everything down."""
+"""The demo as one function: ask, start the stack, run, print the result, stop the stack."""
 
 import shlex
 import shutil
@@ -30,17 +30,17 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
     """Run the demo.
 
     Args:
-        data_dir: everything of the demo, kept from run to run.
+        data_dir: holds all files of the demo, and is kept from run to run.
         real: call the real API, and pay.
         yes: don't ask before paying.
-        show: speaks to the person.
+        show: prints to the user.
 
     Returns:
-        What came of it.
+        The result of the run.
 
     Raises:
-        KeyboardInterrupt: the person stopped it; nothing is left running.
-        UserError: it can't start, or the person does not want to pay.
+        KeyboardInterrupt: the user stopped it; nothing is left running.
+        UserError: it can't start, or the user does not agree to pay.
     """
     folder = data_dir.absolute()
     place = Place.seen_from(Path.cwd(), folder)
@@ -69,7 +69,7 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Names as the person can type them, from the folder they are in.
+    """Names that the user can type, relative to the current folder.
 
     Attributes:
         folder: the demo's folder.
@@ -81,7 +81,7 @@ class Place:
 
     @classmethod
     def seen_from(cls, here: Path, folder: Path) -> "Place":
-        """The names as seen from a folder."""
+        """Return the names as seen from a folder."""
         ours = Path(sys.executable).with_name("darkroom")
         is_found = shutil.which("darkroom") is not None
         name = "darkroom" if is_found or not ours.exists() else relative(ours, here)
@@ -101,7 +101,7 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
     except KeyboardInterrupt:
         show.say("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
         raise
-    except UserError as error:  # told now as well: images in hand may take minutes to save
+    except UserError as error:  # printed now as well: images in progress may take minutes to save
         stop.ask()
         show.say(f"\n{error}\nStopping: what is in hand is being saved; Ctrl-C leaves at once.")
         raise
@@ -118,7 +118,7 @@ def _greet(show: Show, *, real: bool) -> None:
 
 
 def _try_key() -> None:
-    """Refuse a key that the API refuses, before anything is started; costs nothing."""
+    """Check the key with the API before anything is started; costs nothing."""
     for finding in check_key(Wiring(load_settings())):
         if finding.level is Level.BAD:
             raise UserError(finding.line)

@@ -1,4 +1,4 @@
-"""What the demo leaves in its folder to look at: pictures, contact sheet, gallery."""
+"""Write the files that the demo leaves in its folder: pictures, contact sheet, gallery."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ PICTURES: Final = "pictures"
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
+    """Write a file so that it exists complete or not at all.
 
     Raises:
         UserError: the disk is full or the folder can't be written.
@@ -48,11 +48,11 @@ def write_pages(
     """Write contact sheet and gallery.
 
     Args:
-        folder: where to; the pictures are in `pictures/` below it.
-        pictures: what was made.
-        refused: what was not.
+        folder: the target; the pictures are in `pictures/` below it.
+        pictures: the pictures that were made.
+        refused: the prompts that were refused.
         simulated: whether the simulator made them; then every page says so.
-        foot: what the gallery ends with.
+        foot: the text at the end of the gallery.
 
     Raises:
         UserError: the folder can't be written.

@@ -1,6 +1,6 @@
-"""The gallery: one page that needs nothing but the pictures beside it.
+"""Write the gallery: one page that needs nothing but the pictures beside it.
 
-No script, no font, no address of anyone else's: it opens from a disk without a network. Every
+It has no script, no font and no external address, so it opens from a disk without a network. Every
 text from outside is escaped.
 """
 
@@ -96,14 +96,14 @@ def gallery(
     foot: str,
     folder: str,
 ) -> str:
-    """Write the page.
+    """Return the page.
 
     Args:
-        pictures: what to hang.
-        refused: what got no picture, and why.
+        pictures: the pictures to show.
+        refused: the prompts without a picture, and why.
         title: of the page.
         line: beneath the title.
-        mark: at the right of the title, such as `simulated`; nothing where empty.
+        mark: at the right of the title, such as `simulated`; nothing if empty.
         foot: at the end.
         folder: of the pictures' files, relative to the page; empty for the page's own.
 

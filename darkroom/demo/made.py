@@ -8,19 +8,19 @@ __all__ = ["Made", "Refused"]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A picture that was made, stored, fetched back and compared.
+    """A picture that was made, stored, downloaded again and compared.
 
     Attributes:
         name: the line's own key, or a number.
-        prompt: what was asked for.
-        model: which model was asked.
+        prompt: the prompt.
+        model: the requested model.
         look: the prompt filter, or nothing.
-        seed: what was sent.
+        seed: the seed that was sent.
         width: pixels.
         height: pixels.
         size_bytes: of the PNG.
         sha256: of the PNG, in hex.
-        object_key: where it is in the bucket.
+        object_key: its key in the bucket.
         seconds: from the call to the stored picture.
         file: the copy on this machine.
     """
@@ -41,13 +41,13 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A prompt that got no picture, as it should.
+    """A prompt that was refused, as intended.
 
     Attributes:
         name: the line's own key.
-        prompt: what was asked for.
-        where: who refused it.
-        reason: why, in their words.
+        prompt: the prompt.
+        where: the part that refused it.
+        reason: why, in that part's words.
     """
 
     name: str

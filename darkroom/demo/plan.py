@@ -1,7 +1,7 @@
-"""What the demo runs on: everything its own, in one folder, whatever the person's settings name.
+"""Plan the demo's stack: all of it in one folder, whatever the user's settings name.
 
-A demo must never write into somebody's real bucket or table because an `.env` lies where it was
-started. So it leaves every setting behind but, with `--real`, those of the API.
+A demo must never write into a real bucket or table because the current folder contains an `.env`.
+So it ignores every setting except, with `--real`, those of the API.
 """
 
 import os
@@ -16,10 +16,10 @@ from darkroom.stack import SimulatorOptions, StackPlan
 
 __all__ = ["demo_plan", "leave_settings_behind"]
 
-#: Pictures arrive between these, one after the other, without anyone having to wait long.
+#: Seconds of a call: pictures arrive one after the other, without a long wait.
 LATENCY_RANGE_S: Final = (1.0, 6.0)
 
-#: All of the demo's calls at once, and room to spare.
+#: All of the demo's calls at once, with a reserve.
 CONCURRENCY: Final = 32
 
 _ABOUT_THE_API: Final = (
@@ -36,10 +36,10 @@ _ABOUT_THE_API: Final = (
 
 
 def demo_plan(data_dir: Path, *, real: bool) -> StackPlan:
-    """Plan a stack that uses nothing from outside its folder, but perhaps the real API.
+    """Plan a stack that uses nothing outside its folder, except perhaps the real API.
 
     Raises:
-        UserError: the real API is wanted, and no key is set or the settings are a simulator's.
+        UserError: the real API is requested, and no key is set or the settings are a simulator's.
     """
     settings = load_settings() if real else None
     if settings is not None and settings.playground_api_key is None:
@@ -67,10 +67,10 @@ def demo_plan(data_dir: Path, *, real: bool) -> StackPlan:
 
 
 def leave_settings_behind(data_dir: Path) -> None:
-    """Go into the demo's folder, away from any `.env`, and forget what the environment names.
+    """Change into the demo's folder, away from any `.env`, and drop the environment's settings.
 
     Raises:
-        UserError: the folder can't be made or entered.
+        UserError: the folder can't be created or entered.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

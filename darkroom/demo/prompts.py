@@ -1,4 +1,4 @@
-"""The demo's prompts: where they are, what they are called, and how many calls they cost."""
+"""Read the demo's prompts: their file, their keys, and how many calls they cost."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,8 @@ class DemoPrompt:
         line: its number.
         name: its key.
         prompt: its text.
-        is_refused: whether it is there to be refused.
-        is_call: whether it gets as far as the API.
+        is_refused: whether it is intended to be refused.
+        is_call: whether it reaches the API.
     """
 
     line: int
@@ -39,10 +39,10 @@ class DemoPrompt:
 
 
 def prompts_file() -> Path:
-    """Where the prompts are.
+    """Return the path of the prompts' file.
 
     Raises:
-        UserError: this installation came without them.
+        UserError: this installation does not include it.
     """
     for folder in _PLACES:
         if (folder / _NAME).is_file():
@@ -51,7 +51,7 @@ def prompts_file() -> Path:
 
 
 def demo_prompts(file: Path) -> list[DemoPrompt]:
-    """Every prompt of the file, in its order."""
+    """Return every prompt of the file, in its order."""
     with file.open("rb") as stream:
         lines = [line for line in LineFile(stream, "jsonl") if isinstance(line, Line)]
     return [_read(line) for line in lines]

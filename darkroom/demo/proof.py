@@ -1,7 +1,7 @@
-"""The demo's last word: every row against the bucket, every charge against a picture.
+"""Check the demo's result: every row against the bucket, every charge against a picture.
 
-Finds nothing right by assumption: a picture is fetched back and hashed, read as a PNG, and compared
-with what its row says; the simulator's ledger says what was paid.
+Nothing is assumed: a picture is downloaded again and hashed, read as a PNG, and compared with its
+row. The simulator's ledger shows what was paid.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ Charges = Counter[tuple[str, int]]
 
 
 def fetch(objects: ObjectStore, job: Job, *, simulated: bool) -> tuple[bytes | None, list[str]]:
-    """Fetch a job's picture back from the bucket.
+    """Download a job's picture from the bucket.
 
     Returns:
-        Its bytes, and what does not agree with the row; empty when all does.
+        Its bytes, and what does not agree with the row; empty if all does.
     """
     if len(job.images) != 1:
         return None, [f"{job.id} has {len(job.images)} pictures"]
@@ -62,10 +62,10 @@ def _differences(data: bytes, image: StoredImage, job: Job) -> Iterable[str]:
 
 
 def charges(playground_url: str) -> Charges:
-    """What the simulator charged since it was started, by prompt and seed.
+    """Return what the simulator charged since its start, by prompt and seed.
 
     Raises:
-        UserError: it can't be asked.
+        UserError: the simulator can't be reached.
     """
     parts = urlsplit(playground_url)
     try:
@@ -80,7 +80,7 @@ def charges(playground_url: str) -> Charges:
 
 
 def wrong_charges(charged: Charges, jobs: Sequence[Job], others: Charges) -> list[str]:
-    """Where the ledger does not say exactly one call for each delivered picture.
+    """Find entries where the ledger does not show exactly one call for each delivered picture.
 
     Args:
         charged: the ledger.

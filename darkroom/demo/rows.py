@@ -1,7 +1,7 @@
-"""Pictures of many shapes in rows of one width, as a photographer lays them on the light table.
+"""Lay out pictures of different shapes in rows of equal width.
 
-Each row is as high as makes its pictures fill the width; where the rows break is chosen so that
-their heights differ as little as may be from the one wanted.
+Each row is as high as its pictures need to fill the width. Line breaks are chosen so that the
+heights differ as little as possible from the requested one.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ __all__ = ["Place", "lay_out"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one picture goes; all in pixels from the top left."""
+    """The position of one picture; all in pixels from the top left."""
 
     x: int
     y: int
@@ -29,18 +29,18 @@ def lay_out(
     Args:
         shapes: width by height of each picture.
         width: of every row, in pixels.
-        row_height: what rows should be about as high as.
+        row_height: the height that rows should be close to.
         gap: between pictures of a row, in pixels.
-        below: kept free under each row, for captions.
+        below: space under each row, for captions.
 
     Returns:
-        A place for each picture, and the height of all rows together.
+        The position of each picture, and the height of all rows together.
     """
     places: list[Place] = []
     y = 0
     for start, end in _rows(tuple(shapes), width, row_height, gap):
         height = _height(shapes[start:end], width, gap)
-        if end == len(shapes):  # a last row of few pictures is not blown up to fill the width
+        if end == len(shapes):  # a last row of few pictures is not enlarged to fill the width
             height = min(height, row_height * 1.35)
         places += _row(shapes[start:end], width, height, y, gap)
         y += round(height) + below
@@ -64,7 +64,7 @@ def _height(shapes: Sequence[float], width: int, gap: int) -> float:
 def _rows(
     shapes: tuple[float, ...], width: int, row_height: int, gap: int
 ) -> list[tuple[int, int]]:
-    """Where rows begin and end, with the least sum of squared differences in height."""
+    """Return where rows begin and end, with the least sum of squared differences in height."""
 
     @cache
     def best(start: int) -> tuple[float, tuple[tuple[int, int], ...]]:

@@ -1,7 +1,7 @@
-"""The demo from start to verdict: prompts in as any batch, pictures out, all of them checked.
+"""Run the demo: submit the prompts as a batch, wait for the pictures, check all of them.
 
-What it shows is nothing special: a real broker, a real S3 endpoint, a results table and a worker,
-started in one folder; only the API is a stand-in, unless the real one is asked for.
+It uses a real broker, a real S3 endpoint, a results table and a worker, started in one folder. Only
+the API is simulated, unless the real one is requested.
 """
 
 import time
@@ -39,18 +39,18 @@ __all__ = ["Outcome", "Run"]
 LOOK_EVERY_S: Final = 0.2
 MOST_JOBS: Final = 1000
 
-#: Nothing ended for this long: something is broken, and its log says what.
+#: If no job ended for this long, something is broken, and its log says what.
 PATIENCE_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
-        pictures: made, stored and fetched back.
-        refused: as they should be.
-        problems: what does not agree; empty where all is well.
+        pictures: made, stored and downloaded again.
+        refused: prompts that were refused, as intended.
+        problems: what does not agree; empty if all is well.
         charged: calls the simulator charged for these prompts; None with the real API.
     """
 
@@ -61,7 +61,7 @@ class Outcome:
     charged: int | None
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the fields for `--json`."""
         names = ("batch_id", "pictures", "refused", "problems", "charged")
         return {name: getattr(self, name) for name in names}
 
@@ -70,9 +70,9 @@ class Run:
     """One run over a stack that is up.
 
     Args:
-        variables: the settings that the stack settled.
-        folder: where to leave what there is to look at.
-        stop: asked when the person has had enough.
+        variables: the settings that the stack selected.
+        folder: for the files that the run leaves behind.
+        stop: set when the user wants to stop.
         simulated: whether the simulator answers.
     """
 
@@ -91,11 +91,11 @@ class Run:
         return self._wiring.database
 
     def __call__(self, show: Show) -> Outcome:
-        """Hand in, wait, fetch, check.
+        """Submit, wait, download, check.
 
         Raises:
-            KeyboardInterrupt: asked to stop; what was handed in is kept.
-            UserError: nothing goes on, or the folder can't be written.
+            KeyboardInterrupt: asked to stop; the submitted jobs are kept.
+            UserError: no job makes progress, or the folder can't be written.
         """
         if not self._wiring.objects.bucket_exists():
             self._wiring.objects.create_bucket()
@@ -119,7 +119,7 @@ class Run:
             return batches.load(checked).batch_id, list(checked.faults)
 
     def _wait(self, batch_id: UUID, bar: Bar) -> list[Job]:
-        """Until all have ended; each is told once."""
+        """Wait until all jobs have ended; each is reported once."""
         told: set[UUID] = set()
         last_s = time.monotonic()
         while True:
@@ -187,7 +187,7 @@ class Run:
         pictures: list[Made],
         refused: list[Refused],
     ) -> list[str]:
-        """Put a job where it belongs; what is wrong with it."""
+        """Record a job's end; return what is wrong with it."""
         if job.status is not JobStatus.SUCCEEDED:
             return _refusal(prompt, job, refused)
         data, wrong = fetch(self._wiring.objects, job, simulated=self._simulated)
@@ -237,5 +237,5 @@ def _made(prompt: DemoPrompt, job: Job, file: Path) -> Made:
 
 
 def _name(job: Job) -> str:
-    """The line's key, which the job's begins with its batch."""
+    """Return the line's key; the job's key is prefixed with its batch."""
     return (job.idempotency_key or "").partition("/")[2]

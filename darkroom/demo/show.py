@@ -1,4 +1,4 @@
-"""What the demo says: pictures as they arrive, a table at the end, and where everything is."""
+"""Print the demo's progress: pictures as they arrive, a table at the end, and the paths."""
 
 import os
 import sys
@@ -22,18 +22,18 @@ __all__ = ["Bar", "Show", "relative"]
 _PLAIN_WIDTH: Final = 132
 _LAMP: Final = "dark_orange3"
 
-#: What the table needs besides its last column, and the least that is left of a key.
+#: The width of the table without its last column, and the least width of a shortened key.
 _OTHER_COLUMNS_CHARS: Final = 60
 _LEAST_KEY_CHARS: Final = 20
 
 
 def _size_text(size_bytes: int) -> str:
-    """Bytes as `1.5 MB`."""
+    """Return bytes as `1.5 MB`."""
     return f"{size_bytes / 1e6:.1f} MB"
 
 
 def _elided(key: str, room_chars: int) -> str:
-    """A key with its middle left out where the line is too short for it."""
+    """Return a key, with its middle left out if the line is too short for it."""
     if len(key) <= room_chars:
         return key
     tail = room_chars // 2
@@ -41,7 +41,7 @@ def _elided(key: str, room_chars: int) -> str:
 
 
 class Show:
-    """Speaks to a person; to stderr where stdout is for a program.
+    """Print to a person; to stderr if stdout is for a program.
 
     Args:
         to_stderr: whether stdout is for data.
@@ -53,12 +53,12 @@ class Show:
         self.console = Console(file=file, highlight=False, width=width)
 
     def say(self, text: str = "") -> None:
-        """A paragraph; rich markup."""
+        """Print a paragraph with rich markup."""
         self.console.print(text)
 
     @contextmanager
     def bar(self) -> "Iterator[Bar]":
-        """A bar while pictures arrive."""
+        """Show a bar while pictures arrive."""
         progress = Progress(
             TextColumn("  [bold]developing"),
             BarColumn(bar_width=40, complete_style=_LAMP, finished_style="green"),
@@ -72,7 +72,7 @@ class Show:
             yield Bar(progress)
 
     def table(self, pictures: Sequence[Made], refused: Sequence[Refused]) -> None:
-        """Every prompt's end."""
+        """Print the end of every prompt."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column("status", no_wrap=True)
         table.add_column("prompt", no_wrap=True)
@@ -102,7 +102,7 @@ class Show:
             )
 
     def verdict(self, problems: Sequence[str], sentence: str) -> None:
-        """Whether everything agrees."""
+        """Print whether everything agrees."""
         if not problems:
             self.say(f"\n[bold green]Checked.[/] {sentence}")
             return
@@ -111,7 +111,7 @@ class Show:
             self.say(f"  {_plain(problem)}")
 
     def where(self, folder: str, command: str) -> None:
-        """Where things are, and what to do next."""
+        """Print where the files are, and what to do next."""
         self.say(
             f"\n  [bold]gallery[/]        {folder}/gallery.html   [dim]open it in a browser[/]\n"
             f"  [bold]contact sheet[/]  {folder}/contact-sheet.png\n"
@@ -123,7 +123,7 @@ class Show:
 
 
 class Bar:
-    """Pictures as they arrive."""
+    """A progress bar of pictures."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -139,7 +139,7 @@ class Bar:
         )
 
     def ended(self, name: str, job: Job) -> None:
-        """A line for a job that has ended."""
+        """Print a line for a job that has ended."""
         if job.images:
             (image, *_) = job.images
             fact = f"{image.width}x{image.height}, {_size_text(image.size_bytes)}"
@@ -149,11 +149,11 @@ class Bar:
 
 
 def _plain(text: str) -> str:
-    """Return text from outside in which nothing is markup or steers the terminal."""
+    """Return text from outside without markup or terminal controls."""
     return escape(escaped(text))
 
 
 def relative(path: Path, start: Path) -> str:
-    """A path as a person there would type it."""
+    """Return a path relative to the current folder, if it is inside."""
     shown = os.path.relpath(path, start)
     return str(path) if shown.startswith("..") else shown

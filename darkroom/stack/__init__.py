@@ -1,7 +1,7 @@
-"""The whole system on one machine, from nothing but what the installation brought.
+"""Run the whole system on one machine, with only what the installation includes.
 
-`LocalStack(plan)` is what `darkroom up` and `darkroom demo` run in. It takes plain values and reads
-no settings.
+`LocalStack(plan)` starts and supervises the processes for `darkroom up` and `darkroom demo`. It
+takes plain values and reads no settings; `darkroom/local/` turns settings into a plan.
 """
 
 from darkroom.stack.disk import Disk

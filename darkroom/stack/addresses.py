@@ -1,4 +1,4 @@
-"""Which port each service gets: the one asked for, else that of last time, else a free one."""
+"""Choose the port of each service: the requested one, else the last one, else a free one."""
 
 import time
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from darkroom.stack.ports import LAST_PORT, LOOPBACK, free_port, is_free
 _FILE = "ports.json"
 
 _GRACE_S = 2.0
-"""How long a port may stay taken by what a killed stack left to the kernel."""
+"""How long a port may stay taken after a stack was killed, until the kernel frees it."""
 
 
 def choose_ports(plan: StackPlan, folder: DataFolder, services: Iterable[str]) -> dict[str, int]:
-    """Settle the ports of the services to start, and remember them in the folder.
+    """Choose the ports of the services to start, and record them in the folder.
 
     Raises:
-        UserError: A port that was asked for is taken, or the choice can't be kept.
+        UserError: A requested port is taken, or the choice can't be written.
     """
     kept = folder.remembered(_FILE)
     before = {n: p for n, p in kept.items() if isinstance(p, int) and 0 < p <= LAST_PORT}

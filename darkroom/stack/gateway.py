@@ -1,4 +1,4 @@
-"""The way in over HTTP, on this machine alone: one gateway process, in front of the workers."""
+"""Describe the gateway's process: HTTP on this machine only, in front of the workers."""
 
 from collections.abc import Mapping
 
@@ -9,27 +9,27 @@ from darkroom.stack.ports import LOOPBACK
 from darkroom.stack.process import Program
 
 _READY_WITHIN_S = 60.0
-"""Its libraries take seconds to load where workers load theirs at the same moment."""
+"""Its libraries take seconds to load if workers load theirs at the same time."""
 
 _STOP_WITHIN_S = 20.0
-"""More than it gives the requests that are under way."""
+"""Longer than the gateway gives requests that are under way."""
 
 
 def gateway_url(port: int) -> str:
-    """Return the address that callers are given."""
+    """Return the gateway's address for callers."""
     return f"http://{LOOPBACK}:{port}"
 
 
 def gateway(
     plan: StackPlan, folder: DataFolder, port: int, environment: Mapping[str, str]
 ) -> Program:
-    """Describe the gateway's process; it wants the table migrated.
+    """Describe the gateway's process; the table must be migrated.
 
-    What it puts on disk of a batch that is being handed in lies in the data folder: the machine's
-    own place for temporary files may be its memory.
+    Files of a batch that is being submitted are in the data folder, because the machine's temporary
+    folder may be in memory.
 
     Raises:
-        UserError: Its folder can't be made.
+        UserError: Its folder can't be created.
     """
     argv = [*plan.gateway_command, "--host", LOOPBACK, "--port", str(port)]
     return Program(
@@ -37,7 +37,7 @@ def gateway(
         argv=argv,
         env={**environment, "TMPDIR": str(folder.subfolder("gateway"))},
         log=folder.log_file("gateway"),
-        cwd=None,  # where we are: the same `.env` is read
+        cwd=None,  # the current folder: it reads the same `.env`
         answers=lambda: answers_http(port, "/readyz"),
         ready_within_s=_READY_WITHIN_S,
         stop_within_s=_STOP_WITHIN_S,

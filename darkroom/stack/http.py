@@ -1,4 +1,4 @@
-"""Whether a local server speaks HTTP yet."""
+"""Check whether a local server answers HTTP yet."""
 
 import http.client
 
@@ -8,10 +8,10 @@ _TIMEOUT_S = 1.0
 
 
 def answers_http(port: int, path: str) -> bool:
-    """Tell whether anything, even an error, comes back as HTTP.
+    """Return whether any HTTP response comes back, even an error.
 
     Raises:
-        OSError: Nobody listens, or no answer came.
+        OSError: Nothing listens, or no answer came.
     """
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_TIMEOUT_S)
     try:

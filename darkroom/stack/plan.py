@@ -1,4 +1,4 @@
-"""What to start and what to use: plain values, filled in by the front door from its settings."""
+"""The plan of a stack: plain values for what to start and what to use."""
 
 import sys
 from collections.abc import Mapping
@@ -13,12 +13,13 @@ SERVICE_PORTS = ("broker", "s3", "simulator", "gateway")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorOptions:
-    """How the simulator behaves where it is started.
+    """How the simulator behaves if it is started.
 
     Attributes:
         latency_scale: Factor on its usual latency; 0 answers at once.
-        latency_range_s: Lowest and highest seconds of a call, instead of what steps and size say.
-        canned: Whether it hands out one prepared picture instead of drawing.
+        latency_range_s: Lowest and highest seconds of a call, instead of those computed from steps
+            and size.
+        canned: Whether it returns one prepared picture instead of drawing.
     """
 
     latency_scale: float = 1.0
@@ -28,7 +29,7 @@ class SimulatorOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:
-    """One machine's Darkroom. A service whose address is given is used; else it is started.
+    """One machine's Darkroom. If a service's address is given, it is used; otherwise it is started.
 
     Attributes:
         data_dir: The one folder all data and logs live under.
@@ -66,7 +67,7 @@ class StackPlan:
     gateway_command: tuple[str, ...] = (sys.executable, "-P", "-m", "darkroom", "gateway")
 
     def check(self) -> None:
-        """Refuse a plan that would mix up real and simulated, or that can't be followed.
+        """Refuse a plan that mixes up real and simulated, or that can't be executed.
 
         Raises:
             UserError: Names the setting and what to do.

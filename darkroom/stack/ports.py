@@ -1,4 +1,4 @@
-"""Loopback ports: finding free ones, and seeing whether one can be had."""
+"""Find free loopback ports, and check whether one is free."""
 
 import random
 import socket
@@ -8,15 +8,17 @@ LAST_PORT = 65_535
 
 _FIRST, _LAST = 10_240, 32_767
 """Below Linux's usual range for outgoing connections (32768-60999): none of those can take the port
-of a server that is just being restarted."""
+of a server that is just being restarted.
+"""
 
 _TRIES = 200
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: skip TIME_WAIT
+        # as servers do: ignore TIME_WAIT
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError:
@@ -25,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Find a loopback port nobody listens on.
+    """Find a loopback port on which nothing listens.
 
     Raises:
         OSError: None of many tried ports is free.

@@ -1,7 +1,7 @@
 """Files and folders that only this user may read: they hold prompts, pictures and keys.
 
-What an earlier release made with wider rights is narrowed. The children of a stack create theirs
-under the umask that `tether.py` sets.
+If an earlier release created one with wider permissions, they are narrowed. The children of a stack
+create their files under the umask that `tether.py` sets.
 """
 
 import os
@@ -15,14 +15,14 @@ FILE_MODE = 0o600
 
 
 def private_folder(path: Path, *, below: Path) -> None:
-    """Make a folder, and those between it and another one, with mode 0700.
+    """Create a folder, and those between it and another one, with mode 0700.
 
     Args:
         path: the folder.
         below: an existing folder around it, whose mode is left as it is.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     folder = below
     for part in path.relative_to(below).parts:
@@ -32,10 +32,10 @@ def private_folder(path: Path, *, below: Path) -> None:
 
 
 def private_file(path: Path) -> None:
-    """Make a file, empty if it is new, with mode 0600.
+    """Create a file with mode 0600, empty if it is new.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -45,11 +45,11 @@ def private_file(path: Path) -> None:
 
 
 def narrow_files(path: Path) -> None:
-    """Give the files that a service keeps beside one the same mode: SQLite's log, an old log.
+    """Set the same mode on the files that a service keeps beside one: SQLite's log, an old log.
 
     Raises:
         OSError: the mode of one cannot be changed.
     """
     for beside in path.parent.glob(f"{path.name}[-.]*"):
-        with suppress(FileNotFoundError):  # removed since
+        with suppress(FileNotFoundError):  # removed in the meantime
             beside.chmod(FILE_MODE)

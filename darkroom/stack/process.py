@@ -1,7 +1,7 @@
-"""One supervised process: started, watched, started again when it dies, and stopped with its group.
+"""Supervise one process: start it, watch it, restart it when it dies, and stop its group.
 
-Says nothing about what it runs; `valkey.py`, `s3.py`, `simulator.py` and `workers.py`
-do. A child can't outlive us even when we are killed: see `spawn.py`.
+It does not depend on the program; `valkey.py`, `s3.py`, `simulator.py` and `workers.py` describe
+those. A child cannot outlive this process even if it is killed: see `spawn.py`.
 """
 
 import logging
@@ -32,12 +32,12 @@ class Program:
     """What a child runs.
 
     Attributes:
-        name: What people call it; also its log's name.
+        name: Its name for people and for its log.
         argv: The command.
         env: Its whole environment.
         log: File its output is appended to.
-        cwd: Folder it runs in; ours when None.
-        answers: Tells whether it is ready; None where running is all there is to know.
+        cwd: Folder it runs in; the current one when None.
+        answers: Returns whether it is ready; None if running counts as ready.
         ready_within_s: How long it may take to get ready.
         stop_within_s: How long it may take to end after SIGTERM.
     """
@@ -64,7 +64,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, or None when it isn't running."""
+        """Return its process id, or None if it is not running."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
@@ -89,13 +89,14 @@ class Child:
             give_up: Ends the wait early when set.
 
         Raises:
-            UserError: It ended or doesn't answer; names its last words and its log.
+            UserError: It ended or doesn't answer; names its last log line and its log.
             KeyboardInterrupt: `give_up` was set.
         """
         deadline_s = time.monotonic() + self.program.ready_within_s
         while True:
             answered = self._answers()
-            if self._process is None or self._process.poll() is not None:  # then a stranger did
+            # otherwise another process answered
+            if self._process is None or self._process.poll() is not None:
                 raise UserError(f"{self.program.name} ended at its start: {self._last_words()}")
             if answered:
                 return
@@ -105,7 +106,7 @@ class Child:
                 raise KeyboardInterrupt
 
     def look(self) -> str | None:
-        """Start it again, after a backoff, if it died; return a line where something happened."""
+        """Restart it after a backoff if it died; return a line if something happened."""
         if self._start_at_s is not None:
             return self._start_again() if time.monotonic() >= self._start_at_s else None
         if self._process is None or self._process.poll() is None:
@@ -119,7 +120,7 @@ class Child:
         delay_s = self._backoff_s
         self._start_at_s = now_s + delay_s
         self._backoff_s = min(2 * self._backoff_s, _LONGEST_BACKOFF_S)
-        _signal_group(ended.pid, signal.SIGKILL)  # whatever it left behind
+        _signal_group(ended.pid, signal.SIGKILL)  # ends what it left behind
         self._process = None
         return f"{self.program.name} {_how(ended.returncode)}, starting it again in {delay_s:.1f} s"
 
@@ -132,13 +133,13 @@ class Child:
         return f"{self.program.name} started again"
 
     def ask_to_end(self) -> None:
-        """Send SIGTERM and don't start it again."""
+        """Send SIGTERM and don't restart it."""
         self._start_at_s = None
         if self._process is not None:
             _signal_group(self._process.pid, signal.SIGTERM)
 
     def wait_ended(self, hurried: threading.Event) -> None:
-        """Wait until it ended; kill its group when it takes too long or `hurried` is set."""
+        """Wait until it ended; kill its group if it takes too long or `hurried` is set."""
         if self._process is None:
             return
         deadline_s = time.monotonic() + self.program.stop_within_s
@@ -149,7 +150,7 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL whatever is left of its group and reap it."""
+        """Send SIGKILL to the rest of its group, and reap it."""
         self._start_at_s = None
         if self._process is not None:
             _signal_group(self._process.pid, signal.SIGKILL)
@@ -173,7 +174,7 @@ class Child:
 def _signal_group(group: int, number: signal.Signals) -> None:
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # gone; macOS says EPERM for a zombie
+    except (ProcessLookupError, PermissionError):  # already ended; macOS reports EPERM for a zombie
         return
 
 

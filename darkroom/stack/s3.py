@@ -1,4 +1,4 @@
-"""The object store: `rclone serve s3` on loopback over a folder, with keys made for this folder."""
+"""The object store: `rclone serve s3` on loopback over a folder, with keys created for this folder."""
 
 import secrets
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ def endpoint_url(port: int) -> str:
 
 
 def local_keys(folder: DataFolder) -> S3Keys:
-    """Return the folder's key pair, made at its first use and readable by its owner alone.
+    """Return the folder's key pair, created at its first use and readable by this user only.
 
     Raises:
-        UserError: They can't be kept.
+        UserError: They can't be written.
     """
     kept = folder.remembered(_KEYS_FILE)
     match kept:
@@ -49,10 +49,10 @@ def local_keys(folder: DataFolder) -> S3Keys:
 
 
 def s3(plan: StackPlan, folder: DataFolder, port: int, keys: S3Keys) -> Program:
-    """Describe the endpoint; its bucket is a folder, made here.
+    """Describe the endpoint; its bucket is a folder, created here.
 
     Raises:
-        UserError: No binary, or the bucket's folder can't be made.
+        UserError: No binary is found, or the bucket's folder can't be created.
     """
     folder.subfolder(f"s3/{BUCKET}")
     return Program(
@@ -71,7 +71,7 @@ def s3(plan: StackPlan, folder: DataFolder, port: int, keys: S3Keys) -> Program:
 def _rclone_environment(
     inherited: Mapping[str, str], folder: DataFolder, keys: S3Keys
 ) -> dict[str, str]:
-    """Nobody's own rclone set-up, and the keys where `ps` doesn't show them."""
+    """Ignore the user's rclone configuration, and pass the keys where `ps` does not show them."""
     clean = {name: value for name, value in inherited.items() if not name.startswith("RCLONE_")}
     return clean | {
         "RCLONE_AUTH_KEY": f'"{keys.access_key_id},{keys.secret_access_key}"',

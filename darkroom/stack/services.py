@@ -1,4 +1,4 @@
-"""Which services are started, which are used, and what that means for everyone's settings."""
+"""Decide which services are started and which are used, and derive the settings from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class Service:
     """One part of the system, as shown to a person.
 
     Attributes:
-        name: What it is: `broker`, `database`, `s3`, `playground`, `gateway`.
-        address: Where it is; never with a password.
+        name: One of `broker`, `database`, `s3`, `playground`, `gateway`.
+        address: Its address; never with a password.
         origin: Whether this stack started it or uses one that the settings name.
     """
 
@@ -33,13 +33,13 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What the plan comes to.
+    """The result of composing a plan.
 
     Attributes:
         services: Every part, started or used.
-        programs: What has to be started, in order, before anything of ours.
+        programs: What to start, in order, before workers and gateway.
         variables: Settings that differ from what children inherit.
-        ports: Where everything that is started listens.
+        ports: The ports of everything that is started.
     """
 
     services: list[Service] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Composition:
 
 
 def compose(plan: StackPlan, folder: DataFolder) -> Composition:
-    """Settle ports, keys, programs and variables; starts nothing.
+    """Choose ports, keys, programs and variables; start nothing.
 
     Raises:
         UserError: A port is taken, something is not installed, or the folder can't be written.
@@ -135,17 +135,17 @@ def _add_playground(
 
 
 def _without_password(url: str) -> str:
-    """Drop whatever stands before the host and after the path: both may hold secrets."""
+    """Drop everything before the host and after the path: both may hold secrets."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="", fragment="").geturl()
 
 
 def child_environment(plan: StackPlan, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what workers run with: what we inherited, overruled by what the stack settled.
+    """Return the workers' environment: the inherited one, overridden by the stack's variables.
 
-    With a local S3, nothing else of the AWS chain may speak: a profile or a session token of the
-    person's own would be sent along with the local keys.
+    With a local S3, no other source of the AWS chain may apply. A profile or a session token of the
+    user would be sent along with the local keys.
     """
     inherited = dict(plan.environment)
     if "AWS_ACCESS_KEY_ID" in variables:

@@ -1,4 +1,4 @@
-"""The stand-in for the paid API, started where no key is set."""
+"""The simulator's process, started if no API key is set."""
 
 import sys
 
@@ -10,11 +10,11 @@ from darkroom.stack.ports import LOOPBACK
 from darkroom.stack.process import Program
 
 API_KEY = "simulated"
-"""No secret: it only shows that keys are sent and checked."""
+"""Not a secret: it only shows that keys are sent and checked."""
 
 
 def simulator_url(port: int) -> str:
-    """Return the address the Playground client is given."""
+    """Return the simulator's address for the Playground client."""
     return f"http://{LOOPBACK}:{port}/api/models/external/v1"
 
 
@@ -22,7 +22,7 @@ def simulator(plan: StackPlan, folder: DataFolder, port: int) -> Program:
     """Describe the simulator's process.
 
     Raises:
-        UserError: What it needs isn't installed.
+        UserError: Its libraries are not installed.
     """
     check_simulator_parts()
     options = plan.simulator

@@ -1,8 +1,8 @@
-"""Starts a process that can't outlive this one.
+"""Start a process that cannot outlive this one.
 
-All of them are forked by one thread that lives as long as the interpreter: Linux counts the
-*thread* that forked as the parent, so a child started from a passing thread would be killed the
-moment that thread ends.
+One thread, which lives as long as the interpreter, forks all of them. Linux treats the thread that
+forked as the parent. So a child started from a short-lived thread would be killed the moment that
+thread ends.
 """
 
 import functools

@@ -1,8 +1,8 @@
-"""The stack itself: starts what has to be started, keeps it running, and leaves nothing behind.
+"""Start what has to be started, keep it running, and leave nothing behind.
 
-Services come up side by side; workers and the gateway when all of them answer. A thread then
-watches every child. Ending goes the other way: ours first, with time for their calls, then the
-services.
+Services start in parallel; workers and the gateway start when all services answer. A thread then
+watches every child. Stopping is in reverse order: workers and gateway first, with time for their
+calls, then the services.
 """
 
 import logging
@@ -29,13 +29,14 @@ class LocalStack:
 
     Args:
         plan: What to start and what to use.
-        stop: Asked to end by signals or by the caller; asked twice, workers get no time to drain.
-        prepare: Called with the variables while services come up and before any worker or gateway:
-            the place to migrate the database.
+        stop: Set by signals or by the caller to end the stack; if set twice, workers get no time to
+            drain.
+        prepare: Called with the variables while services start and before any worker or gateway.
+            Migrate the database here.
         say: Gets a line for a person when a child died or was started again.
 
     Attributes:
-        variables: The settings (and AWS keys) that this stack settled, as environment variables.
+        variables: The settings (and AWS keys) that this stack selected, as environment variables.
         environment: The whole environment of its workers and its gateway.
         services: Every part of the system, and whether it was started or is used.
     """
@@ -62,10 +63,10 @@ class LocalStack:
         self._watcher: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Bring everything up; what was started is stopped again when a later step fails.
+        """Start everything; if a later step fails, stop what was started.
 
         Raises:
-            UserError: One line naming what is in the way and what to do.
+            UserError: One line that names the obstacle and what to do.
             KeyboardInterrupt: Asked to stop while starting.
         """
         try:
@@ -79,15 +80,17 @@ class LocalStack:
         self.close()
 
     def pids(self) -> dict[str, int]:
-        """Return the process ids of the children that run now, by name."""
+        """Return the process ids of the running children, by name."""
         return {child.program.name: child.pid for child in self._children if child.pid is not None}
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until `stop` is asked; tell whether it was."""
+        """Wait until `stop` is set; return whether it was."""
         return self.stop.asked.wait(timeout_s)
 
     def close(self) -> None:
-        """End ours (workers drained, unless hurried), then services in reverse; free the folder."""
+        """End workers (drained, unless hurried) and gateway, then services in reverse; unlock the
+        folder.
+        """
         self._closing.set()
         try:
             if self._watcher is not None:
@@ -95,7 +98,7 @@ class LocalStack:
             self._end(self._our_children)
             for child in reversed(self._service_children):
                 self._end([child])
-        finally:  # a Ctrl-C that comes as an exception: still nothing stays behind
+        finally:  # if a Ctrl-C raises here, nothing may stay behind either
             self._abandon()
 
     @property
@@ -158,7 +161,7 @@ class LocalStack:
             return
         try:
             self._say(line)
-        except Exception:  # say, a closed terminal: watching must go on
+        except Exception:  # for example a closed terminal: watching must go on
             log.exception("could not tell that %s", line)
 
     def _end(self, children: list[Child]) -> None:

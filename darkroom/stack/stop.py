@@ -1,4 +1,4 @@
-"""How the stack is asked to end: once to drain, twice to end now."""
+"""How to ask the stack to end: once to drain, twice to end now."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Two flags: `asked` to end when the work in hand is done, `hurried` to end at once."""
+    """Two flags: `asked` to end when the current work is done, `hurried` to end at once."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()

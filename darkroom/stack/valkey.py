@@ -1,4 +1,4 @@
-"""The broker: a real Redis or Valkey on loopback whose every second is on disk."""
+"""The broker: a real Redis or Valkey on loopback that writes to disk every second."""
 
 import socket
 
@@ -12,15 +12,15 @@ _TIMEOUT_S = 1.0
 
 
 def broker_url(port: int) -> str:
-    """Return the address Celery connects to."""
+    """Return the broker's address for Celery."""
     return f"redis://{LOOPBACK}:{port}/0"
 
 
 def valkey(plan: StackPlan, folder: DataFolder, port: int) -> Program:
-    """Describe the broker. It runs inside its own folder, so no option has to carry a path.
+    """Describe the broker. It runs inside its own folder, so no option contains a path.
 
     Raises:
-        UserError: No binary, or its folder can't be made.
+        UserError: No binary is found, or its folder can't be created.
     """
     options = {
         "port": str(port),
@@ -45,7 +45,9 @@ def valkey(plan: StackPlan, folder: DataFolder, port: int) -> Program:
 
 
 def _answers(port: int) -> bool:
-    """Say PING by hand (`LOADING` isn't ready): importing a client costs more than the start."""
+    """Send PING without a client library (`LOADING` means not ready): its import takes longer than
+    the start.
+    """
     with socket.create_connection((LOOPBACK, port), timeout=_TIMEOUT_S) as connection:
         connection.sendall(b"PING\r\n")
         return connection.recv(64).startswith(b"+PONG")

@@ -1,4 +1,4 @@
-"""The worker processes, told where everything is by their environment alone."""
+"""Describe the worker processes, which get all addresses from their environment."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def workers(plan: StackPlan, folder: DataFolder, environment: Mapping[str, str])
             argv=plan.worker_command,
             env=environment,
             log=folder.log_file(name),
-            cwd=None,  # where we are: the same `.env` is read
+            cwd=None,  # the current folder: they read the same `.env`
             stop_within_s=plan.drain_s + _BEYOND_DRAIN_S,
         )
         for name in (f"worker-{number}" for number in range(1, plan.workers + 1))

@@ -1,1 +1,5 @@
-"""An operator's commands: doctor, keys, owners, pause, webhooks, hooks, migrate, verify."""
+"""Commands for operators: doctor, keys, owners, pause, resume, webhooks, hooks, migrate, verify.
+
+They check or change the installation, its owners and its deliveries. Commands about single jobs are
+in `cli/jobs/`.
+"""

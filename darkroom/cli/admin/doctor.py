@@ -1,4 +1,4 @@
-"""`darkroom doctor`: looks at every part of an installation and says what to do."""
+"""`darkroom doctor`: check every part of an installation and say what to do."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +7,7 @@ import typer
 from darkroom.cli.common import options
 from darkroom.cli.common.output import print_json
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.checks import Finding
 
 __all__ = ["doctor"]
@@ -24,8 +24,8 @@ def doctor(
 ) -> None:
     """Test settings, broker, database, bucket, key, clock and disk.
 
-    Nothing it does costs money: the API's key is tried without a prompt. Exit status 1 where
-    something is bad.
+    Nothing it does costs money: the API's key is tested without a prompt. Exit status 1 if anything
+    is bad.
 
     Example: darkroom doctor --create-bucket
     """
@@ -54,7 +54,7 @@ def _look(*, create_bucket: bool) -> "list[Finding]":
 
 
 def _print(findings: "list[Finding]") -> None:
-    """A line for each, its level coloured on a terminal; never wrapped, so that it can be read."""
+    """Print one line for each finding, unwrapped; the level is coloured on a terminal."""
     from rich.console import Console
     from rich.text import Text
 

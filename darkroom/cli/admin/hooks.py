@@ -1,6 +1,7 @@
-"""`darkroom hooks`: is the file of hooks good, and what would a payload become?
+"""`darkroom hooks`: check the file of hooks, and show what a payload would become.
 
-Both look only: no signature is made or checked, nothing is stored, and no service is asked.
+Both commands are read-only: no signature is made or checked, nothing is stored, and no service is
+asked.
 """
 
 import sys
@@ -13,7 +14,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.settings import Settings
     from gateway.hooks.config import Hooks
     from gateway.hooks.hook import Asked, Hook
@@ -43,10 +44,10 @@ def check(
     ] = False,
     as_json: Annotated[bool, options.as_json("Print a JSON line a hook.")] = False,
 ) -> None:
-    """Check the whole file, secrets and all, and list its hooks.
+    """Check the whole file, including secrets, and list its hooks.
 
-    Every fault is a line with its hook and field. The gateway takes in the same file, and does
-    not start with a faulty one.
+    Every fault is a line with its hook and field. The gateway loads the same file, and does not
+    start with a faulty one.
 
     Example: darkroom hooks check --file examples/hooks.toml --without-secrets
     """
@@ -98,7 +99,7 @@ def _settings(file: Path | None) -> "Settings":
 
 
 def _load(settings: "Settings", *, with_secrets: bool) -> "Hooks":
-    """The hooks, or an error with a line for each fault."""
+    """Load the hooks, or raise an error with a line for each fault."""
     from darkroom.settings import environment, variable
     from darkroom.wiring.factory import Wiring
 
@@ -138,7 +139,7 @@ def _read(file: Path) -> bytes:
 def _asked(
     hook: "Hook", body: bytes, settings: "Settings"
 ) -> "tuple[Asked | None, tuple[Fault, ...]]":
-    """What a body would become, and the faults of it; neither where the filter leaves it out."""
+    """Return the job a body would become, and its faults; neither if the filter leaves it out."""
     from gateway.errors import GatewayError
     from gateway.hooks.errors import PayloadUnfit
     from gateway.hooks.signatures import VerifiedSignature
@@ -157,7 +158,7 @@ def _asked(
 
 
 def _id_of(hook: "Hook") -> str | None:
-    """What stands for the id that a sender signs."""
+    """Return the stand-in for the id that a sender signs."""
     return "WEBHOOK-ID" if hook.scheme == "standard" else None
 
 
@@ -198,7 +199,7 @@ _FILTERED = {"accepted": False, "reason": "filtered", "faults": []}
 
 
 def _lines(asked: "Asked") -> list[str]:
-    """Every field as it would be handed in; anything but plain text as JSON."""
+    """Return every field as it would be submitted; anything but plain text as JSON."""
     import orjson
 
     def text(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""`darkroom keys`: who may use the gateway; made, listed, revoked.
+"""`darkroom keys`: create, list and revoke the keys of the gateway.
 
-A secret is printed once, alone on stdout, so that it can go straight into a file or a secret store;
-everything said about it goes to stderr, and nothing of it is kept.
+A secret is printed once, alone on stdout, so that it can be redirected into a file or a secret
+store. All remarks about it go to stderr, and the secret itself is not stored.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.owners.api_keys import ApiKey
 
 __all__ = ["keys"]
@@ -23,7 +23,7 @@ MAX_NAME_CHARS: Final = 100
 
 
 class Scope(StrEnum):
-    """The gateway's scopes; its room takes too long to load for `--help`."""
+    """The gateway's scopes, repeated because the gateway's package loads too slowly for `--help`."""
 
     submit = "submit"
     read = "read"
@@ -52,7 +52,7 @@ def create(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make a key and print its secret: once, as it is kept nowhere.
+    """Create a key and print its secret once: it is not stored anywhere.
 
     Example: darkroom keys create --owner shop --name "till 3" > shop.key
     """
@@ -80,7 +80,7 @@ def list_(
     owner: Annotated[str | None, typer.Option(metavar="NAME", help="Only this owner's.")] = None,
     as_json: Annotated[bool, options.as_json("Print a JSON line a key.")] = False,
 ) -> None:
-    """List keys, newest first, with the day each was last used; no secrets, as there are none.
+    """List keys, newest first, with the day each was last used; secrets are not stored.
 
     Example: darkroom keys list --owner shop
     """
@@ -103,7 +103,7 @@ def revoke(
     *,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make a key worthless, for ever: gateways refuse it within seconds.
+    """Revoke a key permanently: gateways refuse it within seconds.
 
     Example: darkroom keys revoke 0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10
     """
@@ -122,12 +122,12 @@ def revoke(
 
 
 def scopes_of(chosen: list[Scope] | None) -> set[str]:
-    """What a key may do; what most need, where nobody says."""
+    """Return what a key may do; by default what most callers need."""
     return {scope.value for scope in chosen or (Scope.submit, Scope.read)}
 
 
 def check_owner(name: str) -> None:
-    """Refuse a name that no job could have.
+    """Refuse an owner name that no job can have.
 
     Raises:
         RequestInvalid: with the rule.
@@ -141,13 +141,13 @@ def check_owner(name: str) -> None:
 
 
 def key_as_json(key: "ApiKey") -> dict[str, Any]:
-    """Every fact of a key."""
+    """Return every field of a key."""
     facts = {name: getattr(key, name) for name in key.__slots__ if name != "used_today"}
     return facts | {"scopes": sorted(key.scopes)}
 
 
 def _parse_id(text: str) -> UUID:
-    """A key's id, or an error that repeats nothing: the text may be a secret."""
+    """Parse a key's id; the error does not repeat the text, which may be a secret."""
     try:
         return UUID(text)
     except ValueError:

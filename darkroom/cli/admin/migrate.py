@@ -1,4 +1,4 @@
-"""`darkroom migrate`: the tables of this release."""
+"""`darkroom migrate`: create or update the tables of this release."""
 
 from typing import Annotated
 
@@ -18,9 +18,9 @@ def migrate(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create the results table, or bring it to this release.
+    """Create the results table, or migrate it to this release.
 
-    Workers of the release before go on meanwhile.
+    Workers of the release before keep running meanwhile.
 
     Example: darkroom migrate --check || darkroom migrate
     """

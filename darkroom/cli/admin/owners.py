@@ -1,6 +1,7 @@
-"""`darkroom owners`: how much each may hand in and have under way, and what signs their webhooks.
+"""`darkroom owners`: set each owner's limits, and the secret that signs the owner's webhooks.
 
-A secret is printed once, alone on stdout, so that it can go straight into a file or a secret store.
+A secret is printed once, alone on stdout, so that it can be redirected into a file or a secret
+store.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
@@ -11,7 +12,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.database import Database
     from storage.owners.limits import Owner, OwnerChanges
 
@@ -57,9 +58,9 @@ def set_(
 ) -> None:
     """Set limits of an owner; those that are not named stay as they are.
 
-    Those on handing in hold at the gateway, those on calls wherever a job came from.
-    With --reuse a job that chooses its seed, and does not say otherwise, is answered
-    with the picture of an identical one of the same owner, if there is one.
+    Limits on submitting hold at the gateway, limits on calls hold wherever a job came from. With
+    --reuse, a job that sets its seed gets the picture of an identical job of the same owner, if
+    there is one, unless the job says otherwise.
 
     Example: darkroom owners set shop --max-per-second 0.5 --max-queued none
     """
@@ -115,7 +116,7 @@ def secret(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make the secret that signs an owner's webhooks, and print it: once, it is not shown again.
+    """Create the secret that signs an owner's webhooks, and print it once: it is not shown again.
 
     Example: darkroom owners secret shop > shop.whsec
     """

@@ -1,4 +1,4 @@
-"""`darkroom pause`: no further call begins, in the whole fleet, until somebody says so."""
+"""`darkroom pause`: start no further call in the whole fleet until the pause is lifted."""
 
 from typing import Annotated, Final
 
@@ -22,7 +22,7 @@ def pause(
 ) -> None:
     """Pause the fleet: calls under way end, and no other begins.
 
-    Jobs are still taken in and kept. It takes the place of a pause that would end by itself.
+    Jobs are still accepted and kept. It replaces a pause that would end by itself.
 
     Example: darkroom pause --reason "new key on Monday"
     """

@@ -1,4 +1,4 @@
-"""`darkroom resume`: a pause is lifted, whoever began it: the fleet's, or one worker's own."""
+"""`darkroom resume`: lift the pause of the fleet and those of single workers."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +8,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.database import Database
 
 __all__ = ["resume"]
@@ -22,10 +22,10 @@ def resume(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Lift the fleet's pause, by hand or of its own, and the pauses of single workers.
+    """Lift the fleet's pause, manual or automatic, and the pauses of single workers.
 
-    Calls begin again at once; a worker hears of it within some seconds. What made the fleet or a
-    worker pause by itself will do so again if it is still there.
+    Calls begin again at once; a worker notices it within some seconds. If the cause of an automatic
+    pause is still there, the fleet or the worker pauses again.
 
     Example: darkroom resume
     """
@@ -45,7 +45,8 @@ def _resume_all(database: "Database", *, as_json: bool) -> None:
     from storage.fleet.worker_calls import ask_to_resume
 
     before = fleet_state(database).pause
-    workers = ask_to_resume(database)  # first: one that hears of the fleet's must know of its own
+    # first: a worker that sees the fleet's pause lifted must also find its own lifted
+    workers = ask_to_resume(database)
     is_lifted = resume_fleet(database)
     if as_json:
         facts = {"paused": False, "changed": is_lifted or workers > 0, "pause": as_facts(before)}

@@ -1,6 +1,6 @@
-"""`darkroom verify`: is what the rows say is in the bucket there, and is it what they say?
+"""`darkroom verify`: compare what the rows record with the objects in the bucket.
 
-It compares and prints. Only `--repair` changes anything, and what costs money is said first.
+It compares and prints. Only `--repair` changes anything, and what costs money is stated first.
 """
 
 import sys
@@ -15,7 +15,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from storage.db.database import Database
     from storage.queries.filter import Selection
@@ -56,10 +56,9 @@ def verify(
 ) -> None:
     """Compare rows with the objects in the bucket.
 
-    Exit status 1 where they differ. Sizes are compared; with --deep the
-    SHA-256 of each object is, which reads all of them. --orphans looks
-    through the whole bucket, whatever the other options say. A run that is
-    stopped prints the point after which the next one goes on.
+    Exit status 1 if they differ. Sizes are compared; with --deep the SHA-256 of each object is,
+    which reads all of them. --orphans lists the whole bucket, whatever the other options say. A run
+    that is stopped prints the point from which the next run continues.
 
     Example: darkroom verify --since 7d --deep
     """
@@ -111,7 +110,7 @@ def _steps(
     orphans: bool,
     threads: int,
 ) -> "Iterator[VerifyStep]":
-    """First the rows, then the listing; a point in the listing means that the rows are done."""
+    """Compare the rows, then the listing; a start point in the listing means rows are done."""
     from dataclasses import replace
 
     from tasks.verify.orphans import FindOrphans
@@ -163,7 +162,7 @@ def _repair(wiring: "Wiring", database: "Database", report: Report, *, yes: bool
 
 
 def _announce(plan: "RepairPlan", report: Report) -> None:
-    """Say what was repaired for nothing, and what the rest may cost."""
+    """Print what was repaired without cost, and what the rest may cost."""
     note(f"{report.repaired:,} put again from the spools of this machine")
     if plan.not_repairable:
         note(f"{plan.not_repairable:,} cannot be repaired by a new call")
@@ -177,7 +176,7 @@ def _announce(plan: "RepairPlan", report: Report) -> None:
 
 
 def _ask(report: Report, *, yes: bool) -> None:
-    """Have somebody agree to paying twice, as `darkroom retry` does."""
+    """Ask the operator to agree to paying twice, as `darkroom retry` does."""
     if yes:
         return
     if not sys.stdin.isatty():

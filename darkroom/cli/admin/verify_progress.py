@@ -1,7 +1,7 @@
-"""How far `darkroom verify` is: a bar on a terminal, a line now and then elsewhere.
+"""Show the progress of `darkroom verify`: a bar on a terminal, otherwise an occasional line.
 
-Nothing counts rows, so the bar is over time: from when the first compared job was accepted until
-now. Over the listing of the bucket there is no end to show.
+No rows are counted, so the bar is over time: from when the first compared job was accepted until
+now. The listing of the bucket has no known end to show.
 """
 
 import sys
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from darkroom.cli.common.output import note
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.cli.admin.verify_report import Report
 
 __all__ = ["verify_bar"]
@@ -37,7 +37,7 @@ def verify_bar() -> "Iterator[Callable[[Report], None]]":
         TimeElapsedColumn(),
         TextColumn("[red]{task.fields[differ]}"),
         console=Console(stderr=True),
-        # Lines for a terminal go above the bar; lines for a file stay out of it.
+        # Lines for a terminal go above the bar; lines for a file must not contain it.
         redirect_stdout=sys.stdout.isatty(),
         transient=True,
     ) as progress:
@@ -71,7 +71,7 @@ def _lines() -> "Callable[[Report], None]":
 
 
 def _share_of_time() -> "Callable[[Report], float | None]":
-    """Return how far the rows are, from the first page to now; None without rows."""
+    """Return the compared share of the time from the first page to now; None without rows."""
     first: datetime | None = None
 
     def share(report: "Report") -> float | None:

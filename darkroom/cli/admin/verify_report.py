@@ -1,4 +1,4 @@
-"""What `darkroom verify` has found so far, and how it is printed."""
+"""Collect and print what `darkroom verify` has found so far."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from darkroom.cli.common.output import note, print_json, say
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from datetime import datetime
 
     from tasks.verify.difference import Difference
@@ -20,15 +20,15 @@ __all__ = ["Report"]
 
 @dataclass(slots=True)
 class Report:
-    """What was found up to now.
+    """The findings so far.
 
     Attributes:
-        as_json: whether one JSON document is printed at the end, and no lines before.
-        objects: how many were looked at.
+        as_json: whether to print one JSON document at the end, and no lines before.
+        objects: how many were checked.
         differences: all that were found.
         unreadable: rows that this release cannot read.
         is_complete: whether everything was compared.
-        next: where the next run goes on, if this one is stopped.
+        next: where the next run continues, if this one is stopped.
         reached_at: up to when the compared rows were accepted.
         retried: jobs that were queued again.
     """
@@ -45,7 +45,7 @@ class Report:
     _called_again: set[UUID] = field(default_factory=set)
 
     def add(self, step: "VerifyStep") -> None:
-        """Count a step, and print its differences where lines are wanted."""
+        """Count a step, and print its differences unless JSON is wanted."""
         self.objects += step.objects
         self.unreadable += step.unreadable
         self.differences += step.differences
@@ -56,22 +56,22 @@ class Report:
                 _print_line(one)
 
     def mark_repaired(self, one: "Difference") -> None:
-        """Note that an object was put again."""
+        """Record that an object was written again."""
         self._put_again.add(one)
 
     def mark_retried(self, job_ids: Collection[UUID]) -> None:
-        """Note that jobs were queued again."""
+        """Record that jobs were queued again."""
         self.retried += len(job_ids)
         self._called_again.update(job_ids)
 
     @property
     def repaired(self) -> int:
-        """How many objects were put again from a spool."""
+        """Count the objects that were written again from a spool."""
         return len(self._put_again)
 
     @property
     def unresolved(self) -> "list[Difference]":
-        """What still differs."""
+        """Return the differences that remain."""
         return [
             one
             for one in self.differences
@@ -80,17 +80,17 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """1 where something still differs, or was not looked at."""
+        """Return 1 if something still differs or was not checked."""
         return int(bool(self.unresolved) or bool(self.unreadable) or not self.is_complete)
 
     def how_to_go_on(self) -> str:
-        """Say how the rest is compared after an interruption."""
+        """Say how to compare the rest after an interruption."""
         if self.next is None:
             return "the same command begins anew"
         return f"the same command with --after {self.next} does the rest"
 
     def print(self) -> None:
-        """Print the counts, or the whole as JSON."""
+        """Print the counts, or everything as JSON."""
         if self.as_json:
             print_json(self._document())
             return
@@ -116,7 +116,7 @@ class Report:
 
 
 def _print_line(one: "Difference") -> None:
-    """One difference; keys and digests come from our rows, or from the bucket's listing."""
+    """Print one difference; keys and digests come from the rows, or from the bucket's listing."""
     job = "-" if one.job_id is None else str(one.job_id)
     words = f"{one.expected} expected, {one.found} found" if one.expected else one.found
     say(f"{one.kind.value:<12} {job} {one.key} {words}")

@@ -1,6 +1,6 @@
-"""`darkroom webhooks`: what was told to whom, what came of it, and telling it again.
+"""`darkroom webhooks`: list deliveries with their receivers and results, and send them again.
 
-What comes in is `darkroom hooks`; this is about what goes out.
+Incoming webhooks are `darkroom hooks`; this command handles outgoing ones.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.database import Database
     from storage.db.keyset import Cursor
     from storage.records.delivery import Delivery
@@ -84,7 +84,7 @@ def show(
     *,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show a delivery and what came of each attempt.
+    """Show a delivery and the result of each attempt.
 
     Example: darkroom webhooks show 4f0c1c1e-93a5-4b42-8b53-0a3b54c1ce2f
     """
@@ -124,10 +124,10 @@ def replay(
     dry_run: Annotated[bool, options.dry_run("Count them, and send nothing.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Send deliveries again: the same bytes under the same id, on a schedule that begins anew.
+    """Send deliveries again: the same bytes under the same id, on a new schedule.
 
-    Of several filters, all have to fit; without --state they mean those that failed or were
-    disabled. A receiver that had answered 410 counts as back.
+    If there are several filters, all must match. Without --state, they select failed and disabled
+    deliveries. A receiver that had answered 410 is enabled again.
 
     Example: darkroom webhooks replay --undelivered --since 2h
     """
@@ -150,7 +150,7 @@ def replay(
 
 @dataclass(slots=True)
 class _Done:
-    """What came of it so far."""
+    """The results so far."""
 
     dry_run: bool
     deliveries: int = 0
@@ -265,7 +265,7 @@ def _cursor(database: "Database", text: str) -> "Cursor":
 
 
 def _as_json(delivery: "Delivery") -> dict[str, Any]:
-    """Every fact, whom to tell among them: it is the operator who asks."""
+    """Return every field, including the receiver, because the reader is the operator."""
     return {name: getattr(delivery, name) for name in delivery.__slots__}
 
 

@@ -1,4 +1,4 @@
-"""`darkroom batch`: many jobs from a file or a pipe, all of them or none."""
+"""`darkroom batch`: submit many jobs from a file or a pipe, all of them or none."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from darkroom.cli.common.output import interruptible, note, overwrite
 from darkroom.cli.common.request_args import on_end_from
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from storage.batches.counts import BatchProgress
     from storage.db.database import Database
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a matter of start-up time, not of arrows
 
 __all__ = ["batch"]
 
-#: More calls than this are asked about first, where somebody is there to answer.
+#: Above this many calls the command asks first, if it runs on a terminal.
 ASK_ABOVE_CALLS: Final = 1000
 
 
@@ -44,11 +44,11 @@ def batch(
     yes: options.Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand in many jobs: a JSON object a line, or CSV with the parameters as its first row.
+    """Submit many jobs: a JSON object a line, or CSV with the parameters as its first row.
 
-    A line may also have `key`, `metadata` and `priority`. In a file, "init_image": "@sketch.png"
-    is the picture beside it. Either all lines go in or none. Exit status 1 if any job ends without
-    a picture.
+    A line may also have `key`, `metadata` and `priority`. In a file, "init_image": "@sketch.png" is
+    the picture beside it. Either all lines are accepted or none. Exit status 1 if any job ends
+    without a picture.
 
     Example: darkroom batch prompts.jsonl --key night-42 --set filter_model=Photorealism
     """
@@ -121,7 +121,7 @@ def _ask(checked: "CheckedBatch", *, yes: bool) -> None:
 
 
 def _load(wiring: "Wiring", batches: Any, checked: "CheckedBatch") -> UUID:
-    """Hand the lines in; the batch's id."""
+    """Submit the lines and return the batch's id."""
     try:
         loaded = batches.load(checked, told=_counter("jobs handed in"))
     except KeyboardInterrupt:
@@ -156,7 +156,7 @@ def _follow(database: "Database", batch_id: UUID) -> "BatchProgress":
 
 
 def _counter(what: str) -> Any:
-    """Says on a terminal how far a long load is."""
+    """Show the progress of a long load on a terminal."""
 
     def told(count: int) -> None:
         overwrite(f"{count:,} {what}")

@@ -1,6 +1,6 @@
-"""What `darkroom batch` reads: a file or standard input, and what is said of all its lines.
+"""Read the input of `darkroom batch`: a file or standard input, and defaults for all its lines.
 
-What is wrong with any of it is told in the words of a command line, by the file's name.
+Errors are worded for the command line and name the file.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from darkroom.cli.common.output import complain
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from tasks.batches.checked_batch import BatchOptions
     from tasks.batches.image_files import ImageFiles
@@ -22,15 +22,15 @@ __all__ = ["defaults_of", "mistakes_told", "name_of", "opened_lines"]
 
 
 def name_of(file: str) -> str:
-    """What people call it."""
+    """Return the name of the input for messages."""
     return "standard input" if file == "-" else Path(file).name
 
 
 def defaults_of(given: Sequence[str]) -> dict[str, Any]:
-    """The parameters of lines that lack them, from `PARAM=VALUE`.
+    """Return the default parameters of lines, from `PARAM=VALUE`.
 
     Raises:
-        UserError: one is not of that form, or no parameter.
+        UserError: one is not of that form, or its parameter is unknown.
     """
     from tasks.batches.csv_columns import parameters, value_of
 
@@ -48,17 +48,17 @@ def defaults_of(given: Sequence[str]) -> dict[str, Any]:
 def opened_lines(
     wiring: "Wiring", file: str, line_format: str | None, options: "BatchOptions"
 ) -> "Iterator[tuple[LineFile, ImageFiles | None]]":
-    """The file's lines, and the files beside it; standard input has none.
+    """Open the file's lines and the files beside it; standard input has none beside it.
 
     Raises:
-        UserError: the file cannot be opened, or does not tell its format.
+        UserError: the file cannot be opened, or its name does not show its format.
     """
     from tasks.batches.image_files import ImageFiles
     from tasks.batches.reader import LineFile, format_of
 
     kind = line_format or ("jsonl" if file == "-" else format_of(file))
     if kind is None:
-        _opened(Path(file)).close()  # a file that is not there has no format either
+        _opened(Path(file)).close()  # report a missing file before an unknown format
         raise UserError(f"{file}: say --format jsonl or --format csv", exit_status=2)
     as_kind = cast("FileFormat", kind)
     given = frozenset(options.defaults)
@@ -80,10 +80,10 @@ def _opened(path: Path) -> IO[bytes]:
 
 @contextmanager
 def mistakes_told(file: str) -> Iterator[None]:
-    """Say what is wrong with the file in the words of a command line.
+    """Report faults of the file in the words of a command line.
 
     Raises:
-        UserError: instead of what the block raised.
+        UserError: replaces the error that the block raised.
     """
     from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
 

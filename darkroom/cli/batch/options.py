@@ -1,4 +1,4 @@
-"""The options of `darkroom batch`: how its lines are read, and what holds for all of them."""
+"""The options of `darkroom batch`: how its lines are read, and what applies to all of them."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What `darkroom batch` says at its end: how many jobs ended how, and why those that failed did."""
+"""Print the summary of `darkroom batch`: how many jobs ended how, and why jobs failed."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -6,14 +6,14 @@ from uuid import UUID
 
 from darkroom.cli.common.output import note, print_json, say
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.batches.counts import BatchProgress
     from storage.db.database import Database
     from tasks.batches.checked_batch import CheckedBatch
 
 __all__ = ["report"]
 
-#: Most failed jobs whose codes are looked at; the counts are exact in any case.
+#: Most failed jobs whose codes are read; the counts are exact in any case.
 MOST_CODES: Final = 1000
 
 
@@ -25,13 +25,13 @@ def report(
     *,
     as_json: bool,
 ) -> None:
-    """Print what became of a batch.
+    """Print the result of a batch.
 
     Args:
         database: the results table.
-        batch_id: which.
-        checked: what was handed in.
-        counts: how its jobs ended; None where nobody waited for them.
+        batch_id: the batch.
+        checked: the submitted lines.
+        counts: how its jobs ended; None if the command did not wait for them.
         as_json: whether a program reads it.
     """
     codes = _codes(database, batch_id) if counts is not None and counts.failed else {}
@@ -53,7 +53,7 @@ def report(
 
 
 def _codes(database: "Database", batch_id: UUID) -> dict[str, int]:
-    """How often each error ended a job; of the latest ones where there are many."""
+    """Count how often each error ended a job; of the latest jobs if there are many."""
     from storage.queries.pages import list_jobs
     from storage.records.states import JobStatus
 

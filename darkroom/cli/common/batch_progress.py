@@ -1,7 +1,7 @@
-"""A batch on its way, live: how many ended, how fast, how long still.
+"""Show the live progress of a batch: jobs ended, rate, remaining time.
 
-Reads the batch's own counts, never its jobs, so a million of them cost what ten do. On a terminal
-a bar; elsewhere a line now and then.
+It reads the batch's own counts, never its jobs, so a million jobs cost the same as ten. On a
+terminal it is a bar, elsewhere an occasional line.
 """
 
 import sys
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from darkroom.cli.common.output import note
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from rich.progress import Progress, Task
 
     from storage.batches.counts import BatchProgress
@@ -27,12 +27,12 @@ RATE_OVER_S: Final = 30.0
 
 
 def snapshots(database: "Database", batch_id: UUID) -> "Iterator[BatchProgress]":
-    """How far a batch is, again and again, the last time when all its jobs have ended.
+    """Yield the counts of a batch repeatedly, the last time when all its jobs have ended.
 
-    A database that goes away meanwhile is waited for.
+    If the database is unavailable meanwhile, wait for it.
 
     Raises:
-        BatchNotFound: there is no such batch.
+        BatchNotFound: the batch does not exist.
     """
     from darkroom.cli.common.pause_notice import PauseRemarks
     from storage.batches.counts import batch_progress
@@ -63,14 +63,14 @@ def follow_batch(database: "Database", batch_id: UUID, *, label: str = "") -> "B
 
     Args:
         database: the results table.
-        batch_id: which.
-        label: what to call it, left of the bar.
+        batch_id: the batch.
+        label: its name, left of the bar.
 
     Returns:
         Its last counts.
 
     Raises:
-        BatchNotFound: there is no such batch.
+        BatchNotFound: the batch does not exist.
     """
     last = None
     with _shown(label) as show:
@@ -90,7 +90,7 @@ def _shown(label: str) -> "Iterator[_Bar | _Lines]":
 
 
 class _Bar:
-    """The counts as a bar."""
+    """Show the counts as a bar."""
 
     def __init__(self, progress: "Progress", label: str) -> None:
         self._progress = progress
@@ -108,7 +108,7 @@ class _Bar:
 
 
 class _Lines:
-    """The counts as a line now and then."""
+    """Show the counts as an occasional line."""
 
     def __init__(self) -> None:
         self._said_at_s = time.monotonic()
@@ -131,7 +131,7 @@ def _progress() -> "Progress":
     from rich.text import Text
 
     class Rate(TextColumn):
-        """Jobs ended a second, lately."""
+        """The recent rate of ended jobs per second."""
 
         def __init__(self) -> None:
             super().__init__("")

@@ -1,20 +1,20 @@
-"""What a command about jobs begins with: settings read, remarks let through, tables at hand."""
+"""Prepare a command about jobs: read the settings, show warnings, check the tables."""
 
 from typing import TYPE_CHECKING
 
 from darkroom.cli.common.output import warnings_as_notes
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
 
 __all__ = ["check_tables", "opened", "wired"]
 
 
 def wired() -> "Wiring":
-    """The wiring of this installation; nothing is connected yet.
+    """Return the wiring of this installation; nothing is connected yet.
 
     Raises:
-        UserError: a setting is wrong.
+        UserError: a setting is invalid.
     """
     from darkroom.settings import load_settings
     from darkroom.wiring.factory import Wiring
@@ -24,11 +24,11 @@ def wired() -> "Wiring":
 
 
 def check_tables(wiring: "Wiring") -> None:
-    """Make sure of tables of this release.
+    """Check that the tables match this release.
 
     Raises:
         UserError: no database is set.
-        DatabaseError: nobody answers, or the tables are of another release.
+        DatabaseError: the database does not answer, or its tables are of another release.
     """
     from storage.migrations.migrate import check_schema
 
@@ -36,7 +36,7 @@ def check_tables(wiring: "Wiring") -> None:
 
 
 def opened() -> "Wiring":
-    """The wiring, with tables of this release behind it; raises as the two above."""
+    """Return the wiring after checking its tables; raises as the two above."""
     wiring = wired()
     check_tables(wiring)
     return wiring

@@ -1,6 +1,6 @@
-"""Bringing a job's pictures home: fetched, compared with their SHA-256, and then in place.
+"""Download a job's pictures and compare them with their SHA-256 before they are in place.
 
-A file appears whole or not at all.
+A file appears complete or not at all.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.objects.store import ObjectStore
     from storage.records.job import Job
 
@@ -21,10 +21,10 @@ __all__ = ["check_target", "require_images", "save_images"]
 
 
 def check_target(target: Path) -> None:
-    """Make sure that a file can be written, before anything is paid for it.
+    """Check that a file can be written, before any call for it is paid.
 
     Raises:
-        UserError: it cannot.
+        UserError: it cannot be written.
     """
     folder = target.absolute().parent
     if target.is_dir():
@@ -34,7 +34,7 @@ def check_target(target: Path) -> None:
 
 
 def require_images(job: "Job") -> None:
-    """Make sure that a job has pictures.
+    """Check that a job has pictures.
 
     Raises:
         UserError: it has none (yet).
@@ -50,14 +50,14 @@ def require_images(job: "Job") -> None:
 
 
 def save_images(objects: "ObjectStore", job: "Job", target: Path) -> list[Path]:
-    """Fetch every picture of a job; the first to `target`, further ones beside it.
+    """Download every picture of a job; the first to `target`, further ones beside it.
 
     Returns:
         The files.
 
     Raises:
-        UserError: bytes are not those that were stored, or the file cannot be written.
-        ObjectStoreError: the bucket could not give them.
+        UserError: the bytes differ from the stored ones, or the file cannot be written.
+        ObjectStoreError: the bucket did not return them.
     """
     saved: list[Path] = []
     for image in job.images:
@@ -83,7 +83,7 @@ def _write(place: Path, data: bytes) -> None:
 
 @contextmanager
 def _beside(place: Path) -> Iterator[tuple[int, Path]]:
-    """A file under another name in the same folder, gone at the end unless it was moved."""
+    """Yield a temporary name in the same folder; at the end, delete the file if it is there."""
     descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.absolute().parent)
     part = Path(name)
     try:

@@ -1,4 +1,4 @@
-"""The lines and the exit status of every error that somebody foresaw; a bug is none of them."""
+"""The lines and the exit status of every foreseen error; a bug is not one."""
 
 from darkroom.errors import UserError
 
@@ -6,10 +6,10 @@ __all__ = ["lines_of"]
 
 
 def lines_of(error: Exception) -> tuple[list[str], int]:
-    """What to say about an error, and the exit status.
+    """Return the lines to print for an error, and the exit status.
 
     Raises:
-        Exception: the error itself, where nobody foresaw it.
+        Exception: the error itself, if it is not foreseen.
     """
     from playground.errors import PlaygroundError, RequestInvalid
     from storage.errors import DatabaseError, ObjectStoreError, RowLocked, StorageError
@@ -32,11 +32,11 @@ def lines_of(error: Exception) -> tuple[list[str], int]:
 
 
 def _with_address(error: Exception) -> str:
-    """A database error whose line says where the database is."""
+    """Return the line of a database error, with the database's address."""
     from darkroom.settings import load_settings
     from darkroom.wiring.factory import Wiring
     from storage.errors import SchemaOutOfDate
 
     if not isinstance(error, SchemaOutOfDate):
-        return str(error)  # the others name the address themselves
+        return str(error)  # all others contain the address already
     return f"{Wiring(load_settings()).database.safe_url}: {error}"

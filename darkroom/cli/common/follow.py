@@ -1,6 +1,6 @@
-"""Looking at jobs until they have ended, whoever works on them.
+"""Follow jobs until they have ended, whichever worker runs them.
 
-A database that goes away meanwhile is waited for: the jobs do not mind, and neither should we.
+If the database is unavailable meanwhile, wait for it: the jobs continue without this command.
 """
 
 import time
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from darkroom.cli.common.output import note
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.database import Database
     from storage.records.job import Job
 
@@ -24,10 +24,10 @@ Seen = TypeVar("Seen")
 
 
 def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
-    """Every job as it is now, and again whenever it changes, until all have ended.
+    """Yield every job as it is now, and again whenever it changes, until all have ended.
 
     Raises:
-        JobNotFound: there is no such job.
+        JobNotFound: the job does not exist.
     """
     from darkroom.cli.common.pause_notice import PauseRemarks
     from storage.records.states import ENDED
@@ -49,7 +49,7 @@ def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
 
 
 def follow_to_its_end(database: "Database", job: "Job") -> "Job":
-    """Wait for one job, showing on stderr how it goes.
+    """Wait for one job and show its progress on stderr.
 
     Returns:
         The ended job.
@@ -63,7 +63,7 @@ def follow_to_its_end(database: "Database", job: "Job") -> "Job":
 
 @contextmanager
 def _display() -> "Iterator[Callable[[Job], None]]":
-    """A spinner on a terminal, else a line for each change."""
+    """Show a spinner on a terminal, otherwise a line for each change."""
     from rich.console import Console
     from rich.text import Text
 

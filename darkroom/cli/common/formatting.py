@@ -1,4 +1,4 @@
-"""How jobs look to a person and to a program; and how ids and times are read from both."""
+"""Format jobs for people and for programs, and parse ids and times."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.records.delivery import Delivery
     from storage.records.job import Job
 
@@ -27,17 +27,17 @@ __all__ = [
 _UNITS_S: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
 
-#: A detail of claiming that is of no use to anyone outside.
+#: A detail of claiming that is of no use outside.
 _NOT_SHOWN: Final = "claim_token"
 
 
 def job_as_json(job: "Job") -> dict[str, Any]:
-    """Every fact of a job, by the names of the results table."""
+    """Return every field of a job, by the names of the results table."""
     return {name: getattr(job, name) for name in job.__slots__ if name != _NOT_SHOWN}
 
 
 def delivery_in_words(delivery: "Delivery") -> str:
-    """How it stands with telling somebody of an end, in a line."""
+    """Describe the state of a job's webhook delivery in a line."""
     last = delivery.last_error if delivery.last_status is None else str(delivery.last_status)
     after = f" after {delivery.attempts:,}" if delivery.attempts else ""
     words = f"{delivery.state}{after}{f' ({last})' if last else ''}"
@@ -47,24 +47,24 @@ def delivery_in_words(delivery: "Delivery") -> str:
 
 
 def local_time(moment: datetime | None, *, to: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
-    """A moment on this machine's clock, with its zone; a dash for none."""
+    """Return a time in this machine's zone, with the zone; a dash for None."""
     return "-" if moment is None else moment.astimezone().strftime(to)
 
 
 def size_text(size_bytes: int) -> str:
-    """Bytes as `1.5 MB`."""
+    """Return bytes as `1.5 MB`."""
     if size_bytes < 1_000_000:  # noqa: PLR2004 - below, kilobytes read better
         return f"{size_bytes / 1000:.0f} kB"
     return f"{size_bytes / 1_000_000:.1f} MB"
 
 
 def label_of(text: str) -> str:
-    """A name or reason to be kept, in one line: no control characters, no line ends."""
+    """Return a name or reason as one line without control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
 def what_became_of(job: "Job") -> str:
-    """A job's end, or where it is, in a line."""
+    """Describe a job's end, or its current state, in a line."""
     if job.images:
         image = job.images[0]
         facts = f"{image.width}x{image.height} {size_text(image.size_bytes)}"
@@ -75,10 +75,10 @@ def what_became_of(job: "Job") -> str:
 
 
 def parse_job_id(text: str) -> UUID:
-    """Read a job's (or batch's) id.
+    """Parse the id of a job or a batch.
 
     Raises:
-        UserError: the text is no id, so there is no such job.
+        UserError: the text is not a valid id, so no such job exists.
     """
     try:
         return UUID(text)
@@ -87,10 +87,10 @@ def parse_job_id(text: str) -> UUID:
 
 
 def parse_duration_s(text: str) -> float:
-    """Read `90`, `90s`, `30m`, `2h` or `7d` as seconds.
+    """Parse `90`, `90s`, `30m`, `2h` or `7d` as seconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text has none of these forms.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
@@ -99,10 +99,10 @@ def parse_duration_s(text: str) -> float:
 
 
 def parse_since(text: str, *, option: str = "--since") -> datetime:
-    """Read a moment in ISO form (local, unless it names a zone), or how long ago it was.
+    """Parse a time in ISO form (local, unless it names a zone), or how long ago it was.
 
     Raises:
-        UserError: it is neither.
+        UserError: the text has neither form.
     """
     try:
         return datetime.now(UTC) - timedelta(seconds=parse_duration_s(text))

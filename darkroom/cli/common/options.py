@@ -1,7 +1,7 @@
-"""Options that several commands have, so that each is spelt the same wherever it is.
+"""Options that several commands share, so that each is spelt the same everywhere.
 
-What one of them means to a command may differ, and then the command says it in its own words.
-What only one command has stands in that command's signature, or in `cli/jobs/submit_options.py`.
+If an option means something else to a command, that command has its own help text. An option of
+only one command is in that command's signature, or in `cli/jobs/submit_options.py`.
 """
 
 from typing import Annotated, Any
@@ -14,35 +14,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def as_json(meaning: str) -> Any:
-    """`--json`, of a command that prints more than one thing."""
+    """Define `--json`, for a command that prints more than one kind of data."""
     return typer.Option("--json", help=meaning)
 
 
 def batch_id(meaning: str) -> Any:
-    """`--batch ID`."""
+    """Define `--batch ID`."""
     return typer.Option(metavar="ID", help=meaning)
 
 
 def dry_run(meaning: str) -> Any:
-    """`--dry-run`."""
+    """Define `--dry-run`."""
     return typer.Option("--dry-run", help=meaning)
 
 
 def job_ids(meaning: str) -> Any:
-    """The jobs that a command is about, by id."""
+    """Define the ids of the jobs that a command applies to."""
     return typer.Argument(metavar="ID...", help=meaning)
 
 
 def out(meaning: str) -> Any:
-    """`-o FILE`: where a picture goes."""
+    """Define `-o FILE`: the file for a picture."""
     return typer.Option("-o", "--out", metavar="FILE", help=meaning)
 
 
 def since(meaning: str) -> Any:
-    """`--since TIME`."""
+    """Define `--since TIME`."""
     return typer.Option(metavar="TIME", help=meaning)
 
 
 def yes(meaning: str) -> Any:
-    """`--yes`."""
+    """Define `--yes`."""
     return typer.Option("--yes", help=meaning)

@@ -1,7 +1,7 @@
-"""What goes where: data to stdout, and to stderr what is said about it.
+"""Print data to stdout, and remarks about it to stderr.
 
-So `darkroom … --json | jq` gets data alone, whatever there is to remark. Everything that a command
-prints goes through here, as here what came from outside is escaped.
+So `darkroom … --json | jq` gets only data, whatever remarks there are. All output of commands
+passes through here, because this file escapes text from outside.
 """
 
 import logging
@@ -33,7 +33,7 @@ def say(*lines: object) -> None:
 
 
 def complain(line: str) -> None:
-    """Print a line about a fault on stderr, without our name before it."""
+    """Print a line about a fault on stderr, without the program's name before it."""
     print(escaped(line), file=sys.stderr, flush=True)
 
 
@@ -43,26 +43,26 @@ def note(line: str) -> None:
 
 
 def overwrite(text: str) -> None:
-    """Write a text over the one before it, where stderr is a terminal."""
+    """Replace the current line by a text, if stderr is a terminal."""
     if sys.stderr.isatty():
         print(f"\r{escaped(text)} \x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def clear_line() -> None:
-    """Take away what `overwrite` wrote."""
+    """Clear the line that `overwrite` wrote."""
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON on stdout; times in ISO form, UUIDs as text."""
+    """Print one line of JSON on stdout; times in ISO form, UUIDs as text."""
     import orjson
 
     print(escaped_json(orjson.dumps(value, default=str).decode()), flush=True)
 
 
 def warnings_as_notes() -> None:
-    """Let what our rooms warn of appear as remarks; other people's loggers stay silent."""
+    """Show warnings of Darkroom's loggers as remarks; loggers of libraries stay silent."""
     handler = Notes(level=logging.WARNING)
     handler.addFilter(
         lambda record: record.name.partition(".")[0] in {"darkroom", "tasks", "storage"}
@@ -71,20 +71,20 @@ def warnings_as_notes() -> None:
 
 
 class Notes(logging.Handler):
-    """Says records as remarks."""
+    """Print log records as remarks."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say the record's sentence, without its fields."""
+        """Print the record's sentence, without its fields."""
         note(record.getMessage())
 
 
 @contextmanager
 def interruptible(what: str, again: str) -> Iterator[None]:
-    """End a wait on Ctrl-C with a word on what goes on and how to look again.
+    """End a wait on Ctrl-C, and say what continues and how to look again.
 
     Args:
-        what: what goes on without us.
-        again: the command line that looks again.
+        what: what continues without this command.
+        again: the command line that shows it again.
 
     Raises:
         typer.Exit: with status 130, on Ctrl-C.

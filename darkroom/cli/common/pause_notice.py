@@ -1,11 +1,11 @@
-"""A remark on pauses, to whoever waits or looks for jobs that a pause holds up."""
+"""Print a remark about pauses if the user waits or looks for jobs that a pause holds up."""
 
 import time
 from typing import TYPE_CHECKING, Final
 
 from darkroom.cli.common.output import note
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from uuid import UUID
 
     from storage.db.database import Database
@@ -18,12 +18,12 @@ LOOK_EVERY_S: Final = 2.0
 
 
 def remark_on_pause(database: "Database") -> None:
-    """Say that the fleet is paused, if it is, and which workers have paused themselves."""
+    """Say whether the fleet is paused, and which workers have paused themselves."""
     PauseRemarks(database).look()
 
 
 class PauseRemarks:
-    """Tells of each pause once, however long the wait and however often it looks.
+    """Report each pause once, however long the wait and however often it checks.
 
     Args:
         database: the results table.
@@ -36,10 +36,10 @@ class PauseRemarks:
         self._look_at_s = 0.0
 
     def look(self) -> None:
-        """Say what is new; asks the database only now and then.
+        """Print what is new; asks the database only now and then.
 
         Raises:
-            DatabaseUnavailable: nobody knows now.
+            DatabaseUnavailable: the pause cannot be read now.
         """
         from darkroom.pause_notices import ADVICE, in_words
         from storage.fleet.leases import live_workers
@@ -54,7 +54,7 @@ class PauseRemarks:
         elif found is None and self._told is not None:
             note("the pause is over")
         self._told = found
-        if found is None:  # in a fleet's pause it says nothing new
+        if found is None:  # during a fleet pause, worker pauses add nothing
             self._look_at(live_workers(self._database))
 
     def _look_at(self, workers: "list[Worker]") -> None:

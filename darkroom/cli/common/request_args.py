@@ -1,7 +1,7 @@
-"""A request as options spell it, turned into what producers hand in.
+"""Turn a request from command-line options into what producers submit.
 
-Whether it breaks rules is not decided here: a text that is no number stays a text, so that the one
-check of all requests lists it beside every other fault.
+Rules are not checked here. A text that is not a number stays a text, so that the one check of all
+requests lists it with every other fault.
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from darkroom.cli.common.formatting import parse_duration_s
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from playground.errors import Fault
     from tasks.submission.intake import Intake
 
@@ -36,10 +36,11 @@ _SHOWN_CHARS: Final = 80
 
 
 class HandedIn:
-    """A request and its options, with the faults of reading them.
+    """A request and its options, with the faults found while reading them.
 
     Args:
-        given: what the command line said, by the names of `submit`'s parameters; None is unset.
+        given: the values from the command line, by the names of `submit`'s parameters; None is
+            unset.
         max_init_image_bytes: a larger file is not read.
     """
 
@@ -63,10 +64,10 @@ class HandedIn:
         self.options = {name: value for name, value in options.items() if value is not None}
 
     def check(self, intake: "Intake") -> None:
-        """Make sure that request and options keep every rule.
+        """Check that request and options keep every rule.
 
         Raises:
-            RequestInvalid: with all faults, those of reading among them.
+            RequestInvalid: with all faults, including those of reading.
         """
         from playground.errors import RequestInvalid
 
@@ -79,7 +80,7 @@ class HandedIn:
             raise RequestInvalid(self._faults)
 
     def _as_given(self, fault: "Fault") -> "Fault":
-        """An initial image is a file here, not its base64."""
+        """Read an initial image as a file here, not as base64."""
         if fault.field != "init_image" or self._init_image is None:
             return fault
         from playground.errors import Fault
@@ -122,7 +123,7 @@ class HandedIn:
 
 
 def on_end_from(text: str | None) -> dict[str, str] | None:
-    """`QUEUE=TASK` as producers hand it in; what is neither is for the check to refuse."""
+    """Parse `QUEUE=TASK` as producers submit it; the check refuses any other form."""
     if text is None:
         return None
     queue, _, task = text.partition("=")
@@ -134,5 +135,5 @@ def _shown(value: str) -> str:
 
 
 def _number_or_text(text: str | None) -> int | str | None:
-    """A whole number where the text is one; else the text, for the check to refuse."""
+    """Return a whole number if the text is one; otherwise the text, for the check to refuse."""
     return int(text) if text is not None and _WHOLE_NUMBER.fullmatch(text) else text

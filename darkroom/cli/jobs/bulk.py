@@ -1,9 +1,9 @@
-"""What `cancel` and `retry` share: naming many jobs, and a way through them that may be stopped.
+"""Shared by `cancel` and `retry`: select many jobs, and change them in steps that can be stopped.
 
-`list` reads its filters here, too.
+`list` parses its filters here, too.
 
-A million jobs are changed a thousand at a time, each thousand for good. So a Ctrl-C or a database
-that goes away in between leaves nothing half done, only some not begun.
+A million jobs are changed a thousand at a time, and each thousand is committed. So after a Ctrl-C
+or a database outage, no step is half done; some have only not begun.
 """
 
 import signal
@@ -20,7 +20,7 @@ import typer
 from darkroom.cli.common.output import clear_line, note, overwrite
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from datetime import datetime
 
     from storage.db.database import Database
@@ -31,7 +31,7 @@ __all__ = ["Filters", "Named", "look_up", "meter", "named", "stoppable"]
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which jobs are meant, as it was said and not yet looked up."""
+    """The selected jobs, as given by options and not yet looked up."""
 
     batch: UUID | None
     owner: str | None
@@ -42,10 +42,10 @@ class Filters:
     def read(
         cls, *, batch: str | None, owner: str | None, since: str | None, code: str | None = None
     ) -> "Filters":
-        """Read them from options.
+        """Parse the filters from options.
 
         Raises:
-            UserError: a batch that is no id, or a time that is none.
+            UserError: an invalid batch id, or an invalid time.
         """
         from darkroom.cli.common.formatting import parse_job_id, parse_since
 
@@ -57,11 +57,11 @@ class Filters:
         )
 
     def up_to_now(self, database: "Database") -> "Selection":
-        """The jobs there are at this moment.
+        """Select the jobs that exist at this moment.
 
         Raises:
-            BatchNotFound: there is no such batch.
-            UserError: the batch is still being handed in.
+            BatchNotFound: the batch does not exist.
+            UserError: the batch is still being submitted.
         """
         from storage.batches.batches import get_batch
         from storage.queries.filter import Selection, database_time
@@ -79,22 +79,22 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Jobs named one by one, and how they stand."""
+    """Jobs named by id, and their states."""
 
     found: "dict[UUID, Standing]"
     missing: list[UUID]
 
     def remark(self) -> None:
-        """Say which of them there are not."""
+        """Print which of them do not exist."""
         for job_id in self.missing:
             note(f"there is no job {job_id}")
 
 
 def named(texts: Sequence[str]) -> list[UUID]:
-    """Read ids, each once.
+    """Parse ids, each once.
 
     Raises:
-        UserError: one is no id.
+        UserError: one is not a valid id.
     """
     from darkroom.cli.common.formatting import parse_job_id
 
@@ -102,7 +102,7 @@ def named(texts: Sequence[str]) -> list[UUID]:
 
 
 def look_up(database: "Database", ids: Sequence[UUID]) -> Named:
-    """How jobs stand that were named one by one."""
+    """Read the states of jobs that were named by id."""
     from storage.db.keyset import CHUNK_JOBS
     from storage.queries.filter import standings
 
@@ -116,21 +116,21 @@ def look_up(database: "Database", ids: Sequence[UUID]) -> Named:
 def stoppable(
     report: Callable[[], None], rest: Callable[[], str] = lambda: "the same command does the rest"
 ) -> Iterator[Callable[[], None]]:
-    """Let a long change be stopped between two steps, and say how far it got.
+    """Let a long change be stopped between two steps, and report its progress.
 
-    A first Ctrl-C waits for the end of the step, so that the report leaves nothing out; a second
-    one does not.
+    A first Ctrl-C waits for the end of the step, so that the report is complete; a second one does
+    not.
 
     Args:
         report: prints what was done until then.
-        rest: says who does what was not.
+        rest: returns a text about what happens to the rest.
 
     Yields:
-        What to call after each step.
+        A function to call after each step.
 
     Raises:
         typer.Exit: with status 130, on Ctrl-C.
-        DatabaseError: as it came, after the report.
+        DatabaseError: unchanged, after the report.
         ObjectStoreError: the same.
     """
     from storage.errors import DatabaseError, ObjectStoreError
@@ -153,7 +153,7 @@ def stoppable(
 
 @contextmanager
 def _interrupt_deferred() -> Iterator[Callable[[], None]]:
-    """Keep a Ctrl-C until the yielded function is called; a second one comes at once."""
+    """Defer a Ctrl-C until the yielded function is called; a second one takes effect at once."""
     pressed = threading.Event()
     before = signal.getsignal(signal.SIGINT)
 
@@ -165,7 +165,8 @@ def _interrupt_deferred() -> Iterator[Callable[[], None]]:
         if pressed.is_set():
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # no signal comes here
+    # signals are only delivered to the main thread
+    if threading.current_thread() is not threading.main_thread():
         yield step_done
         return
     signal.signal(signal.SIGINT, keep)
@@ -176,7 +177,7 @@ def _interrupt_deferred() -> Iterator[Callable[[], None]]:
 
 
 def meter(what: str) -> Callable[[int], None]:
-    """Says on a terminal how far a long change is."""
+    """Show the progress of a long change on a terminal."""
 
     def told(count: int) -> None:
         overwrite(f"{count:,} {what}")
@@ -185,5 +186,5 @@ def meter(what: str) -> Callable[[int], None]:
 
 
 def _end_meter() -> None:
-    """Take the meter's line away, so that the report has it."""
+    """Clear the progress line before the report."""
     clear_line()

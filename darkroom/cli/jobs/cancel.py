@@ -1,4 +1,4 @@
-"""`darkroom cancel`: jobs that are not wanted any more, by id or by filter."""
+"""`darkroom cancel`: cancel jobs by id or by filter."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.cli.jobs.bulk import Filters
     from storage.db.database import Database
 
@@ -31,9 +31,8 @@ def cancel(
 ) -> None:
     """Cancel jobs: waiting ones at once, those under way when their call ends.
 
-    A call under way is paid for, so a picture that it brings is kept.
-    Of several options, all have to fit. Exit status 1 where there is no job
-    of an id that was named.
+    A call under way is paid for, so its picture is kept. If there are several options, all must
+    match. Exit status 1 if a job that was named does not exist.
 
     Example: darkroom cancel --batch 0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10 --dry-run
     """
@@ -60,7 +59,7 @@ def cancel(
 
 @dataclass(slots=True)
 class _Done:
-    """What came of it so far; of a dry run, what would."""
+    """The results so far; in a dry run, what would be done."""
 
     dry_run: bool
     cancelled: int = 0
@@ -95,9 +94,9 @@ def _named(database: "Database", ids: list[UUID], done: _Done) -> Iterator[int]:
 
 
 def _filtered(database: "Database", filters: "Filters", done: _Done) -> Iterator[int]:
-    """Rounds over what waits and what is held, until a round finds neither.
+    """Repeat over queued and held jobs until a round finds neither.
 
-    A job may go from one to the other, and back, between two looks.
+    Between two queries, a job may change from one state to the other and back.
     """
     from storage.queries.filter import count_held_unasked, held_unasked, tally_jobs, walk_jobs
     from storage.records.states import JobStatus

@@ -1,7 +1,8 @@
-"""A first try: some objects of what was just forgotten are deleted while its person looks on.
+"""Delete some objects of jobs just forgotten, while the user of the command waits.
 
-So it is seen at once whether the bucket lets go of them. All of a large owner's would take longer
-than anybody looks; the workers delete the others, and these where the bucket is away.
+So the user sees at once whether the bucket permits deletion. To delete all objects of a large owner
+would take too long to wait for. The workers delete the others, and these too if the bucket is
+unavailable.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,24 +12,24 @@ from uuid import UUID
 from darkroom.cli.common.output import note
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
 
 __all__ = ["FIRST_JOBS", "first_try"]
 
-#: Jobs whose objects are tried: seconds, whatever the bucket.
+#: Jobs whose objects are tried: this takes seconds, whatever the bucket.
 FIRST_JOBS = 1000
 
 
 def first_try(wiring: "Wiring", jobs: Sequence[UUID]) -> Iterator[int]:
-    """Delete objects of forgotten jobs, as long as the bucket is there.
+    """Delete objects of forgotten jobs, as long as the bucket is available.
 
     Args:
-        wiring: Of this installation.
-        jobs: Just forgotten.
+        wiring: this installation's.
+        jobs: the jobs just forgotten.
 
     Yields:
-        How many are gone so far, after each step.
+        How many are deleted so far, after each step.
     """
     from storage.errors import StorageError
 

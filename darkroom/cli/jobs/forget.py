@@ -1,6 +1,6 @@
-"""`darkroom forget`: jobs that are to be gone for good, by id or by filter.
+"""`darkroom forget`: delete jobs permanently, by id or by filter.
 
-Nothing brings them back, so it says first how many there are, and asks.
+They cannot be restored, so the command first prints how many there are, and asks.
 """
 
 import sys
@@ -15,7 +15,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from storage.queries.deletable import Meant
 
@@ -34,12 +34,11 @@ def forget(
     yes: Annotated[bool, options.yes("Don't ask.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Delete jobs for good: requests, pictures, initial images, webhooks.
+    """Delete jobs permanently: requests, pictures, initial images, webhooks.
 
-    What stays is an id with counts and times. A job that waits is cancelled
-    on the way; one under way stays: cancel it first. Of several options, all
-    have to fit. Exit status 1 where one that was named is under way or is
-    none.
+    An id with counts and times remains. A waiting job is cancelled first. A job under way stays:
+    cancel it first. If there are several options, all must match. Exit status 1 if a job that was
+    named is under way or does not exist.
 
     Example: darkroom forget --owner shop --older-than 90d --dry-run
     """
@@ -64,9 +63,10 @@ def forget(
 
 @dataclass(slots=True)
 class _Done:
-    """What came of it so far; of a dry run, what would.
+    """The results so far; in a dry run, what would be done.
 
-    Objects that are left are counted at the end: stopped before that, it is None.
+    Objects that are left are counted at the end: if the command is stopped before that, the count
+    is None.
     """
 
     dry_run: bool
@@ -79,14 +79,14 @@ class _Done:
     complete: bool = False
 
     def rest(self) -> str:
-        """Who does what is left, where it was stopped."""
+        """Say what deletes the rest, if the command was stopped."""
         return "the workers do the rest" if self.complete else "the same command does the rest"
 
 
 def _carry_out(
     wiring: "Wiring", steps: Iterator[list[UUID]], done: _Done, *, as_json: bool
 ) -> None:
-    """Forget step by step, then try some objects; whenever it is stopped, report."""
+    """Forget jobs step by step, then delete some objects; report whenever it is stopped."""
     from darkroom.cli.jobs.bulk import meter, stoppable
     from darkroom.cli.jobs.first_deletion import FIRST_JOBS, first_try
     from storage.retention.deletion_queue import deletion_queue_state
@@ -161,7 +161,7 @@ def _filtered(wiring: "Wiring", meant: "Meant", done: _Done, *, yes: bool) -> It
 
 
 def _ask(count: int, waiting: int, *, yes: bool) -> None:
-    """Have somebody agree: nothing brings a forgotten job back."""
+    """Ask for agreement: a forgotten job cannot be restored."""
     if yes:
         return
     those = f"{count:,} job{'s' if count > 1 else ''}"
@@ -199,6 +199,6 @@ def _report(done: _Done, *, as_json: bool) -> None:
         words.append(f"{done.under_way:,} under way, and left alone")
     if done.objects_left:
         words.append(f"{done.objects_left:,} objects are still to be deleted, by the workers")
-    if done.forgotten and done.objects_left is None:  # nobody had time to count
+    if done.forgotten and done.objects_left is None:  # stopped before the count
         words.append("what is left of their objects is deleted by the workers")
     say("; ".join(words))

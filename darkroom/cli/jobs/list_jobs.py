@@ -1,4 +1,4 @@
-"""`darkroom list`: jobs, newest first, a page at a time."""
+"""`darkroom list`: list jobs, newest first, a page at a time."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,7 +8,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from uuid import UUID
 
     from storage.records.job import Job
@@ -142,14 +142,14 @@ def _print_table(page: "list[Job]") -> None:
 
 
 def _columns() -> int:
-    """How wide a line may be: 80 characters where nobody says."""
+    """Return the width of a line: 80 characters if it is unknown."""
     import shutil
 
     return shutil.get_terminal_size().columns
 
 
 def _cut(text: str, most: int) -> str:
-    """A text in so many columns, however wide its letters are."""
+    """Cut a text to so many columns, however wide its characters are."""
     from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) <= most:
@@ -158,7 +158,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _about(job: "Job") -> str:
-    """Why it failed, or else what was asked for."""
+    """Return why the job failed, otherwise its prompt."""
     from darkroom.escape import escaped
 
     if job.error is not None:

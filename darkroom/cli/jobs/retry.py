@@ -1,7 +1,7 @@
-"""`darkroom retry`: jobs that ended without a picture stand in the queue again, for money.
+"""`darkroom retry`: queue jobs again that ended without a picture, at the price of new calls.
 
-Every job retried is at least one more call. So it is said first how many that may be, and asked
-where some may have been paid already.
+Every retried job costs at least one more call. So the command first prints how many calls that may
+be, and asks if some jobs may have been paid for already.
 """
 
 import sys
@@ -17,12 +17,12 @@ from darkroom.cli.common.output import note, print_json, say
 from darkroom.cli.jobs.retry_plan import Plan, announce, plan_of
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.database import Database
 
 __all__ = ["retry"]
 
-#: More jobs than this are asked about in any case, where somebody is there to answer.
+#: Above this many jobs the command asks in any case, if it runs on a terminal.
 ASK_ABOVE_JOBS: Final = 1000
 
 
@@ -43,11 +43,10 @@ def retry(
     yes: Annotated[bool, options.yes("Don't ask.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Put failed or cancelled jobs into the queue again, at the price of new calls.
+    """Queue failed or cancelled jobs again, at the price of new calls.
 
-    It says how many calls that may be. Where the outcome of an earlier call
-    is unknown, so that the picture may be paid already, it asks first;
-    without a terminal it wants --yes.
+    It prints how many calls that may be. If the outcome of an earlier call is unknown, the picture
+    may be paid for already, and it asks first; without a terminal it requires --yes.
 
     Example: darkroom retry --failed --code HTTP_500 --since 2h
     """
@@ -74,7 +73,7 @@ def retry(
 
 @dataclass(slots=True)
 class _Done:
-    """What came of it so far."""
+    """The results so far."""
 
     dry_run: bool
     jobs: int
@@ -89,7 +88,7 @@ class _Done:
 
     @classmethod
     def of(cls, plan: Plan, most_calls: int, *, dry_run: bool) -> "_Done":
-        """Nothing so far."""
+        """Return an empty result."""
         return cls(
             dry_run=dry_run,
             jobs=plan.jobs,
@@ -118,7 +117,7 @@ def _check_call(
 
 
 def _ask(plan: Plan, *, yes: bool) -> None:
-    """Have somebody agree to paying twice, or to paying much."""
+    """Ask for agreement to paying twice, or to paying much."""
     if yes or not (plan.unknown or plan.jobs > ASK_ABOVE_JOBS):
         return
     if not sys.stdin.isatty():

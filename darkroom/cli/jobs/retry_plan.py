@@ -1,6 +1,6 @@
-"""Which jobs `darkroom retry` means, what is known of them, and what to retry them may cost.
+"""Plan `darkroom retry`: the selected jobs, their states, and what to retry them may cost.
 
-Nothing is changed here: it is what a person hears before agreeing.
+Nothing is changed here: the plan is shown before the user agrees.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from darkroom.cli.common.output import note
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.cli.jobs.bulk import Filters
     from storage.db.database import Database
 
@@ -22,15 +22,15 @@ MOST_CODES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which jobs are to be retried, and what is known of them.
+    """The jobs to retry, and their states.
 
     Attributes:
-        chunks: their ids, so many at a time.
-        jobs: how many they are.
+        chunks: their ids, in groups.
+        jobs: their number.
         unknown: how many of them may have been paid for already.
         codes: how often each error ended one.
-        left_alone: how many of those that were named stay as they are, by state.
-        missing: ids of no job.
+        left_alone: how many of the named jobs stay as they are, by state.
+        missing: ids of jobs that do not exist.
     """
 
     chunks: Iterable[list[UUID]]
@@ -44,17 +44,17 @@ class Plan:
 def plan_of(
     database: "Database", ids: Sequence[UUID], filters: "Filters", *, is_failed: bool
 ) -> Plan:
-    """Look up the jobs that are meant.
+    """Look up the selected jobs.
 
     Args:
         database: the results table.
-        ids: jobs named one by one; without any, the filters say which.
-        filters: which of those that ended the same way.
-        is_failed: whether the filters mean failed ones, or cancelled ones.
+        ids: jobs named by id; without any, the filters select.
+        filters: select among the jobs that ended the same way.
+        is_failed: whether the filters select failed jobs, or cancelled ones.
 
     Raises:
-        BatchNotFound: the filters name a batch that there is not.
-        UserError: they name one that is still being handed in.
+        BatchNotFound: the filters name a batch that does not exist.
+        UserError: they name one that is still being submitted.
     """
     return _named(database, ids) if ids else _filtered(database, filters, is_failed=is_failed)
 
@@ -97,11 +97,11 @@ def _filtered(database: "Database", filters: "Filters", *, is_failed: bool) -> P
 
 
 def announce(plan: Plan, most_calls: int) -> None:
-    """Say what is meant and what it may cost.
+    """Print which jobs are selected and what they may cost.
 
     Args:
-        plan: what is meant.
-        most_calls: calls that one job may cost.
+        plan: the selected jobs.
+        most_calls: most calls that one job may cost.
     """
     for status, number in plan.left_alone.items():
         kept = "cancelled with its picture" if status == "cancelled" else status

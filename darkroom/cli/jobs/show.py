@@ -1,4 +1,4 @@
-"""`darkroom show`: everything about one job, its picture, or a link to it."""
+"""`darkroom show`: show all of one job, save its picture, or print a link to it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from darkroom.cli.common import options
 from darkroom.cli.common.output import print_json, say
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from storage.records.delivery import Delivery
     from storage.records.job import Job, StoredImage
@@ -72,7 +72,7 @@ def _links(wiring: "Wiring", job: "Job") -> list[str]:
 
 
 def _waits_for(wiring: "Wiring", job: "Job") -> str | None:
-    """Say which release a job waits for that no live worker can serve."""
+    """Return the release that a job needs, if no live worker can run it."""
     from storage.jobs.needs_release import newest_release
     from storage.records.states import JobStatus
 
@@ -120,7 +120,7 @@ def _image(image: "StoredImage") -> list[tuple[str, str]]:
 
 
 def _request(job: "Job") -> list[tuple[str, str]]:
-    """Every parameter as it is sent; anything but plain text as JSON."""
+    """Return every parameter as it is sent; anything but plain text as JSON."""
     import orjson
 
     def text(value: Any) -> str:

@@ -1,25 +1,25 @@
-"""Which held jobs are stuck, and of what: what rescue should have dealt with and has not.
+"""Find held jobs that are stuck, and the reason: rescue should have handled them.
 
-A job that is merely on its third try has been held for long, too, and is none of them.
+A job that is merely on its third attempt has been held for long, too, but is not stuck.
 """
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.settings import Settings
     from storage.db.database import Database
     from storage.records.job import Job
 
 __all__ = ["stuck_and_why"]
 
-#: Held jobs that are looked at, the oldest first: a fleet rarely holds more.
+#: Most held jobs that are checked, the oldest first: a fleet rarely holds more.
 MOST_HELD: Final = 20_000
 
 
 def stuck_and_why(database: "Database", settings: "Settings") -> "list[tuple[Job, str]]":
-    """Jobs that a worker holds longer than it may, the oldest first, with the reason of each."""
+    """Return jobs that a worker holds longer than it may, oldest first, each with its reason."""
     from storage.fleet.leases import live_workers
     from storage.queries.filter import database_time
     from storage.queries.pages import stuck_jobs
@@ -53,7 +53,7 @@ def _why_storing(job: "Job", now: datetime, alive: set[UUID], settings: "Setting
 
 
 def _span(seconds: float) -> str:
-    """Seconds as `40 s`, `12 min` or `3 h`."""
+    """Return seconds as `40 s`, `12 min` or `3 h`."""
     if seconds < 120:  # noqa: PLR2004 - two minutes
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"  # noqa: PLR2004 - two hours

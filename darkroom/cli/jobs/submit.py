@@ -1,4 +1,4 @@
-"""`darkroom submit`: one job, from its parameters to (if asked) its picture in a file."""
+"""`darkroom submit`: submit one job and, if asked, save its picture to a file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from darkroom.cli.common.options import AsJson
 from darkroom.cli.common.output import interruptible, note, print_json, say
 from darkroom.cli.jobs import submit_options as options
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from storage.intake.insert import Accepted
     from storage.records.job import Job
@@ -46,13 +46,13 @@ def submit(
     out: options.Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand in one job.
+    """Submit one job.
 
-    It is a row of the results table when this returns, and needs us no more.
+    When this returns, the job is a row of the results table and no longer depends on this command.
 
     Example: darkroom submit "a paper fox" --seed 7 --width 768 -o fox.png
     """
-    given = dict(locals())  # every parameter of the API is one of ours, by its own name
+    given = dict(locals())  # every parameter of the API is a parameter here, with the same name
     accepted, wiring = _accept(given, out)
     will_wait = wait or out is not None
     _tell(wiring, accepted, will_wait=will_wait)
@@ -63,7 +63,7 @@ def submit(
 
 
 def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiring]":
-    """The checked and kept job; nothing is connected before the request is known to be good."""
+    """Check and accept the job; nothing is connected before the request is valid."""
     from darkroom.checks import connection_to_check
     from darkroom.cli.common.context import check_tables, wired
     from darkroom.cli.common.download import check_target
@@ -74,13 +74,13 @@ def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiri
     handed_in.check(wiring.intake)
     if out is not None:
         check_target(out)
-    connection_to_check(wiring)  # a broker may be away, but its address must be one
+    connection_to_check(wiring)  # the broker may be unavailable, but its address must be valid
     check_tables(wiring)
     return wiring.intake.accept(handed_in.request, handed_in.options), wiring
 
 
 def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
-    """Remarks on what may hold the job up."""
+    """Print remarks on what may delay the job."""
     from darkroom.cli.common.pause_notice import remark_on_pause
     from storage.fleet.leases import live_workers
     from storage.queries.get import get_job
@@ -97,7 +97,7 @@ def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
         note("no worker is alive; the job is kept, and starts when one is: `darkroom worker`")
     elif job.dispatched_at is None:
         note("the job is kept; it starts when its turn comes, or the broker is back")
-    if not will_wait:  # else the wait says so
+    if not will_wait:  # otherwise the wait prints it
         remark_on_pause(wiring.database)
 
 

@@ -1,7 +1,7 @@
-"""The options of `darkroom submit`: every parameter of the API, and what is said about the job.
+"""The options of `darkroom submit`: every parameter of the API, and the options of the job.
 
-Numbers come as text: what is wrong with one is told together with every other fault. The help
-names the API's own default.
+Numbers are read as text, so that an invalid number is reported together with every other fault. The
+help names the API's own default.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`darkroom watch`: jobs or a batch, live, until they have ended."""
+"""`darkroom watch`: show jobs or a batch live until they have ended."""
 
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -9,7 +9,7 @@ from darkroom.cli.common import options
 from darkroom.cli.common.output import interruptible, print_json, say
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.batches.counts import BatchProgress
     from storage.db.database import Database
     from storage.records.job import Job
@@ -25,7 +25,7 @@ def watch(
 ) -> None:
     """Show jobs or a batch live, until all have ended.
 
-    Exit status 1 where one ended without an image. Ctrl-C stops the looking, not the jobs.
+    Exit status 1 if one ended without an image. Ctrl-C stops watching, not the jobs.
 
     Example: darkroom watch --batch 0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10
     """
@@ -85,7 +85,7 @@ def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
 
 
 def _print_batch(database: "Database", batch_id: UUID) -> "BatchProgress":
-    """A JSON line now and after every change; the last one is returned."""
+    """Print a JSON line now and after every change; return the last counts."""
     from darkroom.cli.common.batch_progress import snapshots
 
     seen = None

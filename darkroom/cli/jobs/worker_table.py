@@ -7,7 +7,7 @@ from darkroom.cli.common.formatting import local_time
 from darkroom.cli.common.output import say
 from darkroom.escape import escaped
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.fleet.leases import Worker
 
 __all__ = ["print_workers"]
@@ -17,7 +17,7 @@ _HEADS = ("id", "host", "process", "release", "calls", "last success", "paused")
 
 
 def print_workers(workers: Iterable["Worker"]) -> None:
-    """Print a line a worker: who it is, when a call last succeeded, since when it is paused."""
+    """Print a line for each worker: its id, its last successful call, since when it is paused."""
     rows = [_HEADS, *(_row(worker) for worker in workers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

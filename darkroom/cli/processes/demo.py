@@ -1,4 +1,4 @@
-"""`darkroom demo`: two dozen prompts become pictures in a bucket, on this machine."""
+"""`darkroom demo`: turn two dozen prompts into pictures in a bucket, on this machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,8 +28,8 @@ def demo(
 ) -> None:
     """See the whole system work: broker, worker, bucket and table, no key and no cost.
 
-    Leaves a gallery and a contact sheet in its folder, and checks every row against the bucket:
-    exit status 1 where anything does not agree.
+    Writes a gallery and a contact sheet into its folder, and checks every row against the bucket:
+    exit status 1 if anything does not agree.
 
     Example: darkroom demo --data-dir ~/darkroom-demo
     """

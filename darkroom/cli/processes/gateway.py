@@ -1,4 +1,4 @@
-"""`darkroom gateway`: jobs over HTTP, as a process of its own."""
+"""`darkroom gateway`: accept jobs over HTTP, as a separate process."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +7,7 @@ import typer
 from darkroom.cli.common.output import note
 from darkroom.errors import UserError
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from socket import socket
 
     from darkroom.wiring.gateway import GatewayWiring
@@ -24,10 +24,10 @@ def gateway(
         int | None, typer.Option(help="TCP port; DARKROOM_GATEWAY_PORT otherwise, 0 a free one.")
     ] = None,
 ) -> None:
-    """Serve jobs over HTTP until it is told to stop.
+    """Serve jobs over HTTP until it is stopped.
 
-    Without any API key it listens on this machine alone, and everybody on
-    it may hand in jobs. `darkroom keys create` makes the first key.
+    Without any API key it listens on this machine only, and every local user may submit jobs.
+    `darkroom keys create` creates the first key.
 
     Example: darkroom gateway --port 8080
     """
@@ -52,7 +52,7 @@ def gateway(
 
 
 def _check_parts() -> None:
-    """Make sure of the libraries that only a gateway needs.
+    """Check that the libraries that only a gateway needs are installed.
 
     Raises:
         UserError: they are not installed.
@@ -68,7 +68,7 @@ def _check_parts() -> None:
 
 
 def _check_keys(wiring: "GatewayWiring") -> None:
-    """Refuse to be reached from elsewhere while anybody may do anything."""
+    """Refuse to listen to other machines while there is no API key."""
     from darkroom.settings import variable
     from gateway.auth.loopback import is_loopback
     from storage.owners.api_keys import any_keys

@@ -1,4 +1,4 @@
-"""`darkroom simulator`: the stand-in for the paid API, as a process of its own."""
+"""`darkroom simulator`: run the stand-in for the paid API as a separate process."""
 
 import os
 import sys
@@ -44,7 +44,7 @@ def simulator(
 ) -> None:
     """Run the simulator: the paid API's stand-in, which costs nothing.
 
-    It says its address when it listens; DARKROOM_PLAYGROUND_URL takes it.
+    It prints its address when it listens; set DARKROOM_PLAYGROUND_URL to it.
 
     Example: darkroom simulator --port 8100 --latency-scale 0.1
     """
@@ -66,7 +66,10 @@ def simulator(
 
 
 def _become(arguments: list[str]) -> None:
-    """Go on as another Python program, with our rooms on its import path and no stranger's."""
+    """Replace this process by another Python program with Darkroom's packages on its import path.
+
+    No other folder is on the path.
+    """
     places = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": places}
     argv = [sys.executable, "-P", *arguments]

@@ -1,4 +1,4 @@
-"""`darkroom up`: the whole system on one machine, until told to stop."""
+"""`darkroom up`: run the whole system on one machine until it is stopped."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -9,7 +9,7 @@ import typer
 
 from darkroom.cli.common.output import say
 
-if TYPE_CHECKING:  # a matter of start-up time, not of arrows
+if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.stack import Service
 
 __all__ = ["up"]
@@ -37,8 +37,8 @@ def up(
 ) -> None:
     """Run Redis, S3, the table, workers and a gateway on this machine, supervised.
 
-    Services that the settings name are used instead of started. Without
-    DARKROOM_PLAYGROUND_API_KEY the simulator answers: no key, no cost.
+    Services that the settings name are used instead of started. Without DARKROOM_PLAYGROUND_API_KEY
+    the simulator answers: no key, no cost.
 
     Example: darkroom up --workers 2
     """

@@ -1,4 +1,4 @@
-"""`darkroom worker`: one process of the fleet."""
+"""`darkroom worker`: run one worker process of the fleet."""
 
 import signal
 from types import FrameType
@@ -14,9 +14,9 @@ def worker(
         int | None, typer.Option(help="Calls in flight; DARKROOM_CONCURRENCY otherwise.")
     ] = None,
 ) -> None:
-    """Run one worker process until it is told to stop.
+    """Run one worker process until it is stopped.
 
-    SIGTERM or Ctrl-C lets its calls end; the same again leaves at once, and the fleet rescues what
+    SIGTERM or Ctrl-C lets its calls end. A second one exits at once, and the fleet rescues the jobs
     it held.
 
     Example: DARKROOM_CONCURRENCY=512 darkroom worker
@@ -43,5 +43,5 @@ def worker(
 
 
 def _leave_before_the_start(_signum: int, _frame: FrameType | None) -> Never:
-    """Nothing is held yet that would have to end: a deploy that changed its mind is no fault."""
+    """Exit without an error: no job is held yet, and a deploy may be withdrawn."""
     raise SystemExit(0)

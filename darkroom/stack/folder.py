@@ -93,8 +93,7 @@ class DataFolder:
         return kept if isinstance(kept, dict) else {}
 
     def remember(self, name: str, facts: Mapping[str, object]) -> None:
-        """Write a few facts to a file that only this user may read: all of them, or none on
-        failure.
+        """Write a few facts to a file that only this user may read: all of them, or none.
 
         Raises:
             UserError: It can't be written.

@@ -1,4 +1,4 @@
-"""The object store: `rclone serve s3` on loopback over a folder, with keys created for this folder."""
+"""The object store: `rclone serve s3` on loopback over a folder, with that folder's own keys."""
 
 import secrets
 from collections.abc import Mapping

@@ -88,9 +88,7 @@ class LocalStack:
         return self.stop.asked.wait(timeout_s)
 
     def close(self) -> None:
-        """End workers (drained, unless hurried) and gateway, then services in reverse; unlock the
-        folder.
-        """
+        """End workers (drained, unless hurried) and gateway, then services; unlock the folder."""
         self._closing.set()
         try:
             if self._watcher is not None:

@@ -23,7 +23,7 @@ MAX_NAME_CHARS: Final = 100
 
 
 class Scope(StrEnum):
-    """The gateway's scopes, repeated because the gateway's package loads too slowly for `--help`."""
+    """The gateway's scopes, repeated because the gateway package loads too slowly for `--help`."""
 
     submit = "submit"
     read = "read"

@@ -68,7 +68,7 @@ def simulator(
 def _become(arguments: list[str]) -> None:
     """Replace this process by another Python program with Darkroom's packages on its import path.
 
-    No other folder is on the path.
+    `-P` keeps the current folder off that path.
     """
     places = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": places}

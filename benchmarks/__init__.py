@@ -1,5 +1,6 @@
-"""What an image costs and how many calls a process holds, measured beside others: `make bench`.
+"""Measure what an image costs and how many calls a process holds: `make bench`.
 
-A room of its own above all others, as `chaos` is: it starts real workers over real servers and
-reads what the operating system charged them. Nothing imports it, and it is not shipped.
+The package starts real workers of Darkroom and of other systems over real servers, and reads the
+CPU and memory that the operating system charged them. No other package imports it, and it is not
+shipped. Faults under load are in `chaos/`.
 """

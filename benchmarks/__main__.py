@@ -76,7 +76,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what was asked for."""
+    """Measure the requested figures."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _arguments()
     asked = parser.parse_args(words)
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_plots(asked.json.parent, book)
     sys.stdout.write(f"\n{table(book)}\n\n{made_on()}\n")
     if asked.write_docs:
-        # Where the readings went is nobody else's business.
+        # The path of the JSON file is left out of the page.
         where = {"--json", str(asked.json), f"--json={asked.json}"}
         said = [word for word in words if word not in where]
         write_page(DOCS, book, " ".join(["python -m benchmarks", *said]))
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
-    """Measure this checkout and another in turns."""
+    """Measure this checkout and another alternately."""
     pairs = asked.pairs or (QUICK_PAIRS if asked.quick else PAIRS)
     if pairs < PAIRS and not asked.quick:
         parser.error(f"--pairs must be {PAIRS} or more; --quick allows fewer for a short try")
@@ -124,7 +124,7 @@ def _compare(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
 
 
 def _tell(reading: Reading) -> None:
-    """A line as soon as something is known: a run takes minutes."""
+    """Print a line as soon as a result is known, because a run takes minutes."""
     numbers = "  ".join(f"{name} {value:.2f}" for name, value in reading.numbers.items())
     sys.stderr.write(f"{reading.figure} · {reading.contender} · {numbers}\n")
     sys.stderr.flush()

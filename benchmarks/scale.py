@@ -1,4 +1,4 @@
-"""How large a run is."""
+"""The size of a run."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ class Scale:
     Attributes:
         images: that Darkroom makes in a round.
         textbook_images: that a textbook worker makes, as each takes it longer.
-        rounds: of what is cheap enough to be repeated.
+        rounds: of figures that are cheap enough to be repeated.
         calls: in flight in one process, one run each; the last is the figure.
         latency_s: of a call while so many are in flight.
         window_s: how long the steady state is watched.
         samples: single jobs on an idle system.
-        lines: of the batch that the gateway takes in.
+        lines: of the batch that the gateway accepts.
         backlog: jobs queued, against a thousand.
-        worked_off: jobs of such a backlog that are worked off.
-        rows: of the table whose plans are looked at.
-        is_darkroom_only: whether no other contender is measured, and calls in flight only at
-            their largest number.
+        worked_off: jobs of such a backlog that are run.
+        rows: of the table whose plans are read.
+        is_darkroom_only: whether no other contender is measured, and calls in flight only at their
+            largest number.
     """
 
     images: int

@@ -1,7 +1,8 @@
-"""Faults injected under load, and every job and every paid call counted: `make chaos`.
+"""Inject faults under load, and count every job and every paid call: `make chaos`.
 
-A room of its own above all others: it starts real workers over real servers, kills, stops and cuts
-them, and holds what is left against what was promised. Nothing imports it, and it is not shipped.
+The package starts real workers over real servers, kills, stops or disconnects them, and compares
+the result with the promises. No other package imports it, and it is not shipped. Tests of single
+functions are in `tests/`, and cost measurements in `benchmarks/`.
 """
 
 from chaos.fleet.servers import Ground

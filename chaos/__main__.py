@@ -1,4 +1,4 @@
-"""`python -m chaos`: play the matrix and print what was kept and what was broken."""
+"""`python -m chaos`: play the matrix, and print which promises were kept and which were broken."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play the rows asked for; 1 if any promise was broken, else 0."""
+    """Play the requested rows; return 1 if any promise was broken, else 0."""
     asked = _arguments().parse_args(argv)
     scale = SMALL if asked.small else QUICK if asked.quick else FULL
     if asked.jobs:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Ground.of(scale) as ground:
         for row in rows:
             results.extend(_play(ground, row, beside=not asked.no_textbook))
-            if asked.json:  # after each row: a run of an hour may be cut short
+            if asked.json:  # after each row, because a run of an hour may be interrupted
                 write_json(asked.json, results)
     sys.stdout.write(f"\n{table(results)}\n")
     return 1 if any(result.broken for result in results) else 0

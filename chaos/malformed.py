@@ -1,7 +1,7 @@
 """Malformed messages: over sixty shapes, on Redis and RabbitMQ.
 
-Each is a valid `darkroom.submit` message with one thing wrong. Its body holds a mark, so that a log
-can be searched for what it must not quote.
+Each is a valid `darkroom.submit` message with one fault. Its body contains a mark, so that logs can
+be searched for text that must not appear in them.
 """
 
 import base64
@@ -31,7 +31,7 @@ __all__ = [
     "raw_properties",
 ]
 
-#: In the prompt of each message here; no log line may have it.
+#: Part of the prompt of each message here; no log line may contain it.
 MARK = "mark-of-a-prompt"
 
 REQUEST: Mapping[str, Any] = {"prompt": f"{MARK} a fox", "width": 64, "height": 64}
@@ -44,14 +44,14 @@ _ITS_ID = "its-id"
 
 @dataclass(frozen=True)
 class Shape:
-    """One thing that is wrong.
+    """One fault of a message.
 
     Attributes:
-        name: what.
-        headers: laid over the valid ones; `_ABSENT` takes one away.
-        body: the whole body, or what makes it; JSON of it where it is not bytes.
-        envelope: laid over the fields of the Redis envelope; None where the broker has none.
-        leaves_row: whether a row says so: the id could be read.
+        name: the fault's name.
+        headers: override the valid ones; `_ABSENT` removes one.
+        body: the whole body, or a function that makes it; sent as JSON unless it is bytes.
+        envelope: overrides fields of the Redis envelope; None if the broker has none.
+        leaves_row: whether a row records the rejection, because the id could be read.
     """
 
     name: str
@@ -65,20 +65,20 @@ class Shape:
 
     @property
     def is_for_redis_alone(self) -> bool:
-        """Whether RabbitMQ's protocol has no way to say this."""
+        """Return whether RabbitMQ's protocol cannot express this fault."""
         return self.envelope is not None or not (
             isinstance(self.content_type, str) and isinstance(self.content_encoding, str)
         )
 
     def body_for(self, job_id: UUID) -> bytes:
-        """The body as a producer would send it."""
+        """Return the body as a producer would send it."""
         body = self.body() if callable(self.body) else self.body
         if isinstance(body, bytes):
             return body
         return json.dumps(body).replace(_ITS_ID, str(job_id)).encode()
 
     def headers_for(self, job_id: UUID) -> dict[str, Any]:
-        """The headers, with what is wrong in them."""
+        """Return the headers, including their fault."""
         usual = {"lang": "py", "task": "darkroom.submit", "id": str(job_id), "retries": 0}
         every = {**usual, "timelimit": [None, None], **self.headers}
         return {name: value for name, value in every.items() if value is not _ABSENT}
@@ -89,7 +89,7 @@ def _deep(levels: int) -> bytes:
 
 
 def _bomb(packer: Any) -> bytes:
-    """Some kilobytes that unfold to more than a message may have."""
+    """Return a few kilobytes that decompress to more than a message may have."""
     pieces = [packer.compress(b" " * (1 << 20)) for _ in range(MAX_BODY_BYTES // (1 << 20) + 1)]
     return b"".join(pieces) + bytes(packer.flush())
 
@@ -227,7 +227,7 @@ SHAPES: tuple[Shape, ...] = (
 
 
 def raw_elements() -> Iterator[bytes]:
-    """List elements of Redis in which no envelope can be seen at all."""
+    """Return list elements of Redis that contain no recognisable envelope."""
     yield MARK.encode()
     yield b""
     yield b"\xff\xfe\0"
@@ -245,7 +245,7 @@ def raw_elements() -> Iterator[bytes]:
 
 
 def raw_properties() -> Iterator[bytes]:
-    """Properties of AMQP that Python cannot hold, or that are cut short or nested without end."""
+    """Return AMQP properties that Python cannot hold, that are truncated, or nested without end."""
     headers, timestamp = pack(">H", 1 << 13), pack(">H", 1 << 6)
     item = b"\x03big" + b"T" + pack(">Q", 2**63)
     yield headers + pack(">I", len(item)) + item
@@ -259,7 +259,7 @@ def raw_properties() -> Iterator[bytes]:
 
 
 class RawMessage(amqp.Message):
-    """A message with properties as they are."""
+    """A message with raw properties."""
 
     raw = b""
 
@@ -268,14 +268,14 @@ class RawMessage(amqp.Message):
 
 
 def put_raw_on_rabbitmq(channel: amqp.Channel, queue: str, properties: bytes) -> None:
-    """Put a message on a queue whose properties are these bytes."""
+    """Put a message with these bytes as properties on a queue."""
     message = RawMessage(MARK)
     message.raw = properties
     channel.basic_publish(message, routing_key=queue)
 
 
 def put_on_redis(client: redis.Redis, queue: str, shape: Shape, job_id: UUID) -> None:
-    """Put a message on a queue of Kombu's."""
+    """Put a message on one of Kombu's queues."""
     delivery = {"exchange": "", "routing_key": queue}
     properties = {
         "correlation_id": str(job_id),
@@ -299,7 +299,7 @@ def put_on_redis(client: redis.Redis, queue: str, shape: Shape, job_id: UUID) ->
 
 
 def put_on_rabbitmq(channel: amqp.Channel, queue: str, shape: Shape, job_id: UUID) -> None:
-    """Put a message on a queue; with what AMQP can say of it."""
+    """Put a message on a queue, with the faults that AMQP can express."""
     message = amqp.Message(
         shape.body_for(job_id),
         content_type=shape.content_type,

@@ -1,4 +1,4 @@
-"""A table that reads well both in a terminal and in a page of documentation."""
+"""Format a table that is readable both in a terminal and in a page of documentation."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ __all__ = ["aligned"]
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of Markdown; the first row is the head, and its first column alone leans left."""
+    """Return lines of Markdown: the first row is the head, the first column left-aligned."""
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     lines = [_line(line, widths) for line in table]
     rule = "|".join(["", *("-" * (width + 2) for width in widths), ""])

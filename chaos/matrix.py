@@ -30,7 +30,7 @@ class Row:
     Attributes:
         name: for `--rows`.
         fault: for the table.
-        play: does it.
+        play: runs it.
         on_sqlite: over a SQLite file instead of PostgreSQL.
     """
 

@@ -1,4 +1,4 @@
-"""The table at the end of a run, for a terminal and for a page of documentation."""
+"""Format the table at the end of a run, for a terminal and for a page of documentation."""
 
 import json
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ HEAD = (
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown, aligned, followed by what was broken, noted and skipped."""
+    """Return aligned Markdown, followed by what was broken, noted and skipped."""
     lines = aligned([HEAD, *(_cells(result) for result in results)])
     return "\n".join([*lines, "", *_remarks(results)])
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:
-    """The same, for programs."""
+    """Write the same as JSON, for programs."""
     path.write_text(json.dumps([result.as_json() for result in results], indent=1) + "\n", "utf-8")
 
 

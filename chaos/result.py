@@ -1,4 +1,4 @@
-"""What a row has shown: the counts, and the promises that were broken."""
+"""The result of a row: the counts, and the promises that were broken."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ class Result:
 
     Attributes:
         fault: the row, as the table names it.
-        runner: `darkroom`, or `textbook` for the plain Celery task beside it.
+        runner: `darkroom`, or `textbook` for the plain Celery task compared with it.
         lost: accepted, and not ended, or succeeded without its object or with another SHA-256.
         stored_twice: objects of jobs that have another one on their row.
         charged: calls in the simulator's ledger.
@@ -22,7 +22,7 @@ class Result:
         before_per_s: images stored a second before the fault.
         after_per_s: the same after it.
         broken: promises that were not kept, a sentence each.
-        skipped: why the row could not be run here.
+        skipped: why the row cannot run on this machine.
     """
 
     fault: str
@@ -45,11 +45,11 @@ class Result:
 
     @property
     def throughput(self) -> float | None:
-        """After the fault divided by before; None where either was too short to measure."""
+        """Return the rate after the fault divided by that before; None if one was too short."""
         if not self.before_per_s or self.after_per_s is None:
             return None
         return self.after_per_s / self.before_per_s
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, with what is computed."""
+        """Return plain values, including those computed."""
         return asdict(self) | {"throughput": self.throughput}

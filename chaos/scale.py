@@ -1,8 +1,8 @@
-"""How large a run is, and how much shorter its minutes are than the matrix's.
+"""The size of a run, and how much its durations shrink against the matrix's.
 
-The matrix speaks of a lease of 20 s, and of outages of 20, 40 and 60 s: what matters is how they
-compare. So a run picks its lease, and every duration of the matrix shrinks with it. An outage that
-is compared with nothing may shrink further, where a test suite has no time to sit it out.
+The matrix is written for a lease of 20 s and outages of 20, 40 and 60 s; their proportions matter.
+So a run chooses its lease, and every duration of the matrix shrinks with it. An outage that is
+compared with no lease may shrink further, if a test suite has no time for it.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class Scale:
     """One size of the whole matrix.
 
     Attributes:
-        jobs: handed in by most rows.
-        first_jobs: handed in by the first row.
+        jobs: submitted by most rows.
+        first_jobs: submitted by the first row.
         latency_s: shortest and longest call of the simulator.
         lease_s: stands for the 20 s of the defaults.
-        calm_lease_s: the lease of rows in which no worker dies or is cut off. A busy machine may
-            stop a test's worker for longer than a short lease, and a rescue pays again.
+        calm_lease_s: the lease of rows in which no worker dies or is disconnected. A busy machine
+            may stop a test's worker for longer than a short lease, and a rescue pays again.
         is_timed: whether promises in seconds are judged; in a test suite they are not.
         concurrency: calls in flight per worker.
-        first_concurrency: the same in the first row, which wants 100 and more.
+        first_concurrency: the same in the first row, which needs 100 and more.
         is_canned: 1.5 MB pictures, prepared once; small painted ones otherwise.
         patience_s: how long a row may take to end all its jobs before they count as stuck.
-        outage_share: what is left of outages that need not be longer than a lease.
+        outage_share: the share that remains of outages that need not be longer than a lease.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Scale:
 
     @property
     def mortal(self) -> dict[str, float]:
-        """Settings of a fleet whose workers die, or seem to: its leases are short."""
+        """Return settings of a fleet whose workers die, or seem to: its leases are short."""
         return {"lease_s": self.lease_s}
 
     def shortened(self, matrix_s: float) -> float:
-        """Seconds that stand for so many of the matrix, in proportion to the lease."""
+        """Return seconds of the matrix, shortened in proportion to the lease."""
         return matrix_s * self.lease_s / LEASE_OF_THE_MATRIX_S
 
     def outage_s(self, matrix_s: float) -> float:

@@ -1,8 +1,8 @@
-"""What a row is given to play its fault on, and how it is played, counted and judged.
+"""Run one row: start its fleet, keep the times, count the results and judge them.
 
-A row says what happens; the stage starts the fleet, keeps the times, waits until every job has
-ended, and adds the promises that hold in every row: nothing lost, nothing stored twice, nothing
-charged that no row accounts for.
+A row defines what happens. The stage starts the fleet, waits until every job has ended, and adds
+the promises that hold in every row: nothing is lost, nothing stored twice, and no charge lacks a
+row.
 """
 
 import shutil
@@ -30,26 +30,26 @@ SHOWN = 3
 
 
 class Playable(Protocol):
-    """What a row of the matrix is to the stage."""
+    """A row of the matrix, as the stage uses it."""
 
     @property
     def fault(self) -> str:
-        """For the table."""
+        """Return the fault's name for the table."""
         ...
 
     @property
     def on_sqlite(self) -> bool:
-        """Whether the results table is a SQLite file instead of PostgreSQL."""
+        """Return whether the results table is a SQLite file instead of PostgreSQL."""
         ...
 
     @property
     def play(self) -> "Callable[[Stage], None]":
-        """Does it."""
+        """Play the row."""
         ...
 
 
 class CannotRun(Exception):
-    """This machine lacks what the row needs; the message says what."""
+    """This machine lacks what the row needs; the message names it."""
 
 
 class Stage:
@@ -73,12 +73,12 @@ class Stage:
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet, once the row has made it."""
+        """Return the fleet, once the row has created it."""
         assert self._fleet is not None  # noqa: S101 - a row that forgot to make its fleet
         return self._fleet
 
     def make_fleet(self, **overrides: object) -> Fleet:
-        """Make the fleet; the simulator answers in time and without faults from here on."""
+        """Create the fleet; from here on the simulator answers in time and without faults."""
         simulator = self.ground.simulator
         simulator.clear_faults()
         simulator.put_latency_range(*self.scale.latency_s)
@@ -88,20 +88,20 @@ class Stage:
         return self._fleet
 
     def load(self, count: int | None = None) -> list[UUID]:
-        """Hand in the row's jobs."""
+        """Submit the row's jobs."""
         ids = self.fleet.load(count or self.scale.jobs)
         self.accepted.extend(ids)
         return ids
 
     def wait_for_load(self, share: float = UNDER_LOAD_SHARE) -> None:
-        """Wait until so much of the work is done that the fault comes in the middle of it."""
+        """Wait until enough of the work is done that the fault happens in the middle of it."""
         wanted = max(1, int(len(self.accepted) * share))
         self.wait_until(lambda: self.fleet.ended >= wanted, f"{wanted} jobs done before the fault")
         if self.fleet.counts()["queued"] < self.scale.concurrency:  # a small load is soon done
             self.load(2 * self.scale.concurrency)
 
     def load_until(self, is_so: Callable[[], bool], what: str) -> None:
-        """Keep the fleet in work until something has happened."""
+        """Keep the fleet busy until something has happened."""
 
         def happened() -> bool:
             if self.fleet.counts()["queued"] < 2 * self.scale.concurrency:
@@ -113,15 +113,15 @@ class Stage:
     def wait_until(
         self, is_so: Callable[[], bool], what: str, within_s: float | None = None
     ) -> float:
-        """Wait for something; how many seconds it took."""
+        """Wait for a condition; return how many seconds it took."""
         return self.fleet.wait_until(is_so, within_s or self.scale.patience_s, what)
 
     def sleep(self, matrix_s: float) -> None:
-        """Let so many seconds of the matrix pass, shortened."""
+        """Wait so many seconds of the matrix, shortened."""
         time.sleep(self.scale.shortened(matrix_s))
 
     def sleep_under_load(self, matrix_s: float) -> None:
-        """The same, with jobs handed in whenever few are left: the fault must have work to hit."""
+        """Wait likewise, and submit jobs when few are left, so that the fault hits running work."""
         over = time.monotonic() + self.scale.shortened(matrix_s)
         while time.monotonic() < over:
             if self.fleet.counts()["queued"] < self.scale.concurrency:
@@ -138,7 +138,7 @@ class Stage:
             self.result.broken.append(f"{promise}: {found}" if found != "" else promise)
 
     def must_within(self, limit_s: float, took_s: float, promise: str) -> None:
-        """Record a promise in seconds that was not kept, where the scale judges them."""
+        """Record a promise in seconds that was not kept, if the scale judges them."""
         self.must(promise, kept=took_s <= limit_s or not self.scale.is_timed, found=f"{took_s:.1f}")
 
     def note(self, words: str) -> None:
@@ -146,24 +146,24 @@ class Stage:
         self.result.notes.append(words)
 
     def skip(self, reason: str) -> NoReturn:
-        """Say why the row cannot be run here."""
+        """Record why the row cannot run here."""
         raise CannotRun(reason)
 
     def fault_begins(self) -> None:
-        """The fault happens now: what was done before is the throughput to compare with."""
+        """Mark the begin of the fault; the throughput before it is the reference."""
         self._fault_at = time.monotonic()
         self._ended_at_fault = self.fleet.ended
         self.result.before_per_s = self._rate_before()
 
     def fault_ends(self) -> None:
-        """The cause is gone; recovery counts from here."""
+        """Mark the end of the cause; recovery counts from here."""
         self._fault_at = time.monotonic()
         self._ended_at_fault = self.fleet.ended
         left = len(self.accepted) - self._ended_at_fault
         self.must("the fault came under load", kept=left > 0, found="no job was left to be hit")
 
     def recovered(self, is_so: Callable[[], bool] | None = None) -> float:
-        """Wait until the fleet works on: by default, until jobs end again. Seconds it took."""
+        """Wait until the fleet works again: by default, until jobs end. Return the seconds."""
         works_on = is_so or (lambda: self.fleet.ended > self._ended_at_fault)
         self.wait_until(works_on, "the fleet's recovery")
         self._recovered_at = time.monotonic()
@@ -188,7 +188,7 @@ class Stage:
         return self.count()
 
     def stop_workers(self) -> None:
-        """Stop the workers as a deploy would, so that nothing is still on its way when we count."""
+        """Stop the workers as a deploy would, so that nothing is in progress during the count."""
         running = [worker for worker in self.fleet.workers if worker.exit_status is None]
         for worker in running:
             worker.signal(signal.SIGCONT)
@@ -199,7 +199,7 @@ class Stage:
                 worker.kill()
 
     def count(self) -> Tally:
-        """Hold rows, bucket and ledger against each other, and add the promises of every row."""
+        """Compare rows, bucket and ledger, and add the promises of every row."""
         found = self.tally = tally(self.fleet, self.accepted, self.rolled_back)
         result = self.result
         result.jobs, result.failed = len(self.accepted), len(found.failed)
@@ -214,12 +214,12 @@ class Stage:
         return found
 
     def all_succeed(self, found: Tally) -> None:
-        """A promise of most rows: the fault costs time, never an image."""
+        """Require, as most rows do, that the fault costs time but never an image."""
         failed = [f"{job.id} {job.error.code if job.error else ''}" for job in found.failed]
         self.must("every job succeeds", kept=not failed, found=failed[:SHOWN])
 
     def one_call_each(self, found: Tally) -> None:
-        """A promise of many rows: no second call, and none of unknown outcome."""
+        """Require, as many rows do, no second call, and none of unknown outcome."""
         self.must(
             "one call per job",
             kept=found.charged == len(self.accepted) and not found.unknown,
@@ -228,7 +228,7 @@ class Stage:
         self.calls_are_images(found)
 
     def calls_are_images(self, found: Tally) -> None:
-        """A promise of rows in which every image that was paid for must be kept."""
+        """Require that every image that was paid for is kept."""
         kept = sum(len(job.images) for job in found.jobs)
         self.must(
             "calls made = pictures kept",
@@ -237,7 +237,7 @@ class Stage:
         )
 
     def close(self) -> None:
-        """End what still runs and delete the row's files, the bucket's among them."""
+        """End what still runs and delete the row's files, including the bucket's."""
         if self._fleet is not None:
             self.result.peak_memory_mb = round(self._fleet.peak_memory_bytes / 1e6, 1)
             self._fleet.close()
@@ -247,7 +247,7 @@ class Stage:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _rate_before(self) -> float | None:
-        """Images a second between the first end and now, from the rows' own times."""
+        """Return images a second between the first end and now, from the rows' own times."""
         jobs = self.fleet.database.tables.jobs
         ended = jobs.c.status.in_([state.value for state in ENDED])
         question = select(func.count(), func.min(jobs.c.ended_at), func.max(jobs.c.ended_at))
@@ -263,7 +263,7 @@ class Stage:
 
 @contextmanager
 def _mended(ground: Ground) -> Iterator[None]:
-    """Whatever a row did to the servers, the next one finds them running."""
+    """Restart servers that a row has stopped, so that the next row finds them running."""
     try:
         yield
     finally:
@@ -280,7 +280,7 @@ def _mend(ground: Ground) -> None:
 
 
 def run_row(ground: Ground, row: Playable) -> Result:
-    """Play one row and judge it. Never raises for what the fleet did."""
+    """Play one row and judge it. A failure of the fleet never raises."""
     began = time.monotonic()
     stage = Stage(ground, row.fault, on_sqlite=row.on_sqlite)
     with _mended(ground):
@@ -290,7 +290,7 @@ def run_row(ground: Ground, row: Playable) -> Result:
             stage.result.skipped = str(reason)
         except (Stuck, StorageError) as error:
             stage.must("the row could be played to its end", kept=False, found=error)
-            _mend(ground)  # the ledger is asked over HTTP
+            _mend(ground)  # the ledger is read over HTTP
             _count_what_there_is(stage)
         finally:
             stage.close()

@@ -1,6 +1,6 @@
-"""Holds three books against each other: the rows, the bucket, and the simulator's ledger.
+"""Compare three records: the rows, the bucket, and the simulator's ledger.
 
-The bucket is read where the S3 server keeps it, on disk, with nothing of ours in between.
+The bucket is read on the disk of the S3 server, without any Darkroom code.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class Tally:
         charged: calls in the ledger.
         uncounted: sentences, one per job that was charged more than its row accounts for.
         rolled_back_calls: charged calls that the database lost with its last commits.
-        rolled_back_objects: objects whose row was lost so.
+        rolled_back_objects: objects whose row was lost that way.
     """
 
     jobs: list[Job]
@@ -42,17 +42,17 @@ class Tally:
 
     @property
     def unknown(self) -> int:
-        """Calls of unknown outcome on all rows."""
+        """Return the calls of unknown outcome on all rows."""
         return sum(job.calls_unknown for job in self.jobs)
 
     @property
     def calls_kept(self) -> int:
-        """Calls on all rows, without those that brought no image."""
+        """Return the calls on all rows, without those that brought no image."""
         return sum(job.calls_made - _in_vain(job) for job in self.jobs)
 
     @property
     def failed(self) -> list[Job]:
-        """Jobs that ended without an image."""
+        """Return the jobs that ended without an image."""
         return [job for job in self.jobs if job.status is JobStatus.FAILED]
 
 
@@ -60,9 +60,9 @@ def tally(fleet: Fleet, accepted: list[UUID], rolled_back: Collection[UUID] = fr
     """Count.
 
     Args:
-        fleet: whose workers have all ended.
+        fleet: the fleet; all its workers have ended.
         accepted: ids of every job that was accepted; each must have become a row.
-        rolled_back: ids of jobs that the database has lost commits of, rows that are gone included.
+        rolled_back: ids of jobs of which the database lost commits, including lost rows.
     """
     jobs = fleet.jobs(accepted)
     charges = fleet.ground.simulator.charges(fleet.mark)
@@ -113,7 +113,7 @@ def _lost(job: Job, objects: dict[str, Path]) -> list[str]:
 
 
 def _uncounted(job: Job, charges: Counter[str]) -> list[str]:
-    """Nothing is knowingly paid twice: what was charged is an image or a count on the row."""
+    """Check that nothing is knowingly paid twice: a charge is an image or a count on the row."""
     if not (excess := _excess(job, charges)):
         return []
     paid = charges[str(job.request["prompt"])]
@@ -121,7 +121,7 @@ def _uncounted(job: Job, charges: Counter[str]) -> list[str]:
 
 
 def _excess(job: Job, charges: Counter[str]) -> int:
-    """Charged calls of a job that its row does not account for."""
+    """Return the charged calls of a job that its row does not account for."""
     known = (1 if job.images else 0) + _in_vain(job)
     return max(0, charges[str(job.request["prompt"])] - known)
 

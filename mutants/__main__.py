@@ -17,10 +17,10 @@ from mutants.trial import Copy, Outcome
 
 ROOT = Path(__file__).parents[1]
 
-#: A run over this share of survivors fails.
+#: A run with a larger share of survivors fails.
 MOST_SURVIVORS = 0.10
 
-#: A mutant may take this many times what the same tests take without it, and some seconds more.
+#: A mutant may take this many times what the same tests take without it, plus some seconds.
 PATIENCE, PATIENCE_S = 4.0, 30.0
 
 
@@ -43,7 +43,7 @@ class Copies:
     """Copies of the project, each used by one trial at a time.
 
     Args:
-        copies: all there are.
+        copies: all copies.
     """
 
     def __init__(self, copies: Sequence[Copy]) -> None:
@@ -62,11 +62,11 @@ class Copies:
 
 
 class Run:
-    """Tries mutants, and tests without any first.
+    """Try mutants, after running the tests without any.
 
     Args:
-        plan: what stands nearest to what.
-        copies: where bugs are planted.
+        plan: the nearest tests of each file.
+        copies: the copies in which bugs are planted.
     """
 
     def __init__(self, plan: Plan, copies: Copies) -> None:
@@ -76,7 +76,7 @@ class Run:
         self._first = threading.Lock()
 
     def try_one(self, mutant: Mutant) -> Finding:
-        """Plant it and run its nearest tests."""
+        """Plant one and run its nearest tests."""
         source = (ROOT / mutant.file).read_text(encoding="utf-8")
         mutated = mutate(source, mutant)
         before, after = changed_lines(source, mutated)
@@ -90,7 +90,7 @@ class Run:
         return Finding(mutant.file, mutant.line, before, after, trial.outcome)
 
     def _without(self, tests: tuple[str, ...]) -> float:
-        """Seconds that the tests take without a bug; they must pass then, or prove nothing."""
+        """Return the seconds that the tests take without a bug; they must pass then."""
         with self._first:
             if tests not in self._usual_s:
                 with self._copies.one() as copy:
@@ -102,7 +102,7 @@ class Run:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw, try and report; 1 if too many survived, else 0."""
+    """Draw, try and report; return 1 if too many survived, else 0."""
     asked = _arguments().parse_args(argv)
     plan = Plan.read()
     files = asked.files or list(plan.nearest)
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(finding: Finding, done: int, count: int) -> None:
-    """Print a line as soon as a mutant is done: a run takes long."""
+    """Print a line as soon as a mutant is done, because a run takes long."""
     outcome = finding.outcome.value if finding.outcome else "equivalent"
     sys.stderr.write(f"{done}/{count} {outcome}: {finding.file}:{finding.line}\n")
     if finding.outcome is Outcome.SURVIVED:

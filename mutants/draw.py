@@ -1,4 +1,4 @@
-"""Draws mutants: lists every place where a bug can be planted, and takes some with a seed."""
+"""Draw mutants: list every place where a bug can be planted, and select some with a seed."""
 
 import ast
 import random
@@ -16,8 +16,8 @@ from mutants.operators import LOGGER, DeleteCall, DeleteRaise, DropCondition, Op
 
 __all__ = ["Mutant", "draw", "mutate"]
 
-#: Families of cosmic-ray's that are of use here. Left out are those that need arguments, and
-#: decorators, whose loss fails at import.
+#: Useful operator families of cosmic-ray. Left out are those that need arguments, and decorators,
+#: whose loss fails at import.
 FAMILIES = (
     "core/ReplaceBinaryOperator_",
     "core/ReplaceComparisonOperator_",
@@ -62,10 +62,10 @@ class Mutant:
 
 
 def draw(root: Path, files: Sequence[str], count: int, seed: int) -> list[Mutant]:
-    """Draw mutants, each place of the code as likely as any other.
+    """Draw mutants, each place of the code with the same probability.
 
-    A comparison can be replaced in seven ways and a call deleted in one; so a place is drawn
-    first, and one of its ways after that.
+    A comparison can be replaced in seven ways and a call deleted in one. So a place is drawn first,
+    and one of its ways after that.
 
     Args:
         root: the root of the project.
@@ -98,7 +98,7 @@ def mutate(source: str, mutant: Mutant) -> str:
 
 
 def _is_code(source: str, mutant: Mutant) -> bool:
-    """Tell whether it can be compiled: the star of `*names` is no multiplication."""
+    """Return whether it compiles: the star of `*names` is not a multiplication."""
     try:
         compile(mutate(source, mutant), mutant.file, "exec")
     except SyntaxError:
@@ -128,10 +128,10 @@ def _operator(name: str) -> Operator:
 
 
 def _left_out(source: str) -> Iterator[tuple[Place, Place]]:
-    """Yield where a change says nothing about the tests.
+    """Yield places where a change says nothing about the tests.
 
-    That is types, decorators, log lines, and the numbers of named constants: a chunk of 1,001 rows
-    or a pause of 3 s where there were 1,000 and 2 s is another choice, and no bug.
+    These are types, decorators, log lines, and the numbers of named constants. A chunk of 1,001
+    rows instead of 1,000, or a pause of 3 s instead of 2 s, is another choice and not a bug.
     """
     for node in ast.walk(ast.parse(source)):
         types = (getattr(node, field, None) for field in ("annotation", "returns"))
@@ -150,12 +150,12 @@ def _is_log(called: ast.expr) -> bool:
 
 
 def _is_union(value: ast.expr) -> bool:
-    """Tell whether it is a type alias such as `str | int | None`."""
+    """Return whether it is a type alias such as `str | int | None`."""
     return isinstance(value, ast.BinOp) and isinstance(value.op, ast.BitOr)
 
 
 def _is_tuning(node: ast.Assign | ast.AnnAssign) -> bool:
-    """Tell whether it is a named constant: `LOOK_EVERY_S = 0.5`, `COPY = Limits(lock_s=2)`."""
+    """Return whether it is a named constant: `LOOK_EVERY_S = 0.5`, `COPY = Limits(lock_s=2)`."""
     target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
     name = target.id if isinstance(target, ast.Name) else ""
     value = node.value

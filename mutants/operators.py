@@ -13,15 +13,15 @@ __all__ = ["LOGGER", "DeleteCall", "DeleteRaise", "DropCondition", "Operator"]
 
 Position = tuple[tuple[int, int], tuple[int, int]]
 
-#: Calls whose arguments are conditions that all hold: leaving one out weakens a guard.
+#: Calls whose arguments are conditions that all hold: to leave one out weakens a guard.
 CONDITIONS = {"where", "and_"}
 
-#: Log lines are left out: what they say is for people, and no test is asked to hold it.
+#: Log lines are left out: their text is for people, and no test asserts it.
 LOGGER = "log"
 
 
 class Operator(Protocol):
-    """What a mutation offers: where it can be made, and the changed node."""
+    """The interface of a mutation: where it can be made, and the changed node."""
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         """List the places of a node at which it can be made."""
@@ -59,7 +59,7 @@ class DeleteRaise:
 
 
 class DropCondition:
-    """Leaves one of the conditions of a WHERE out."""
+    """Leaves out one of the conditions of a WHERE."""
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         """Yield each argument, if the node is the parentheses of `.where(...)` or `and_(...)`."""
@@ -85,7 +85,7 @@ def _is_parentheses(node: Any) -> bool:
 
 
 def _last_name(node: Any) -> str | None:
-    """The name that is called: of `select(x).where` it is `where`."""
+    """Return the name that is called: of `select(x).where` it is `where`."""
     if node is None:
         return None
     word = node.children[-1] if node.type == "trailer" else node
@@ -103,7 +103,7 @@ def _is_call(node: Any) -> bool:
 
 
 def _pass_instead_of(node: Any) -> Any:
-    """The statement `pass`, indented as the one that it replaces."""
+    """Return the statement `pass`, indented as the one that it replaces."""
     made = parso.parse("pass").children[0]
     made.prefix = node.get_first_leaf().prefix
     return made

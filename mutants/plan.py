@@ -1,4 +1,4 @@
-"""Reads what to mutate, which tests stand nearest to it, and which mutants change nothing."""
+"""Read what to mutate, which tests are nearest to it, and which mutants change nothing."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ class Equivalent:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does.
+    """The lists that a run uses.
 
     Attributes:
-        nearest: tests by the file that they stand nearest to.
+        nearest: for each file, its nearest tests.
         equivalents: mutants that are left out.
     """
 

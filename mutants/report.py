@@ -1,4 +1,4 @@
-"""What a run found: a table by file, and every survivor with its change."""
+"""Report a run: a table by file, and every survivor with its change."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ __all__ = ["Finding", "report", "survivors_share"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one mutant.
+    """The result of one mutant.
 
     Attributes:
         file: where it was planted.
         line: in which line.
         before: the changed lines.
         after: what they were changed to.
-        outcome: what the tests made of it; None if it is listed as equivalent.
+        outcome: the result of the tests; None if it is listed as equivalent.
         reason: why it is equivalent.
     """
 
@@ -36,7 +36,7 @@ class Finding:
 
 
 def survivors_share(findings: Sequence[Finding]) -> float:
-    """Return the part of the mutants tried that no test noticed, 0 to 1."""
+    """Return the share of the mutants tried that no test noticed, 0 to 1."""
     tried = [finding for finding in findings if finding.outcome is not None]
     survived = sum(finding.outcome is Outcome.SURVIVED for finding in tried)
     return survived / len(tried) if tried else 0.0

@@ -1,4 +1,4 @@
-"""Runs the nearest tests over a copy of the project in which one bug is planted."""
+"""Run the nearest tests over a copy of the project in which one bug is planted."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ _PASSED, _NOTICED = 0, {1, 2, 3}
 
 
 class Outcome(Enum):
-    """What the tests made of a mutant."""
+    """The result of the tests of a mutant."""
 
     KILLED = "killed"
     """A test failed, or the code could not even be imported."""
 
     TIMED_OUT = "timed out"
-    """The tests did not come to their end; counted as killed."""
+    """The tests did not finish in time; counted as killed."""
 
     SURVIVED = "survived"
     """Every test passed."""
@@ -85,7 +85,7 @@ class Copy:
         raise RuntimeError(f"pytest ended with status {status} for {' '.join(tests)}")
 
     def try_mutant(self, file: str, mutated: str, tests: Sequence[str], *, limit_s: float) -> Trial:
-        """Run tests with a file's source replaced, and put the source back."""
+        """Run tests with a file's source replaced, and restore the source."""
         path = self._folder / file
         source = path.read_text(encoding="utf-8")
         self._write(path, mutated)
@@ -95,18 +95,18 @@ class Copy:
             self._write(path, source)
 
     def _write(self, path: Path, source: str) -> None:
-        """Write it with a time of its own.
+        """Write the file with a unique time.
 
-        Python takes bytecode for current if the source has the same size and the same second.
+        Python treats bytecode as current if the source has the same size and the same second.
         """
         self._written += 1
         path.write_text(source, encoding="utf-8")
         os.utime(path, (self._written, self._written))
 
     def _pytest(self, tests: Sequence[str], limit_s: float) -> int | None:
-        """Run it in a session of its own, so that it ends with all it has started."""
+        """Run pytest in its own session, so that all it has started can be ended with it."""
         words = [str(self._python), "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        # Processes that tests start import the packages from here, not from the project.
+        # Processes that tests start import the packages from the copy, not from the project.
         environment = os.environ | {"PYTHONPATH": str(self._folder)}
         process = subprocess.Popen(
             words,
@@ -126,7 +126,7 @@ class Copy:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the group of a run that is over, or took too long: servers of tests may be left."""
+    """End the process group of a run that is over or took too long: servers may be left."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,1 +1,4 @@
-"""Two checkouts measured in turns, and the gate on their ratio."""
+"""Measure two checkouts alternately, and gate on their ratio.
+
+The measurements themselves are in `benchmarks/figures/`; each checkout uses its own.
+"""

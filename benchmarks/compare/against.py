@@ -1,6 +1,6 @@
-"""`python -m benchmarks --against REF`: measure two checkouts in turns; gate on the ratio.
+"""`python -m benchmarks --against REF`: measure two checkouts alternately; gate on the ratio.
 
-Each measurement is a process of the checkout that is measured, with servers of its own.
+Each measurement is a process of the measured checkout, with its own servers.
 """
 
 import json
@@ -18,7 +18,7 @@ from benchmarks.report.report import made_on
 
 __all__ = ["PAIRS", "QUICK_PAIRS", "compare_with", "summarised"]
 
-#: A gate needs at least so many: the median of fewer moves with the machine.
+#: A gate needs at least so many: the median of fewer varies with the machine's load.
 PAIRS = 6
 QUICK_PAIRS = 1
 
@@ -26,7 +26,7 @@ QUICK_PAIRS = 1
 def compare_with(
     revision: str, arguments: Sequence[str], *, pairs: int, is_gate: bool, json_path: Path
 ) -> int:
-    """Measure both checkouts in turns, print the table and return the exit status.
+    """Measure both checkouts alternately, print the table and return the exit status.
 
     It is 0, or 1 if the gate fails, 2 if a measurement fails, 130 if the run is interrupted.
 
@@ -35,9 +35,9 @@ def compare_with(
         arguments: of each measurement, as `--only cpu --quick`.
         pairs: how many measurements of each.
         is_gate: whether a figure above its bound makes the exit status 1.
-        json_path: where every reading goes.
+        json_path: the file for every reading.
     """
-    # A shell starts what runs in the background with SIGINT ignored, and a child inherits that.
+    # A shell starts background processes with SIGINT ignored, and a child inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -56,7 +56,7 @@ def compare_with(
 def _in_turns(
     revision: str, arguments: Sequence[str], pairs: int, json_path: Path
 ) -> list[Comparison]:
-    """Measure the pairs, writing down after each what is known."""
+    """Measure the pairs, and write all readings so far after each."""
     books: dict[str, list[Book]] = {"reference": [], "here": []}
     found: list[Comparison] = []
     with reference(revision) as other:
@@ -102,5 +102,5 @@ def _write_json(
 
 
 def _end(_number: int, _frame: object) -> None:
-    """Leave as after Ctrl-C, so that the worktree is removed."""
+    """Exit as after Ctrl-C, so that the worktree is removed."""
     raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""Paired runs of two checkouts: their order, the ratio of each figure, and what it must not exceed.
+"""Paired runs of two checkouts: their order, each figure's ratio, and the ratio's bound.
 
-A ratio is taken within a pair, as a machine may be twice as fast in one minute as in the next. It
-is inverted for a figure of which more is better, so that a ratio above 1 is always the worse.
+A ratio is taken within a pair, because a machine may be twice as fast in one minute as in the next.
+If more is better for a figure, the ratio is inverted, so that a ratio above 1 is always the worse.
 """
 
 import math
@@ -16,7 +16,7 @@ from chaos.markdown import aligned
 
 __all__ = ["EXPLAINED", "GATE", "Comparison", "abba", "compare", "comparison_table"]
 
-#: A gated figure's median ratio may be this much.
+#: The highest median ratio that a gated figure may have.
 GATE = 1.03
 #: Any other figure whose median ratio is above this needs an explanation.
 EXPLAINED = 1.10
@@ -28,11 +28,11 @@ class Comparison:
     """One figure in both checkouts.
 
     Attributes:
-        label: what it is, with its unit.
+        label: its name, with its unit.
         reference: the other checkout's values, one for each pair.
         here: this checkout's, in the same order.
         more_is_better: whether the ratio is inverted.
-        is_gated: whether the gate holds for it.
+        is_gated: whether the gate applies to it.
     """
 
     label: str
@@ -43,28 +43,28 @@ class Comparison:
 
     @property
     def ratios(self) -> list[float]:
-        """Each pair's ratio, above 1 where this checkout is worse."""
+        """Return each pair's ratio, above 1 if this checkout is worse."""
         pairs = zip(self.here, self.reference, strict=True)
         return [_ratio(b, a) if self.more_is_better else _ratio(a, b) for a, b in pairs]
 
     @property
     def median_ratio(self) -> float:
-        """The pairs' median; infinite if nothing was measured."""
+        """Return the pairs' median; infinite if nothing was measured."""
         return statistics.median(self.ratios) if self.ratios else math.inf
 
     @property
     def fails(self) -> bool:
-        """Whether the gate holds for it and it is above."""
+        """Return whether the gate applies and the ratio is above it."""
         return self.is_gated and self.median_ratio > GATE
 
     @property
     def needs_explanation(self) -> bool:
-        """Whether it became much worse without the gate holding for it."""
+        """Return whether it became much worse without being gated."""
         return not self.is_gated and bool(self.ratios) and self.median_ratio > EXPLAINED
 
     @property
     def verdict(self) -> str:
-        """What follows from the median ratio."""
+        """Return the verdict on the median ratio."""
         if not self.ratios:
             return f"{'FAILED: ' if self.fails else ''}not measured on both sides"
         if self.is_gated:
@@ -73,7 +73,7 @@ class Comparison:
 
 
 def abba(pairs: int) -> list[tuple[str, str]]:
-    """Return the order within each pair: what a machine gains or loses meanwhile is in both."""
+    """Return the order within each pair, so that a drift of the machine affects both sides."""
     return [("reference", "here") if n % 2 == 0 else ("here", "reference") for n in range(pairs)]
 
 

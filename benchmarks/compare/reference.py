@@ -1,7 +1,7 @@
-"""A second checkout to compare with: a git worktree of a revision, with an environment of its own.
+"""A second checkout to compare with: a git worktree of a revision with its own environment.
 
 The revision measures itself with its own benchmarks, so that neither side imports the other's code.
-All that both must have is `python -m benchmarks --only NAMES --rounds 1 --json FILE`.
+Both need only support `python -m benchmarks --only NAMES --rounds 1 --json FILE`.
 """
 
 import json
@@ -101,10 +101,10 @@ def _git(repository: Path, *words: str) -> None:
 
 
 def _run(command: Sequence[str], root: Path) -> None:
-    """Run a command in a checkout; when this process is interrupted, let it stop its servers."""
+    """Run a command in a checkout; if this process is interrupted, let it stop its servers."""
     env = {name: value for name, value in os.environ.items() if name not in _OF_THIS_CHECKOUT}
-    # What it prints is a table of one run, and is not mixed with the table of all. In a session of
-    # its own it does not get the terminal's Ctrl-C, too, which would interrupt its own cleaning up.
+    # Its output is a table of one run, and must not mix with the table of all runs. In its own
+    # session it does not get the terminal's Ctrl-C, which would interrupt its cleanup.
     child = subprocess.Popen(
         command, cwd=root, env=env, stdout=subprocess.DEVNULL, start_new_session=True
     )

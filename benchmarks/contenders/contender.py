@@ -1,4 +1,4 @@
-"""What every system under measurement can do, whoever wrote it."""
+"""The interface of every measured system."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -7,12 +7,12 @@ __all__ = ["Contender"]
 
 
 class Contender(Protocol):
-    """Workers of one system over the servers, with a bucket of their own.
+    """Workers of one system over the servers, with their own bucket.
 
     Attributes:
         name: in the table.
-        bucket: where its images go.
-        calls: how many it has in flight at most.
+        bucket: for its images.
+        calls: the maximum number in flight.
     """
 
     name: str
@@ -23,15 +23,15 @@ class Contender(Protocol):
         """Start the workers and have each deliver an image, so that nothing is loaded later."""
 
     def prepare(self, count: int) -> Callable[[], object]:
-        """Get so many jobs ready; what is returned lets them begin."""
+        """Prepare so many jobs; return a function that lets them begin."""
 
     @property
     def pids(self) -> Sequence[int]:
-        """The worker processes; what is below them counts as theirs."""
+        """Return the worker processes; their descendants count as theirs."""
 
     @property
     def memory_bytes(self) -> int:
-        """What all its processes have, or at their highest had, in memory."""
+        """Return the memory of all its processes, now or at their peak."""
 
     def stop(self) -> None:
         """End the workers."""

@@ -1,7 +1,7 @@
-"""Darkroom as a contender: chaos's fleet with the settings that users get, jobs loaded as a batch.
+"""Darkroom as a contender: chaos's fleet with default settings, jobs loaded as a batch.
 
-The jobs are in the table before they are due, as a million-line batch's are, so that what loading
-costs is in nobody's account but the loader's.
+The jobs are in the table before they are due, as those of a million-line batch are. So the cost of
+loading is charged to the loader only.
 """
 
 import signal
@@ -26,13 +26,13 @@ DRAIN_S = 30.0
 
 
 class DarkroomFleet:
-    """Worker processes of ours.
+    """Darkroom worker processes.
 
     Args:
-        servers: what they run over.
-        workers: how many processes.
+        servers: the servers they use.
+        workers: number of processes.
         concurrency: calls in flight in each.
-        settings: others, by field name.
+        settings: further settings, by field name.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DarkroomFleet:
         self.bucket = self.fleet.bucket.bucket
 
     def start(self, **settings: object) -> None:
-        """Workers with a lease each, whose every call slot has delivered an image."""
+        """Start workers with a lease each, whose every call slot has delivered an image."""
         self.start_cold(**settings)
         count = self.calls
         self.prepare(count)()
@@ -58,7 +58,7 @@ class DarkroomFleet:
         until(lambda: self.fleet.ended >= count, "the first jobs' ends")
 
     def start_cold(self, **settings: object) -> None:
-        """Workers with a lease each that have done nothing yet."""
+        """Start workers that have a lease each and have run nothing yet."""
         self.fleet.start(self._workers, **settings)
 
     def prepare(self, count: int) -> Callable[[], object]:
@@ -75,21 +75,21 @@ class DarkroomFleet:
 
     @property
     def pids(self) -> Sequence[int]:
-        """The workers'."""
+        """Return the workers' process ids."""
         return [worker.pid for worker in self.fleet.workers]
 
     @property
     def memory_bytes(self) -> int:
-        """The most that each ever had; pages shared with others are counted for each."""
+        """Return the sum of each worker's peak; pages shared with others are counted for each."""
         return sum(map(peak_bytes, self.pids))
 
     def drain(self) -> None:
-        """Have the workers end as a deploy would, and wait."""
+        """End the workers as a deploy would, and wait."""
         for worker in self.fleet.workers:
             worker.signal(signal.SIGTERM)
         for worker in self.fleet.workers:
             worker.wait(DRAIN_S)
 
     def stop(self) -> None:
-        """Kill what runs."""
+        """Kill the processes that run."""
         self.fleet.close()

@@ -1,7 +1,7 @@
-"""The textbook job as a Dramatiq actor, written as its guide has one write it.
+"""The textbook job as a Dramatiq actor, written as its guide recommends.
 
-Started by `dramatiq benchmarks.contenders.dramatiq_task`; settings come from the environment, as
-such tasks do it.
+Start it with `dramatiq benchmarks.contenders.dramatiq_task`; settings come from the environment, as
+is usual in such tasks.
 """
 
 import os
@@ -21,7 +21,7 @@ dramatiq.set_broker(broker)
 
 @dramatiq.actor(queue_name=os.environ.get("TEXTBOOK_QUEUE", "default"), max_retries=5)
 def generate(request: dict[str, object]) -> None:
-    """Ask for an image and store it."""
+    """Request an image and store it."""
     message = CurrentMessage.get_current_message()
     assert message is not None  # noqa: S101 - the middleware is on
     make_and_store(request, message.message_id)

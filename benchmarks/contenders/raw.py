@@ -1,9 +1,9 @@
-"""The raw limit: what an image costs where there is no queue, no table and no library.
+"""The raw limit: the cost of an image without any queue, table or library.
 
-One thread, two sockets, one buffer: ask, read the answer where it lands, decode its base64 and
-check the PNG's CRC-32s with SIMD, hash it, put it. `python -m benchmarks.contenders.raw` is a
-process of its own, so that the kernel's account of it holds nothing else; it prints milliseconds
-of CPU per image.
+One thread, two sockets and one buffer. It requests an image, reads the answer in place, decodes its
+base64, checks the PNG's CRC-32s with SIMD, hashes it and puts it. `python -m
+benchmarks.contenders.raw` is a separate process, so that the kernel charges it for nothing else. It
+prints milliseconds of CPU per image.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class Line:
         self._view = memoryview(buffer)
 
     def ask(self, head: bytes, body: bytes) -> slice:
-        """Send a request; where in the buffer the answer's body is, until the next one."""
+        """Send a request; return where the answer's body is in the buffer (until the next one)."""
         self._socket.sendall(head)
         if body:
             self._socket.sendall(body)
@@ -56,7 +56,7 @@ class Line:
 
 
 def check(png: bytes) -> str:
-    """Every chunk's CRC-32, and the SHA-256 of all."""
+    """Check every chunk's CRC-32, and return the SHA-256 of all."""
     view, at = memoryview(png), 8
     while at < len(png):
         length = int.from_bytes(view[at : at + 4], "big")
@@ -83,7 +83,7 @@ def _images(asked: argparse.Namespace, count: int) -> None:
 
 
 def _decoded(buffer: bytearray, answer: slice) -> bytes:
-    """The base64 between the brackets of `{"images":["..."]}`, decoded from where it lies."""
+    """Decode the base64 between the brackets of `{"images":["..."]}` in place."""
     start = buffer.index(b'["', answer.start) + 2
     end = buffer.rindex(b'"]', start, answer.stop)
     return pybase64.b64decode(memoryview(buffer)[start:end], validate=True)

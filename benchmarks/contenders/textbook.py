@@ -1,7 +1,7 @@
-"""The textbook workers as contenders: the same job body, run by queues that users pick.
+"""The textbook workers as contenders: the same job body, run by common queues.
 
-Each is started as its own documentation has it. Processes are what Celery's guide calls for by
-default (`prefork`); as many are started as a machine with 80 MB each to spare would bear.
+Each is started as its own documentation recommends. Celery's guide uses processes by default
+(`prefork`). As many are started as a machine with 80 MB for each can hold.
 """
 
 import os
@@ -28,15 +28,15 @@ REPO = Path(__file__).parents[2]
 
 
 class TextbookWorkers:
-    """Workers of some queue that run the textbook job.
+    """Workers of one queue that run the textbook job.
 
     Args:
-        servers: what they run over.
+        servers: the servers they use.
         name: in the table.
         calls: how many it has in flight.
         mark: the name of the queue, different in every run.
         command: starts the workers.
-        send: hands in one job.
+        send: submits one job.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TextbookWorkers:
         self._servers = servers
         self._command = command
         self._send = send
-        self._warm_up = 3 * calls  # enough for every process to have done one
+        self._warm_up = 3 * calls  # enough for every process to have run one
         endpoint = new_bucket(servers.s3)
         self.bucket = endpoint.bucket
         self._log = servers.folder / f"{mark}.log"
@@ -87,7 +87,7 @@ class TextbookWorkers:
         until(lambda: sink.puts(self.bucket) >= wanted, f"{self.name}'s first images")
 
     def prepare(self, count: int) -> Callable[[], object]:
-        """Nothing to be done before the messages are sent."""
+        """Return the sending of the messages; nothing else needs preparing."""
         return partial(self._send_all, count)
 
     def _send_all(self, count: int) -> None:
@@ -97,16 +97,16 @@ class TextbookWorkers:
 
     @property
     def pids(self) -> Sequence[int]:
-        """The first process; the others are below it."""
+        """Return the first process; the others are its descendants."""
         return [self._process.pid] if self._process is not None else []
 
     @property
     def memory_bytes(self) -> int:
-        """All of them together; pages that they share are counted once."""
+        """Return the memory of all together; pages that they share are counted once."""
         return sum(map(memory_bytes, self.pids))
 
     def stop(self) -> None:
-        """Have them end, and wait."""
+        """End the workers, and wait."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
@@ -114,7 +114,7 @@ class TextbookWorkers:
 
 
 def celery_textbook(servers: Servers, *, processes: int) -> TextbookWorkers:
-    """Celery with its default pool: a process per call in flight."""
+    """Run Celery with its default pool: a process per call in flight."""
     mark = f"t{uuid4().hex[:12]}"
     producer = Celery("producer", broker=servers.redis.url, set_as_current=False)
     start = [sys.executable, "-m", "celery", "-A", "chaos.textbook.tasks", "worker"]
@@ -131,7 +131,7 @@ def celery_textbook(servers: Servers, *, processes: int) -> TextbookWorkers:
 
 
 def dramatiq_textbook(servers: Servers, *, processes: int, threads: int) -> TextbookWorkers:
-    """Dramatiq as its guide starts it: a few processes of several threads."""
+    """Run Dramatiq as its guide starts it: a few processes of several threads."""
     mark = f"d{uuid4().hex[:12]}"
     broker = RedisBroker(url=servers.redis.url)  # type: ignore[no-untyped-call]
     broker.declare_queue(mark)

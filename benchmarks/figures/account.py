@@ -1,4 +1,4 @@
-"""What was charged between two moments, per image: to the workers, and to each server."""
+"""Compute the CPU charged between two moments, per image: to the workers, and to each server."""
 
 import time
 
@@ -10,11 +10,11 @@ __all__ = ["Account"]
 
 
 class Account:
-    """Opened when it is made.
+    """The charges since it was created.
 
     Args:
-        servers: beside the workers.
-        contender: whose workers.
+        servers: besides the workers.
+        contender: the contender whose workers are charged.
     """
 
     def __init__(self, servers: Servers, contender: Contender) -> None:
@@ -27,11 +27,11 @@ class Account:
 
     @property
     def images(self) -> int:
-        """Images delivered since it was opened."""
+        """Return the images delivered since it was created."""
         return self._servers.s3.puts(self._contender.bucket) - self._puts
 
     def close(self) -> dict[str, float]:
-        """Milliseconds of CPU per image, by whom, and images a second."""
+        """Return milliseconds of CPU per image, for workers and servers, and images a second."""
         took_s = time.monotonic() - self._began
         images = max(1, self.images)
         charges, workers_s = self._servers.charges(), self._charged_s()

@@ -1,7 +1,7 @@
-"""What a job costs with a million queued behind it, against a thousand; and what the broker holds.
+"""The cost of a job with a million queued jobs, against a thousand; and the broker's memory.
 
-The cost is CPU: of the worker, in which the dispatcher is, and of PostgreSQL. Both backlogs are
-worked off in turns, so that what else the machine does is the same for both.
+The cost is the CPU of the worker, which includes the dispatcher, and of PostgreSQL. Both backlogs
+are processed alternately, so that other load on the machine affects both equally.
 """
 
 import time
@@ -31,7 +31,7 @@ MESSAGES = 5_000
 
 
 def backlog(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Each size is worked off twice, in turns; then what other queues keep in the broker."""
+    """Process each size twice, alternately; then measure what other queues keep in the broker."""
     servers.simulator.put_latency(LATENCY_S)
     sizes = sorted({SMALL, max(SMALL, scale.backlog // 30), scale.backlog})
     fleets = [(size, DarkroomFleet(servers, concurrency=CALLS)) for size in sizes]

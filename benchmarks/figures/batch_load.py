@@ -1,8 +1,8 @@
-"""A large batch over HTTP, or by `darkroom batch`, into PostgreSQL: what each side spends on it.
+"""Measure a large batch over HTTP or by `darkroom batch` into PostgreSQL, for each side.
 
 `million.py` is the figure of `make bench`: how long it takes until a million lines are accepted.
-This is the tool to find out why, run alone: lines as a shop has them, with keys; a PostgreSQL that
-minds power cuts; and the CPU of each side apart, which depends little on what else is running.
+This tool finds the reason, and is run alone. It has realistic lines with keys, a PostgreSQL that is
+durable, and the CPU of each side separately, which depends little on other load.
 """
 
 import argparse
@@ -33,7 +33,7 @@ __all__ = ["Figures", "Side", "measure"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: PostgreSQL as it comes: the tests' server is told to forget about power cuts.
+#: PostgreSQL's default durability: the tests' server has it turned off.
 DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB"}
 
 WORDS = (
@@ -44,11 +44,11 @@ WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side took.
+    """The resources that one side used.
 
     Attributes:
         cpu_s: user and system, of its processes together.
-        peak_memory_mb: the most that its largest process held; None where it was not looked at.
+        peak_memory_mb: the peak of its largest process; None if it was not measured.
     """
 
     cpu_s: float
@@ -57,14 +57,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One load.
+    """The figures of one load.
 
     Attributes:
         way: `http`, or `command` for `darkroom batch`, which is client and gateway in one.
         lines: jobs accepted.
-        body_mb: what was handed in.
-        took_s: from the client's first byte to the answer that all are in.
-        lines_per_s: of it.
+        body_mb: the size of the submitted body.
+        took_s: from the client's first byte to the answer that accepts all lines.
+        lines_per_s: the rate over that time.
         idle_memory_mb: the gateway's, before the load.
     """
 
@@ -79,7 +79,7 @@ class Figures:
     idle_memory_mb: float | None
 
     def cpu_per_100_000(self) -> dict[str, float]:
-        """CPU seconds per 100,000 lines, of each side."""
+        """Return CPU seconds per 100,000 lines, of each side."""
         sides = {"client": self.client, "gateway": self.gateway, "postgresql": self.postgresql}
         return {
             name: round(side.cpu_s / self.lines * 100_000, 2)
@@ -88,15 +88,15 @@ class Figures:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, with what is computed."""
+        """Return plain values, including those computed."""
         return asdict(self) | {"cpu_s_per_100_000_lines": self.cpu_per_100_000()}
 
 
 def measure(lines: int, *, way: str = "http") -> Figures:
-    """Hand in one batch over servers of its own, and look at what it took.
+    """Submit one batch over separate servers, and measure its cost.
 
     Args:
-        lines: how many.
+        lines: the number of lines.
         way: `http` for client and gateway, `command` for `darkroom batch`.
 
     Raises:
@@ -165,13 +165,13 @@ def _by_command(
 
 
 def _lines(count: int) -> Iterator[dict[str, Any]]:
-    """Requests of about 200 characters, as a shop's nightly run has them."""
+    """Yield requests of about 200 characters, like a shop's nightly run."""
     for n in range(count):
         yield {"prompt": f"{WORDS} number {n}", "width": 1024, "height": 768, "key": f"sku-{n}"}
 
 
 def _send(url: str, lines: int) -> None:
-    """Be the client: hand the lines in from a generator, and tell what that took."""
+    """Be the client: submit the lines from a generator, and return the cost."""
     from darkroom_client import Client  # noqa: PLC0415 - only the client's process has it loaded
 
     began = time.monotonic()
@@ -188,7 +188,7 @@ def _send(url: str, lines: int) -> None:
 
 @contextmanager
 def _stage() -> Iterator[tuple[Path, dict[str, str], PostgresServer, Database]]:
-    """A PostgreSQL and a Valkey of one's own, an empty table, and the settings that name them."""
+    """Yield a separate PostgreSQL and Valkey, an empty table, and the settings that name them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="darkroom-bench-")))
         postgres = stack.enter_context(running(stack.enter_context(installed()), DURABLE))
@@ -250,7 +250,7 @@ def _run(arguments: Sequence[str]) -> str:
 
 
 def _check(database: Database, lines: int) -> None:
-    """One batch, open, with so many jobs; the first page of them is there."""
+    """Check for one open batch with so many jobs, and read their first page."""
     [batch] = list_batches(database)
     page = list_jobs(database, batch_id=batch.id, limit=100)
     whole = get_jobs(database, [job.id for job in page])

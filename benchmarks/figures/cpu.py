@@ -1,7 +1,7 @@
-"""Worker CPU per delivered image, everything included; and what it costs the servers beside.
+"""Worker CPU per delivered image, everything included; and the CPU of the servers.
 
-The contenders take turns in every round, so that a ratio is taken within one run: what else the
-machine does then is the same for all.
+The contenders run alternately in every round, so that a ratio is taken within one run. Other load
+on the machine then affects all equally.
 """
 
 import json
@@ -35,7 +35,7 @@ TEXTBOOK_CALLS = 32
 
 
 def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """One round: everybody makes images, and is read."""
+    """Run one round: every contender makes images, and its CPU is read."""
     if not scale.is_darkroom_only:
         yield from _raw_limits(servers, scale.images)
     servers.simulator.put_latency(LATENCY_S)
@@ -61,10 +61,10 @@ def _textbook(servers: Servers, images: int) -> Iterator[Reading]:
 
 
 def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> float:
-    """Milliseconds an image at the raw limit.
+    """Return milliseconds an image at the raw limit.
 
-    One loop and its servers take turns, as each waits for the other, so it has a core to itself.
-    Beside another it has what a fleet has: a machine that is busy.
+    One loop and its servers alternate, because each waits for the other, so the loop has a core to
+    itself. A second loop gives the conditions of a fleet: a busy machine.
     """
     servers.simulator.clear_latency()
     words = {
@@ -91,7 +91,7 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
 
 
 def _one_and_two(servers: Servers, images: int) -> Iterator[Reading]:
-    """One process, two, two and one, so that a machine that slows down meanwhile slows both."""
+    """Run one process, two, two and one, so that a drift of the machine affects both."""
     order = (1, 2, 2, 1)
     fleets = (DarkroomFleet(servers, workers=n, concurrency=CALLS // n) for n in order)
     one, two, two_again, one_again = (delivered(servers, fleet, images) for fleet in fleets)
@@ -100,7 +100,7 @@ def _one_and_two(servers: Servers, images: int) -> Iterator[Reading]:
 
 
 def delivered(servers: Servers, contender: Contender, images: int) -> Reading:
-    """Have a contender deliver so many images, and read what was charged for them."""
+    """Have a contender deliver so many images, and read the CPU charged for them."""
     try:
         contender.start()
         begin = contender.prepare(images)

@@ -1,7 +1,7 @@
-"""How PostgreSQL would do what the product is about to ask of it, statement by statement.
+"""Explain the plan of each statement that the product sends to PostgreSQL.
 
-Each is run under EXPLAIN ANALYZE in a transaction that is rolled back, on the very connection and
-with the very parameters, and then goes its way as if nothing had been.
+Each is first run under EXPLAIN ANALYZE in a transaction that is rolled back, on the same connection
+and with the same parameters. Then it is executed normally.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ READ = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck"
 
 @dataclass(slots=True)
 class Plans:
-    """What the statements of one step came to.
+    """The totals of one step's statements.
 
     Attributes:
         statements: how many were sent.
-        rows_read: rows that scans looked at, whether they kept them or not.
+        rows_read: rows that scans read, whether they kept them or not.
         pages: of 8 kB, touched in memory or read from disk.
-        scans: sentences, one per table that grows and was read from end to end.
+        scans: sentences, one per growing table that was scanned completely.
     """
 
     statements: int = 0
@@ -50,7 +50,7 @@ class Plans:
 
 @contextmanager
 def explained() -> Iterator[Plans]:
-    """Explain every statement that is sent in this block, from whatever engine of this process."""
+    """Explain every statement that is sent in this block, by any engine of this process."""
     plans = Plans()
 
     def explain(

@@ -1,8 +1,8 @@
-"""Calls in flight in one process: its memory, what it delivers in steady state, and at what CPU.
+"""Calls in flight in one process: its memory, its steady throughput and its CPU.
 
-Calls that were begun together end together, so the first generations come in waves, each flatter
-than the one before. Whole generations are counted once they are flat enough, and several, as a
-window that begins in a trough and ends on a crest would see more images than come in the long run.
+Calls that began together end together, so the first generations come in waves, each flatter than
+the one before. Whole generations are counted once they are flat enough. Several are counted,
+because a window from a trough to a crest would contain more images than the long-term rate.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ UNTIL_FLAT = 4
 
 
 def flight(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Each number of calls once over plain HTTP; the largest with slow bodies and over TLS too."""
+    """Measure each number of calls over plain HTTP; the largest with slow bodies and TLS too."""
     for calls in scale.calls[-1:] if scale.is_darkroom_only else scale.calls:
         yield in_flight(servers, scale, FLIGHT, calls)
     put_slow_bodies(servers, SLOW_S)
@@ -37,7 +37,7 @@ def flight(servers: Servers, scale: Scale) -> Iterator[Reading]:
 
 
 def in_flight(servers: Servers, scale: Scale, figure: str, calls: int) -> Reading:
-    """One process with so many calls in flight."""
+    """Measure one process with so many calls in flight."""
     servers.simulator.put_latency(scale.latency_s)
     fleet = DarkroomFleet(servers, concurrency=calls)
     try:

@@ -1,7 +1,7 @@
-"""How long after its acceptance an idle system begins a job's call: the time a person would notice.
+"""The delay on an idle system from a job's acceptance to the start of its call.
 
-The moments are those at which a proxy before the API sees the calls, against the database's own
-time of acceptance; for a queue without a table, against the moment before its message was sent.
+The start is when a proxy before the API sees the call. It is compared with the database's own time
+of acceptance, or, for a queue without a table, with the moment before its message was sent.
 """
 
 import statistics
@@ -26,20 +26,20 @@ PROCESSES = 2
 
 
 class Arrivals:
-    """Notes when each prompt's call came by."""
+    """Records when each prompt's call passed."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
 
     def __call__(self, _line: Line, chunk: bytes) -> Act:
-        """Note the beginning of a call; let everything pass."""
+        """Record the beginning of a call; forward everything."""
         if chunk.startswith(b"POST "):
             self.at.append(time.time())
         return Act.PASS_ON
 
 
 def idle(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Single jobs, one after another, through each system."""
+    """Run single jobs, one after another, through each system."""
     arrivals = Arrivals()
     proxy = Proxy(servers.simulator.port, arrivals)
     watched = copy(servers.simulator)

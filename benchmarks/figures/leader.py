@@ -1,7 +1,7 @@
-"""What the one dispatcher that leads can send out, which more workers don't multiply.
+"""The rate of the one leading dispatcher, which more workers do not increase.
 
-Its own loop without the workers: due rows reserved and named in messages, as fast as it goes. Their
-number in one look is that of a large fleet, whose window is a second of starts.
+Its own loop runs without workers: it reserves due rows and names them in messages, as fast as it
+can. The number of rows per scan is that of a large fleet, whose window is a second of starts.
 """
 
 import resource
@@ -24,7 +24,7 @@ LOOKS = 20
 
 
 def leader(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Some thousands of jobs of a backlog sent out, and nobody there to take them."""
+    """Send some thousands of jobs of a backlog, without any worker to receive them."""
     queued = min(QUEUED, scale.backlog)
     fleet = DarkroomFleet(servers, dispatch_window=queued)
     try:

@@ -1,7 +1,8 @@
-"""A results table with very many rows, in seconds: one row as the product writes it, then copies.
+"""Fill a results table with very many rows in seconds: one row from the product, then copies.
 
-Copied inside the database, since what is measured over such a table is what its size does to the
-next job, not how the rows came in. Vacuumed and analysed, as autovacuum leaves it.
+The rows are copied inside the database, because the figures measure how the table's size affects
+the next job, and not how the rows were inserted. The table is vacuumed and analysed, as autovacuum
+leaves it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from storage.records.job import NewJob
 
 __all__ = ["crowd"]
 
-#: Ids begin with the milliseconds of their making, so that they ascend as the product's do.
+#: Ids begin with the milliseconds of their creation, so that they ascend as the product's do.
 COPY: Final = b"""
 INSERT INTO darkroom.jobs (id, batch_id, stream, owner, request_hash, request)
 SELECT encode(overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send((extract(
@@ -50,13 +51,13 @@ def crowd(
     Args:
         db: the migrated, empty table.
         url: its SQLAlchemy URL.
-        request: what every row asks for.
+        request: the request of every row.
         rows: how many are queued, in one batch.
-        ended: how many others have succeeded, in a batch of their own.
-        opened: whether the batch of those that are queued is open, or still being loaded.
+        ended: how many others have succeeded, in a separate batch.
+        opened: whether the batch of the queued rows is open, or still being loaded.
 
     Returns:
-        The batch of those that are queued.
+        The batch of the queued rows.
     """
     plain = url.replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as connection:

@@ -1,6 +1,6 @@
-"""A batch of a million lines through the gateway: until it is accepted, and in whose memory.
+"""A batch of a million lines through the gateway: its time until acceptance, and the memory.
 
-The gateway is the command that users start, the client a process with `darkroom-client` alone.
+The gateway is the command that users start. The client is a process with `darkroom-client` alone.
 """
 
 import json
@@ -26,7 +26,7 @@ REPO = Path(__file__).parents[2]
 
 
 def million(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Upload, and wait for the answer that says that all are in."""
+    """Upload, and wait for the answer that accepts all lines."""
     fleet = DarkroomFleet(servers)
     folder = Path(tempfile.mkdtemp(prefix="gateway-", dir=servers.folder))
     try:

@@ -1,4 +1,4 @@
-"""How many rows the database looks at for a job when there are millions, against ten thousand.
+"""How many rows the database reads for a job with millions of rows, against ten thousand.
 
 The steps are the product's own functions; their statements are explained as they are sent. Half of
 the rows have ended, half are queued.
@@ -27,11 +27,11 @@ from storage.records.states import JobStatus
 __all__ = ["PLANS", "STEPS", "plans"]
 
 PLANS = "plans over many rows"
-#: In a smaller table a planner may rather read and sort all that there is, and rightly.
+#: In a smaller table, a planner may correctly choose to read and sort all rows.
 SMALL = 10_000
 CALLS = 16
 PAGE = 50
-#: What is asked, and how many rows it may look at: a small multiple of those that it returns.
+#: Each step, and how many rows it may read: a small multiple of those that it returns.
 STEPS = {
     "16 due rows": 100,
     "claim": 10,
@@ -46,7 +46,7 @@ REQUEST = {"prompt": "a quiet harbour", "seed": 7}
 
 
 def plans(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """Every step over a small, a middling and a large table: planners change their minds."""
+    """Run every step over a small, a medium and a large table: planners change their plans."""
     for rows in sorted({SMALL, max(SMALL, scale.rows // 30), scale.rows}):
         url = servers.postgres.new_database()
         database = Database(url)

@@ -1,7 +1,7 @@
-"""How large a fleet's parts must be for so many workers, computed from what one image costs.
+"""Compute how large a fleet's parts must be for so many workers, from the cost of one image.
 
-Nothing here is measured at that size: unit costs of this run times images a second. Where a part
-cannot be multiplied, the number of workers at which it is full is told.
+Nothing here is measured at that size: it is unit costs of this run times images a second. If a part
+cannot be multiplied, the number of workers that saturates it is given.
 """
 
 import statistics
@@ -35,7 +35,7 @@ POSTGRES_CORES = 32
 
 
 def sizing(book: Book) -> str:
-    """Two tables of Markdown: the parts of fleets, and what is full at how many workers."""
+    """Return two tables of Markdown: the parts of fleets, and when which part saturates."""
     cost = {name: _median(book, CPU, name) for name in ("worker_ms", "postgres_ms", "broker_ms")}
     if not all(cost.values()):
         return "Not computed: this run did not measure what an image costs."

@@ -1,4 +1,4 @@
-"""Round trips to the database per job, all of a worker's threads and its dispatcher together."""
+"""Count database round trips per job, over all of a worker's threads and its dispatcher."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ IDLE_S = 4.0
 
 
 def trips(servers: Servers, scale: Scale) -> Iterator[Reading]:
-    """A worker at work, its heartbeat and its looks for due rows among it; and one with no work."""
+    """Count for a busy worker, with its heartbeat and scans for due rows; and for an idle one."""
     servers.simulator.put_latency(LATENCY_S)
     fleet = DarkroomFleet(servers, concurrency=CALLS)
     try:

@@ -1,8 +1,8 @@
-"""Counts round trips to the database on the wire itself, whatever library sends them.
+"""Count round trips to the database on the wire, whatever library sends them.
 
-PostgreSQL ends its answer to each request a client waits for with ReadyForQuery (protocol, "Message
-Formats"): one per simple query, one per Sync, and so one per round trip even where several
-statements travel together.
+PostgreSQL ends its answer to each request that a client waits for with ReadyForQuery (protocol,
+"Message Formats"). There is one per simple query and one per Sync. So there is one per round trip
+even if several statements travel together.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ KIND_AND_LENGTH = 5
 
 
 class Wiretap:
-    """Passes connections on to a PostgreSQL and counts its turns."""
+    """Forwards connections to a PostgreSQL and counts its round trips."""
 
     def __init__(self, target_port: int) -> None:
         self.round_trips = 0
@@ -33,7 +33,7 @@ class Wiretap:
         threading.Thread(target=self._listen, name="wiretap", daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more, and cut what is open."""
+        """Stop listening, and close all connections."""
         for end in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -63,7 +63,7 @@ class Wiretap:
 
 
 class Turns:
-    """Reads a server's messages as they come, in whatever pieces."""
+    """Reads a server's messages from chunks of any size."""
 
     def __init__(self) -> None:
         self._start = b""
@@ -71,8 +71,8 @@ class Turns:
         self._has_begun = False
 
     def read(self, chunk: bytes) -> int:
-        """How many turns end in this piece."""
-        # The one answer that is no message: a bare N says that there will be no TLS.
+        """Return how many round trips end in this chunk."""
+        # The one answer that is not a message: a bare N says that there will be no TLS.
         turns, at = 0, 0 if self._has_begun or chunk[:1] != NO_TLS else 1
         self._has_begun = True
         while True:
@@ -91,7 +91,7 @@ class Turns:
 
 @contextmanager
 def tapped(database_url: str) -> Iterator[tuple[Wiretap, str]]:
-    """A tap before a PostgreSQL, and the URL that leads through it."""
+    """Yield a wiretap before a PostgreSQL, and the URL that leads through it."""
     start, _, name = database_url.rpartition("/")
     address, _, port = start.rpartition(":")
     tap = Wiretap(int(port))

@@ -1,4 +1,4 @@
-"""All readings of a run, found by figure and contender, in the order in which they were made."""
+"""All readings of a run, found by figure and contender, in the order of measurement."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Book:
     def of(
         self, figure: str, contender: str, where: Mapping[str, float] | None = None
     ) -> list[Reading]:
-        """A contender's readings of a figure, those with certain numbers where asked."""
+        """Return a contender's readings of a figure, optionally only those with certain numbers."""
         wanted = (where or {}).items()
         return [
             reading
@@ -29,15 +29,15 @@ class Book:
     def values(
         self, figure: str, contender: str, name: str, where: Mapping[str, float] | None = None
     ) -> list[float]:
-        """One number of each of them."""
+        """Return one number of each reading."""
         found = self.of(figure, contender, where)
         return [reading.numbers[name] for reading in found if name in reading.numbers]
 
     def largest(self, figure: str, name: str) -> float:
-        """The largest of a figure's numbers of this name, as of calls in flight; 0 without any."""
+        """Return the largest number of this name in a figure, as of calls in flight; else 0."""
         found = [r.numbers[name] for r in self.readings if r.figure == figure and name in r.numbers]
         return max(found, default=0.0)
 
     def contenders(self, figure: str) -> Iterable[str]:
-        """Whose readings of a figure there are, in their order."""
+        """Return the contenders that have readings of a figure, in their order."""
         return dict.fromkeys(r.contender for r in self.readings if r.figure == figure)

@@ -1,6 +1,7 @@
-"""Line charts as PNGs, with what the product has installed anyway: Pillow.
+"""Draw line charts as PNGs with Pillow, which the product installs anyway.
 
-No more than two plots need: a few points per line, a logarithmic x axis, a y axis that begins at 0.
+It supports only what two plots need: a few points per line, a logarithmic x axis, a y axis that
+begins at 0.
 """
 
 import math
@@ -30,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart: what is on its axes, and its lines."""
+    """One chart: the titles of its axes, and its lines."""
 
     title: str
     across: str
@@ -38,7 +39,7 @@ class Panel:
 
 
 def draw(path: Path, panels: Sequence[Panel]) -> bool:
-    """Write charts side by side into a PNG; whether any of them had points."""
+    """Write charts side by side into a PNG; return whether any of them had points."""
     filled = [panel for panel in panels if any(line.points for line in panel.lines)]
     if not filled:
         return False
@@ -63,7 +64,7 @@ class _Drawing:
         self._step = _round_step(max(y for _, y in points) / TICKS)
 
     def draw(self) -> None:
-        """Axes first, lines over them."""
+        """Draw the axes first, then the lines over them."""
         self._text(self._left_px, 28, self._panel.title, "lm")
         self._text(self._left_px + self._width_px / 2, HEIGHT_PX - 28, self._panel.across, "mm")
         self._draw_heights()
@@ -112,6 +113,6 @@ class _Drawing:
 
 
 def _round_step(least: float) -> float:
-    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    """Return the next of 1, 2, 2.5, 5 times a power of ten."""
     power = 10 ** math.floor(math.log10(least)) if least > 0 else 1.0
     return next((f * power for f in (1, 2, 2.5, 5) if f * power >= least), 10 * power)

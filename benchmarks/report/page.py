@@ -1,4 +1,4 @@
-"""Writes a run into docs/performance.md: the places between its marks, and the plots beside it."""
+"""Write a run into docs/performance.md: the text between its marks, and the plots."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ def write_page(docs: Path, book: Book, command: str) -> None:
     Args:
         docs: the folder of the pages.
         book: the run.
-        command: that made it.
+        command: the command line that made it.
 
     Raises:
-        ValueError: the page has lost a mark.
+        ValueError: the page lacks a mark.
     """
     page = docs / PAGE
     text = page.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The two plots of a run: what calls in flight do to memory and throughput, a backlog to cost."""
+"""Draw the two plots of a run: memory and throughput by calls in flight, and cost by backlog."""
 
 import statistics
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ PLOTS = {
     ),
     "performance-backlog.png": "CPU per job of worker and PostgreSQL, against jobs queued",
 }
-"""What each shows, by file name."""
+"""The title of each plot, by file name."""
 
 
 def write_plots(folder: Path, book: Book) -> list[str]:
-    """Draw them from what was measured; the names of those that had readings."""
+    """Draw them from the readings; return the names of those that had readings."""
     memory = Panel(
         "Peak memory of one process, MB",
         "calls in flight",

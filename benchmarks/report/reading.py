@@ -1,4 +1,4 @@
-"""One thing that was measured once: of which figure, of whom, and its numbers by name and unit."""
+"""One measurement: its figure, its contender, and its numbers by name and unit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Reading:
 
     Attributes:
         figure: its name in the table and on the command line.
-        contender: whose.
+        contender: the measured system.
         numbers: by a name that ends in the unit.
     """
 
@@ -22,6 +22,6 @@ class Reading:
 
 
 def mean_of(first: Reading, second: Reading) -> Reading:
-    """Two readings of the same thing as one."""
+    """Return the mean of two readings of the same figure."""
     means = {name: (first.numbers[name] + second.numbers[name]) / 2 for name in first.numbers}
     return Reading(first.figure, first.contender, means)

@@ -1,4 +1,4 @@
-"""The run as it is printed, and as a page of documentation and a program get it."""
+"""Format the run for printing, for a page of documentation and for programs."""
 
 import json
 from dataclasses import asdict
@@ -16,18 +16,18 @@ HEAD = ("figure", *CONTENDERS, "to reach", "reached")
 
 
 def table(book: Book) -> str:
-    """Markdown, a line per figure: the median, then the lowest and highest of several runs."""
+    """Return Markdown, a line per figure: the median, then the lowest and highest of the runs."""
     return "\n".join(aligned([HEAD, *(_cells(row) for row in rows(book))]))
 
 
 def made_on() -> str:
-    """A paragraph: machine and versions."""
+    """Return a paragraph: machine and versions."""
     facts = [f"{name} {text}" for name, text in {**machine(), **versions()}.items()]
     return ", ".join(facts) + "."
 
 
 def write_json(path: Path, book: Book, arguments: list[str]) -> None:
-    """Every reading, for programs."""
+    """Write every reading as JSON, for programs."""
     told = {
         "machine": machine(),
         "versions": versions(),

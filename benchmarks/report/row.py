@@ -1,4 +1,4 @@
-"""A row of the table: one figure of everybody's, what is to be reached, and whether it was."""
+"""A row of the table: one figure of every contender, its goal, and whether that was reached."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ __all__ = ["Goal", "Row", "divided", "number", "shown"]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A bound that Darkroom's median is held against.
+    """A bound for Darkroom's median.
 
     Attributes:
         bound: the number.
@@ -23,7 +23,7 @@ class Goal:
         return f"{'≥' if self.at_least else '≤'} {number(self.bound)}"
 
     def is_met(self, values: Sequence[float]) -> bool:
-        """Whether the median of these is on the right side."""
+        """Return whether the median of these is on the right side."""
         median = statistics.median(values)
         return median >= self.bound if self.at_least else median <= self.bound
 
@@ -33,10 +33,10 @@ class Row:
     """A line of the table.
 
     Attributes:
-        label: what it is, with its unit.
+        label: its name, with its unit.
         values: by contender, one for each run.
         goal: what Darkroom is to reach.
-        is_gated: whether a comparison with another checkout fails when it has become worse.
+        is_gated: whether a comparison with another checkout fails if it has become worse.
     """
 
     label: str
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the goal was reached; empty where there is none, or nothing was measured."""
+        """Return whether the goal was reached; empty without a goal or without a measurement."""
         ours = self.values.get("Darkroom")
         if self.goal is None or not ours:
             return ""
@@ -54,12 +54,12 @@ class Row:
 
 
 def divided(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Ratios, each taken within one run."""
+    """Return ratios, each taken within one run."""
     return [our / their for our, their in zip(ours, theirs, strict=False) if their]
 
 
 def shown(values: Sequence[float]) -> str:
-    """The median, with the lowest and the highest where there were several runs."""
+    """Return the median, with the lowest and the highest if there were several runs."""
     if not values:
         return ""
     median = number(statistics.median(values))

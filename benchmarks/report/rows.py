@@ -1,4 +1,4 @@
-"""Which lines the table has, and from which readings each is made."""
+"""Define the lines of the table, and the readings that each is made from."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ SERVERS = {
 
 
 def rows(book: Book) -> list[Row]:
-    """The table's lines; those of figures that were not measured are left out."""
+    """Return the table's lines; those of figures that were not measured are left out."""
     all_rows = [
         *_cpu(book),
         *_flight(book),

@@ -1,1 +1,4 @@
-"""The servers and processes that a run stands on."""
+"""The servers and helper processes of a run, and the reading of their CPU and memory.
+
+The measured systems themselves are in `benchmarks/contenders/`.
+"""

@@ -1,4 +1,4 @@
-"""A certificate for this machine, made when a run wants TLS and deleted with it."""
+"""A certificate for this machine, created if a run uses TLS and deleted with it."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ NAMES = ["-addext", "subjectAltName=IP:127.0.0.1"]
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate that is its own authority, and its key, as PEM files."""
+    """Create a self-signed certificate and its key, as PEM files."""
     openssl = shutil.which("openssl")
     if openssl is None:
         absent("no openssl on the PATH")

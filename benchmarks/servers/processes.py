@@ -1,7 +1,7 @@
-"""What the operating system charged a process and all below it, and what they have in memory.
+"""Read the CPU that the system charged a process and its descendants, and their memory.
 
-CPU is read from the kernel's own account, so a noisy neighbour changes little: it makes a run
-longer, not dearer. A child that was waited for is in its parent's account; one that lives is asked.
+CPU is read from the kernel's own account, so other load makes a run longer but changes its CPU
+little. A reaped child is in its parent's account; a living one is read itself.
 """
 
 import os
@@ -17,17 +17,17 @@ TIMES = slice(11, 15)
 
 
 def charged_s(pid: int) -> float:
-    """Seconds of CPU charged to a process, its children, and theirs, dead or alive."""
+    """Return the seconds of CPU charged to a process and its descendants, dead or alive."""
     return sum(_own_s(one) for one in _family(pid))
 
 
 def memory_bytes(pid: int) -> int:
-    """What a process and all below it have in memory; pages that they share are counted once."""
+    """Return the memory of a process and its descendants; shared pages are counted once."""
     return sum(_proportional_bytes(one) for one in _family(pid))
 
 
 def peak_bytes(pid: int) -> int:
-    """The most that one process ever had in memory, by the kernel's own mark; 0 once it is gone."""
+    """Return the peak memory of one process, as the kernel recorded it; 0 once it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text("utf-8")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,7 +1,7 @@
-"""The servers that a run stands on: chaos's ground, with the sink in the place of S3.
+"""The servers of a run: chaos's servers, with the sink instead of S3.
 
-What each server is charged is read apart from what the workers are: a figure says what an image
-costs the fleet's own processes, and what it costs those beside it.
+The servers' CPU is read separately from the workers'. So a figure gives the cost of an image for
+the fleet's own processes, and for the servers.
 """
 
 import shutil
@@ -21,10 +21,10 @@ from tests.services.simulator import simulator_in
 
 __all__ = ["Charges", "Servers", "over_tls", "put_slow_bodies"]
 
-#: Chaos shortens what settings say in proportion to its lease; at 20 s they are the defaults.
+#: Chaos shortens the settings' durations in proportion to its lease; at 20 s they are the defaults.
 DEFAULTS = Scale("bench", 0, 0, (1.0, 1.0), 20.0, 20.0, 256, 256, is_canned=True, patience_s=600)
 
-#: The base64 JSON around the simulator's prepared picture, nearly.
+#: The approximate size of the base64 JSON around the simulator's prepared picture.
 BODY_BYTES = 2_000_000
 
 
@@ -38,7 +38,7 @@ class Charges:
     sink: float
 
     def each_ms(self, before: "Charges", images: int) -> dict[str, float]:
-        """Milliseconds that came on top per image, by server."""
+        """Return the additional milliseconds per image, by server."""
         return {
             "postgres_ms": 1000 * (self.postgres - before.postgres) / images,
             "broker_ms": 1000 * (self.broker - before.broker) / images,
@@ -54,7 +54,7 @@ class Servers(Ground):
     s3: Sink
 
     def charges(self) -> Charges:
-        """What the servers were charged up to now."""
+        """Return what the servers were charged up to now."""
         return Charges(
             postgres=charged_s(self.postgres.pid),
             broker=charged_s(self.redis.pid),
@@ -85,7 +85,7 @@ class Servers(Ground):
 
 @contextmanager
 def over_tls(servers: Servers) -> Iterator[Servers]:
-    """The same servers, with a simulator and a sink that speak TLS."""
+    """Return the same servers, with a simulator and a sink that use TLS."""
     folder = Path(tempfile.mkdtemp(prefix="tls-", dir=servers.folder))
     certificate, key = make_certificate(folder)
     tls = ("--tls-cert", str(certificate), "--tls-key", str(key))
@@ -102,5 +102,5 @@ def over_tls(servers: Servers) -> Iterator[Servers]:
 
 
 def put_slow_bodies(servers: Servers, seconds: float) -> None:
-    """Have every picture's body take this long to arrive, in five pieces."""
+    """Make every picture's body take this long to arrive, in five pieces."""
     servers.simulator.put_faults([{"kind": "trickle", "bytes_per_s": BODY_BYTES / seconds}])

@@ -1,9 +1,8 @@
-"""The smallest S3 that a throughput figure can stand on: `python -m benchmarks.servers.sink`.
+"""A minimal S3 server for throughput figures: `python -m benchmarks.servers.sink`.
 
-A real store costs more CPU per object than the worker that is measured, on the same machine. This
-one takes what boto3 and signed links send, checks no signature, and keeps nothing but sizes; what
-is read back is as long as what was put, and all zeros. Its own CPU is read from outside, by its
-pid.
+A real store costs more CPU per object than the measured worker, on the same machine. This one
+accepts what boto3 and signed links send, checks no signature, and keeps only sizes. An object that
+is read back has its length, and all zeros. Its own CPU is read from outside, by its pid.
 
     GET /-/puts    objects put so far, by bucket
 """
@@ -40,7 +39,7 @@ class Store:
     puts: Counter[str] = field(default_factory=Counter)
 
     def answer(self, method: str, path: str, size: int) -> bytes:
-        """What is answered to a request that has arrived whole."""
+        """Return the answer to a complete request."""
         if path == PUTS_PATH:
             return _answer(200, json.dumps(self.puts).encode(), "application/json")
         if method == "PUT":
@@ -64,7 +63,7 @@ class Store:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client. Every connection reads into the same buffer: nothing read is kept."""
+    """One client. Every connection reads into the same buffer, because data is not kept."""
 
     def __init__(self, store: Store, buffer: memoryview) -> None:
         self._store = store
@@ -75,16 +74,16 @@ class Connection(asyncio.BufferedProtocol):
         self._line: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport for answers."""
         assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - a TCP server's own
         self._line = transport
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        """Where the next bytes go."""
+        """Return the buffer for the next bytes."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what came: the rest of a body, the start of a request, or both."""
+        """Handle the bytes received: the rest of a body, the start of a request, or both."""
         at = 0
         while at < nbytes:
             if self._asked is None:
@@ -97,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._asked = None
 
     def _read_head(self, at: int, end: int) -> int:
-        """Read a request up to its body; where the body begins, or the end."""
+        """Read a request up to its body; return where the body begins, or the end."""
         before = len(self._start)
         self._start += self._buffer[at:end]
         found = self._start.find(END_OF_HEAD, max(0, before - len(END_OF_HEAD)))

@@ -1,4 +1,4 @@
-"""The sink as a process that is started, asked and stopped."""
+"""Start, query and stop the sink as a process."""
 
 import json
 import ssl
@@ -19,19 +19,19 @@ class Sink(S3Server):
     """A running sink."""
 
     def puts(self, bucket: str) -> int:
-        """How many objects a bucket was given."""
+        """Return how many objects a bucket was given."""
         _, body = _get(self.port, PUTS_PATH, self.ca_bundle)
         found: dict[str, int] = json.loads(body)
         return found.get(bucket, 0)
 
 
 def sink_in(folder: Path, *options: str, ca_bundle: Path | None = None) -> Sink:
-    """A sink that is still to be started, logging into this folder.
+    """Return a sink that is not started yet and logs into this folder.
 
     Args:
         folder: for its log.
-        options: more words of its command line; a certificate for TLS among them.
-        ca_bundle: whom to trust then.
+        options: further command-line arguments, including a certificate for TLS.
+        ca_bundle: the certificates to trust then.
     """
     start = [sys.executable, "-m", "benchmarks.servers.sink"]
     sink = Sink(

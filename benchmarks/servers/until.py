@@ -1,4 +1,4 @@
-"""Waiting for something that is looked at from outside."""
+"""Wait for a condition that is checked from outside."""
 
 import time
 from collections.abc import Callable
@@ -17,10 +17,10 @@ def until(
     within_s: float = PATIENCE_S,
     look_again_s: float = LOOK_AGAIN_S,
 ) -> float:
-    """Look again and again; how long it took, in seconds.
+    """Check repeatedly; return how long it took, in seconds.
 
     Raises:
-        Stuck: it did not come.
+        Stuck: the condition did not become true.
     """
     began = time.monotonic()
     while not is_so():

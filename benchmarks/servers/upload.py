@@ -1,8 +1,8 @@
-"""A client that hands in a batch of many lines: `python -m benchmarks.servers.upload`.
+"""A client that submits a batch of many lines: `python -m benchmarks.servers.upload`.
 
-A process of its own, with `darkroom-client` and nothing else of ours, so that its memory is what a
-user's would be. The lines are made as they are sent. It prints the seconds until the batch was
-accepted, and its own peak memory.
+It is a separate process with `darkroom-client` and no other Darkroom package, so that its memory is
+what a user's would be. The lines are made as they are sent. It prints the seconds until the batch
+was accepted, and its own peak memory.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def _lines(count: int) -> Iterator[dict[str, object]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Hand them in and tell how it went."""
+    """Submit the lines and print the result."""
     parser = argparse.ArgumentParser(prog="upload", description="Hands in a batch.")
     parser.add_argument("--url", required=True)
     parser.add_argument("--lines", type=int, required=True)

@@ -1,7 +1,7 @@
-"""Workers of one namespace over a ground's servers, their jobs, and what the table says of them.
+"""Workers of one namespace over a ground's servers, their jobs, and the state of their table.
 
-The table is read with SQL of its own where it must be watched closely; what is handed in goes
-through the doors that producers use.
+Where the table must be watched closely, it is read with this file's own SQL. Jobs are submitted
+through the interfaces that producers use.
 """
 
 import os
@@ -43,7 +43,7 @@ CHUNK = 500
 
 
 class Stuck(Exception):
-    """Something that was waited for did not come."""
+    """An event that was waited for did not happen."""
 
 
 class Fleet:
@@ -52,11 +52,11 @@ class Fleet:
     Args:
         ground: the servers.
         folder: for spools and logs.
-        overrides: settings by field name, over those that the scale suggests; without a
-            `database_url`, the fleet gets a new PostgreSQL database, migrated before.
+        overrides: settings by field name, over those of the scale. Without a `database_url`, the
+            fleet gets a new PostgreSQL database, already migrated.
 
     Attributes:
-        variables: what its processes get in their environment besides their settings.
+        variables: environment variables of its processes besides their settings.
     """
 
     def __init__(self, ground: Ground, folder: Path, **overrides: object) -> None:
@@ -108,14 +108,14 @@ class Fleet:
         }
 
     def start_worker(self, snag: Snag | None = None, /, **overrides: object) -> WorkerProcess:
-        """Start one worker; it is at work a second later."""
+        """Start one worker; it works a second later."""
         log = self.folder / f"worker-{len(self.workers)}.log"
         worker = WorkerProcess(self.environment(**overrides), self.folder, log, snag)
         self.workers.append(worker)
         return worker
 
     def environment(self, **overrides: object) -> dict[str, str]:
-        """The whole environment of a process of this fleet."""
+        """Return the whole environment of a process of this fleet."""
         settings = self.settings | {name: str(v) for name, v in overrides.items()}
         return {
             **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
@@ -132,10 +132,10 @@ class Fleet:
         return workers
 
     def wait_for_leases(self, workers: Sequence[WorkerProcess]) -> None:
-        """Wait until these workers are known to the table.
+        """Wait until these workers have a row in the table.
 
         Raises:
-            Stuck: one of them ended at its start.
+            Stuck: one of them ended while starting.
         """
         pids = {worker.pid for worker in workers}
 
@@ -147,13 +147,13 @@ class Fleet:
         self.wait_until(are_known, START_WITHIN_S, "a worker's lease")
 
     def last_words(self) -> str:
-        """The last line that each worker logged."""
+        """Return the last line that each worker logged."""
         logs = sorted(self.folder.glob("worker-*.log"))
         lines = [log.read_text(errors="replace").splitlines()[-1:] for log in logs]
         return "; ".join(line for last in lines for line in last)
 
     def load(self, count: int) -> list[UUID]:
-        """Put jobs into the table, as a batch's loading does: no message is sent."""
+        """Insert jobs into the table, as loading a batch does: no message is sent."""
         jobs = [
             NewJob(id=uuid7(), request=self.request(n), request_hash=str(n)) for n in range(count)
         ]
@@ -162,24 +162,24 @@ class Fleet:
         return [job.id for job in jobs]
 
     def request(self, number: int) -> dict[str, Any]:
-        """A request whose prompt tells this fleet's calls from all others in the ledger."""
+        """Return a request whose prompt marks this fleet's calls in the ledger."""
         small = {} if self.ground.scale.is_canned else {"width": 64, "height": 64}
-        # A maze is what the simulator paints soonest: 1 ms, where a harbour takes 4.
+        # A maze is the simulator's fastest picture: 1 ms, where a harbour takes 4.
         prompt = f"a quiet maze {self.mark} number {uuid4().hex[:8]}"
         return {"prompt": prompt, "seed": 1 + number % 60_000, "num_inference_steps": 5, **small}
 
     @cached_property
     def wiring(self) -> Wiring:
-        """A producer's process: this one, wired with the fleet's own settings."""
+        """Return a producer in this process, wired with the fleet's own settings."""
         return Wiring(load_settings(**self.settings))
 
     @cached_property
     def stranger(self) -> Celery:
-        """A producer that has nothing of ours: a bare Celery app on the same broker."""
+        """Return a producer without Darkroom: a bare Celery app on the same broker."""
         return Celery("stranger", broker=self.settings["broker_url"], set_as_current=False)
 
     def send(self, number: int, task_id: str) -> None:
-        """Hand in a job by message, as a stranger would."""
+        """Submit a job by message, as a producer without Darkroom would."""
         self.stranger.send_task(
             "darkroom.submit",
             kwargs={"request": self.request(number)},
@@ -188,7 +188,7 @@ class Fleet:
         )
 
     def ring(self, job_ids: Sequence[UUID]) -> None:
-        """Send a dispatch message by hand."""
+        """Send a dispatch message directly."""
         self.stranger.send_task(
             "darkroom.generate",
             args=[[str(job_id) for job_id in job_ids]],
@@ -196,7 +196,7 @@ class Fleet:
         )
 
     def worker_ids(self) -> dict[int, UUID]:
-        """The workers the table knows, by process id."""
+        """Return the workers in the table, by process id."""
         workers = self.database.tables.workers
         try:
             with self.database.read() as connection:
@@ -206,7 +206,7 @@ class Fleet:
         return {int(row.pid): row.id for row in rows}
 
     def counts(self) -> Counter[str]:
-        """How many jobs are in each state; empty while the database is away."""
+        """Return how many jobs are in each state; empty while the database is unavailable."""
         jobs = self.database.tables.jobs
         question = select(jobs.c.status, func.count()).group_by(jobs.c.status)
         try:
@@ -217,19 +217,19 @@ class Fleet:
 
     @property
     def ended(self) -> int:
-        """How many jobs have ended."""
+        """Return how many jobs have ended."""
         found = self.counts()
         return sum(found[state.value] for state in ENDED)
 
     def held_by(self, worker: WorkerProcess, *states: str) -> list[UUID]:
-        """The jobs that a worker holds in these states, however dead it is."""
+        """Return the jobs that a worker, even a dead one, holds in these states."""
         try:
             return self._held_by(worker, states)
         except DatabaseUnavailable:
             return []
 
     def held_at_death(self, worker: WorkerProcess, *states: str) -> list[UUID]:
-        """The jobs that a killed worker held in these states.
+        """Return the jobs that a killed worker held in these states.
 
         Read until two reads agree: the database may still commit a claim that the worker had sent.
         """
@@ -252,22 +252,22 @@ class Fleet:
             return list(connection.scalars(held))
 
     def jobs(self, ids: Sequence[UUID]) -> list[Job]:
-        """Rows by id."""
+        """Return rows by id."""
         found: list[Job] = []
         for start in range(0, len(ids), CHUNK):
             found.extend(get_jobs(self.database, ids[start : start + CHUNK]))
         return found
 
     def all_ids(self) -> list[UUID]:
-        """Every job of this fleet's table."""
+        """Return the ids of all jobs in this fleet's table."""
         with self.database.read() as connection:
             return list(connection.scalars(select(self.database.tables.jobs.c.id)))
 
     def wait_until(self, is_so: Callable[[], bool], within_s: float, what: str) -> float:
-        """Look again and again; how long it took.
+        """Check a condition repeatedly; return how long it took.
 
         Raises:
-            Stuck: it did not come.
+            Stuck: the condition did not become true.
         """
         began = time.monotonic()
         while not is_so():
@@ -277,16 +277,16 @@ class Fleet:
         return time.monotonic() - began
 
     def spooled(self) -> list[Path]:
-        """Files that wait in any spool of this fleet."""
+        """Return the files that wait in any spool of this fleet."""
         return waiting_files(self.folder)
 
     def said(self, words: str) -> bool:
-        """Whether a worker logged this."""
+        """Return whether a worker logged this text."""
         logs = self.folder.glob("worker-*.log")
         return any(words in log.read_text(errors="replace") for log in logs)
 
     def close(self) -> None:
-        """Kill what still runs, and let the connections go."""
+        """Kill what still runs, and close the connections."""
         self._over.set()
         for worker in self.workers:
             worker.kill()

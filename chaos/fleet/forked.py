@@ -1,8 +1,8 @@
-"""`darkroom …` as a process that need not load our libraries anew.
+"""Run `darkroom …` as a forked process that need not load the libraries again.
 
-Loading them takes longer than most commands run, so a server loads them once and forks a process
-for each. From `main()` on it is the command itself, with a folder, environment, input, output and
-exit status of its own.
+Loading them takes longer than most commands run. So a server loads them once and forks a process
+for each command. From `main()` on it is the command itself, with its own folder, environment,
+input, output and exit status.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ __all__ = ["ForkedCommand"]
 PR_SET_PDEATHSIG = 1
 LOOK_AGAIN_S = 0.02
 
-#: The library notes a child's end once; two threads that look at the same moment would disagree.
+#: The library records a child's end once; two threads that check at the same moment would disagree.
 _LOOKING = threading.Lock()
 
 
@@ -29,13 +29,13 @@ class ForkedCommand:
     """One command as a process.
 
     Args:
-        words: what stands behind `darkroom`.
+        words: the arguments after `darkroom`.
         environment: its whole environment.
-        folder: where it runs.
-        out: gets what it prints.
-        err: gets what it says beside that; `out` gets both by default.
-        given: what it reads, a file; nothing by default.
-        first: done in the process before the command begins.
+        folder: its current folder.
+        out: gets its standard output.
+        err: gets its standard error; by default `out` gets both.
+        given: a file as its standard input; empty by default.
+        first: called in the process before the command begins.
 
     Attributes:
         pid: its process id.
@@ -62,23 +62,23 @@ class ForkedCommand:
 
     @property
     def exit_status(self) -> int | None:
-        """None while it runs; negative for the signal that ended it."""
+        """Return the exit status; None while it runs; negative for the signal that ended it."""
         with _LOOKING:
             return self._process.exitcode
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; one that is gone gets none."""
+        """Send it a signal, unless it has ended."""
         if self.exit_status is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait until it has ended."""
         self.signal(signal.SIGKILL)
         while self.exit_status is None:
             time.sleep(LOOK_AGAIN_S)
 
     def wait(self, within_s: float) -> int | None:
-        """Wait for its end; its exit status, or None if it still runs."""
+        """Wait for its end; return its exit status, or None if it still runs."""
         until = time.monotonic() + within_s
         while self.exit_status is None and time.monotonic() < until:
             time.sleep(LOOK_AGAIN_S)
@@ -102,7 +102,7 @@ def _become(
         descriptor = os.open(path, mode, 0o600)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    # The server's own standard streams are not ours: its input is closed to its children.
+    # The server's own input is closed to its children, so open a new one.
     sys.stdin = os.fdopen(0, closefd=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # real text streams

@@ -1,7 +1,7 @@
-"""Loaded last by the server that processes are forked from: what is there by now stays.
+"""Exempt everything loaded so far from garbage collection; the fork server loads this last.
 
-The garbage collector of a forked process would otherwise look through all that the server has
-loaded, and by doing so make a copy of every page of it.
+Otherwise the garbage collector of a forked process would scan all that the server has loaded. That
+would copy every page of it.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""`darkroom gateway` as a process to be killed and cut off, and its address."""
+"""Run `darkroom gateway` as a process to be killed and disconnected."""
 
 import re
 import time
@@ -15,14 +15,14 @@ LOOK_AGAIN_S = 0.05
 
 
 class GatewayProcess:
-    """One gateway process over a fleet's table; nobody needs a key.
+    """One gateway process over a fleet's table; it requires no API key.
 
     Args:
-        fleet: whose settings it has.
+        fleet: the fleet whose settings it has.
         overrides: settings by field name.
 
     Attributes:
-        port: where it listens, once `wait_ready` has returned.
+        port: its port, once `wait_ready` has returned.
     """
 
     def __init__(self, fleet: Fleet, **overrides: object) -> None:
@@ -35,7 +35,7 @@ class GatewayProcess:
         """Wait until it listens.
 
         Raises:
-            Stuck: it ended, or said nothing.
+            Stuck: it ended, or reported no address.
         """
         until = time.monotonic() + START_WITHIN_S
         while (found := re.search(r"listening on http://[\d.]+:(\d+)", self.said)) is None:
@@ -46,17 +46,17 @@ class GatewayProcess:
 
     @property
     def said(self) -> str:
-        """All that it has logged."""
+        """Return everything it has logged."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait until it has ended."""
         self._process.kill()
 
 
 @contextmanager
 def gateway_of(fleet: Fleet, **overrides: object) -> Iterator[GatewayProcess]:
-    """A gateway that listens, and is gone when the block ends."""
+    """Yield a gateway that listens, and stop it when the block ends."""
     gateway = GatewayProcess(fleet, **overrides)
     try:
         gateway.wait_ready()

@@ -1,7 +1,7 @@
-"""A TCP proxy that stands between the workers and a server, and misbehaves when told to.
+"""A TCP proxy between the workers and a server that misbehaves on request.
 
-What it does with what a client sends is a function of the bytes; the protocols themselves are known
-to the rows, not here.
+What it does with a client's data is a function of the bytes. The rows implement the protocols, this
+file does not.
 """
 
 import contextlib
@@ -21,22 +21,23 @@ class Act(Enum):
     """What to do with a chunk that a client sent."""
 
     PASS_ON = auto()
-    # Pass it on, take the server's answer, keep that back and cut both lines.
+    # Forward it, receive the server's answer, keep that back and close both connections.
     CUT_AT_REPLY = auto()
-    # Pass half of it on, then cut both lines.
+    # Forward half of it, then close both connections.
     CUT_MIDWAY = auto()
-    # Keep it, and say nothing: to the client the server hangs.
+    # Keep it and send nothing: to the client, the server hangs.
     SWALLOW = auto()
 
 
 class Proxy:
-    """Listens on a port of its own and passes on, as long as `judge` says so.
+    """Listens on its own port and forwards as long as `judge` allows it.
 
     Args:
         target_port: the server's, on loopback.
-        judge: asked about each chunk from a client: an act, or bytes to answer with instead.
-        may_answer: while it is not set, the server's answers are kept back, those to a new
-            connection as well.
+        judge: called with each chunk from a client; returns an act, or bytes to answer with
+            instead.
+        may_answer: while it is not set, the server's answers are kept back, including those to a
+            new connection.
     """
 
     host = Server.host
@@ -57,12 +58,12 @@ class Proxy:
         threading.Thread(target=self._listen, name="proxy", daemon=True).start()
 
     def lead_to(self, port: int) -> None:
-        """Pass new connections on to another port from now on."""
+        """Forward new connections to another port from now on."""
         self._target = (Server.host, port)
 
     def close(self) -> None:
-        """Stop listening and cut every line."""
-        with contextlib.suppress(OSError):  # ends the wait for one more connection
+        """Stop listening and close every connection."""
+        with contextlib.suppress(OSError):  # ends the wait for another connection
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for line in list(self._lines):
@@ -86,10 +87,10 @@ class Proxy:
 
 
 class Line:
-    """One client's connection and its other half to the server.
+    """One client's connection and its counterpart to the server.
 
     Attributes:
-        is_in_body: for judges that tell the head of a request from what follows.
+        is_in_body: for judges that distinguish the head of a request from its body.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Line:
         self._withholds_reply = False
 
     def open(self, on_end: Callable[["Line"], object]) -> None:
-        """Pass on in both directions, each in a thread of its own."""
+        """Forward in both directions, each in its own thread."""
 
         def up() -> None:
             with contextlib.suppress(OSError):
@@ -124,7 +125,7 @@ class Line:
             threading.Thread(target=pump, name="proxy-line", daemon=True).start()
 
     def cut(self) -> None:
-        """Close both halves at once."""
+        """Close both connections at once."""
         for half in (self._client, self._server):
             with contextlib.suppress(OSError):
                 half.shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
-"""The servers a run stands on: Valkey, PostgreSQL, S3, the simulator; all real, all ours to kill.
+"""The servers of a run: real Valkey, PostgreSQL, S3 and simulator processes that rows may kill.
 
-Started once and shared by the rows; a row that breaks a server brings it back, and each row gets a
-database, a bucket and a namespace of its own.
+They are started once and shared by the rows. A row that breaks a server restores it, and each row
+gets its own database, bucket and namespace.
 """
 
 import shutil
@@ -22,13 +22,14 @@ from tests.services.simulator import Simulator, simulator_in
 
 __all__ = ["Ground"]
 
-#: Alembic keeps the migration under way in a global; rows that are played side by side take turns.
+#: Alembic keeps the current migration in a global, so rows that run in parallel must not migrate at
+#: once.
 _MIGRATING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Running servers, and the folder below which everything of a run lies."""
+    """Running servers, and the folder that contains all files of a run."""
 
     folder: Path
     scale: Scale
@@ -46,7 +47,7 @@ class Ground:
 
         Args:
             scale: The size of the runs.
-            installation: PostgreSQL, where it has been unpacked already.
+            installation: PostgreSQL, if it has been unpacked already.
         """
         folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
         with ExitStack() as stack:
@@ -71,9 +72,9 @@ class Ground:
             yield ground
 
     def migrated(self, given: object = None) -> str:
-        """URL of a database with the tables: the given one, or else a new one on PostgreSQL.
+        """Return the URL of a database with tables: the given one, or a new one on PostgreSQL.
 
-        One that is given on PostgreSQL has them already. A SQLite file is a copy of one that is
+        A given PostgreSQL database has them already. A SQLite file is a copy of one that is
         migrated once.
         """
         with _MIGRATING:

@@ -1,8 +1,8 @@
-"""Where a worker dies or falls asleep: steps of a job's course, wrapped from outside.
+"""Make a worker die or stop at a chosen step of a job, by wrapping functions from outside.
 
-Production code has no hooks for this. A worker process that is to end at a step has one function
-replaced, before it starts, by one that does the same and then signals its own process. Which job it
-was is written down first, so that the row can be asked what became of exactly that job.
+Production code has no hooks for this. Before a worker process starts, one function is replaced. The
+replacement does the same and then signals its own process. It first records the job's id, so that
+the row can check what became of exactly that job.
 """
 
 import functools
@@ -41,7 +41,7 @@ class Snag:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A function by the place it is defined in, and whether the step is before or after it."""
+    """A function, named by its module, and whether the step is before or after it."""
 
     owner: str
     name: str
@@ -57,14 +57,14 @@ STEPS: dict[str, _Place] = {
     "put": _Place("storage.objects.store:ObjectStore", "put"),
     "finished": _Place("storage.jobs.finish", "finish_if_held"),
 }
-"""The steps of a job's course, in order."""
+"""The steps of a job, in order."""
 
 _here = threading.local()
 
 
 def arm(snag: Snag) -> None:
-    """Have this process signal itself at a step. To be called before the worker is made."""
-    importlib.import_module("darkroom.wiring.worker")  # it loads all that is wrapped
+    """Make this process signal itself at a step. Call this before the worker is created."""
+    importlib.import_module("darkroom.wiring.worker")  # loads every function to be wrapped
     _wrap(STEPS["claimed"], _remember_the_job)
     passings = [0]
     guard = threading.Lock()
@@ -111,7 +111,7 @@ def _strike(snag: Snag, arguments: tuple[Any, ...]) -> None:
 
 
 def _counts(step: str, arguments: tuple[Any, ...], result: object) -> bool:
-    """Whether a passing is one of a job: a claim that took, a call with a prompt, an image put."""
+    """Return whether a passing belongs to a job: a claim that succeeded, a call, a stored image."""
     if step == "called":
         return bool(arguments[1])
     if step == "put":
@@ -120,7 +120,7 @@ def _counts(step: str, arguments: tuple[Any, ...], result: object) -> bool:
 
 
 def _job_of(arguments: tuple[Any, ...]) -> str:
-    """The job's id: from the arguments, from an object key, or from this thread's last claim."""
+    """Return the job's id: from the arguments, an object key, or this thread's last claim."""
     named = str(arguments[1]) if len(arguments) > 1 else ""
     if "/images/" in named:
         return named.split("/images/")[1].split("/")[0]
@@ -145,6 +145,7 @@ def _wrap(place: _Place, wrapper: Callable[[Callable[..., Any]], Callable[..., A
     original = getattr(owner, place.name)
     wrapped = wrapper(original)
     setattr(owner, place.name, wrapped)
-    for other in list(sys.modules.values()):  # whoever has imported the function by its name
+    # replace it in every module that has imported the function by name
+    for other in list(sys.modules.values()):
         if vars(other).get(place.name) is original:
             setattr(other, place.name, wrapped)

@@ -1,10 +1,10 @@
-"""Spool folders of a fleet, as they are on the disk."""
+"""Read the spool folders of a fleet on the disk."""
 
 from pathlib import Path
 
 __all__ = ["size_of", "waiting_files"]
 
-#: Files there wait for nothing.
+#: Files in these folders are not waiting for the bucket.
 QUARANTINE = {"damaged", "without-job"}
 
 
@@ -15,7 +15,7 @@ def waiting_files(folder: Path) -> list[Path]:
 
 
 def size_of(path: Path) -> int:
-    """Return a file's size; 0 for one that has been dropped meanwhile."""
+    """Return a file's size; 0 if it has been deleted meanwhile."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,7 +1,7 @@
-"""The process that has our libraries loaded, and that others are forked from.
+"""The process that has the libraries loaded, and from which others are forked.
 
-Loading them takes longer than most commands run. An interpreter has one such server whoever asks,
-and what it loads is settled by the last word before its start: so the word is said here alone.
+Loading them takes longer than most commands run. An interpreter has one such server for all its
+callers, and the last preload list set before its start applies. So the list is set only here.
 """
 
 import multiprocessing
@@ -9,7 +9,7 @@ import multiprocessing
 __all__ = ["SERVER"]
 
 SERVER = multiprocessing.get_context("forkserver")
-"""Makes processes that need not load anything."""
+"""Creates processes that need not load the libraries."""
 
 SERVER.set_forkserver_preload(
     [
@@ -22,7 +22,7 @@ SERVER.set_forkserver_preload(
         "darkroom.wiring.worker",
         "gateway.hooks",
         "rich.console",
-        # What a worker loads by name, once it knows its pool, its broker and its bucket.
+        # What a worker loads by name, once it has its pool, its broker and its bucket.
         "boto3.s3.inject",
         "celery.app.control",
         "celery.app.events",

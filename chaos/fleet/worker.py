@@ -1,4 +1,4 @@
-"""`darkroom worker` as a process to be killed, stopped and restarted."""
+"""Run `darkroom worker` as a process to be killed, stopped and restarted."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,7 +17,7 @@ class WorkerProcess(ForkedCommand):
 
     Args:
         environment: its whole environment.
-        folder: where it runs.
+        folder: its current folder.
         log: gets its output.
         snag: the step at which it signals itself, if any.
     """
@@ -31,7 +31,7 @@ class WorkerProcess(ForkedCommand):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether SIGSTOP holds it."""
+        """Return whether SIGSTOP holds it."""
         try:
             return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
         except psutil.NoSuchProcess:
@@ -39,7 +39,7 @@ class WorkerProcess(ForkedCommand):
 
     @property
     def memory_bytes(self) -> int:
-        """What it has in memory now; 0 once it is gone."""
+        """Return its memory in use; 0 once it has ended."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss)
         except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""The paid API storming, failing, lying, gone: each answer is counted as what it means."""
+"""Faults of the paid API: throttling, errors, damage, outages; each is counted correctly."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ ApiFault = Mapping[str, Any]
 
 
 def too_fast(stage: Stage) -> None:
-    """Half of all calls get a 429 with `Retry-After` for a while."""
+    """Answer half of all calls with a 429 and `Retry-After` for a while."""
     storm = [{"kind": "status", "status": 429, "retry_after": "1", "rate": 0.5}]
     for_a_while(stage, storm, matrix_s=40)
     found = stage.finish()
@@ -41,14 +41,14 @@ def too_fast(stage: Stage) -> None:
 
 
 def errors_500(stage: Stage) -> None:
-    """30 % of all calls are answered with 500, from the first to the last."""
+    """Answer 30 % of all calls with 500, from the first to the last."""
     found = throughout(stage, [{"kind": "status", "status": 500, "rate": 0.3}], max_attempts=30)
     stage.all_succeed(found)
     stage.one_call_each(found)
 
 
 def resets(stage: Stage) -> None:
-    """Connections are reset: some before the request was read, some after the work was done."""
+    """Reset connections: some before the request was read, some after the work was done."""
     faults = [
         {"kind": "reset_after", "count": 2},
         {"kind": "reset_before", "rate": 0.1},
@@ -59,15 +59,15 @@ def resets(stage: Stage) -> None:
 
 
 def hangs(stage: Stage) -> None:
-    """Some calls never get an answer."""
+    """Leave some calls without an answer."""
     hanging = [{"kind": "hang", "count": 2}, {"kind": "hang", "rate": 0.05}]
     found = throughout(stage, hanging, **_impatient(stage))
     _only_unknown_may_fail(stage, found)
 
 
 def trickles(stage: Stage) -> None:
-    """Some answers come a few bytes at a time, without end."""
-    # Two for certain: a share alone may strike nobody among a few dozen calls.
+    """Send some answers a few bytes at a time, without end."""
+    # Two are certain: a share alone may hit no call among a few dozen.
     slowly = [
         {"kind": "trickle", "count": 2, "bytes_per_s": 50.0},
         {"kind": "trickle", "rate": 0.05, "bytes_per_s": 50.0},
@@ -77,7 +77,7 @@ def trickles(stage: Stage) -> None:
 
 
 def damaged(stage: Stage) -> None:
-    """10 % of the pictures are cut short or have a flipped bit."""
+    """Truncate 10 % of the pictures or flip a bit in them."""
     kinds = [{"kind": "truncated_png", "rate": 0.05}, {"kind": "flipped_bit", "rate": 0.05}]
     found = throughout(stage, kinds)
     for job in found.jobs:
@@ -90,7 +90,7 @@ def damaged(stage: Stage) -> None:
 
 
 def wrong_key(stage: Stage) -> None:
-    """The API refuses our key for a while."""
+    """Refuse the API key for a while."""
     for_a_while(stage, [{"kind": "status", "status": 401, "code": "UNAUTHORIZED"}], matrix_s=60)
     found = stage.finish()
     stage.all_succeed(found)
@@ -99,7 +99,7 @@ def wrong_key(stage: Stage) -> None:
 
 
 def outage(stage: Stage) -> None:
-    """Nothing listens at the API's address; ten minutes of the matrix are two here."""
+    """Let nothing listen at the API's address; ten minutes of the matrix are two here."""
     fleet = stage.make_fleet()
     stage.load()
     fleet.start(2)
@@ -107,10 +107,10 @@ def outage(stage: Stage) -> None:
     stage.fault_begins()
     stage.ground.simulator.kill()
     stage.wait_until(lambda: fleet_state(fleet.database).pause is not None, "a pause of the fleet")
-    time.sleep(LOOK_S)  # every worker has looked by then, and what it had begun has failed
+    time.sleep(LOOK_S)  # every worker has probed by then, and the calls it had begun have failed
     waiting = [job for job in fleet.jobs(stage.accepted) if job.status is JobStatus.QUEUED]
     spent = {job.id: job.attempts for job in waiting}
-    # Calls that the outage cut off were sent, so each is an attempt of unknown outcome.
+    # Calls that the outage interrupted were sent, so each is an attempt of unknown outcome.
     burned_first = [job.id for job in waiting if job.attempts > job.calls_unknown]
     stage.must(
         "no call that was not sent burns an attempt",
@@ -141,7 +141,7 @@ def throughout(stage: Stage, faults: Sequence[ApiFault], **overrides: object) ->
 
 
 def for_a_while(stage: Stage, faults: Sequence[ApiFault], *, matrix_s: float) -> float:
-    """Play a fault in the middle of the work; return the seconds until the fleet worked on."""
+    """Play a fault in the middle of the work; return the seconds until the fleet continued."""
     fleet = stage.make_fleet()
     stage.load()
     fleet.start(2)
@@ -161,19 +161,19 @@ def for_a_while(stage: Stage, faults: Sequence[ApiFault], *, matrix_s: float) ->
 
 
 def _impatient(stage: Stage) -> dict[str, object]:
-    """Timeouts just above the longest honest call, so that a hang is soon over."""
+    """Return timeouts just above the longest normal call, so that a hang ends soon."""
     deadline_s = stage.scale.latency_s[1] * 2 + 1
     return {"read_timeout_s": deadline_s - 0.5, "call_deadline_s": deadline_s}
 
 
 def no_attempt_burned(stage: Stage, found: Tally) -> None:
-    """Demand that every attempt that said nothing about its job was given back."""
+    """Require that an attempt which says nothing about its job was not counted."""
     burned = sum(job.attempts - 1 for job in found.jobs)
     stage.must("no attempt is burned", kept=not burned, found=burned)
 
 
 def _only_unknown_may_fail(stage: Stage, found: Tally) -> None:
-    """A job may cost `max_unknown_calls` more; then it fails, and says that it may be paid."""
+    """Allow failures only of jobs that used up `max_unknown_calls` and say they may be paid for."""
     others = [
         f"{job.id} {job.error}"
         for job in found.failed

@@ -1,8 +1,8 @@
-"""Batches over HTTP whose client, gateway or database breaks off at the moment that counts.
+"""Batches over HTTP whose client, gateway or database fails at the critical moment.
 
-In every row the client does what a client should: it sends the same lines again under the same
-key, until it is told that they are in. Then they must be one batch, whole, each line one job and
-each job one call.
+In every row the client behaves correctly: it sends the same lines again under the same key until
+the gateway confirms them. Then they must be one complete batch: each line one job, and each job one
+call.
 """
 
 import json
@@ -32,7 +32,7 @@ SLOW_CLIENTS = 6
 
 
 def batch_cut(stage: Stage) -> None:
-    """Connections are lost before and after the commit, the client's and the gateway's own."""
+    """Drop the client's and the gateway's own connections before and after the commit."""
     postgres = stage.ground.postgres
     fleet = stage.make_fleet()
     cuts = Counter[str]()
@@ -55,7 +55,7 @@ def batch_cut(stage: Stage) -> None:
 
 
 def batch_killed(stage: Stage) -> None:
-    """The gateway is killed with -9 when rows are in and the batch is not open yet."""
+    """Kill the gateway with -9 when the rows are inserted and the batch is not open yet."""
     fleet = stage.make_fleet()
     with gateway_of(fleet) as stranger:  # another gateway over the same table
         lines = _lines(fleet, stage.scale.jobs)
@@ -69,7 +69,7 @@ def batch_killed(stage: Stage) -> None:
 
 
 def batch_slow(stage: Stage) -> None:
-    """Clients that trickle their lines, more of them than batches are loaded at once."""
+    """Send lines slowly from more clients than batches are loaded at once."""
     fleet = stage.make_fleet()
     each = max(2, stage.scale.jobs // SLOW_CLIENTS)
     pause_s = stage.scale.shortened(20) / each
@@ -88,7 +88,7 @@ def _lines(fleet: Fleet, count: int) -> bytes:
 
 
 def _post(port: int, body: "bytes | Iterator[bytes]", key: str) -> int:
-    """Send a batch once; the status of the answer."""
+    """Send a batch once; return the status of the answer."""
     answer = requests.post(
         f"http://{Server.host}:{port}/v1/batches",
         data=body,
@@ -99,10 +99,10 @@ def _post(port: int, body: "bytes | Iterator[bytes]", key: str) -> int:
 
 
 def _send_until_in(stage: Stage, port: int, body: bytes, key: str = "night") -> int:
-    """Send a batch again and again under its key; how often.
+    """Send a batch repeatedly under its key until it is accepted; return how often.
 
     Raises:
-        Stuck: it is refused, or does not get in.
+        Stuck: it is refused, or not accepted in time.
     """
     until = time.monotonic() + stage.scale.patience_s
     for sent in range(1, 1000):
@@ -119,7 +119,7 @@ def _send_until_in(stage: Stage, port: int, body: bytes, key: str = "night") -> 
 
 
 def _killed_in_mid_load(stage: Stage, lines: bytes) -> None:
-    """Hand the batch in at a gateway that dies when it is about to open it."""
+    """Submit the batch to a gateway that dies just before it opens the batch."""
     is_near = threading.Event()
 
     def judge(_line: Line, chunk: bytes) -> Act:
@@ -160,7 +160,7 @@ def _in_background(send: Callable[[], object]) -> Iterator[None]:
 def _sending_slowly(
     stage: Stage, gateway: GatewayProcess, bodies: list[bytes], pause_s: float
 ) -> Iterator[Callable[[], bool]]:
-    """Clients that send a line at a time; tells whether all of them are still at it."""
+    """Send a line at a time from several clients; yield a check that all still send."""
     answers: list[int] = []
 
     def send(number: int, body: bytes) -> None:
@@ -181,14 +181,14 @@ def _sending_slowly(
 
 
 def _cutting_statements(cuts: Counter[str]) -> Callable[[Line, bytes], Act]:
-    """Between gateway and table: a chunk lost before its commit, its reply and the opening's."""
+    """Cut the database link: a chunk before its commit, then its reply and that of opening."""
     plan = [("COPY", COPY, Act.CUT_MIDWAY), ("COPY's reply", COPY, Act.CUT_AT_REPLY)]
     plan.append(("opening's reply", OPEN, Act.CUT_AT_REPLY))
     return _each_once(plan, cuts)
 
 
 def _cutting_uploads(cuts: Counter[str]) -> Callable[[Line, bytes], Act]:
-    """Between client and gateway: the lines cut off half-way, then the answer that they are in."""
+    """Cut the client's link: the lines half-way, then the answer that accepts them."""
     plan = [("upload", b'"prompt"', Act.CUT_MIDWAY), ("answer", b'"prompt"', Act.CUT_AT_REPLY)]
     return _each_once(plan, cuts)
 
@@ -196,7 +196,7 @@ def _cutting_uploads(cuts: Counter[str]) -> Callable[[Line, bytes], Act]:
 def _each_once(
     plan: list[tuple[str, bytes, Act]], cuts: Counter[str]
 ) -> Callable[[Line, bytes], Act]:
-    """Do each act of a plan once, in order, when its words come by."""
+    """Do each act of a plan once, in order, when its words pass."""
     guard = threading.Lock()
     left = list(plan)
 
@@ -212,7 +212,7 @@ def _each_once(
 
 
 def _whole_and_once(stage: Stage, *, batches: int = 1, lines: int | None = None) -> None:
-    """So many batches, open; each line is a job, each job one picture and one call."""
+    """Require so many open batches; each line is a job, each job one picture and one call."""
     fleet, wanted = stage.fleet, lines or stage.scale.jobs
     found = list_batches(fleet.database)
     totals = [batch.total for batch in found if batch.opened_at is not None]

@@ -1,4 +1,4 @@
-"""The broker killed, wiped, away, repeating itself: a message is only a doorbell."""
+"""Faults of the broker: killed, wiped, unavailable, repeating. The table records what is due."""
 
 import random
 import shutil
@@ -29,18 +29,18 @@ __all__ = [
 GO_ON_WITHIN_S = 10.0
 ACCEPTED_WITHIN_S = 2.5
 
-#: How often producers hand in a job, and how often once many wait.
+#: Seconds between jobs that producers submit, and between them once many wait.
 EVERY_S = 0.05
 SLOWLY_EVERY_S = 0.5
 
 
 def broker_killed(stage: Stage) -> None:
-    """Redis is killed -9 and started again from its file."""
+    """Kill Redis with -9 and start it again from its file."""
     _outage(stage, stage.ground.redis, away_s=3)
 
 
 def broker_wiped(stage: Stage) -> None:
-    """FLUSHALL: every message is gone."""
+    """Delete every message by FLUSHALL."""
     fleet = stage.make_fleet()
     stage.load()
     fleet.start(2)
@@ -55,12 +55,12 @@ def broker_wiped(stage: Stage) -> None:
 
 
 def broker_away(stage: Stage) -> None:
-    """Redis is down for 30 s while producers go on handing in."""
+    """Stop Redis for 30 s while producers continue to submit."""
     _outage(stage, stage.ground.redis, away_s=30)
 
 
 def submits_waiting(stage: Stage) -> None:
-    """A worker dies and the database is away while many `darkroom.submit` messages wait."""
+    """Kill a worker and stop the database while many `darkroom.submit` messages wait."""
     fleet = stage.make_fleet(**stage.scale.mortal)
     worker, _ = fleet.start(2)
     stage.load(stage.scale.jobs // 4)
@@ -85,7 +85,7 @@ def submits_waiting(stage: Stage) -> None:
 
 
 def delivered_five_times(stage: Stage) -> None:
-    """Every message comes five times, in any order, and the dispatcher's own besides."""
+    """Deliver every message five times in any order, besides the dispatcher's own."""
     fleet = stage.make_fleet()
     fleet.start(2)
     ids = stage.load(stage.scale.jobs // 2)
@@ -107,7 +107,7 @@ def delivered_five_times(stage: Stage) -> None:
 
 
 def rabbitmq_killed(stage: Stage) -> None:
-    """RabbitMQ with quorum queues, killed -9 and started again."""
+    """Kill RabbitMQ with quorum queues by -9 and start it again."""
     if shutil.which("rabbitmq-server") is None:
         stage.skip("rabbitmq-server is not installed")
     server = rabbitmq_in(stage.folder)
@@ -119,7 +119,7 @@ def rabbitmq_killed(stage: Stage) -> None:
 
 
 def _outage(stage: Stage, broker: Server, *, away_s: float) -> None:
-    """Kill the broker under load, let producers go on, bring it back, count."""
+    """Kill the broker under load, let producers continue, restart it, count."""
     more = (
         {"broker_url": broker.url, "redis_url": stage.ground.redis.url}
         if isinstance(broker, RabbitServer)
@@ -144,14 +144,14 @@ def _outage(stage: Stage, broker: Server, *, away_s: float) -> None:
 
 
 def _goes_on(stage: Stage) -> float:
-    """Seconds until a job is claimed that had not been claimed at the fault's end."""
+    """Return the seconds until a job is claimed that had not been claimed at the fault's end."""
     fleet = stage.fleet
     before = _called(fleet)
     return stage.recovered(lambda: not _called(fleet) <= before)
 
 
 def _called(fleet: Fleet) -> set[UUID]:
-    """The jobs that are or were with a worker."""
+    """Return the jobs that are or were with a worker."""
     jobs = fleet.database.tables.jobs
     with fleet.database.read() as connection:
         return set(connection.scalars(select(jobs.c.id).where(jobs.c.first_call_at.is_not(None))))
@@ -165,10 +165,10 @@ def _nothing_repeated(stage: Stage) -> None:
 
 @contextmanager
 def _producing(stage: Stage, fleet: Fleet) -> Iterator[list[float]]:
-    """Hand jobs in one by one, through the intake, until the block ends; how long each took.
+    """Submit jobs one by one through the intake until the block ends; yield how long each took.
 
-    Without a pause however long the fault lasts, but slowly once many wait: a broker that takes
-    its time to come back is no reason to have thousands of jobs to do after it.
+    There is no pause however long the fault lasts, but it submits slowly once many wait. Otherwise
+    a broker that recovers slowly would leave thousands of jobs to run afterwards.
     """
     intake = fleet.wiring.intake
     waits_s: list[float] = []

@@ -1,4 +1,4 @@
-"""The results table away, locked, or silent at the moment that counts."""
+"""Faults of the results table: unavailable, locked, or silent at the critical moment."""
 
 import re
 import sqlite3
@@ -19,17 +19,17 @@ IN_HAND = b"image_in_hand_at=coalesce"
 
 
 def database_restarted(stage: Stage) -> None:
-    """PostgreSQL is killed and starts again at once."""
+    """Kill PostgreSQL and start it again at once."""
     _away(stage, 2)
 
 
 def database_away(stage: Stage) -> None:
-    """PostgreSQL is gone for two leases: every worker looks dead when it comes back."""
+    """Stop PostgreSQL for two leases: every worker looks dead when it returns."""
     _away(stage, 40)
 
 
 def database_locked(stage: Stage) -> None:
-    """SQLite: somebody else's transaction holds the write lock for a whole lease."""
+    """Hold SQLite's write lock in another transaction for a whole lease."""
     fleet = stage.make_fleet(**stage.scale.mortal)
     stage.load()
     fleet.start(2)
@@ -42,7 +42,7 @@ def database_locked(stage: Stage) -> None:
 
 
 def reply_lost(stage: Stage) -> None:
-    """The database commits a claim, or a finish, and the connection is cut before it can say so."""
+    """Commit a claim or a finish, and cut the connection before the database can confirm it."""
     postgres = stage.ground.postgres
     most = max(6, stage.scale.jobs // 20)
     cuts = {"claim": 0, "in hand": 0, "finish": 0}

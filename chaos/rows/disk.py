@@ -1,4 +1,4 @@
-"""The spool's disk full: no call may start whose picture could not be kept."""
+"""Faults of the spool's disk: if a picture could not be stored, no call may start."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ DISK_BYTES = 64_000_000
 
 
 def disk_full(stage: Stage) -> None:
-    """Somebody fills the disk that the spools are on, and clears it up a while later."""
+    """Fill the disk that holds the spools, and free it a while later."""
     with _small_disk(stage) as disk:
         fleet = stage.make_fleet(spool_dir=disk, spool_max_bytes=DISK_BYTES // 2, concurrency=8)
         stage.load()
@@ -43,7 +43,7 @@ def disk_full(stage: Stage) -> None:
 
 
 def spool_deleted(stage: Stage) -> None:
-    """Delete the spool folder while images wait there for a bucket that is away."""
+    """Delete the spool folder while images wait there for an unavailable bucket."""
     fleet = stage.make_fleet()
     stage.load()
     workers = fleet.start(2)
@@ -53,9 +53,7 @@ def spool_deleted(stage: Stage) -> None:
         lambda: all(len(fleet.held_by(worker, "storing")) >= 2 for worker in workers),
         "images on their way",
     )
-    stage.sleep(
-        10
-    )  # until the first puts have failed: from then on the files alone have the images
+    stage.sleep(10)  # until the first puts have failed: from then on only the files hold the images
     stage.fault_begins()
     shutil.rmtree(fleet.folder / "spool", ignore_errors=True)  # while workers write there
     stage.sleep_under_load(10)
@@ -72,7 +70,7 @@ def spool_deleted(stage: Stage) -> None:
     stage.note(f"{lost} images lost")
     stage.must("images were lost", kept=lost > 0)
     stage.must("no call is of unknown outcome", kept=not found.unknown, found=found.unknown)
-    # Less where a put had succeeded, unheard: its image counts as lost, and is found before a call.
+    # Less if a put had succeeded unconfirmed: its image counts as lost, and is found before a call.
     stage.must(
         "charged calls are pictures kept or counted as lost",
         kept=found.charged <= len(found.jobs) + lost,
@@ -86,7 +84,7 @@ def _is_at_rest(fleet: Fleet) -> bool:
 
 @contextmanager
 def _small_disk(stage: Stage) -> Iterator[Path]:
-    """A little filesystem of its own, in memory."""
+    """Return a small separate file system in memory."""
     disk = stage.folder / "spool"
     disk.mkdir()
     mount, umount = shutil.which("mount"), shutil.which("umount")
@@ -112,7 +110,7 @@ def _small_disk(stage: Stage) -> Iterator[Path]:
 
 @contextmanager
 def _filled(disk: Path) -> Iterator[None]:
-    """Take what room there is, and whatever others let go of meanwhile, until the end."""
+    """Fill the free space, including what others release meanwhile, until the end."""
     is_over = threading.Event()
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:

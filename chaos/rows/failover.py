@@ -14,7 +14,7 @@ from tests.services.postgres import PostgresServer, running, standby_of
 
 __all__ = ["failed_over"]
 
-#: Seconds of commits that the standby never receives, and how long an image may be waited for.
+#: Seconds of commits that the standby never receives, and the longest wait for an image.
 LOST_S = 20.0
 GRACE_S = 300.0
 MARGIN_S = 60.0
@@ -22,7 +22,7 @@ MARGIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Commits:
-    """What one server's table says of each job: its state, fence and calls."""
+    """One server's table: the state, fence and calls of each job."""
 
     rows: dict[UUID, tuple[str, int, int]]
 
@@ -32,7 +32,7 @@ class _Commits:
 
 
 def failed_over(stage: Stage) -> None:
-    """The primary dies with acknowledged commits that the standby never received."""
+    """Kill the primary when the standby lacks some of its acknowledged commits."""
     installation = stage.ground.installation
     if installation is None:
         stage.skip("there is nothing to start a second PostgreSQL from")
@@ -59,7 +59,7 @@ def failed_over(stage: Stage) -> None:
         after = _commits(url, primary, standby)
         front.lead_to(standby.port)
         stage.fault_ends()
-        primary.start()  # apart from the fleet: only to see what it had committed
+        primary.start()  # without the fleet, only to read what it had committed
         _note_what_was_lost(stage, _commits(url, primary, primary), after, replicated)
         stage.recovered()
         within_s = stage.scale.shortened(GRACE_S + MARGIN_S) + MARGIN_S
@@ -71,7 +71,7 @@ def failed_over(stage: Stage) -> None:
         found = stage.finish()
         stage.all_succeed(found)
         stage.note(f"{found.rolled_back_calls} calls uncounted")
-        # A call that the failover had no part in may be unknown, too: say whose leases ended.
+        # A call unrelated to the failover may be unknown, too: report whose leases ended.
         rescued = fleet.said("jobs of dead workers were rescued")
         stage.note(f"leases {'ended' if rescued else 'were kept'}; {found.unknown} calls unknown")
         stage.must(
@@ -88,7 +88,7 @@ def _held(counts: Counter[str]) -> int:
 def _note_what_was_lost(
     stage: Stage, before: _Commits, after: _Commits, replicated: set[UUID]
 ) -> None:
-    """Jobs whose acceptance was lost are gone; of others, some calls and ends were."""
+    """Report what was lost: jobs whose acceptance was lost, and calls or ends of others."""
     stage.rolled_back = before.lost_by(after)
     gone = before.rows.keys() - after.rows.keys()
     stage.accepted = [job_id for job_id in stage.accepted if job_id not in gone]

@@ -1,4 +1,4 @@
-"""Successes that are not the API's answer, or are and do not look like it."""
+"""Successful answers that are not the API's, or that have an unusual form."""
 
 from itertools import count
 from typing import Any
@@ -13,19 +13,19 @@ WORKERS = 2
 
 
 def html_page(stage: Stage) -> None:
-    """For a while a page of HTML is all that comes."""
+    """Answer only with an HTML page for a while."""
     found = _nothing_of_the_apis(stage, {"kind": "html"})
     kept = found.charged == len(stage.accepted)
     stage.must("one charge per job: a page costs nothing", kept=kept, found=found.charged)
 
 
 def empty_success(stage: Stage) -> None:
-    """For a while calls are charged and answered with a success that is empty."""
+    """Charge calls and answer them with an empty success for a while."""
     _nothing_of_the_apis(stage, {"kind": "empty", "status": 200})
 
 
 def untidy(stage: Stage) -> None:
-    """Every picture comes whole, in one untidy wrapping or another."""
+    """Return every picture complete, but in one unusual form or another."""
     found = throughout(stage, [{"kind": "untidy"}])
     stage.all_succeed(found)
     stage.one_call_each(found)
@@ -47,7 +47,7 @@ def _nothing_of_the_apis(stage: Stage, fault: ApiFault) -> Tally:
 
 
 def _most_probes(stage: Stage, within_s: float) -> int:
-    """How many probes the settings allow in a time, if each worker sends its own."""
+    """Return how many probes the settings allow in a time, if each worker sends its own."""
     settings: dict[str, Any] = stage.fleet.settings
     wait_s, longest_s = float(settings["probe_first_s"]), float(settings["probe_most_s"])
     at_s = 0.0

@@ -1,4 +1,4 @@
-"""Faults of a database that is there: rows or tables locked, connections that never answer."""
+"""Faults of a running database: locked rows or tables, connections that never answer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ __all__ = ["answers_stalled", "heartbeat_stalled", "rows_locked", "workers_locke
 ROWS = 6
 WORKERS = 2
 HEARTBEAT = b"UPDATE darkroom.workers SET"
-#: Of the throughput without the fault; small runs are too short to tell.
+#: Share of the throughput without the fault; small runs are too short to measure it.
 LEAST_SHARE = 0.8
 
 
@@ -34,7 +34,7 @@ def rows_locked(stage: Stage) -> None:
         held: set[object] = set()
 
         def holds_six() -> bool:
-            # On a busy machine fewer may run at once; those that are locked go on running.
+            # On a busy machine fewer jobs may run at once; the jobs of locked rows keep running.
             held.update(other.hold(is_running, ROWS))
             return len(held) >= ROWS
 
@@ -56,7 +56,7 @@ def rows_locked(stage: Stage) -> None:
 
 
 def heartbeat_stalled(stage: Stage) -> None:
-    """Each worker's heartbeat connection acknowledges from now on, and never answers."""
+    """Make each worker's heartbeat connection acknowledge but never answer from now on."""
     begun, guard = Event(), Lock()
     stalled: list[Line] = []
 
@@ -66,7 +66,7 @@ def heartbeat_stalled(stage: Stage) -> None:
                 stalled.append(line)
             return Act.SWALLOW if line in stalled else Act.PASS_ON
 
-    # Leases that one second of waiting for an answer cannot end on a busy machine.
+    # Leases long enough that a second of waiting for an answer cannot end them on a busy machine.
     fleet = stage.make_fleet(lease_s=max(5.0, stage.scale.lease_s), heartbeat_s=0.5)
     stage.load()
     with _proxied(stage, judge) as url:
@@ -87,7 +87,7 @@ def heartbeat_stalled(stage: Stage) -> None:
 
 
 def workers_locked(stage: Stage) -> None:
-    """No heartbeat can be written for longer than a lease: the workers table is locked."""
+    """Lock the workers table for longer than a lease, so that no heartbeat can be written."""
     fleet = stage.make_fleet(**stage.scale.mortal)
     stage.load()
     fleet.start(WORKERS)
@@ -98,11 +98,11 @@ def workers_locked(stage: Stage) -> None:
         stage.sleep_under_load(28)
     stage.fault_ends()
     stage.recovered()
-    stage.all_succeed(stage.finish())  # every charge is on a row: that holds in all rows
+    stage.all_succeed(stage.finish())  # every charge is on a row, as in all rows of the matrix
 
 
 def answers_stalled(stage: Stage) -> None:
-    """One of two workers hears nothing from its database for two leases, then all at once."""
+    """Delay all database answers to one of two workers for two leases, then send them at once."""
     may_answer = Event()
     may_answer.set()
     fleet = stage.make_fleet(**stage.scale.mortal)
@@ -141,7 +141,7 @@ class _Transaction:
         self._connection.execute(text(statement))
 
     def end(self) -> None:
-        """Let go of all that it holds."""
+        """Release all its locks."""
         self._begun.__exit__(None, None, None)
         self._database.close()
 
@@ -162,7 +162,7 @@ def _proxied(
     *,
     may_answer: Event | None = None,
 ) -> Iterator[str]:
-    """The address of the fleet's database through a proxy."""
+    """Return the address of the fleet's database through a proxy."""
     port = stage.ground.postgres.port
     proxy = Proxy(port, judge, may_answer=may_answer)
     try:

@@ -1,4 +1,4 @@
-"""The whole machine: everything dies at the same moment, and everything comes back."""
+"""Faults of the whole machine: all processes die at the same moment and start again."""
 
 from chaos.stage import Stage
 
@@ -6,7 +6,7 @@ __all__ = ["machine_killed"]
 
 
 def machine_killed(stage: Stage) -> None:
-    """Workers, broker and database are killed together and started again."""
+    """Kill workers, broker and database together and start them again."""
     ground = stage.ground
     fleet = stage.make_fleet(**stage.scale.mortal)
     stage.load()
@@ -19,7 +19,7 @@ def machine_killed(stage: Stage) -> None:
     ground.postgres.kill()
     ground.postgres.start()
     ground.redis.start()
-    # What the rows say: a number read before the kill would be out of date by then.
+    # Read from the rows, because a number read before the kill would be out of date.
     in_flight = sum(len(fleet.held_at_death(worker, "running")) for worker in crew)
     stage.fault_ends()
     fleet.start(2)

@@ -1,4 +1,4 @@
-"""Messages that nobody's producer should write, among valid ones."""
+"""Malformed messages, which no correct producer sends, among valid ones."""
 
 import random
 import shutil
@@ -26,21 +26,21 @@ from tests.services.rabbitmq import rabbitmq_in
 
 __all__ = ["malformed_on_rabbitmq", "malformed_on_redis"]
 
-#: Valid messages among them, except where a test suite has no time for so many.
+#: Valid messages among them, unless a test suite has no time for so many.
 VALID = 500
 VALID_IN_SMALL = 24
 
-#: Tests of the gate have all shapes; of these, a test suite plays every third.
+#: Tests of the gate have all shapes; a test suite plays every third of them here.
 SHARE_IN_SMALL = 3
 
-#: More than the worker's pool has threads, if any were held.
+#: More than the threads of the worker's pool, so that a thread that is held shows.
 AFTERWARDS = 8
 
 Put = Callable[[Shape, UUID], None]
 
 
 def malformed_on_redis(stage: Stage) -> None:
-    """Every shape, and list elements that are not even JSON."""
+    """Send every shape, and list elements that are not even JSON."""
     fleet = stage.make_fleet()
     queue = f"{fleet.namespace}.submit"
     fleet.start(2)
@@ -53,7 +53,7 @@ def malformed_on_redis(stage: Stage) -> None:
 
 
 def malformed_on_rabbitmq(stage: Stage) -> None:
-    """Every shape that AMQP can say."""
+    """Send every shape that AMQP can express."""
     if shutil.which("rabbitmq-server") is None:
         stage.skip("rabbitmq-server is not installed")
     server = rabbitmq_in(stage.folder)

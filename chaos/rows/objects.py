@@ -1,4 +1,4 @@
-"""S3 away, hanging, refusing, cutting off: an image that is paid for waits on the disk."""
+"""Faults of S3: unavailable, hanging, refusing, cut off. Paid images wait on the disk."""
 
 import random
 from collections.abc import Callable
@@ -18,19 +18,19 @@ SLOW_DOWN = (
 
 
 def s3_away(stage: Stage) -> None:
-    """The endpoint refuses connections for a minute."""
+    """Refuse connections to the endpoint for a minute."""
     s3 = stage.ground.s3
     _outage(stage, s3.kill, s3.start)
 
 
 def s3_hanging(stage: Stage) -> None:
-    """The endpoint takes connections for a minute and answers nothing."""
+    """Accept connections for a minute and answer nothing."""
     s3 = stage.ground.s3
     _outage(stage, s3.pause, s3.resume)
 
 
 def puts_refused(stage: Stage) -> None:
-    """Half of the puts are answered with 503."""
+    """Answer half of the puts with 503."""
     dice = random.Random(503)
 
     def judge(_line: Line, chunk: bytes) -> Act | bytes:
@@ -40,7 +40,7 @@ def puts_refused(stage: Stage) -> None:
 
 
 def puts_cut(stage: Stage) -> None:
-    """A third of the puts lose their connection in the middle of the picture."""
+    """Cut the connection of a third of the puts in the middle of the picture."""
     dice = random.Random(33)
 
     def judge(line: Line, chunk: bytes) -> Act:
@@ -53,7 +53,7 @@ def puts_cut(stage: Stage) -> None:
 
 
 def puts_changed(stage: Stage) -> None:
-    """A fifth of the pictures arrive changed or cut short at a store that verifies SHA-256."""
+    """Alter or truncate a fifth of the pictures before a store that verifies SHA-256."""
     dice = random.Random(256)
     faults = [flip_bit, truncate, *[pass_on] * 8]
     with faulty_store(S3Endpoint(stage.ground.s3.url, "any")) as store:
@@ -86,7 +86,7 @@ def _outage(stage: Stage, down: Callable[[], object], up: Callable[[], object]) 
 
 
 def _through(stage: Stage, judge: Callable[[Line, bytes], Act | bytes]) -> None:
-    """The whole row through a proxy that spoils some puts."""
+    """Play the whole row through a proxy that spoils some puts."""
     proxy = Proxy(stage.ground.s3.port, judge)
     try:
         fleet = stage.make_fleet(s3_endpoint_url=f"http://{proxy.host}:{proxy.port}")
@@ -102,7 +102,7 @@ def _judge(stage: Stage) -> None:
     found = stage.finish()
     stage.all_succeed(found)
     stage.one_call_each(found)
-    # An answer that waits for the bucket is in hand only when that is back.
+    # An answer that waits for the bucket is only complete when the bucket is back.
     late_s = stage.scale.latency_s[1] + stage.scale.shortened(40)
     took_s = [
         (job.image_in_hand_at - job.first_call_at).total_seconds()

@@ -1,4 +1,4 @@
-"""One worker of several in trouble with the API: the others go on as if it were not there."""
+"""One worker of several has API trouble: the others must be unaffected."""
 
 import re
 import time
@@ -12,14 +12,14 @@ from storage.fleet.state import fleet_state
 
 __all__ = ["key_revoked", "unreachable"]
 
-#: Seconds of the matrix: how long deliveries are counted, and how long the fleet has to settle.
+#: Seconds of the matrix: how long deliveries are counted, and how long the fleet may stabilise.
 COUNTED_S = 100.0
 SETTLED_AFTER_S = 50.0
 
-#: What the others deliver, compared with what they deliver alone.
+#: Share of the deliveries that the others must reach, compared with their rate alone.
 LEAST_SHARE = 0.9
 
-#: The one size at which deliveries are so few that their rate says nothing.
+#: At this size there are too few deliveries for a rate.
 UNRATED = "small"
 
 REFUSAL = b'{"code": "UNAUTHORIZED", "message": "this key was revoked"}'
@@ -31,10 +31,10 @@ LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class Revocable:
-    """Refuses the key of whoever comes this way, once it is revoked; a judge for `Proxy`.
+    """Refuses the API key of every call through its proxy once it is revoked; a judge for `Proxy`.
 
     Attributes:
-        refused: calls that were answered so.
+        refused: number of calls answered that way.
     """
 
     def __init__(self) -> None:
@@ -44,11 +44,11 @@ class Revocable:
         self._read: dict[Line, bytes] = {}
 
     def revoke(self) -> None:
-        """From the next request on."""
+        """Revoke the key from the next request on."""
         self._is_revoked = True
 
     def __call__(self, line: Line, chunk: bytes) -> Act | bytes:
-        """Answer a request that has come whole; those under way before go on."""
+        """Answer a complete request; requests begun earlier continue."""
         with self._guard:
             if not self._is_revoked and line not in self._read:
                 return Act.PASS_ON
@@ -61,7 +61,7 @@ class Revocable:
 
 
 def key_revoked(stage: Stage) -> None:
-    """Two workers, each with a way of its own to the API; on one of them the key is revoked."""
+    """Give two workers separate proxies to the API, and revoke the key on one of them."""
     simulator = stage.ground.simulator
     judge = Revocable()
     proxy = Proxy(simulator.port, judge)
@@ -83,7 +83,7 @@ def key_revoked(stage: Stage) -> None:
 
 
 def unreachable(stage: Stage) -> None:
-    """Three good workers, and a fourth that cannot reach the API."""
+    """Run three good workers, and a fourth that cannot reach the API."""
     proxy = Proxy(stage.ground.simulator.port)
     port = proxy.port
     proxy.close()  # nothing listens there from now on
@@ -99,12 +99,12 @@ def unreachable(stage: Stage) -> None:
 
 
 def _few_calls(stage: Stage) -> dict[str, int]:
-    """So few at once that calls take the time, and not the processor that all workers share."""
+    """Return so few calls at once that the calls, not the shared processor, limit the rate."""
     return {"concurrency": max(4, stage.scale.concurrency // 4), "breaker_failures": 6}
 
 
 def _rate_of(stage: Stage, workers: int) -> float:
-    """Start good workers and see how many images a second they deliver."""
+    """Start good workers and measure how many images a second they deliver."""
     stage.load()
     stage.fleet.start(workers)
     stage.wait_for_load()
@@ -112,7 +112,7 @@ def _rate_of(stage: Stage, workers: int) -> float:
 
 
 def _rate(stage: Stage) -> float:
-    """Images a second over a while, with enough to do all the time."""
+    """Return images a second over a while, with enough to do all the time."""
     before, began = stage.fleet.ended, time.monotonic()
     stage.sleep_under_load(COUNTED_S if stage.scale.name != UNRATED else SETTLED_AFTER_S / 5)
     return (stage.fleet.ended - before) / (time.monotonic() - began)

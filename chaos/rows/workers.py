@@ -1,4 +1,4 @@
-"""Workers killed, stopped, restarted: the rows about a process that goes away, or seems to."""
+"""Faults of workers: killed, stopped or restarted processes."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ HAS_ITS_IMAGE = {"spooled", "marked storing", "put", "finished"}
 
 
 def killed_in_flight(stage: Stage) -> None:
-    """Kill -9 of a worker with a hundred calls in flight; leases are the defaults' at full size."""
+    """Kill a worker with a hundred calls in flight by -9; full-size leases are the defaults'."""
     scale = stage.scale
     leases = {"lease_s": 20.0, "heartbeat_s": 5.0} if scale.name == "full" else scale.mortal
     fleet = stage.make_fleet(concurrency=scale.first_concurrency, **leases)
@@ -36,7 +36,7 @@ def killed_in_flight(stage: Stage) -> None:
     fleet.start(1, concurrency=scale.first_concurrency // 4)
     stage.load(scale.first_jobs)
     stage.wait_for_load(0.1)
-    # Long calls until then: a hundred at once is a matter of how long they take, not of the fault.
+    # Long calls until then, so that a hundred are in flight at once however slow the machine is.
     stage.ground.simulator.put_latency(4 * scale.latency_s[1])
     nearly_all = int(0.9 * scale.first_concurrency)
     stage.load_until(lambda: len(fleet.held_by(victim, "running")) >= nearly_all, "calls in flight")
@@ -63,7 +63,7 @@ def killed_in_flight(stage: Stage) -> None:
 
 
 def killed_at_each_step(stage: Stage) -> None:
-    """Each of seven workers dies at another step, under load; two live on, with the same spool."""
+    """Kill each of seven workers at another step, under load; two live on, with the same spool."""
     fleet = stage.make_fleet(**stage.scale.mortal)
     notes = stage.folder / "snags.jsonl"
     stage.load()
@@ -87,7 +87,7 @@ def killed_at_each_step(stage: Stage) -> None:
 
 
 def killed_in_storing(stage: Stage) -> None:
-    """S3 hangs, a worker dies with images on a disk of its own, and that comes back much later."""
+    """Let S3 hang, kill a worker with images on its own disk, and restart it much later."""
     fleet = stage.make_fleet(**stage.scale.mortal)
     elsewhere = {"spool_dir": stage.folder / "spool-elsewhere"}
     stage.load()
@@ -118,7 +118,7 @@ def killed_in_storing(stage: Stage) -> None:
 
 
 def stopped_at_each_step(stage: Stage) -> None:
-    """Each of seven workers sleeps at another step for three leases, and wakes up stale."""
+    """Stop each of seven workers at another step for three leases, and continue it stale."""
     fleet = stage.make_fleet(**stage.scale.mortal)
     notes = stage.folder / "snags.jsonl"
     stage.load()
@@ -143,7 +143,7 @@ def stopped_at_each_step(stage: Stage) -> None:
 
 
 def rolling_restart(stage: Stage) -> None:
-    """Every worker is replaced, three times, by SIGTERM, as a deploy does."""
+    """Replace every worker three times by SIGTERM, as a deploy does."""
     fleet = stage.make_fleet()
     stage.load()
     crew = fleet.start(2)
@@ -169,7 +169,7 @@ def rolling_restart(stage: Stage) -> None:
 def _snagged(
     stage: Stage, fleet: Fleet, notes: Path, number: signal.Signals
 ) -> list[WorkerProcess]:
-    """A worker for each step; with few calls each, so that all get their share of the load."""
+    """Start a worker for each step; with few calls each, so that all get a share of the load."""
     calls = max(2, stage.scale.concurrency // 8)
     delay_s = stage.scale.latency_s[0] / 2
     return [

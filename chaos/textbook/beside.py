@@ -1,7 +1,7 @@
-"""Plays the first rows' faults on the textbook task, and counts in the same way.
+"""Play the first rows' faults on the textbook task, and count in the same way.
 
-What such a system knows of its jobs is its broker, its result backend and its bucket; so a job
-counts as lost when its object has not come although the workers have been idle for a good while.
+Such a system's only records of its jobs are its broker, its result backend and its bucket. So a job
+counts as lost if its object is missing after the workers have been idle for a good while.
 """
 
 import os
@@ -44,7 +44,7 @@ class Textbook:
         self._producer = Celery("producer", broker=ground.redis.url, set_as_current=False)
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        """One worker with a thread per call, which is how Celery's guide runs waiting tasks."""
+        """Start one worker with a thread per call, as Celery's guide runs waiting tasks."""
         ground, scale = self.ground, self.ground.scale
         environment = {
             "PATH": os.environ["PATH"],
@@ -89,11 +89,11 @@ class Textbook:
 
     @property
     def stored(self) -> int:
-        """Objects in the bucket, one per task."""
+        """Return the objects in the bucket, one per task."""
         return len(list((self.ground.folder / "buckets" / self.bucket.bucket).glob("*.png")))
 
     def wait_until_idle(self) -> None:
-        """Until every object is there, or nothing has moved for a good while."""
+        """Wait until every object exists, or nothing has changed for a good while."""
         last, since = (-1, -1), time.monotonic()
         while self.stored < self.jobs and time.monotonic() - since < IDLE_S:
             now = (self.stored, self.ground.simulator.asked())
@@ -104,7 +104,7 @@ class Textbook:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """Kill the workers and forget the jobs."""
+        """Kill the workers and drop the jobs."""
         for worker in self._workers:
             worker.kill()
             worker.wait()

@@ -1,7 +1,7 @@
-"""The body of the textbook task: `requests`, `base64`, boto3, each as its documentation has it.
+"""The body of the textbook task: `requests`, `base64` and boto3, used as documented.
 
-Apart from the queue that runs it, so that several queues can be held against each other over the
-same job. Settings come from the environment, as such tasks do it.
+It is separate from the queue that runs it, so that several queues can be compared over the same
+job. Settings come from the environment, as is usual in such tasks.
 """
 
 import base64
@@ -14,7 +14,7 @@ __all__ = ["make_and_store"]
 
 
 def make_and_store(request: dict[str, object], name: str) -> str:
-    """Ask for an image, store it, return its key."""
+    """Request an image, store it, return its key."""
     answer = requests.post(
         os.environ["TEXTBOOK_API_URL"],
         json=request,

@@ -1,10 +1,10 @@
-"""The task that Celery's documentation would have one write, for comparison.
+"""The task as Celery's documentation recommends it, for comparison.
 
-`acks_late`, `autoretry_for` with backoff, a result backend: each is as its own documentation has
-it, and nothing is left out to make it look worse. What it does is in `job.py`. Its
-visibility timeout is far shorter than the default of an hour, so that what a dead worker held
-comes back while the row is still being watched. Started by `celery -A chaos.textbook.tasks worker`;
-settings come from the environment, as such tasks do it.
+`acks_late`, `autoretry_for` with backoff, a result backend: each is used as documented, and nothing
+is left out to make it look worse. The work itself is in `job.py`. The visibility timeout is far
+shorter than the default of an hour, so that a dead worker's messages return while the row is still
+watched. Start it with `celery -A chaos.textbook.tasks worker`; settings come from the environment,
+as is usual in such tasks.
 """
 
 import os
@@ -33,5 +33,5 @@ app.conf.update(
     bind=True, autoretry_for=(Exception,), retry_backoff=True, retry_jitter=True, max_retries=5
 )
 def generate(self, request: dict[str, object]) -> str:  # type: ignore[no-untyped-def] # noqa: ANN001 - as docs write it
-    """Ask for an image, store it, return its key."""
+    """Request an image, store it, return its key."""
     return make_and_store(request, self.request.id)

@@ -46,7 +46,7 @@ class StackPlan:
         simulator: How the simulator behaves.
         drain_s: How long stopping workers may take to end their calls.
         worker_command: How one worker is started.
-        with_gateway: Whether jobs can be handed in over HTTP.
+        with_gateway: Whether jobs can be submitted over HTTP.
         gateway_command: How the gateway is started; its address is added.
     """
 

@@ -45,7 +45,7 @@ def valkey(plan: StackPlan, folder: DataFolder, port: int) -> Program:
 
 
 def _answers(port: int) -> bool:
-    """Send PING without a client library (`LOADING` means not ready), because its import is slow."""
+    """Send PING without a client library (`LOADING` is not ready): its import takes too long."""
     with socket.create_connection((LOOPBACK, port), timeout=_TIMEOUT_S) as connection:
         connection.sendall(b"PING\r\n")
         return connection.recv(64).startswith(b"+PONG")

@@ -1,11 +1,11 @@
-"""Hand in image jobs to a Darkroom gateway, from any Python program.
+"""Submit image jobs to a Darkroom gateway, from any Python program.
 
     from darkroom_client import Client
 
     client = Client("https://darkroom.example.com", "drk_...")
     client.submit("a paper fox").wait().images[0].save("fox.png")
 
-`webhooks` checks what the gateway sends back; `testing` stands in for the gateway in your tests.
+`webhooks` verifies what the gateway sends back; `testing` replaces the gateway in your tests.
 """
 
 from darkroom_client.batch import Batch, BatchState, Result, Stopped

@@ -1,4 +1,4 @@
-"""Many jobs handed in together, followed by one id."""
+"""Follow many jobs that were submitted together, by one id."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from darkroom_client.waiting import Waiting
 
 @dataclass(frozen=True)
 class BatchState:
-    """A batch as it was when the gateway was asked.
+    """A batch as of the gateway's last response.
 
     Attributes:
-        status: `loading` while it is being handed in, `running`, or `ended`: all its jobs have.
+        status: `loading` while it is being uploaded, `running`, or `ended`: all its jobs have.
         name: for people.
         total: how many jobs it has; 0 while it is loading.
         counts: how many of them are in each state.
-        rate_per_s: jobs ended per second so far; None while nobody can say.
-        eta_s: seconds until all have ended if it goes on like this; None while nobody can say.
-        callback_url: who is told when all have ended.
-        delivery: how it stands with telling them; None before.
-        raw: all that the gateway said.
+        rate_per_s: jobs ended per second so far; None while unknown.
+        eta_s: seconds until all have ended at this rate; None while unknown.
+        callback_url: the address that is notified when all have ended.
+        delivery: the state of that notification; None before.
+        raw: the gateway's whole response.
     """
 
     id: str
@@ -50,22 +50,22 @@ class BatchState:
 
     @property
     def done(self) -> int:
-        """How many jobs have ended, well or not."""
+        """How many jobs have ended, successfully or not."""
         return sum(self.counts.get(name, 0) for name in ENDED)
 
     @property
     def ended(self) -> bool:
-        """Whether all have."""
+        """Whether all jobs have ended."""
         return self.status == "ended"
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """What asking a batch to stop came to, in jobs.
+    """The result of cancelling a batch, in jobs.
 
     Attributes:
-        cancelled: they had not begun, and have ended now.
-        asked: they end with the call that is under way, which is paid for.
+        cancelled: they had not started, and have ended now.
+        asked: they end with the call that is in progress, which is paid for.
     """
 
     cancelled: int
@@ -74,17 +74,17 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one line of a batch.
+    """The result of one line of a batch.
 
     Attributes:
         id: the job's.
         key: the line's own name, if it had one.
         status: the job's, as for `Job.status`.
-        seed: what its picture was, or will be, made with.
-        object_keys: its pictures in the bucket.
-        reused_from: the id of the job whose picture it was given instead of a call of its own.
-        raw: all that the gateway said.
-        job: a handle on it, to fetch its pictures with.
+        seed: the seed of its image.
+        object_keys: its images in the bucket.
+        reused_from: the id of the job whose image was reused instead of a new call.
+        raw: the gateway's whole response.
+        job: a handle on it, to fetch its images with.
     """
 
     id: str
@@ -104,9 +104,9 @@ class Batch:
 
     Attributes:
         id: the batch's id.
-        created: False if the key found a batch that was there before; None if unknown.
-        faults: of lines that were left out, if leaving out was asked for; the first hundred lines'.
-        faulty_lines: how many lines were left out.
+        created: False if the key found an existing batch; None if unknown.
+        faults: of the skipped lines, if `skip_invalid` was set; the first hundred lines'.
+        faulty_lines: how many lines were skipped.
     """
 
     def __init__(
@@ -130,26 +130,26 @@ class Batch:
 
     @property
     def state(self) -> BatchState:
-        """What the gateway last said; asked for if it never was."""
+        """The gateway's last response; requested if there was none yet."""
         return self.refresh().state if self._state is None else self._state
 
     def refresh(self) -> Batch:
-        """Ask the gateway how the batch is; the handle itself, brought up to date.
+        """Request the batch's state; return the handle itself, updated.
 
         Raises:
-            NotFound: there is no such batch, or it is another owner's.
+            NotFound: there is no such batch, or it belongs to another owner.
         """
         self._hear(self._connection.json(Ask("GET", self._path))[1])
         return self
 
     def wait(self, *, timeout_s: float | None = None) -> Batch:
-        """Wait until all jobs have ended, well or not: `state.counts` tells how many did how.
+        """Wait until all jobs have ended, successfully or not; `state.counts` has the numbers.
 
         Args:
-            timeout_s: longest wait; None is for as long as it takes.
+            timeout_s: longest wait; None waits indefinitely.
 
         Raises:
-            WaitTimeout: they had not; they go on.
+            WaitTimeout: they had not ended; they continue.
         """
         clock = Waiting(timeout_s=timeout_s)
         while True:
@@ -159,12 +159,12 @@ class Batch:
             clock.rest(f"batch {self.id}", started=True, asked_s=asked_s)
 
     def results(self) -> Iterator[Result]:
-        """What became of each line so far, in no order that matters, read as it comes in.
+        """Yield the result of each line so far, in no particular order, as the response arrives.
 
         Raises:
-            NotFound: there is no such batch, or it is another owner's.
-            Conflict: it is still being handed in.
-            NoAnswer: the connection broke; begin again.
+            NotFound: there is no such batch, or it belongs to another owner.
+            Conflict: it is still loading.
+            NoAnswer: the connection broke; start again.
         """
         ask = Ask("GET", f"{self._path}/results", {"Accept": "application/jsonl"})
         with self._connection.open(ask) as answer:
@@ -173,15 +173,15 @@ class Batch:
                     yield self._result(line)
 
     def cancel(self) -> Stopped:
-        """Ask that all its jobs be stopped: those that wait end at once, the others when they can.
+        """Cancel all its jobs: queued ones end at once, the others as soon as possible.
 
         Raises:
-            NotFound: there is no such batch, or it is another owner's.
-            Conflict: it is still being handed in.
+            NotFound: there is no such batch, or it belongs to another owner.
+            Conflict: it is still loading.
         """
         cancelled = asked = 0
         while True:
-            # Cancelling twice is cancelling once.
+            # Cancelling twice has the same effect as cancelling once.
             _, told = self._connection.json(Ask("POST", f"{self._path}/cancel", repeatable=True))
             cancelled += told.get("cancelled", 0)
             asked += told.get("asked", 0)
@@ -216,10 +216,10 @@ class Batch:
 
 
 def read_batch(told: object) -> BatchState:
-    """Read the gateway's words about a batch.
+    """Parse the gateway's description of a batch.
 
     Raises:
-        NotTheGateway: these are not words about a batch.
+        NotTheGateway: this does not describe a batch.
     """
     if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
         raise NotTheGateway("the answer is no batch: is this the gateway's address?")

@@ -1,7 +1,8 @@
-"""What is sent: one job as JSON, many as JSON lines made while they are being sent.
+"""Write request bodies: one job as JSON, many as JSON lines generated while they are sent.
 
-Nothing is checked here that the gateway checks: its rules are newer than ours, and it tells every
-fault by field. What cannot be written as JSON is a `TypeError` or `ValueError`, as with `json`.
+The client does not repeat the gateway's checks: the gateway's rules may be newer, and it reports
+every fault by field. What cannot be written as JSON is a `TypeError` or `ValueError`, as with
+`json`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
-#: Lines are sent in pieces of about this size: one line each would be one packet each.
+#: Longest time that lines are held back before they are sent, so that a slow iterable does not look
+#: like a dead client.
 _PIECE_BYTES = 64 * 1024
-#: A slow iterable must not look like a client that has died.
+#: Pause after which a slow iterable's lines are sent, so that the gateway does not take the client
+#: for dead.
 _PIECE_S = 1.0
 
 
 class Request(TypedDict, total=False):
-    """The image API's own parameters; only `prompt` is needed."""
+    """The image API's own parameters; only `prompt` is required."""
 
     prompt: str
     negative_prompt: str
@@ -39,12 +42,12 @@ class Request(TypedDict, total=False):
 
 
 def job_body(request: Mapping[str, Any], options: Mapping[str, Any]) -> bytes:
-    """One job: the request, and what is said about the job besides; None is left out."""
+    """Return one job's body: the request and the job's options; None is left out."""
     return _json({"request": _set_only(request), **_set_only(options)})
 
 
 class LinesBroken(Exception):
-    """Carries what the caller's own iterable raised past those who would take it for the network's.
+    """Carry an exception of the caller's iterable past code that would treat it as a network error.
 
     Attributes:
         fault: that exception.
@@ -56,13 +59,13 @@ class LinesBroken(Exception):
 
 
 class Lines:
-    """A batch as JSON lines, made anew each time it is sent, never all at once in memory.
+    """A batch as JSON lines, generated each time it is sent, never all at once in memory.
 
     Args:
-        jobs: one mapping a line: parameters, and `key`, `metadata`, `priority` of that line.
+        jobs: one mapping per line: parameters, and `key`, `metadata`, `priority` of that line.
 
     Attributes:
-        once: true for a generator and its like, which can be gone through only once.
+        once: true for a generator and similar objects, which can be iterated only once.
     """
 
     def __init__(self, jobs: Iterable[Mapping[str, Any]]) -> None:
@@ -70,7 +73,7 @@ class Lines:
         self.once = iter(jobs) is jobs
 
     def pieces(self) -> Iterator[bytes]:
-        """The body, in pieces."""
+        """Return the body, in pieces."""
         piece, begun_s = bytearray(), time.monotonic()
         for line in self._lines():
             piece += line
@@ -104,5 +107,5 @@ def _json(value: object) -> bytes:
     return _encoded(value).encode("utf-8")
 
 
-# Made once: `json.dumps` makes an encoder for each call that wants anything but its defaults.
+# Made once: `json.dumps` makes an encoder for each call with any option but its defaults.
 _encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -1,4 +1,4 @@
-"""The door: jobs and batches go in here, and handles come out."""
+"""Submit jobs and batches, and return handles on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from darkroom_client.state import read_job
 from darkroom_client.version import __version__
 
 _JSON = {"Content-Type": "application/json"}
-#: The gateway answers when the last line is checked and kept: a million of them take it a minute.
+#: The gateway responds when the last line is checked and stored: a million lines take it a minute.
 _BATCH_TIMEOUT_S = 600.0
 _CREATED = frozenset({201, 202})
 
@@ -28,15 +28,15 @@ _Self = TypeVar("_Self", bound="Client")
 
 
 class Client:
-    """One gateway, for one owner: make one, keep it, share it between threads and forked processes.
+    """One gateway, for one owner. Make it once and share it between threads and forked processes.
 
     Args:
-        url: where the gateway is, such as `https://darkroom.example.com`.
+        url: the gateway's address, such as `https://darkroom.example.com`.
         api_key: from `darkroom keys create`; None for a gateway without keys.
         connect_timeout_s: longest wait for a connection.
-        read_timeout_s: longest silence while an answer is awaited.
-        retries: bounds on sending again. A request is sent again after a broken connection, a 429
-            or a gateway that is away, and only if that can make no second job.
+        read_timeout_s: longest silence while waiting for a response.
+        retries: limits for retries. A request is retried after a broken connection, a 429 or an
+            unavailable gateway, and only if that cannot create a second job.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections kept for later."""
+        """Close the idle connections."""
         self._connection.close()
 
     def submit(
@@ -103,13 +103,13 @@ class Client:
         reuse: bool | None = None,
         **more: Any,
     ) -> Job:
-        """Hand in one job. When this returns, the job is kept and needs nothing more from you.
+        """Submit one job. When this returns, the job is stored and will run without this client.
 
-        The parameters of the picture are the image API's own, and its rules are the gateway's to
-        know; what is unset stays unset.
+        The parameters of the image are the image API's own, and the gateway checks them. Unset
+        parameters are not sent.
 
         Args:
-            prompt: what the picture shows.
+            prompt: what the image shows.
             negative_prompt: what it does not.
             filter_model: the model; unset, the latest.
             width: in pixels.
@@ -117,7 +117,7 @@ class Client:
             num_inference_steps: more are finer, and slower.
             guidance_scale: how strongly the prompt steers.
             scheduler: the sampler.
-            seed: makes a picture repeatable; chosen and recorded if unset.
+            seed: makes an image repeatable; chosen and recorded if unset.
             init_image: first image of an img2img request: its bytes, or base64 text.
             strength: for img2img, from 0 (the initial image) to 1 (an entirely new one).
             expand_prompt: let a language model rewrite the prompt.
@@ -125,28 +125,29 @@ class Client:
             prompt_rejection_topics: topics that make the API refuse the prompt.
             prompt_filter: a look applied to the prompt.
             priority: -100 to 100; higher goes first.
-            metadata: a JSON object of at most 4096 bytes, given back with the job.
-            idempotency_key: your name for this one job, such as `order-4711-cover`: sent again
-                under it, from whichever process, it is the same job. By default a fresh one, which
-                covers this call's own retries and nothing else.
-            expires_in_s: a job that nobody has begun by then is cancelled.
-            callback_url: who is told when the job has ended, by webhook (see `webhooks.verify`).
-            on_end: a Celery task that is sent then, instead: `{"task": …, "queue": …}`. It takes an
+            metadata: a JSON object of at most 4096 bytes, returned with the job.
+            idempotency_key: your name for this one job, such as `order-4711-cover`. Submitted again
+                under it, from any process, it is the same job. By default a fresh one, which covers
+                this call's own retries and nothing else.
+            expires_in_s: a job that has not started by then is cancelled.
+            callback_url: the address that is notified by webhook when the job has ended (see
+                `webhooks.verify`).
+            on_end: a Celery task that is sent then, instead: `{"task": …, "queue": …}`. It needs an
                 API key with the scope admin.
-            reuse: answer it with the picture of an identical request of yours, its `seed`
-                included, if there is one: it costs no call then. Unset, as your owner has it.
-            **more: parameters of the API that this release does not know yet.
+            reuse: reuse the image of an identical request of the same owner, its `seed` included,
+                if there is one; this costs no call. If unset, the owner's setting applies.
+            **more: parameters of the API that this release does not have yet.
 
         Returns:
-            A handle; its `created` is False if the key found a job that was there before. One that
-            was answered with another's picture is new: its `state.reused_from` says whose.
+            A handle; its `created` is False if the key found an existing job. A job that reuses
+            another's image is new; its `state.reused_from` has the other's id.
 
         Raises:
-            InvalidRequest: `faults` lists all that is wrong, by field; nothing was kept.
+            InvalidRequest: `faults` lists every fault, by field; nothing was stored.
             Conflict: the key belongs to another request.
             TooManyRequests: a limit of the owner was reached, and stayed so.
-            Unavailable: the gateway was away, or never answered; its `idempotency_key` says under
-                which key to try again.
+            Unavailable: the gateway was unavailable, or never responded; its `idempotency_key` is
+                the key under which to try again.
         """
         request = {
             "prompt": prompt,
@@ -192,27 +193,27 @@ class Client:
         callback_url: str | None = None,
         reuse: bool | None = None,
     ) -> Batch:
-        """Hand in many jobs as one batch: all of them, or none; memory does not grow with them.
+        """Submit many jobs as one batch: all of them, or none; memory does not grow with them.
 
         Args:
-            jobs: one mapping a job: the parameters of `submit`, and `key`, `metadata` and
-                `priority` of that line. What comes must not pause for long: the gateway waits a
-                minute. A list, or anything that can be gone through twice, is
-                sent again after a broken connection; a generator is not, as it is used up by then.
-            key: your name for the batch: sent again under it, it is the same batch, whatever was
-                lost in between. By default a fresh one.
+            jobs: one mapping per job: the parameters of `submit`, and `key`, `metadata` and
+                `priority` of that line. The iterable must not pause for long: the gateway waits a
+                minute. A list, or anything that can be iterated twice, is sent again after a broken
+                connection; a generator is not, because it is used up by then.
+            key: your name for the batch: submitted again under it, it is the same batch, whatever
+                was lost in between. By default a fresh one.
             name: for people.
-            priority: of lines that have none of their own.
-            skip_invalid: keep the good lines although others have faults; `faults` of the handle
-                lists those.
-            callback_url: who is told when all jobs have ended, by webhook.
-            reuse: answer lines that have a `seed` with pictures made before, as for `submit`.
+            priority: of lines without a priority.
+            skip_invalid: accept the valid lines even if others are invalid; `faults` of the handle
+                lists the invalid ones.
+            callback_url: the address that is notified by webhook when all jobs have ended.
+            reuse: reuse earlier images for lines that have a `seed`, as for `submit`.
 
         Raises:
-            InvalidRequest: `faults` lists what is wrong, by line and field; nothing was kept.
+            InvalidRequest: `faults` lists every fault, by line and field; nothing was stored.
             Conflict: the key belongs to other lines.
-            Unavailable: as for `submit`; for a generator, begin it anew under the same key.
-            Exception: whatever going through `jobs` raises; nothing was kept.
+            Unavailable: as for `submit`; for a generator, start it anew under the same key.
+            Exception: whatever iterating over `jobs` raises; nothing was stored.
         """
         lines = Lines(jobs)
         query = _query(
@@ -239,23 +240,23 @@ class Client:
         return Batch(self._connection, state.id, state, created=status in _CREATED)
 
     def job(self, job_id: str | uuid.UUID) -> Job:
-        """A handle on a job that was handed in before, by whomever; the gateway is not asked yet.
+        """Return a handle on a job submitted earlier, by any process; sends no request yet.
 
         Raises:
-            ValueError: this is no job id.
+            ValueError: this is not a job id.
         """
         return Job(self._connection, str(uuid.UUID(str(job_id))))
 
     def batch(self, batch_id: str | uuid.UUID) -> Batch:
-        """A handle on a batch that was handed in before; the gateway is not asked yet.
+        """Return a handle on a batch submitted earlier; sends no request yet.
 
         Raises:
-            ValueError: this is no batch id.
+            ValueError: this is not a batch id.
         """
         return Batch(self._connection, str(uuid.UUID(str(batch_id))))
 
     def _adapter(self) -> BaseAdapter | None:
-        """What carries requests in place of the network; the fake of `testing` has one."""
+        """Return the adapter that sends requests; the fake of `testing` overrides it."""
         return None
 
 
@@ -264,7 +265,7 @@ def _fresh_key() -> str:
 
 
 def _listed(topics: Iterable[str] | None) -> object:
-    # A text alone is a mistake, and the gateway's to name: not a list of its letters.
+    # A single text is an error for the gateway to report, not a list of its characters.
     return topics if topics is None or isinstance(topics, str) else list(topics)
 
 

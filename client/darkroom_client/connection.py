@@ -1,6 +1,6 @@
-"""One gateway, as a thing to ask: sessions, timeouts, sending again, foreign errors made ours.
+"""Send requests to one gateway: sessions, timeouts, retries, and translated exceptions.
 
-What is asked, and what an answer's content means, is left to the handles.
+The handles decide what to request, and interpret the content of responses.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from darkroom_client.final_response import FinalAdapter
 from darkroom_client.problems import problem
 from darkroom_client.retries import Retries
 
-#: No answer but images and results is larger; those are streamed.
+#: Only images and results are larger than this, and those are streamed.
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _REDIRECTS = 300
 _T = TypeVar("_T")
 
 
 class _Bearer(AuthBase):
-    """Sends the key, or nothing; without it `requests` would send what a `.netrc` says."""
+    """Send the key, or nothing; otherwise `requests` would send the credentials of a `.netrc`."""
 
     def __init__(self, api_key: str | None) -> None:
         self._api_key = api_key
@@ -51,9 +51,9 @@ class Ask:
         headers: besides those that every request has.
         body: makes the body, afresh each time it is sent; None for none.
         idempotency_key: sent as a header; without one, only a GET is sent again.
-        repeatable: whether sending it twice does no more than sending it once; None: as its method
-            and key say.
-        may_redirect: true if the answer may be an address; it is given, never followed.
+        repeatable: whether sending it twice has the same effect as sending it once; None derives it
+            from the method and the key.
+        may_redirect: true if the response may be an address; it is returned, never followed.
         read_timeout_s: longest silence; None for the connection's own.
     """
 
@@ -68,22 +68,22 @@ class Ask:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
+        """Whether sending it twice has the same effect as sending it once."""
         if self.repeatable is not None:
             return self.repeatable
         return self.method == "GET" or self.idempotency_key is not None
 
 
 class Connection:
-    """Asks one gateway; used by any number of threads, and by processes forked from this one.
+    """Send requests to one gateway; safe for any number of threads, and for forked processes.
 
     Args:
-        url: where the gateway is, such as `https://darkroom.example.com`.
+        url: the gateway's address, such as `https://darkroom.example.com`.
         api_key: sent with every request; None for a gateway without keys.
         connect_timeout_s: longest wait for a connection.
-        read_timeout_s: longest silence while an answer is awaited or read.
-        retries: bounds on sending again.
-        adapter: what carries requests, in place of the network.
+        read_timeout_s: longest silence while a response is awaited or read.
+        retries: limits for retries.
+        adapter: sends the requests, in place of the network.
     """
 
     def __init__(
@@ -107,16 +107,16 @@ class Connection:
         self._session = (os.getpid(), self._new_session())
 
     def json(self, ask: Ask) -> tuple[int, Any]:
-        """Ask, and read a JSON answer: its status and content.
+        """Send a request, and return the status and content of its JSON response.
 
         Raises:
-            DarkroomError: no success came, after as many attempts as are allowed.
+            DarkroomError: none of the allowed attempts succeeded.
         """
         return self._repeated(ask, lambda: self._whole(ask))
 
     @contextmanager
     def open(self, ask: Ask) -> Iterator[requests.Response]:
-        """Ask, and give the answer with its body still to be read.
+        """Send a request, and return the response with its body still to be read.
 
         Raises:
             DarkroomError: as `json`; a connection that breaks while the body is read is `NoAnswer`.
@@ -126,17 +126,17 @@ class Connection:
 
     @contextmanager
     def elsewhere(self, url: str) -> Iterator[requests.Response]:
-        """Get a signed link, without the key: it is the bucket that answers, not the gateway."""
+        """Get a signed link, without the key: the bucket responds, not the gateway."""
         ask = Ask("GET", "")
         with self._repeated(ask, lambda: self._got(url)) as answer, _translated(ask):
             yield answer
 
     def close(self) -> None:
-        """Close the connections kept for later."""
+        """Close the idle connections."""
         self._session[1].close()
 
     def _repeated(self, ask: Ask, once: Callable[[], _T]) -> _T:
-        """Do it once, and again for as long as that may help and is allowed."""
+        """Call `once`, and retry for as long as that may help and is allowed."""
         attempt = 0
         while True:
             attempt += 1
@@ -157,7 +157,7 @@ class Connection:
             return answer.status_code, content
 
     def _begun(self, ask: Ask) -> requests.Response:
-        """Send it, and see that the answer is none of those that are errors."""
+        """Send a request, and raise if the response is an error."""
         with _translated(ask):
             answer = _insist_on_all(self._send(ask))
             if answer.status_code < _REDIRECTS or (answer.is_redirect and ask.may_redirect):
@@ -185,7 +185,7 @@ class Connection:
             data=None if ask.body is None else ask.body(),
             auth=self._auth,
             timeout=(self._connect_timeout_s, ask.read_timeout_s or self.read_timeout_s),
-            allow_redirects=False,  # the key is for this address and no other
+            allow_redirects=False,  # the key is for this address only
             stream=True,
         )
 
@@ -194,7 +194,7 @@ class Connection:
         return self._own_session().get(url, auth=self._nobody, timeout=timeout, stream=True)
 
     def _own_session(self) -> requests.Session:
-        """This process's session: sockets that a fork shares would mix up answers."""
+        """Return this process's session: sockets shared after a fork would mix up responses."""
         pid, session = self._session
         if pid != os.getpid():
             session = self._new_session()
@@ -218,7 +218,7 @@ def _address(url: str) -> str:
 
 @contextmanager
 def _translated(ask: Ask) -> Iterator[None]:
-    """Make an exception of `requests` ours, without its words: they hold signed links."""
+    """Translate an exception of `requests`, without its message, which contains signed links."""
     try:
         yield
     except requests.RequestException as error:
@@ -231,7 +231,7 @@ def _translated(ask: Ask) -> Iterator[None]:
 
 
 def _insist_on_all(answer: requests.Response) -> requests.Response:
-    """Have a body that is shorter than announced be an error: in urllib3 before 2 it is none."""
+    """Raise if a body is shorter than announced, which urllib3 before 2 does not do."""
     answer.raw.enforce_content_length = True
     return answer
 

@@ -1,28 +1,28 @@
-"""What can go wrong, as one tree.
+"""Define the errors of this package, as one tree.
 
     DarkroomError
-    ├── Refused                 the gateway answered, and the answer is no
-    │   ├── InvalidRequest      400, 413, 415, 422: `faults` lists what is wrong, by field
-    │   ├── Unauthorized        401: no key, or one that is not known
-    │   ├── Forbidden           403: the key may not do this
+    ├── Refused                 the gateway refused the request
+    │   ├── InvalidRequest      400, 413, 415, 422: `faults` lists the faults, by field
+    │   ├── Unauthorized        401: the key is missing or unknown
+    │   ├── Forbidden           403: the key lacks the scope
     │   ├── NotFound            404, 410: nothing of this owner has that id
     │   ├── Conflict            409: the idempotency key belongs to another request
     │   ├── TooManyRequests     429: a limit of this owner; `retry_after_s`
-    │   └── GatewayFault        any other answer that is no success
+    │   └── GatewayFault        any other response that is not a success
     ├── Unavailable             408, 502, 503, 504, after all retries; `retry_after_s`
-    │   └── NoAnswer            no connection, or none that lasted until the answer
-    ├── NotTheGateway           an answer that no Darkroom gateway gives
+    │   └── NoAnswer            no connection, or one that broke before the response
+    ├── NotTheGateway           a response that no Darkroom gateway sends
     ├── StartTimeout            the job was still queued        (a TimeoutError as well)
     ├── WaitTimeout             the job had not ended           (a TimeoutError as well)
-    ├── JobFailed               it ended without a picture; `code`, `reason`, `whose`
-    ├── JobCancelled            it was cancelled, perhaps with a picture, or came too late
-    ├── ImageDamaged            the bytes that came are not those that were stored
-    └── WebhookInvalid          not signed with our secret, or not whole
-        └── WebhookStale        signed, and too old or from the future
+    ├── JobFailed               it ended without an image; `code`, `reason`, `whose`
+    ├── JobCancelled            it was cancelled, perhaps with an image, or expired
+    ├── ImageDamaged            the received bytes are not those that were stored
+    └── WebhookInvalid          not signed with one of the secrets, or incomplete
+        └── WebhookStale        signed, but too old or from the future
 
-Exceptions of `requests` become these in `connection.py`, answers in `problems.py`, and nowhere
-else. No message carries a key, a prompt or a signed link. All of them survive pickling, since
-task queues and process pools pickle what they cannot handle.
+`connection.py` translates exceptions of `requests`, `problems.py` translates responses, and no
+other module does. No message contains a key, a prompt or a signed link. All of them can be pickled,
+because task queues and process pools pickle what they cannot handle.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from typing import Any
 
 
 class DarkroomError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of all errors that this package raises on purpose."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Carry the facts through a pickle, and not only the sentence."""
+        """Pickle the attributes as well as the message."""
         return _unpickled, (type(self), self.args, self.__dict__)
 
 
@@ -51,13 +51,13 @@ def _unpickled(
 
 @dataclass(frozen=True)
 class Fault:
-    """One broken rule of what was handed in.
+    """One broken rule of a submission.
 
     Attributes:
         field: the parameter.
-        value: what was given, shortened.
+        value: the given value, shortened.
         rule: what is allowed.
-        line: in a batch, the line it is about, counted from 1.
+        line: in a batch, the line with the fault, counted from 1.
     """
 
     field: str
@@ -71,15 +71,15 @@ class Fault:
 
 
 class Refused(DarkroomError):
-    """The gateway answered, and the answer is no.
+    """The gateway refused the request.
 
     Attributes:
         status: the HTTP status.
-        type: the problem's name for machines, such as `urn:darkroom:problem:not-found`.
+        type: the problem's name for programs, such as `urn:darkroom:problem:not-found`.
         title: the problem in a few words.
-        detail: the problem in a sentence; empty if the gateway gave none.
-        faults: what is wrong, by field; empty if that is not what is wrong.
-        facts: what else the problem document says, such as the `holder` of an idempotency key.
+        detail: the problem in a sentence; empty if the gateway sent none.
+        faults: the faults, by field; empty if the problem is another one.
+        facts: further members of the problem document, such as the `holder` of an idempotency key.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Refused(DarkroomError):
 
 
 class InvalidRequest(Refused):
-    """What was handed in breaks rules; nothing was kept, and sending it again will not help."""
+    """The submission breaks rules; nothing was stored, and sending it again will not help."""
 
 
 class Unauthorized(Refused):
-    """The gateway wants an API key, or does not know this one."""
+    """The gateway requires an API key, or this one is unknown."""
 
 
 class Forbidden(Refused):
@@ -111,11 +111,11 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """There is no such thing among what belongs to this key's owner."""
+    """This key's owner has no such resource."""
 
 
 class Conflict(Refused):
-    """The idempotency key was used for another request, or the job is past what was asked of it."""
+    """The idempotency key was used for another request, or the job's state does not allow this."""
 
 
 class TooManyRequests(Refused):
@@ -129,7 +129,7 @@ class TooManyRequests(Refused):
 
 
 class GatewayFault(Refused):
-    """An answer that is neither a success nor any refusal we know."""
+    """A response that is neither a success nor a refusal defined here."""
 
 
 class Unavailable(DarkroomError):
@@ -137,8 +137,8 @@ class Unavailable(DarkroomError):
 
     Attributes:
         retry_after_s: how long it asks to wait; None if it did not say.
-        idempotency_key: the key the request was sent under: sent again under it, by whomever and
-            whenever, it is still the same job or batch. None for requests that have no key.
+        idempotency_key: the key the request was sent under: sent again under it, by any process at
+            any time, it is still the same job or batch. None for requests that have no key.
     """
 
     def __init__(
@@ -153,35 +153,36 @@ class Unavailable(DarkroomError):
 
 
 class NoAnswer(Unavailable):
-    """No connection came about, or it broke before the answer: it may have been heard or not.
+    """No connection was made, or it broke before the response: the request may have arrived or not.
 
     Attributes:
-        lasting: true for what no waiting mends, such as a certificate that is not trusted.
+        lasting: true for what waiting does not repair, such as an untrusted certificate.
     """
 
     lasting: bool = False
 
 
 class NotTheGateway(DarkroomError):
-    """Something answered, and it was not a Darkroom gateway: the address is probably wrong."""
+    """A server responded that is not a Darkroom gateway: the address is probably wrong."""
 
 
 class StartTimeout(DarkroomError, TimeoutError):
-    """Nobody had begun with the job in the time given; it waits on, and may still be waited for."""
+    """The job had not started in the given time; it stays queued, and may still be waited for."""
 
 
 class WaitTimeout(DarkroomError, TimeoutError):
-    """The job or batch had not ended in the time given; it goes on, and may be waited for again."""
+    """The job or batch had not ended in the given time; it continues, and can be awaited again."""
 
 
 class JobFailed(DarkroomError):
-    """The job ended without a picture.
+    """The job ended without an image.
 
     Attributes:
         job_id: which.
-        code: a constant name for machines, such as `PROMPT_UNSAFE`.
+        code: a constant name for programs, such as `PROMPT_UNSAFE`.
         reason: a sentence for people.
-        whose: `request`, `api`, `storage`, `darkroom` or `operator`: who has to change something.
+        whose: `request`, `api`, `storage`, `darkroom` or `operator`: which side has to change
+            something.
     """
 
     def __init__(self, job_id: str, code: str, reason: str, whose: str) -> None:
@@ -190,10 +191,10 @@ class JobFailed(DarkroomError):
 
 
 class JobCancelled(DarkroomError):
-    """The job was cancelled, or was not begun by the time it expired.
+    """The job was cancelled, or had not started by the time it expired.
 
-    A call that was under way is paid for, so the picture it brought is kept: the handle's `images`
-    has it then.
+    A call in progress is paid for, so the image it returned is kept: the handle's `images` has it
+    then.
 
     Attributes:
         job_id: which.
@@ -206,12 +207,12 @@ class JobCancelled(DarkroomError):
 
 
 class ImageDamaged(DarkroomError):
-    """The bytes that came are not those that were stored; nothing was written."""
+    """The received bytes are not those that were stored; nothing was written."""
 
 
 class WebhookInvalid(DarkroomError):
-    """Not from the gateway as far as anyone can tell: answer 401 and look at nothing else."""
+    """The delivery is not verifiably the gateway's: respond with 401 and read nothing else."""
 
 
 class WebhookStale(WebhookInvalid):
-    """Signed, but outside the tolerance: replayed by somebody, or a clock is wrong."""
+    """Signed, but outside the tolerance: a replay by a third party, or a wrong clock."""

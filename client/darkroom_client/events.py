@@ -1,7 +1,7 @@
-"""Server-Sent Events, as far as the gateway sends them: lines become events.
+"""Parse the Server-Sent Events that the gateway sends.
 
-The format is the HTML standard's (section 9.2, "Server-sent events"): fields a line, a blank line
-ends an event, a line that begins with a colon is there to keep the connection open.
+The format is the HTML standard's (section 9.2, "Server-sent events"): one field per line, a blank
+line ends an event, a line that begins with a colon keeps the connection open.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job.
+    """One change of a job.
 
     Attributes:
-        id: its place in the stream: what a later reader may resume after.
-        name: what kind it is.
-        data: what the gateway says about it.
+        id: its position in the stream, after which a later reader may resume.
+        name: its kind.
+        data: its content.
     """
 
     id: str
@@ -28,11 +28,11 @@ class Event:
 
 
 class Stream:
-    """Reads connections' lines; remembers where it was, and how long to wait between two.
+    """Read connections' lines, and record the position and the delay between two connections.
 
     Attributes:
-        last_id: of the last event that was whole; empty before the first.
-        wait_s: what the gateway asks for between two connections.
+        last_id: of the last complete event; empty before the first.
+        wait_s: the delay that the gateway requests between two connections.
     """
 
     def __init__(self, last_id: str = "", wait_s: float = 1.0) -> None:
@@ -40,7 +40,7 @@ class Stream:
         self.wait_s = wait_s
 
     def events(self, lines: Iterable[str]) -> Iterator[Event]:
-        """The events in these lines; one that the connection broke off is left out."""
+        """Yield the events in these lines; an incomplete last one is left out."""
         fields: dict[str, str] = {}
         data: list[str] = []
         for line in lines:
@@ -54,7 +54,7 @@ class Stream:
 
     @staticmethod
     def lines(pieces: Iterable[bytes]) -> Iterator[str]:
-        """Lines out of a body as it comes in; what follows the last line end is left out."""
+        """Split a body into lines as it arrives; what follows the last line end is left out."""
         rest = b""
         for piece in pieces:
             *whole, rest = (rest + piece).split(b"\n")

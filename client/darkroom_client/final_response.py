@@ -1,7 +1,7 @@
-"""How a response's head is read: interim responses (1xx) before the final one are skipped.
+"""Read a response's head, and skip interim responses (1xx) before the final one.
 
 RFC 9110, section 15.2: a client must be able to parse any number of them. `http.client` skips 100
-alone; urllib3 and `requests` take another, such as the `103 Early Hints` of a CDN, for the final
+only; urllib3 and `requests` treat another, such as the `103 Early Hints` of a CDN, as the final
 response. The adapter here makes connections that do not; no library is patched.
 """
 
@@ -19,14 +19,15 @@ from requests.adapters import HTTPAdapter
 
 #: All interim heads before one final response together.
 MAX_INTERIM_BYTES = 65_536
-#: One final head: limited by its bytes, where `http.client` takes 100 lines.
+#: One final head: limited by its bytes, while `http.client` limits it to 100 lines.
 MAX_HEAD_BYTES = 262_144
 
 _SWITCHING_PROTOCOLS = b"101"  # what follows it is not HTTP
 _OK = 200
 _INTERIM = re.compile(rb"HTTP/1\.\S*[ \t]+(1\d\d)(?!\S)")
 _END = re.compile(rb"\n\r?\n")
-#: What `http.client` reads in a head to know where the body ends, and whether the connection stays.
+#: The headers from which `http.client` derives where the body ends, and whether the connection
+#: stays open.
 _FRAMING = ("connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding")
 
 
@@ -50,7 +51,7 @@ class FinalResponse(http.client.HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         """Read the head, and leave `http.client` the lines that it needs.
 
-        A tunnel through a proxy calls this alone.
+        A tunnel through a proxy calls only this method.
         """
         line, _, lines = _final_head(self._stream, self._sock).partition(b"\n")
         self._all_headers = Parser(_class=http.client.HTTPMessage).parsestr(lines.decode("latin-1"))
@@ -86,7 +87,7 @@ class FinalAdapter(HTTPAdapter):
 
 
 def _use_final_responses(manager: Any) -> None:
-    """Replace a manager's pool classes unless they are replaced: it is given out many times."""
+    """Replace a manager's pool classes once: the same manager is returned many times."""
     pool_classes = manager.pool_classes_by_scheme.values()
     if all(each.ConnectionCls.response_class is FinalResponse for each in pool_classes):
         return
@@ -126,7 +127,7 @@ def _head(stream: Any, sock: Any, deadline: float | None, most_interim_bytes: in
     while True:
         if deadline is not None:
             left_s = deadline - time.monotonic()
-            if left_s <= 0:  # Python 3.9 knows a timeout by this name alone
+            if left_s <= 0:  # Python 3.9 has only this name for a timeout
                 raise socket.timeout("no final response came in time")
             sock.settimeout(left_s)
         piece = stream.peek()

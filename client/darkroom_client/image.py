@@ -1,4 +1,4 @@
-"""One stored picture: its bytes, got by a signed link and held against their checksum."""
+"""Download one stored image by a signed link and verify its checksum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 class Image:
-    """A picture of a job that succeeded.
+    """An image of a job that succeeded.
 
     Attributes:
         about: its key, checksum and size.
@@ -50,27 +50,27 @@ class Image:
         return self.about.height
 
     def bytes(self) -> _Bytes:
-        """The picture, whole.
+        """Return the whole image.
 
         Raises:
             NotFound: it was deleted.
-            ImageDamaged: other bytes came than were stored.
+            ImageDamaged: the received bytes differ from those that were stored.
         """
         with self._pieces() as pieces:
             return b"".join(pieces)
 
     def save(self, path: PathLike) -> Path:
-        """Write the picture to a file, which is either there whole or not at all.
+        """Write the image to a file, atomically: a partial file never appears.
 
         Args:
-            path: where to; a file that is there is replaced.
+            path: the file; an existing one is replaced.
 
         Returns:
             The path.
 
         Raises:
             NotFound: it was deleted.
-            ImageDamaged: other bytes came than were stored.
+            ImageDamaged: the received bytes differ from those that were stored.
             OSError: the file cannot be written.
         """
         target = Path(path)
@@ -86,7 +86,7 @@ class Image:
 
     @contextmanager
     def _pieces(self) -> Iterator[Iterator[_Bytes]]:
-        """The bytes, from where the gateway says they are: its link of now has not run out."""
+        """Yield the bytes from the gateway's current link, which has not expired."""
         ask = Ask("GET", f"/v1/jobs/{self._job_id}/images/{self.about.index}", may_redirect=True)
         with self._connection.open(ask) as answer:
             if not answer.is_redirect:

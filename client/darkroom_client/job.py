@@ -1,4 +1,4 @@
-"""One job, followed from wherever its id is known."""
+"""Follow one job by its id, from any process."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from darkroom_client.state import ENDED, JobState, Problem, read_job
 from darkroom_client.waiting import Waiting
 
 _NO_CONTENT = 204
-#: More at once would be waited for where a proxy has taken the stream's chunks apart.
+# A larger read would wait for more bytes, and delay events, if a proxy has removed the chunked
+# coding.
 _AS_IT_COMES = 1
 
 
 class Job:
     """A handle on one job, made by `Client.submit` or, from an id, by `Client.job`.
 
-    A handle holds what the gateway last said, in `state`. Only `refresh`, `wait`, `events` and
-    `cancel` ask again, and `state` itself where nothing was ever asked.
+    A handle holds the gateway's last response, in `state`. Only `refresh`, `wait`, `events` and
+    `cancel` send a request, and so does `state` itself if there was no response yet.
 
     Attributes:
         id: the job's id: all that is needed to make another handle, in any process.
-        created: False if the idempotency key found a job that was there before; None if this handle
-            was made from an id.
+        created: False if the idempotency key found an existing job; None if this handle was made
+            from an id.
     """
 
     def __init__(
@@ -48,30 +49,33 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """What the gateway last said; asked for if it never was."""
+        """The gateway's last response; requested if there was none yet."""
         return self.refresh().state if self._state is None else self._state
 
     @property
     def status(self) -> str:
-        """`queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`, as last said."""
+        """The last known state:
+
+        `queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`.
+        """
         return self.state.status
 
     @property
     def error(self) -> Problem | None:
-        """Why it ended without a picture, or waits to be tried again; None if all went well."""
+        """Why it ended without an image, or waits for a retry; None if there was no error."""
         return self.state.error
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """Its pictures; empty until it has succeeded, or was cancelled with its call paid for."""
+        """Its images; empty until it has succeeded, or was cancelled with its call paid for."""
         pictures = self.state.pictures
         return tuple(Image(self._connection, self.id, picture) for picture in pictures)
 
     def refresh(self) -> Job:
-        """Ask the gateway how the job is; the handle itself, brought up to date.
+        """Request the job's state; return the handle itself, updated.
 
         Raises:
-            NotFound: there is no such job, or it is another owner's.
+            NotFound: there is no such job, or it belongs to another owner.
         """
         self._hear(self._connection.json(Ask("GET", self._path))[1])
         return self
@@ -80,20 +84,20 @@ class Job:
         """Wait until the job has succeeded.
 
         Args:
-            timeout_s: longest wait in all; None is for as long as it takes. Within it, a gateway
-                that is away for a while is waited for as well.
-            start_timeout_s: longest wait for anyone to begin with the job: past it the fleet is
-                busy, paused or gone, and waiting longer for the picture is a decision of its own.
+            timeout_s: longest wait in total; None waits indefinitely. Within it, an unavailable
+                gateway is waited for as well.
+            start_timeout_s: longest wait for the job to start. Past it the fleet is busy, paused or
+                gone, and the caller decides whether to wait longer for the image.
 
         Returns:
             The handle, whose `images` are there.
 
         Raises:
-            JobFailed: it ended without a picture.
-            JobCancelled: it was cancelled, or expired. Where its call was paid for already, its
-                picture is kept, and `images` has it.
-            StartTimeout: nobody had begun with it; it waits on.
-            WaitTimeout: it had not ended; it goes on.
+            JobFailed: it ended without an image.
+            JobCancelled: it was cancelled, or expired. If its call was paid for already, its image
+                is kept, and `images` has it.
+            StartTimeout: it had not started; it stays queued.
+            WaitTimeout: it had not ended; it continues.
         """
         clock = Waiting(start_timeout_s=start_timeout_s, timeout_s=timeout_s)
         while True:
@@ -104,17 +108,17 @@ class Job:
             clock.rest(f"job {self.id}", started=started, asked_s=asked_s)
 
     def events(self, *, after: str = "") -> Iterator[Event]:
-        """Where the job is, and then each change of it, until it has ended.
+        """Yield the job's state, and then each change of it, until it has ended.
 
-        A connection that breaks is made again where it broke: nothing is told twice, and what
-        changed meanwhile is told as where the job is now.
+        A broken connection is resumed at its last event: no event is repeated. Changes made in
+        between are reported as the job's current state.
 
         Args:
-            after: the `id` of the last event one has: nothing is told until the job is elsewhere.
+            after: the `id` of the last event received: nothing is reported until the state differs.
 
         Raises:
-            NotFound: there is no such job, or it is another owner's.
-            Unavailable: the gateway stayed away.
+            NotFound: there is no such job, or it belongs to another owner.
+            Unavailable: the gateway stayed unavailable.
         """
         stream = Stream(after)
         while True:
@@ -134,18 +138,18 @@ class Job:
             time.sleep(stream.wait_s)
 
     def cancel(self) -> Job:
-        """Ask that the job be stopped: one that waits ends at once, one under way when it can.
+        """Cancel the job: a queued one ends at once, one in progress as soon as possible.
 
-        A call that was made is paid, so a job under way may still bring its picture.
+        A call that was made is paid for, so a job in progress may still return its image.
 
         Returns:
-            The handle, brought up to date: `cancelled`, or under way with `state.cancel_asked`, or
-            ended before as it was.
+            The handle, updated: `cancelled`, or in progress with `state.cancel_asked`, or ended
+            before, unchanged.
 
         Raises:
-            NotFound: there is no such job, or it is another owner's.
+            NotFound: there is no such job, or it belongs to another owner.
         """
-        # Cancelling twice is cancelling once.
+        # Cancelling twice has the same effect as cancelling once.
         _, told = self._connection.json(Ask("POST", f"{self._path}/cancel", repeatable=True))
         self._hear(told.get("job") if isinstance(told, dict) else None)
         return self

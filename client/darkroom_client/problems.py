@@ -1,7 +1,7 @@
-"""An answer that is no success becomes an error of ours, here and nowhere else.
+"""Translate every response that is not a success into an error, in this one place.
 
-The gateway tells problems as RFC 9457 `application/problem+json`. What stands in between (a proxy,
-a load balancer) answers with anything, so nothing in a body is believed to be there.
+The gateway reports problems as RFC 9457 `application/problem+json`. An intermediary (a proxy, a
+load balancer) may send anything, so no member of a body is assumed to be present.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _BY_STATUS: dict[int, type[errors.Refused]] = {
     422: errors.InvalidRequest,
     429: errors.TooManyRequests,
 }
-#: A gateway that is starting, stopping or without its database, or the proxy that misses it; and a
-#: request that took too long to arrive.
+#: A gateway that is starting, stopping or without its database, or a proxy that cannot reach it;
+#: and a request that took too long to arrive.
 _AWAY = frozenset({408, 502, 503, 504})
 _COMMON = frozenset({"type", "title", "status", "detail", "faults"})
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -36,13 +36,13 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 def problem(
     status: int, headers: Mapping[str, str], body: object, idempotency_key: str | None = None
 ) -> errors.DarkroomError:
-    """Say what an answer means that is no success.
+    """Return the error for a response that is not a success.
 
     Args:
         status: the HTTP status, 300 or more.
-        headers: the answer's headers, names in any case.
-        body: its JSON, or None if it was none.
-        idempotency_key: what the request was sent under.
+        headers: the response's headers, names in any case.
+        body: its JSON, or None if it was not JSON.
+        idempotency_key: the request's idempotency key.
     """
     if 300 <= status < 400:  # noqa: PLR2004 - redirections: RFC 9110, 15.4
         return errors.NotTheGateway(f"HTTP {status}: the gateway never redirects such a request")
@@ -67,13 +67,13 @@ def problem(
 
 
 def faults_of(told: object) -> tuple[errors.Fault, ...]:
-    """Read a problem's `faults`, leaving out what is none."""
+    """Parse a problem's `faults`, leaving out malformed ones."""
     found = told if isinstance(told, list) else []
     return tuple(_fault(each) for each in found if isinstance(each, dict))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if absent or senseless."""
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if absent or invalid."""
     values = {name.lower(): value.strip() for name, value in headers.items()}
     value = values.get("retry-after", "")
     if _SECONDS.fullmatch(value):

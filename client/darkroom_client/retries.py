@@ -1,7 +1,7 @@
-"""How often a request is sent again, and how long to wait before.
+"""Define how often a request is sent again, and how long to wait before.
 
-Full jitter: each wait is drawn evenly between nothing and a bound that doubles, so that clients
-that failed together do not come back together
+Full jitter: each wait is drawn evenly between zero and a limit that doubles, so that clients that
+failed together do not retry together
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 """
 
@@ -15,13 +15,13 @@ _dice = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Retries:
-    """Bounds on sending again.
+    """Limits for retries.
 
     Attributes:
-        attempts: how often a request is sent at most, the first time included; 1 is "never again".
-        first_wait_s: bound of the first wait; each later one is twice the one before.
-        most_wait_s: no wait is longer. A gateway that asks for more (`Retry-After`) is not asked
-            again: the error tells how long it wanted.
+        attempts: how often a request is sent at most, the first time included; 1 disables retries.
+        first_wait_s: limit of the first wait; each later one is twice the one before.
+        most_wait_s: longest wait. If the gateway requests a longer one (`Retry-After`), the request
+            is not retried: the error contains the requested wait.
     """
 
     attempts: int = 5
@@ -29,14 +29,14 @@ class Retries:
     most_wait_s: float = 30.0
 
     def wait_s(self, attempt: int, asked_s: float | None) -> float | None:
-        """How long to wait before sending again.
+        """Return how long to wait before sending again.
 
         Args:
             attempt: how often it was sent already, from 1.
-            asked_s: the gateway's `Retry-After`, if it gave one.
+            asked_s: the gateway's `Retry-After`, if it sent one.
 
         Returns:
-            Seconds, or None: give up.
+            Seconds, or None to give up.
         """
         if attempt >= self.attempts or (asked_s is not None and asked_s > self.most_wait_s):
             return None

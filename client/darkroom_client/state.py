@@ -1,7 +1,7 @@
-"""What the gateway says of a job, as values: read once, never changing.
+"""Parse the gateway's description of a job into immutable values.
 
-Members that this release does not know are left in `raw`, and members that are missing become None:
-a gateway that is newer or older must not break its users.
+Members that this release does not define stay in `raw`, and missing members become None: a newer or
+older gateway must not break its users.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 from darkroom_client.errors import NotTheGateway
 
-#: The states a job never leaves by itself.
+#: The final states of a job.
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a job ended without a picture, or waits to be tried again.
+    """Why a job ended without an image, or waits for a retry.
 
     Attributes:
-        code: a constant name for machines.
+        code: a constant name for programs.
         message: a sentence for people.
         whose: `request`, `api`, `storage`, `darkroom` or `operator`.
     """
@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls to the paid API that were made for a job, and those of them that came to nothing."""
+    """Calls to the paid API that were made for a job, and how many of them failed."""
 
     made: int = 0
     unknown: int = 0
@@ -55,13 +55,13 @@ class Times:
 
 @dataclass(frozen=True)
 class Picture:
-    """A stored picture; the bytes are got through `Job.images`.
+    """A stored image; `Job.images` returns the bytes.
 
     Attributes:
-        index: its place among the job's pictures, from 0.
+        index: its position among the job's images, from 0.
         key: its object key in the bucket.
         sha256: of its bytes, in hexadecimal digits.
-        url: a signed link that soon runs out.
+        url: a signed link that expires soon.
     """
 
     index: int
@@ -75,15 +75,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How it stands with telling somebody of an end, apart from how that ended.
+    """The state of notifying the callback target of an end; separate from how the job ended.
 
     Attributes:
         id: every attempt's `webhook-id`.
         state: `pending`, `delivered`, `failed`, or `disabled`: the receiver has answered 410.
         attempts: made so far.
         next_attempt_at: when it is tried again.
-        last_status: what the receiver last answered.
-        last_error: why it last did not.
+        last_status: the receiver's last status.
+        last_error: why there was no response, the last time.
     """
 
     id: str
@@ -96,20 +96,20 @@ class Delivery:
 
 @dataclass(frozen=True)
 class JobState:
-    """A job as it was when the gateway was asked.
+    """A job as of the gateway's last response.
 
     Attributes:
         status: `queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`.
         request: the API's parameters, with the seed that was chosen.
-        error: why it ended without a picture, or why it waits to be tried again.
+        error: why it ended without an image, or why it waits for a retry.
         queue_position: an estimate, while it is queued.
-        cancel_asked: true if it will end with the call that is under way.
-        simulated: true if the picture is the simulator's.
-        callback_url: who is told of its end.
+        cancel_asked: true if it will end with the call that is in progress.
+        simulated: true if the image is the simulator's.
+        callback_url: the address that is notified of its end.
         on_end: the Celery task that is sent then, instead.
-        delivery: how it stands with telling them; None before the end.
-        reused_from: the id of the job whose picture it was given instead of a call of its own.
-        raw: all that the gateway said.
+        delivery: the state of that notification; None before the end.
+        reused_from: the id of the job whose image was reused instead of a new call.
+        raw: the gateway's whole response.
     """
 
     id: str
@@ -134,20 +134,20 @@ class JobState:
 
     @property
     def ended(self) -> bool:
-        """Whether it is over, well or not."""
+        """Whether it has ended, successfully or not."""
         return self.status in ENDED
 
     @property
     def started(self) -> bool:
-        """Whether anyone has begun with it."""
+        """Whether it has started."""
         return self.status != "queued" or self.times.first_call_at is not None
 
 
 def read_job(told: object) -> JobState:
-    """Read the gateway's words about a job.
+    """Parse the gateway's description of a job.
 
     Raises:
-        NotTheGateway: these are not words about a job.
+        NotTheGateway: this does not describe a job.
     """
     if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
         raise NotTheGateway("the answer is no job: is this the gateway's address?")
@@ -176,7 +176,7 @@ def read_job(told: object) -> JobState:
 
 
 def delivery_of(told: Mapping[str, Any] | None) -> Delivery | None:
-    """A delivery as the gateway tells it; None for none."""
+    """Parse a delivery; None if there is none."""
     if not told:
         return None
     return Delivery(
@@ -190,7 +190,7 @@ def delivery_of(told: Mapping[str, Any] | None) -> Delivery | None:
 
 
 def problem_of(told: Mapping[str, Any] | None) -> Problem | None:
-    """A job's error as the gateway tells it; None for none."""
+    """Parse a job's error; None if there is none."""
     if not told:
         return None
     return Problem(*(str(told.get(name, "")) for name in ("code", "message", "whose")))
@@ -209,6 +209,6 @@ def _picture(told: Mapping[str, Any]) -> Picture:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time as the gateway writes it."""
+    """Parse a time as the gateway writes it."""
     # Python before 3.11 does not read a final Z.
     return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,3 +1,3 @@
-"""The release, where both the package and its build find it."""
+"""The release number, read by both the package and its build."""
 
 __version__ = "0.1.0"

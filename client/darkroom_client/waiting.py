@@ -1,7 +1,7 @@
-"""Waiting for the end of something: when to look again, and when to give up.
+"""Poll for an end: decide when to poll again, and when to give up.
 
-Looks come soon at first and then ever more rarely, drawn so that many who wait do not all look at
-the same moment.
+Polls are frequent at first and then ever rarer, with jitter, so that many waiting clients do not
+all poll at the same moment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from darkroom_client.connection import Ask, Connection
 _dice = random.SystemRandom()
 
 _FIRST_REST_S = 0.25
-#: A picture takes seconds.
+#: An image takes seconds.
 _MOST_REST_S = 5.0
 
 
@@ -24,9 +24,9 @@ class Waiting:
     """One wait, from now.
 
     Args:
-        timeout_s: longest wait in all; None for no end. With an end, a gateway that is away is
-            waited for like everything else.
-        start_timeout_s: longest wait for a beginning; None for no such bound.
+        timeout_s: longest wait in total; None for no limit. With a limit, an unavailable gateway is
+            waited for as well.
+        start_timeout_s: longest wait for a start; None for no such limit.
     """
 
     def __init__(self, *, timeout_s: float | None, start_timeout_s: float | None = None) -> None:
@@ -38,10 +38,10 @@ class Waiting:
     def look(
         self, connection: Connection, path: str, hear: Callable[[object], None]
     ) -> float | None:
-        """Ask once how things are.
+        """Poll once.
 
         Returns:
-            How long a gateway that cannot say so now asks to wait; 0 if it does not ask.
+            The wait that an unavailable gateway requests; 0 if it requests none.
         """
         left_s = self._left_s(self._timeout_s)
         if left_s is None:
@@ -57,11 +57,11 @@ class Waiting:
         return None
 
     def rest(self, what: str, *, started: bool, asked_s: float | None) -> None:
-        """Sleep until it is time to look again.
+        """Sleep until it is time to poll again.
 
         Raises:
-            StartTimeout: it has not started, and there is no time left for that.
-            WaitTimeout: there is no time left at all.
+            StartTimeout: it has not started, and the time for that is over.
+            WaitTimeout: the time is over.
         """
         rest_s = max(self._rest_s * _dice.uniform(0.75, 1.25), asked_s or 0.0)
         self._rest_s = min(_MOST_REST_S, self._rest_s * 1.5)

@@ -1,8 +1,8 @@
-"""Is this webhook from our gateway? Standard Webhooks 1.0, for the side that receives.
+"""Verify that a webhook comes from the gateway, by Standard Webhooks 1.0.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: what is
-signed is `{id}.{timestamp}.{body}` with HMAC-SHA256; the header lists signatures, so that a secret
-can be changed without a gap, and a delivery keeps its id over all retries.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: the
+signature covers `{id}.{timestamp}.{body}` with HMAC-SHA256. The header lists signatures, so that a
+secret can be changed without a gap. A delivery keeps its id over all retries.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Secrets = Union[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Webhook:
-    """A delivery that is known to be the gateway's.
+    """A delivery verified to be the gateway's.
 
     Attributes:
-        id: the same over all retries of a delivery: remember it to handle each but once.
+        id: the same over all retries of a delivery: store it to handle each only once.
         sent_at: when this attempt was signed.
-        payload: what it says.
+        payload: its content.
     """
 
     id: str
@@ -56,11 +56,11 @@ def verify(
     now: float | None = None,
     tolerance_s: float = TOLERANCE_S,
 ) -> Webhook:
-    """Check a delivery, and read it.
+    """Verify a delivery, and parse it.
 
     Args:
         headers: of the request; names in any case.
-        body: the request's body exactly as it came, before anything parsed it.
+        body: the request's body exactly as received, before anything parsed it.
         secret: the callback secret, `whsec_` and base64; or several, while one replaces another.
         now: seconds since 1970, to check against; by default this machine's clock.
         tolerance_s: how old, or how far in the future, the signed time may be.
@@ -69,9 +69,9 @@ def verify(
         The delivery.
 
     Raises:
-        WebhookStale: it is signed, and too old or from the future.
-        WebhookInvalid: it is not signed with any of the secrets, or is no JSON object.
-        ValueError: a secret is none.
+        WebhookStale: it is signed, but too old or from the future.
+        WebhookInvalid: it is not signed with any of the secrets, or is not a JSON object.
+        ValueError: a secret is invalid.
     """
     keys = [key_of(each) for each in ([secret] if isinstance(secret, str) else secret)]
     if not keys:
@@ -90,13 +90,13 @@ def verify(
 
 
 def signature(key: bytes, webhook_id: str, timestamp: str, body: bytes) -> bytes:
-    """The specification's HMAC over id, timestamp and body."""
+    """Return the specification's HMAC over id, timestamp and body."""
     content = b".".join([webhook_id.encode("utf-8"), timestamp.encode("ascii"), body])
     return hmac.new(key, content, hashlib.sha256).digest()
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that sign, out of a secret as it is handed around; ValueError if it is none."""
+    """Return the bytes that sign, from a secret in its text form; ValueError if it is invalid."""
     text = secret.removeprefix(_PREFIX)
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -108,7 +108,7 @@ def key_of(secret: str) -> bytes:
 
 
 def _signed(headers: Mapping[str, str]) -> tuple[str, str, Iterator[bytes]]:
-    """Id, timestamp and signatures, or an error if any is missing."""
+    """Return id, timestamp and signatures, or raise an error if any is missing."""
     found = {name.lower(): value for name, value in headers.items()}
     webhook_id = found.get("webhook-id", "")
     timestamp = found.get("webhook-timestamp", "")

@@ -1,4 +1,4 @@
-"""The client that a test is given: the real one, with a gateway in memory behind it."""
+"""Define the client for tests: the real one, with a gateway in memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class FakeDarkroom(Client):
-    """A `Client` without a gateway: jobs end at once, with a tiny picture or a chosen failure.
+    """A `Client` without a gateway: jobs end at once, with a tiny image or a chosen failure.
 
-    Whatever takes a `Client` takes this. Requests are checked as the gateway checks them, keys are
-    honoured, and nothing is waited for: a refusal is not tried again, as it is your code that is
-    tested.
+    Code that takes a `Client` takes this. Requests are checked as the gateway checks them, and keys
+    are honoured. Nothing is waited for, and a refusal is not retried, because the test is about
+    your code.
 
     Attributes:
-        url: what it calls itself; nothing listens there.
+        url: its nominal address; nothing listens there.
     """
 
     url = "http://darkroom.test"
@@ -54,27 +54,27 @@ class FakeDarkroom(Client):
     def refuse_next(
         self, status: int, *, retry_after_s: float | None = None, detail: str = "", times: int = 1
     ) -> None:
-        """Have the next request, whatever it is for, answered with an error.
+        """Have the next request, whichever it is, answered with an error.
 
         Args:
-            status: the HTTP status: 429 for a limit, 503 for a gateway that is away …
-            retry_after_s: what it asks to wait.
+            status: the HTTP status: 429 for a limit, 503 for an unavailable gateway …
+            retry_after_s: its `Retry-After`.
             detail: its sentence.
             times: how many requests.
         """
         self._jobs.refusals.extend([Refusal(status, retry_after_s, detail)] * times)
 
     def hold(self) -> None:
-        """From now on jobs stay queued, as with a fleet that is busy or paused."""
+        """Keep jobs queued from now on, as with a fleet that is busy or paused."""
         self._jobs.held = True
 
     def release(self) -> None:
-        """End what was held, and all jobs at once again."""
+        """End the jobs kept queued, and end all later jobs at once again."""
         self._jobs.release()
 
     @property
     def jobs(self) -> list[Job]:
-        """Every job that was handed in, in order: what your code asked for is in their `state`."""
+        """Every submitted job, in order; its `state` has what your code requested."""
         return [self.job(job_id) for job_id in self._jobs.by_id]
 
     @property

@@ -1,7 +1,7 @@
-"""What a gateway would answer, without one: takes requests where `requests` would open a socket.
+"""Answer requests as a gateway would, at the point where `requests` would open a socket.
 
-Routes and answers are those of `docs/http-api.md`, as far as the client uses them; a contract test
-holds both gateways to the same claims.
+Routes and responses are those of `docs/http-api.md`, as far as the client uses them; a contract
+test runs the same tests against both gateways.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ID = r"([0-9a-f-]{36})"
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, read."""
+    """A parsed request."""
 
     path: str
     query: Mapping[str, str]
@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, to be put into `requests`' form."""
+    """A response, to be converted into `requests`' form."""
 
     status: int
     body: bytes = b""
@@ -52,10 +52,10 @@ class Answer:
 
 
 class FakeGateway(BaseAdapter):
-    """Answers requests out of memory.
+    """Answer requests from memory.
 
     Args:
-        jobs: what it knows.
+        jobs: the jobs in memory.
     """
 
     def __init__(self, jobs: FakeJobs) -> None:
@@ -77,7 +77,7 @@ class FakeGateway(BaseAdapter):
     def send(
         self, request: requests.PreparedRequest, *_how: object, **_more: object
     ) -> requests.Response:
-        """Answer a request; timeouts and certificates have no meaning here."""
+        """Answer a request; timeouts and certificates have no effect here."""
         asked = _read(request)
         with self._jobs.lock:
             if self._jobs.refusals:
@@ -85,7 +85,7 @@ class FakeGateway(BaseAdapter):
             return _response(request, self._answer(request.method or "", asked))
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def _refused(self) -> Answer:
         refusal = self._jobs.refusals.popleft()

@@ -1,4 +1,4 @@
-"""The jobs of a gateway in memory, in the form in which the gateway would tell them."""
+"""Keep the jobs of a gateway in memory, in the form of the gateway's responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMES = ("accepted_at", "first_call_at", "image_in_hand_at", "ended_at", "expir
 
 @dataclass(frozen=True)
 class Failure:
-    """How a job shall end."""
+    """How a job will end."""
 
     code: str
     message: str
@@ -32,7 +32,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Refusal:
-    """How a request shall be answered."""
+    """How a request will be answered."""
 
     status: int
     retry_after_s: float | None
@@ -40,11 +40,11 @@ class Refusal:
 
 
 class FakeJobs:
-    """A results table in memory, and what a test wants to happen.
+    """A results table in memory, and what a test sets to happen.
 
     Attributes:
-        by_id: every job, as the gateway tells it, in the order they came.
-        batches: every batch, without what its jobs tell.
+        by_id: every job, in the form of the gateway's responses, in order of submission.
+        batches: every batch, without what its jobs contain.
         objects: the bucket: bytes by object key.
         failures: how the next jobs end; the others succeed.
         refusals: how the next requests are answered.
@@ -66,19 +66,19 @@ class FakeJobs:
         self._reusable: dict[str, str] = {}
 
     def known(self, kind: str, key: str | None, content: object) -> tuple[str | None, str | None]:
-        """What was handed in under this key before: its id, and the id if it was something else."""
+        """Return the id under this key: first if the content is the same, second if not."""
         if key is None or (kind, key) not in self._keys:
             return None, None
         holder, digest = self._keys[kind, key]
         return (holder, None) if digest == _digest(content) else (None, holder)
 
     def remember(self, kind: str, key: str | None, content: object, holder: str) -> None:
-        """Note who has a key, and for what."""
+        """Record the content and the holder of a key."""
         if key is not None:
             self._keys[kind, key] = (holder, _digest(content))
 
     def add(self, request: dict[str, Any], options: dict[str, Any], batch_id: str | None) -> str:
-        """Take a job in, and end it unless jobs are held."""
+        """Accept a job, and end it unless jobs are held."""
         job_id = str(uuid.uuid4())
         kept = {name: value for name, value in request.items() if name != "init_image"}
         self.by_id[job_id] = {
@@ -115,7 +115,7 @@ class FakeJobs:
         *,
         reuse: bool = False,
     ) -> str:
-        """Take a batch in: good lines, as `testing.lines` reads them."""
+        """Accept a batch of valid lines, as `testing.lines` reads them."""
         batch_id, now = str(uuid.uuid4()), _now()
         self.batches[batch_id] = {
             "id": batch_id,
@@ -133,11 +133,11 @@ class FakeJobs:
         return batch_id
 
     def of_batch(self, batch_id: str) -> list[dict[str, Any]]:
-        """A batch's jobs."""
+        """Return a batch's jobs."""
         return [job for job in self.by_id.values() if job["batch_id"] == batch_id]
 
     def batch(self, batch_id: str) -> dict[str, Any]:
-        """A batch, as the gateway tells it."""
+        """Return a batch in the form of the gateway's response."""
         jobs = self.of_batch(batch_id)
         counts = {state: sum(job["status"] == state for job in jobs) for state in _STATES}
         over = not counts["queued"]
@@ -152,7 +152,7 @@ class FakeJobs:
         }
 
     def results(self, batch_id: str) -> list[dict[str, Any]]:
-        """What became of a batch's lines."""
+        """Return the results of a batch's lines."""
         return [
             {
                 **{
@@ -166,7 +166,7 @@ class FakeJobs:
         ]
 
     def release(self) -> None:
-        """End what waits."""
+        """End the queued jobs."""
         with self.lock:
             self.held = False
             for job in self.by_id.values():
@@ -174,7 +174,7 @@ class FakeJobs:
                     self._end(job)
 
     def cancel(self, job: dict[str, Any]) -> bool:
-        """Cancel a job that waits; whether it did."""
+        """Cancel a queued job; return whether it was cancelled."""
         if job["status"] != "queued":
             return False
         error = {
@@ -186,7 +186,7 @@ class FakeJobs:
         return True
 
     def _reuse(self, job: dict[str, Any]) -> bool:
-        """Answer a job with the picture of an identical one; whether there was one."""
+        """Reuse the image of an identical job; return whether there was one."""
         wanted = self._reusable.get(job["id"])
         for job_id, digest in self._reusable.items():
             source = self.by_id[job_id]

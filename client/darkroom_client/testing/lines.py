@@ -1,4 +1,4 @@
-"""A batch's body, read as the gateway reads it: good lines, and what is wrong with the others."""
+"""Read a batch's body as the gateway reads it: valid lines, and the faults of the others."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Lines:
     """JSON lines, checked.
 
     Args:
-        body: the batch as it came.
-        priority: of lines that have none.
+        body: the batch as received.
+        priority: of lines without a priority.
 
     Attributes:
         count: how many lines there are.
-        good: request, options and key of each good one.
-        faulty: how many are not.
-        faults: what is wrong with those, by line and field.
+        good: request, options and key of each valid one.
+        faulty: how many are invalid.
+        faults: the faults of those, by line and field.
     """
 
     def __init__(self, body: bytes, priority: int) -> None:

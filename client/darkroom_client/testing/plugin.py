@@ -1,7 +1,7 @@
-"""The fixture `darkroom`, found by pytest through this package's entry point.
+"""Define the fixture `darkroom`, which pytest finds through this package's entry point.
 
-pytest imports this file in every project that has the package installed, so it brings in nothing
-until a test asks for the fixture.
+pytest imports this file in every project that has the package installed, so it imports nothing
+until a test requests the fixture.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The smallest picture there is, in a colour of its own."""
+"""Make a minimal image, in a colour of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ WIDTH = HEIGHT = 1
 
 
 def tiny_png(seed: int) -> bytes:
-    """A valid PNG of one pixel, whose colour follows from the seed (PNG, third edition, 5.2)."""
+    """Return a valid PNG of one pixel, with a colour derived from the seed.
+
+    The format is that of the PNG specification, third edition, 5.2.
+    """
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
     pixel = bytes([0, seed % 256, seed // 256 % 256, 128])
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(pixel)), (b"IEND", b""))

@@ -1,7 +1,6 @@
-"""The gateway's rules for a request, short: enough for a test to notice that it breaks one.
+"""Apply a short form of the gateway's rules, so that a test notices a broken one.
 
-The gateway knows them better, and says them better; the contract test holds the two against each
-other.
+The gateway's own rules and messages are more complete; the contract test compares the two.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ _OPTIONS: Mapping[str, Rule] = {
 
 
 def faults_in(request: Any, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is wrong with a job, in the words of a problem document's `faults`."""
+    """Return a job's faults, in the form of a problem document's `faults`."""
     if not isinstance(request, dict):
         return [_fault("request", request, "a JSON object of parameters")]
     given = {"prompt": None, **request}

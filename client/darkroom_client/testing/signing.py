@@ -1,4 +1,4 @@
-"""Webhooks as the gateway signs them, to try a receiver with."""
+"""Sign webhooks as the gateway does, to test a receiver."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from darkroom_client.webhooks import key_of, signature
 def sign(
     body: bytes, secret: str, *, webhook_id: str | None = None, now: float | None = None
 ) -> dict[str, str]:
-    """The headers of a delivery that `webhooks.verify` accepts.
+    """Return the headers of a delivery that `webhooks.verify` accepts.
 
     Args:
-        body: what is delivered, byte for byte.
+        body: the delivery's body, byte for byte.
         secret: the callback secret, `whsec_` and base64.
         webhook_id: the delivery's id; a fresh one by default.
         now: seconds since 1970 that are signed; by default this machine's clock.

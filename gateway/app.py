@@ -93,7 +93,7 @@ class RequestLogMiddleware:
             if status is not None:
                 raise
             await problem_of(Busy("this gateway is being stopped"))(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not show the caller anything
+        except Exception as error:  # noqa: BLE001 - an unexpected error must reveal nothing to the caller
             _log_bug(error)
             if status is None:
                 await _sorry()(scope, receive, sending)

@@ -46,7 +46,7 @@ def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
 def send_request(connection: Any, head: bytes, pieces: Iterable[bytes | memoryview]) -> bool:
     """Send a request; return whether all of it was written.
 
-    If the other side closed the connection meanwhile, a response may still be there to be read.
+    If the other side closed the connection, a response may still be there to be read.
 
     Args:
         connection: urllib3's, open, with no response left unread.

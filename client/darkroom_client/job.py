@@ -13,8 +13,8 @@ from darkroom_client.state import ENDED, JobState, Problem, read_job
 from darkroom_client.waiting import Waiting
 
 _NO_CONTENT = 204
-# A larger read would wait for more bytes, and delay events, if a proxy has removed the chunked
-# coding.
+#: A larger read would wait for more bytes, and delay events, if a proxy has removed the chunked
+#: coding.
 _AS_IT_COMES = 1
 
 
@@ -54,9 +54,9 @@ class Job:
 
     @property
     def status(self) -> str:
-        """The last known state:
+        """The last known state, such as `queued`.
 
-        `queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`.
+        It is `queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`.
         """
         return self.state.status
 

@@ -75,7 +75,7 @@ def shown(value: object) -> str:
         return _cut(repr(cut), MAX_VALUE_CHARS)
     try:
         return _cut(_REPR.repr(value), MAX_VALUE_CHARS)
-    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything; the fault is still told
+    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything; the fault is still reported
         return f"<{type(value).__name__}>"
 
 

@@ -1,4 +1,4 @@
-"""The simulator's command line: `python -m simulator`."""
+"""Run the simulator's command line: `python -m simulator`."""
 
 import argparse
 import json
@@ -67,17 +67,18 @@ def _faults(path: Path | None) -> FaultBook:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the simulator until it is told to stop.
+    """Run the simulator until it is stopped.
 
     Args:
-        argv: Words of the command line; the process's own if None.
+        argv: Arguments of the command line; the process's own if None.
 
     Returns:
         The exit status.
     """
     asked = _arguments().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own lines say what matters
+    # the simulator logs what matters itself
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     try:
         latency = _latency(asked.latency_scale, asked.latency_range)
         faults = _faults(asked.faults)

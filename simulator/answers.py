@@ -1,7 +1,7 @@
-"""The bytes of answers: JSON bodies, errors with `code` and `message`, and how they are sent.
+"""Build the bytes of answers: JSON bodies, errors with `code` and `message`.
 
-Plain ASGI messages instead of a framework's response objects: a canned 2 MB body must leave without
-being copied or encoded again.
+They are plain ASGI messages instead of a framework's response objects: a canned 2 MB body must be
+sent without being copied or encoded again.
 """
 
 import binascii
@@ -41,7 +41,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
     def start(self) -> Message:
-        """The ASGI message that opens this answer."""
+        """Return the ASGI message that opens this answer."""
         lines = (
             ("content-type", self.content_type),
             ("content-length", str(len(self.body))),
@@ -55,13 +55,13 @@ class Answer:
 
 
 async def send(answer: Answer, out: Send) -> None:
-    """Sends a whole answer."""
+    """Send a complete answer."""
     await out(answer.start())
     await out({"type": "http.response.body", "body": answer.body})
 
 
 def json_answer(content: object, status: int = 200) -> Answer:
-    """Any JSON."""
+    """Return an answer with any JSON."""
     return Answer(status, json.dumps(content).encode())
 
 
@@ -73,7 +73,7 @@ def error(
     broken: list[Broken] | None = None,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
-    """A failure as the API tells it: a JSON object with `code` and `message`."""
+    """Return an error as the API reports it: a JSON object with `code` and `message`."""
     content: dict[str, object] = {"code": code, "message": message}
     if broken:
         content["errors"] = [{"field": one.field, "rule": one.rule} for one in broken]
@@ -81,17 +81,17 @@ def error(
 
 
 def images_body(png: bytes) -> bytes:
-    """The success body around one PNG: bare base64, no `data:` prefix."""
+    """Return the success body around one PNG: bare base64, no `data:` prefix."""
     return b'{"images":["' + binascii.b2a_base64(png, newline=False) + b'"]}'
 
 
 def images(png: bytes) -> Answer:
-    """A success."""
+    """Return a success."""
     return Answer(200, images_body(png))
 
 
 class Finished(NamedTuple):
-    """A picture that was paid for: its PNG, and the answer that carries it whole."""
+    """A picture that was charged: its PNG, and the answer that contains it."""
 
     png: bytes
     answer: Answer

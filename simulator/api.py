@@ -1,8 +1,8 @@
-"""One call of the API, from its first byte to its last.
+"""Serve one call of the API, from its first byte to its last.
 
-This file orders the steps of a call; what each step means lives in its own file (`rules`,
-`safety`, `faults`, `latency`, `studio`, `ledger`). A call is charged the moment its picture is due,
-whether or not the caller still listens, as a service would that has done the work.
+This file orders the steps of a call; each step is implemented in its own file (`rules`, `safety`,
+`faults`, `latency`, `studio`, `ledger`). A call is charged when its picture is due, even if the
+caller has disconnected, as a service would that has done the work.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Api:
     requests: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, out: Send) -> None:
-        """Serves one call, and counts it while it lasts."""
+        """Serve one call, and count it while it lasts."""
         self.requests += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -51,7 +51,8 @@ class Api:
             await self._serve(scope, receive, out)
         except ClientGone:
             logger.debug("The caller hung up while sending its request.")
-        except asyncio.CancelledError:  # the server is stopping: the line is cut, as by a deploy
+        # the server is stopping: the connection is cut, as by a deploy
+        except asyncio.CancelledError:
             scope["extensions"]["simulator.transport"].abort()
         except Exception:
             logger.exception("A call failed inside the simulator.")

@@ -1,15 +1,15 @@
-"""The doors: the API's one address, and the control doors a test or a demo needs.
+"""The routes: the API's one address, and control routes for tests and the demo.
 
-    GET    /healthz   how many calls came, wait, and were charged
+    GET    /healthz   how many calls arrived, wait, and were charged
     GET    /ledger    charged calls by prompt and seed (?prompt= ?contains= ?seed= ?over=)
-    DELETE /ledger    forget them
+    DELETE /ledger    delete them
     GET    /faults    the rules in force, with their hits
     PUT    /faults    replace them by a JSON list of rules
     DELETE /faults    drop them
     GET    /latency   how long calls take
     PUT    /latency   {"scale": 0.5} or {"range_s": [1, 3]}
 
-The control doors ask for no key: the simulator listens on the machine itself.
+The control routes require no key: the simulator listens on the local machine.
 """
 
 import json
@@ -34,7 +34,7 @@ API_PATH = "/api/models/external/v1"
 
 
 class _Control:
-    """What the control doors do to the API behind them."""
+    """What the control routes do to the API."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -110,7 +110,7 @@ async def _refuse_address(_request: Request, error: Exception) -> Response:
 
 
 def build_app(api: Api) -> Starlette:
-    """Puts the API and its control doors together.
+    """Combine the API and its control routes.
 
     Args:
         api: The API with its studio, ledger, faults and latency.

@@ -1,20 +1,20 @@
-"""What can go wrong in the simulator, as one tree.
+"""The errors of the simulator, as one tree.
 
     SimulatorError
     ├── RequestBroken      the body breaks rules of the API's page; answered 400
-    ├── PromptUnsafe       the prompt touches what is rejected; answered 400 PROMPT_UNSAFE
-    ├── BodyTooLarge       more bytes than the simulator is willing to hold; answered 413
-    ├── ClientGone         whoever called hung up before we had read the request
-    └── ControlRefused     a fault rule or a latency that makes no sense; a control door's 400
+    ├── PromptUnsafe       the prompt touches a rejected topic; answered 400 PROMPT_UNSAFE
+    ├── BodyTooLarge       more bytes than the simulator accepts; answered 413
+    ├── ClientGone         the caller disconnected before the request was read
+    └── ControlRefused     an invalid fault rule or latency; a control route's 400
 
-The simulator shares no class with the rest of the house, so that a misreading cannot hide in both.
+The simulator shares no class with Darkroom, so that a misreading of the page cannot be in both.
 """
 
 from dataclasses import dataclass
 
 
 class SimulatorError(Exception):
-    """The root of everything the simulator raises on purpose."""
+    """The root of all errors that the simulator raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class BodyTooLarge(SimulatorError):
 
 
 class ClientGone(SimulatorError):
-    """The connection ended before the request was whole."""
+    """The connection ended before the request was complete."""
 
 
 class ControlRefused(SimulatorError):
-    """A control request (faults, latency, ledger filter) that cannot be obeyed."""
+    """An invalid control request (faults, latency, ledger filter)."""

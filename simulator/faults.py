@@ -1,8 +1,8 @@
-"""Faults on demand: which calls go wrong, how, and whether they cost money.
+"""Choose faults on demand: which calls fail, how, and whether they are charged.
 
-A rule is a JSON object: `kind`, optionally when it strikes (`rate`, `count`, `prompt`) and how
-(`status`, `retry_after`, ...). The first rule that strikes wins. This file chooses; `mishaps.py`
-carries out. Kinds stand in three groups, by the moment they happen:
+A rule is a JSON object: `kind`, optionally when it applies (`rate`, `count`, `prompt`) and how
+(`status`, `retry_after`, ...). The first rule that applies wins. This file chooses the fault;
+`mishaps.py` carries it out. There are three groups of kinds, by the moment they happen:
 
     unread  reset_before                                     before the body is read; never charged
     door    status html redirect refusal not_json            instead of the work; not charged,
@@ -25,7 +25,7 @@ __all__ = ["FaultBook", "FaultRule", "Moment", "read_rules"]
 
 
 class Moment(StrEnum):
-    """When in the life of a call a fault happens."""
+    """When in the course of a call a fault happens."""
 
     UNREAD = "unread"
     DOOR = "door"
@@ -57,23 +57,23 @@ MAX_OVERSIZE = 512 * 1024 * 1024
 
 @dataclass(slots=True)
 class FaultRule:
-    """One rule of the book.
+    """One rule.
 
     Attributes:
         kind: What happens.
-        rate: Share of the matching calls it strikes, 0 to 1.
-        count: How often it may strike in all; None is for ever.
-        prompt: Strikes only calls whose prompt contains this.
-        charged: Whether the call goes into the ledger; None takes the kind's own answer.
+        rate: Share of the matching calls it applies to, 0 to 1.
+        count: How often it may apply in all; None is unlimited.
+        prompt: Applies only to calls whose prompt contains this.
+        charged: Whether the call goes into the ledger; None uses the kind's default.
         after_s: Seconds to wait first, besides the usual latency.
         status: Answer's status, for `status`, `redirect` and `empty`.
         retry_after: The header's value, for `status`.
-        location: Where `redirect` points.
+        location: The target of `redirect`.
         code: The error code in the body of `status`.
-        bytes_per_s: How fast `trickle` drips.
-        size_bytes: How large the body of `oversized` is.
-        form: How `untidy` wraps a whole picture; None takes all its forms in turn.
-        hits: How often it has struck.
+        bytes_per_s: The rate of `trickle`.
+        size_bytes: The size of the body of `oversized`.
+        form: How `untidy` wraps a complete picture; None uses all its forms in turn.
+        hits: How often it has applied.
     """
 
     kind: str
@@ -93,19 +93,19 @@ class FaultRule:
 
     @property
     def moment(self) -> Moment:
-        """When it happens."""
+        """Return when it happens."""
         return KINDS[self.kind]
 
     @property
     def costs(self) -> bool:
-        """Whether a valid request struck by this rule is charged."""
+        """Return whether a valid request hit by this rule is charged."""
         if self.charged is not None:
             return self.charged
         return self.moment is Moment.WORK
 
     @property
     def spent(self) -> bool:
-        """Whether it has struck as often as it may."""
+        """Return whether it has applied as often as it may."""
         return self.count is not None and self.hits >= self.count
 
 
@@ -160,10 +160,10 @@ def _read_rule(raw: object) -> FaultRule:
 
 
 def read_rules(raw: object) -> list[FaultRule]:
-    """Reads a JSON list of rules.
+    """Read a JSON list of rules.
 
     Raises:
-        ControlRefused: It says which rule makes no sense, and why.
+        ControlRefused: A rule is invalid; the message says which, and why.
     """
     if not isinstance(raw, list):
         raise ControlRefused("faults are a JSON list of rules")
@@ -178,7 +178,7 @@ class FaultBook:
     _dice: random.Random = field(default_factory=lambda: random.Random(11))  # noqa: S311 -- not a secret
 
     def strike(self, moment: Moment, prompt: str = "") -> FaultRule | None:
-        """Chooses the rule that hits a call at this moment, and counts the hit."""
+        """Choose the rule that applies to a call at this moment, and count it."""
         for rule in self.rules:
             if rule.moment is not moment or rule.spent:
                 continue

@@ -1,4 +1,4 @@
-"""Opens the picture an img2img call starts from, without falling for a decompression bomb."""
+"""Open the picture that an img2img call starts from, with a limit against decompression bombs."""
 
 import io
 import warnings
@@ -11,8 +11,8 @@ from simulator.png import Pixels
 
 __all__ = ["read_first_picture"]
 
-MAX_PIXELS = 40_000_000  # ours: 120 MB once decoded
-UNSAFE_FORMATS = frozenset({"EPS"})  # Pillow hands these to another program
+MAX_PIXELS = 40_000_000  # the simulator's own limit: 120 MB once decoded
+UNSAFE_FORMATS = frozenset({"EPS"})  # Pillow passes these to another program
 
 
 def _check_safe(picture: Image.Image) -> None:
@@ -21,7 +21,7 @@ def _check_safe(picture: Image.Image) -> None:
 
 
 def read_first_picture(data: bytes, size: tuple[int, int]) -> Pixels:
-    """Decodes a picture of any format Pillow reads and brings it to the size asked for.
+    """Decode a picture of any format Pillow reads and resize it to the requested size.
 
     Args:
         data: The picture's file.
@@ -31,7 +31,7 @@ def read_first_picture(data: bytes, size: tuple[int, int]) -> Pixels:
         height x width x 3 bytes of sRGB.
 
     Raises:
-        RequestBroken: It is no picture, is damaged, or has more pixels than is safe.
+        RequestBroken: It is not a picture, is damaged, or has more pixels than is safe.
     """
     try:
         with warnings.catch_warnings():
@@ -41,5 +41,5 @@ def read_first_picture(data: bytes, size: tuple[int, int]) -> Pixels:
             return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS))
     except RequestBroken:
         raise
-    except Exception as error:  # a damaged file may raise anything in its decoder
+    except Exception as error:  # a damaged file may raise any error in its decoder
         raise RequestBroken([Broken("init_image", "is not a picture Pillow can read")]) from error

@@ -1,7 +1,7 @@
-"""How long a call takes: work grows with steps and pixels, as on a real GPU.
+"""Compute how long a call takes: work grows with steps and pixels, as on a real GPU.
 
 At scale 1.0 the default picture (1024x1024, 50 steps) takes 5 to 15 s; the safety check adds up to
-half a second (the page's own figure). A fixed range replaces the formula where a test wants it.
+half a second (the page's own figure). A test can set a fixed range instead of the formula.
 """
 
 import random
@@ -39,7 +39,7 @@ class Latency:
             raise ControlRefused("latency must be 0 or more, and a range must go from low to high")
 
     def work_s(self, wanted: Wanted) -> float:
-        """Seconds the picture takes."""
+        """Return the seconds the picture takes."""
         if self.range_s is not None:
             return self._dice.uniform(*self.range_s)
         share = wanted.steps * wanted.width * wanted.height / DEFAULT_STEP_PIXELS
@@ -47,11 +47,11 @@ class Latency:
         return self.scale * jitter * (BASE_S + DEFAULT_WORK_S * share)
 
     def safety_s(self, wanted: Wanted) -> float:
-        """Seconds the safety check takes."""
+        """Return the seconds the safety check takes."""
         if not (wanted.verify_prompt_safety or wanted.rejection_topics):
             return 0.0
         return self.scale * self._dice.uniform(0.1, SAFETY_S)
 
     def report(self) -> dict[str, object]:
-        """The latency as the control door shows it."""
+        """Return the latency as the control route shows it."""
         return {"scale": self.scale, "range_s": self.range_s}

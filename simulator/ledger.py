@@ -1,7 +1,7 @@
-"""Counts what was charged, by prompt and seed: the evidence for "nothing is paid for twice".
+"""Count the charged calls by prompt and seed: the evidence that nothing is paid for twice.
 
-With a file, every charge is one JSON line appended as it happens, and a restarted simulator goes on
-where the last one stopped. What counts as charged is the app's decision, not this file's.
+With a file, every charge is one JSON line appended as it happens, and a restarted simulator
+continues with it. The app decides what is charged, this file does not.
 """
 
 import json
@@ -23,7 +23,7 @@ class LedgerFilter:
     over: int = 0
 
     def admits(self, prompt: str, seed: int | None, count: int) -> bool:
-        """Tells whether calls with this prompt and seed are asked for."""
+        """Return whether calls with this prompt and seed are included."""
         return (
             (self.prompt is None or prompt == self.prompt)
             and (self.contains is None or self.contains in prompt)
@@ -34,7 +34,7 @@ class LedgerFilter:
 
 @dataclass(slots=True)
 class Ledger:
-    """The calls that cost money; used from the event loop's thread alone."""
+    """The charged calls; used from the event loop's thread alone."""
 
     path: Path | None = None
     _counts: Counter[tuple[str, int | None]] = field(default_factory=Counter)
@@ -56,25 +56,25 @@ class Ledger:
                 file.write("\n")
 
     def charge(self, prompt: str, seed: int | None) -> None:
-        """Writes down one charged call; `seed` is None when the caller chose none."""
+        """Record one charged call; `seed` is None if the caller chose none."""
         self._counts[prompt, seed] += 1
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([prompt, seed]) + "\n")
 
     def reset(self) -> None:
-        """Forgets every charge, on disk as well."""
+        """Delete every charge, on disk as well."""
         self._counts.clear()
         if self.path is not None:
             self.path.write_text("", "utf-8")
 
     @property
     def total(self) -> int:
-        """All charged calls."""
+        """Count all charged calls."""
         return self._counts.total()
 
     def report(self, wanted: LedgerFilter) -> dict[str, Any]:
-        """Sums up the charged calls a filter admits, as plain JSON values."""
+        """Summarise the charged calls that a filter admits, as plain JSON values."""
         calls = [
             {"prompt": prompt, "seed": seed, "count": count}
             for (prompt, seed), count in self._counts.items()

@@ -1,7 +1,7 @@
-"""Carries out the faults that `faults.py` chooses.
+"""Carry out the faults that `faults.py` chooses.
 
-Each kind that answers is a function from the rule (and the picture, where there is one) to an
-answer; the kinds that misuse the connection itself come last.
+Each kind that answers is a function from the rule (and the picture, if there is one) to an answer.
+The kinds that misuse the connection itself come last.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ DOORS: dict[str, Callable[[FaultRule], Answer]] = {
 
 
 def door_answer(rule: FaultRule) -> Answer:
-    """What is answered instead of doing the work."""
+    """Return the answer that is sent instead of doing the work."""
     return DOORS[rule.kind](rule)
 
 
@@ -60,7 +60,7 @@ SPOILT: dict[str, Callable[[bytes], Answer]] = {
 async def spoil(
     rule: FaultRule, finished: Finished, scope: Scope, receive: Receive, out: Send
 ) -> None:
-    """Delivers a finished picture badly.
+    """Deliver a finished picture with a fault.
 
     Args:
         rule: A rule of the moment "work".

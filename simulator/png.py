@@ -1,6 +1,6 @@
-"""Writes PNGs fast, and damages them on purpose.
+"""Write PNGs fast, and damage them on purpose.
 
-Pillow's encoder tries filters per line; for painted noise one fixed filter (Up) and zlib's lowest
+Pillow's encoder tries filters per line. For painted noise, one fixed filter (Up) and zlib's lowest
 level give nearly the same size in a third of the time. The layout is from the PNG specification.
 """
 
@@ -26,7 +26,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Packs pixels as a PNG that says in a text chunk who painted it.
+    """Pack pixels as a PNG that names the simulator in a text chunk.
 
     Args:
         pixels: height x width x 3 bytes.
@@ -53,12 +53,12 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 def truncate(png: bytes) -> bytes:
-    """Cuts a PNG off in the middle of its pixels."""
+    """Cut a PNG off in the middle of its pixels."""
     return png[: len(png) // 2]
 
 
 def flip_bit(png: bytes) -> bytes:
-    """Flips one bit amid the pixels, as a bad disk or cable would."""
+    """Flip one bit amid the pixels, as a bad disk or cable would."""
     damaged = bytearray(png)
     damaged[len(damaged) * 2 // 3] ^= 0x10
     return bytes(damaged)

@@ -1,8 +1,8 @@
-"""Reads a request as the API's reference page describes it, and names every rule it breaks.
+"""Read a request as the API's reference page describes it, and report every rule it breaks.
 
-Written from the page alone. Where the page is silent the simulator is lenient (unknown keys are
-ignored, null means unset) except for what cannot be carried out at all: sizes and steps below one,
-and pictures larger than this process is willing to paint.
+Written from the page alone. Where the page gives no rule, the simulator is lenient (unknown keys
+are ignored, null means unset). It refuses only what cannot be executed: sizes and steps below one,
+and pictures larger than this process paints.
 """
 
 import binascii
@@ -19,15 +19,15 @@ INT32 = range(-(2**31), 2**31)
 SEEDS = range(1, 2**16)  # page: 0 < seed < 2^16
 MAX_STEPS = 150  # page
 V3_MULTIPLE_PX = 32  # page: "For Playground v3, width and height must be divisible by 32"
-MAX_SIDE_PX = 4096  # ours: what this process is willing to paint
-DEFAULT_STRENGTH = 0.7  # ours: the page gives none
+MAX_SIDE_PX = 4096  # the simulator's limit on what it paints
+DEFAULT_STRENGTH = 0.7  # the simulator's choice: the page gives none
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A request that breaks no rule, with the page's defaults filled in.
 
-    Sizes are in pixels; `strength` is 0 (the first picture again) to 1 (wholly new).
+    Sizes are in pixels; `strength` is 0 (the first picture again) to 1 (completely new).
     """
 
     prompt: str
@@ -48,7 +48,7 @@ class Wanted:
 
 
 class _Reader:
-    """Takes fields out of a body one by one and gathers the rules they break."""
+    """Reads the fields of a body one by one and collects the rules they break."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self.body = body
@@ -153,10 +153,10 @@ class _Reader:
 
 
 def read_request(body: object) -> Wanted:
-    """Turns a decoded JSON body into what is wanted.
+    """Turn a decoded JSON body into a request.
 
     Args:
-        body: Whatever the JSON held.
+        body: The decoded JSON.
 
     Returns:
         The request with the page's defaults.

@@ -1,8 +1,8 @@
-"""Decides whether a prompt must be rejected: the stand-in for the API's safety model.
+"""Decide whether a prompt is rejected: the stand-in for the API's safety model.
 
-The real service asks a model; here a word list answers, which is enough to see a refusal travel
-through a system. Topics a caller names are matched as words of the prompt, singular and plural
-alike, with a handful of near words for the topics the API's page gives as examples.
+The real service asks a model. Here a word list answers, which is enough to test how a system
+handles a refusal. The caller's topics are matched as words of the prompt, singular and plural
+alike, with a handful of near words for the topics that the API's page gives as examples.
 """
 
 import re
@@ -48,7 +48,7 @@ def _mentions(prompt: str, phrase: str) -> bool:
 
 
 def check_prompt(prompt: str, *, verify: bool, topics: tuple[str, ...]) -> None:
-    """Refuses a prompt that is unsafe (if asked to look) or touches one of the topics.
+    """Refuse a prompt that is unsafe (if checks are requested) or touches one of the topics.
 
     Raises:
         PromptUnsafe: With the topic that was touched.

@@ -1,4 +1,4 @@
-"""Runs the app under uvicorn: one process, ready when it says so, gone when it is told to stop."""
+"""Run the app under uvicorn: one process that announces its address and stops on a signal."""
 
 import asyncio
 import contextlib
@@ -16,16 +16,16 @@ from simulator.wire import OpenProtocol
 
 __all__ = ["serve"]
 
-BACKLOG = 4096  # thousands may connect in one instant
+BACKLOG = 4096  # thousands may connect at once
 KEEP_ALIVE_S = 75
 STOP_GRACE_S = 1
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that announces its address and ends with status 0."""
+    """uvicorn's server, with its address announced and exit status 0."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Says where it listens once it does."""
+        """Print the address once it listens."""
         await super().startup(sockets=sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         scheme = "https" if self.config.is_ssl else "http"
@@ -33,7 +33,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stops on SIGTERM and SIGINT without raising them again afterwards."""
+        """Stop on SIGTERM and SIGINT without raising them again afterwards."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -56,7 +56,7 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT.
 
     Args:
         app: What to serve.
@@ -66,11 +66,11 @@ def serve(
         tls_key: PEM file of its private key; None finds it in the same file.
 
     Raises:
-        OSError: The address cannot be had, or the certificate cannot be read.
+        OSError: The address is not available, or the certificate cannot be read.
     """
     _raise_file_limit()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only where the protocol is named; else answers wait 40 ms for ACKs.
+    # asyncio sets TCP_NODELAY only if the protocol is named; otherwise answers wait 40 ms for ACKs.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))

@@ -1,7 +1,7 @@
-"""Where pictures come from: painted in a few threads, or the canned one prepared once.
+"""Make pictures: painted in a few threads, or the canned one prepared once.
 
-Calls that wait hold no thread; only the painting itself does, and NumPy lets go of the interpreter
-for most of it.
+Calls that wait hold no thread; only painting does, and NumPy releases the interpreter for most of
+it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class Studio:
     """Makes the PNG for a request.
 
     Args:
-        canned: Hand out one prepared 1024x1024 picture of 1.5 MB whatever is asked.
+        canned: Always return one prepared 1024x1024 picture of 1.5 MB.
     """
 
     def __init__(self, *, canned: bool) -> None:
@@ -29,10 +29,10 @@ class Studio:
         self._canned = _finished(encode_png(canned_pixels())) if canned else None
 
     async def first_picture(self, wanted: Wanted) -> Pixels | None:
-        """Decodes the picture an img2img call starts from, at the size asked for.
+        """Decode the picture an img2img call starts from, at the requested size.
 
         Raises:
-            RequestBroken: It is no picture, or one too large to open safely.
+            RequestBroken: It is not a picture, or is too large to open safely.
         """
         if wanted.init_image is None:
             return None
@@ -41,14 +41,14 @@ class Studio:
         return await loop.run_in_executor(self._pool, read_first_picture, wanted.init_image, size)
 
     async def finish(self, wanted: Wanted, first: Pixels | None) -> Finished:
-        """Makes the picture, and the answer that carries it."""
+        """Make the picture, and the answer that contains it."""
         if self._canned is not None:
             return self._canned
         loop = asyncio.get_running_loop()
         return _finished(await loop.run_in_executor(self._pool, _draw, wanted, first))
 
     def close(self) -> None:
-        """Drops what is not painted yet."""
+        """Drop what is not painted yet."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""Wraps whole pictures untidily, as servers do that are a little wrong: nothing is lost."""
+"""Wrap complete pictures in unusual forms, as slightly incorrect servers do; nothing is lost."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ def _answer(image: str) -> Answer:
 
 
 def _with_spoilt_note(png: bytes) -> bytes:
-    """Adds a text chunk whose CRC is wrong, before the end."""
+    """Add a text chunk whose CRC is wrong, before the end."""
     data = b"Comment\0a note"
     note = struct.pack(">I", len(data)) + b"tEXt" + data
     wrong = binascii.crc32(b"tEXt" + data) ^ 1
@@ -48,11 +48,11 @@ FORMS: dict[str, Callable[[bytes], Answer]] = {
 
 
 def untidy(png: bytes, form: str | None, hits: int) -> Answer:
-    """A success around a whole picture.
+    """Return a success around a complete picture.
 
     Args:
         png: The picture.
-        form: Which of `FORMS`; None takes them in turn.
-        hits: How often the rule has struck, for the turn.
+        form: Which of `FORMS`; None uses them in turn.
+        hits: How often the rule has applied, which selects the form.
     """
     return FORMS[form or list(FORMS)[hits % len(FORMS)]](png)

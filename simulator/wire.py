@@ -1,7 +1,7 @@
-"""The connection itself: reading a body whole, and cutting the line as a failing network would.
+"""Read request bodies, and cut or slow down connections as a failing network would.
 
-An ASGI app cannot reset its connection, so the protocol class hands every request its transport
-under an extension of the scope.
+An ASGI app cannot reset its connection, so the protocol class passes its transport to every request
+in an extension of the scope.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class OpenProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, with its transport in every scope."""
 
     def on_message_begin(self) -> None:
-        """Adds the transport to the scope uvicorn has just made."""
+        """Add the transport to the scope that uvicorn has just made."""
         super().on_message_begin()  # type: ignore[no-untyped-call,unused-ignore]
         self.scope["extensions"] = cast(
             "dict[str, dict[object, object]]", {TRANSPORT: self.transport}
@@ -38,11 +38,11 @@ class OpenProtocol(HttpToolsProtocol):
 
 
 async def read_body(receive: Receive) -> bytes:
-    """Reads the request's body to its end.
+    """Read the request's body to its end.
 
     Raises:
-        ClientGone: The line went dead first.
-        BodyTooLarge: There is more than this process will hold.
+        ClientGone: The connection ended first.
+        BodyTooLarge: The body is larger than this process accepts.
     """
     parts: list[bytes] = []
     size_bytes = 0
@@ -59,13 +59,13 @@ async def read_body(receive: Receive) -> bytes:
 
 
 async def until_gone(receive: Receive) -> None:
-    """Waits for the caller to hang up."""
+    """Wait for the caller to disconnect."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def reset(scope: Scope, receive: Receive) -> None:
-    """Cuts the connection with a TCP reset, now."""
+    """Cut the connection with a TCP reset, now."""
     transport = scope["extensions"][TRANSPORT]
     line: socket.socket | None = transport.get_extra_info("socket")
     if line is not None and not transport.is_closing():
@@ -75,7 +75,7 @@ async def reset(scope: Scope, receive: Receive) -> None:
 
 
 async def send_half_then_reset(answer: Answer, scope: Scope, receive: Receive, out: Send) -> None:
-    """Announces the whole answer, sends half of it, and cuts the connection."""
+    """Announce the whole answer, send half of it, and cut the connection."""
     await out(answer.start())
     half = answer.body[: len(answer.body) // 2]
     await out({"type": "http.response.body", "body": half, "more_body": True})
@@ -84,7 +84,7 @@ async def send_half_then_reset(answer: Answer, scope: Scope, receive: Receive, o
 
 
 async def trickle(answer: Answer, *, bytes_per_s: float, receive: Receive, out: Send) -> None:
-    """Sends an answer drop by drop until it is all out or the caller hangs up."""
+    """Send an answer slowly until all of it is sent or the caller disconnects."""
     gone = asyncio.ensure_future(until_gone(receive))
     step = max(1, int(bytes_per_s * DRIP_S))
     pause_s = step / bytes_per_s

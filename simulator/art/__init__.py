@@ -1,4 +1,4 @@
-"""The pictures: procedural art, decided by the request alone."""
+"""The pictures: procedural art that depends on the request alone."""
 
 from simulator.art.canned import canned_pixels
 from simulator.art.paint import paint

@@ -1,4 +1,4 @@
-"""The picture of the canned mode: as heavy as a real one, made once."""
+"""Make the picture of the canned mode once, as large as a real one."""
 
 import zlib
 
@@ -15,20 +15,20 @@ TRIES = 12
 
 
 def _noisy(base: Pixels, noise: Pixels, reach: float) -> Pixels:
-    """The base with noise of `reach` levels, wrapping nowhere."""
+    """Return the base with noise of `reach` levels, without wrapping around."""
     lifted = base.astype(np.float32) * np.float32(0.6) + 40 + noise * np.float32(reach / 256)
     return lifted.astype(np.uint8)
 
 
 def _packed_bytes(pixels: Pixels) -> int:
-    """What the PNG's pixel data will weigh, without writing the file."""
+    """Return the size of the PNG's pixel data without writing the file."""
     rows = pixels.reshape(SIDE_PX, -1)
     lines = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
     return len(zlib.compress(lines.data, 1))
 
 
 def canned_pixels() -> Pixels:
-    """Makes a noisy 1024x1024 picture whose PNG weighs 1.5 MB within one per cent.
+    """Make a noisy 1024x1024 picture whose PNG has 1.5 MB within one per cent.
 
     Returns:
         height x width x 3 bytes; the same on every start.

@@ -1,7 +1,7 @@
-"""Decides from words, filter and model what is painted, with what, and in which colours.
+"""Choose scene, medium and colours from the prompt's words, the filter and the model.
 
-What the prompt names comes first, then what the filter implies, then the prompt's own hash: two
-prompts that name nothing known still look different from each other.
+The prompt's words come first, then the filter, then the prompt's own hash. So two prompts without
+known words still look different from each other.
 """
 
 import re
@@ -166,7 +166,7 @@ FILTER_COLOURS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is painted, over it which medium (or none), and the palette's name."""
+    """The scene, its medium (or none), and the palette's name."""
 
     scene: Scene
     medium: Medium | None
@@ -174,7 +174,7 @@ class Choice:
 
 
 def words_of(prompt: str) -> frozenset[str]:
-    """The prompt's words, lower case."""
+    """Return the prompt's words, lower case."""
     return frozenset(re.findall(r"[\w-]+", prompt.casefold()))
 
 
@@ -201,11 +201,11 @@ def _colours(words: frozenset[str], wanted: Wanted, rng: np.random.Generator) ->
 
 
 def choose(wanted: Wanted, rng: np.random.Generator) -> Choice:
-    """Chooses for a request.
+    """Choose for a request.
 
     Args:
         wanted: The request.
-        rng: Dice that depend on the prompt alone, so that seeds vary one motif.
+        rng: A random generator that depends on the prompt alone, so that seeds vary one motif.
 
     Returns:
         The choice.

@@ -32,7 +32,7 @@ FINE_PX = 4  # pixels a cell of the finest octave is drawn with before enlarging
 
 
 def enlarge(field: Field, width: int, height: int) -> Field:
-    """Resizes a field smoothly."""
+    """Resize a field smoothly."""
     if field.shape == (height, width):
         return field
     small = Image.fromarray(np.ascontiguousarray(field, np.float32))
@@ -85,14 +85,14 @@ def ridge_line(rng: np.random.Generator, width: int, cells: float, octaves: int)
 
 
 def step_up(value: Field, low: float, high: float) -> Field:
-    """Rises smoothly from 0 to 1 as the value goes from low to high."""
+    """Rise smoothly from 0 to 1 as the value goes from low to high."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     smooth: Field = t * t * (3 - 2 * t)
     return smooth
 
 
 def mix(under: Picture, over: Picture, share: Field) -> None:
-    """Lays a colour or picture over another in place; `share` is 0 to 1 a pixel."""
+    """Lay a colour or picture over another in place; `share` is 0 to 1 a pixel."""
     under += (over - under) * share[..., None]
 
 

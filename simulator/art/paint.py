@@ -1,4 +1,4 @@
-"""Paints the picture a request asks for: scene, medium, treatment, and img2img's blend."""
+"""Paint the picture of a request: scene, medium, treatment, and the blend of img2img."""
 
 import hashlib
 from dataclasses import astuple, replace
@@ -21,19 +21,19 @@ from simulator.rules import Wanted
 __all__ = ["paint"]
 
 MAX_STEPS = 150
-SMALLEST_PX = 32  # smaller pictures are cut from one this large
-LARGEST_PX = 2048  # 0.4 GB at work; larger pictures are enlarged from one this large
+SMALLEST_PX = 32  # smaller pictures are cut from one of this size
+LARGEST_PX = 2048  # uses 0.4 GB; larger pictures are enlarged from one of this size
 COARSE = (facets, glass, strokes, watercolour)
 
 
 def _dice(*parts: object) -> np.random.Generator:
-    """Dice that fall the same for the same parts, on every machine."""
+    """Return a random generator that depends on these parts only, on every machine."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 def _coarse(scene: Scene, canvas: Canvas) -> Picture:
-    """Paints a scene at half size, doubled: a medium that only takes colours needs no more."""
+    """Paint a scene at half size and double it: enough for a medium that only uses its colours."""
     width, height = -(-canvas.width // 2), -(-canvas.height // 2)
     small = scene(replace(canvas, width=width, height=height))
     return small.repeat(2, axis=0).repeat(2, axis=1)[: canvas.height, : canvas.width]
@@ -68,7 +68,7 @@ def _compose(wanted: Wanted) -> Pixels:
 
 
 def _sized(wanted: Wanted) -> Pixels:
-    """Composes at a size that fits in memory, and enlarges what is meant to be larger."""
+    """Compose at a size that fits in memory, and enlarge pictures that are larger."""
     shrink = LARGEST_PX / max(wanted.width, wanted.height)
     if shrink >= 1:
         return _compose(wanted)
@@ -79,7 +79,7 @@ def _sized(wanted: Wanted) -> Pixels:
 
 
 def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
-    """Paints a picture.
+    """Paint a picture.
 
     Args:
         wanted: The request. Without a seed the prompt's own hash takes its place, so that the same

@@ -28,12 +28,12 @@ class Palette:
     night: bool
 
     def at(self, t: float) -> Field:
-        """The colour at 0 (dark) to 1 (light)."""
+        """Return the colour at 0 (dark) to 1 (light)."""
         colour: Field = self.table[int(np.clip(t, 0, 1) * (LEVELS - 1))]
         return colour
 
     def ramp(self, t: Field) -> Picture:
-        """The colour of every pixel of a field, 0 (dark) to 1 (light)."""
+        """Return the colour of every pixel of a field, 0 (dark) to 1 (light)."""
         index = np.clip(t * np.float32(LEVELS - 1), 0, LEVELS - 1).astype(np.intp)
         picture: Picture = self.table[index]
         return picture

@@ -1,4 +1,4 @@
-"""The darkroom work after painting: what model, filter, guidance and steps do to tone and grain."""
+"""The treatment after painting: how model, filter, guidance and steps change tone and grain."""
 
 from dataclasses import dataclass
 
@@ -116,7 +116,7 @@ def _vignette(picture: Picture, strength: float) -> None:
 
 
 def _grain(rng: np.random.Generator, height: int, width: int, levels: float) -> Field:
-    """Film grain, in levels of 255: the sum of two even dice a pixel."""
+    """Return film grain, in levels of 255: the sum of two uniform random numbers a pixel."""
     dice = np.frombuffer(rng.bytes(height * width * 2), np.uint8).reshape(2, height, width)
     total = dice[0].astype(np.float32) + dice[1]
     grain: Field = (total - np.float32(255)) * np.float32(levels / 104)
@@ -124,12 +124,12 @@ def _grain(rng: np.random.Generator, height: int, width: int, levels: float) -> 
 
 
 def develop(picture: Picture, wanted: Wanted, rng: np.random.Generator) -> Pixels:
-    """Turns a painting into the pixels that are sent.
+    """Turn a painting into the pixels that are sent.
 
     Args:
         picture: The painting; changed in place.
         wanted: The request, for its model, filter, guidance and steps.
-        rng: The dice of the grain; they depend on every parameter.
+        rng: The random generator of the grain; it depends on every parameter.
 
     Returns:
         height x width x 3 bytes.

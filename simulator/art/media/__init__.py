@@ -1,1 +1,1 @@
-"""What a picture is made with; one medium a file, each a function from a scene to a picture."""
+"""The media of pictures; one medium a file, each a function from a scene to a picture."""

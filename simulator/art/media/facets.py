@@ -1,4 +1,4 @@
-"""Low poly: the scene's colours on a mesh of triangles, each lit by how it leans."""
+"""Low poly: the scene's colours on a mesh of triangles, each lit by its slope."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,7 +10,7 @@ __all__ = ["facets"]
 
 
 def facets(canvas: Canvas, scene: Picture) -> Picture:
-    """Draws the scene as triangles.
+    """Draw the scene as triangles.
 
     Args:
         canvas: What is painted on.

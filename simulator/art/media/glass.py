@@ -37,7 +37,7 @@ def _cells(
 
 
 def glass(canvas: Canvas, scene: Picture) -> Picture:
-    """Draws the scene as stained glass.
+    """Draw the scene as stained glass.
 
     Args:
         canvas: What is painted on.

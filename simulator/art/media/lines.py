@@ -9,7 +9,7 @@ __all__ = ["lines"]
 
 
 def lines(canvas: Canvas, scene: Picture) -> Picture:
-    """Draws the scene with parallel lines bent by its light.
+    """Draw the scene with parallel lines bent by its light.
 
     Args:
         canvas: What is painted on.

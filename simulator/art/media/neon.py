@@ -20,7 +20,7 @@ def _outline(tone: Field) -> Field:
 
 
 def neon(canvas: Canvas, scene: Picture) -> Picture:
-    """Turns the scene into neon.
+    """Turn the scene into neon.
 
     Args:
         canvas: What is painted on.

@@ -12,7 +12,7 @@ WORN = 0.83  # where the paper shows through
 
 
 def poster(canvas: Canvas, scene: Picture) -> Picture:
-    """Prints the scene in flat inks of the palette.
+    """Print the scene in flat inks of the palette.
 
     Args:
         canvas: What is painted on.

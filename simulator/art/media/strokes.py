@@ -30,7 +30,7 @@ def _paths(canvas: Canvas, current: Field, count: int, length: float) -> tuple[F
 
 
 def strokes(canvas: Canvas, scene: Picture) -> Picture:
-    """Paints the scene over with strokes, broad ones first.
+    """Paint the scene over with strokes, broad ones first.
 
     Args:
         canvas: What is painted on.

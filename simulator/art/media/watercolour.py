@@ -12,7 +12,7 @@ TONES = 6
 
 
 def _wander(canvas: Canvas, scene: Picture) -> Picture:
-    """Moves every pixel a little, the way wet paint runs, at half size."""
+    """Move every pixel a little, the way wet paint runs, at half size."""
     w, h = max(2, canvas.width // 2), max(2, canvas.height // 2)
     small = np.stack([enlarge(scene[..., k], w, h) for k in range(3)], -1)
     reach = 0.035 * min(w, h)
@@ -32,7 +32,7 @@ def _edges(tone: Field) -> Field:
 
 
 def watercolour(canvas: Canvas, scene: Picture) -> Picture:
-    """Paints the scene as a watercolour.
+    """Paint the scene as a watercolour.
 
     Args:
         canvas: What is painted on.

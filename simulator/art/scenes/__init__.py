@@ -1,1 +1,1 @@
-"""What a picture shows; one motif a file, each a function from a canvas to a picture."""
+"""The motifs of pictures; one motif a file, each a function from a canvas to a picture."""

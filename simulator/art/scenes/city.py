@@ -15,7 +15,7 @@ WARM = 0.8  # share of the windows lit in the accent
 
 
 def _windows(canvas: Canvas, house: Picture, near: float) -> None:
-    """Lights some windows of one house, drawn in place on its part of the picture."""
+    """Light some windows of one building, drawn in place on its part of the picture."""
     unit = max(3, round(canvas.width * (0.006 + 0.008 * near)))
     rows, columns = house.shape[0] // (unit * 2), house.shape[1] // (unit * 2)
     if rows < 1 or columns < 1:
@@ -56,7 +56,7 @@ def _row(canvas: Canvas, picture: Picture, near: float) -> None:
 
 
 def city(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     picture = paint_sky(canvas, horizon=0.1, radius=between(canvas.rng, 0.2, 0.4))
     for number in range(ROWS):
         _row(canvas, picture, number / (ROWS - 1))

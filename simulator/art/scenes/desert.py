@@ -36,7 +36,7 @@ def _dune(canvas: Canvas, picture: Picture, near: float, grain: Picture) -> None
 
 
 def desert(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     picture = paint_sky(canvas, horizon=0.0)
     grain = canvas.clouds(4, 3)
     for number in range(DUNES):

@@ -62,7 +62,7 @@ def _span(wanted: NDArray[np.bool_]) -> slice:
 
 
 def flower(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     picture = _garden(canvas)
     x = canvas.x - np.float32(between(rng, -0.18, 0.18))

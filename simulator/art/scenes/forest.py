@@ -35,7 +35,7 @@ def treetops(canvas: Canvas, near: float, ground: Field) -> Field:
 
 
 def forest(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     night = canvas.palette.night
     picture = paint_sky(canvas, horizon=-0.1)
     for number in range(TIERS):

@@ -79,7 +79,7 @@ def _head(canvas: Canvas) -> tuple[Picture, Field]:
 
 
 def fox(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     turn = canvas.x * np.float32(between(rng, -0.3, 0.3)) + canvas.y * 0.35
     tone = 0.42 + turn + (canvas.clouds(3, 3) - 0.5) * 0.4

@@ -9,7 +9,7 @@ __all__ = ["mandala"]
 
 
 def mandala(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     folds = int(rng.choice([6, 8, 10, 12, 16]))
     away = np.sqrt(canvas.x**2 + canvas.y**2)

@@ -38,7 +38,7 @@ def _layer(canvas: Canvas, picture: Picture, depth: float) -> None:
 
 
 def mirror_in_water(canvas: Canvas, picture: Picture, shore: float) -> None:
-    """Turns everything under the shore into water that mirrors what is above it.
+    """Turn everything under the shore into water that mirrors what is above it.
 
     Args:
         canvas: What is painted on.
@@ -60,7 +60,7 @@ def mirror_in_water(canvas: Canvas, picture: Picture, shore: float) -> None:
 
 
 def mountains(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     picture = paint_sky(canvas)
     lake = canvas.asked("lake", "water", "river", "fjord", "reflection") or canvas.chance(0.3)
     layers = LAYERS - 2 if lake else LAYERS

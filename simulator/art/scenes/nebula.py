@@ -43,7 +43,7 @@ def _planet(canvas: Canvas, picture: Picture) -> None:
 
 
 def nebula(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     gas = _warped(canvas, 2.5)
     dust = _warped(canvas, 3.5)
     light = np.clip(gas**2.2 * 1.3 - dust**2 * 0.55, 0, 1)

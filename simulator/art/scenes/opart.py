@@ -9,7 +9,7 @@ __all__ = ["opart"]
 
 
 def opart(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     u = canvas.x + canvas.y * 0
     v = canvas.y + canvas.x * 0

@@ -33,7 +33,7 @@ def _put(
     place: tuple[Canvas, float, float, float],
     colour: Field,
 ) -> None:
-    """Draws one shape, scaled and moved, in one colour."""
+    """Draw one shape, scaled and moved, in one colour."""
     canvas, middle, foot, size = place
     points = [
         (
@@ -55,7 +55,7 @@ def _put(
 
 
 def boats(canvas: Canvas, picture: Picture, waterline: float) -> None:
-    """Sets a few sailing boats on the water."""
+    """Set a few sailing boats on the water."""
     rng = canvas.rng
     count = int(rng.integers(2, 5))
     for number in range(count):
@@ -68,7 +68,7 @@ def boats(canvas: Canvas, picture: Picture, waterline: float) -> None:
 
 
 def lighthouse(canvas: Canvas, picture: Picture, waterline: float) -> None:
-    """Builds a lighthouse on a rock, its beam over the water."""
+    """Build a lighthouse on a rock, its beam over the water."""
     rng = canvas.rng
     size = between(rng, 0.55, 0.72)
     x, y = float(rng.choice([-1, 1])) * between(rng, 0.3, 0.6), waterline - 0.06

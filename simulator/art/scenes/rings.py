@@ -9,7 +9,7 @@ __all__ = ["rings"]
 
 
 def rings(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     fibres = fbm(canvas.rng, canvas.width, canvas.height, 90, 1)
     picture = canvas.palette.ramp((0.93 + 0.07 * fibres).astype(np.float32))

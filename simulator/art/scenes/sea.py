@@ -14,7 +14,7 @@ SHIPPING = 3  # boats float between this row of waves and the one behind it
 
 
 def _crest(canvas: Canvas, near: float, horizon: float) -> Field:
-    """The upper edge of a row of waves; `near` goes from 0 (horizon) to 1 (at our feet)."""
+    """Return the upper edge of a row of waves; `near` is 0 (horizon) to 1 (foreground)."""
     rng = canvas.rng
     reach = 0.02 + 0.2 * near**1.3
     length = between(rng, 2.0, 3.2) / (0.12 + near)
@@ -40,7 +40,7 @@ def _row(canvas: Canvas, picture: Picture, edge: Field, near: float, foam: Field
 
 
 def sea(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     horizon = between(canvas.rng, -0.16, 0.2)
     picture = paint_sky(canvas, horizon=horizon + 0.08, radius=between(canvas.rng, 0.2, 0.36))
     foam = canvas.clouds(14, 3) ** 2

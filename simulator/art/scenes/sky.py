@@ -11,7 +11,7 @@ BRIGHT = 0.45  # stars above this light are more than a pixel
 
 
 def stars(canvas: Canvas, picture: Picture, count: int) -> None:
-    """Strews stars of several sizes over a picture."""
+    """Strew stars of several sizes over a picture."""
     rng = canvas.rng
     count = round(count * canvas.width * canvas.height / 1024**2) + 1
     rows = rng.integers(0, canvas.height, count)
@@ -29,7 +29,7 @@ def stars(canvas: Canvas, picture: Picture, count: int) -> None:
 
 
 def disc(canvas: Canvas, picture: Picture, at: tuple[float, float], radius: float) -> None:
-    """Hangs a sun or moon with its glow."""
+    """Hang a sun or moon with its glow."""
     x, y = at
     away = np.sqrt((canvas.x - np.float32(x)) ** 2 + (canvas.y - np.float32(y)) ** 2)
     red, green, blue = canvas.palette.accent
@@ -40,7 +40,7 @@ def disc(canvas: Canvas, picture: Picture, at: tuple[float, float], radius: floa
 
 
 def _curtains(canvas: Canvas, picture: Picture) -> None:
-    """Hangs northern lights into the sky."""
+    """Hang northern lights into the sky."""
     rng = canvas.rng
     for _ in range(3):
         sway = ridge_line(rng, canvas.width, between(rng, 1.5, 3), 4)

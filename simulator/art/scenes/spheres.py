@@ -45,7 +45,7 @@ def _ball(
 
 
 def spheres(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     picture = canvas.down(0.45, 0.95, 0.72)
     floor = step_up(canvas.y + canvas.x * 0, -0.15, 0.1)

@@ -1,4 +1,4 @@
-"""Marble and agate: bent noise cut into bands, for prompts that ask for nothing we know."""
+"""Marble and agate: bent noise cut into bands, for prompts without known words."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["strata"]
 
 
 def strata(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     bend = canvas.clouds(1.6, 4)
     swirl = canvas.clouds(2.4, 4)

@@ -32,7 +32,7 @@ def _shape(kind: int, turn: int, size: int) -> tuple[Field, Field]:
 
 
 def tiles(canvas: Canvas) -> Picture:
-    """Paints the scene."""
+    """Paint the scene."""
     rng = canvas.rng
     across = int(rng.choice([4, 5, 6, 8]))
     size = max(2, -(-min(canvas.width, canvas.height) // across))

@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class LineFault:
-    """Why a line is invalid; reported, not raised.
+    """Describes why a line is invalid; reported, not raised.
 
     Attributes:
         line: its number, from 1.
@@ -44,7 +44,7 @@ class LineFault:
     faults: tuple[Fault, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        """One line of text."""
+        """Return the fault as one line of text."""
         return f"line {self.line}: {self.reason}"
 
 

@@ -1,8 +1,8 @@
 """Limit how many connections of a process wait for rows that another transaction has locked.
 
-A change of a locked row holds a pooled connection until the server's lock timeout. So if a row is
-known to be locked, its change is retried on at most two connections of the process, and outside
-any group commit.
+A change of a locked row holds a pooled connection until the server's lock timeout. If a row is
+known to be locked, its change is retried outside any group commit. All such retries of the process
+share two connections.
 """
 
 import threading

@@ -1,6 +1,6 @@
 """Parse and check a whole task message before Celery uses it.
 
-Celery does not check messages: a header of the wrong type, or a body of another shape, raises at
+Celery does not check messages. A header of the wrong type, or a body of another shape, raises at
 its first use, in the consumer's event loop or in a pool thread. So each message is checked here
 once. The fields that the fleet's tasks need are extracted with known types, and Celery gets only
 these. Headers that the fleet does not use (`group`, `root_id`, `stamps`, …) are ignored.

@@ -1,10 +1,10 @@
 """List the IP addresses that a webhook must not reach: all outside the public Internet.
 
-The ranges are those of IANA's special-purpose registries (IPv4 and IPv6, RFC 6890), with their few
-globally reachable entries, because no receiver has such an address. The list also has the addresses
-of cloud metadata services, which give credentials to any caller. If an address embeds another, the
-check applies to the one that packets would reach. Exceptions for internal receivers are made in
-`addresses.py`.
+The ranges are those of IANA's special-purpose registries (IPv4 and IPv6, RFC 6890). Their few
+globally reachable entries are included, because no receiver has such an address. The list also has
+the addresses of cloud metadata services, which give credentials to any caller. If an address embeds
+another, the check applies to the one that packets would reach. Exceptions for internal receivers
+are made in `addresses.py`.
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network

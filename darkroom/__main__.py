@@ -19,7 +19,7 @@ def main() -> None:
     """Run the command line and exit with its status."""
     gc.set_threshold(YOUNG)
     sys.path[:] = [place for place in sys.path if place and _is_no_strangers_folder(place)]
-    from darkroom.cli import run  # noqa: PLC0415 - only once the path is ours
+    from darkroom.cli import run  # noqa: PLC0415 - only after the path is cleaned
 
     sys.exit(run(sys.argv[1:]))
 

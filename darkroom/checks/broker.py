@@ -95,7 +95,7 @@ def connection_to_check(wiring: Wiring) -> Connection:
             connect_timeout=TIMEOUT_S,
             transport_options={**wiring.app.conf.broker_transport_options, **options},
         )
-        connection.transport  # noqa: B018 - where kombu finds out that it knows no such scheme
+        connection.transport  # noqa: B018 - kombu rejects an unknown scheme here
     except (KeyError, ValueError, ImportError) as error:
         raise UserError(
             "DARKROOM_BROKER_URL is no broker's address: redis://host:6379/0 or amqp://host"

@@ -108,7 +108,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:  # pressed before the command handles an interruption itself
         note("stopped")
         return 130
-    except Exception as error:  # noqa: BLE001 - what no room of ours foresaw is raised again
+    except Exception as error:  # noqa: BLE001 - an unforeseen error is raised again
         lines, status = lines_of(error)
         for line in lines:
             note(line)

@@ -137,7 +137,7 @@ class Settings(
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours reads *_FILE
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - SecretFiles reads *_FILE
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment first, then `*_FILE`, then `.env`."""
         return (init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings)

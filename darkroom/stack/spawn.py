@@ -35,7 +35,7 @@ def spawn(
         argv: The command; found on the PATH of `env` when it has no slash.
         env: The child's whole environment.
         log: File that standard output and error are appended to.
-        cwd: Folder to run in; ours when left out.
+        cwd: Folder to run in; the current one when left out.
         run_as: User and group id to become first; needs root.
 
     Returns:

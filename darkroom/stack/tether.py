@@ -39,7 +39,7 @@ def main(parent_pid: str, uid: str, gid: str, *command: str) -> None:
     _tie_to_parent(int(parent_pid))
     os.umask(0o077)  # tables, logs, queues and pictures must not be readable by other users
     try:
-        os.execvp(command[0], command)  # noqa: S606 - a list of our own words, no shell
+        os.execvp(command[0], command)  # noqa: S606 - fixed arguments, no shell
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0]}: {error.strerror}\n")
         os._exit(127)

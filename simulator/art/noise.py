@@ -40,7 +40,7 @@ def enlarge(field: Field, width: int, height: int) -> Field:
 
 
 def value_noise(rng: np.random.Generator, width: int, height: int, cells: float) -> Field:
-    """One octave of smooth noise with about `cells` bumps along the short side, roughly 0 to 1."""
+    """Return smooth noise with about `cells` bumps along the short side, roughly 0 to 1."""
     short = min(width, height)
     columns = max(2, round(cells * width / short) + 1)
     rows = max(2, round(cells * height / short) + 1)
@@ -71,7 +71,7 @@ def fbm(
 
 
 def ridge_line(rng: np.random.Generator, width: int, cells: float, octaves: int) -> Field:
-    """A wandering line over the width, 0 to 1, as a 1 x width field."""
+    """Return a wandering line over the width, 0 to 1, as a 1 x width field."""
     line = np.zeros(width, np.float32)
     at = np.linspace(0.0, 1.0, width, dtype=np.float32)
     for octave in range(octaves):
@@ -97,5 +97,5 @@ def mix(under: Picture, over: Picture, share: Field) -> None:
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A random number from low to high."""
+    """Return a random number from low to high."""
     return float(rng.uniform(low, high))

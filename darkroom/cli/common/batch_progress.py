@@ -76,7 +76,7 @@ def follow_batch(database: "Database", batch_id: UUID, *, label: str = "") -> "B
     with _shown(label) as show:
         for last in snapshots(database, batch_id):
             show.tell(last)
-    assert last is not None  # noqa: S101 - there is always a first look
+    assert last is not None  # noqa: S101 - the loop runs at least once
     return last
 
 

@@ -93,7 +93,7 @@ def _print_batch(database: "Database", batch_id: UUID) -> "BatchProgress":
         if progress != seen:
             seen = progress
             print_json({"batch": batch_id, **_counts(progress)})
-    assert seen is not None  # noqa: S101 - there is always a first look
+    assert seen is not None  # noqa: S101 - the loop runs at least once
     return seen
 
 

@@ -73,4 +73,4 @@ def _become(arguments: list[str]) -> None:
     places = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": places}
     argv = [sys.executable, "-P", *arguments]
-    os.execve(sys.executable, argv, environment)  # noqa: S606 - our own words, no shell
+    os.execve(sys.executable, argv, environment)  # noqa: S606 - fixed arguments, no shell

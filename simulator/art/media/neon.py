@@ -11,7 +11,7 @@ SMALLEST_PX = 3
 
 
 def _outline(tone: Field) -> Field:
-    """How steeply the light changes, 0 to 1."""
+    """Return how steeply the light changes, 0 to 1."""
     down, across = np.zeros_like(tone), np.zeros_like(tone)
     if min(tone.shape) >= SMALLEST_PX:
         down[1:-1] = tone[2:] - tone[:-2]

@@ -14,7 +14,7 @@ PASSES = ((900, 0.034), (2600, 0.017), (4200, 0.008))  # strokes on a square, wi
 
 
 def _paths(canvas: Canvas, current: Field, count: int, length: float) -> tuple[Field, Field]:
-    """Where the strokes go: columns and rows, count x STEPS."""
+    """Return the positions of the strokes: columns and rows, count x STEPS."""
     rng = canvas.rng
     xs, ys = np.empty((2, count, STEPS), np.float32)
     x = rng.random(count) * canvas.width

@@ -25,7 +25,7 @@ def _wander(canvas: Canvas, scene: Picture) -> Picture:
 
 
 def _edges(tone: Field) -> Field:
-    """Where one wash ends: the border between two steps of tone."""
+    """Return the edges of washes: the border between two steps of tone."""
     level = tone * np.float32(TONES)
     away = np.abs(level - np.round(level))
     return (1 - step_up(away, 0.0, 0.16)).astype(np.float32)

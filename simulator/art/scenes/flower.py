@@ -38,7 +38,7 @@ def _garden(canvas: Canvas) -> Picture:
 def _ring(
     canvas: Canvas, picture: Picture, polar: tuple[Field, Field], inward: float, petals: int
 ) -> None:
-    """One ring of petals; `inward` goes from 0 (outermost) to 1."""
+    """Draw one ring of petals; `inward` goes from 0 (outermost) to 1."""
     away, angle = polar
     turn = between(canvas.rng, 0, 6.28)
     around = np.abs(
@@ -56,7 +56,7 @@ def _ring(
 
 
 def _span(wanted: NDArray[np.bool_]) -> slice:
-    """The stretch from the first to the last true place."""
+    """Return the range from the first to the last true element."""
     places = np.flatnonzero(wanted)
     return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0)
 

@@ -12,7 +12,7 @@ TIERS = 6
 
 
 def treetops(canvas: Canvas, near: float, ground: Field) -> Field:
-    """The upper edge of a row of conifers standing on `ground` (1 x width)."""
+    """Return the upper edge of a row of conifers standing on `ground` (1 x width)."""
     rng = canvas.rng
     count = int((64 - 34 * near) * canvas.width / min(canvas.width, canvas.height)) + 2
     tall = 0.17 + 0.5 * near**1.3

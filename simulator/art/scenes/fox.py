@@ -56,7 +56,7 @@ def _colour(canvas: Canvas, kind: str, tone: float) -> tuple[int, int, int]:
 
 
 def _head(canvas: Canvas) -> tuple[Picture, Field]:
-    """The head and its mask."""
+    """Return the head and its mask."""
     w, h = canvas.width * SMOOTH, canvas.height * SMOOTH
     sheet = Image.new("RGBA", (w, h))
     draw = ImageDraw.Draw(sheet)

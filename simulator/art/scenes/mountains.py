@@ -14,7 +14,7 @@ SNOW = np.array([0.97, 0.98, 1.0], np.float32)
 
 
 def _ridge(canvas: Canvas, depth: float) -> Field:
-    """The upper edge of one layer; `depth` goes from 0 (far) to 1 (near)."""
+    """Return the upper edge of one layer; `depth` goes from 0 (far) to 1 (near)."""
     rough = ridge_line(canvas.rng, canvas.width, between(canvas.rng, 2, 4), 7)
     lift = between(canvas.rng, 0.35, 0.6) * (1.15 - 0.5 * depth)
     return (-0.12 + 0.85 * depth - lift * rough).astype(np.float32)

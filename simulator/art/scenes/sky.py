@@ -53,7 +53,7 @@ def _curtains(canvas: Canvas, picture: Picture) -> None:
 
 
 def paint_sky(canvas: Canvas, *, horizon: float = 0.2, radius: float | None = None) -> Picture:
-    """A sky from the palette, with clouds, stars where it is night, and a sun or moon.
+    """Paint a sky from the palette, with clouds, stars at night, and a sun or moon.
 
     Args:
         canvas: What to paint on.

@@ -11,7 +11,7 @@ WHITE = np.ones(3, np.float32)
 
 
 def _part(canvas: Canvas, x: float, y: float, reach: float) -> tuple[slice, slice]:
-    """The rows and columns around a point."""
+    """Return the rows and columns around a point."""
     row, column = (y - canvas.top) / canvas.pixel, (x - canvas.left) / canvas.pixel
     far = reach / canvas.pixel
     rows = slice(max(0, int(row - far)), max(0, int(row + far) + 1))

@@ -9,7 +9,7 @@ __all__ = ["tiles"]
 
 
 def _shape(kind: int, turn: int, size: int) -> tuple[Field, Field]:
-    """Two masks, 0 to 1, of one tile's figures."""
+    """Return two masks, 0 to 1, of one tile's figures."""
     at = (np.arange(size, dtype=np.float32) + 0.5) / size
     u, v = np.meshgrid(at, at)
     corner = np.sqrt(u * u + v * v)

@@ -1,7 +1,7 @@
 """Count an owner's requests against its rate, for all gateways together in Redis.
 
 Without Redis the count is kept in this process. The `limits` package does the counting: a sliding
-window, two numbers per owner, in one round trip. While Redis is unavailable each gateway counts by
+window, two numbers per owner, in one step. While Redis is unavailable each gateway counts by
 itself. An owner may then send its full rate to each gateway, which is still better than no limit.
 """
 

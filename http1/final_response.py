@@ -1,7 +1,7 @@
 """Define the response class of Darkroom's connections: `http.client`'s with another head reader.
 
-`http.client` treats every interim response but 100 as the final one and refuses a head of more than
-100 lines, and urllib3 and botocore get their heads from it. A connection class with this
+`http.client` treats every interim response but 100 as the final one, and refuses a head of more
+than 100 lines. urllib3 and botocore get their heads from it. A connection class with this
 `response_class` does neither; no library is patched.
 """
 

@@ -1,7 +1,7 @@
 """Record the release that introduced each parameter, so that older workers skip such jobs.
 
-When the API's page gains a parameter or a value, add it here, with the number of the release that
-introduces it, in the same change that adds it to the request. What every supported release handles
+When the API's page gains a parameter or a value, add it here in the same change that adds it to the
+request. Give the number of the release that introduces it. What every supported release handles
 need not be here.
 """
 

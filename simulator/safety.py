@@ -2,7 +2,7 @@
 
 The real service asks a model. Here a word list answers, which is enough to test how a system
 handles a refusal. The caller's topics are matched as words of the prompt, singular and plural
-alike, with a handful of near words for the topics that the API's page gives as examples.
+alike. For the topics that the API's page gives as examples, a handful of near words match, too.
 """
 
 import re

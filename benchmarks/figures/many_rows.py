@@ -1,8 +1,8 @@
 """Fill a results table with very many rows in seconds: one row from the product, then copies.
 
 The rows are copied inside the database, because the figures measure how the table's size affects
-the next job, and not how the rows were inserted. The table is vacuumed and analysed, as autovacuum
-leaves it.
+the next job. How the rows were inserted does not matter to them. The table is vacuumed and
+analysed, as autovacuum leaves it.
 """
 
 from collections.abc import Mapping

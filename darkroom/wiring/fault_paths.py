@@ -1,7 +1,7 @@
 """Import modules that are needed only after a failure, while nothing has failed yet.
 
 An import opens files. A process without a free file descriptor could not import the code it needs
-to wait the shortage out, and would fail with an unforeseen error.
+to wait the shortage out. It would fail with an unforeseen error.
 """
 
 import importlib

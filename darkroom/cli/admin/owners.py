@@ -60,7 +60,7 @@ def set_(
 
     Limits on submitting hold at the gateway, limits on calls hold wherever a job came from. With
     --reuse, a job that sets its seed gets the picture of an identical job of the same owner, if
-    there is one, unless the job says otherwise.
+    there is one. A job can decline this.
 
     Example: darkroom owners set shop --max-per-second 0.5 --max-queued none
     """

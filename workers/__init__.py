@@ -1,4 +1,5 @@
-"""The worker process: what runs beside Celery, and how it starts, watches and stops.
+"""Run a worker process: the components beside Celery, their start, supervision and stop.
 
-What is done with jobs is in `tasks`; this room only gives it a process to live in.
+Consuming, heartbeat, signals, the watchdog, memory and CPU settings are here. What is done with
+jobs is in `tasks`; which components a worker gets is decided in `darkroom.wiring`.
 """

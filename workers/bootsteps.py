@@ -1,4 +1,4 @@
-"""How the crew hangs on Celery: started before the consumer, drained after it has stopped."""
+"""Start the components before Celery's consumer, and drain them after it has stopped."""
 
 import logging
 from collections.abc import Callable
@@ -23,22 +23,22 @@ log = logging.getLogger(__name__)
 
 
 class PoolRefused(SystemExit):
-    """Celery was asked for another pool than `threads`."""
+    """Raised if Celery is started with another pool than `threads`."""
 
 
 def install(
     app: Celery, make_crew: Callable[[], WorkerComponents], gate: Callable[[], MessageGate]
 ) -> None:
-    """Have every worker of this app run a crew, and take its messages through a gate.
+    """Make every worker of this app run its components and pass its messages through a gate.
 
     Args:
         app: the fleet's Celery app.
-        make_crew: builds it; called once, when a worker starts.
-        gate: gives what every message passes.
+        make_crew: builds the components; called once, when a worker starts.
+        gate: returns the gate that every message passes.
     """
 
     class CrewStep(bootsteps.StartStopStep):
-        """Starts before the consumer takes messages, and stops after it has stopped."""
+        """Start before the consumer takes messages, and stop after it has stopped."""
 
         requires = ("celery.worker.components:Pool",)
 
@@ -61,7 +61,7 @@ def install(
         terminate = stop
 
     class FlowStep(bootsteps.StartStopStep):
-        """Gives the taps their consumer, at every new connection."""
+        """Attach the consumer to its controls, at every new connection."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -76,7 +76,7 @@ def install(
 
 
 def _require_threads(sender: Any, **_: object) -> None:
-    """Refuse before the pool is made: one that has forked already would keep the process alive."""
+    """Refuse other pools before they are made: one that has forked would keep the process alive."""
     if not issubclass(get_implementation(sender.pool_cls), TaskPool):
         raise PoolRefused(
             "darkroom: only Celery's `threads` pool is supported: its threads take messages in, "

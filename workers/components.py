@@ -1,4 +1,4 @@
-"""All that runs in a worker process beside Celery, started and stopped in the right order."""
+"""Start and stop, in the right order, all that runs in a worker process beside Celery."""
 
 import logging
 import threading
@@ -32,15 +32,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerComponents:
-    """The parts of one worker process.
+    """Hold the components of one worker process.
 
     Attributes:
-        stopping: set when the process stops; whatever waits somewhere looks at it.
-        one_core: keeps all threads on one core; None where the kernel is to place them.
-        flows: taps on the queues, in want of Celery's consumer.
-        adopt_every_s: between two looks for spools that dead processes of this machine have left;
-            well below a lease, so that an image is found before its job is called again.
-        drain_s: how long calls and uploads may take to end.
+        stopping: set when the process stops; every waiting thread checks it.
+        one_core: keeps all threads on one core; None if the kernel places them.
+        flows: the consumer controls of the queues, to which Celery's consumer is attached.
+        adopt_every_s: seconds between two searches for spools of dead processes on this machine.
+            It is well below a lease, so that an image is found before its job is called again.
+        drain_s: seconds that calls and uploads may take to end when the process stops.
     """
 
     inbox: Inbox
@@ -65,7 +65,10 @@ class WorkerComponents:
     drain_s: float
 
     def start(self) -> None:
-        """Take the lease first: a job must never be held by a worker nobody knows.
+        """Start all components, the heartbeat first.
+
+        A worker takes its lease before it can claim, because a job must never be held by a worker
+        without a row.
 
         Raises:
             StorageError: the table or the spool cannot be used.
@@ -90,17 +93,17 @@ class WorkerComponents:
         threading.Thread(target=self._adopt, name="adoption", daemon=True).start()
 
     def take(self, job_ids: list[UUID]) -> None:
-        """Put dispatched jobs into the inbox; once stopping, hand them back at once."""
+        """Add dispatched jobs to the inbox; if it is closed, hand them back at once."""
         if self.inbox.add(job_ids):
             self.executor.grow()
         else:
             self.dispatch.hand_back(job_ids)
 
     def bring_job(self) -> bool:
-        """Take one due job straight from the table; False when none is due.
+        """Take one due job directly from the table; return False if none is due.
 
         Raises:
-            StorageError: the table could not say.
+            StorageError: the table could not be read or written.
         """
         taken = self.dispatch.take_one()
         if taken:
@@ -108,9 +111,12 @@ class WorkerComponents:
         return bool(taken)
 
     def drain(self) -> bool:
-        """Hand back what has not started, let calls and uploads end; False if time ran out.
+        """Hand back jobs that have not started, and wait for calls and uploads to end.
 
-        The heartbeat goes on to the last, so that nothing still under way is rescued meanwhile.
+        The heartbeat stops last, so that no job that is still under way is rescued.
+
+        Returns:
+            False if calls or uploads were still under way after `drain_s`.
         """
         deadline = time.monotonic() + self.drain_s
         self.stopping.set()

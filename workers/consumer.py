@@ -1,8 +1,9 @@
-"""Celery's consumer, with the fleet's gate in front of it.
+"""Pass every message through the message gate before Celery's consumer handles it.
 
-Celery rejects a message for three kinds of errors. Any other that a message causes ends the worker,
-and the message goes back to its queue to end the next one. Here no message reaches Celery's own
-code before the gate has read it, and what Celery raises afterwards is sorted once more.
+Celery rejects a message for three kinds of errors. Any other error that a message causes ends the
+worker; the message returns to its queue and ends the next worker. Here the gate reads a message
+before Celery's own code does. If Celery still raises an error, the message is rejected when the
+error is the message's fault.
 """
 
 import logging
@@ -21,32 +22,32 @@ __all__ = ["GatedConsumer", "consumer_of"]
 
 log = logging.getLogger(__name__)
 
-#: What a broker answers whose memory is full, or whose user lacks a right.
+#: Errors of a broker whose memory is full, or whose user lacks a right.
 REFUSALS = (ResponseError, AccessRefused, NotAllowed)
 
-#: Seconds until a broker that refuses commands is tried again. A lost connection needs no such
-#: wait: connecting again takes as long as it takes.
+#: Seconds until a broker that refuses commands is tried again. After a lost connection Celery
+#: connects again without this wait.
 REFUSED_S = 3.0
 
 _Consumer: Any = celery_consumer.Consumer
 
 
 class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of what is used here
-    """Takes messages through the gate."""
+    """Consume messages through the gate."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         if not options["app"].conf.worker_enable_remote_control:
-            # Both read what other workers broadcast, without looking at it first.
+            # Gossip and mingle read what other workers broadcast, without validating it first.
             options |= {"without_gossip": True, "without_mingle": True}
         super().__init__(*args, **options)
 
     @property
     def gate(self) -> MessageGate:
-        """What every message passes."""
+        """Return the gate that every message passes."""
         raise NotImplementedError
 
     def create_task_handler(self, *args: Any) -> Callable[[Any], Any]:
-        """Return what is called with each message."""
+        """Return the function that is called with each message."""
         hand_over = super().create_task_handler(*args)
 
         def on_task_received(message: Any) -> None:
@@ -55,7 +56,7 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         return on_task_received
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """End a message whose bytes are wrong."""
+        """Postpone or refuse a message that cannot be decoded."""
         hand_over = super().create_task_handler()
 
         def end(queue: str) -> None:
@@ -67,24 +68,24 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         self._guarded(message, end)
 
     def on_unknown_message(self, _body: Any, message: Any) -> None:
-        """End a message that the gate would have ended; Celery's own way logs its body."""
+        """Reject the message as the gate would; Celery's own handler would log its body."""
         self._end(message, TypeError())
 
     def on_unknown_task(self, _body: Any, message: Any, exc: Exception) -> None:
-        """Do the same as for an unknown message."""
+        """Reject the message, as an unknown message."""
         self._end(message, exc)
 
     def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
-        """Do the same as for an unknown message."""
+        """Reject the message, as an unknown message."""
         self._end(message, exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Give the connection up; if the broker refused a command, wait before the next."""
+        """Close the connection; if the broker refused a command, wait before the next one."""
         super().on_connection_error_after_connected(exc)
         _wait_after_refusal(exc)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Do the same where the refusal came while the connection was set up."""
+        """Wait also if the broker refused a command while the connection was set up."""
         super().on_connection_error_before_connected(exc)
         _wait_after_refusal(exc)
 
@@ -96,7 +97,7 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         self._guarded(message, lambda queue: self.gate.reject(message, queue, error))
 
     def _guarded(self, message: Any, process: Callable[[str], object]) -> None:
-        """Process a message; if it causes an error, reject it and go on."""
+        """Process a message; if it causes an error, reject the message and continue."""
         queue = self._queue_of(message)
         try:
             process(queue)
@@ -108,19 +109,19 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
     def _queue_of(self, message: Any) -> str:
         """Return the name of the queue that a message came from."""
         delivery = message.delivery_info or {}
-        tags = self.task_consumer._active_tags  # noqa: SLF001 - Kombu has no public way to ask
+        tags = self.task_consumer._active_tags  # noqa: SLF001 - Kombu has no public method for it
         tag = delivery.get("consumer_tag")
         names = [name for name, known in tags.items() if known == tag]
         return str(names[0] if names else delivery.get("routing_key", ""))
 
 
 def consumer_of(gate: Callable[[], MessageGate]) -> type[GatedConsumer]:
-    """Make the consumer's class for a worker with this gate."""
+    """Return the consumer class for a worker with this gate."""
     return type("DarkroomConsumer", (GatedConsumer,), {"gate": property(lambda _: gate())})
 
 
 def _wait_after_refusal(exc: Exception) -> None:
-    """Wait after a refusal, so that it is not provoked again many times a second."""
+    """Wait after a refusal, so that the command is not repeated many times a second."""
     if not isinstance(exc, REFUSALS):
         return
     broker = "Redis" if isinstance(exc, ResponseError) else "the broker"

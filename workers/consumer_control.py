@@ -1,7 +1,7 @@
-"""Stops and resumes consuming a queue: dispatches as the inbox fills and empties, submits in need.
+"""Pause and resume consuming a queue: the dispatch queue by the inbox's level, others on request.
 
 A worker that took every message would starve the others and hold jobs it cannot start for minutes.
-Done through Celery's consumer, in its own thread: no pool thread ever waits for room.
+The change is made by Celery's consumer in its own thread, so no pool thread waits for space.
 """
 
 import logging
@@ -13,7 +13,7 @@ __all__ = ["ConsumerControl"]
 
 log = logging.getLogger(__name__)
 
-#: The usual reason to take no more: there is no room.
+#: The usual reason for a pause: the inbox is full.
 FULL = "full"
 
 
@@ -24,7 +24,7 @@ class _Consumer(Protocol):
 
 
 class ConsumerControl:
-    """A tap on one queue.
+    """Pause and resume one queue. It stays paused while at least one reason holds.
 
     Args:
         queue: the queue's name.
@@ -38,27 +38,28 @@ class ConsumerControl:
 
     @property
     def is_paused(self) -> bool:
-        """Whether messages are left where they are."""
+        """Return whether messages are left in the queue."""
         return bool(self._reasons)
 
     def attach(self, consumer: _Consumer) -> None:
-        """Use this consumer from now on; Celery makes a new start after a lost connection.
+        """Use this consumer from now on, because Celery starts again after a lost connection.
 
-        Either way it is told: what was asked while the connection broke may have come to nothing.
+        The state is applied again in any case: a change requested while the connection broke may
+        have had no effect.
         """
         with self._lock:
             self._consumer = consumer
             self._tell()
 
     def pause(self, reason: str = FULL) -> None:
-        """Take no more messages, for this reason."""
+        """Stop consuming the queue, for this reason."""
         with self._lock:
             if reason not in self._reasons:
                 self._reasons.add(reason)
                 self._tell()
 
     def resume(self, reason: str = FULL) -> None:
-        """Take messages again, unless there is another reason not to."""
+        """Remove this reason, and consume again if no other reason holds."""
         with self._lock:
             if reason in self._reasons:
                 self._reasons.remove(reason)
@@ -70,10 +71,10 @@ class ConsumerControl:
             consumer.call_soon(self._apply, consumer)
 
     def _apply(self, consumer: _Consumer) -> None:
-        """Bring a consumer to what holds now, in its own thread.
+        """Apply the present state to a consumer, in the consumer's own thread.
 
-        Not to what held when it was asked: its event loop keeps what it is asked to do in a set and
-        does it in any order, so that a stop could come after the start that took it back.
+        The state at the time of the request is not used. The consumer's event loop keeps requests
+        in a set and runs them in any order, so a stop could run after the start that revoked it.
         """
         told = consumer.cancel_task_queue if self._reasons else consumer.add_task_queue
         told(self._queue)

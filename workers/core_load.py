@@ -1,4 +1,4 @@
-"""How busy this machine's cores, and this process, were between two looks."""
+"""Measure how busy this machine's cores, and this process, were between two readings."""
 
 import time
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ __all__ = ["CoreLoad", "OwnLoad"]
 STAT = Path("/proc/stat")
 
 # proc_stat(5): after the name come user, nice, system, idle, iowait, irq, softirq and steal time.
-# What follows is time of guests, which counts as user time already.
+# The fields after these are guest times, which user time already includes.
 _IDLE, _IOWAIT, _TIMES = 3, 4, 8
 
 
 class CoreLoad:
-    """Reads the account, and keeps the last reading to tell what came since.
+    """Read the kernel's CPU times, and keep the last reading to compute the difference.
 
     Args:
-        stat: where the account is.
+        stat: the file with the CPU times.
     """
 
     def __init__(self, stat: Path = STAT) -> None:
@@ -25,14 +25,14 @@ class CoreLoad:
         self._before: dict[int, tuple[int, int]] = {}
 
     def since_last(self) -> Mapping[int, float]:
-        """The part of its time that each core was busy, 0 to 1, by the core's number.
+        """Return how busy each core was since the last reading, 0 to 1, by the core's number.
 
         Returns:
-            Nothing at the first look, or where the kernel keeps no such account.
+            An empty mapping at the first reading, or if the kernel has no such file.
         """
         before, self._before = self._before, self._read()
         return {
-            # Of the time spent waiting for disks some may be taken back, says proc(5).
+            # The iowait time may decrease, according to proc(5).
             core: min(1.0, max(0.0, (busy - before[core][0]) / (total - before[core][1])))
             for core, (busy, total) in self._before.items()
             if core in before and total > before[core][1]
@@ -52,13 +52,13 @@ class CoreLoad:
 
 
 class OwnLoad:
-    """Tells what part of a core this process has used."""
+    """Measure what part of a core this process has used."""
 
     def __init__(self) -> None:
         self._before = time.monotonic(), time.process_time()
 
     def since_last(self) -> float:
-        """CPU seconds in a second since the last look; more than 1 where several cores worked."""
+        """Return CPU seconds per second since the last reading; above 1 if several cores worked."""
         before, self._before = self._before, (time.monotonic(), time.process_time())
         passed, used = (now - then for now, then in zip(self._before, before, strict=True))
         return used / max(0.001, passed)

@@ -1,11 +1,13 @@
-"""One core for all threads of a worker, unless others need it.
+"""Keep all threads of a worker on one core, unless other processes need that core.
 
-The interpreter lets one thread run at a time. Where there are several cores, a thread that lets go
-of it for a system call of microseconds finds it taken: another one was waked on another core, with
-cold caches, and the first goes to sleep until it is waked in turn. On one core nobody else gets to
-run in those microseconds. What threads do beside the interpreter, hashing above all, then has to
-share that core too, and still a worker that fills it delivers as much as one that has them all,
-and more over TLS, where an answer is a hundred such calls.
+The interpreter's lock (GIL) lets one thread run at a time. With several cores, a thread that
+releases the lock for a system call of microseconds finds it taken afterwards. Another thread was
+woken on another core, with cold caches, and the first thread sleeps until it is woken again. On one
+core no other thread runs in those microseconds.
+
+The threads then also share that core for work outside the lock, above all hashing. Still a worker
+that fills one core delivers as much as one that has all cores. Over TLS, where an answer takes a
+hundred such calls, it delivers more.
 """
 
 import logging
@@ -24,29 +26,30 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
 
-#: A worker that needs less than this part of a core has nothing to gain.
+#: A worker that uses less than this part of a core gains nothing from staying on one.
 WORTHWHILE = 0.1
 
-#: A core of which others use this much more than of another one, so many looks in a row, is left
-#: for that one. Where it is full, and we get less of it than we would, a smaller difference is
-#: enough: two workers that share a core stay there else, as the kernel may not move them.
+#: When a worker moves to another core: if other processes used this much more of its core than of
+#: the other one, in this many readings in a row. If its core is full, the worker gets less than it
+#: needs, and a smaller difference is enough: otherwise two workers that share a core would stay
+#: there, because the kernel may not move them.
 MORE = 0.3
 MORE_WHERE_FULL = 0.1
 FULL = 0.97
 LOOKS = 3
 
-#: How likely it is left then, at each look: of two workers that share it, one should go.
+#: Probability of that move at each reading: of two workers that share a core, one should move.
 WILLING = 0.5
 
 _THREADS = Path("/proc/self/task")
 
 
 class CpuAffinity:
-    """Keeps this process on the core that has most room, or lets it have all.
+    """Keep this process on the least busy core, or let it use all allowed cores.
 
     Args:
-        load: how busy each core was since it was last asked.
-        used: what part of a core this process used since it was last asked.
+        load: returns how busy each core was since the previous call.
+        used: returns what part of a core this process used since the previous call.
     """
 
     def __init__(
@@ -61,23 +64,23 @@ class CpuAffinity:
         self._crowded_looks = 0
 
     def run(self, stopping: threading.Event) -> None:
-        """Look once a second, until the process stops; where there is no choice, not at all.
+        """Choose the core once a second until the process stops.
 
-        In the end all threads get back what they had: a drain may need it, and a process that
-        takes this one's place would inherit it.
+        If only one core is allowed, nothing is done. At the end all threads may use all allowed
+        cores again: a drain may need them, and a process that replaces this one inherits them.
         """
         try:
             while len(self._allowed) > 1 and not stopping.wait(EVERY_S):
                 self._look_again()
             self._spread()
-        except (OSError, ValueError, LookupError) as error:  # it would only have saved some CPU
+        except (OSError, ValueError, LookupError) as error:  # affinity only saves CPU
             log.info("threads run wherever the kernel puts them: %s", error)
 
     def look(self) -> None:
-        """Take a core, or give it up, by what has happened since the last look.
+        """Choose, keep or give up a core, by the load since the last reading.
 
         Raises:
-            OSError: the kernel does not let this process choose.
+            OSError: the kernel does not let this process choose its cores.
         """
         used, loads = self._used(), self._load()
         if self._core is None:
@@ -86,7 +89,7 @@ class CpuAffinity:
             if used >= WORTHWHILE and len(rooms) > 1:
                 self._stay_on(_idlest(rooms))
         elif _allowed() != {self._core}:
-            self._core = None  # somebody else has moved us, and knows why
+            self._core = None  # another program has set the affinity; it stays
         else:
             self._leave_if_crowded(self._core, used, loads)
 
@@ -101,7 +104,7 @@ class CpuAffinity:
     def _leave_if_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> None:
         elsewhere = {other: loads[other] for other in self._allowed - {core} if other in loads}
         if core not in loads or not elsewhere:
-            self._spread()  # cores have come or gone: nobody can compare
+            self._spread()  # cores were added or removed: no comparison
             return
         more = MORE_WHERE_FULL if loads[core] >= FULL else MORE
         is_crowded = loads[core] - used > min(elsewhere.values()) + more
@@ -113,7 +116,7 @@ class CpuAffinity:
         try:
             _let_all_threads_run_on({core})
         except OSError:
-            with suppress(OSError):  # not one half here and one half there
+            with suppress(OSError):  # threads must not be split over two sets
                 _let_all_threads_run_on(self._allowed)
             raise
         self._core, self._crowded_looks = core, 0
@@ -128,20 +131,23 @@ class CpuAffinity:
 
 
 def _idlest(loads: Mapping[int, float]) -> int:
-    """One of the cores with most room: workers that start together must not all take the same."""
+    """Return one of the least busy cores, at random: workers that start together must spread."""
     return min(loads, key=lambda core: (round(loads[core], 1), random.random()))  # noqa: S311 - spreads workers, guards nothing
 
 
 def _allowed() -> set[int]:
-    """The cores that whoever started this process has left to it; none where nobody can say."""
+    """Return the cores this process may use; an empty set if the platform cannot report them."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def _let_all_threads_run_on(cores: set[int]) -> None:
-    """Threads to come follow the one that starts them, so look until there is no new one."""
+    """Set the cores of all threads.
+
+    A new thread inherits the cores of the thread that starts it. So repeat until no new one exists.
+    """
     done: set[str] = set()
     while found := {thread.name for thread in _THREADS.iterdir()} - done:
         for thread in found:
-            with suppress(ProcessLookupError):  # it has ended meanwhile
+            with suppress(ProcessLookupError):  # the thread has ended since
                 os.sched_setaffinity(int(thread), cores)
         done |= found

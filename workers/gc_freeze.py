@@ -1,20 +1,21 @@
-"""What a worker has loaded by the time it starts work is there to stay: the collector passes it by.
+"""Exclude everything loaded at a worker's start from garbage collection.
 
-Some hundred thousand objects of libraries would otherwise be looked through again and again for
-garbage that is not among them; and with tens of thousands of objects made for each second's
-pictures, the collector's usual pace of every 700 is far too often.
+Otherwise the collector would examine some hundred thousand objects of libraries again and again,
+although they stay in use. Each second's pictures create tens of thousands of objects, so the
+default of one collection per 700 new objects is far too frequent.
 """
 
 import gc
 
 __all__ = ["leave_libraries_alone"]
 
-#: New containers between two looks at the youngest; a picture's course makes some thousands.
+#: New container objects between two collections of the youngest generation; a picture creates some
+#: thousands.
 YOUNG = 20_000
 
 
 def leave_libraries_alone() -> None:
-    """Count everything that lives now as permanent, and look at what is new less often."""
+    """Freeze all objects that exist now, and collect new objects less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)

@@ -1,8 +1,8 @@
-"""The lease: how the fleet knows that this process lives.
+"""Renew the lease, by which the fleet sees that this process is alive.
 
-On its own connection and thread, so that a pool full of waiting writes cannot make a living worker
-look dead. An answer that does not come within one heartbeat is not waited for any longer: the
-connection is closed, and the lease is renewed over a new one.
+The heartbeat has its own connection and thread, so that a pool full of waiting writes cannot make a
+living worker look dead. If an answer does not arrive within one heartbeat, the connection is closed
+and the lease is renewed over a new one.
 """
 
 import logging
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews one process's lease until it is stopped.
+    """Renew one process's lease until it is stopped.
 
     Args:
         database: a connection of its own, whose deadline is one heartbeat.
-        worker: the row, with the lease's length.
-        every_s: between two beats; at least two fit a lease.
-        on_alive: called with the seconds that the lease is good for, at each renewal.
-        report: what the worker's row is to say of its calls.
+        worker: the worker's row, with the length of the lease.
+        every_s: seconds between two renewals; at least two fit into a lease.
+        on_alive: called at each renewal with the seconds for which the lease is valid.
+        report: returns what the worker's row stores about its calls.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Take the lease, then keep it.
+        """Take the lease, then start the thread that renews it.
 
         Raises:
             StorageError: the table could not be written.
@@ -58,7 +58,7 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the lease: what this process still holds may be rescued at once."""
+        """End the lease, so that jobs this process still holds may be rescued at once."""
         self._stopping.set()
         self._thread.join(timeout=self._every_s)
         try:
@@ -68,7 +68,7 @@ class Heartbeat:
         self._database.close()
 
     def beat(self) -> None:
-        """Renew once; a lease that has run out and was cleared away is taken anew.
+        """Renew the lease once; if its row was ended or deleted, take a new lease.
 
         Raises:
             StorageError: the table could not be written.
@@ -76,17 +76,17 @@ class Heartbeat:
         asked = time.monotonic()
         lease_s, report = self._worker.lease_s, self._report()
         if renew_lease(self._database, self._worker.id, lease_s, report=report):
-            # Counted from before the question: the database's lease is never the shorter one.
+            # Counted from before the statement, so the lease in the database never ends earlier.
             self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
         else:
             log.warning("the lease had run out; this worker takes a new one")
             self._take_lease()
 
     def _beat_or_reconnect(self) -> None:
-        """Renew; if the connection fails, renew once more over a new one."""
+        """Renew the lease; if the connection fails, renew once more over a new one."""
         try:
             self.beat()
-        except RowLocked:  # the connection is well, and a new one would wait as long
+        except RowLocked:  # the connection works, and a new one would wait as long
             raise
         except DatabaseUnavailable as error:
             log.warning(

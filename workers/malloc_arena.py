@@ -1,8 +1,9 @@
-"""One heap of the C library for all threads of a worker.
+"""Make all threads of a worker share one heap (arena) of the C library.
 
-glibc gives threads heaps of their own, up to eight per core, and what one has freed no other may
-use: with pictures of megabytes passing through hundreds of threads, most of a worker's memory was
-such leftovers. Threads that take turns at the interpreter don't miss heaps of their own.
+glibc gives threads arenas of their own, up to eight per core, and memory freed in one arena cannot
+be used by another. With pictures of megabytes passing through hundreds of threads, most of a
+worker's memory was such freed memory. Separate arenas bring no gain here, because the interpreter's
+lock lets one thread run at a time.
 """
 
 import ctypes
@@ -15,10 +16,10 @@ ARENA_MAX = -8
 
 
 def share_one_heap() -> bool:
-    """Have threads started from now on share the main heap; False where that can't be set.
+    """Make threads started from now on share the main heap; return whether that was set.
 
-    Whoever has set `MALLOC_ARENA_MAX` has decided already, and a C library without the switch
-    (musl, macOS) has no such heaps.
+    If `MALLOC_ARENA_MAX` is set in the environment, the operator's value stays. A C library without
+    the option (musl, macOS) has no such arenas.
     """
     if "MALLOC_ARENA_MAX" in os.environ:
         return False

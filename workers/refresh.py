@@ -1,8 +1,8 @@
-"""Keeps the reservations of the jobs in this process's inbox from becoming stale.
+"""Renew the reservations of the jobs in this process's inbox.
 
 A dispatched job that is not claimed becomes due again after a while, because its message may be
-lost. A job that waits in an inbox is not lost, so its reservation is renewed here. This is a loop
-of its own: a lock on one of these rows must not delay the heartbeat.
+lost. A job that waits in an inbox is not lost, so its reservation is renewed here. The loop has its
+own thread, because a lock on one of these rows must not delay the heartbeat.
 """
 
 import logging
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class DispatchRefresh:
-    """Renews the reservations of one process's jobs until it is stopped.
+    """Renew the reservations of one process's jobs until it is stopped.
 
     Args:
         database: the results table.
-        waiting: the ids that were dispatched to this process and have not ended.
-        every_s: between two renewals; well below the age at which a reservation is stale.
+        waiting: returns the ids that were dispatched to this process and have not ended.
+        every_s: seconds between two renewals; well below the age at which a reservation is stale.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class DispatchRefresh:
         self._every_s = every_s
 
     def run(self, stopping: threading.Event) -> None:
-        """Renew again and again; an error, of whatever kind, is logged and waited out."""
+        """Renew regularly until the process stops; after any error, log it and continue."""
         while not stopping.wait(self._every_s):
             try:
                 self.refresh()
@@ -46,7 +46,7 @@ class DispatchRefresh:
                 log.exception("a refresh of waiting jobs broke off")
 
     def refresh(self) -> int:
-        """Renew once; how many of the ids still wait to be claimed.
+        """Renew once; return how many of the ids are still waiting to be claimed.
 
         Raises:
             StorageError: the table could not be written.

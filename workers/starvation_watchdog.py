@@ -1,8 +1,8 @@
-"""Notices a worker that lives but gets nothing, and ends it for its supervisor to start again.
+"""End a worker that receives no messages although some wait, so that its supervisor restarts it.
 
-Consumers on Redis have been seen to come back from a lost connection and never take a message again
-(celery#8030, #8091, #10205), and a fault that nobody has met yet may hold the threads that take
-messages in. Such a worker renews its lease and looks well; its jobs just stop.
+After a lost connection, consumers on Redis have been seen to reconnect and never take a message
+again (celery#8030, #8091, #10205). An unknown fault may also block the threads that take messages.
+Such a worker still renews its lease and looks healthy, but starts no jobs.
 """
 
 import logging
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
 
-#: Looks in a row at which messages waited, room was there, and none came.
+#: Checks in a row in which messages waited, this process had space, and none arrived.
 LOOKS = 4
 
-#: The same where each message takes statements of the database, which may be slow and not away.
+#: The same for messages that need database statements: the database may be slow, not unavailable.
 PATIENT_LOOKS = 24
 
 FAILED = 1
@@ -32,13 +32,14 @@ FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class WatchedQueue:
-    """A queue that this process consumes.
+    """Describe a queue that this process consumes.
 
     Attributes:
-        depth: how many messages wait in it.
-        progress: a number that changes with each message that comes in, or ends.
-        could_take: whether this process would take a message: it has room, and storage is there.
-        looks: how many in a row without progress are too many.
+        depth: reads how many messages wait in it.
+        progress: returns a number that changes when a message arrives or ends.
+        could_take: returns whether this process would accept a message: it has space, and storage
+            is available.
+        looks: the number of checks in a row without progress after which the queue is starved.
     """
 
     depth: QueueDepth
@@ -48,10 +49,10 @@ class WatchedQueue:
 
 
 class StarvationWatchdog:
-    """Looks every few seconds whether messages that wait also arrive.
+    """Check every few seconds whether waiting messages also arrive.
 
     Args:
-        queues: what is watched.
+        queues: the queues to watch.
         leave: ends the process, with time to drain.
     """
 
@@ -60,7 +61,7 @@ class StarvationWatchdog:
         self._leave = leave
 
     def run(self, stopping: threading.Event) -> None:
-        """Look until the process stops, or has to."""
+        """Check until the process stops, or until a queue is starved; then call `leave`."""
         while not stopping.wait(EVERY_S):
             if self._looks_starved():
                 log.critical("messages wait and none arrives: leaving, to be started again")
@@ -75,13 +76,13 @@ class StarvationWatchdog:
             return False
 
     def is_starved(self) -> bool:
-        """Look once; whether a queue has been so for long enough."""
-        found = [look.is_starved() for look in self._looks]  # each look counts
+        """Check all queues once; return whether one has been starved for long enough."""
+        found = [look.is_starved() for look in self._looks]  # no short cut: each check counts
         return any(found)
 
 
 class _Look:
-    """What the last looks at one queue have found."""
+    """Count the checks in a row in which one queue made no progress."""
 
     def __init__(self, queue: WatchedQueue) -> None:
         self._queue = queue
@@ -96,7 +97,7 @@ class _Look:
 
 
 def leave_for_supervisor(drain_s: float) -> None:
-    """Begin a warm shutdown with a failing status; a loop that hangs gets as long as a drain."""
+    """Begin a warm shutdown with a failing status; exit at the latest after `drain_s` seconds."""
     state.should_stop = FAILED  # type: ignore[assignment]  # the stubs know only its first value
     timer = threading.Timer(drain_s, os._exit, [FAILED])
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""Send due jobs to the workers: the leader's loop, the window, the messages.
+"""Send due jobs to the workers: the leader's loop, the dispatch window and the dispatches.
 
-Which are due is SQL, in `storage.dispatch`.
+The SQL that selects due jobs is in `storage.dispatch`. Publishing a message is in `broker`.
 """

@@ -1,7 +1,7 @@
-"""Which jobs are named in messages, and when: due rows, fairly, at most a window ahead.
+"""Reserve due jobs in a fair order and publish their ids, at most one window ahead of the fleet.
 
-The broker only ever holds about what the fleet can start soon. Whatever the backlog, a job handed
-in late waits behind a window, not behind a million messages.
+The broker holds only about as many jobs as the fleet can start soon. So a job that is submitted
+late waits behind one window, whatever the backlog, and not behind a million messages.
 """
 
 import logging
@@ -19,19 +19,20 @@ __all__ = ["Dispatch"]
 
 log = logging.getLogger(__name__)
 
-#: Lost dispatches put back in one round: about a window of any size in some seconds.
+#: The most lost dispatches requeued in one round: a window of any size takes some seconds.
 MOST_FORGOTTEN = 1000
 
 
 class Dispatch:
-    """Reserve due rows and publish messages for them.
+    """Reserve due rows and publish dispatch messages for them.
 
     Args:
-        depth: how many messages wait in the broker.
-        window: how far ahead of the fleet dispatches run.
-        again_s: a dispatched row that nobody took is due again after this many seconds.
-        lost_s: the same while the broker's queue is empty: then its message was lost, or the job
-            waits in an inbox, where its name coming again does no harm.
+        publisher: the publisher of dispatch messages.
+        depth: reads how many messages wait in the broker.
+        window: limits how far ahead of the fleet jobs are dispatched.
+        again_s: seconds after which a dispatched row that was not claimed is due again.
+        lost_s: the same while the broker's queue is empty. Then the message was lost, or the job
+            waits in an inbox, where a second message does no harm.
     """
 
     def __init__(
@@ -56,28 +57,28 @@ class Dispatch:
 
     @property
     def failing_s(self) -> float:
-        """Seconds for which the broker has taken no message of this process; 0 while it does."""
+        """Return the seconds for which the broker has accepted no message of this process, or 0."""
         return self._publisher.failing_s
 
     def forget_failures(self) -> None:
-        """Count from the next failure on."""
+        """Reset `failing_s`; it counts again from the next failure."""
         self._publisher.forget_failures()
 
     def send_due(self, most: int) -> int:
-        """Dispatch up to `most` due jobs, once the window has room for a few; how many went out.
+        """Dispatch up to `most` due jobs if enough of the window is free; return their number.
 
         Raises:
-            StorageError: the database could not say or note what is due.
+            StorageError: the due jobs could not be read or reserved.
         """
         if not self._publisher.is_open:
             return 0
         return self._publish(self._reserve(min(most, self._window.room_for_round())))
 
     def send_new(self, job_id: UUID) -> int:
-        """Dispatch a job that was accepted just now, or whatever has its turn before it.
+        """Dispatch a job that was just accepted, or the job that is due before it.
 
         Raises:
-            StorageError: the database could not say or note what is due.
+            StorageError: the due jobs could not be read or reserved.
         """
         if not self._publisher.is_open or not self._window.room():
             return 0
@@ -85,20 +86,21 @@ class Dispatch:
         return self._publish([job_id] if is_alone else self._reserve(1))
 
     def take_one(self) -> list[UUID]:
-        """Reserve the job whose turn it is for this process itself; no message is sent.
+        """Reserve the next due job for this process; no message is sent.
 
         Raises:
-            StorageError: the database could not say or note what is due.
+            StorageError: the due jobs could not be read or reserved.
         """
         taken = self._reserve(1)
         self._window.went_out(len(taken))
         return taken
 
     def take_stock(self) -> None:
-        """See how fast jobs start, and whether the broker holds any dispatch.
+        """Measure how fast jobs start, and requeue lost dispatches.
 
-        How soon lost ones go out again follows from it, and those are queued again here: they may
-        be all that the window holds. Called about once a second by the leader.
+        If the broker's queue is empty, dispatches count as lost after `lost_s`, otherwise after
+        `again_s`. They are requeued here because they may fill the whole window. The leader calls
+        this about once a second.
         """
         self._window.measure()
         is_empty = self._depth.waiting() == 0
@@ -107,7 +109,7 @@ class Dispatch:
         self._window.came_back(lost)
 
     def hand_back(self, job_ids: list[UUID]) -> None:
-        """Make jobs due at once that were dispatched but will not be taken here."""
+        """Make jobs due again at once that were dispatched and will not start here."""
         self._window.came_back(unreserve(self._database, job_ids))
 
     def _publish(self, job_ids: list[UUID]) -> int:

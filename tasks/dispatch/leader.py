@@ -1,7 +1,7 @@
-"""The fleet's housekeeper: dispatches what is due, rescues what the dead have left.
+"""Lead the fleet: dispatch due jobs, and rescue the jobs of dead workers.
 
-Every worker has one; the one that holds the turn acts, the others watch. The turn is a row in the
-table, so another takes over within seconds when its holder dies.
+Every worker runs this loop, but only the elected leader acts. Leadership is a row in the table with
+an end. So if the leader dies, another worker takes over within seconds.
 """
 
 import logging
@@ -31,39 +31,39 @@ log = logging.getLogger(__name__)
 
 TURN = "dispatcher"
 
-#: A load of a million lines takes minutes; one that has not ended in a day was abandoned.
+#: Seconds after which a load counts as abandoned: a million lines take minutes to load.
 ABANDONED_AFTER_S = 86_400.0
 
-#: A worker's row is of use to an operator for a while after its end.
+#: Seconds for which a dead worker's row is kept for operators.
 FORGOTTEN_AFTER_S = 86_400.0
 
-#: Counts of calls a day are kept for about a quarter.
+#: Days for which the daily counts of calls are kept: about a quarter of a year.
 DAYS_KEPT = 92
 
-#: Between two rounds of what need not be done at once, and of what may wait for hours.
+#: Seconds between two rounds of upkeep, and between two deletions of old rows.
 TIDY_EVERY_S = 1.0
 SWEEP_EVERY_S = 60.0
 
-#: A step of the leader's work that met a locked row is left out for so long: each try waits for the
-#: lock, and dispatching would wait with it.
+#: Seconds for which a step that met a locked row is left out: each try waits for the lock, and
+#: dispatching would wait too.
 LOCKED_AGAIN_S = 10.0
 
-#: A leader that could send no message for so many leases lets another worker lead. Longer than one:
-#: a new leader rescues nothing before it has led for a whole lease.
+#: Number of leases without a sent message after which a leader resigns. It is more than one: a new
+#: leader rescues no job before it has led for a whole lease.
 LEASES_WITHOUT_BROKER = 2
 
-#: Most rows one round touches of a kind, so that no round holds locks for long.
+#: The most rows of a kind that one round changes, so that no round holds locks for long.
 ROUND_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DispatcherPace:
-    """How often and how patiently, by settings.
+    """Hold the leader's intervals and limits, by settings.
 
     Attributes:
-        every_s: between two looks at what is due.
-        turn_s: a leader that is silent for this long has lost its turn.
-        lease_s: a worker that is silent for this long is dead.
+        every_s: seconds between two rounds of dispatching.
+        turn_s: the length of a term: seconds without a renewal after which leadership ends.
+        lease_s: seconds without a renewed lease after which a worker counts as dead.
     """
 
     every_s: float
@@ -74,7 +74,7 @@ class DispatcherPace:
 
 
 class DispatchLeader:
-    """One round after another, until told to stop."""
+    """Run the leader's rounds until the process stops."""
 
     def __init__(
         self, database: Database, dispatch: Dispatch, *, worker_id: UUID, pace: DispatcherPace
@@ -90,7 +90,7 @@ class DispatchLeader:
         self._left_out_until: dict[str, float] = {}
 
     def run(self, stopping: threading.Event) -> None:
-        """Lead whenever the turn is to be had; what goes wrong, whatever it is, is waited out."""
+        """Run rounds until the process stops, then resign; after any error, wait and continue."""
         while not stopping.wait(self._pace.every_s):
             try:
                 self.round()
@@ -100,13 +100,13 @@ class DispatchLeader:
             except DatabaseUnavailable as error:
                 log.warning("the dispatcher waits for the database", extra={"error": str(error)})
                 stopping.wait(1.0)
-            except Exception:  # the fleet hangs on this thread, and another may take the turn
+            except Exception:  # the fleet depends on this loop; another may lead now
                 log.exception("a round of the dispatcher failed")
                 stopping.wait(self._pace.turn_s)
         self._give_up_the_turn()
 
     def round(self) -> int:
-        """One look at the table; how many jobs were dispatched, 0 where another leads.
+        """Run one round; return how many jobs were dispatched, 0 if another worker leads.
 
         Raises:
             StorageError: the table could not be read or written.
@@ -122,7 +122,7 @@ class DispatchLeader:
         return self._dispatch.send_due(most=ROUND_LIMIT) if self._is_leading else 0
 
     def _take_turn(self) -> Leadership:
-        """Renew the turn well before its end, or see whether it is to be had."""
+        """Renew this worker's term well before its end, or try to become the leader."""
         self._is_leading = False
         turn = lead(self._database, TURN, holder=self._worker_id, turn_s=self._pace.turn_s)
         self._is_leading = turn.leading
@@ -130,13 +130,13 @@ class DispatchLeader:
         return turn
 
     def _must_step_aside(self) -> bool:
-        """Whether this leader reaches no broker, while another worker might."""
+        """Return whether this leader cannot reach the broker and another worker is alive."""
         if self._dispatch.failing_s < LEASES_WITHOUT_BROKER * self._pace.lease_s:
             return False
         return any(worker.id != self._worker_id for worker in live_workers(self._database))
 
     def _step_aside(self) -> None:
-        """Let another worker lead for a lease, and count this one's failures anew."""
+        """Resign, leave the lead to others for one lease, and reset the count of failures."""
         log.warning("this worker sends no messages: it lets another lead")
         self._is_leading = False
         self._next_turn = time.monotonic() + self._pace.lease_s
@@ -144,7 +144,7 @@ class DispatchLeader:
         resign(self._database, TURN, holder=self._worker_id)
 
     def _sweep(self) -> None:
-        """Delete what is long over, and batches whose loading broke off: nobody will open them."""
+        """Delete old rows, and batches whose loading was abandoned."""
         forget_workers(self._database, dead_for_s=FORGOTTEN_AFTER_S)
         forget_days(self._database, older_than_days=DAYS_KEPT)
         for batch in loading_batches(self._database, older_than_s=ABANDONED_AFTER_S):
@@ -152,14 +152,14 @@ class DispatchLeader:
             log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch.id)})
 
     def _give_up_the_turn(self) -> None:
-        with suppress(StorageError):  # it ends by itself in a few seconds
+        with suppress(StorageError):  # the term ends by itself in a few seconds
             resign(self._database, TURN, holder=self._worker_id)
 
     def _tidy(self, *, may_rescue: bool) -> None:
-        """Expire, roll up, give speed back, and rescue.
+        """Expire jobs, fold batch counts, end a pause, raise a throttled rate, and rescue.
 
-        After a database outage every lease has run out. A leader rescues only once its own turn
-        has been unbroken for a whole lease, by when every living worker has renewed.
+        After a database outage every lease has expired. So a leader rescues only when it has led
+        without a gap for a whole lease: by then every live worker has renewed its lease.
         """
         self._step("expire", lambda: expire_due(self._database, limit=ROUND_LIMIT))
         self._step("count ends", lambda: fold_batch_deltas(self._database))
@@ -172,7 +172,7 @@ class DispatchLeader:
             self._step("rescue", self._rescue)
 
     def _step(self, name: str, make: Callable[[], object]) -> None:
-        """Make a step of the leader's work, unless it met a locked row a moment ago."""
+        """Run one step, unless it met a locked row in the last `LOCKED_AGAIN_S` seconds."""
         if time.monotonic() < self._left_out_until.get(name, 0.0):
             return
         try:

@@ -1,7 +1,7 @@
-"""How far ahead of the fleet dispatches run: what can start now, and two seconds of starts.
+"""Limit how far ahead of the fleet jobs are dispatched: the free slots and two seconds of starts.
 
-Whatever is in the broker or an inbox has been put in order already. The less there is of it, the
-sooner a job handed in late gets its turn; too little of it, and call slots stand empty.
+The order of jobs in the broker or an inbox is fixed. The fewer there are, the sooner a job that is
+submitted late can start. If there are too few, call slots stay empty.
 """
 
 import math
@@ -14,35 +14,34 @@ from storage.fleet.leases import free_slots
 
 __all__ = ["Window"]
 
-#: What goes out while no worker has said yet how many calls it can hold.
+#: The number of free slots assumed until a worker has reported its concurrency.
 CONCURRENCY_OF_AN_EMPTY_FLEET = 256
 
-#: Seconds of starts: a round of a busy leader may take most of one.
+#: Seconds of starts to dispatch ahead: a round of a busy leader may take most of one second.
 AHEAD_S = 2.0
 
-#: However slow the fleet, this many are on their way: finding out that there is more must not cost
-#: a round of the dispatcher each time. A fleet that may start fewer in those seconds gets as many
-#: as it may start.
+#: The smallest window, however slow the fleet is: otherwise the leader would need a round for each
+#: job. If the fleet's rate limit permits fewer starts in `AHEAD_S`, the window is that number.
 LEAST = 16
 
-#: A round waits until this part of the window is free: it costs a dozen statements, however few it
-#: sends.
+#: The part of the window that must be free before a round dispatches: a round costs a dozen
+#: statements, however few jobs it sends.
 WORTHWHILE = 0.25
 
-#: Measures, a second apart, in which the rate of starts follows them. Calls that start together end
-#: together, so starts come in bursts seconds apart: a pause between two says little about the next.
+#: Number of measurements, a second apart, over which the rate of starts is smoothed. Calls that
+#: start together end together. So starts come in bursts, and a pause between two means little.
 RISING, FALLING = 2, 8
 
-#: The fleet's size and load are looked up at most this often; accepting a job asks every time.
+#: Seconds between two reads of the fleet's free slots; each accepted job asks for the window.
 LOOK_EVERY_S = 0.25
 
 
 class Window:
-    """How many more jobs may be dispatched now.
+    """Compute how many more jobs may be dispatched now.
 
     Args:
-        fixed: an operator's own bound instead; None to follow the fleet.
-        per_second: calls that the fleet may start in a second at most, or None.
+        fixed: a fixed window set by the operator; None to follow the fleet.
+        per_second: the most calls that the fleet may start in a second; None for no limit.
     """
 
     def __init__(self, database: Database, *, fixed: int | None, per_second: float | None) -> None:
@@ -58,37 +57,37 @@ class Window:
         self._measured_at = time.monotonic()
 
     def room(self) -> int:
-        """Jobs that may go out now.
+        """Return the number of jobs that may be dispatched now.
 
         Raises:
-            StorageError: the table could not say.
+            StorageError: the table could not be read.
         """
         _, room = self._width_and_room()
         return room
 
     def room_for_round(self) -> int:
-        """The same, and 0 while it is too little for a round of the dispatcher.
+        """Return the same number, or 0 if it is too small for a round of the leader.
 
         Raises:
-            StorageError: the table could not say.
+            StorageError: the table could not be read.
         """
         width, room = self._width_and_room()
         return room if room >= WORTHWHILE * width else 0
 
     def went_out(self, count: int) -> None:
-        """So many jobs were dispatched."""
+        """Note that so many jobs were dispatched."""
         with self._lock:
             self._sent += count
 
     def came_back(self, count: int) -> None:
-        """So many dispatched jobs are in the queue again: they have not started."""
+        """Note that so many dispatched jobs were requeued without having started."""
         with self._lock:
             self._sent -= count
 
     def measure(self) -> None:
-        """Learn how many jobs start in a second; the dispatcher calls this about once a second.
+        """Measure how many jobs start in a second; the leader calls this about once a second.
 
-        What went out, did not come back and is no longer waiting has started.
+        A job has started if it was dispatched, was not requeued and is no longer waiting.
         """
         waiting = count_dispatched(self._database, limit=1_000_000)
         with self._lock:

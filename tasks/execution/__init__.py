@@ -1,4 +1,6 @@
-"""Run one job on a thread: claim, call, record.
+"""Run one job on a worker thread: wait for a call slot, claim the job, send the call, record it.
 
-What holds calls back is in `throttling` and `rate_limit`.
+The inbox, the executor's threads, the retry policy and the recovery of stored images are here too.
+Pauses and byte limits are in `throttling`, the fleet's call limits in `rate_limit`, uploads in
+`storing`.
 """

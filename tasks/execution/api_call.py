@@ -1,4 +1,4 @@
-"""One call, from the request on the wire to an image on the disk or a verdict why there is none."""
+"""Send one API call and write its images to the spool, or return a verdict without images."""
 
 import logging
 import threading
@@ -24,17 +24,17 @@ __all__ = ["ApiCall", "Called"]
 
 log = logging.getLogger(__name__)
 
-#: What an answer of unannounced length is let in as.
+#: Bytes reserved for an answer that announces no length.
 UNANNOUNCED_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What a call came to.
+    """Hold the result of a call.
 
     Attributes:
-        verdict: what the answer meant; without its images, which are elsewhere by now.
-        entry: the images in the spool; None where there were none, or the bucket has them already.
+        verdict: the classified answer, without its images: they are already spooled or uploaded.
+        entry: the images in the spool; None if there are none or if the bucket already has them.
     """
 
     verdict: Verdict
@@ -42,13 +42,13 @@ class Called:
 
 
 class ApiCall:
-    """Calls the API for a claimed job.
+    """Call the API for a claimed job.
 
     Args:
-        uploads: where images in hand go.
-        reading: bytes of answers being read and decoded at once.
-        decoding: answers being decoded at once.
-        recipe: what the PNG's text chunk says.
+        uploads: spools and uploads the images of an answer.
+        reading: limits the bytes of answers that are read and decoded at the same time.
+        decoding: limits the answers that are decoded at the same time.
+        recipe: which recipe is written into the PNG's text chunk.
     """
 
     def __init__(
@@ -74,14 +74,15 @@ class ApiCall:
         *,
         on_image: Callable[[], object],
     ) -> Called:
-        """Send the request and bring what comes of it to safety.
+        """Send the request, judge the answer and write its images to the spool.
 
         Args:
-            job: a claimed one.
-            request: what it asks for.
-            wire: the same as the API gets it.
-            on_image: called once its picture has come, and the call is over: from here on only
-                the disk is waited for. Of another answer the caller has to learn what it means.
+            job: the claimed job.
+            request: the job's request.
+            wire: the same request in the form that the API gets.
+            on_image: called once when the answer has an image, before the images are written to
+                disk. The call is over then, so its slot can be released. If the answer has no
+                image, it is not called: the caller must first act on the verdict.
         """
         try:
             pending = self._client.send(wire)
@@ -92,10 +93,10 @@ class ApiCall:
             verdict, images = self._read(job, request, pending)
             if not images:
                 return Called(verdict)
-            shrink_to(sum(image.size_bytes for image in images))  # the answer's text is gone
+            shrink_to(sum(image.size_bytes for image in images))  # the answer's text is freed
             try:
                 on_image()
-            except Exception:  # what was paid for goes to the disk, whatever else went wrong
+            except Exception:  # a paid image is spooled even if this callback fails
                 log.exception("the end of a call was not noted", extra={"job_id": str(job.id)})
             return Called(verdict, self._keep(job, images))
 
@@ -108,13 +109,13 @@ class ApiCall:
         except PlaygroundError as error:
             outcome = error
         with self._decoding:
-            # Only in here is a picture in memory twice and more; whoever leaves has one copy.
+            # Only inside this block are there two or more copies of a picture; one copy remains.
             verdict = judge(outcome)
             images = [self._develop(job, request, png) for png in verdict.images]
             return replace(verdict, images=()), images
 
     def _develop(self, job: Job, request: ImageRequest, png: Png) -> SpooledImage:
-        """Make the image as it will be stored, its recipe spliced in unless it is signed."""
+        """Return the image as it will be stored: with its recipe, unless the PNG is signed."""
         text = recipe_text(
             self._recipe, job_id=str(job.id), request=request, simulated=job.simulated
         )

@@ -1,4 +1,4 @@
-"""A call's turn: its place in this process, and its part of what the fleet may have open."""
+"""Hold a call slot: a place in this process's call gate and a permit of the fleet's budget."""
 
 from contextlib import ExitStack
 from typing import Self
@@ -10,11 +10,13 @@ __all__ = ["CallSlot"]
 
 
 class CallSlot:
-    """Held from before the claim until the answer is in. A context manager; one thread's own.
+    """Hold a call slot from before the claim until the answer has arrived.
+
+    It is a context manager. A slot belongs to one thread.
 
     Args:
-        pace: lets the next one of this process in when this one is over.
-        admission: this call's, of the fleet's budget.
+        pace: the call gate of this process, which the slot leaves when it ends.
+        admission: the permit from the fleet's call budget.
     """
 
     def __init__(self, pace: CallGate, admission: Permit) -> None:
@@ -24,11 +26,11 @@ class CallSlot:
         self._held.enter_context(admission)
 
     def spend(self) -> None:
-        """The call is being sent: the fleet has started one more."""
+        """Mark the permit as used, because the call is being sent."""
         self._admission.spend()
 
     def end(self) -> None:
-        """The call is over, or never began: another may start. May be repeated."""
+        """Release the slot, whether or not a call was sent. May be repeated."""
         self._held.close()
 
     def __enter__(self) -> Self:

@@ -1,10 +1,10 @@
-"""The threads that wait for the API: one per call in flight, hundreds to a process, and some more.
+"""Run jobs on threads: one thread per call in flight, hundreds per process, and some more.
 
-The others bring pictures to safety, or stand ready with a job, so that the next call starts when
-one has ended and not when its picture is on the disk.
+The additional threads write pictures to the spool or wait with a job for a call slot. So the next
+call starts when a call has ended, not when its picture is on the disk.
 
-A waiting thread costs little, so they are started only as jobs come and then kept. They are
-daemons: leaving at once must not wait for an answer that takes two minutes.
+A waiting thread costs little. So threads are started only as jobs arrive, and then kept. They are
+daemon threads: an immediate exit must not wait for an answer that takes two minutes.
 """
 
 import logging
@@ -18,17 +18,18 @@ __all__ = ["Executor"]
 
 log = logging.getLogger(__name__)
 
-#: Python frames of ours are shallow; the default of 8 MB would reserve 8 GB for 1,000 threads.
+#: Bytes of stack per thread. The call stack is shallow here, and the default of 8 MB would reserve
+#: 8 GB for 1,000 threads.
 STACK_BYTES = 512 * 1024
 
 
 class Executor:
-    """Runs one job's course per thread, as ids come out of the inbox.
+    """Run one job per thread, in the order in which the inbox returns ids.
 
     Args:
-        threads: most courses under way; how many of them may call at once is the pace's.
-        inbox: where ids come from; closing it ends the threads one by one.
-        run: a job's whole course. What it raises is logged and ends that job's course only.
+        threads: the most jobs that run at once. The call gate limits how many of them may call.
+        inbox: the source of job ids. When it is closed, the threads end one by one.
+        run: runs one job. An exception is logged and ends the run of that job only.
     """
 
     def __init__(self, *, threads: int, inbox: Inbox, run: Callable[[UUID], None]) -> None:
@@ -39,7 +40,7 @@ class Executor:
         self._growing = threading.Lock()
 
     def grow(self) -> None:
-        """Start threads for what waits in the inbox, as far as the bound allows."""
+        """Start threads for the ids that wait in the inbox, up to the limit."""
         with self._growing:
             for _ in range(min(self._most, self._inbox.demand) - len(self._threads)):
                 self._start_one()

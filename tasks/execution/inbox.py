@@ -1,8 +1,9 @@
-"""A worker process's short, ordered list of dispatched jobs.
+"""Keep a worker process's short, ordered list of dispatched jobs.
 
-Celery's pool threads put ids in and return at once; executor threads take them out. A thread that
-waited here for room would hold up every other task of the process, so the inbox never refuses: it
-says when it is full, whoever feeds it stops consuming, and it says again when it is half empty.
+Celery's pool threads add ids and return at once; executor threads take them. A pool thread that
+waited for space would delay every other task of the process. So the inbox accepts every id until it
+is closed. It calls `on_full` when it is full, so that the consumer pauses, and `on_low` when it is
+half empty.
 """
 
 import threading
@@ -13,15 +14,16 @@ __all__ = ["Inbox"]
 
 
 class Inbox:
-    """An ordered set of job ids that threads wait on.
+    """Hold an ordered set of job ids that executor threads wait for.
 
     Args:
-        capacity: ids beyond the slots at which it calls itself full; it calls itself low again at
+        capacity: the number of ids beyond `slots` at which the inbox is full. It is low again at
             half of that.
-        slots: ids that can be under way at once. What free slots are about to take does not count:
-            a burst that they swallow would stop the consumer for a second, and leave them empty.
-        on_full: called once when it fills up. Must not block.
-        on_low: called once when it has emptied to half. Must not block.
+        slots: ids that can be under way at once. Ids that free slots are about to take do not
+            count. Otherwise a burst that the free slots absorb would pause the consumer for a
+            second and leave the slots empty.
+        on_full: called once when the inbox becomes full. Must not block.
+        on_low: called once when the inbox has emptied to half. Must not block.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Inbox:
         self._on_low = on_low
         self._waiting: dict[UUID, None] = {}
         self._under_way: set[UUID] = set()
-        # One lock, two things to wait for: a job's end must not wake the threads that wait for one.
+        # One lock, two conditions: the end of a job must not wake the threads that wait for a job.
         guard = threading.Lock()
         self._changed = threading.Condition(guard)
         self._idle = threading.Condition(guard)
@@ -51,22 +53,22 @@ class Inbox:
 
     @property
     def under_way(self) -> int:
-        """Ids taken out whose course has not ended."""
+        """Return the number of ids that threads have taken and not finished."""
         return len(self._under_way)
 
     @property
     def arrived(self) -> int:
-        """Ids that have ever come in, to see whether any still do."""
+        """Return how many ids were ever added; the watchdog sees by it whether ids still arrive."""
         return self._arrived
 
     @property
     def demand(self) -> int:
-        """Threads that could be at work now: ids under way and ids waiting."""
+        """Return how many threads could work now: ids under way plus ids waiting."""
         with self._changed:
             return self._held
 
     def add(self, job_ids: Iterable[UUID]) -> bool:
-        """Append ids, each once; False when the inbox is closed and took none."""
+        """Append ids, each once; return False if the inbox is closed and accepted none."""
         with self._changed:
             if self._is_closed:
                 return False
@@ -82,9 +84,9 @@ class Inbox:
         return True
 
     def take(self) -> UUID | None:
-        """The next id, waiting for one; None once the inbox is closed.
+        """Wait for the next id and return it; return None once the inbox is closed.
 
-        Whoever takes an id says `done` when its course has ended.
+        The caller must call `done` with the id when the job's run has ended.
         """
         with self._changed:
             while not self._waiting and not self._is_closed:
@@ -97,7 +99,7 @@ class Inbox:
         return job_id
 
     def done(self, job_id: UUID) -> None:
-        """The course of an id that was taken has ended."""
+        """Note that the run of a job that was taken has ended."""
         with self._changed:
             self._under_way.discard(job_id)
             if not self._under_way:
@@ -108,17 +110,17 @@ class Inbox:
             self._on_low()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing is under way; False if the time ran out first."""
+        """Wait until no id is under way; return False if the timeout expires first."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._under_way, timeout_s)
 
     def ids(self) -> list[UUID]:
-        """What is held here, under way and waiting, for the heartbeat to say so."""
+        """Return all ids here, under way and waiting, so that their reservations can be renewed."""
         with self._changed:
             return [*self._under_way, *self._waiting]
 
     def close(self) -> list[UUID]:
-        """Wake every waiting thread with None and give back what nobody took."""
+        """Close the inbox: `take` returns None to every thread. Return the ids no thread took."""
         with self._changed:
             self._is_closed = True
             left = list(self._waiting)

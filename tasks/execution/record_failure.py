@@ -1,4 +1,4 @@
-"""What is written to the row after a call that brought no image, and what the fleet is told."""
+"""Record a call without an image: write its outcome to the row and slow down or hold calls."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class RecordFailure:
-    """Ends an attempt: later again, or failed for good."""
+    """End an attempt: the job is retried later, or it has failed."""
 
     def __init__(
         self,
@@ -39,11 +39,14 @@ class RecordFailure:
     def record(
         self, job: Job, verdict: Verdict, *, started: float, on_locked: Callable[[], object]
     ) -> None:
-        """Do what the verdict leads to.
+        """Decide what follows from the verdict, and write the decision to the row.
+
+        The circuit breaker counts the failure first. After a "too fast" answer the fleet is slowed
+        down too.
 
         Args:
-            job: as it was claimed.
-            verdict: what its call came to; anything but an image in hand.
+            job: the job as it was claimed.
+            verdict: the verdict on its call; any meaning but `IN_HAND`.
             started: when the call began, by `time.monotonic()`.
             on_locked: called before a wait for a row that another transaction has locked.
         """
@@ -65,7 +68,7 @@ class RecordFailure:
         self.write(job, decision, on_locked=on_locked)
 
     def write(self, job: Job, decision: Decision, *, on_locked: Callable[[], object]) -> None:
-        """Write a decision to the row, if it is still ours."""
+        """Write a decision to the row, if this worker still holds the job at this fence."""
         if decision.delay_s is None:
             self._fail(job, decision, on_locked)
         else:

@@ -1,7 +1,8 @@
-"""Images of a job that an earlier holder stored before it died.
+"""Recover images of a job that another worker stored before it died.
 
-A worker may have put an image and been killed before the row was told, with its disk lost as well.
-So before a rescued job is called, and paid, again, the bucket is asked for its earlier keys.
+A worker may have uploaded an image and been killed before it updated the row, and its disk may be
+lost too. So before a rescued job is called and paid for again, the bucket is asked for the objects
+of its earlier fences.
 """
 
 import logging
@@ -19,15 +20,15 @@ __all__ = ["RecoverStored"]
 
 log = logging.getLogger(__name__)
 
-#: Earlier fences that are asked for, the newest first: a rescue is never far behind the claim.
+#: How many earlier fences are looked up, the newest first: a rescue is never far behind the claim.
 MOST_FENCES = 16
 
 
 class RecoverStored:
-    """Looks for images under a job's earlier fences.
+    """Look for images under a job's earlier fences.
 
     Args:
-        key_prefix: before every object key.
+        key_prefix: the prefix of every object key.
     """
 
     def __init__(self, database: Database, objects: ObjectStore, *, key_prefix: str) -> None:
@@ -35,16 +36,16 @@ class RecoverStored:
         self._stored = StoredImages(objects, key_prefix=key_prefix)
 
     def finish(self, job: Job, *, on_locked: Callable[[], object] = lambda: None) -> bool:
-        """Finish a claimed job with an image stored before, if there is one.
+        """Finish a claimed job with an image stored earlier; return whether there was one.
 
-        Only jobs that lost a worker with a call or an image in hand are looked up.
+        Only jobs with a call of unknown outcome or a lost image are looked up.
 
         Args:
-            job: as it was claimed.
+            job: the job as it was claimed.
             on_locked: called before a wait for a row that another transaction has locked.
 
         Raises:
-            ObjectStoreError: it cannot be answered now; no call may start.
+            ObjectStoreError: the bucket cannot answer now; no call may start.
         """
         if not job.calls_unknown + job.calls_lost:
             return False
@@ -57,7 +58,8 @@ class RecoverStored:
     def _adopt(
         self, job: Job, fence: int, images: list[StoredImage], on_locked: Callable[[], object]
     ) -> None:
-        # Nothing was sent under this claim: given back first, its call is no duplicate.
+        # No call was sent under this claim. It is handed back first: `adopt_image` would count its
+        # call as a duplicate.
         persist(
             lambda: hand_back_if_held(self._database, job.id, fence=job.fence), on_locked=on_locked
         )

@@ -1,7 +1,7 @@
-"""What is done with a job after its call: the third column of "what an answer means".
+"""Decide what happens to a job after a call without an image: retry it when, or fail it.
 
-Pure: a verdict and what the job has been through go in, a decision comes out. The numbers are the
-operator's settings.
+The rules are the third column of the table "what an answer means". They are pure functions: from a
+verdict and the job's row they compute a decision. The numbers are the operator's settings.
 """
 
 import random
@@ -14,7 +14,7 @@ from storage.records.states import CallCount, EndCode
 
 __all__ = ["Decision", "RetryPolicy"]
 
-#: Whose business each meaning is, for the error that a user reads.
+#: Who has to act on each meaning, for the error that a user reads; the API where none is listed.
 WHOSE: dict[Meaning, Whose] = {
     Meaning.REFUSED: "request",
     Meaning.BLOCKED: "operator",
@@ -24,14 +24,14 @@ WHOSE: dict[Meaning, Whose] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to write to the row.
+    """Hold what to write to the row.
 
     Attributes:
-        error: kept on the row, also while it waits for its next attempt.
-        delay_s: seconds until the job is due again; None when it has failed for good.
-        give_back: whether the attempt is returned, because it said nothing about the job.
-        call_back: whether the call is returned, because it cannot have been charged.
-        counted: which count of paid-for-nothing calls goes up.
+        error: kept on the row, also while the job waits for its next attempt.
+        delay_s: seconds until the job is due again; None if the job has failed.
+        give_back: whether the attempt is not counted, because it proved nothing about the job.
+        call_back: whether the call is not counted, because it cannot have been charged.
+        counted: which count of calls without a stored image is incremented.
         hold_s: seconds in which no other call of the process should start.
     """
 
@@ -45,7 +45,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how soon, by settings."""
+    """Decide by the settings how often and how soon a job is retried."""
 
     max_attempts: int
     max_useless_calls: int
@@ -56,13 +56,13 @@ class RetryPolicy:
     uniform: Callable[[float, float], float] = random.uniform
 
     def decide(self, verdict: Verdict, job: Job, *, others_succeed: bool) -> Decision:
-        """What follows from any verdict but an image in hand.
+        """Return the decision for a verdict of any meaning but `IN_HAND`.
 
         Args:
-            verdict: what the answer meant.
-            job: the row as it was claimed, this attempt and call counted.
-            others_succeed: whether other calls went well since this one's began, or since this
-                job's failure before.
+            verdict: the classified answer.
+            job: the row as it was claimed, with this attempt and call counted.
+            others_succeed: whether another call succeeded that was sent after this call began or,
+                if the job failed before, after that failure.
         """
         whose = "operator" if verdict.is_foreign else WHOSE.get(verdict.meaning, "api")
         error = JobError(verdict.code, verdict.message, whose)
@@ -79,7 +79,7 @@ class RetryPolicy:
                 wait_s = max(verdict.retry_after_s or 0.0, self.backoff_base_s)
                 decision = self._everyone_waits(error, wait_s)
             case Meaning.BLOCKED if others_succeed and _was_blocked(job, verdict):
-                # The key works for others: it is this request that is refused.
+                # The key works for other jobs, so the API refuses this request.
                 decision = Decision(replace(error, whose="request"), call_back=True)
             case Meaning.BLOCKED | Meaning.NOT_THE_API:
                 decision = self._everyone_waits(error, self.hold_s)
@@ -88,10 +88,10 @@ class RetryPolicy:
         return decision
 
     def backoff_s(self, attempt: int) -> float:
-        """Exponential backoff with full jitter, in seconds, after the n-th attempt (from 1).
+        """Return the seconds to wait after the n-th attempt (from 1).
 
-        Full jitter spreads a crowd best: Amazon's Architecture Blog, "Exponential Backoff And
-        Jitter" (2015).
+        It is exponential backoff with full jitter, which spreads many clients best: Amazon's
+        Architecture Blog, "Exponential Backoff And Jitter" (2015).
         """
         ceiling_s = min(self.backoff_max_s, self.backoff_base_s * 2 ** min(attempt - 1, 30))
         return self.uniform(0.0, ceiling_s)
@@ -109,16 +109,16 @@ class RetryPolicy:
         return Decision(final, counted=CallCount.UNKNOWN)
 
     def _perhaps_another_server(self, error: JobError) -> Decision:
-        """Let the job wait for a call that succeeds; this one may be paid and stays counted.
+        """Retry the job later; this call may be paid and stays counted.
 
-        While no later call has succeeded, the answer may be that of a captive portal or a wrong
-        address, and says nothing about the job.
+        While no later call has succeeded, the answer may come from a captive portal or a wrong
+        address. Then it proves nothing about the job.
         """
         waits = self._everyone_waits(error, self.hold_s)
         return replace(waits, call_back=False, counted=CallCount.UNKNOWN)
 
     def _not_paid(self, error: JobError, job: Job, *, others_succeed: bool) -> Decision:
-        """Only while others succeed does an error say anything about this job."""
+        """Count the attempt only if other calls succeed: else the fault may not be the job's."""
         delay_s = self.backoff_s(job.attempts)
         if not others_succeed:
             return Decision(error, delay_s, give_back=True, call_back=True)
@@ -127,7 +127,7 @@ class RetryPolicy:
         return Decision(error, delay_s, call_back=True)
 
     def _everyone_waits(self, error: JobError, hold_s: float) -> Decision:
-        """The answer said nothing about the job: it gets its attempt back, and all calls wait."""
+        """Hold all calls and do not count the attempt: the answer proves nothing about the job."""
         delay_s = self.uniform(hold_s, hold_s * 1.5)
         return Decision(error, delay_s, give_back=True, call_back=True, hold_s=hold_s)
 

@@ -1,8 +1,8 @@
-"""One job's course on an executor thread: claim, call, and what follows from the answer.
+"""Run one job on an executor thread: claim it, send the call, and record the outcome.
 
-The call is counted on the row before it is sent. Once an image is in hand it is spooled first, and
-only then is the row told; from there on the upload threads have it, and this thread is free again
-whatever the bucket does. The next call has its turn as soon as the image is in hand.
+The call is counted on the row before it is sent. When an image has arrived, the call slot is
+released, so the next call can start. The image is written to the spool, and after that to the row.
+The upload threads then store it, so this thread does not wait for the bucket.
 """
 
 import logging
@@ -46,19 +46,19 @@ log = logging.getLogger(__name__)
 INIT_IMAGE_MISSING = "INIT_IMAGE_MISSING"
 STORAGE_AWAY = "STORAGE_AWAY"
 
-#: Seconds until a job is due again for which storage could not be asked before its call.
+#: Seconds until a job is due again if storage did not answer before its call.
 STORAGE_AWAY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """How jobs are claimed, by settings.
+    """Hold the settings by which jobs are claimed.
 
     Attributes:
-        worker_id: who claims.
-        deadline_s: total time of a call; the row says until when it is under way.
-        max_calls: calls that may have cost money, spent on one job at most.
-        max_calls_per_day: calls of the whole fleet in a day, or None.
+        worker_id: the worker that claims.
+        deadline_s: the time limit of a whole call; the row stores the resulting deadline.
+        max_calls: the most calls for one job that may have been charged.
+        max_calls_per_day: the most calls of the whole fleet in a day; None for no limit.
     """
 
     worker_id: UUID
@@ -68,12 +68,13 @@ class Claims:
 
 
 class RunJob:
-    """The course of a job, from its id to an image in the spool.
+    """Run a job from its id to an image in the spool.
 
     Args:
-        space: asked before a claim: a picture that could not be kept must not be paid for.
-        open_claims: is told of each claim for as long as it is worked on.
-        stopping: set when the process stops: no further call starts.
+        space: reserves spool space before a claim, so that no picture is paid for that cannot be
+            kept.
+        open_claims: lists each claim while this process works on it.
+        stopping: set when the process stops; no further call starts then.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class RunJob:
         self._stopping = stopping
 
     def run(self, job_id: UUID) -> None:
-        """Run the course; a job that is not due, or not ours, is left alone."""
+        """Run a job; if it is not due or another worker holds it, change nothing."""
         if self._pace.turns_away:
             self._hand_back(job_id)
             return
@@ -133,10 +134,10 @@ class RunJob:
         self._hand_back(job_id)
 
     def _probe_with_another(self, job_id: UUID, turn: CallSlot) -> bool:
-        """While the fleet is paused, call for the due job with the fewest calls instead.
+        """If the fleet or this worker is paused, run the due job with the fewest calls instead.
 
         Returns:
-            Whether another job took the turn, so that this one has to wait for the next.
+            Whether another job used the slot, so that this job has to wait for the next one.
         """
         if not self._pace.is_paused:
             return False
@@ -150,9 +151,10 @@ class RunJob:
         return self._claim_and_call(probe_id, turn)
 
     def _next_turn(self) -> CallSlot | None:
-        """Wait for the fleet's pace and budget; None when no call will start here.
+        """Wait for the call gate and the fleet's budget; return None if no call will start here.
 
-        The pace is asked again once the budget has given leave: the fleet may be paused by then.
+        The gate is checked again when the budget has admitted the call, because the fleet may have
+        been paused since.
         """
         while self._pace.wait_until_open():
             admission = self._budget.admit()
@@ -164,7 +166,10 @@ class RunJob:
         return None
 
     def _claim_and_call(self, job_id: UUID, turn: CallSlot) -> bool:
-        """Claim a job and call for it; return whether it was there to be claimed."""
+        """Claim a job and send its call; return False if it could not be claimed.
+
+        If the calls of the day are used up, the job is handed back and the result is True.
+        """
         try:
             job = self._claim(job_id)
         except DayExhausted as error:
@@ -186,7 +191,7 @@ class RunJob:
         return True
 
     def _is_still_alive(self, job: Job, turn: CallSlot) -> bool:
-        """Whether the lease still runs: if the claim took longer, the job is given back unsent."""
+        """Return whether the lease is valid; if it expired in the claim, hand the job back."""
         if self._pace.is_alive:
             return True
         log.warning(
@@ -208,13 +213,13 @@ class RunJob:
             )
 
     def _claim(self, job_id: UUID) -> Job | None:
-        """Claim, however long the database is away; a row that is locked is not waited for.
+        """Claim a job, retrying while the database is unavailable; do not wait for a locked row.
 
         Raises:
-            RowLocked: nothing was claimed.
+            RowLocked: another transaction has locked the row; nothing was claimed.
         """
         token = uuid4()
-        # The same token on every try: a claim whose reply was lost is recognised.
+        # Every try has the same token, so a claim whose reply was lost is recognised.
         return persist(
             lambda: claim_if_due(
                 self._database,
@@ -229,7 +234,7 @@ class RunJob:
         )
 
     def _make(self, job: Job, turn: CallSlot) -> None:
-        """Call for a claimed job, unless its image is there already or it cannot be called."""
+        """Send a claimed job's call, unless its image is already stored or no call can be made."""
         try:
             if self._earlier.finish(job, on_locked=turn.end):
                 return
@@ -277,7 +282,7 @@ class RunJob:
                 self._uploads.add(entry, is_named=is_named)
 
         try:
-            # While another transaction has locked the row, the image goes to the bucket already.
+            # While another transaction has the row locked, the upload of the image starts anyway.
             is_named = persist(
                 lambda: mark_storing_if_held(
                     self._database,
@@ -290,5 +295,5 @@ class RunJob:
             )
             if not is_named and not is_queued:
                 log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
-        finally:  # whatever the table says: it is paid for, and nobody else will look for it here
+        finally:  # the image is paid, and only this process can upload it from its spool
             queue_upload()

@@ -1,4 +1,6 @@
-"""The call budget: calls per second and calls in flight, over the whole fleet.
+"""Limit calls per second and calls in flight over the whole fleet (the call budget).
 
-Knows Redis and the count of living workers; knows nothing of jobs, claims or the API.
+The limiter in Redis, its Lua script and the local share used without Redis are here. The package
+uses Redis and the number of live workers, and nothing of jobs, claims or the API. Pauses are in
+`throttling`.
 """

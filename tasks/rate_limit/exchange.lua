@@ -1,11 +1,11 @@
--- One process's word with the fleet's ledger: what it holds, what it wants; what it may start, when.
+-- Exchange one process's state with the fleet's: record what it holds and wants, and grant starts.
 --
 -- Everything is in one hash, so that it is flushed, lost and restored as a whole:
 --   tat    when the next start is due (the "theoretical arrival time" of a GCRA), µs
---   heard  when any process was last heard, µs
---   epoch  since when the ledger has been heard without a gap, µs
---   p:ID   of each process: slots held, starts wanted, last heard, starts served so far
--- Times are this server's.
+--   heard  when any process last reported, µs
+--   epoch  since when reports have arrived without a gap, µs
+--   p:ID   for each process: slots held, starts wanted, last report, starts served so far
+-- All times are this server's.
 local key = KEYS[1]
 local id, held, wanted, returned = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local live, slots, interval = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -35,7 +35,8 @@ for i = 1, #fields, 2 do
   end
 end
 
--- Nobody was heard for a while: the ledger was flushed or away, and what it says is out of date.
+-- If no process has reported for `fresh` µs, the hash was flushed or Redis was unavailable: its
+-- content is out of date.
 local is_new = now - state.heard > fresh or state.heard > now + fresh
 if is_new then state.epoch = now end
 for name, process in pairs(others) do
@@ -56,13 +57,14 @@ for _, process in pairs(others) do
   if process.waits or process.held > 0 then active = active + 1 end
 end
 local fleet = math.max(live, known)
--- Who comes, or comes back from having enough, has no claim to what the others were served meanwhile.
+-- A process that is new, or wanted nothing before, gets no credit for what others were served.
 if me.wanted == 0 and least then me.served = math.max(me.served, least) end
 
 local slot_part = math.max(1, math.floor(slots / active))
 
--- Of `free`, leave what waiting processes that were served less than we are due, up to a part each;
--- beyond our own part, leave what all that wait are due.
+-- Return this process's part of `free`. Within its own part, it leaves to each waiting process that
+-- was served less what that one is due, at most one part each. Beyond its own part, it leaves what
+-- all waiting processes are due.
 local function fair(free, part, ours, due_of)
   local before_us, all = 0, 0
   for _, process in pairs(others) do
@@ -78,16 +80,16 @@ local function slots_due(process, part)
   return part - process.held
 end
 
--- A start is kept only for a process that is due the slot it takes: else two might wait for each
--- other, one for a slot and one for a start.
+-- A start is kept only for a process that is also due a slot. Otherwise two processes might wait
+-- for each other, one for a slot and one for a start.
 local function starts_due(process, part)
   return (slots == 0 or process.held < slot_part) and part or 0
 end
 
 local grant, again = wanted, 0
 if slots > 0 then
-  -- Processes that live and have not been heard help themselves to their part of the limit. Until
-  -- they had time to be heard after a gap, nobody knows what they hold: no slot is given out.
+  -- Live processes that have not reported use their own part of the limit. After a gap, no slot is
+  -- granted until all had time to report: what they hold is unknown.
   local missing = fleet - known
   local free = slots - used - math.floor(missing * slots / fleet)
   if missing > 0 and now - state.epoch < fresh then free = 0 end
@@ -99,7 +101,7 @@ local start = now
 if interval > 0 then
   interval = interval * fleet / known
   local tat = state.tat - returned * interval
-  -- A clock that went back must not stop the fleet.
+  -- If the clock went back, the fleet must not stop.
   if tat > now + horizon + 2 * interval + 1000000 then tat = now end
   start = math.max(tat, now - tolerance)
   local room = math.floor((now + horizon - start) / interval) + 1

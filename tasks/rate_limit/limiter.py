@@ -1,9 +1,9 @@
-"""How many calls the whole fleet starts in a second, and how many it has open at once.
+"""Limit how many calls the whole fleet starts in a second, and how many it has in flight.
 
-One thread of a process speaks for all of its waiting threads: it asks the ledger in Redis for
-starts, a little ahead, and wakes one thread at each. While Redis is away or there is none, the
-process keeps to its own part of the limits. Without limits nothing of this exists: no thread, no
-connection, and leave is given at once.
+One thread per process acts for all threads that wait. It requests starts from the Redis limiter, a
+little ahead, and wakes one thread at each start. If Redis is unavailable or not configured, the
+process keeps to its own part of the limits. Without limits there is no thread and no connection,
+and calls are admitted at once.
 """
 
 import logging
@@ -21,28 +21,29 @@ __all__ = ["CallBudget"]
 
 log = logging.getLogger(__name__)
 
-#: What a process holds is told at least this often: a ledger that was flushed is whole after it.
+#: Seconds between two reports of a process at most; a Redis that was flushed is complete after it.
 RENEW_S = 1.0
 
-#: Calls that end within this are told together.
+#: Seconds for which ended calls are gathered and reported together.
 GATHER_S = 0.01
 
-#: How soon threads that wait notice that the process stops.
+#: Seconds within which waiting threads see that the process stops.
 STOP_NOTICED_S = 0.25
 
-#: How long closing waits for a last word to the ledger.
+#: Seconds for which `close` waits for the last report to Redis.
 CLOSE_S = 2.0
 
 
 class CallBudget:
-    """Gives leave to call.
+    """Admit calls within the fleet's limits.
 
     Args:
-        limits: the whole fleet's.
-        watch: how many workers share them.
-        ledger: the fleet's, or None where there is no Redis.
-        settle_s: without Redis, a newcomer beside others starts no call for this long.
-        stopping: set when the process stops: whoever waits is turned away.
+        limits: the limits of the whole fleet.
+        watch: observes how many workers share the limits.
+        ledger: the Redis limiter; None if Redis is not configured.
+        settle_s: seconds for which a new worker starts no call, if it has no Redis and other
+            workers are alive.
+        stopping: set when the process stops; waiting threads are then refused.
     """
 
     def __init__(
@@ -68,10 +69,10 @@ class CallBudget:
         self._thread = threading.Thread(target=self._run, name="call-budget", daemon=True)
 
     def start(self) -> None:
-        """Join the fleet: others see from now on that a part is ours.
+        """Start counting workers and exchanging with Redis; without limits do nothing.
 
         Raises:
-            StorageError: how many share the limits could not be found out.
+            StorageError: the number of workers that share the limits could not be read.
         """
         if self._limits.are_none:
             return
@@ -84,7 +85,7 @@ class CallBudget:
         self._thread.start()
 
     def admit(self) -> Permit | None:
-        """Wait for leave to make one call; None when the process stops meanwhile."""
+        """Wait for a permit for one call; return None if the process stops first."""
         if self._limits.are_none:
             return None if self._stopping.is_set() else Permit(lambda _: None)
         with self._changed:
@@ -96,7 +97,7 @@ class CallBudget:
         return Permit(self._leave) if ticket.is_admitted else None
 
     def close(self) -> None:
-        """Turn away who waits, and tell the fleet what is left: nothing, after a drain."""
+        """Refuse waiting threads, and report what is still held; after a drain, nothing."""
         if self._limits.are_none:
             return
         with self._changed:
@@ -106,7 +107,7 @@ class CallBudget:
             self._thread.join(CLOSE_S)
         self._watch.stop()
 
-    def _leave(self, spent: bool) -> None:  # noqa: FBT001 - Admission's callback has this one word
+    def _leave(self, spent: bool) -> None:  # noqa: FBT001 - Permit's callback has this one argument
         now_s = time.monotonic()
         with self._changed:
             self._line.leave(now_s, spent=spent)
@@ -119,7 +120,7 @@ class CallBudget:
             try:
                 self._round()
             except Exception:
-                # Every call of the process hangs on this thread: it must outlive anything.
+                # Every call of the process depends on this thread, so it must survive any error.
                 log.exception("a round of the call budget broke off")
                 time.sleep(RENEW_S)
         with self._changed:
@@ -146,14 +147,14 @@ class CallBudget:
         return self._tell_at_s
 
     def _idle_s(self, ask_in_s: float, now_s: float) -> float:
-        """How long nothing will happen unless somebody joins or leaves."""
+        """Return the seconds in which nothing happens unless a thread joins or leaves."""
         next_s = self._line.next_start_s
         start_in_s = ask_in_s if next_s is None else max(next_s - now_s, 0.0)
         notice_s = ask_in_s if self._line.is_empty else STOP_NOTICED_S
         return min(ask_in_s, start_in_s, notice_s)
 
     def _exchange(self) -> None:
-        """Tell and ask, without the lock: threads may join and leave while Redis takes its time."""
+        """Report and request without the lock, so that threads can join and leave."""
         with self._changed:
             self._tell_at_s = time.monotonic() + RENEW_S
             ask = self._line.ask()

@@ -1,7 +1,8 @@
-"""The call budget without Redis: each process keeps to its own part of the limits.
+"""Grant calls without Redis: each process keeps to its own part of the fleet's limits.
 
-Exact as long as every worker is busy and none comes or goes; what an idle worker does not use,
-nobody else may. The part is the limit divided by the workers that live.
+The part is the limit divided by the number of live workers. The limits are used in full while every
+worker is busy and none starts or stops. Calls that an idle worker does not use are not available to
+others.
 """
 
 import logging
@@ -14,22 +15,23 @@ __all__ = ["LocalShare"]
 
 log = logging.getLogger(__name__)
 
-#: A slot of our own that becomes free wakes whoever waits for it; this is for parts that grow.
+#: Seconds until the next request if a part may have grown. A slot of this process that becomes free
+#: wakes its waiting thread at once.
 POLL_S = 0.5
 
-#: How late a start may be and still count as on time. Small against a second: a server that counts
-#: calls by the second sees no more than a few per cent above the limit.
+#: Seconds by which a start may be late and still count as on time. It is small against a second: a
+#: server that counts calls per second sees at most a few per cent above the limit.
 TOLERANCE_S = 0.05
 
 
 class LocalShare:
-    """Answers an `Ask` from this process's own part.
+    """Answer an `Ask` from this process's own part.
 
     Args:
-        limits: the whole fleet's.
-        place: which part is ours, as last known.
-        opens_at_s: nothing is granted before this moment of the monotonic clock: a newcomer leaves
-            the others time to see that their parts have become smaller.
+        limits: the limits of the whole fleet.
+        place: returns the rank of this worker and the number of workers, as last known.
+        opens_at_s: the time of the monotonic clock before which nothing is granted. A new worker
+            waits so that the others can see that their parts are smaller.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class LocalShare:
         return max(0, part - ask.held)
 
     def _paced(self, count: int, returned: int, apart_s: float, now_s: float) -> Grant:
-        """As many as are due now; the next one's time is known."""
+        """Return the starts that are due now, and when to ask for the next one."""
         start_s = max(self._next_s - returned * apart_s, now_s - TOLERANCE_S)
         due = max(0, int((now_s - start_s) / apart_s) + (start_s <= now_s))
         given = min(count, due)

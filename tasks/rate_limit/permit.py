@@ -1,8 +1,8 @@
-"""One thread's leave to make one call: a start token and a slot.
+"""Permit one thread to make one call: a start token and a slot in the fleet's limits.
 
-A claim that comes to nothing must cost the fleet nothing, and a slot must be free the moment the
-answer is in. Both are easily forgotten in a course with many ways out, so leaving the block settles
-whatever has not been settled.
+A claim without a call must not use up a start, and a slot must be free as soon as the answer has
+arrived. The run of a job has many exits, so the end of the `with` block returns what has not been
+returned before.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,12 @@ __all__ = ["Permit"]
 
 
 class Permit:
-    """Held from before the claim until the answer is in. A context manager; one thread's own.
+    """Hold a start token and a slot from before the claim until the answer has arrived.
+
+    It is a context manager. A permit belongs to one thread.
 
     Args:
-        settle: told once, when it is over, whether the call was sent.
+        settle: called once, when the permit ends, with whether the call was sent.
     """
 
     def __init__(self, settle: Callable[[bool], None]) -> None:
@@ -23,11 +25,11 @@ class Permit:
         self._is_spent = False
 
     def spend(self) -> None:
-        """The call is being sent: its token is used up."""
+        """Mark the start token as used, because the call is being sent."""
         self._is_spent = True
 
     def end(self) -> None:
-        """The slot is free; a token that was not spent goes to whoever waits. May be repeated."""
+        """Release the slot, and the token if it was not used. May be repeated."""
         settle, self._settle = self._settle, None
         if settle is not None:
             settle(self._is_spent)

@@ -1,7 +1,7 @@
-"""What a process tells the call budget, and what it is told: the words of one exchange.
+"""Define the request and the reply of one exchange with the call budget.
 
-The fleet's ledger in Redis and the local division that stands in for it speak the same words, so
-whoever asks need not know which of them answers.
+The Redis limiter and the local share that replaces it use the same types, so the caller does not
+depend on which of them answers.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ __all__ = ["Ask", "BudgetLimits", "Grant"]
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """The fleet's limits, by settings.
+    """Hold the fleet's limits, by settings.
 
     Attributes:
-        per_second: calls the fleet starts in a second; None for no limit.
-        in_flight: calls the fleet has open at once; None for no limit.
+        per_second: the most calls that the fleet starts in a second; None for no limit.
+        in_flight: the most calls that the fleet has in flight; None for no limit.
     """
 
     per_second: float | None
@@ -23,18 +23,18 @@ class BudgetLimits:
 
     @property
     def are_none(self) -> bool:
-        """Whether calls may start as they come."""
+        """Return whether there is no limit at all."""
         return self.per_second is None and self.in_flight is None
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A process's true state, and its wish.
+    """Report a process's state and request starts.
 
     Attributes:
-        held: slots it holds: calls open, and starts granted that are still to come.
-        wanted: further starts it has threads for.
-        returned: start tokens it was granted and did not use.
+        held: slots that it holds: calls in flight, and starts that were granted for later.
+        wanted: the number of further starts for which threads wait.
+        returned: start tokens that it was granted and did not use.
     """
 
     held: int
@@ -44,13 +44,13 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Starts given to a process, each with a slot.
+    """Grant starts to a process, each with a slot.
 
     Attributes:
-        count: how many.
-        first_in_s: seconds until the first may start; 0 or less: now.
+        count: the number of starts.
+        first_in_s: seconds until the first may start; at 0 or less it may start now.
         apart_s: seconds between one start and the next.
-        again_in_s: seconds after which asking for the rest may bring more.
+        again_in_s: seconds after which another request may be granted more.
     """
 
     count: int

@@ -1,8 +1,8 @@
-"""The fleet's call budget in Redis: one hash, one script.
+"""Share the fleet's call budget through Redis: one hash, one script.
 
-The only place that speaks to this Redis, and the one where its failures are caught: they mean "no
-answer", never an error for a job. What the script decides, and how it survives a flush, is said in
-`exchange.lua`.
+Only this module uses this Redis, and it catches all failures of it. A failure means "no answer" and
+never an error for a job. `exchange.lua` documents what the script decides, and how it survives a
+flush.
 """
 
 import logging
@@ -21,24 +21,24 @@ __all__ = ["RedisLimiter"]
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for Redis, each time it is connected to or read from. What is due waits as long.
+#: The longest wait for each connection to Redis and each read; calls that are due wait as long.
 TIMEOUT_S = 0.5
 
-#: No exchange is tried for this long after one failed.
+#: Seconds after a failed exchange in which no other is tried.
 PAUSE_S = 2.0
 
-#: Starts are given out at most this far ahead. Long enough that rounds cost nothing, short enough
-#: that a process which dies takes no more than this with it.
+#: Starts are granted at most this many seconds ahead. Long enough that exchanges cost little, and
+#: short enough that a process which dies loses no more starts than this.
 HORIZON_S = 0.2
 
-#: How late a start may be and still count as on time; small against a second.
+#: Seconds by which a start may be late and still count as on time; small against a second.
 TOLERANCE_S = 0.05
 
-#: After how long a process that waits for a slot of others asks again.
+#: Seconds until a process that waits for a slot of other processes asks again.
 POLL_S = 0.05
 
-#: A process not heard for this long is not waited for. Every one is heard each second, and within
-#: `PAUSE_S + TIMEOUT_S` after Redis was away.
+#: Seconds without a report after which no start is kept for a process. Each process reports every
+#: second, and within `PAUSE_S + TIMEOUT_S` after Redis was unavailable.
 FRESH_S = 3.5
 
 MICRO = 1_000_000
@@ -46,14 +46,14 @@ SCRIPT = Path(__file__).with_name("exchange.lua").read_text(encoding="utf-8")
 
 
 class RedisLimiter:
-    """One process's line to the fleet's ledger.
+    """Exchange one process's state with the fleet's hash in Redis.
 
     Args:
-        options: how redis-py connects; nothing is connected before the first exchange.
-        namespace: the fleet's name, which begins the key.
-        process_id: this process.
-        limits: the whole fleet's.
-        lease_s: after this long without a word, what a process held is given to others.
+        options: the connection options of redis-py; it connects at the first exchange.
+        namespace: the fleet's name, with which the key begins.
+        process_id: the id of this process.
+        limits: the limits of the whole fleet.
+        lease_s: seconds without a report after which a process's slots are given to others.
     """
 
     def __init__(
@@ -84,16 +84,16 @@ class RedisLimiter:
         self._is_away = False
 
     def exchange(self, ask: Ask, now_s: float, *, live: int) -> Grant | None:
-        """Tell what is held, ask for what is wanted.
+        """Report what this process holds, and request starts.
 
         Args:
-            ask: this process's true state.
-            now_s: the monotonic clock.
-            live: workers of the fleet that live, as far as known; those of them that Redis has not
-                heard of are taken to keep to their own part.
+            ask: the state of this process.
+            now_s: the time of the monotonic clock.
+            live: the number of live workers, as far as known. Workers that have not reported to
+                Redis are assumed to use their own part of the limits.
 
         Returns:
-            What may start, or None when Redis does not answer.
+            The granted starts; None if Redis does not answer.
         """
         if now_s < self._away_until_s:
             return None
@@ -109,7 +109,7 @@ class RedisLimiter:
         return Grant(count, first_us / MICRO, apart_us / MICRO, again_us / MICRO)
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._redis.close()
 
     def _arguments(self, ask: Ask, live: int) -> list[str | int | float]:

@@ -1,6 +1,6 @@
-"""Threads of one process that wait to call, and the starts they have been granted.
+"""Queue the threads of one process that wait to call, and the starts they were granted.
 
-Plain state under its owner's lock; no clock, no thread and no network of its own.
+The queue is plain state, protected by its owner's lock. It has no clock, thread or network access.
 """
 
 import threading
@@ -10,13 +10,13 @@ from tasks.rate_limit.protocol import Ask, Grant
 
 __all__ = ["Ticket", "WaitQueue"]
 
-#: A start later than this (the process was stopped, the machine asleep) is void: several at once
-#: would be a burst nobody granted.
+#: Seconds after which a granted start is void, for example after the process was suspended or the
+#: machine slept. Several late starts at once would be a burst that was not granted.
 LATE_S = 2.0
 
 
 class Ticket:
-    """One waiting thread."""
+    """Represent one waiting thread."""
 
     __slots__ = ("called", "is_admitted")
 
@@ -25,17 +25,17 @@ class Ticket:
         self.is_admitted = False
 
     def call(self, *, admitted: bool) -> None:
-        """Wake the thread with its answer."""
+        """Wake the thread with the result."""
         self.is_admitted = admitted
         self.called.set()
 
 
 class WaitQueue:
-    """First come, first served.
+    """Admit waiting threads in the order in which they came.
 
     Attributes:
-        in_use: slots of calls under way.
-        returned: tokens to be given back at the next exchange.
+        in_use: slots of calls in flight.
+        returned: start tokens to return at the next exchange.
     """
 
     def __init__(self) -> None:
@@ -46,32 +46,32 @@ class WaitQueue:
 
     @property
     def wanted(self) -> int:
-        """Starts that threads wait for and nobody has granted yet."""
+        """Return the number of starts that threads wait for and that are not granted yet."""
         return max(0, len(self._tickets) - len(self._starts_s))
 
     @property
     def is_empty(self) -> bool:
-        """Whether no thread waits."""
+        """Return whether no thread waits."""
         return not self._tickets
 
     @property
     def next_start_s(self) -> float | None:
-        """When the next thread may go; None while nothing is granted."""
+        """Return when the next thread may start; None if no thread waits or no start is granted."""
         return self._starts_s[0] if self._starts_s and self._tickets else None
 
     def join(self) -> Ticket:
-        """Another thread waits."""
+        """Add a waiting thread and return its ticket."""
         ticket = Ticket()
         self._tickets.append(ticket)
         return ticket
 
     def add(self, grant: Grant, now_s: float) -> None:
-        """Starts that were granted just now."""
+        """Add starts that were granted just now."""
         first_s = now_s + grant.first_in_s
         self._starts_s.extend(first_s + i * grant.apart_s for i in range(grant.count))
 
     def leave(self, now_s: float, *, spent: bool) -> None:
-        """A call, or a claim that led to none, has ended; its token goes to the next in line."""
+        """End a call, or a claim without a call; an unused token goes to the next thread."""
         self.in_use -= 1
         if spent:
             return
@@ -81,7 +81,7 @@ class WaitQueue:
             self.returned += 1
 
     def let_in(self, now_s: float) -> None:
-        """Wake every thread whose start has come."""
+        """Wake every thread whose start is due."""
         while self._starts_s and self._starts_s[0] < now_s - LATE_S:
             self._starts_s.popleft()
         while self._tickets and self._starts_s and self._starts_s[0] <= now_s:
@@ -90,12 +90,12 @@ class WaitQueue:
             self._tickets.popleft().call(admitted=True)
 
     def turn_away(self) -> None:
-        """Wake every thread with a no, and return what it had been granted."""
+        """Wake every thread with a refusal; `ask` then returns the starts granted to them."""
         while self._tickets:
             self._tickets.popleft().call(admitted=False)
 
     def ask(self) -> Ask:
-        """The state to tell; starts nobody waits for any more are on their way back."""
+        """Return the state to report; starts for which no thread waits any more are returned."""
         while len(self._starts_s) > len(self._tickets):
             self._starts_s.pop()
             self.returned += 1

@@ -1,6 +1,7 @@
-"""A worker's place among those that live: how large its part is when nobody can be asked.
+"""Find a worker's rank among the live workers, from which its part of the limits follows.
 
-The last answer is kept: the database may be away just when Redis is.
+The part applies when Redis does not answer. The last rank is kept, because the database may be
+unavailable at the same time.
 """
 
 import logging
@@ -20,29 +21,29 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One worker among the living.
+    """Hold one worker's rank among the live workers.
 
     Attributes:
-        rank: how many are before it, in an order all agree on.
-        count: how many live, itself included.
+        rank: the number of workers before it, in an order that is the same for all.
+        count: the number of live workers, itself included.
     """
 
     rank: int
     count: int
 
     def part_of(self, limit: int) -> int:
-        """This worker's part of a whole number; the parts of all make the whole."""
+        """Return this worker's part of a limit; the parts of all workers add up to the limit."""
         return limit // self.count + (self.rank < limit % self.count)
 
 
 def place_of(database: Database, worker_id: UUID) -> Place:
-    """Ask the results table who shares the limits: whoever lives and has not paused itself.
+    """Read a worker's place among the live workers that have not paused themselves.
 
-    A worker that is not among them, as its lease has run out or it is paused, counts itself last:
-    it makes a probe now and then, and what it does not use is the others'.
+    If the worker is not among them, because its lease has expired or it is paused, it counts itself
+    last. A paused worker still makes a probe at intervals.
 
     Raises:
-        DatabaseUnavailable: ask again later.
+        DatabaseUnavailable: the table could not be read; ask again later.
     """
     ids = [worker.id for worker in live_workers(database) if worker.paused_at is None]
     if worker_id not in ids:
@@ -51,11 +52,11 @@ def place_of(database: Database, worker_id: UUID) -> Place:
 
 
 class PlaceWatch:
-    """Looks again and again, on a thread of its own: a look may hang as long as the database.
+    """Read the place regularly on a separate thread, because a read may hang with the database.
 
     Args:
-        look: what to ask.
-        every_s: between two looks.
+        look: reads the place.
+        every_s: seconds between two reads.
     """
 
     def __init__(self, look: Callable[[], Place], *, every_s: float) -> None:
@@ -65,16 +66,16 @@ class PlaceWatch:
         self.place = Place(0, 1)
 
     def start(self) -> None:
-        """Look once, then keep looking.
+        """Read the place once, then start the thread that keeps reading it.
 
         Raises:
-            StorageError: the first look failed.
+            StorageError: the first read failed.
         """
         self.place = self._look()
         threading.Thread(target=self._run, name="call-budget-place", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self._stopping.set()
 
     def _run(self) -> None:

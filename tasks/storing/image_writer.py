@@ -1,10 +1,11 @@
-"""A spooled answer into the bucket and its row: name, put, finish.
+"""Store a spooled answer in the bucket and in its row: name the keys, put the objects, finish.
 
-Object keys are made of job and fence. A fence that was rolled back with the database (a failover
-to a standby that lagged behind) is issued again, so that two workers may hold images for the same
-key. Hence the order: first the row names the keys with these bytes, then they are put, then the
-row ends. Images whose row names others at their keys are not put, and no object is deleted that a
-row names.
+An object key consists of the job's id and the fence. After a failover to a standby that lagged
+behind, the database may issue a fence again. Then two workers may hold images for the same key.
+
+Hence the order: first the row names the keys and the images' digests, then the images are put, then
+the row ends. If the row names other images at these keys, the images are not put. No object is
+deleted that a row names.
 """
 
 import logging
@@ -33,22 +34,22 @@ PNG_TYPE = "image/png"
 
 
 class Written(Enum):
-    """What became of an answer."""
+    """The result of storing an answer."""
 
     STORED = auto()
-    #: The job has another image, or ended without one: nothing is kept of this one.
+    #: The job has another image, or ended without one: this image is not kept.
     NOT_WANTED = auto()
     #: Another worker holds the job at the same fence, with other images: try again later.
     KEYS_TAKEN = auto()
 
 
 class ImageWriter:
-    """Stores answers of one worker.
+    """Store the answers of one worker.
 
     Args:
-        key_prefix: before every object key.
-        worker_id: holds the rows of what is stored here; None leaves holders as they are.
-        on_stored: called when the bucket has taken an image: storage works.
+        key_prefix: the prefix of every object key.
+        worker_id: the worker that becomes the holder of the rows; None leaves holders unchanged.
+        on_stored: called when the bucket has accepted an image, so storage works.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class ImageWriter:
         self._on_stored = on_stored
 
     def images_of(self, entry: SpoolEntry) -> list[StoredImage]:
-        """Return what the row says of a spooled answer: under which keys its images will lie."""
+        """Return a spooled answer's images as the row stores them, with their object keys."""
         return [
             StoredImage(
                 index=index,
@@ -86,23 +87,23 @@ class ImageWriter:
         """Store an answer.
 
         Args:
-            entry: the answer.
-            read: gives its images; called only if they are to be put.
-            is_named: the row has named these images so recently that nobody else can have claimed
-                the same fence, and got an answer, since.
+            entry: the spooled answer.
+            read: returns its images; called only if they are put.
+            is_named: the row has named these images so recently that no other worker can have
+                claimed the same fence and got an answer since.
 
         Raises:
             JobNotFound: the job does not exist.
-            StorageError: it could not be stored now.
+            StorageError: the answer could not be stored now.
         """
         images = self.images_of(entry)
         if not is_named and (refused := self._refusal(entry, images)) is not None:
             return refused
         self._put(read(), images)
-        return self._finish(entry, images)  # waits for other rows, and holds no image meanwhile
+        return self._finish(entry, images)  # may wait for other rows, and holds no image then
 
     def _refusal(self, entry: SpoolEntry, images: list[StoredImage]) -> Written | None:
-        """Let the row name these images; return why they may not be put, or None if they may."""
+        """Name these images in the row; return why they may not be put, or None if they may."""
         job = get_job(self._database, entry.job_id)
         if _has_images(job, images):
             return None
@@ -110,7 +111,7 @@ class ImageWriter:
             self._discard(entry.job_id, images)
             return Written.NOT_WANTED
         if job.fence != entry.fence or not _is_held(job):
-            return None  # at another fence its keys are others; waiting, they are nobody's
+            return None  # another fence has other keys; a waiting job names none
         if _is_held_with(job, images, self._worker_id):
             return None
         try:
@@ -124,7 +125,7 @@ class ImageWriter:
         except RowLocked:
             if self._worker_id not in {None, job.worker_id}:
                 raise
-            return None  # its own claim: the image goes to the bucket already
+            return None  # this worker's claim: the image can be put now
         return None if named else Written.KEYS_TAKEN
 
     def _put(self, answer: Sequence[Pieces], images: list[StoredImage]) -> None:
@@ -144,7 +145,7 @@ class ImageWriter:
         return Written.KEYS_TAKEN if job.status is JobStatus.STORING else Written.NOT_WANTED
 
     def _discard(self, job_id: UUID, images: list[StoredImage]) -> None:
-        """Delete the objects of images that their job does not want, except those a row names."""
+        """Delete the objects of images the job does not keep, except those that a row names."""
         in_use = keys_in_use(self._database, {image.key: job_id for image in images}, [])
         for image in images:
             if image.key not in in_use:
@@ -152,7 +153,7 @@ class ImageWriter:
 
 
 def _has_images(job: Job, images: list[StoredImage]) -> bool:
-    """Return whether a job has ended with these very images: put again, they change nothing."""
+    """Return whether a job has ended with exactly these images; putting them again is harmless."""
     return job.status in ENDED and list(job.images) == images
 
 
@@ -161,7 +162,7 @@ def _may_be_adopted(job: Job) -> bool:
 
 
 def _is_held_with(job: Job, images: list[StoredImage], worker_id: UUID | None) -> bool:
-    """Return whether a job is storing these very images already, held by this worker."""
+    """Return whether this worker holds the job and the row already names exactly these images."""
     holders = {None, job.worker_id}
     return job.status is JobStatus.STORING and worker_id in holders and list(job.images) == images
 

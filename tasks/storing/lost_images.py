@@ -1,4 +1,4 @@
-"""Images that no spool holds any more: adopted if the bucket has them, else counted as lost."""
+"""Resolve images missing from the spool: adopt them from the bucket, or count them as lost."""
 
 import logging
 from uuid import UUID
@@ -28,7 +28,7 @@ IMAGE_LOST = "IMAGE_LOST"
 
 
 class LostImages:
-    """Ends the hold on jobs whose image is gone from this machine."""
+    """Release or finish jobs whose image is no longer on this machine."""
 
     def __init__(self, database: Database, stored: StoredImages) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class LostImages:
         self._unnoted: list[SpoolLost] = []
 
     def note(self, lost: SpoolLost) -> None:
-        """Resolve an image whose file cannot be read again; if it cannot be done now, later."""
+        """Resolve an image whose file cannot be read; if that fails, keep it for `note_again`."""
         try:
             self._resolve_file(lost)
         except (StorageError, OSError) as error:
@@ -44,20 +44,20 @@ class LostImages:
             self._unnoted.append(lost)
 
     def note_again(self) -> None:
-        """Try again what could not be noted before."""
+        """Retry the images that could not be resolved before."""
         unnoted, self._unnoted = self._unnoted, []
         for lost in unnoted:
             self.note(lost)
 
     def resolve(self, job_id: UUID, fence: int, why: str) -> None:
-        """Look a lost image up in the bucket; adopt it, or count it as lost.
+        """Look up a lost image in the bucket; adopt it, or count it as lost.
 
-        If the bucket cannot answer, the image counts as lost: the job is queued, and is not called
-        before the bucket has been asked again (see `execution/recover_stored.py`).
+        If the bucket cannot answer, the image counts as lost. The job is queued, and before its
+        next call the bucket is asked again (see `execution/recover_stored.py`).
 
         Raises:
             JobNotFound: the job does not exist.
-            RowLocked: another transaction holds its row: nothing was changed.
+            RowLocked: another transaction has locked its row; nothing was changed.
             StorageError: the table could not be read or written.
         """
         job = persist(lambda: get_job(self._database, job_id))
@@ -72,11 +72,11 @@ class LostImages:
         self.count_lost(job_id, fence, why)
 
     def adopt(self, job: Job, fence: int) -> bool:
-        """Finish a job that is storing at this fence, if the bucket has what its row names.
+        """Finish a job that is storing at this fence, if the bucket has the images its row names.
 
         Raises:
             ObjectStoreError: the bucket cannot answer now.
-            RowLocked: another transaction holds its row.
+            RowLocked: another transaction has locked its row.
         """
         if (job.status, job.fence) != (JobStatus.STORING, fence):
             return False
@@ -89,7 +89,7 @@ class LostImages:
         )
 
     def count_lost(self, job_id: UUID, fence: int, why: str) -> None:
-        """Queue the job again, if it is still held at this fence; the row says why."""
+        """Queue the job again, if it is still held at this fence; write the reason to its row."""
         log.error("a paid image is lost: %s", why, extra={"job_id": str(job_id)})
         error = JobError(IMAGE_LOST, why, "storage")
         persist(
@@ -108,7 +108,7 @@ class LostImages:
         job_id, fence = lost.job_id, lost.fence
         if job_id is None or fence is None:
             log.error("a paid image is lost: %s", lost)
-            return  # not even its name can be read; its job is called again after the grace
+            return  # its name cannot be read; the job is called again after the grace period
         try:
             self.resolve(job_id, fence, f"the image in the spool was lost: {lost}")
         except JobForgotten:

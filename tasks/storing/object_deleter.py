@@ -1,14 +1,14 @@
-"""The sweep: objects of forgotten jobs are deleted, now or when the bucket is back.
+"""Delete the objects in the deletion queue, now or when the bucket is available again.
 
-Every worker sweeps, since nothing is lost when two do: keys are taken out of the table, and an
-object that is gone already is deleted once more at no harm. Whoever forgets may sweep as well, for
-a first try at once; what fails is left to the workers.
+Every worker runs this loop. Two at once do no harm: each claims keys from the table, and deleting
+an object twice has no effect. A process that deletes jobs may run one round itself, for a first try
+at once. The workers retry what fails.
 
-A bucket that is away is not asked for the next object. One that refuses an object is: rights are
-given by prefix, so that what holds for initial images need not hold for pictures.
+If the bucket is unavailable, no further object is tried. If the bucket refuses an object, the next
+one is tried: rights are given by prefix, so initial images and pictures may differ.
 
-Whoever takes keys says again and again that it is still at it. If it was asleep for too long to be
-sure that they are still its own, it touches nothing more: a new job may have one of those images.
+While it deletes, a process renews its claim on the keys. If the process slept for so long that its
+claim may have ended, it deletes nothing more: a new job may use one of those images.
 """
 
 import logging
@@ -36,29 +36,30 @@ __all__ = ["ObjectDeleter"]
 
 log = logging.getLogger(__name__)
 
-#: Between two looks: a forgotten picture is gone within seconds.
+#: Seconds between two rounds, so that a deleted job's picture is deleted within seconds.
 EVERY_S = 2.0
 
-#: Keys taken at once, and requests to the bucket under way at once.
+#: Keys claimed at once, and requests to the bucket under way at once.
 TAKEN_AT_ONCE = 200
 THREADS = 4
 
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 600.0
 
-#: Longer than for a bucket that is away: only a person can give a right, and many objects that
-#: are asked for again and again would keep those that may be deleted waiting.
+#: Seconds until a refused object is retried at the latest. Longer than for an unavailable bucket:
+#: only a person can grant a right, and frequent retries would delay objects that may be deleted.
 LONGEST_REFUSED_S = 3600.0
 
-#: How often keys that were taken are renewed, and how long after that they are ours for sure: half
-#: of the time the table keeps them, since a request to the bucket takes a while and clocks differ.
+#: Seconds between renewals of a claim, and seconds after a renewal in which it is surely valid.
+#: The latter is half of the claim's time in the table: requests to the bucket take time, and clocks
+#: differ.
 RENEW_EVERY_S = 10.0
 SURE_S = TAKEN_FOR_S / 2
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What came of the keys that were taken, written by several threads."""
+    """Collect the results for the claimed keys. Several threads write to it."""
 
     keys: Sequence[str]
     sure_until: float
@@ -68,29 +69,29 @@ class _Tally:
     failed: dict[str, str] = field(default_factory=dict)
 
     def untouched(self) -> list[str]:
-        """Those that nobody got to."""
+        """Return the keys that were not tried."""
         known = {*self.gone, *self.refused, *self.failed}
         return [key for key in self.keys if key not in known]
 
     def may_go_on(self) -> bool:
-        """Whether another deletion may begin; not with the bucket away, where all wait as long."""
+        """Return whether another deletion may begin; not after a failure of the bucket."""
         return not self.failed and not self.stopping.is_set() and self.is_ours()
 
     def is_ours(self) -> bool:
-        """Whether nobody else can have taken them."""
+        """Return whether the claim is surely valid, so no other process has claimed the keys."""
         return time.monotonic() < self.sure_until
 
     def why(self) -> str | None:
-        """The first error, which tells what is wrong better than all of them."""
+        """Return the first error, failures before refusals; None if there is none."""
         return next(iter([*self.failed.values(), *self.refused.values()]), None)
 
 
 class ObjectDeleter:
-    """Deletes doomed objects.
+    """Delete the objects in the deletion queue.
 
     Args:
-        database: the results table, which has their keys.
-        objects: gives the bucket, when there is something to delete.
+        database: the results table, which holds the queue.
+        objects: returns the bucket; called only when there is something to delete.
     """
 
     def __init__(self, database: Database, objects: Callable[[], ObjectStore]) -> None:
@@ -99,7 +100,7 @@ class ObjectDeleter:
         self._failures = 0
 
     def run(self, stopping: threading.Event) -> None:
-        """Sweep again and again, until told to stop."""
+        """Run rounds until the process stops."""
         while not stopping.wait(EVERY_S * random.uniform(0.5, 1.5)):  # noqa: S311 - guards nothing
             try:
                 while self.round(stopping=stopping) and not stopping.is_set():
@@ -112,14 +113,14 @@ class ObjectDeleter:
     def round(
         self, *, jobs: Sequence[UUID] | None = None, stopping: threading.Event | None = None
     ) -> int:
-        """Try to delete some objects.
+        """Claim some keys and try to delete their objects.
 
         Args:
-            jobs: only what was of these.
+            jobs: delete only objects of these jobs.
             stopping: once it is set, no more deletions begin.
 
         Returns:
-            How many are gone; 0 where nothing is due, the bucket is away or refuses all.
+            How many were deleted; 0 if none is due, or if the bucket is unavailable or refuses all.
 
         Raises:
             StorageError: the table could not be read or written.
@@ -131,12 +132,12 @@ class ObjectDeleter:
         tally = _Tally(keys, sure_until, stopping or threading.Event())
         try:
             self._delete(tally)
-        finally:  # also where nobody foresaw it: what was taken is not kept from others
+        finally:  # after an unexpected error too: other processes may claim the rest
             is_away = self._settle(tally)
         return 0 if is_away else len(tally.gone)
 
     def _delete(self, tally: _Tally) -> None:
-        """Delete, for as long as it may go on."""
+        """Delete the claimed objects while `may_go_on` allows it, and renew the claim."""
         bucket = self._objects()
 
         def delete(key: str) -> None:
@@ -159,15 +160,15 @@ class ObjectDeleter:
             each.result()
 
     def _renew(self, tally: _Tally) -> None:
-        """Say that we are still at it."""
+        """Renew the claim on the keys, if it is surely valid."""
         sure_until = time.monotonic() + SURE_S
         if tally.is_ours():
-            with suppress(StorageError):  # then nothing more is begun when the time is up
+            with suppress(StorageError):  # then no deletion begins after `sure_until`
                 renew_deletions(self._database, tally.keys)
                 tally.sure_until = sure_until
 
     def _settle(self, tally: _Tally) -> bool:
-        """Write down what came of them; whether the bucket is away, or they may be another's."""
+        """Record the results; return whether the bucket is unavailable or the claim has ended."""
         if not tally.is_ours():
             return True
         mark_deleted(self._database, tally.gone)

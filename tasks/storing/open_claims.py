@@ -1,4 +1,4 @@
-"""Claims that this process works on, from the claim until its call has ended and is recorded."""
+"""List the claims this process works on, until the call has ended and is recorded."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ Claimed = tuple[UUID, int]
 
 
 class OpenClaims:
-    """The claims under way. Safe to share between threads."""
+    """Hold the claims under way. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -20,7 +20,7 @@ class OpenClaims:
 
     @contextmanager
     def during(self, job_id: UUID, fence: int) -> Iterator[None]:
-        """Count a claim as open inside the block."""
+        """List a claim as open inside the block."""
         with self._guard:
             self._open.add((job_id, fence))
         try:
@@ -30,6 +30,6 @@ class OpenClaims:
                 self._open.discard((job_id, fence))
 
     def all(self) -> set[Claimed]:
-        """Return the claims that are open now."""
+        """Return all open claims."""
         with self._guard:
             return set(self._open)

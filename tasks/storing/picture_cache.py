@@ -1,10 +1,12 @@
-"""Pictures kept in memory from the spool to the bucket, as far as a bound allows.
+"""Keep pictures in memory between the spool and the bucket, up to a limit of bytes.
 
-A picture that was just written, and hashed for it, need not be read and hashed again to be put a
-moment later. So an answer waits a moment where there is no room: answers that come all at once
-would otherwise be read, written and let go faster than the bucket takes them, and most would be
-read twice. A bucket that takes nothing, or too little, is not waited for. The file stays the one
-that counts: whatever is not kept here, or was not stored at the first try, is read from there.
+A picture that was just written and hashed need not be read and hashed again for its upload a moment
+later. If the cache is full, a new answer waits for a moment. Otherwise answers that arrive together
+would be spooled faster than the bucket accepts them, and most would be read twice.
+
+If the bucket accepts nothing, or too little, answers do not wait. The spool file stays
+authoritative: an image that is not in the cache, or was not stored at the first try, is read from
+the file.
 """
 
 import threading
@@ -17,15 +19,15 @@ from tasks.throttling.byte_limiter import ByteLimiter
 
 __all__ = ["PictureCache"]
 
-#: Longer than a bucket that keeps up needs for a picture.
+#: Seconds to wait for space; longer than a bucket that keeps up needs for a picture.
 PATIENCE_S = 1.0
 
 
 class PictureCache:
-    """The pictures of spooled answers, by file.
+    """Hold the pictures of spooled answers, by file path.
 
     Args:
-        capacity_bytes: what is kept at most.
+        capacity_bytes: the most bytes that are kept.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
@@ -36,13 +38,13 @@ class PictureCache:
         self._is_worth_waiting = True
 
     def keep(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> None:
-        """Keep an answer's pictures, if there is room now or in a moment."""
+        """Keep an answer's pictures, if there is space now or within `PATIENCE_S` seconds."""
         if entry.size_bytes <= self._capacity_bytes and self._has_room(entry):
             with self._guard:
                 self._kept[entry.path] = [image.pieces for image in images]
 
     def take(self, entry: SpoolEntry) -> list[Pieces] | None:
-        """An answer's pictures, if they were kept; they are not any more."""
+        """Remove and return an answer's pictures; None if they are not in the cache."""
         with self._guard:
             images = self._kept.pop(entry.path, None)
         if images is not None:
@@ -52,9 +54,9 @@ class PictureCache:
         return images
 
     def _has_room(self, entry: SpoolEntry) -> bool:
-        """Whether it fits, now or once others have been taken."""
+        """Reserve space, waiting if that is worthwhile; return whether there was space."""
         patience_s = PATIENCE_S if self._is_worth_waiting else 0.0
         has_room = self._room.enter(entry.size_bytes, patience_s=patience_s)
         if not has_room:
-            self._is_worth_waiting = False  # until the bucket has caught up by half
+            self._is_worth_waiting = False  # until the cache is half empty
         return has_room

@@ -1,10 +1,13 @@
-"""Rows that this worker holds by the table, while the process has neither call nor image of them.
+"""Resolve rows that this worker holds in the table, but of which it has no call and no image.
 
-A failover to a standby that lagged behind takes a row back to storing (or running) whose image was
-stored and dropped from the spool since; a deleted spool folder takes the image away. No rescue
-comes for such a row: its worker is alive. And only that worker can tell, as its spool, its memory
-and its running uploads are known to nobody else. So it compares, and what it misses for two looks
-is looked up in the bucket: there, the job ends with it; not there, it counts as lost.
+A failover to a standby that lagged behind sets a row back to storing (or running), although its
+image was stored and dropped from the spool since. A deleted spool folder loses the image itself.
+Such a row is not rescued, because its worker is alive. Only that worker can detect it: no other
+process can see its spool, its memory and its running uploads.
+
+So each worker compares. If a claim is missing in two comparisons, its image is looked up in the
+bucket. If it is found, the job ends with it. If not, the image of a storing row counts as lost, and
+a running row waits for its deadline.
 """
 
 import logging
@@ -33,13 +36,14 @@ NOT_HERE = "its worker lives, and has it neither on its disk nor in memory; the 
 
 
 class Reconcile:
-    """Compares what the table says this worker holds with what it has.
+    """Compare the rows that this worker holds with the claims that it works on.
 
     Args:
-        worker_id: this worker's.
-        claims: the claims that this process has a call or an image of.
-        every_s: between two looks.
-        grace_s: how long a bucket that cannot answer is asked again before an image counts as lost.
+        worker_id: the id of this worker.
+        claims: returns the claims of which this process has a call or an image.
+        every_s: seconds between two comparisons.
+        grace_s: seconds for which a bucket that cannot answer is asked again before an image counts
+            as lost.
     """
 
     def __init__(
@@ -63,13 +67,13 @@ class Reconcile:
         self._done: set[Claimed] = set()
 
     def run(self, stopping: threading.Event) -> None:
-        """Look again and again until the process stops."""
+        """Compare regularly until the process stops."""
         was_away = False
         while not stopping.wait(self._every_s):
             try:
                 self.look(stopping)
             except StorageError as error:
-                if not was_away:  # once an outage: looks are frequent
+                if not was_away:  # logged once per outage: comparisons are frequent
                     log.warning("held rows could not be compared", extra={"error": str(error)})
                 was_away = True
             except Exception:
@@ -102,12 +106,12 @@ class Reconcile:
                 self._done.discard(claim)
                 continue
             if answer is None:
-                break  # the bucket is away: the others are asked for at the next look
+                break  # the bucket is unavailable: the next comparison resolves the others
             resolved += answer
         return resolved
 
     def _resolve(self, row: HeldRow, *, waited_s: float) -> bool | None:
-        """Look a row's image up in the bucket; return whether the row is no longer held.
+        """Look up a row's image in the bucket; return whether the row was resolved.
 
         None means that the bucket cannot answer.
         """
@@ -139,7 +143,7 @@ class Reconcile:
         return True
 
     def _resolve_running(self, job: Job, fence: int) -> bool:
-        """Finish a job whose call has ended here; without an image its deadline decides."""
+        """Finish a running job if the bucket has its image; otherwise its deadline decides."""
         images = self._stored.find(job.id, fence)
         self._done.add((job.id, fence))
         if not images or job.status is not JobStatus.RUNNING:

@@ -1,4 +1,4 @@
-"""Spool space for calls: a call starts only if the spool can keep the picture it may bring."""
+"""Reserve spool space for calls: a call starts only if the spool can keep its picture."""
 
 import itertools
 import threading
@@ -8,24 +8,24 @@ from storage.spool.spool import Spool
 
 __all__ = ["SpoolSpace"]
 
-#: Spool room kept for a call before its answer is known: an uncompressed 1024² picture and more.
+#: Bytes reserved for a call before its answer is known: an uncompressed 1024² picture and more.
 ROOM_PER_CALL_BYTES = 4_000_000
 ROOM_POLL_S = 0.5
 LOOKS_BEFORE_ALARM = 20
 
 
 class SpoolSpace:
-    """The space that calls in flight reserve in one process's spool."""
+    """Reserve space in one process's spool for calls in flight."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
 
     def reserve(self, stopping: threading.Event, *, on_wait: Callable[[], None]) -> bool:
-        """Reserve space for one call, waiting for it; return False if the process stops first.
+        """Wait for space and reserve it for one call; return False if the process stops first.
 
         Args:
             stopping: set when the process stops.
-            on_wait: called once when it has waited for longer than a put should take.
+            on_wait: called once, when the wait has lasted longer than an upload should take.
         """
         for looks in itertools.count(1):
             if self._spool.reserve(ROOM_PER_CALL_BYTES):
@@ -37,9 +37,9 @@ class SpoolSpace:
         raise AssertionError("unreachable: the looks have no end")
 
     def release(self) -> None:
-        """Give a call's space back: what it brought is in the spool or gone."""
+        """Release a call's space, when its picture is in the spool or no longer needed."""
         self._spool.release(ROOM_PER_CALL_BYTES)
 
     def is_clear(self) -> bool:
-        """Return whether nothing waits for the bucket here and there is room for calls."""
+        """Return whether no image waits for the bucket here and there is space for calls."""
         return self._spool.is_clear(ROOM_PER_CALL_BYTES)

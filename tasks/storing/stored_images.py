@@ -1,4 +1,4 @@
-"""Look-ups in the bucket: which images of a job are there, and are they what their row says."""
+"""Look up in the bucket which images of a job exist, and whether they match their row."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -16,10 +16,10 @@ __all__ = ["StoredImages"]
 
 
 class StoredImages:
-    """Asks one bucket for the images of jobs.
+    """Look up the images of jobs in one bucket.
 
     Args:
-        key_prefix: before every object key.
+        key_prefix: the prefix of every object key.
     """
 
     def __init__(self, objects: ObjectStore, *, key_prefix: str) -> None:
@@ -27,10 +27,10 @@ class StoredImages:
         self._key_prefix = key_prefix
 
     def find(self, job_id: UUID, fence: int) -> list[StoredImage]:
-        """Return the intact images that lie under a job's keys of one fence; perhaps none.
+        """Return the intact images under a job's keys of one fence; the list may be empty.
 
         Raises:
-            ObjectStoreError: it cannot be answered now.
+            ObjectStoreError: the bucket cannot answer now.
         """
         return list(self._found(job_id, fence))
 
@@ -38,7 +38,7 @@ class StoredImages:
         """Return whether every image of a row is in the bucket, with its SHA-256.
 
         Raises:
-            ObjectStoreError: it cannot be answered now.
+            ObjectStoreError: the bucket cannot answer now.
         """
         return all(self._has(image) for image in images)
 

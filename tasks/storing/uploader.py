@@ -1,7 +1,8 @@
-"""From the spool into the bucket: put, finish the row, drop the file.
+"""Upload spooled images: put them into the bucket, finish the row, drop the file.
 
-Its own threads, so that a bucket that hangs never keeps an answer unread. What is here has been
-paid for: every failure is tried again for as long as the process lives, and the file outlives it.
+Uploads have their own threads, so that a hanging bucket does not keep answers from being read. The
+images have been paid for. So every failure is retried while the process lives, and the file stays
+after it.
 """
 
 import heapq
@@ -43,11 +44,11 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 
-#: Pictures that are kept in memory, too, from the spool to the bucket: few while it keeps up.
+#: Bytes of pictures kept in memory until their upload; little of it is used if the bucket keeps up.
 IN_HAND_BYTES = 24_000_000
 
-#: After the row has named an answer's images they are put without asking again, for so long: less
-#: than a failover of the database, a claim and a call take together.
+#: Seconds after the row has named an answer's images in which they are put without reading the row
+#: again. It is less than a failover of the database, a claim and a call take together.
 NAMED_FOR_S = 5.0
 
 KEYS_TAKEN = "an image waits in the spool: another worker stores its job at the same fence"
@@ -55,7 +56,7 @@ KEYS_TAKEN = "an image waits in the spool: another worker stores its job at the 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A spooled answer that waits for the bucket."""
+    """Describe a spooled answer that waits for its upload."""
 
     entry: SpoolEntry
     failures: int = 0
@@ -63,13 +64,13 @@ class _Task:
 
 
 class Uploader:
-    """Puts spooled images into the bucket.
+    """Upload spooled images to the bucket.
 
     Args:
-        threads: puts under way at once.
-        key_prefix: before every object key.
-        worker_id: holds the rows of what waits here; None leaves holders as they are.
-        on_stored: called when the bucket has taken an image: storage works.
+        threads: the number of uploads under way at once.
+        key_prefix: the prefix of every object key.
+        worker_id: the worker that becomes the holder of the rows; None leaves holders unchanged.
+        on_stored: called when the bucket has accepted an image, so storage works.
     """
 
     def __init__(
@@ -96,12 +97,12 @@ class Uploader:
         self._thread_count = threads
         self._queue: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
-        # One lock, two things to wait for: who waits for the end must not wake with every picture.
+        # One lock, two conditions: a thread that waits for the end must not wake for each picture.
         guard = threading.Lock()
         self._changed = threading.Condition(guard)
         self._emptied = threading.Condition(guard)
         self._unfinished: set[SpoolEntry] = set()
-        #: Answers whose row another transaction has locked.
+        #: The answers whose row another transaction has locked.
         self._locked = LockedRows()
         self._is_stopped = False
 
@@ -121,15 +122,15 @@ class Uploader:
         return entry
 
     def stored(self, entry: SpoolEntry) -> list[StoredImage]:
-        """Return what the row says of a spooled answer: under which keys its images will lie."""
+        """Return a spooled answer's images as the row stores them, with their object keys."""
         return self._writer.images_of(entry)
 
     def add(self, entry: SpoolEntry, *, is_named: bool = False) -> None:
-        """Queue a spooled answer for the bucket.
+        """Queue a spooled answer for upload.
 
         Args:
-            entry: the answer.
-            is_named: the row has just been told of these very images.
+            entry: the spooled answer.
+            is_named: whether the row has just named exactly these images.
         """
         named_until = time.monotonic() + NAMED_FOR_S if is_named else 0.0
         with self._changed:
@@ -137,7 +138,7 @@ class Uploader:
             self._push(_Task(entry, named_until=named_until))
 
     def put_now(self, job_id: UUID, fence: int, images: Sequence[SpooledImage]) -> None:
-        """Put images from memory and finish, trying until the bucket and the table have them."""
+        """Upload images from memory and finish the row, retrying until both have succeeded."""
         entry = unwritten_entry(job_id, fence, images)
         with self._changed:
             self._unfinished.add(entry)
@@ -152,10 +153,10 @@ class Uploader:
                 self._discard(entry)
 
     def adopt(self, *, quarantined: bool = False) -> int:
-        """Queue what a crash left in spools that no process holds; how many answers.
+        """Queue the answers that a crash left in spools that no process holds; return their number.
 
         Args:
-            quarantined: try again what was quarantined because its job did not exist.
+            quarantined: also retry answers that were quarantined because their job did not exist.
         """
         entries = self._spool.adopt(quarantined=quarantined)
         for entry in entries:
@@ -166,18 +167,18 @@ class Uploader:
         return len(entries)
 
     def claims(self) -> set[Claimed]:
-        """Return the claims whose images this process has: on its disk, in memory, on their way."""
+        """Return the claims whose images this process has: on disk, in memory or being uploaded."""
         with self._changed:
             unfinished = list(self._unfinished)
         return {(entry.job_id, entry.fence) for entry in [*unfinished, *self._spool.entries()]}
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait until everything queued has been delivered; False if the time ran out first."""
+        """Wait until everything queued is stored; return False if the timeout expires first."""
         with self._emptied:
             return self._emptied.wait_for(lambda: not self._unfinished, timeout_s)
 
     def stop(self) -> None:
-        """End the threads after what they are putting; the rest stays in the spool."""
+        """End the threads after their present upload; the rest stays in the spool."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
@@ -188,7 +189,7 @@ class Uploader:
         self._changed.notify()
 
     def _discard(self, entry: SpoolEntry) -> None:
-        """Note, under the lock, that nothing more happens to an answer here."""
+        """Note that an answer needs no more work here. The caller holds the lock."""
         self._unfinished.discard(entry)
         self._locked.forget(entry)
         if not self._unfinished:
@@ -226,7 +227,7 @@ class Uploader:
             log.warning("an image waits in the spool: storage did not take it", extra=facts)
 
     def _try(self, task: _Task) -> bool:
-        """Deliver one spooled answer; False when it is to be tried again."""
+        """Store one spooled answer; return False if it must be retried."""
         entry = task.entry
         is_named = not task.failures and time.monotonic() < task.named_until
         try:
@@ -239,7 +240,7 @@ class Uploader:
             log.warning("a spooled image is dropped: %s", error)
             self._spool.delete(entry)
         except JobNotFound as error:
-            # Another fleet's, or an older copy of our table: not ours to throw away.
+            # It may be another fleet's, or the table an older copy: the paid image must be kept.
             path = self._spool.quarantine(entry)
             log.warning("a spooled image is kept: %s", error, extra={"file": str(path)})
         except SpoolLost as error:
@@ -250,11 +251,11 @@ class Uploader:
             self._report(entry, error)
             return False
         finally:
-            self._in_hand.take(entry)  # whatever happened: from here on the file serves
+            self._in_hand.take(entry)  # retries read the file
         return True
 
     def _is_lost(self, entry: SpoolEntry, error: ObjectDigestMismatch) -> bool:
-        """Hash the spool file again: if it is damaged, the image is lost; if not, put it again."""
+        """Check the spool file again: if it is damaged, the image is lost; if not, retry it."""
         try:
             self._spool.read(entry)
         except SpoolLost as lost:
@@ -270,7 +271,7 @@ class Uploader:
         return self._in_hand.take(entry) or [[image] for image in self._spool.read(entry)]
 
     def _put_from_memory(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> bool:
-        """Deliver an answer that no file holds; False when it is to be tried again."""
+        """Store an answer that has no spool file; return False if it must be retried."""
         try:
             pieces = [image.pieces for image in images]
             written = self._writer.write(entry, lambda: pieces, is_named=False)

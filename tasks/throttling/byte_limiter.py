@@ -1,7 +1,7 @@
-"""A limit on what happens once an answer begins: bytes being read, or kept, at once.
+"""Limit the bytes of answers that are read, or kept in memory, at the same time.
 
-A thousand threads may wait for the API, but a thousand bodies of 2 MB at once are 2 GB. Bounding
-the readers instead of the bytes would leave answers unread whenever the network is slow.
+A thousand threads may wait for the API, but a thousand bodies of 2 MB at once are 2 GB. A limit on
+the number of readers instead of bytes would leave answers unread if the network is slow.
 """
 
 import threading
@@ -15,10 +15,10 @@ __all__ = ["ByteLimiter"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """One body in the queue.
+    """Describe one body in the queue.
 
-    Each has an event of its own: with one between them, a thousand threads would wake whenever one
-    of them may go on.
+    Each body has its own event. With a shared one, a thousand threads would wake whenever one of
+    them may continue.
     """
 
     size_bytes: int
@@ -26,10 +26,10 @@ class _Waiting:
 
 
 class ByteLimiter:
-    """Lets bodies in while their sizes fit a bound, first come, first served.
+    """Admit bodies while the sum of their sizes is within a limit, first come, first served.
 
     Args:
-        capacity_bytes: the bound. A single body larger than it is let in alone.
+        capacity_bytes: the limit. A body that is larger is admitted alone.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
@@ -40,15 +40,15 @@ class ByteLimiter:
 
     @property
     def inside_bytes(self) -> int:
-        """What is inside now."""
+        """Return the bytes that are admitted now."""
         return self._inside_bytes
 
     @contextmanager
     def admit(self, size_bytes: int) -> Iterator[Callable[[int], None]]:
-        """Hold `size_bytes` of the bound for the length of the block.
+        """Hold `size_bytes` of the limit for the duration of the block.
 
         Yields:
-            What takes a smaller size, once no more of it is needed.
+            A function that reduces the held size to the given number of bytes.
         """
         held_bytes = size_bytes
 
@@ -66,14 +66,14 @@ class ByteLimiter:
             self.leave(held_bytes)
 
     def enter(self, size_bytes: int, *, patience_s: float | None = None) -> bool:
-        """Go in when it is this body's turn; whoever has gone in must `leave`.
+        """Wait until a body is admitted. The caller must then call `leave` with the same size.
 
         Args:
-            size_bytes: its size.
-            patience_s: how long to wait for that; None for as long as it takes.
+            size_bytes: the size of the body.
+            patience_s: the longest wait in seconds; None to wait indefinitely.
 
         Returns:
-            Whether it is inside; False only where patience ended.
+            Whether the body was admitted; False only if `patience_s` has passed.
         """
         body = _Waiting(self._bounded(size_bytes))
         with self._guard:
@@ -82,18 +82,18 @@ class ByteLimiter:
         return body.may_enter.wait(patience_s) or not self._gives_up(body)
 
     def leave(self, size_bytes: int) -> None:
-        """Go out, which makes room for others."""
+        """Release the bytes of a body, and admit waiting ones."""
         with self._guard:
             self._inside_bytes -= self._bounded(size_bytes)
             self._let_in()
 
     def _gives_up(self, body: _Waiting) -> bool:
-        """Leave the queue; False for one that was let in at the last moment."""
+        """Remove a body from the queue; return False if it has just been admitted."""
         with self._guard:
             if body.may_enter.is_set():
                 return False
             self._queue.remove(body)
-            self._let_in()  # it may have kept back smaller ones
+            self._let_in()  # smaller bodies may have waited behind it
             return True
 
     def _let_in(self) -> None:

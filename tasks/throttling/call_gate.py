@@ -1,8 +1,8 @@
-"""When this process may start its next call.
+"""Decide when this process may start its next call.
 
-Fed from what the whole fleet shares (is it paused, held, slowed down?) and from the process's own
-answers, which it acts upon at once. Executor threads enter here before a claim and leave when
-the call is over; whoever may not enter yet waits.
+The gate follows the state that the whole fleet shares (paused, held, throttled). It also acts at
+once on the answers that this process receives. An executor thread enters the gate before a claim,
+waits there if no call may start, and leaves when the call is over.
 """
 
 import threading
@@ -16,10 +16,10 @@ __all__ = ["CallGate"]
 
 
 class CallGate:
-    """A gate in front of calls.
+    """Admit calls of one process, within its concurrency and the fleet's state.
 
     Args:
-        concurrency: calls in flight at full speed.
+        concurrency: the most calls in flight while the fleet is not throttled.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -39,52 +39,52 @@ class CallGate:
 
     @property
     def inside(self) -> int:
-        """Calls that have their turn."""
+        """Return the number of call slots in use."""
         return self._inside
 
     @property
     def is_alive(self) -> bool:
-        """Whether the lease still runs, as far as this process knows."""
+        """Return whether the lease is valid, as far as this process knows."""
         return time.monotonic() < self._alive_until
 
     @property
     def is_paused(self) -> bool:
-        """Whether the fleet or this worker is paused: what enters now is a probe."""
+        """Return whether the fleet or this worker is paused: a call that enters now is a probe."""
         return self._is_paused or self._is_shut
 
     @property
     def turns_away(self) -> bool:
-        """Whether a job that comes now is to be handed back instead of waiting here."""
+        """Return whether a job that arrives now must be handed back instead of waiting here."""
         return self._turns_away and not self._probes
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a job waits here for its call to start."""
+        """Return whether a job waits here for its call to start."""
         return self._waiting > 0
 
     @property
     def has_probe(self) -> bool:
-        """Whether a probe was allowed and no call has taken it yet."""
+        """Return whether a probe is allowed and no call has used it yet."""
         return self._probes > 0
 
     @property
     def is_held(self) -> bool:
-        """Whether no call may start for some seconds."""
+        """Return whether a hold is in force, in which no call may start."""
         return time.monotonic() < self._held_until
 
     def enter(self) -> bool:
-        """Wait until a call may start and take its place; False when none will start here."""
+        """Wait until a call may start and take a slot; return False if none will start here."""
         while self.wait_until_open():
             if self.try_enter():
                 return True
         return False
 
     def wait_until_open(self) -> bool:
-        """Wait until a call may start, without taking its place.
+        """Wait until a call may start, without taking a slot.
 
         Returns:
-            False when none will start here: the process stops, or the worker has paused itself and
-            its jobs are for other workers.
+            False if no call will start here: the process stops, or the worker has paused itself and
+            its jobs are left to other workers.
         """
         with self._changed:
             while not self._is_stopped:
@@ -101,7 +101,7 @@ class CallGate:
             return False
 
     def try_enter(self) -> bool:
-        """Take a call's place if it may start now; what it had to wait for may have taken long."""
+        """Take a slot if a call may start; the state may have changed since `wait_until_open`."""
         with self._changed:
             if self._is_stopped or self._wait_s() != 0:
                 return False
@@ -115,18 +115,18 @@ class CallGate:
         return True
 
     def leave(self) -> None:
-        """The call has ended, or never began."""
+        """Release a slot: the call has ended, or was never sent."""
         with self._changed:
             self._inside -= 1
             self._changed.notify()
 
     def hold(self, seconds: float) -> None:
-        """Start no call for this long; a longer hold already in force stays."""
+        """Start no call for so many seconds; a longer hold that is in force stays."""
         with self._changed:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     def follow(self, state: FleetState) -> None:
-        """Do as the fleet does."""
+        """Apply the state of the fleet: its throttle, pause and hold."""
         with self._changed:
             self._share = state.share
             self._is_paused = state.pause is not None
@@ -138,27 +138,27 @@ class CallGate:
             self._changed.notify_all()
 
     def shut(self, *, turn_away: bool = False) -> None:
-        """Start no call, whatever the fleet does; a probe that was allowed stays allowed.
+        """Start no call, whatever the fleet's state; a probe that was allowed stays allowed.
 
         Args:
-            turn_away: whether jobs that wait here are handed back instead of waiting on.
+            turn_away: whether jobs that wait here are handed back instead of waiting longer.
         """
         with self._changed:
             self._is_shut, self._turns_away = True, turn_away
             self._changed.notify_all()
 
     def open(self) -> None:
-        """Start calls again, as far as the fleet lets them."""
+        """Start calls again, within the state of the fleet."""
         with self._changed:
             self._is_shut = self._turns_away = False
             self._probes = 0
             self._changed.notify_all()
 
     def let_one_through(self, *, on_taken: Callable[[], object] | None = None) -> None:
-        """Allow a single call although the fleet or this worker is paused: the probe.
+        """Allow one call, the probe, although the fleet or this worker is paused.
 
         Args:
-            on_taken: called when a call has taken it. Must not block.
+            on_taken: called when a call has used the probe. Must not block.
         """
         with self._changed:
             self._probes = 1
@@ -166,28 +166,28 @@ class CallGate:
             self._changed.notify_all()
 
     def take_probe_back(self) -> None:
-        """Allow no probe, if none has been taken yet."""
+        """Withdraw the probe, if no call has used it yet."""
         with self._changed:
             self._probes = 0
             self._changed.notify_all()
 
     def alive_for(self, seconds: float) -> None:
-        """The lease was renewed: without the next renewal, no call starts after this long.
+        """Note a renewed lease: no call starts after so many seconds without another renewal.
 
-        A process that was stopped and woken must not call before it knows that it is alive.
+        A process that was suspended must not send a call before it has renewed its lease.
         """
         with self._changed:
             self._alive_until = time.monotonic() + seconds
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Wake every waiting thread: no further call starts."""
+        """Start no further call, and wake every waiting thread."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
 
     def _wait_s(self) -> float | None:
-        """Seconds until it is worth looking again; 0 to go now, None until something changes."""
+        """Return the seconds to wait; 0 if a call may start, None to wait for a change."""
         now = time.monotonic()
         if now >= self._alive_until:
             return None

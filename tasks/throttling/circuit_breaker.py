@@ -1,8 +1,8 @@
-"""The breaker: calls that fail in a row, without one that succeeds, pause the worker.
+"""Pause the worker if calls fail in a row, without one that succeeds (circuit breaker).
 
-Otherwise an outage, a spent account or a wrong key would burn a million jobs' attempts in a night.
-Counted in each process. Whether the worker pauses alone or the whole fleet is `worker_pause.py`'s
-to find out. The pause ends with the next call that succeeds.
+Otherwise an outage, an account without credit or a wrong key would use up the attempts of a million
+jobs in a night. Each process counts its own failures. `worker_pause.py` decides whether the worker
+or the whole fleet pauses. The pause ends with the next call that succeeds.
 """
 
 import threading
@@ -17,17 +17,18 @@ __all__ = ["CircuitBreaker"]
 
 PROMPT_UNSAFE = "PROMPT_UNSAFE"
 
-#: Jobs whose last failure is remembered; far more than are ever in flight.
+#: The most jobs whose last failure is remembered; far more than are ever in flight.
 MOST_REMEMBERED = 10_000
 
 
 class CircuitBreaker:
-    """Counts failures in a row and pauses the worker at a limit.
+    """Count failures in a row and pause the worker at a limit.
 
     Args:
-        pause: this worker's.
-        failures: in a row, of any kind, that pause it.
-        blocked: jobs in a row that the API refused for our key or account.
+        pause: the pause of this worker.
+        failures: the number of failures in a row, of any kind, that pauses the worker.
+        blocked: the number of failures in a row that pauses it if the API refuses the key or the
+            account.
     """
 
     def __init__(self, pause: WorkerPause, *, failures: int, blocked: int) -> None:
@@ -41,7 +42,7 @@ class CircuitBreaker:
         self._last_failures: OrderedDict[UUID, float] = OrderedDict()
 
     def went_well(self, *, started: float) -> None:
-        """Note a call that brought an image: a pause that began before it is over.
+        """Note a call that brought an image; it ends a pause that began before the call.
 
         Args:
             started: when the call began, by `time.monotonic()`.
@@ -55,13 +56,13 @@ class CircuitBreaker:
         """Note a call that brought no image.
 
         Args:
-            job_id: whose call.
-            verdict: what it came to.
+            job_id: the job of the call.
+            verdict: the verdict on the call.
             started: when the call began, by `time.monotonic()`.
 
         Returns:
-            Whether others succeeded with calls sent after this job's failure before, or after this
-            call: only then does the failure say anything about this job.
+            Whether a call succeeded that was sent after this job's previous failure or, if there is
+            none, after this call. Only then does the failure say anything about this job.
         """
         with self._lock:
             now = time.monotonic()
@@ -86,5 +87,8 @@ class CircuitBreaker:
 
 
 def _tells_of_the_api(verdict: Verdict) -> bool:
-    """A refused prompt is an answer of an API that works; "too fast" has a brake of its own."""
+    """Return whether a failure counts.
+
+    A refused prompt comes from an API that works, and "too fast" is handled by the throttle.
+    """
     return verdict.meaning is not Meaning.TOO_FAST and verdict.code != PROMPT_UNSAFE

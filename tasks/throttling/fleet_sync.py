@@ -1,7 +1,7 @@
-"""How a process hears of the fleet's pauses and slow-downs, and tells of its own.
+"""Sync a process with the fleet's row: follow its pauses and throttle, and report new ones.
 
-Looks at the fleet's row about once a second. While the breaker has paused the fleet it asks for the
-probe: one process in all of them gets it and lets one real job through.
+The row is read about once a second. While the breaker has paused the fleet, the process asks for
+the probe. One process of the fleet gets it and lets one real job through.
 """
 
 import logging
@@ -31,12 +31,13 @@ FAULT_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WatchPace:
-    """How often, by settings.
+    """Hold the intervals of the sync, by settings.
 
     Attributes:
-        every_s: between two looks at the fleet's row.
-        probe_first_s: from the first probe of a pause to the second; doubled for each further one.
-        probe_most_s: the longest wait between two probes.
+        every_s: seconds between two reads of the fleet's row.
+        probe_first_s: seconds from the first probe of a pause to the second; doubled for each
+            further one.
+        probe_most_s: the longest wait between two probes, in seconds.
     """
 
     every_s: float
@@ -45,13 +46,13 @@ class WatchPace:
 
 
 class FleetSync:
-    """Keeps the process's pace in step with the fleet.
+    """Keep the process's call gate in step with the fleet's row.
 
     Args:
-        pace: the gate in front of its calls.
+        pace: the call gate of this process.
         worker_pause: the pause of this worker alone.
-        looks: how often.
-        is_clear: whether this process has nothing to store and room for calls.
+        looks: the intervals.
+        is_clear: returns whether this process has no image to store and has space for calls.
     """
 
     def __init__(
@@ -72,18 +73,18 @@ class FleetSync:
         self._slowed_at = float("-inf")
 
     def run(self, stopping: threading.Event) -> None:
-        """Look again and again; while the database is away, what was known last holds."""
+        """Read the row regularly; while the database is unavailable, keep the last state."""
         while not stopping.wait(self._looks.every_s):
             try:
                 self.look()
             except StorageError as error:
                 log.debug("the fleet's row could not be read", extra={"error": str(error)})
-            except Exception:  # or this process would never hear of a pause, or of its end
+            except Exception:  # the loop must survive, or a pause would never begin or end here
                 log.exception("a look at the fleet broke off")
                 stopping.wait(FAULT_WAIT_S)
 
     def look(self) -> None:
-        """Look once.
+        """Read the fleet's row once and act on it.
 
         Raises:
             StorageError: the row could not be read.
@@ -100,14 +101,14 @@ class FleetSync:
         self._pace.follow(state)
         self._worker_pause.follow(kind, asked_at=asked_at)
         if kind is PauseKind.STORAGE and self._is_clear():
-            # The disk may have been full of something else: then no image is left to be stored,
-            # and nobody else would ever lift the pause.
+            # Other files may have filled the disk. Then no image is left to be stored, and without
+            # this the pause would never end.
             self._lift_storage()
         if kind is PauseKind.BREAKER and self._may_probe():
             self._pace.let_one_through()
 
     def _may_probe(self) -> bool:
-        """Ask for the probe, if a job waits here for it: another worker may have one."""
+        """Ask for the probe if a job waits here; otherwise it is left to another worker."""
         return self._pace.has_waiting and take_probe(
             self._database,
             first_s=self._looks.probe_first_s,
@@ -116,7 +117,7 @@ class FleetSync:
         )
 
     def too_fast(self, hold_s: float) -> None:
-        """The API said "too fast": this process waits at once, the fleet with its next look."""
+        """Hold calls after a "too fast" answer: here at once, in the fleet at its next read."""
         self._pace.hold(hold_s)
         if time.monotonic() - self._slowed_at < self._looks.every_s:
             return
@@ -127,12 +128,12 @@ class FleetSync:
             log.warning("the fleet could not be slowed down", extra={"error": str(error)})
 
     def spool_is_full(self) -> None:
-        """No call can start here for want of spool room: say so to the whole fleet."""
+        """Pause the whole fleet, because no call can start here without spool space."""
         message = "images cannot be stored and a spool is full; is the object store away?"
         self._tell(PauseKind.STORAGE, SPOOL_FULL, message)
 
     def day_is_spent(self, message: str) -> None:
-        """Pause the fleet until the next day in UTC, by the clock that days are counted by."""
+        """Pause the fleet until the next day in UTC, by the database's clock."""
         try:
             now = database_time(self._database)
         except StorageError as error:
@@ -142,7 +143,7 @@ class FleetSync:
         self._tell(PauseKind.BUDGET, DAY_EXHAUSTED, message, for_s=left_s)
 
     def image_was_stored(self) -> None:
-        """Storage works: a pause on its account is over."""
+        """End a pause that was caused by storage, because an image has been stored."""
         if self._pause is PauseKind.STORAGE:
             self._lift_storage()
 

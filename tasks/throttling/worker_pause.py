@@ -1,10 +1,14 @@
-"""The pause of one worker: what it does when its own calls fail in a row.
+"""Pause one worker whose calls fail in a row, or the fleet if the others fail too.
 
-A failing worker stops its own calls first, and asks the table how the others are doing. While
-another worker succeeds with calls that began after the trouble, the trouble is this worker's: it
-hands its jobs back, takes no dispatches, and lets one call through now and then as a probe. If no
-other worker succeeds within a while, or all others have paused as well, the trouble is the API's,
-and the whole fleet is paused. docs/states.md draws the states.
+A failing worker stops its own calls first, and reads from the table whether other workers succeed.
+
+- If another worker succeeds with calls that began after the first failure, the fault is this
+  worker's. It hands its jobs back, consumes no dispatches and lets one call through at intervals as
+  a probe.
+- If no other worker succeeds within a time limit, or all others have paused too, the fault is the
+  API's, and the whole fleet is paused.
+
+docs/states.md shows the states.
 """
 
 import logging
@@ -26,34 +30,34 @@ __all__ = ["Dispatches", "WorkerPause"]
 
 log = logging.getLogger(__name__)
 
-#: Why dispatches are not consumed, among the other reasons that there may be.
+#: The reason given to the consumer control; it may have other reasons for a pause too.
 REASON = "worker paused"
 
-#: More doublings of the wait between probes than any setting needs.
+#: The most doublings of the wait between probes; more than any setting needs.
 MOST_DOUBLINGS = 30
 
 
 class Dispatches(Protocol):
-    """Whether this process consumes dispatch messages."""
+    """Control whether this process consumes dispatch messages."""
 
     def pause(self, reason: str) -> None:
-        """Take no more of them, for this reason."""
+        """Stop consuming them, for this reason."""
 
     def resume(self, reason: str) -> None:
-        """Take them again, unless there is another reason not to."""
+        """Remove this reason, and consume again if no other reason holds."""
 
 
 class WorkerPause:
-    """The state machine of one worker's pause; safe to call from any thread.
+    """Run the state machine of one worker's pause. Safe to call from any thread.
 
     Args:
         database: the results table.
-        worker_id: this worker's row.
-        pace: the gate in front of its calls.
-        dispatches: where its jobs come from.
-        bring_job: brings one due job straight from the table, if there is any, for a probe: of
-            dispatches it would take whole messages, and keep other workers waiting for them.
-        times: by settings.
+        worker_id: the id of this worker's row.
+        pace: the call gate of this worker.
+        dispatches: pauses and resumes the consumption of dispatch messages.
+        bring_job: takes one due job, if there is any, directly from the table for a probe. A
+            dispatch message may name many jobs, and other workers would have to wait for them.
+        times: the waiting times, by settings.
     """
 
     def __init__(
@@ -84,16 +88,16 @@ class WorkerPause:
 
     @property
     def state(self) -> WorkerState:
-        """Whose trouble it is, as far as this worker knows."""
+        """Return the state of the pause."""
         return self._state
 
     @property
     def paused_worker(self) -> UUID | None:
-        """This worker's id while its own calls have failed in a row; None otherwise."""
+        """Return this worker's id while its pause lasts; None otherwise."""
         return None if self._trip is None else self._worker_id
 
     def report(self) -> CallReport:
-        """Return what the worker's row is to say of its calls now."""
+        """Return what the worker's row must store about its calls now."""
         with self._lock:
             now = time.monotonic()
             trip = self._trip
@@ -106,9 +110,9 @@ class WorkerPause:
             )
 
     def succeeded(self, *, started: float) -> None:
-        """Note a call that succeeded: it ends a pause that began before the call did.
+        """Note a call that succeeded; it ends a pause that began before the call.
 
-        A call sent before the trouble began proves nothing about the API now.
+        A call that was sent before the pause proves nothing about the API now.
 
         Args:
             started: when the call began, by `time.monotonic()`.
@@ -126,10 +130,10 @@ class WorkerPause:
             self._resume_fleet()
 
     def begin(self, verdict: Verdict, *, first_failure_at: float) -> None:
-        """Pause: start no further call here, and find out whose trouble it is.
+        """Pause this worker, and find out whether the fault is its own or the API's.
 
         Args:
-            verdict: what the last of the failed calls came to.
+            verdict: the verdict on the last of the failed calls.
             first_failure_at: when the first of them had failed, by `time.monotonic()`.
         """
         with self._lock:
@@ -143,15 +147,15 @@ class WorkerPause:
         self._try(self._decide)
 
     def follow(self, kind: PauseKind | None, *, asked_at: float) -> None:
-        """Act on what the fleet's row said.
+        """Act on the state of the fleet's row.
 
         Args:
-            kind: why the fleet is paused, or None.
-            asked_at: when the row was asked for, by `time.monotonic()`; what happened here since
-                then is newer.
+            kind: why the fleet is paused; None if it is not.
+            asked_at: when the row was requested, by `time.monotonic()`. If the state here has
+                changed since, the row's state is older and is ignored.
 
         Raises:
-            StorageError: how the others are doing could not be found out; call again.
+            StorageError: the calls of the other workers could not be read; call again.
         """
         with self._lock:
             if asked_at < self._changed_at:
@@ -171,10 +175,10 @@ class WorkerPause:
             self._probe_if_due()
 
     def _decide(self) -> None:
-        """Ask how the others are doing, and follow it.
+        """Read how the calls of the other workers go, and resume, stay paused or pause the fleet.
 
         Raises:
-            StorageError: nobody knows now.
+            StorageError: the table could not be read or written.
         """
         trip = self._trip
         if trip is None:
@@ -196,7 +200,7 @@ class WorkerPause:
             self._stay_paused(trip, peers)
 
     def _is_fleets(self, trip: Trip, peers: Peers, now: float) -> bool:
-        """Whether the trouble is the API's, and the fleet not paused yet."""
+        """Return whether the fault is the API's and the fleet is not paused yet."""
         if self._state is WorkerState.WITH_FLEET:
             return False
         if not peers.unpaused:
@@ -224,7 +228,7 @@ class WorkerPause:
                 self._enter(
                     WorkerState.ALONE, "others succeed: this worker is paused alone and probes"
                 )
-            # In a fleet's pause, a worker that is doing better gets the jobs and the probes.
+            # While the fleet is paused, workers that have not paused get the jobs and the probes.
             self._turn_away(is_so=peers.unpaused > 0)
 
     def _join_fleet(self) -> None:
@@ -239,7 +243,7 @@ class WorkerPause:
         log.warning(words, extra={"code": self._trip.code if self._trip else None})
 
     def _turn_away(self, *, is_so: bool) -> None:
-        """Hand back whatever waits here and take nothing new; or keep it, and take more."""
+        """Hand back waiting jobs and pause the consumer, if `is_so`; otherwise keep both going."""
         self._pace.shut(turn_away=is_so)
         if not is_so:
             self._dispatches.resume(REASON)
@@ -259,7 +263,10 @@ class WorkerPause:
             self._dispatches.resume(REASON)
 
     def _end(self, words: str) -> None:
-        """Go on, and say so in the row before the fleet is told: others judge by it."""
+        """End the pause, and write that to the worker's row before the fleet resumes.
+
+        Other workers decide by that row.
+        """
         with self._lock:
             if self._trip is None:
                 return

@@ -1,4 +1,4 @@
-"""What a worker knows of its own trouble: the state of its pause, and how long to wait for what."""
+"""Define the states of a worker's pause, its waiting times and its cause."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,15 +7,15 @@ __all__ = ["PauseTimes", "Trip", "WorkerState"]
 
 
 class WorkerState(StrEnum):
-    """Whose trouble it is that calls of this worker fail in a row."""
+    """The state of a worker's pause: whether its failures are its own or the fleet's."""
 
-    # Nothing is wrong. Left when its calls fail in a row; entered when one succeeds.
+    # Not paused. The state ends when calls fail in a row, and begins when one succeeds.
     RUNNING = "running"
 
-    # Its calls failed in a row, and how the others are doing is not known yet.
+    # Its calls failed in a row, and it is not known yet whether other workers succeed.
     UNDECIDED = "undecided"
 
-    # Other workers succeed: this one is paused alone, and probes.
+    # Other workers succeed: this worker is paused alone, and sends probes.
     ALONE = "alone"
 
     # The breaker has paused the whole fleet after this worker paused.
@@ -24,15 +24,16 @@ class WorkerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PauseTimes:
-    """How long to wait for what, by settings.
+    """Hold the waiting times of a pause, by settings.
 
     Attributes:
-        window_s: how long the others may take to succeed before the fleet is paused.
-        report_s: how late a success of theirs may reach the table: their heartbeat.
-        settle_s: where workers divide the fleet's limits among themselves, how long one that goes
-            on waits until the others know that they have less.
-        probe_first_s: from a worker's first probe to its second; doubled for each further one.
-        probe_most_s: the longest wait between two probes.
+        window_s: seconds that other workers may take to succeed before the fleet is paused.
+        report_s: seconds by which their success may reach the table late: one heartbeat.
+        settle_s: seconds that a worker waits when it resumes, if workers divide the fleet's limits
+            among themselves: the others must first see that their parts are smaller.
+        probe_first_s: seconds from a worker's first probe to its second; doubled for each further
+            one.
+        probe_most_s: the longest wait between two probes, in seconds.
     """
 
     window_s: float
@@ -43,13 +44,13 @@ class PauseTimes:
 
     @property
     def evidence_s(self) -> float:
-        """How long to wait, after the first failure, for a success of another worker."""
+        """Return the seconds after the first failure in which another worker may succeed."""
         return self.window_s + self.report_s
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """What made the worker pause; times by `time.monotonic()`."""
+    """Describe what made the worker pause; times by `time.monotonic()`."""
 
     at: float
     first_failure_at: float

@@ -29,7 +29,7 @@ __all__ = [
 GO_ON_WITHIN_S = 10.0
 ACCEPTED_WITHIN_S = 2.5
 
-#: Seconds between jobs that producers submit, and between them once many wait.
+#: Seconds between two submitted jobs: at first, and once many wait.
 EVERY_S = 0.05
 SLOWLY_EVERY_S = 0.5
 

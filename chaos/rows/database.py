@@ -12,7 +12,7 @@ from chaos.stage import Stage
 
 __all__ = ["database_away", "database_locked", "database_restarted", "reply_lost"]
 
-# As the statements for one row have them, and those for several.
+# Each matches the statement for one row and the one for several.
 CLAIM = re.compile(rb"claim_token=(?!NULL)")
 FINISH = re.compile(rb"ended_at=clock_timestamp\(\) (WHERE|FROM)")
 IN_HAND = b"image_in_hand_at=coalesce"

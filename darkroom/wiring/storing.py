@@ -42,7 +42,7 @@ def make_uploads(wiring: Wiring, spool: Spool, *, on_stored: Callable[[], None])
 
 
 def make_reconcile(wiring: Wiring, uploads: Uploader, open_claims: OpenClaims) -> Reconcile:
-    """Create the comparison of the rows this worker holds with its jobs in memory."""
+    """Create the comparison of the rows this worker holds with its open claims and uploads."""
     return Reconcile(
         wiring.database,
         StoredImages(wiring.objects, key_prefix=wiring.key_prefix),

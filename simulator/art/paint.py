@@ -84,7 +84,7 @@ def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
     Args:
         wanted: The request. Without a seed the prompt's own hash takes its place, so that the same
             request always gives the same picture.
-        first: For img2img, the first picture at the size asked for.
+        first: For img2img, the first picture at the requested size.
 
     Returns:
         height x width x 3 bytes of sRGB.

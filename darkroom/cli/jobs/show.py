@@ -72,7 +72,7 @@ def _links(wiring: "Wiring", job: "Job") -> list[str]:
 
 
 def _waits_for(wiring: "Wiring", job: "Job") -> str | None:
-    """Return the release that a job needs, if no live worker can run it."""
+    """Describe the release that a job waits for, if no live worker can run it."""
     from storage.jobs.needs_release import newest_release
     from storage.records.states import JobStatus
 

@@ -147,7 +147,7 @@ class Adversary(RuleBasedStateMachine):
 
     @rule(job=jobs, on_dead=st.booleans(), twice=twice)
     def claim(self, job: int, on_dead: bool, twice: bool) -> None:  # noqa: FBT001 - a Hypothesis rule
-        """A doorbell rang."""
+        """Deliver a dispatch message."""
         job_id, token = self._job(job), uuid4()
 
         def send() -> Job | None:

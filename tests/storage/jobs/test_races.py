@@ -16,7 +16,7 @@ THREADS = 6
 
 
 def test_a_job_is_claimed_by_exactly_one(table: TableUnderTest) -> None:
-    """However many doorbells rang."""
+    """This holds for any number of dispatch messages."""
     ids = [table.accept() for _ in range(20)]
     with ThreadPoolExecutor(THREADS) as threads:
         claims = list(threads.map(table.claim, ids * THREADS))

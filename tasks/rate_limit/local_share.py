@@ -44,11 +44,11 @@ class LocalShare:
         self._has_part = True
 
     def exchange(self, ask: Ask, now_s: float) -> Grant:
-        """What may be started of what is wanted.
+        """Return how many of the wanted starts are granted from this process's part.
 
         Args:
             ask: what the process holds and wants.
-            now_s: the monotonic clock.
+            now_s: the time of the monotonic clock.
         """
         if now_s < self._opens_at_s:
             return Grant(0, 0.0, 0.0, self._opens_at_s - now_s)

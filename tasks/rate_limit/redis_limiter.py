@@ -37,8 +37,8 @@ TOLERANCE_S = 0.05
 #: Seconds until a process that waits for a slot of other processes asks again.
 POLL_S = 0.05
 
-#: Seconds without a report after which no start is kept for a process. Each process reports every
-#: second, and within `PAUSE_S + TIMEOUT_S` after Redis was unavailable.
+#: Seconds without a report after which no start or slot is kept for a process. Each process reports
+#: every second, and within `PAUSE_S + TIMEOUT_S` after Redis was unavailable.
 FRESH_S = 3.5
 
 MICRO = 1_000_000

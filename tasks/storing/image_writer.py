@@ -34,7 +34,7 @@ PNG_TYPE = "image/png"
 
 
 class Written(Enum):
-    """The result of storing an answer."""
+    """List the possible results of storing an answer."""
 
     STORED = auto()
     #: The job has another image, or ended without one: this image is not kept.

@@ -85,7 +85,7 @@ class LostImages:
         images = job.images
         return persist(
             lambda: finish_if_held(self._database, job.id, fence=fence, images=images),
-            raises_if_locked=True,  # others wait behind this one
+            raises_if_locked=True,  # the caller has other images to resolve
         )
 
     def count_lost(self, job_id: UUID, fence: int, why: str) -> None:
@@ -101,7 +101,7 @@ class LostImages:
                 error=error,
                 counted=CallCount.LOST,
             ),
-            raises_if_locked=True,  # others wait behind this one
+            raises_if_locked=True,  # the caller has other images to resolve
         )
 
     def _resolve_file(self, lost: SpoolLost) -> None:

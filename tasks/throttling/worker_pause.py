@@ -2,11 +2,10 @@
 
 A failing worker stops its own calls first, and reads from the table whether other workers succeed.
 
-- If another worker succeeds with calls that began after the first failure, the fault is this
-  worker's. It hands its jobs back, consumes no dispatches and lets one call through at intervals as
-  a probe.
-- If no other worker succeeds within a time limit, or all others have paused too, the fault is the
-  API's, and the whole fleet is paused.
+If another worker succeeds with calls that began after the first failure, the fault is this
+worker's. It hands its jobs back, consumes no dispatches and lets one call through at intervals as
+a probe. If no other worker succeeds within a time limit, or all others have paused too, the fault
+is the API's. Then the whole fleet is paused.
 
 docs/states.md shows the states.
 """

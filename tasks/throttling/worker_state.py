@@ -7,7 +7,7 @@ __all__ = ["PauseTimes", "Trip", "WorkerState"]
 
 
 class WorkerState(StrEnum):
-    """The state of a worker's pause: whether its failures are its own or the fleet's."""
+    """List the states of a worker's pause: whether the failures are its own or the fleet's."""
 
     # Not paused. The state ends when calls fail in a row, and begins when one succeeds.
     RUNNING = "running"

@@ -32,11 +32,12 @@ mutants: .venv/dev.stamp .venv-mutants/mutants.stamp ## plant bugs in the core a
 	@.venv-mutants/bin/python -m mutants --seed $(SEED) $(ARGS)
 
 .PHONY: check
-check: .venv/dev.stamp ## lint, types, import arrows, formatting
+check: .venv/dev.stamp ## lint, types, imports between packages, formatting, words
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/python -c 'from importlinter.cli import lint_imports_command as run; run()'
+	$(PY) -m wording
 
 .PHONY: format
 format: .venv/dev.stamp ## let ruff put the code in order

@@ -59,7 +59,7 @@ class Scale:
 
 
 SMALL = Scale(
-    *("small", 24, 60, (0.2, 0.4), 2.0, 20.0, 6, 16),
+    *("small", 40, 90, (0.2, 0.4), 2.0, 20.0, 6, 16),
     is_canned=False,
     patience_s=150,
     is_timed=False,

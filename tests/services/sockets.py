@@ -31,15 +31,15 @@ SERVICE_FIXTURES = frozenset(
 FOLDERS_OF_PROCESSES = frozenset(
     {"acceptance", "benchmarks", "chaos", "performance", "services", "simulator", "stack"}
 )
-"""Rooms of tests/ whose every test starts servers of its own."""
+"""Folders of tests/ whose every test starts servers of its own."""
 
 
 def _may_use_loopback(item: pytest.Item) -> bool:
     tests = Path(item.config.rootpath, "tests")
-    room = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
+    folders = item.path.relative_to(tests).parts[:-1] if item.path.is_relative_to(tests) else ()
     asked_for = SERVICE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
     marked = item.get_closest_marker("enable_socket") is not None
-    return bool(asked_for) or marked or room in FOLDERS_OF_PROCESSES
+    return bool(asked_for) or marked or not FOLDERS_OF_PROCESSES.isdisjoint(folders)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -60,7 +60,7 @@ print(*sought)
 @pytest.mark.parametrize("wiring", ["WorkerWiring", "GatewayWiring"])
 def test_the_first_fault_needs_no_import(tmp_path: Path, wiring: str) -> None:
     """Retries, resolving a name, and the log's traceback: to look for a module may open a file."""
-    module = {"WorkerWiring": "worker_wiring", "GatewayWiring": "gateway_wiring"}[wiring]
+    module = {"WorkerWiring": "wiring.worker", "GatewayWiring": "wiring.gateway"}[wiring]
     ran = subprocess.run(
         [sys.executable, "-c", EXHAUSTED.format(module=module, wiring=wiring)],
         capture_output=True,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from storage.db.database import Database
 from storage.db.keyset import CHUNK_JOBS
-from storage.jobs.requeue_lost import requeue_lost
+from storage.jobs.requeue_missing_images import requeue_lost
 from storage.objects.store import ObjectStore
 from storage.queries.stored_rows import stored_rows
 from storage.records.job import JobError

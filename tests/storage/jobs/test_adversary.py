@@ -33,7 +33,7 @@ from storage.jobs.cancel import ask_cancel, retry_ended
 from storage.jobs.claim import claim_if_due
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if_held
-from storage.jobs.requeue_lost import requeue_lost
+from storage.jobs.requeue_missing_images import requeue_lost
 from storage.jobs.rescue import rescue_dead
 from storage.queries.get import get_job, get_jobs
 from storage.records.job import Job, JobError

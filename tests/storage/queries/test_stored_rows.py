@@ -17,7 +17,7 @@ from storage.intake.insert import insert_job, insert_jobs
 from storage.intake.reuse import set_owner_reuse
 from storage.jobs.cancel import ask_cancel
 from storage.jobs.finish import finish_if_held
-from storage.jobs.requeue_lost import requeue_lost
+from storage.jobs.requeue_missing_images import requeue_lost
 from storage.queries.filter import Selection, database_time
 from storage.queries.get import get_job
 from storage.queries.stored_rows import keys_in_use, page_of_stored, stored_rows

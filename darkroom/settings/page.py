@@ -46,7 +46,7 @@ are misspelt, and tries what they lead to.
 A *secret* is never shown. It may also come from a file: `…_FILE` names it, and what the file holds
 is the value.
 
-Keys of the object store are no settings of ours: boto3 finds them where it always does
+Keys of the object store are not settings of Darkroom: boto3 finds them as usual
 (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, `~/.aws`, the machine's role).
 """
 

@@ -48,5 +48,5 @@ class ApiSettings(BaseSettings):
         None, ge=1, description="Darkroom's own bound on a prompt's length; none by default."
     )
     max_init_image_bytes: Bytes = Field(
-        20_000_000, description="Largest `init_image`, decoded, that a producer may hand in."
+        20_000_000, description="Largest `init_image`, decoded, that a producer may submit."
     )

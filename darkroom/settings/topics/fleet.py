@@ -45,7 +45,7 @@ class FleetSettings(BaseSettings):
     celery_remote_control: bool = Field(
         False,  # noqa: FBT003 - pydantic's signature
         description="Whether workers obey Celery's broadcast commands (`inspect`, `control`): "
-        "whoever reaches the broker can then stop them.",
+        "any client of the broker can then stop them.",
     )
     submit_again_s: Seconds = Field(
         60.0,

@@ -25,7 +25,7 @@ class JobSettings(BaseSettings):
     )
     dispatch_ids: Count = Field(16, le=256, description="Most job ids in one message.")
     dispatch_again_s: Seconds = Field(
-        60.0, description="A dispatched job that nobody holds is dispatched again after this."
+        60.0, description="A dispatched job that no worker holds is dispatched again after this."
     )
     dispatch_lost_s: Seconds = Field(
         3.0, description="The same while the broker's queue is empty: then its message was lost."

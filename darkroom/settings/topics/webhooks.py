@@ -25,7 +25,7 @@ class WebhookSettings(BaseSettings):
     )
     webhook_allow: Receivers = Field(
         (),
-        description="Receivers in the house, with commas: networks, addresses, whole host names. "
+        description="Receivers in your network, with commas: networks, addresses, full host names. "
         "All others must be on the public Internet.",
     )
     webhook_secret: SecretStr | None = Field(

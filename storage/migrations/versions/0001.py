@@ -1,4 +1,4 @@
-"""The first schema: jobs, batches and what they are told, workers, turns, and the view.
+"""The first schema: jobs, batches and their deliveries, workers, leader terms, and the view.
 
 Frozen: it says what the first release made, in its own words, and imports nothing that a later
 release may change. What the tables are today is in `storage/schema/tables.py`.

@@ -59,7 +59,7 @@ _SQLITE = Kinds(
 
 
 def upgrade() -> None:
-    """Make the tables, empty: no key yet, and nobody limited."""
+    """Create the tables, empty: no key and no limited owner."""
     kinds = _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE
     _create_keys(kinds)
     _create_owners(kinds)

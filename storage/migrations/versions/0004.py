@@ -118,7 +118,7 @@ SELECT j.id,
 
 
 def upgrade() -> None:
-    """Make the tables, empty: what ended before tells nobody. Then the view over them."""
+    """Create the tables, empty: earlier ends get no delivery. Then the view over them."""
     kinds = _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE
     _create_deliveries(kinds)
     _index_deliveries(kinds)

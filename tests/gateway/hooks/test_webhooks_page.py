@@ -142,7 +142,7 @@ def test_every_status_of_the_table_is_one_that_the_route_has(one_gateway: Gatewa
     """And the other way round, but for a body that does not arrive."""
     document = one_gateway.get("/openapi.json").json()
     promised = document["paths"]["/v1/hooks/{name}"]["post"]["responses"]
-    table = PAGE.partition("### What a sender is told")[2].partition("### Changing")[0]
+    table = PAGE.partition("### Answers to a sender")[2].partition("### Changing")[0]
     told = {
         status
         for row in re.findall(r"^\| ([\d, ]+)", table, re.MULTILINE)

@@ -29,7 +29,7 @@ class Heard:
 
 @dataclass
 class Script:
-    """What is answered, in order (the last for ever), and what was asked."""
+    """The answers in order (the last is repeated indefinitely), and the requests received."""
 
     url: str
     lines: list[Line]

@@ -85,7 +85,7 @@ def test_the_lines_of_javascript_hand_in_a_job_and_find_its_picture(one_gateway:
 
 
 def here(script: str, gateway: Gateway) -> str:
-    """A script for this gateway, which nobody works for."""
+    """Return a script pointed at this gateway, which has no worker, with no wait."""
     return script.replace("http://127.0.0.1:8080", gateway.url).replace("wait=60", "wait=0")
 
 

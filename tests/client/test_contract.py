@@ -67,7 +67,7 @@ FAULTLESS: list[dict[str, Any]] = [
 
 
 def test_a_job_that_succeeds_has_a_picture_that_can_be_saved(side: Side, tmp_path: Path) -> None:
-    """From handing in to a file."""
+    """From the submission to a file."""
     side.hold()
     job = side.client.submit("a paper fox", seed=7, metadata={"product": 17})
     assert (job.status, job.created, job.images) == ("queued", True, ())
@@ -176,7 +176,7 @@ def test_time_to_start_and_time_in_all_are_told_apart(side: Side) -> None:
 
 
 def test_the_same_key_is_the_same_job(side: Side) -> None:
-    """Seed or none, whoever sends it."""
+    """With or without a seed, and whichever client sends it."""
     side.hold()
     first = side.client.submit("a paper fox", idempotency_key="order-4711")
     again = side.client.submit("a paper fox", idempotency_key="order-4711")

@@ -1,4 +1,4 @@
-"""Errors: the tree that is drawn is the tree there is, and every foreign one becomes ours."""
+"""Errors: the documented tree is the actual tree; each foreign one becomes one of Darkroom's."""
 
 import inspect
 import pickle
@@ -46,7 +46,7 @@ def test_all_of_them_can_be_imported_from_the_package() -> None:
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_an_error_survives_pickling_with_its_facts(error: errors.DarkroomError) -> None:
-    """Task queues and process pools pickle what nobody caught."""
+    """Task queues and process pools pickle exceptions that the task did not catch."""
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(again) is type(error)
     assert str(again) == str(error)
@@ -136,7 +136,7 @@ def test_a_problem_documents_words_are_kept() -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: float | None) -> None:
-    """A date is held against the answer's own clock, as ours may be wrong."""
+    """A date is compared with the response's own clock, as the client's clock may be wrong."""
     headers = {"RETRY-AFTER": value, "date": "Wed, 21 Oct 2015 07:28:00 GMT"}
     assert retry_after_s(headers) == seconds
 

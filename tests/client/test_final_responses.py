@@ -60,7 +60,7 @@ def test_interim_responses_are_skipped(name: str) -> None:
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("name", ["103", "100 and 103"])
 def test_interim_responses_before_a_job_is_taken_are_skipped(name: str) -> None:
-    """It is handed in once."""
+    """It is submitted once."""
     with raw_server(after(INTERIM[name])) as server, client_of(server.port) as client:
         assert client.submit("a fox").id == ID
         assert len(server.seen) == 1

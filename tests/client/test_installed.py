@@ -31,7 +31,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def python_with_pytest(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, of somebody who writes tests."""
+    """The same, with what a user who writes tests needs."""
     return environment(tmp_path_factory.mktemp("tested"), wheel, *NEEDED, *FOR_TESTS)
 
 
@@ -65,7 +65,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def test_the_wheel_holds_one_package_and_says_that_it_is_typed(wheel: Path) -> None:
-    """Nothing of the house's own plain names can reach an environment by it."""
+    """The wheel adds none of the project's own plain top-level names to an environment."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         [about] = [name for name in names if name.endswith("METADATA")]

@@ -1,4 +1,4 @@
-"""The client runs on Pythons that nobody here has: what they lack is not used."""
+"""The client runs on Pythons that are not installed here: what they lack is not used."""
 
 import ast
 import sys
@@ -31,7 +31,7 @@ ALLOWED = {"requests", "urllib3", "darkroom_client"}
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_a_file_reads_as_the_oldest_python_that_is_promised(file: Path) -> None:
-    """Its grammar, and annotations that nobody evaluates."""
+    """Its grammar, and annotations that are never evaluated."""
     text = file.read_text(encoding="utf-8")
     tree = ast.parse(text, feature_version=OLDEST)
     future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and _is_future(node)]

@@ -52,7 +52,7 @@ def with_picture() -> Line:
 
 @pytest.mark.enable_socket
 def test_a_stream_of_events_that_breaks_is_taken_up_where_it_broke() -> None:
-    """The half event is left out, and the gateway is told what was heard."""
+    """The half event is left out, and the gateway gets the id of the last whole event."""
     stream = {"Content-Type": "text/event-stream"}
     broken = Line(200, event("1", "queued") + b"id: 2\ndata: {", stream, hang_up=True)
     rest = Line(200, b": still here\n\n" + event("3", "succeeded"), stream)
@@ -64,7 +64,7 @@ def test_a_stream_of_events_that_breaks_is_taken_up_where_it_broke() -> None:
 
 @pytest.mark.enable_socket
 def test_a_gateway_that_stays_away_ends_a_stream_of_events() -> None:
-    """It is not asked for ever."""
+    """The client does not ask it indefinitely."""
     with scripted(BUSY) as script, Client(script.url, retries=AT_ONCE) as client:
         with pytest.raises(Unavailable):
             list(client.job(ID).events())
@@ -92,7 +92,7 @@ def test_a_limit_that_is_reached_does_not_end_a_wait() -> None:
 
 @pytest.mark.enable_socket
 def test_a_picture_is_fetched_from_the_bucket_without_the_api_key() -> None:
-    """A signed link needs none, and the bucket is somebody else."""
+    """A signed link needs none, and the bucket is another party."""
     with scripted(Line(200, PICTURE)) as bucket:
         link = Line(302, headers={"Location": f"{bucket.url}/fox.png?signature=abc"})
         with scripted(with_picture(), link) as script, Client(script.url, "drk_x") as client:
@@ -128,7 +128,7 @@ def test_a_picture_that_comes_damaged_is_no_file(
 
 @pytest.fixture
 def authenticate() -> Authenticate:
-    """Nobody is known."""
+    """No caller is known."""
 
     def refuse(authorization: str | None) -> Any:
         del authorization

@@ -29,7 +29,7 @@ AT_ONCE = Retries(attempts=3, first_wait_s=0.0)
 
 @pytest.mark.parametrize("trouble", [GONE, BUSY, Line(429), Line(502), Line(504), Line(408)])
 def test_a_job_is_sent_again_under_the_key_it_was_sent_under(trouble: Line) -> None:
-    """The gateway can tell that it is the same job, although nobody gave a key."""
+    """The gateway can recognise the same job, although the caller gave no key."""
     with scripted(trouble, trouble, JOB) as script, Client(script.url, retries=AT_ONCE) as client:
         assert client.submit("a fox").status == "queued"
         keys = {heard.headers["idempotency-key"] for heard in script.heard}
@@ -47,7 +47,7 @@ def test_two_jobs_never_share_a_key_that_nobody_gave() -> None:
 
 
 def test_ones_own_key_is_sent_and_told_again_when_nothing_came_of_it() -> None:
-    """Whoever catches the error knows under which key to try again."""
+    """Code that catches the error knows under which key to try again."""
     with scripted(GONE) as script, Client(script.url, retries=AT_ONCE) as client:
         with pytest.raises(NoAnswer) as caught:
             client.submit("a fox", idempotency_key="order-4711")
@@ -57,7 +57,7 @@ def test_ones_own_key_is_sent_and_told_again_when_nothing_came_of_it() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500])
 def test_an_answer_that_would_be_the_same_again_is_not_asked_for_again(status: int) -> None:
-    """A 500 neither: nobody knows what it means."""
+    """A 500 is not retried either: its meaning is unknown."""
     with scripted(Line(status)) as script, Client(script.url, retries=AT_ONCE) as client:
         with pytest.raises(Exception, match=f"HTTP {status}"):
             client.submit("a fox")
@@ -125,7 +125,7 @@ def test_what_the_callers_own_lines_raise_comes_back_as_it_was(fault: Exception)
 
 
 def test_a_redirection_is_refused_so_that_the_key_goes_nowhere_else() -> None:
-    """Whoever answers in the gateway's place gets no second request."""
+    """A server that answers in the gateway's place gets no second request."""
     moved = Line(307, headers={"Location": "http://127.0.0.1:9/v1/jobs"})
     with scripted(moved) as script, Client(script.url, "drk_secret", retries=AT_ONCE) as client:
         with pytest.raises(NotTheGateway):

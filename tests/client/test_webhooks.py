@@ -48,7 +48,7 @@ def test_names_of_headers_may_have_any_case_and_the_body_may_be_text() -> None:
 
 
 def test_either_secret_fits_while_one_replaces_the_other() -> None:
-    """And a delivery signed with both fits whoever knows one."""
+    """And a delivery signed with both is valid for a receiver that knows only one."""
     both = signed()
     both["webhook-signature"] += " " + signed(secret=OTHER)["webhook-signature"]
     assert webhooks.verify(signed(), BODY, [OTHER, SECRET], now=NOW).id == "msg_1"

@@ -61,7 +61,7 @@ class Gateway:
         return self.call("POST", path, **how)
 
     def submit(self, prompt: str = "a paper fox", **more: Any) -> UUID:
-        """Hand in a job over HTTP; its id."""
+        """Submit a job over HTTP; return its id."""
         answer = self.post("/v1/jobs", json={"request": {"prompt": prompt}, **more})
         assert answer.status_code == 202, answer.text
         return UUID(answer.json()["id"])

@@ -71,7 +71,7 @@ def foxes(count: int) -> bytes:
 
 
 def hand_in(gateway: Gateway, body: Any, query: str = "", **headers: str) -> requests.Response:
-    """Hand in a batch."""
+    """Submit a batch."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return gateway.post(f"/v1/batches{query}", data=body, headers=JSONL | names)
 
@@ -273,7 +273,7 @@ def test_gzip_that_is_damaged_or_cut_is_refused(one_gateway: Gateway) -> None:
 
 
 def test_another_owners_batch_does_not_exist(gateway: Gateway) -> None:
-    """404 on every route, as for an id of nobody; and a list has one's own alone."""
+    """404 on every route, as for an id that does not exist; a list has only the owner's own."""
     batch_id = hand_in(gateway, foxes(2), **of("ada")).json()["id"]
     for which in (batch_id, str(uuid4()), "x", "..%2f"):
         for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/cancel")):
@@ -285,7 +285,7 @@ def test_another_owners_batch_does_not_exist(gateway: Gateway) -> None:
 
 
 def test_a_key_needs_the_scope(one_gateway: Gateway) -> None:
-    """Reading is no handing in, and the other way round."""
+    """The read scope does not allow submitting, and the submit scope does not allow reading."""
     batch_id = hand_in(one_gateway, foxes(1), **of("ada:submit")).json()["id"]
     assert hand_in(one_gateway, foxes(1), **of("ada:read")).status_code == 403
     cancel = f"/v1/batches/{batch_id}/cancel"

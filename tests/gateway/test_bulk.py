@@ -1,4 +1,4 @@
-"""Cancelling and retrying, one or many: what is meant, what it costs, and nobody else's."""
+"""Cancelling and retrying, one or many: which are selected, the cost, and no other owner's."""
 
 from collections.abc import Callable
 from uuid import UUID, uuid4
@@ -112,7 +112,7 @@ def test_many_are_cancelled_by_filter_after_a_dry_run_that_changes_nothing(
 
 
 def test_ids_of_strangers_are_missing_and_left_alone(gateway: Gateway) -> None:
-    """As if nobody had them."""
+    """As if they did not exist."""
     mine, nobodys = gateway.submit(), uuid4()
     theirs = gateway.post("/v1/jobs", json={"request": {"prompt": "x"}}, headers=STRANGER).json()
     ids = [str(mine), theirs["id"], str(nobodys)]
@@ -156,7 +156,7 @@ def test_a_retry_that_may_pay_twice_has_to_be_agreed_to(gateway: Gateway) -> Non
 
 
 def test_many_are_retried_by_code_and_a_dry_run_only_counts(gateway: Gateway) -> None:
-    """The commonest causes are told with the price."""
+    """The commonest causes are reported with the price."""
     stumbled = [gateway.submit(f"fox {number}") for number in range(3)]
     for job_id in stumbled:
         gateway.fail(job_id, "HTTP_500")
@@ -183,7 +183,7 @@ def test_jobs_that_failed_after_the_first_request_are_not_met_by_the_next(gatewa
 def test_a_change_that_takes_too_long_says_so_and_the_next_request_goes_on(
     start: Callable[[str], GatewayWiring], migrated_sqlite_url: str
 ) -> None:
-    """A thousand at a time at least, each for good; nobody waits minutes for an answer."""
+    """At least a thousand at a time, each committed; no caller waits minutes for a response."""
     wiring = start(migrated_sqlite_url)
     wiring.limits = GatewayLimits(bulk_s=-1)
     request = {"prompt": "a fox", "seed": 1}

@@ -54,7 +54,7 @@ def run(tmp_path: Path, environment: Mapping[str, str]) -> Callable[..., subproc
 
 @contextmanager
 def stopped(process: subprocess.Popen[str], said: list[str]) -> Iterator[str]:
-    """A gateway's address; at the end it is told to stop, and `said` has what it wrote."""
+    """Yield a gateway's address; then have it stop. `said` collects what it wrote."""
     assert process.stderr is not None
     try:
         for line in process.stderr:
@@ -79,7 +79,7 @@ def darkroom(tmp_path: Path, environment: dict[str, str]) -> CommandLine:
 
 @contextmanager
 def serving(started: Started) -> Iterator[str]:
-    """A gateway's address; at the end it is told to stop, and does."""
+    """Yield a gateway's address; at the end the gateway gets SIGTERM, and stops."""
 
     def address() -> str | None:
         found = re.search(r"listening on (http://\S+)\n", started.said)
@@ -129,7 +129,7 @@ def test_a_gateway_without_keys_serves_its_own_machine_and_says_so(
 
 
 def test_a_gateway_told_to_stop_lets_its_streams_go(darkroom: CommandLine) -> None:
-    """Nobody's open event stream holds up a deploy."""
+    """No caller's open event stream holds up a deploy."""
     with serving(darkroom.start("gateway")) as url:
         job = requests.post(f"{url}/v1/jobs", json=FOX, timeout=WITHIN_S).json()
         stream = requests.get(f"{url}/v1/jobs/{job['id']}/events", stream=True, timeout=WITHIN_S)
@@ -141,7 +141,7 @@ def test_a_gateway_told_to_stop_lets_its_streams_go(darkroom: CommandLine) -> No
 def test_another_address_is_refused_in_one_line_while_there_is_no_key(
     darkroom: CommandLine,
 ) -> None:
-    """Nobody's bill is open to a network by accident."""
+    """No operator's bill is open to a network by accident."""
     ran = darkroom("gateway", "--host", "0.0.0.0")  # noqa: S104 - it is refused
     assert ran.status == 1
     assert len(ran.lines) == 1

@@ -41,7 +41,7 @@ def ada(one_gateway: Gateway) -> Gateway:
 
 
 def as_(who: str) -> dict[str, str]:
-    """Somebody else's key."""
+    """Return the header that carries another key."""
     return {"Authorization": f"Bearer {who}"}
 
 
@@ -55,7 +55,7 @@ FAILED = Verdict(DeliveryState.FAILED, latency_ms=7, status=500, answer="oh no")
 
 
 def test_a_jobs_delivery_stands_beside_its_status(ada: Gateway) -> None:
-    """Null until the end, and where nobody is to be told; then how it stands."""
+    """Null until the end, and where no delivery was asked for; then how it stands."""
     job_id, silent = ada.submit(callback_url=URL), ada.submit()
     before = ada.get(f"/v1/jobs/{job_id}").json()
     assert (before["callback_url"], before["on_end"], before["delivery"]) == (URL, None, None)
@@ -74,7 +74,7 @@ def test_a_jobs_delivery_stands_beside_its_status(ada: Gateway) -> None:
 
 
 def test_a_delivery_is_shown_with_its_log_and_to_its_owner_alone(ada: Gateway) -> None:
-    """What is somebody else's does not exist."""
+    """For another owner it does not exist."""
     job_id = ada.submit(callback_url=URL)
     ada.fail(job_id)
     attempted(ada, FAILED)

@@ -10,7 +10,7 @@ from gateway.http.fair_slots import FairSlots
 
 
 class Loads:
-    """Loads that go on until they are told to end."""
+    """Loads that go on until the test ends them."""
 
     def __init__(self, slots: int) -> None:
         self._slots = FairSlots(slots)

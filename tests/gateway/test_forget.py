@@ -22,7 +22,7 @@ FOX = {"prompt": "a paper fox", "seed": 7}
 
 @pytest.fixture
 def authenticate() -> Authenticate:
-    """A caller for each name; one that ends in `-reader` may only look and hand in."""
+    """A caller for each name; one that ends in `-reader` may only read and submit."""
 
     def by_name(authorization: str | None) -> Caller:
         name = (authorization or "Bearer default")[7:]
@@ -39,7 +39,7 @@ def delete(gateway: Gateway, job_id: UUID, **how: object) -> tuple[int, dict[str
 
 
 def ask(gateway: Gateway, *, key: str | None = None, **more: object) -> dict[str, object]:
-    """Hand in a job; what is said of it."""
+    """Submit a job; return what the response says of it."""
     headers = {} if key is None else {"Idempotency-Key": key}
     answer = gateway.post("/v1/jobs", json={"request": FOX, **more}, headers=headers)
     assert answer.status_code in {200, 202}, answer.text
@@ -76,7 +76,7 @@ def test_a_forgotten_job_is_gone_and_every_address_of_it_says_so(gateway: Gatewa
 
 
 def test_a_job_under_way_is_refused_and_a_waiting_one_goes(one_gateway: Gateway) -> None:
-    """409 with what to do; and nobody forgets without the scope that cannot be taken back."""
+    """409 with what to do; and no caller deletes without the scope for irreversible actions."""
     running, waiting = one_gateway.submit(), one_gateway.submit("another")
     one_gateway.claim(running)
     status, problem = delete(one_gateway, running)
@@ -95,7 +95,7 @@ def test_a_job_under_way_is_refused_and_a_waiting_one_goes(one_gateway: Gateway)
 def test_a_batch_keeps_its_counts_and_its_results_leave_the_forgotten_out(
     gateway: Gateway,
 ) -> None:
-    """And handed in again under its key it is the same batch."""
+    """And submitted again under its key it is the same batch."""
     lines = '{"prompt": "a", "key": "1"}\n{"prompt": "b", "key": "2"}\n'
     headers = {"Content-Type": "application/jsonl", "Idempotency-Key": "night"}
     batch = gateway.post("/v1/batches", data=lines, headers=headers).json()

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: handed in once, looked at by their owner, their pictures fetched."""
+"""Jobs over HTTP: submitted once, looked at by their owner, their pictures fetched."""
 
 import base64
 import threading
@@ -151,7 +151,7 @@ def test_a_wait_that_is_too_short_ends_in_an_accepted_job(one_gateway: Gateway) 
 
 
 def test_a_picture_is_a_redirect_to_the_bucket_or_the_bytes_themselves(gateway: Gateway) -> None:
-    """The link needs no key of ours; the download has a name to be saved under."""
+    """The link needs no key of Darkroom; the download has a name to be saved under."""
     job_id = gateway.submit()
     assert gateway.get(f"/v1/jobs/{job_id}/images/0").status_code == 409
     gateway.succeed(job_id)
@@ -273,7 +273,7 @@ def test_a_filter_that_cannot_be_meant_is_refused_by_name(one_gateway: Gateway) 
 
 
 def test_what_is_somebody_elses_does_not_exist(gateway: Gateway) -> None:
-    """Jobs, pictures and lists: an id of another owner is answered like one of nobody."""
+    """Jobs, pictures and lists: another owner's id gets the same response as an unknown id."""
     job_id = gateway.submit()
     gateway.succeed(job_id)
     stranger: dict[str, Any] = {"headers": of("stranger")}

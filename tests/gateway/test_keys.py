@@ -38,7 +38,7 @@ def who(_services: Services) -> APIRouter:
 
 @pytest.fixture
 def keyed(start: Callable[[str], GatewayWiring], migrated_url: str) -> Iterator[Gateway]:
-    """A gateway as it is wired, which nobody has made a key for yet."""
+    """A gateway as it is wired, for which no key exists yet."""
     wiring = start(migrated_url)
     wiring.routers = (*wiring.routers, who)
     del wiring.authenticate  # what the conftest put in the place of the real one
@@ -95,7 +95,7 @@ def test_a_good_key_is_let_in_by_whatever_name_the_gateway_has(keyed: Gateway) -
 
 
 def test_the_first_key_shuts_the_door_within_seconds_without_a_restart(keyed: Gateway) -> None:
-    """Nobody who makes a key has to think of the processes that run."""
+    """An operator who makes a key does not have to think of the processes that run."""
     assert keyed.get("/who/read").status_code == 200
     secret = create_key(keyed.database, owner="shop", scopes={"read"}).secret
     wait_until(lambda: keyed.get("/who/read").status_code == 401)
@@ -158,7 +158,7 @@ HEADERS = (
 
 
 def test_every_header_without_a_good_key_is_refused_alike(keyed: Gateway) -> None:
-    """Missing, malformed, unknown or revoked: nobody learns which."""
+    """Missing, malformed, unknown or revoked: the caller does not learn which."""
     made = create_key(keyed.database, owner="shop", scopes={"read"})
     revoke_key(keyed.database, made.key.id)
     answers = {
@@ -187,7 +187,7 @@ def test_a_revoked_key_is_refused_within_seconds(keyed: Gateway) -> None:
 
 
 def test_the_day_of_a_keys_use_is_noted(keyed: Gateway) -> None:
-    """So that `darkroom keys list` shows keys that nobody uses."""
+    """So that `darkroom keys list` shows keys that are not used."""
     used = create_key(keyed.database, owner="shop", scopes={"read"})
     create_key(keyed.database, owner="shop", scopes={"read"})
     keyed.get("/who/read", headers=bearer(used.secret))
@@ -223,7 +223,7 @@ def table(migrated_sqlite_url: str) -> Iterator[Database]:
 
 
 def test_a_gateway_that_others_reach_is_shut_while_there_is_no_key(table: Database) -> None:
-    """Nobody is let in by the lack of keys."""
+    """No caller is let in by the lack of keys."""
     with pytest.raises(Unauthenticated):
         KeyHolders(table, open_until_keys=False)(None)
 
@@ -263,7 +263,7 @@ def test_a_scope_of_a_newer_release_allows_nothing(table: Database) -> None:
 def test_while_the_table_is_away_nobody_is_let_in_and_nobody_refused(
     start: Callable[[str], GatewayWiring], sqlite_url: str
 ) -> None:
-    """A client that is told 401 throws its key away; 503 makes it come again."""
+    """A client that gets a 401 throws its key away; 503 makes it come again."""
     wiring = start(sqlite_url)
     wiring.routers = (who,)
     wiring.authenticate = KeyHolders(wiring.database, open_until_keys=False)

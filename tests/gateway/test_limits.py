@@ -92,7 +92,7 @@ def test_who_has_no_limit_comes_in_however_often(table: Database, alone: Rates) 
 
 
 def test_a_rate_holds_one_owner_and_no_other(table: Database, alone: Rates) -> None:
-    """One in a hundred seconds: the second must wait, and is told about how long."""
+    """One in a hundred seconds: the second must wait, and the error says about how long."""
     set_owner_limits(table, "shop", max_per_second=0.01)
     limits = OwnerLimits(table, alone)
     limits.admit("shop")
@@ -114,7 +114,7 @@ def test_all_gateways_count_together_in_redis(
 def test_while_redis_is_away_each_gateway_counts_by_itself(
     table: Database, together: Callable[[str], Rates], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is refused for it, nobody is let off his limit, and the log has one line of it."""
+    """No owner is refused for it or exempt from the limit, and the log has one line of it."""
     set_owner_limits(table, "shop", max_per_second=0.01)
     assert admitted(OwnerLimits(table, together(NOBODY)), "shop", 20) == 1
     assert len([record for record in caplog.records if "Redis is away" in record.message]) == 1

@@ -7,7 +7,7 @@ from storage.errors import DatabaseUnavailable, RowLocked
 
 
 def test_a_locked_row_is_no_outage() -> None:
-    """The caller may try again as after one, but is told what it met, and not by whom."""
+    """The caller may retry as after an outage; the response names the cause, not the database."""
     locked = problem_of(RowLocked("db://host: canceling statement due to lock timeout"))
     away = problem_of(DatabaseUnavailable("db://host: connection refused"))
     documents = [json.loads(bytes(answer.body)) for answer in (locked, away)]

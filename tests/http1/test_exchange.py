@@ -63,7 +63,7 @@ UNUSUAL: dict[str, bytes] = {
     "another HTTP": b"HTTP/2.0 200 OK\r\n\r\n",
     "nothing": b"",
 }
-# After these the server hangs up, as else nobody would know that no more is to come.
+# After these the server hangs up, as else the reader would not know that no more is to come.
 ENDING = {
     "another HTTP",
     "head cut short",
@@ -189,7 +189,7 @@ def test_an_unusual_answer_is_urllib3s(name: str) -> None:
 
 
 def test_a_body_that_ends_early_is_short_and_ends_its_connection() -> None:
-    """Whoever asked for it knows how long it was to be."""
+    """The caller knows how long it was to be."""
     with opened(SIZED + b"\r\nbo", EMPTY, hangs_up=True) as (pool, server):
         assert read(sent_short(pool))[-1] == b"bo"
         pool.request("GET", "/")

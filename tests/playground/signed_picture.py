@@ -36,7 +36,7 @@ def signed(png: bytes) -> bytes:
 def failures(png: bytes) -> set[str]:
     """Validate the credentials of a PNG; return the codes of what does not hold.
 
-    That the certificate is made here, and so trusted by nobody, is left out.
+    That the certificate is made here, and so not trusted by any verifier, is left out.
     """
     with c2pa.Reader("image/png", io.BytesIO(png)) as reader:
         found = json.loads(reader.json())

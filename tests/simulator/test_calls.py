@@ -168,7 +168,7 @@ def test_a_caller_who_left_is_charged_all_the_same(server: RunningSimulator) -> 
 def test_a_control_request_that_makes_no_sense_is_refused(
     server: RunningSimulator, path: str, body: Any
 ) -> None:
-    """The doors say what is wrong, and change nothing."""
+    """The control routes say what is wrong, and change nothing."""
     answer = server.session.put(server.root + path, data=json.dumps(body), timeout=20)
     assert (answer.status_code, answer.json()["code"]) == (400, "CONTROL_REFUSED")
     assert server.control("GET", "/faults") == []

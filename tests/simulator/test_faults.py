@@ -155,7 +155,7 @@ def test_a_hang_never_answers(server: RunningSimulator) -> None:
 
 
 def test_a_trickle_drips(server: RunningSimulator) -> None:
-    """Each drop arrives within any read timeout, and still the answer takes for ever; charged."""
+    """Each drop arrives within any read timeout, yet the response lasts indefinitely; charged."""
     arm(server, "trickle", bytes_per_s=50)
     with server.post({"prompt": "a fox", **SMALL}, stream=True) as answer:
         assert answer.status_code == 200
@@ -235,7 +235,7 @@ def test_an_invalid_request_is_never_charged(server: RunningSimulator, kind: str
 
 
 def test_a_count_ends_a_fault(server: RunningSimulator) -> None:
-    """Two calls fail, the third is served, and the hits are told."""
+    """Two calls fail, the third is served, and the hits are reported."""
     arm(server, "status", status=500, count=2)
     assert [server.call().status_code for _ in range(3)] == [500, 500, 200]
     assert server.control("GET", "/faults")[0]["hits"] == 2

@@ -22,7 +22,7 @@ class Uploads:
         self._stopping = stopping
 
     def adopt(self) -> int:
-        """Nobody would have thought of this; the second look is the last."""
+        """Raise an unforeseen fault at first; the second look is the last."""
         for fault in self._faults:
             raise fault("never heard of")
         self._stopping.set()

@@ -47,7 +47,7 @@ class Dispatch:
         self._is_away = is_away
 
     def take_one(self) -> list[UUID]:
-        """Reserve the job whose turn it is."""
+        """Reserve the job that is due."""
         return [self.due.pop()] if self.due else []
 
     def hand_back(self, job_ids: list[UUID]) -> None:
@@ -110,7 +110,7 @@ def test_a_probes_job_comes_straight_from_the_table(parts: dict[str, Any]) -> No
 def test_the_lease_is_taken_before_anything_else_starts(
     parts: dict[str, Any], course: Course
 ) -> None:
-    """A worker that nobody knows holds no job, and adopts no image."""
+    """A worker that is not registered holds no job, and adopts no image."""
     away = DatabaseUnavailable("away")
     parts["heartbeat"] = Part("heartbeat", course, start=away)
     with pytest.raises(DatabaseUnavailable):

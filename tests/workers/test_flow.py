@@ -28,7 +28,7 @@ class Consumer:
         self.consumes = True
 
     def turn(self) -> None:
-        """Do what was asked, in an order that nobody promised."""
+        """Do what was asked, in an order that is not promised."""
         for ask in reversed(self.asked):
             ask()
         self.asked.clear()

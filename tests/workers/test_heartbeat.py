@@ -229,7 +229,7 @@ def test_each_beat_writes_what_the_worker_reports(database: Database) -> None:
 
 
 def test_a_beat_renews_the_lease_for_its_whole_length(database: Database) -> None:
-    """And tells whoever asks how long it is good for."""
+    """And reports to its `on_alive` callback how long it is good for."""
     worker, alive = worker_info(), list[float]()
     register_worker(database, worker)
     workers = database.tables.workers

@@ -167,7 +167,7 @@ def test_a_worker_that_stops_has_all_cores_again() -> None:
 def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else a worker that ran out of descriptors would stay on one core for ever."""
+    """Else a worker that ran out of descriptors would stay on one core indefinitely."""
     monkeypatch.setattr("workers.cpu_affinity.EVERY_S", 0.0)
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
@@ -197,7 +197,7 @@ def test_a_kernel_that_does_not_say_how_busy_its_cores_are_places_the_threads() 
 
 
 def test_an_operators_own_choice_of_one_core_is_left_alone() -> None:
-    """There is nothing to choose, so nobody looks."""
+    """There is nothing to choose, so the cores are not looked at."""
     os.sched_setaffinity(0, {OTHER})
     one_core = Machine(busy={ONE: 0.0}).one_core()
     one_core.run(threading.Event())  # returns, though nothing stops it
@@ -224,7 +224,7 @@ def test_a_kernel_that_forbids_the_choice_is_asked_once(
 
 
 def test_a_move_that_fails_halfway_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread is left on a core that nobody looks at any more."""
+    """No thread is left on a core that is no longer looked at."""
     setaffinity, calls = os.sched_setaffinity, iter(range(100))
 
     def refuse_the_second(thread: int, cores: set[int]) -> None:
@@ -244,6 +244,6 @@ def test_a_move_that_fails_halfway_is_taken_back(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_setting_leaves_the_choice_to_the_kernel() -> None:
-    """By default it is ours."""
+    """By default Darkroom makes it."""
     assert isinstance(WorkerWiring(load_settings()).one_core, CpuAffinity)
     assert WorkerWiring(load_settings(cpu_affinity="off")).one_core is None

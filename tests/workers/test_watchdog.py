@@ -36,7 +36,7 @@ class Faulty(Depth):
         self._faults = iter([ZeroDivisionError])
 
     def waiting(self) -> int | None:
-        """Nobody would have thought of this."""
+        """Raise an unforeseen fault at first."""
         for fault in self._faults:
             raise fault("never heard of")
         return super().waiting()
@@ -124,7 +124,7 @@ def test_each_queue_has_a_count_of_its_own() -> None:
 
 
 def test_a_starved_worker_is_ended_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After it was told to leave there is nothing more to look at."""
+    """After the call to leave there is nothing more to look at."""
     monkeypatch.setattr("workers.starvation_watchdog.EVERY_S", 0.0)
     left: list[bool] = []
     dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).run(threading.Event())

@@ -1,4 +1,4 @@
-"""The file of hooks: what is wrong with it is told before a delivery comes, and no secret is."""
+"""The file of hooks: its faults are reported before a delivery comes, and no secret is shown."""
 
 from pathlib import Path
 
@@ -239,6 +239,6 @@ def test_a_side_is_not_judged_while_the_model_is_open(tmp_path: Path) -> None:
 
 
 def test_a_hook_shows_no_secret(tmp_path: Path) -> None:
-    """Wherever somebody prints one."""
+    """Wherever one is printed."""
     hook = load(tmp_path, GOOD + "request = { prompt = 'x' }")["shop"]
     assert SECRET not in repr(hook)

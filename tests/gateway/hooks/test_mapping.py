@@ -131,13 +131,13 @@ def test_every_missing_field_is_named() -> None:
 
 @pytest.mark.parametrize("written", ["tags: {product.tags}", "all: {product}"])
 def test_a_list_or_an_object_is_no_part_of_a_text(written: str) -> None:
-    """How it should be written nobody said."""
+    """How it should be written is not defined."""
     with pytest.raises(PayloadUnfit, match="to stand within a text"):
         made_of(written)
 
 
 def test_null_is_no_part_of_a_text() -> None:
-    """A picture of "null" is what nobody wants."""
+    """A picture of "null" is never wanted."""
     with pytest.raises(PayloadUnfit, match=r"has no product\.note"):
         made_of("a {product.note}")
 

@@ -154,7 +154,7 @@ def test_the_same_delivery_many_times_at_once_is_one_job(gateway: Gateway) -> No
 
 
 def test_a_job_of_a_hook_is_seen_by_its_owner(one_gateway: Gateway) -> None:
-    """And by nobody else: the sender gets an id, and no more."""
+    """And by no other owner: the sender gets an id, and no more."""
     body = text_of({"title": "a paper fox"})
     answer = deliver(one_gateway, "plain", body, plain(body)).json()
     assert one_gateway.get(f"/v1/jobs/{answer['id']}").json()["owner"] == "default"
@@ -164,7 +164,7 @@ def test_a_job_of_a_hook_is_seen_by_its_owner(one_gateway: Gateway) -> None:
 
 
 def test_the_owners_limits_hold_for_its_hooks(one_gateway: Gateway) -> None:
-    """The sender is told when to come again, and does."""
+    """The response says when the sender may come again, and the sender does."""
     set_owner_limits(one_gateway.database, "shop", max_per_second=0.01)
     body = text_of(CREATED)
     assert deliver(one_gateway, "shop", body, standard(body)).status_code == 202
@@ -194,7 +194,7 @@ def test_an_event_that_comes_again_altered_is_the_first_ones_job(gateway: Gatewa
 
 
 def test_without_a_signed_id_the_body_is_the_event(one_gateway: Gateway) -> None:
-    """An id in a header that nobody signed makes no second job."""
+    """An id in a header that is not signed makes no second job."""
     body = text_of({"title": "a paper fox"})
     for id_ in ("1", "2"):
         headers = plain(body) | {
@@ -308,7 +308,7 @@ def test_a_body_too_large_is_refused_before_it_is_hashed(one_gateway: Gateway) -
 
 
 def test_a_coded_body_is_refused(one_gateway: Gateway) -> None:
-    """Its sender signed either the bytes before or those after: nobody says which."""
+    """Its sender signed either the bytes before coding or those after: nothing says which."""
     body = gzip.compress(text_of({"title": "a paper fox"}))
     headers = plain(body) | {"Content-Encoding": "gzip"}
     assert deliver(one_gateway, "plain", body, headers).status_code == 415

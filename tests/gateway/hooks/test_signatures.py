@@ -160,7 +160,7 @@ def test_a_time_that_is_no_whole_number_of_seconds_is_refused(time: str) -> None
 
 
 def test_two_times_in_one_header_are_refused() -> None:
-    """Which of them is meant nobody knows."""
+    """It is unknown which of them is valid."""
     headers = stripe()
     again = {"stripe-signature": headers["stripe-signature"] + f",t={NOW_S}"}
     assert check(TimestampedHmac((NEW,)), again) is None
@@ -180,7 +180,7 @@ def test_standard_webhooks_vouches_for_its_id() -> None:
 
 
 def test_one_of_several_signatures_is_enough() -> None:
-    """A sender with two secrets signs with both; versions that are not ours are passed over."""
+    """A sender with two secrets signs with both; versions unknown to Darkroom are skipped."""
     ours, theirs = standard()["webhook-signature"], standard(OLD)["webhook-signature"]
     headers = standard() | {"webhook-signature": f"v1a,c29tZQ== {theirs} v2,x v1 {ours}"}
     assert check(StandardWebhooks((NEW,)), headers) is not None

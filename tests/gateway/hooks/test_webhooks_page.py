@@ -92,7 +92,7 @@ def deliver(gateway: Gateway, name: str, body: bytes) -> Any:
 
 
 def test_the_page_shows_four_senders() -> None:
-    """Shopify, Stripe, GitHub, and whoever keeps to the standard."""
+    """Shopify, Stripe, GitHub, and any sender that keeps to the standard."""
     assert [example.name for example in examples()] == ["shopify", "stripe", "releases", "products"]
 
 

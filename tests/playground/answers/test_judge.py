@@ -54,7 +54,7 @@ def test_a_whole_picture_is_in_hand() -> None:
 
 
 def test_good_pictures_are_kept_beside_damaged_ones() -> None:
-    """One whole PNG is enough; the others are told."""
+    """One whole PNG is enough; the others are reported."""
     verdict = of(200, {"images": ["***", WHOLE, None, WHOLE]})
     assert verdict.meaning is Meaning.IN_HAND
     assert len(verdict.images) == 2
@@ -62,7 +62,7 @@ def test_good_pictures_are_kept_beside_damaged_ones() -> None:
 
 
 def test_a_data_url_is_read_as_what_it_holds() -> None:
-    """The page says bare base64; a prefix costs nobody a paid picture."""
+    """The page says bare base64; a prefix never costs a paid picture."""
     verdict = of(200, {"images": [f"data:image/png;base64,{WHOLE}"]})
     assert verdict.meaning is Meaning.IN_HAND
 

@@ -133,7 +133,7 @@ def test_text_and_many_data_chunks_are_whole() -> None:
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
 def test_a_broken_picture_is_refused_with_its_reason(name: str) -> None:
-    """Each way of being broken is told in its own words."""
+    """Each way of being broken is reported in its own words."""
     data, reason = BROKEN[name]
     with pytest.raises(PngDamaged, match=reason):
         check_png(data)

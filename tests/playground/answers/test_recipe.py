@@ -92,7 +92,7 @@ def test_a_side_that_is_not_set_is_the_apis_own(sides: dict[str, int], size: str
 
 @pytest.mark.parametrize("mode", ["id", "full"])
 def test_a_simulated_picture_says_so(mode: str) -> None:
-    """Nobody takes the simulator's picture for the API's."""
+    """The simulator's picture cannot be mistaken for the API's."""
     text = recipe_text(mode, job_id="42", request=request(), simulated=True)  # type: ignore[arg-type]
     assert text is not None
     assert "Simulated: yes" in text

@@ -191,7 +191,7 @@ def test_a_connection_the_server_closed_meanwhile_is_noticed() -> None:
 
 
 def test_closing_the_client_closes_its_idle_connections() -> None:
-    """The server hears of it at once, though somebody still holds an answer."""
+    """The server sees it at once, even if a caller still holds an answer."""
     gone = threading.Event()
 
     def script(conn: socket.socket, _: Seen) -> None:
@@ -327,7 +327,7 @@ def test_most_of_a_large_answer_stays_with_the_server_until_it_is_read() -> None
 
 
 def test_a_refused_connection_is_not_sent() -> None:
-    """Nobody listens: not paid, and the address is told."""
+    """If no server listens, the call is not paid, and the error names the address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with client_for(f"http://127.0.0.1:{port}/") as client:
@@ -643,7 +643,7 @@ def test_many_threads_share_one_client() -> None:
 
 
 def test_a_request_that_is_no_json_is_not_sent() -> None:
-    """What can't be written is told before anything is sent."""
+    """A request that cannot be written is reported before anything is sent."""
     with serving(good) as (client, server), pytest.raises(NotSent):
         client.send({"prompt": "\ud800"})
     assert (server.accepted, server.seen) == (is_later, [])
@@ -665,21 +665,21 @@ def test_a_key_is_checked_without_asking_for_an_image(status: str, meaning: Mean
 
 
 def test_a_key_check_that_fails_is_a_verdict_too() -> None:
-    """Nobody listens: said, not raised."""
+    """If no server listens, a verdict is returned; nothing is raised."""
     with client_for("http://127.0.0.1:9/") as client:
         assert client.check_key().meaning is Meaning.NOT_PAID
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "\x00", "schlüssel"])
 def test_a_key_no_header_can_carry_is_refused_unquoted(key: str) -> None:
-    """A newline copied with the key is told at once, without repeating the key."""
+    """A newline copied with the key is reported at once, without repeating the key."""
     with pytest.raises(ValueError, match="printable ASCII"):
         client_for("http://127.0.0.1:9/", api_key=key)
 
 
 @pytest.mark.parametrize("url", ["", "playground.com/api", "ftp://x/", "http://", "https:///v1"])
 def test_an_address_that_is_not_http_is_refused(url: str) -> None:
-    """A typo in a setting is told before the first call."""
+    """A typo in a setting is reported before the first call."""
     with pytest.raises(ValueError, match="must begin with"):
         client_for(url)
 

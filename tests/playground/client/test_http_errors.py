@@ -1,4 +1,4 @@
-"""Foreign exceptions become ours, and none is missed."""
+"""Foreign exceptions become those of Darkroom, and none is missed."""
 
 import http.client
 import inspect
@@ -16,7 +16,7 @@ from playground.client.deadline import CallClock
 from playground.client.http_errors import FOREIGN, call_failed
 from playground.errors import CallFailed, NotSent, OutcomeUnknown
 
-# Warnings are told by `warnings`, not raised.
+# Warnings are reported by `warnings`, not raised.
 WARNINGS = (Warning,)
 
 

@@ -57,7 +57,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_header_without_end_costs_a_bounded_number_of_steps(name: str, steps: list[int]) -> None:
-    """Pillow reads padding byte by byte and comments one by one; it may not do so for ever."""
+    """Pillow reads padding byte by byte and comments one by one; it may not do so indefinitely."""
     with pytest.raises(RequestInvalid) as caught:
         parse_request({"prompt": "x", "init_image": base64_of(HOSTILE[name])})
     assert [fault.field for fault in caught.value.faults] == ["init_image"]

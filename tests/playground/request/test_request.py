@@ -133,7 +133,7 @@ def test_other_models_take_any_side(model: str) -> None:
 
 
 def test_all_faults_come_at_once_cross_field_rules_included() -> None:
-    """A request with many faults is told all of them in one error."""
+    """For a request with many faults, one error reports all of them."""
     raw = {
         "width": 33,
         "height": "x",
@@ -182,7 +182,7 @@ def test_a_key_of_any_kind_is_refused_without_a_crash(key: object) -> None:
 
 
 def test_a_value_that_looks_secret_is_not_repeated() -> None:
-    """A key handed in by mistake does not reach an error text."""
+    """A key submitted by mistake does not reach an error text."""
     with pytest.raises(RequestInvalid) as caught:
         parse_request({"prompt": "x", "api_key": "sk-123456"})
     assert "sk-123456" not in str(caught.value)
@@ -243,7 +243,7 @@ def test_strength_becomes_plain_decimal_text(given: object, kept: str) -> None:
      "0." + "0" * 90],
 )  # fmt: skip
 def test_other_strengths_are_refused(value: object) -> None:
-    """Out of range, not finite, or written in a way that nobody promised to read."""
+    """Out of range, not finite, or written in a way that is not promised to be read."""
     assert set(faults({"prompt": "x", "strength": value})) == {"strength"}
 
 

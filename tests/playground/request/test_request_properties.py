@@ -72,7 +72,7 @@ def test_a_valid_request_satisfies_the_schema(raw: dict[str, Any]) -> None:
 def test_one_wrong_value_is_told_on_its_own_field(
     raw: dict[str, Any], field: str, value: object
 ) -> None:
-    """Any value in any field either passes or is told by name; no other field is blamed."""
+    """Any value in any field passes or is reported by name; no other field is blamed."""
     faults = faults_of({**raw, field: value})
     blamed = {fault.field.partition("[")[0] for fault in faults}
     assert blamed <= {field} or (field == "filter_model" and blamed <= {"width", "height"})

@@ -34,7 +34,7 @@ def test_the_schema_lists_the_enums() -> None:
 
 
 def test_the_schemas_examples_satisfy_it() -> None:
-    """Nobody is shown an example that would be refused."""
+    """No caller is shown an example that would be refused."""
     for example in SCHEMA["examples"]:
         VALIDATOR.validate(example)
 

@@ -39,7 +39,7 @@ def test_a_given_seed_is_kept() -> None:
 
 
 def test_the_initial_image_comes_off_and_goes_on_again() -> None:
-    """Kept apart and put back, it is sent as it was handed in."""
+    """Stored apart and put back, it is sent as it was submitted."""
     data = picture()
     request = parse_request({"prompt": "x", "init_image": base64_of(data), "seed": 7})
     row = kept_form(request)

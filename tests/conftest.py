@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_collection() -> Generator[None, object, object]:
     """Spare the collector what stays to the end: each full collection takes a quarter second of it.
 
-    While tests are collected there is next to no garbage, so nobody looks for it. Later, failed
+    While tests are collected there is next to no garbage, so the collector is off. Later, failed
     requests to a bucket have a full collection made, each second (`objects/botocore_garbage.py`).
     """
     gc.disable()

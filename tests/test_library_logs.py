@@ -1,4 +1,4 @@
-"""Records of libraries are made without the values that they were about, whoever reads them."""
+"""Records of libraries are made without the values that they were about, for every reader."""
 
 import logging
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A fleet of real worker processes over real services, and a producer that has nothing of ours."""
+"""A fleet of real worker processes over real services; the producer uses no code of Darkroom."""
 
 import os
 import subprocess
@@ -87,7 +87,7 @@ class Fleet:
         return self.folder / f"worker-{len(self.workers)}.log"
 
     def send(self, request: object, *, task_id: str | None = None, **options: Any) -> UUID:
-        """Hand in a job as a stranger would: by task name, with JSON alone."""
+        """Submit a job as an outside producer does: by task name, with JSON alone."""
         task_id = task_id or str(uuid4())
         if isinstance(request, dict) and request.get("prompt"):
             request = {**request, "prompt": f"{request['prompt']} {self.mark}"}
@@ -111,7 +111,7 @@ class Fleet:
         return self._simulator.charged(self.mark)
 
     def job(self, job_id: UUID) -> Job | None:
-        """The row, once there is one and the database is there to tell."""
+        """Return the job's row, or None if there is no row yet or the database is unavailable."""
         try:
             return get_job(self.database, job_id)
         except (JobNotFound, DatabaseUnavailable):

@@ -1,4 +1,4 @@
-"""`darkroom worker` with a fault that nobody has met: each submit message holds its thread.
+"""`darkroom worker` with a fault not seen in practice: each submit message holds its thread.
 
 Run as a module, by a test. The watchdog is as quick as a test wants it.
 """

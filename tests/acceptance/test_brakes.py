@@ -15,7 +15,7 @@ SOON = {"probe_first_s": "0.5", "probe_most_s": "1", "fleet_look_s": "0.2"}
 
 
 def send_many(fleet: Fleet, count: int) -> list[UUID]:
-    """Hand in a number of small jobs."""
+    """Submit a number of small jobs."""
     return [fleet.send({"prompt": f"a slow river {n}", **SMALL}) for n in range(count)]
 
 

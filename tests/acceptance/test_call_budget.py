@@ -65,7 +65,7 @@ def test_a_worker_that_waits_for_its_budget_stops_at_once(
     ids = [lite_fleet.send({"prompt": f"an owl {n}", **SMALL}) for n in range(10)]
     lite_fleet.wait_until(lambda: all(lite_fleet.job(job_id) for job_id in ids))
     lite_fleet.wait_until(lambda: _succeeded(lite_fleet, ids) == 1)
-    threading.Event().wait(0.5)  # so that the others wait for their turn, most likely
+    threading.Event().wait(0.5)  # so that the others wait for a call slot, most likely
     worker.signal(signal.SIGTERM)
     assert worker.wait(PATIENCE_S) == 0
     jobs = [lite_fleet.wait_for(job_id, "queued", "succeeded") for job_id in ids]

@@ -15,7 +15,7 @@ SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 
 
 def send_many(fleet: Fleet, count: int) -> list[UUID]:
-    """Hand in a number of small jobs."""
+    """Submit a number of small jobs."""
     return [fleet.send({"prompt": f"a quiet harbour {n}", **SMALL}) for n in range(count)]
 
 
@@ -86,7 +86,7 @@ def test_a_second_sigterm_leaves_at_once(lite_fleet: Fleet, simulator: Simulator
 
 
 def test_a_full_spool_starts_no_call_and_goes_on_when_there_is_room(lite_fleet: Fleet) -> None:
-    """Room for an answer is set aside before its call is made."""
+    """Space for an answer is reserved before its call is made."""
     lite_fleet.start_worker(concurrency=4, spool_max_bytes=9_000_000)
     ids = send_many(lite_fleet, 12)
     for job_id in ids:

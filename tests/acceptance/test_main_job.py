@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 
 
 def stored(s3: S3Endpoint, key: str) -> bytes:
-    """What the bucket holds, asked for with nothing of ours."""
+    """Return an object's bytes from the bucket, read without any code of Darkroom."""
     client = boto3.client(
         "s3",
         endpoint_url=s3.endpoint_url,
@@ -53,7 +53,7 @@ def test_a_message_becomes_a_picture_with_its_row(fleet: Fleet, s3: S3Endpoint) 
 
 
 def test_many_jobs_each_end_with_one_call(fleet: Fleet) -> None:
-    """Two workers share the work; nobody pays twice."""
+    """Two workers share the work; no job is paid for twice."""
     fleet.start_worker()
     fleet.start_worker()
     ids = [fleet.send({"prompt": f"a paper fox {n}", **SMALL}) for n in range(60)]
@@ -75,7 +75,7 @@ def test_a_repeated_message_is_the_same_job(lite_fleet: Fleet) -> None:
 
 
 def test_a_faulty_request_is_kept_as_a_failed_row_with_its_faults(lite_fleet: Fleet) -> None:
-    """Its producer is gone: only the row can tell it."""
+    """Its producer is gone, so only the row can report the faults."""
     lite_fleet.start_worker()
     job_id = lite_fleet.send({"prompt": "", "width": 33, "seed": 0, "colour": "red"})
     job = lite_fleet.wait_for(job_id, "failed")

@@ -8,8 +8,8 @@ from storage.records.states import JobStatus
 from tests.acceptance.conftest import Fleet
 from tests.services import Simulator
 
-#: No message is taken for lost and no worker for dead: a message that comes later than it was
-#: waited for may pass an owner's limit by one (storage/dispatch/owner_limits.py).
+#: No message is considered lost and no worker dead: a message that arrives after its wait ended
+#: may exceed an owner's limit by one (storage/dispatch/owner_limits.py).
 PATIENT = {"dispatch_again_s": 60, "dispatch_lost_s": 60, "lease_s": 60}
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 

@@ -38,7 +38,7 @@ def fleet(
 
 
 class Stranger:
-    """A producer with nothing of ours, set up as docs/producers.md says for RabbitMQ."""
+    """A producer without code of Darkroom, set up as docs/producers.md says for RabbitMQ."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -47,7 +47,7 @@ class Stranger:
         self._queue: Any = Queue("darkroom.submit", queue_arguments={"x-queue-type": "quorum"})
 
     def send(self, prompt: str) -> UUID:
-        """Hand in a job, again and again under the same id until the broker has it."""
+        """Submit a job, again and again under the same id until the broker has it."""
         task_id = str(uuid4())
         request = {"prompt": f"{prompt} {self._fleet.mark}", **SMALL}
 
@@ -108,7 +108,7 @@ def run_lines(lines: str, broker_url: str, folder: Path) -> UUID:
 def test_the_documented_lines_hand_a_job_in_on_either_broker(
     make_fleet: MakeFleet, migrated_sqlite_url: str, s3: S3Endpoint, request: Any, broker: str
 ) -> None:
-    """Before any worker has ever run, too: the message waits, whoever declares the queue."""
+    """Before any worker has ever run, too: the message waits, whichever side declares."""
     url = request.getfixturevalue(broker)
     fleet = make_fleet(database_url=migrated_sqlite_url, broker_url=url, s3=s3)
     early = run_lines(documented_lines(), url, fleet.folder)
@@ -129,7 +129,7 @@ def test_a_producer_that_takes_the_queue_for_a_classic_one_is_told(
 
 
 def test_a_queue_that_a_producer_declared_as_classic_is_used_as_it_is(fleet: Fleet) -> None:
-    """Somebody else's defaults came first: no reason for every worker to end at its start."""
+    """A producer's defaults came first; the workers must not all exit at their start for that."""
     job_id = fleet.send({"prompt": "as on Redis", **SMALL})
     fleet.start_worker()
     fleet.wait_for(job_id, "succeeded")
@@ -179,7 +179,7 @@ def test_rabbitmq_killed_and_restarted_under_load_loses_no_job(
     s3: S3Endpoint,
     simulator: Simulator,
 ) -> None:
-    """Whatever was handed in is a row with one call; nobody restarts the workers."""
+    """Each submitted job is a row with one call, and the workers are not restarted."""
     fleet = make_fleet(database_url=migrated_sqlite_url, broker_url=rabbitmq_server.url, s3=s3)
     stranger = Stranger(fleet)
     simulator.put_latency(0.2)

@@ -107,7 +107,7 @@ def test_tasks_and_queue_lengths_are_answered_as_with_a_broker_that_is_away(
         outcome = by.send(OnEnd(task=WANTED.task, queue="shop"), task_id="t", kwargs=ARGUMENTS)
     assert outcome.failure is Failure.BROKER_AWAY
     app = app_at(refused_url)
-    # A passive declaration takes no right, so a user without any is told the length.
+    # A passive declaration needs no permission, so the broker reports the length to any user.
     length = 0 if "fleet" in refused_url else None
     depth = QueueDepth(app, "darkroom.generate", timeout_s=5)
     assert depth.waiting() == length

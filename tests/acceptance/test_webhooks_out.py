@@ -66,7 +66,7 @@ def test_a_webhook_outlives_its_worker_and_a_receiver_that_stumbles(
 
 
 def test_a_task_of_somebody_elses_is_sent_to_its_queue(lite_fleet: Fleet, redis_url: str) -> None:
-    """`on_end`: id and status, under a task id that is the delivery's; none of ours is."""
+    """`on_end`: id and status, the delivery's id as task id; a task of Darkroom is refused."""
     fleet = lite_fleet
     fleet.start_worker()
     wanted = {"task": "reports.picture_made", "queue": "reports"}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.enable_socket
 
 
 def test_a_forked_command_finds_its_libraries_loaded(tmp_path: Path) -> None:
-    """Whoever asks first: another word than that of `chaos.fleet.warm` would undo it for all."""
+    """For any first caller: a preload list not of `chaos.fleet.warm` would undo it for all."""
     notes = tmp_path / "notes"
     command = ForkedCommand(
         ["--version"],

@@ -12,7 +12,7 @@ import pytest
 def run(
     root: Path, folder: Path, *, check: str = "", test: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a copy of the script, in a folder with a space in its path, beside a `make` of ours."""
+    """Run a copy of the script, in a folder with a space in its path, beside a stub of `make`."""
     clone = folder / "a clone"
     (clone / ".ci").mkdir(parents=True)
     shutil.copy(root / ".ci" / "run", clone / ".ci" / "run")
@@ -46,7 +46,7 @@ def run(
 
 
 def test_it_checks_and_tests_as_in_ci(root: Path, tmp_path: Path) -> None:
-    """`make check`, then `make test`, with CI=true and nobody's settings; pytest's line is last."""
+    """Run `make check`, `make test` with CI=true, no settings inherited; pytest's line is last."""
     line = "==== 3 passed, 1 skipped in 1.00s ===="
     done = run(root, tmp_path, test=f'echo "{line}"')
     assert done.returncode == 0, done.stderr

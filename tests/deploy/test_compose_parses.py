@@ -1,4 +1,4 @@
-"""Compose parsers that are not ours accept the file, and would notice if it were wrong."""
+"""Third-party Compose parsers accept the file, and would notice if it were wrong."""
 
 import json
 import subprocess
@@ -105,7 +105,7 @@ def test_the_specification_refuses_a_typo(
 
 
 def test_services_wait_for_services_that_exist(composed: dict[str, Any]) -> None:
-    """What somebody waits for is in the file: podman-compose passes over a name that is not."""
+    """Each service waited for is in the file: podman-compose passes over a name that is not."""
     services = composed["services"]
     waited_for = {name for one in services.values() for name in one.get("depends_on", {})}
     assert waited_for <= services.keys()

@@ -125,7 +125,7 @@ def test_what_stays_up_comes_back_and_is_watched(services: Services) -> None:
 
 
 def test_what_runs_once_is_waited_for(services: Services) -> None:
-    """Nothing of ours starts before the tables are there and the doctor found nothing wrong."""
+    """Worker and gateway start only after the tables exist and the doctor found nothing wrong."""
     for name in ONCE:
         assert services[name]["restart"].startswith("on-failure")
         for who in ("worker", "gateway"):

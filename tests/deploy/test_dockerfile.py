@@ -1,4 +1,4 @@
-"""The image is built from what is committed, holds nothing for development, and runs as nobody."""
+"""The image is built from what is committed, holds nothing for development, runs without root."""
 
 import re
 import shlex
@@ -57,7 +57,7 @@ def test_the_builder_gets_what_is_copied_and_no_more(root: Path, copied: set[str
 
 
 def test_every_room_of_the_wheel_is_in_the_image(root: Path, copied: set[str]) -> None:
-    """A new room that the Dockerfile forgets is found here."""
+    """A new package missing from the Dockerfile is found here."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     rooms = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert set(rooms) <= copied

@@ -26,7 +26,7 @@ def page(request: pytest.FixtureRequest, root: Path) -> Path:
 
 
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every link to another page of ours finds it."""
+    """Every link to another page of the project finds it."""
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [
         link for link in links if "://" not in link and not page.parent.joinpath(link).exists()

@@ -155,7 +155,7 @@ def test_the_lifecycle_rule_is_one_and_has_our_prefixes(operations: str) -> None
 
 
 def commands(page: str) -> list[list[str]]:
-    """Every command line of ours that a page shows, in blocks and in the middle of sentences."""
+    """Return every `darkroom` command line of a page, in blocks and in the middle of sentences."""
     typed = [line for block in blocks(page, "sh") for line in block.splitlines()]
     typed += re.findall(r"`(darkroom [^`]*)`", page)
     ours = [line.partition(" > ")[0] for line in typed if line.startswith("darkroom ")]
@@ -177,7 +177,7 @@ def test_every_command_shown_is_one(name: str) -> None:
 
 
 def test_every_line_of_a_log_is_logged(operations: str) -> None:
-    """An alarm on a sentence that nobody writes would never ring."""
+    """An alarm on a sentence that no code logs would never ring."""
     table = operations.partition("## What the logs say")[2].partition("\n## ")[0]
     lines = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
     rooms = ("tasks", "workers", "storage")

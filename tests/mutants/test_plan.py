@@ -61,7 +61,7 @@ def test_equivalent_mutants_are_no_part_of_the_share_of_survivors() -> None:
 
 
 def test_the_report_shows_each_survivor_with_its_change() -> None:
-    """Whoever writes the missing test needs the file, the line and the change."""
+    """The author of the missing test needs the file, the line and the change."""
     text = report([KILLED, SURVIVED, LEFT_OUT])
     assert "a.py:7\n    - stop()\n    + pass" in text
     assert "x != 1" not in text

@@ -1,6 +1,6 @@
 """A worker's crew inside the test's own process, so that what a job costs can be looked at.
 
-The loops that look for something every so often are left out, and the heartbeat is told to be
+The loops that look for something every so often are left out, and the heartbeat is set to be
 rare: what is counted is the jobs', however long they take.
 """
 

@@ -27,7 +27,7 @@ MS = timedelta(milliseconds=1)
 
 @pytest.fixture
 def database(new_migrated_postgres_url: str) -> Iterator[Database]:
-    """An empty, migrated table on PostgreSQL, whose statistics are nobody else's."""
+    """An empty, migrated table on PostgreSQL, whose statistics no other test shares."""
     found = Database(new_migrated_postgres_url)
     yield found
     found.close()

@@ -69,7 +69,7 @@ def frozen_messages() -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture
 def previous_broker(redis_url: str) -> str:
-    """A broker with messages that nobody has read yet."""
+    """A broker with messages that no worker has read yet."""
     messages = frozen_messages()
     with redis.Redis.from_url(redis_url) as broker:
         for queue, waiting in messages.items():

@@ -136,7 +136,7 @@ def tries_to_lock() -> Iterator[list[str]]:
 
 
 def test_an_index_that_broke_off_is_made_anew(previous: Database) -> None:
-    """It is there, kept up to date, and used by nobody: `migrate` sees that, and the rest stays."""
+    """It exists, is kept up to date, and no query uses it: `migrate` sees that, the rest stays."""
     if previous.dialect == "sqlite":
         pytest.skip("SQLite makes its indexes inside the migration")
     migrate(previous)
@@ -151,7 +151,7 @@ def test_an_index_that_broke_off_is_made_anew(previous: Database) -> None:
 
 
 def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Database) -> None:
-    """No transaction stays open meanwhile: CONCURRENTLY would wait for it, and it for the turn."""
+    """No transaction stays open meanwhile: CONCURRENTLY would wait for it, and it for the lock."""
     if previous.dialect == "sqlite":
         pytest.skip("SQLite makes its indexes inside the migration")
     migrate(previous)
@@ -173,7 +173,7 @@ def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Dat
 
 @contextmanager
 def what_is_heard() -> Iterator[list[str]]:
-    """Each question for the turn, and each end of a transaction, in their order."""
+    """Record each attempt to take the lock, and each end of a transaction, in order."""
     heard: list[str] = []
 
     def note(_c: Connection, _cursor: object, statement: str, *_: object) -> None:

@@ -57,7 +57,7 @@ def test_rows_messages_and_spools_of_the_release_before_are_served(
 
 
 def _no_less_and_no_more(fleet: Fleet, s3: S3Endpoint) -> None:
-    """What had ended stays as it was until somebody retries it; what is not open stays hidden."""
+    """What had ended stays as it was until a caller retries it; what is not open stays hidden."""
     unknown = get_job(fleet.database, job(6))
     assert (unknown.status, unknown.calls_unknown) == ("failed", 2)
     assert get_job(fleet.database, job(7)).images[0].sha256 == "07" * 32

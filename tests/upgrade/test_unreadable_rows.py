@@ -1,4 +1,4 @@
-"""Rows nobody can make sense of, and messages with bad ids: logged, set aside, the others go on."""
+"""Unreadable rows, and messages with bad ids: logged, quarantined, the other jobs go on."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ NO_REQUESTS: tuple[Any, ...] = (
 
 
 def accept(fleet: Fleet, request: object, **columns: Any) -> UUID:
-    """A row as it stands after somebody has written into it."""
+    """Return the id of a row as it stands after an operator has written into it."""
     job = NewJob(id=uuid4(), request={"prompt": "x", "seed": 7}, request_hash="h", **columns)
     insert_job(fleet.database, job)
     jobs = fleet.database.tables.jobs

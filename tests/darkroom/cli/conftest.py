@@ -102,7 +102,7 @@ class CommandLine:
     env: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str, given: bytes = b"", **more: str) -> Ran:
-        """Run a command to its end; `more` are variables of ours, by the names of settings."""
+        """Run a command to its end; `more` are Darkroom's variables, by the names of settings."""
         return self.start(*words, given=given, **more).end()
 
     def start(self, *words: str, given: bytes = b"", **more: str) -> Started:

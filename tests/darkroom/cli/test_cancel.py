@@ -16,7 +16,7 @@ JOBS = 20_000
 
 
 def load_batch(tables: Database, size: int) -> UUID:
-    """Hand in a batch."""
+    """Submit a batch."""
     batch, _ = create_batch(tables, id=uuid4())
     for start in range(0, size, 1000):
         insert_jobs(
@@ -63,7 +63,7 @@ def test_a_stranger_among_the_ids_is_told_and_the_others_go(
 def test_a_batch_of_several_chunks_is_cancelled_whole(
     at_table: CommandLine, tables: Database, a_job: Callable[..., UUID]
 ) -> None:
-    """Its waiting and its held jobs; nobody else's."""
+    """Its waiting and its held jobs are cancelled; no other job is."""
     other = a_job()
     batch_id = load_batch(tables, 2500)
     dry = at_table("cancel", "--batch", str(batch_id), "--dry-run")
@@ -112,7 +112,7 @@ def tables_count(tables: Database) -> int:
 
 
 def test_wrong_calls_are_told_before_anything_is_connected(bare: CommandLine) -> None:
-    """Nothing named, both ways of naming, or an id that is none."""
+    """Nothing named, both ways of naming, or an invalid id."""
     words = "cancel what? Give job ids, or --batch, --owner, --since"
     for arguments in ([], [str(uuid4()), "--owner", "ann"]):
         ran = bare("cancel", *arguments)
@@ -123,7 +123,7 @@ def test_wrong_calls_are_told_before_anything_is_connected(bare: CommandLine) ->
 def test_an_unknown_or_unfinished_batch_is_one_line(
     at_table: CommandLine, tables: Database
 ) -> None:
-    """What is still being handed in is not there to be cancelled."""
+    """A batch that is still being submitted cannot be cancelled yet."""
     stranger = uuid4()
     ran = at_table("cancel", "--batch", str(stranger))
     assert (ran.status, ran.lines) == (1, [f"there is no batch {stranger}"])

@@ -81,7 +81,7 @@ def test_every_fault_is_told_with_its_setting_and_no_secret(darkroom: CommandLin
 
 @pytest.mark.usefixtures("tables")
 def test_a_spool_that_keeps_calls_from_starting_is_told(darkroom: CommandLine) -> None:
-    """Else a worker would wait at half its concurrency, and nobody would know for what."""
+    """Otherwise a worker would wait at half its concurrency without a reported reason."""
     ran = darkroom("doctor", "--json", concurrency="8")
     assert ("warn", "its bound of 0.016 GB lets 4 of 8 calls start") in found(ran, "spool")
 

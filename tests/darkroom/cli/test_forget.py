@@ -112,7 +112,7 @@ def test_the_doctor_tells_the_objects_that_failed_from_those_that_wait(
 
 
 class Bucket(ObjectStore):
-    """Somebody may press Ctrl-C while an object is being deleted."""
+    """An object store that can simulate Ctrl-C while an object is being deleted."""
 
     def __init__(self) -> None:
         super().__init__(bucket="watched")
@@ -146,7 +146,7 @@ def finished(a_job: AJob, finish: Finish) -> Finished:
 def test_a_ctrl_c_while_objects_are_deleted_takes_nothing_from_the_report(
     finished: Finished, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What cannot be undone is told in any case, and who does the rest."""
+    """The command always reports what cannot be undone, and that the workers do the rest."""
     jobs = finished("shop", 3)
     bucket.is_pressed = True
     with pytest.raises(typer.Exit) as ended:

@@ -59,7 +59,7 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody has to guess what a command line looks like."""
+    """The caller need not guess what a command line looks like."""
     assert f"Example: {'darkroom' if command != 'worker' else 'DARKROOM'}" in help_of(
         command, capsys
     )
@@ -84,7 +84,7 @@ def options_of(command: str) -> set[str]:
 
 
 def test_submit_has_an_option_for_every_parameter_of_the_request_and_the_job() -> None:
-    """What the API and the job can be told, the command line can tell them."""
+    """Each parameter that the API and the job accept can be given on the command line."""
     names = {*ImageRequest.model_fields, *JobOptions.model_fields} - {"prompt"}
     wanted = {OTHER_NAMES.get(name, "--" + name.replace("_", "-")) for name in names}
     assert wanted <= options_of("submit")

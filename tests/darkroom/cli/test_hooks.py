@@ -1,4 +1,4 @@
-"""`darkroom hooks`: a file's faults are told whole, and what a payload becomes is shown."""
+"""`darkroom hooks`: all faults of a file are reported, and what a payload becomes is shown."""
 
 import json
 from pathlib import Path

@@ -104,7 +104,7 @@ def test_a_worker_with_a_refused_key_says_so(darkroom: CommandLine) -> None:
 def test_another_broker_than_we_know_is_named(
     at_table: CommandLine, tables: Database, command: list[str]
 ) -> None:
-    """A scheme that nobody speaks is no traceback, and no job is made before it is found out."""
+    """An unknown scheme causes no traceback, and no job is made before it is found out."""
     ran = at_table(*command, broker_url=f"pigeon://ann:{SECRET}@loft")
     assert ran.status == 2
     assert ran.lines[-1].startswith("settings: DARKROOM_BROKER_URL: ")
@@ -113,7 +113,7 @@ def test_another_broker_than_we_know_is_named(
 
 
 def test_a_folder_with_packages_of_our_names_is_no_matter(at_table: CommandLine) -> None:
-    """Started from somebody's project, ours are the packages that run."""
+    """Started from another project's folder, Darkroom runs its own packages."""
     for name in ("tasks", "storage", "workers", "playground", "simulator"):
         package: Path = at_table.folder / name
         package.mkdir()

@@ -44,7 +44,7 @@ def test_pause_and_resume_are_in_the_table(at_table: CommandLine, tables: Databa
 def test_a_pause_by_hand_takes_the_place_of_one_that_ends_by_itself(
     at_table: CommandLine, tables: Database
 ) -> None:
-    """The fleet must not begin again while somebody holds it."""
+    """The fleet must not begin again while an operator holds it."""
     pause_fleet(tables, PauseKind.BREAKER, code="HTTP_401", message="no such key")
     assert at_table("pause").status == 0
     found = fleet_state(tables).pause
@@ -55,7 +55,7 @@ def test_a_pause_by_hand_takes_the_place_of_one_that_ends_by_itself(
 def test_lifting_a_pause_of_its_own_warns_that_it_may_come_back(
     at_table: CommandLine, tables: Database
 ) -> None:
-    """The words of the API are told, without what would steer a terminal."""
+    """The command reports the API's words, without control characters for a terminal."""
     pause_fleet(tables, PauseKind.BREAKER, code="HTTP_401", message="no\x1b[31m such key")
     ran = at_table("resume")
     assert ran.status == 0
@@ -148,7 +148,7 @@ def test_a_pause_of_need_is_bad_and_a_wanted_one_a_warning(
 
 
 def test_less_speed_is_a_warning(tables: Database, sqlite_url: str) -> None:
-    """Full speed is well; after a "too fast" the share that is left is told."""
+    """Full speed is OK; after a "too fast" the share of speed that is left is reported."""
     wiring = wiring_of(sqlite_url)
     assert [finding.level for finding in check_pause(wiring)] == [Level.OK]
     slow_down(tables, hold_s=0)

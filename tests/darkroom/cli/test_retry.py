@@ -1,4 +1,4 @@
-"""`darkroom retry`: nobody pays again without having been told."""
+"""`darkroom retry`: no caller pays again without having been shown the cost."""
 
 import os
 import pty
@@ -83,7 +83,7 @@ def test_on_a_terminal_it_asks(
 
 
 def on_terminal(command: CommandLine, answer: str, *arguments: str) -> int | None:
-    """Run a command whose input is a terminal with somebody at it; its exit status."""
+    """Run a command whose input is a terminal with a user at it; return its exit status."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, answer.encode())
@@ -142,7 +142,7 @@ def end_with_picture_after_cancel(tables: Database, job_id: UUID) -> None:
 def test_what_needs_no_retry_is_left_alone(
     at_table: CommandLine, a_job: Callable[..., UUID], finish: Callable[..., Job]
 ) -> None:
-    """Done and waiting jobs stay, each told with its state; a stranger makes it exit status 1."""
+    """Done and waiting jobs stay, reported with their state; an unknown id makes exit status 1."""
     done, waiting, stranger = a_job("1"), a_job("2"), uuid4()
     finish(done)
     ran = at_table("retry", str(done), str(waiting), str(stranger))
@@ -155,7 +155,7 @@ def test_what_needs_no_retry_is_left_alone(
 
 
 def test_many_go_in_chunks_and_a_pause_is_told(at_table: CommandLine, tables: Database) -> None:
-    """More than one transaction's worth; who retries under a pause learns why nothing starts."""
+    """More than one transaction's worth; under a pause the caller learns why nothing starts."""
     jobs = [new_job() for _ in range(1100)]
     for some in (jobs[:1000], jobs[1000:]):
         insert_jobs(tables, some)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.enable_socket
 
 OverTls = Callable[[int], TlsRelay]
 
-#: Kombu's keys and ours that a worker or a gateway uses, each apart from the others.
+#: Kombu's and Darkroom's keys that a worker or a gateway uses, each apart from the others.
 PATTERNS = [
     "~darkroom.generate*",
     "~darkroom.submit*",
@@ -112,7 +112,7 @@ def test_a_certificate_is_for_the_host_of_the_address(redis_over_tls: TlsRelay) 
 def test_a_file_of_certificates_that_cannot_be_read_is_named(
     at_table: CommandLine, tmp_path: Path
 ) -> None:
-    """It would look like a server that is away, and be tried for ever."""
+    """It would look like an unavailable server, and be tried indefinitely."""
     (tmp_path / "empty.pem").write_text("")
     for file in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
         ran = at_table("worker", broker_url="rediss://127.0.0.1:1/0", redis_ca_file=str(file))

@@ -93,7 +93,7 @@ def test_a_link_opens_the_picture_without_a_key(
     objects: ObjectStore,
     picture: bytes,
 ) -> None:
-    """Whoever has the signed link gets the bytes."""
+    """Any client that has the signed link gets the bytes."""
     ran = darkroom("show", str(finish(a_job(), objects).id), "--url")
     assert ran.status == 0
     with requests.Session() as session:
@@ -129,7 +129,7 @@ def test_a_refused_job_says_why_it_has_no_picture(
 
 @pytest.mark.parametrize("command", ["show", "watch"])
 def test_an_unknown_job_is_one_line(at_table: CommandLine, command: str) -> None:
-    """Exit status 1, and the id that nobody knows."""
+    """Exit status 1, and one line with the unknown id."""
     stranger = str(uuid4())
     ran = at_table(command, stranger)
     assert (ran.status, ran.out, ran.lines) == (1, "", [f"there is no job {stranger}"])

@@ -35,7 +35,7 @@ def hold(tables: Database, job_id: UUID, *, alive: bool) -> datetime:
 def test_each_stuck_job_has_its_reason(
     at_table: CommandLine, tables: Database, a_job: Callable[..., UUID]
 ) -> None:
-    """A dead worker, a deadline long past, an image that nobody stores; not a third try."""
+    """A dead worker, a deadline long past, an image that no worker stores; not a third try."""
     orphan, late, storing, busy = (a_job(name) for name in "abcd")
     a_job("waiting")
     hold(tables, orphan, alive=False)

@@ -67,7 +67,7 @@ def test_every_parameter_arrives(at_table: CommandLine, tables: Database) -> Non
 def test_every_fault_has_its_line_and_nothing_is_kept(
     at_table: CommandLine, tables: Database
 ) -> None:
-    """One call tells all that is wrong, whoever finds it; exit status 2."""
+    """One call reports all that is wrong, whichever check finds it; exit status 2."""
     (at_table.folder / "sketch.png").write_bytes(b"no picture")
     wrong = {
         "width": "1000",
@@ -127,7 +127,7 @@ def test_a_broker_that_hangs_does_not_hold_a_job_up(
 
 
 def test_the_same_key_is_the_same_job(at_table: CommandLine, tables: Database) -> None:
-    """Handed in again it is found; another request under the key is refused."""
+    """Submitted again it is found; another request under the key is refused."""
     first = at_table("submit", "a paper fox", "--key", "order-17")
     again = at_table("submit", "a paper fox", "--key", "order-17")
     other = at_table("submit", "a tin fox", "--key", "order-17")
@@ -175,7 +175,7 @@ def test_waiting_for_a_job_that_fails_ends_with_1(
     refuse: Callable[[UUID], None],
     eventually: Callable[[Callable[[], Any]], Any],
 ) -> None:
-    """The reason is told where the picture would have been."""
+    """The reason is reported where the picture would have been."""
     waiting = at_table.start("submit", "a paper fox", "--wait")
     (job,) = eventually(lambda: list_jobs(tables))
     refuse(job.id)

@@ -17,7 +17,7 @@ UP_WITHIN_S = 150
 
 
 def open_to_others(folder: Path) -> list[Path]:
-    """Everything of `up` that somebody else could read, list or enter."""
+    """Everything of `up` that another user could read, list or enter."""
     within = (folder / "my data").rglob("*")
     return [path for path in within if path.lstat().st_mode & 0o077 and not path.is_socket()]
 

@@ -69,7 +69,7 @@ def test_differences_are_listed_with_exit_status_1(
 def test_filters_choose_the_jobs(
     at_bucket: CommandLine, a_job: Callable[..., UUID], finish: Finish
 ) -> None:
-    """By owner and time; without any, it asks which jobs are meant."""
+    """By owner and time; without any, it asks which jobs to select."""
     mine = finish(a_job("a", owner="shop"))
     finish(a_job("b"))
     ran = at_bucket("verify", "--owner", "shop", "--since", "1h", "--json")
@@ -109,7 +109,7 @@ def test_a_repair_searches_the_spools_first_and_costs_nothing(
     objects: ObjectStore,
     picture: bytes,
 ) -> None:
-    """Nobody is asked, as nothing is paid for."""
+    """The command does not ask for confirmation, as nothing is paid for."""
     job = finish(a_job())
     spool = Spool(at_bucket.folder / "darkroom-spool", max_bytes=10**6, fsync=False)
     spool.write(job.id, job.fence, [SpooledImage([picture], width=64, height=32)])

@@ -124,7 +124,7 @@ def test_a_secret_is_printed_once_and_two_sign_while_they_change(
 
 
 def test_a_job_may_name_a_task_to_be_sent(at_table: CommandLine) -> None:
-    """`QUEUE=TASK`; one of ours is refused before anything is kept."""
+    """`QUEUE=TASK`; one of Darkroom's own is refused before anything is kept."""
     refused = at_table("submit", "a fox", "--on-end", "shop=darkroom.submit")
     assert refused.status == 2
     assert "on_end" in refused.err

@@ -73,7 +73,7 @@ def test_every_picture_is_on_the_sheet(tmp_path: Path) -> None:
 
 
 def test_a_simulated_sheet_is_marked_in_red_and_a_real_one_is_not(tmp_path: Path) -> None:
-    """Nobody can take one for the other."""
+    """One cannot be mistaken for the other."""
     pictures = [made(tmp_path, 1, (640, 640))]
     marked, plain = (
         contact_sheet(pictures, title="Darkroom", line="one", note=note)

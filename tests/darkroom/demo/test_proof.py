@@ -173,7 +173,7 @@ def test_what_the_simulator_was_to_make_is_never_paid_for(
 def test_a_real_demo_with_a_local_stacks_settings_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nobody is told of paid calls that the simulator would answer."""
+    """The demo must not announce paid calls that the simulator would answer."""
     monkeypatch.setenv("DARKROOM_PLAYGROUND_API_KEY", "simulated")
     monkeypatch.setenv("DARKROOM_SIMULATED", "1")
     with pytest.raises(UserError, match="DARKROOM_SIMULATED"):

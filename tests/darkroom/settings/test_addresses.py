@@ -109,7 +109,7 @@ def test_an_address_may_opt_out(word: str) -> None:
 
 
 def test_an_address_that_contradicts_a_setting_is_refused() -> None:
-    """Nobody could say which of the two was meant."""
+    """It would be unclear which of the two was intended."""
     with pytest.raises(UserError, match="contradicts DARKROOM_REDIS_TLS_VERIFY=false"):
         load_settings(broker_url="rediss://host/0?ssl_cert_reqs=required", redis_tls_verify=False)
     with pytest.raises(UserError, match="another file than DARKROOM_RABBITMQ_CA_FILE"):
@@ -119,7 +119,7 @@ def test_an_address_that_contradicts_a_setting_is_refused() -> None:
 @pytest.mark.parametrize("name", ["playground_url", "s3_endpoint_url", "s3_public_url"])
 @pytest.mark.parametrize("login", ["ann:hunter2@", "ann:hunter2/x@", "hunter2@", "ann:hun@ter2@"])
 def test_an_address_that_is_shown_holds_no_login(name: str, login: str) -> None:
-    """It would stand in `doctor`, in errors and in links; what is wrong is told without it."""
+    """It would appear in `doctor`, in errors and in links; the error is reported without it."""
     with pytest.raises(UserError) as refused:
         load_settings(**{name: f"https://{login}host/v1"})
     line = str(refused.value)

@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_rights_is_named(tmp_path: Path) -> None:
-    """Somebody without rights in the folder gets one line and leaves nothing in it."""
+    """A user without rights in the folder gets one line and leaves nothing in it."""
     tmp_path.chmod(0o555)
     code = "os.getuid() or os.setuid(65534)\ntry: DataFolder(path)\nexcept Exception as e: print(e)"
     shown = _run(code, tmp_path)
@@ -85,7 +85,7 @@ def test_a_spoilt_file_of_facts_is_as_good_as_none(tmp_path: Path, content: str)
 
 
 def test_keys_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
-    """The S3 keys survive a restart, and nobody else on the machine can read them."""
+    """The S3 keys survive a restart, and no other user on the machine can read them."""
     folder = DataFolder(tmp_path)
     keys = local_keys(folder)
     assert local_keys(folder) == keys

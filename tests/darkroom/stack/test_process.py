@@ -161,7 +161,7 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
-    """The kernel ties a child to the thread that forked it; ours is one that stays."""
+    """The kernel ties a child to the thread that forked it; Darkroom forks from one that stays."""
     child = _python(tmp_path, "", argv=["sleep", "60"])
     thread = threading.Thread(target=child.start)
     thread.start()

@@ -1,4 +1,4 @@
-"""The fleet's Celery app for tests of its connections: whatever comes in, nobody takes."""
+"""The fleet's Celery app for tests of its connections: no worker takes what comes in."""
 
 from typing import NoReturn
 

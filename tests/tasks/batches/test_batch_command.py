@@ -60,7 +60,7 @@ def test_calls_and_size_are_told_before_anything_is_handed_in(
 def test_faulty_lines_are_told_by_number_and_nothing_goes_in(
     database: Database, batch: CommandLine, tmp_path: Path
 ) -> None:
-    """Exit status 2; with `--skip-invalid` the others go in, and the faulty are told still."""
+    """Exit status 2; with `--skip-invalid` the others go in, and the faulty are still reported."""
     (tmp_path / "a.jsonl").write_text(GOOD + '{"prompt": "x", "width": 1000}\n{', "utf-8")
     status, out, said = run(batch, "a.jsonl")
     assert (status, out) == (2, "")
@@ -183,7 +183,7 @@ def test_no_temporary_file_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_file_that_is_not_there_is_said_to_be_missing_whatever_its_name(
     database: Database, batch: CommandLine
 ) -> None:
-    """Nobody is asked for the format of nothing."""
+    """The caller is not asked for the format of a missing file."""
     status, _, said = run(batch, "prompts")
     assert (status, said) == (2, "darkroom: prompts: No such file or directory\n")
     assert not list_jobs(database)
@@ -192,7 +192,7 @@ def test_a_file_that_is_not_there_is_said_to_be_missing_whatever_its_name(
 def test_simulated_calls_are_not_called_paid(
     database: Database, batch: CommandLine, tmp_path: Path
 ) -> None:
-    """A newcomer beside the simulator is told of no cost."""
+    """With the simulator, no cost is reported to a newcomer."""
     (tmp_path / "a.jsonl").write_text(GOOD)
     batch.env["DARKROOM_SIMULATED"] = "1"
     status, _, said = run(batch, "a.jsonl", "--no-wait")

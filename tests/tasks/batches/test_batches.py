@@ -136,7 +136,7 @@ def test_a_line_may_say_what_belongs_to_its_job(database: Database, batches: Bat
 
 
 def test_one_faulty_line_keeps_all_of_them_out(database: Database, batches: Batches) -> None:
-    """Nothing is stored, and every fault is told by line, field, value and rule."""
+    """Nothing is stored, and every fault is reported by line, field, value and rule."""
     file = lines(
         {"prompt": "fox"},
         {"prompt": "", "seed": 0},
@@ -220,7 +220,7 @@ def test_a_header_alone_is_an_empty_file_as_well(batches: Batches) -> None:
 
 
 def test_the_same_key_and_content_is_the_same_batch(database: Database, batches: Batches) -> None:
-    """Handing in again hands in nothing twice, and finds the batch that is in already."""
+    """A repeated submission stores nothing twice, and finds the batch that is in already."""
     first = hand_in(batches, prompts(3), key="night")
     again = hand_in(batches, prompts(3), key="night")
     assert again == Loaded(first.batch_id, 3, created=False)
@@ -310,7 +310,7 @@ def begun_elsewhere(database: Database) -> UUID:
 def test_a_load_that_joined_another_ends_with_it_and_leaves_no_rows(
     database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first of two under one key breaks off; the other is told so, and a repeat goes in."""
+    """The first of two loads under one key breaks off; the other fails, and a repeat goes in."""
     batch_id = begun_elsewhere(database)
     with monkeypatch.context() as patched:
         Meanwhile(patched, lambda: delete_loading(database, batch_id))
@@ -357,7 +357,7 @@ def test_a_load_that_joined_another_does_not_take_it_along_when_it_breaks_off(
 def test_a_load_whose_batch_another_has_opened_is_answered_with_it(
     database: Database, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both handed in the same; the second of the two finds it all there."""
+    """Both callers submitted the same batch; the second of the two finds it all there."""
     other: list[Loaded] = []
     Meanwhile(monkeypatch, lambda: other.append(hand_in(batches, prompts(1500), key="night")))
     with batches.check(prompts(1500), BatchOptions(key="night")) as checked:
@@ -465,7 +465,7 @@ def test_no_other_file_of_this_machine_can_be_named(
 
 
 def test_a_stream_has_nothing_beside_it(batches: Batches) -> None:
-    """Without a folder the mark is no base64, and that is what is told."""
+    """Without a folder the mark is no base64, and that is the reported fault."""
     file = lines({"prompt": "x", "init_image": "@sketch.png"})
     with batches.check(file, BatchOptions()) as checked:
         (fault,) = checked.faults
@@ -531,7 +531,7 @@ def test_staged_lines_can_be_read_more_than_once() -> None:
 def test_metadata_of_any_size_of_number_and_any_depth_is_kept(
     database: Database, batches: Batches
 ) -> None:
-    """Metadata is JSON, which bounds neither; what comes back is what was handed in."""
+    """Metadata is JSON, which bounds neither; what comes back is what was submitted."""
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"a": deep}

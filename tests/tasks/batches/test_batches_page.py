@@ -1,4 +1,4 @@
-"""docs/batches.md says what happens: its example files are handed in, and its fault is that one."""
+"""docs/batches.md says what happens: its example files are submitted, and its fault is that one."""
 
 import io
 import re

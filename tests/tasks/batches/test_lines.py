@@ -1,4 +1,4 @@
-"""Batch files as people have them: what simply works, and how a bad line is told."""
+"""Batch files as people have them: what simply works, and how a bad line is reported."""
 
 import gzip
 import io

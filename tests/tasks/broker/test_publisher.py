@@ -66,7 +66,7 @@ def test_a_message_fits_the_threads_that_a_worker_has_beside_its_calls() -> None
 def test_how_long_a_broker_takes_no_message_is_counted_from_the_first_failure(
     redis_url: str,
 ) -> None:
-    """A message that goes out ends it, and so does whoever has acted upon it."""
+    """A message that goes out ends it, and so does a caller that has acted upon it."""
     nobody = app_at("redis://127.0.0.1:1/0")
     publisher = Publisher(
         nobody, Queues("darkroom"), ids_per_message=16, slots=256, timeout_s=1, pause_s=0

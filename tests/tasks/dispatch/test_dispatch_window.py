@@ -19,7 +19,7 @@ EVERY = 100
 
 
 class Broker:
-    """Notes what it was sent; refuses all messages, or all after the first ids, when it is told to.
+    """Notes what it was sent; refuses all messages, or all after the first ids, if a test says so.
 
     Attributes:
         takes: ids that it still takes.

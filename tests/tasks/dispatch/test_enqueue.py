@@ -229,7 +229,7 @@ def test_while_the_broker_is_away_nothing_is_reserved(database: Database) -> Non
 def test_a_new_job_that_nothing_waits_before_is_sent_itself(
     migrated_sqlite_url: str,
 ) -> None:
-    """Where others wait, the one whose turn it is goes out instead."""
+    """Where other jobs wait, the one that is due first goes out instead."""
     database, broker = Database(migrated_sqlite_url), Broker()
     table, dispatch = TableUnderTest(database), dispatch_to(broker, database)
     alone = table.accept()
@@ -257,7 +257,7 @@ def test_a_dispatch_counts_as_lost_sooner_only_while_the_broker_is_empty(
 def test_dispatches_come_again_after_their_time_though_the_broker_is_not_empty(
     database: Database,
 ) -> None:
-    """Other messages in the queue prove nothing about these for ever."""
+    """Other messages in the queue do not count indefinitely as proof of these."""
     broker = Broker()
     broker.depth = 1
     dispatch = dispatch_to(broker, database, again_s=-1, lost_s=60)

@@ -72,7 +72,7 @@ def held_by_a_dead_worker(table: TableUnderTest) -> UUID:
 
 
 def test_only_the_worker_that_holds_the_turn_acts(table: TableUnderTest) -> None:
-    """Another one dispatches nothing, expires nothing and rescues nobody."""
+    """Another worker dispatches nothing, expires nothing and rescues no job."""
     waiting, over = table.accept(), table.accept(expires_in_s=-1.0)
     dead = held_by_a_dead_worker(table)
     assert lead(table.db, TURN, holder=uuid4(), turn_s=60).leading
@@ -87,7 +87,7 @@ def test_only_the_worker_that_holds_the_turn_acts(table: TableUnderTest) -> None
 def test_a_leader_whose_turn_was_taken_stops_at_its_next_look(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was asleep for longer than its turn; what it believed before does not count."""
+    """It was asleep for longer than its term; what it believed before does not count."""
     monkeypatch.setattr("tasks.dispatch.leader.TIDY_EVERY_S", 0.0)
     first, second = dispatcher_of(table), dispatcher_of(table)
     table.accept()
@@ -105,7 +105,7 @@ def test_a_leader_whose_turn_was_taken_stops_at_its_next_look(
 def test_the_table_being_away_ends_the_leading(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether its turn still holds is not known then, so nothing goes out."""
+    """Whether its term still holds is not known then, so nothing goes out."""
     monkeypatch.setattr("tasks.dispatch.leader.TIDY_EVERY_S", 0.0)
     dispatcher = dispatcher_of(table)
     assert dispatcher.round() == 0
@@ -120,7 +120,7 @@ def test_the_table_being_away_ends_the_leading(
 
 
 def test_the_leader_expires_counts_lifts_and_speeds_up(table: TableUnderTest) -> None:
-    """All that nobody else would do, in one round."""
+    """All that no other worker would do, in one round."""
     over = table.accept(expires_in_s=-1.0)
     batch_id, ids = table.batch(1)
     table.finished(ids[0])
@@ -269,7 +269,7 @@ class Resting(threading.Event):
 def test_a_round_that_failed_is_followed_by_a_rest(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception, rest_s: float
 ) -> None:
-    """After what nobody foresaw as long as a turn: another worker may lead meanwhile."""
+    """After an unforeseen error the rest is one term: another worker may lead meanwhile."""
     dispatcher, stopping = dispatcher_of(table), Resting()
 
     def fail() -> int:

@@ -118,7 +118,7 @@ def test_a_call_that_failed_is_not_over_until_somebody_knows_why(
 def test_a_request_that_could_not_be_sent_was_not_paid(
     uploads: Watched, database: Database
 ) -> None:
-    """Nobody listens there."""
+    """No server listens there."""
     request = check_request({"prompt": "a fox"}, Limits())
     with client_for(f"http://127.0.0.1:{free_port()}/v1") as client:
         meaning, events = called(client, uploads, claimed_job(database), request)

@@ -72,7 +72,7 @@ def test_a_course_that_breaks_off_costs_only_itself(caplog: pytest.LogCaptureFix
 
 
 def test_a_call_under_way_keeps_no_process_from_ending() -> None:
-    """An answer may take two minutes, and a worker that is told to leave at once leaves."""
+    """An answer may take two minutes, and a worker that must stop at once stops."""
     inbox, kinds = Inbox(10), list[bool]()
     executor = Executor(
         threads=1, inbox=inbox, run=lambda _: kinds.append(threading.current_thread().daemon)

@@ -28,7 +28,7 @@ def test_an_id_that_waits_already_is_not_added_again() -> None:
 
 
 def test_full_is_said_once_and_low_again_at_half() -> None:
-    """Whoever feeds the inbox hears of each change once."""
+    """The consumer that feeds the inbox is notified of each change once."""
     said: list[str] = []
     inbox = Inbox(
         4, slots=2, on_full=lambda: said.append("full"), on_low=lambda: said.append("low")

@@ -66,7 +66,7 @@ class Objects(Bucket):
 
 
 class Call:
-    """A call that comes to what it is told."""
+    """A call that ends with the verdict that the test sets."""
 
     def __init__(self) -> None:
         self.verdict = FAILED
@@ -115,7 +115,7 @@ class Uploads:
         self.images: list[Any] = []
 
     def stored(self, _entry: object) -> list[Any]:
-        """Return what the row is told."""
+        """Return the images to record in the row."""
         return self.images
 
     def add(self, entry: object, *, is_named: bool = False) -> None:
@@ -227,7 +227,7 @@ def test_a_job_is_called_for_with_its_initial_image(course: Course) -> None:
 
 
 def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course: Course) -> None:
-    """So that nobody takes its row for one without an owner, and no call too many starts."""
+    """So that no process takes its row for one without an owner, and no call too many starts."""
     seen: list[object] = []
     job_id, before = course.job(), database_time(course.database)
 
@@ -300,7 +300,7 @@ def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
 
 @pytest.mark.parametrize("how", ["pace", "budget", "space"])
 def test_a_worker_that_stops_hands_back_what_has_not_started(course: Course, how: str) -> None:
-    """Wherever it waits: for its turn, for the fleet's budget, for space on the disk."""
+    """Wherever it waits: for a call slot, for the fleet's budget, for space on the disk."""
     if how == "pace":
         course.pace.stop()
     elif how == "budget":
@@ -317,7 +317,7 @@ def test_a_worker_that_stops_hands_back_what_has_not_started(course: Course, how
 
 
 def test_a_job_that_is_not_due_is_left_alone(course: Course) -> None:
-    """Somebody else has it, or it waits: its message came twice."""
+    """Another worker has it, or it waits: its message came twice."""
     course.run(uuid4())
     held = course.job()
     claim(course, held)
@@ -614,7 +614,7 @@ def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
 
 
 def test_a_call_that_is_sent_is_spent_of_the_fleets_budget_and_no_other(course: Course) -> None:
-    """What was let in for nothing goes to whoever waits."""
+    """An admission without a call goes to another job that waits."""
     course.run(course.job())
     course.run(uuid4())
     assert course.budget.spent == [True, False]

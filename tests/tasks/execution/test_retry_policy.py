@@ -58,7 +58,7 @@ def test_a_useless_answer_is_paid_counted_and_tried_once_more() -> None:
 
 
 def test_an_unknown_outcome_is_counted_and_ends_as_such_at_its_limit() -> None:
-    """Nobody may think that the call surely was free."""
+    """The caller must not think that the call surely was free."""
     assert decide(Meaning.UNKNOWN).counted is CallCount.UNKNOWN
     last = decide(Meaning.UNKNOWN, calls_unknown=1)
     assert last.delay_s is None
@@ -110,7 +110,7 @@ def test_an_unpaid_failure_burns_an_attempt_but_no_call() -> None:
 
 
 def test_an_outage_burns_nothing() -> None:
-    """Where nobody succeeds, a failure says nothing about the job."""
+    """Where no job succeeds, a failure says nothing about the job."""
     decision = decide(Meaning.NOT_PAID, attempts=4)
     assert (decision.give_back, decision.call_back) == (True, True)
     assert decision.delay_s is not None

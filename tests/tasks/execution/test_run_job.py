@@ -23,7 +23,7 @@ from tests.tasks.jobs import claimed_job
 def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
     tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:
-    """The table may refuse for whatever reason; the call is paid, and nobody else would look."""
+    """The table may refuse for any reason; the call is paid, and no other process would look."""
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")

@@ -156,7 +156,7 @@ def test_a_message_for_later_is_postponed_until_then() -> None:
 
 
 def test_what_expires_goes_on_with_its_time() -> None:
-    """Celery itself is not told of it: it would drop the message without a row."""
+    """The time is not passed to Celery itself: Celery would drop the message without a row."""
     found = case(Shape("expires", {"expires": EARLIER}, BODY))
     assert found.goes_on
     assert found.message.headers[EXPIRES] == datetime.fromisoformat(EARLIER)
@@ -196,7 +196,7 @@ def test_a_message_of_protocol_1_goes_on_like_any_other(body: dict[str, Any]) ->
 
 @pytest.mark.parametrize("compression", ["application/x-gzip", "bzip2", "xz"])
 def test_a_compressed_message_goes_on_unfolded(compression: str) -> None:
-    """As Celery's own producers compress, where they are told to."""
+    """As Celery's own producers compress, where they are configured to."""
     packed, kind = compress(json.dumps(BODY), compression)
     found = case(Shape("packed", {"compression": kind}, packed))
     assert found.goes_on
@@ -278,7 +278,7 @@ def test_what_a_message_caused_is_told_from_what_the_machine_lacks(
 
 
 def test_an_id_is_shown_escaped_and_no_longer_than_64_characters() -> None:
-    """It is somebody else's text, and goes to a terminal."""
+    """It is the text of another application, and goes to a terminal."""
     assert shown_id("a" * 99) == "a" * 64
     assert shown_id("\x1b[2J\n") == "\\x1b[2J\\n"
     assert len(shown_id("\n" * 64)) == 64

@@ -135,7 +135,7 @@ def test_where_no_queue_may_be_made_a_message_goes_to_the_end_of_its_own(
 ) -> None:
     """So those behind it come first; the consumer rests, or it would come again at once."""
     later = rabbit.channel.queue_declare(f"{rabbit.queue}.later", durable=True, auto_delete=False)
-    assert later  # with other arguments: RabbitMQ refuses ours
+    assert later  # with other arguments: RabbitMQ refuses those of Darkroom
     rests: list[float] = []
     monkeypatch.setattr("tasks.messages.postpone.time", SimpleNamespace(sleep=rests.append))
     rabbit.put({"task": "darkroom.newer", "id": "1"})

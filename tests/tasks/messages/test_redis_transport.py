@@ -114,7 +114,7 @@ def test_a_message_that_is_left_comes_again_after_its_delay(
 def test_what_arrives_for_a_cancelled_queue_goes_back_to_it(
     taking: Taking, app: Celery, client: redis.Redis, element: bytes
 ) -> None:
-    """However malformed: whoever consumes the queue next rejects it."""
+    """However malformed: the next consumer of the queue rejects it."""
     client.lpush(QUEUE, element)
     key, answer = cast("tuple[bytes, bytes]", client.brpop([QUEUE]))
     taking.consumer.cancel_by_queue(QUEUE)
@@ -143,7 +143,7 @@ def test_a_message_that_an_earlier_release_noted_in_a_bad_form_is_put_back(
 def test_a_note_that_cannot_be_read_keeps_no_other_message_back(
     taking: Taking, client: redis.Redis
 ) -> None:
-    """Whoever wrote it: it is removed, and those after it are given back."""
+    """Whichever process wrote it: it is removed, and those after it are given back."""
     for number, note in enumerate(["not JSON", "7", "[1]", "null", f'[{{}}, "", "{QUEUE}"]']):
         client.hset("darkroom.unacked", f"tag-{number}", note)
         client.zadd("darkroom.unacked_index", {f"tag-{number}": 1.0 + number})

@@ -36,7 +36,7 @@ class Fleet:
     threads: int = 12
     lease_s: float = 20.0
     lost_claims: int = 0
-    """Of each thread's admissions, how many first end as a claim that somebody else won."""
+    """Of each thread's admissions, how many first end as a claim that another worker won."""
 
 
 def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudget:
@@ -58,7 +58,7 @@ def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudg
 
 
 def start(fleet: Fleet, place: Place) -> BaseProcess:
-    """A calling process, to be killed by whoever started it."""
+    """Start a calling process, which the caller must kill."""
     process = SERVER.Process(target=_call_for_ever, args=(fleet, place), daemon=True)
     process.start()
     return process

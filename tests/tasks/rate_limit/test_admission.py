@@ -88,7 +88,7 @@ def test_a_slot_is_free_once_the_answer_is_in() -> None:
 
 
 def test_nothing_goes_wrong_for_ever_when_a_round_breaks_off() -> None:
-    """A place that nobody can say (count 0) is survived; the next round goes on."""
+    """An unknown place (count 0) is survived; the next round goes on."""
     place = [Place(0, 0)]
     watch = PlaceWatch(lambda: place[0], every_s=0.05)
     budget = CallBudget(

@@ -35,7 +35,7 @@ def test_a_returned_token_is_due_at_once() -> None:
 
 
 def test_a_part_that_shrank_starts_nothing_until_calls_have_ended() -> None:
-    """More is held than is ours now: others have joined."""
+    """The process holds more than its part is now: others have joined."""
     division = LocalShare(BudgetLimits(None, 10), lambda: Place(0, 5), opens_at_s=0.0)
     assert division.exchange(Ask(6, 4, 0), 0.0).count == 0
     assert division.exchange(Ask(1, 4, 0), 0.0).count == 1

@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_dropped(redis_url: str) -> None:
 
 
 def test_a_slot_and_a_start_are_never_kept_for_two(redis_url: str) -> None:
-    """Few starts and few slots: whoever is due one is due the other, and somebody always goes."""
+    """Few starts and few slots: a process due one is due the other, and one always goes on."""
     limits = BudgetLimits(20.0, 3)
     fleet = [
         RedisLimiter(
@@ -111,7 +111,7 @@ def test_a_slot_and_a_start_are_never_kept_for_two(redis_url: str) -> None:
 
 
 def test_a_wrong_password_or_no_server_is_no_answer(redis_server: RedisServer) -> None:
-    """And for two seconds nobody is asked again, however often calls start."""
+    """And for two seconds no server is asked again, however often calls start."""
     wrong = _ledger(redis_server.url.replace("redis://", "redis://nobody:wrong@"))
     assert wrong.exchange(Ask(0, 1, 0), 0.0, live=1) is None
     redis_server.kill()

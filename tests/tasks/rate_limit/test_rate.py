@@ -38,7 +38,7 @@ def test_starts_given_out_are_the_limit_exactly(redis_url: str, per_second: floa
         given, stalled_s, last_s = 0, 0.0, began_s
         while last_s < began_s + 0.6:
             now_s = _server_s(client)
-            stalled_s += max(0.0, now_s - last_s - 0.05)  # what nobody asked for in time is void
+            stalled_s += max(0.0, now_s - last_s - 0.05)  # starts not requested in time are void
             last_s = now_s
             for ledger in ledgers:
                 grant = ledger.exchange(Ask(0, 50, 0), 0.0, live=3)

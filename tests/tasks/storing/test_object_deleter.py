@@ -26,7 +26,7 @@ from tests.storage.table import TableUnderTest
 
 
 class Away(ObjectStore):
-    """A bucket that nobody reaches, or that lets nobody delete some."""
+    """A bucket that cannot be reached, or that refuses to delete some objects."""
 
     def __init__(self, *, refuses: Sequence[str] = ()) -> None:
         super().__init__(bucket="away")
@@ -195,7 +195,7 @@ class Slow(Away):
 def test_a_worker_that_stops_begins_no_deletion_and_puts_the_others_back(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are due at once, for whoever goes on."""
+    """They are due at once, for the next worker."""
     monkeypatch.setattr(sweep, "THREADS", 1)
     pictures(table, 5)
     stopping = threading.Event()
@@ -355,7 +355,7 @@ def test_the_wait_for_a_bucket_that_is_away_doubles_and_begins_anew_after_a_succ
 
 
 def test_only_objects_of_these_jobs_are_deleted_at_once(table: TableUnderTest) -> None:
-    """Whoever deletes a job makes the first try for what was of it alone."""
+    """The process that deletes a job makes the first try, for the objects of that job alone."""
     mine, other = (table.finished(table.accept()) for _ in range(2))
     forget_jobs(table.db, [mine.id, other.id], key_prefix="")
     bucket = Away()

@@ -123,7 +123,7 @@ def test_what_this_worker_has_is_left_alone(worker: Worker, where: str) -> None:
     """Neither its uploads nor its calls are disturbed, however long they take."""
     if where == "being called":
         job = worker.claimed()
-        worker.bucket.put(f"x/images/{job.id}/1-0.png", PNG)  # which nobody may look at yet
+        worker.bucket.put(f"x/images/{job.id}/1-0.png", PNG)  # not to be reconciled yet
         with worker.open_claims.during(job.id, job.fence):
             looks = [worker.reconcile.look() for _ in range(3)]
         status = JobStatus.RUNNING
@@ -157,7 +157,7 @@ def test_a_running_job_whose_image_was_stored_is_finished(worker: Worker) -> Non
 
 
 def test_a_running_job_without_an_image_is_left_to_its_deadline(worker: Worker) -> None:
-    """Nobody knows what became of its call; it is looked up once, not at every look."""
+    """The outcome of its call is unknown; it is looked up once, not at every look."""
     job = worker.claimed()
     assert [worker.reconcile.look() for _ in range(3)] == [0, 0, 0]
     assert worker.status(job) is JobStatus.RUNNING

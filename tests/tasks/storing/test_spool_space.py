@@ -25,7 +25,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 def test_a_call_waits_for_room_and_says_so_once(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The third call gets the room that the first gives back."""
+    """The third call gets the space that the first releases."""
     monkeypatch.setattr(spool_space, "ROOM_POLL_S", 0.001)
     space, stopping = SpoolSpace(spool), threading.Event()
     said: list[int] = []

@@ -26,7 +26,7 @@ from tests.tasks.storing.test_uploader import flip_bit as flip_bit_in_file
 
 @pytest.fixture
 def faulty(s3: S3Endpoint) -> Iterator[FaultyStore]:
-    """A store that verifies, behind a network that damages what it is told to."""
+    """A store that verifies, behind a network that damages what a test selects."""
     with faulty_store(s3) as store:
         yield store
 
@@ -136,7 +136,7 @@ def test_a_picture_that_changed_in_memory_and_is_on_no_disk_is_lost(
 
 
 def test_an_initial_image_is_signed_too(faulty: FaultyStore, database: Database) -> None:
-    """Changed on its way it is not kept, and its producer is told to try again."""
+    """If it is changed on its way, it is not kept, and its producer is to try again."""
     store = faulty.endpoint.store()
     intake = Intake(
         database,

@@ -118,7 +118,7 @@ def spooled(database: Database, uploads: Uploader) -> tuple[Job, SpoolEntry]:
 def test_an_answer_is_stored_once_and_its_file_goes(
     database: Database, uploads: Uploader, bucket: Bucket, spool: Spool, stored: list[bool]
 ) -> None:
-    """The threads wait for it, and whoever waits for the end is woken."""
+    """The threads wait for it, and a caller that waits for the end is woken."""
     uploads.start()
     job, entry = spooled(database, uploads)
     uploads.add(entry)
@@ -209,7 +209,7 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
 def test_an_answer_is_tried_until_the_bucket_takes_it(
     database: Database, uploads: Uploader, bucket: Bucket, stored: list[bool]
 ) -> None:
-    """And nobody is told that storage works before it has."""
+    """And that storage works is not reported before it has."""
     tries: list[bool] = []
 
     def refuse(_key: str) -> None:
@@ -270,7 +270,7 @@ def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
     named: tuple[float, int],
 ) -> None:
-    """For a moment only: after that somebody else may hold the fence, with another image."""
+    """For a moment only: after that another worker may hold the fence, with another image."""
     named_for_s, puts = named
     monkeypatch.setattr("tasks.storing.uploader.NAMED_FOR_S", named_for_s)
     job, entry = spooled(database, uploads)
@@ -327,7 +327,7 @@ def test_an_answer_without_a_file_is_known_until_it_is_stored(
 def test_an_answer_without_a_file_and_without_a_job_is_given_up(
     uploads: Uploader, bucket: Bucket, database: Database
 ) -> None:
-    """Or its thread would try for ever."""
+    """Otherwise its thread would try indefinitely."""
     job = claimed_job(database)
     with database.begin() as connection:
         connection.execute(database.tables.jobs.delete())
@@ -339,7 +339,7 @@ def test_an_answer_without_a_file_and_without_a_job_is_given_up(
 def test_an_answer_is_tried_again_when_its_wait_is_over_and_not_before(
     database: Database, uploads: Uploader, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that stands still until it is told to go on."""
+    """By a clock that stands still until the test moves it on."""
     clock = [100.0]
     stopped = SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
     monkeypatch.setattr("tasks.storing.uploader.time", stopped)
@@ -428,7 +428,7 @@ def test_an_answer_whose_row_is_locked_is_tried_on_few_connections(
 def test_an_answer_whose_job_ends_otherwise_while_it_is_put_leaves_no_object(
     database: Database, uploads: Uploader, bucket: Bucket, spool: Spool
 ) -> None:
-    """Nobody would ever look for it."""
+    """No process would ever look for it."""
     job, entry = spooled(database, uploads)
 
     def fail(_key: str) -> None:

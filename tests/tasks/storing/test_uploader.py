@@ -81,7 +81,7 @@ def test_a_picture_damaged_in_the_spool_is_counted_as_lost_and_its_job_is_due_ag
 def test_a_picture_damaged_before_its_row_named_it_is_counted_as_lost(
     tmp_path: Path, database: Database
 ) -> None:
-    """Its row is still running: nobody would know until the deadline of its call."""
+    """Its row is still running: no process would know until the deadline of its call."""
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = uploads_without_a_bucket(database, spool)
@@ -112,7 +112,7 @@ def test_a_damaged_file_of_a_deleted_job_goes_and_that_of_an_unknown_one_stays(
 def test_a_file_of_a_dead_worker_that_cannot_be_read_costs_its_job_no_wait(
     tmp_path: Path, database: Database
 ) -> None:
-    """Nobody will find that picture any more, so nobody need wait for it."""
+    """That picture cannot be found any more, so no process need wait for it."""
     job = claimed_job(database)
     dead = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     entry = spooled(database, uploads_without_a_bucket(database, dead), job)
@@ -192,7 +192,7 @@ def test_an_upload_thread_outlives_whatever_happens_to_it(
 
 
 def image(size_bytes: int = 99) -> SpooledImage:
-    """A picture whose bytes tell it from others."""
+    """A picture whose bytes differ from those of others."""
     return SpooledImage([b"p" * size_bytes], width=9, height=11)
 
 
@@ -409,7 +409,7 @@ def test_an_image_that_the_spool_does_not_take_is_put_from_memory(
 def test_an_image_that_came_too_late_leaves_no_object_behind(
     tmp_path: Path, database: Database, bucket: ObjectStore
 ) -> None:
-    """It had been put before its job was rescued and made again: nobody would look for it."""
+    """It had been put before its job was rescued and made again: no process would look for it."""
     table = TableUnderTest(database)
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)

@@ -46,6 +46,6 @@ def test_a_faulty_option_is_named(name: str, value: object) -> None:
 
 
 def test_all_faulty_options_are_named_at_once() -> None:
-    """Nobody mends one fault only to hear of the next."""
+    """The caller need not repair one fault only to learn of the next."""
     _, faults = parse_options({"owner": "", "priority": 1000, "metadata": 3})
     assert {fault.field for fault in faults} == {"owner", "priority", "metadata"}

@@ -80,7 +80,7 @@ def test_refused_prompts_and_answers_of_too_fast_pause_nothing(database: Databas
 
 
 def test_the_next_success_lifts_the_breakers_pause_and_no_other(database: Database) -> None:
-    """Whoever's success it is."""
+    """Whichever worker's success it is."""
     worker = worker_of(database)
     worker.fails()
     worker.succeeds()

@@ -105,7 +105,7 @@ def test_a_probe_due_is_left_to_a_worker_that_did_not_pause(database: Database) 
 
 
 def test_a_worker_that_paused_gets_the_probe_where_all_have(database: Database) -> None:
-    """Or nobody would ever find out that the API is back."""
+    """Otherwise no worker would ever find out that the API is back."""
     other_worker(database, paused_s=5.0)
     failing = worker_of(database)
     failing.fails()
@@ -160,7 +160,7 @@ def test_the_pause_of_a_spent_day_follows_the_databases_clock(
 
 
 def test_a_slow_down_is_told_once_a_look(database: Database) -> None:
-    """A hundred calls in flight hear the same 429: the process waits, the fleet is told once."""
+    """A hundred calls in flight get the same 429: the process waits, the fleet is notified once."""
     worker = worker_of(database, every_s=600.0)
     worker.watch.too_fast(30.0)
     first = fleet_state(database)
@@ -249,7 +249,7 @@ def test_the_beginning_and_the_end_of_a_pause_are_logged_once(
 
 
 def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Database) -> None:
-    """Somebody else had filled the disk: with that gone, no image would ever come to lift it."""
+    """Another process had filled the disk: with that gone, no image would ever come to lift it."""
     clear = threading.Event()
     worker = worker_of(database, is_clear=clear.is_set)
     worker.watch.spool_is_full()

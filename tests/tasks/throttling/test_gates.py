@@ -53,7 +53,7 @@ def test_a_hold_lasts_as_long_as_the_longest_asked_for() -> None:
 
 
 def test_a_stopped_process_starts_no_call() -> None:
-    """Whoever waits hears that no call will start."""
+    """A thread that waits is notified that no call will start."""
     pace = CallGate(4)
     pace.hold(60)
     pace.stop()
@@ -73,7 +73,7 @@ def test_a_paused_fleet_lets_nothing_through_but_one_probe() -> None:
 
 
 def test_a_slowed_fleet_uses_its_share_and_never_less_than_one_call() -> None:
-    """Otherwise nobody would find out that things go better."""
+    """Otherwise no worker would find out that things go better."""
     pace = CallGate(4)
     pace.follow(FleetState(None, 0.0, 0.5))
     assert [pace.try_enter() for _ in range(3)] == [True, True, False]
@@ -127,7 +127,7 @@ def test_what_a_body_does_not_need_any_more_is_the_next_ones() -> None:
     with gate.admit(100) as shrink_to:
         shrink_to(75)
         assert gate.enter(25, patience_s=0)
-        shrink_to(90)  # it has grown, which nobody was asked for
+        shrink_to(90)  # it has grown, which was not requested
         assert gate.inside_bytes == 100
     assert gate.inside_bytes == 25
 
@@ -147,7 +147,7 @@ def test_who_gives_up_at_the_gate_keeps_nobody_back() -> None:
 
 
 def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
-    """And nobody's who gave up."""
+    """And not that of a caller that gave up."""
     gate = ByteLimiter(100)
     assert gate.enter(100)
     assert not gate.enter(100, patience_s=0)
@@ -157,7 +157,7 @@ def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
 
 
 def test_a_probe_is_one_call_however_often_it_is_allowed() -> None:
-    """Two looks before a job comes must not let two through; who took it is told once."""
+    """Two looks before a job comes must not let two through; `on_taken` is called once."""
     pace, taken = CallGate(4), list[bool]()
     pace.shut()
     for _ in range(2):

@@ -139,7 +139,7 @@ def test_while_another_succeeds_only_the_failing_worker_is_paused(database: Data
 def test_jobs_that_wait_here_are_handed_back_when_the_worker_pauses_alone(
     database: Database,
 ) -> None:
-    """Threads that wait for their turn are told that there will be none."""
+    """Threads that wait for a call slot are notified that there will be none."""
     other_worker(database)
     worker = worker_of(database)
     worker.pace.shut()
@@ -181,7 +181,7 @@ def test_the_next_probe_of_a_worker_comes_when_it_is_due(database: Database) -> 
 
 
 def test_a_probe_takes_its_job_from_the_table_and_no_messages(database: Database) -> None:
-    """Where a job is due there; a table that cannot be asked is no reason to wait for ever."""
+    """Where a job is due there; a table that cannot be asked is no reason to wait indefinitely."""
     found = iter([True, False])
 
     def bring_job() -> bool:
@@ -237,7 +237,7 @@ def test_a_call_sent_before_the_pause_does_not_end_it(database: Database) -> Non
 
 
 def test_the_last_worker_that_was_doing_better_pauses_the_fleet(database: Database) -> None:
-    """All others have paused themselves: nobody is left to prove the opposite."""
+    """All others have paused themselves: no worker is left to prove the opposite."""
     first, second = worker_of(database), worker_of(database)
     first.fails()
     assert not is_paused(database)
@@ -384,7 +384,7 @@ def test_what_the_fleets_row_said_before_a_change_here_is_not_followed(database:
 
 
 def test_a_worker_that_goes_on_waits_until_the_others_have_heard(database: Database) -> None:
-    """For as long as it is told to by settings."""
+    """For as long as the settings say."""
     worker = worker_of(database, times=replace(TIMES, settle_s=600.0))
     worker.fails()
     worker.succeeds()

@@ -53,7 +53,7 @@ def database(migrated_database: Database) -> Database:
 
 @pytest.fixture
 def faulty(s3: S3Endpoint) -> Iterator[FaultyStore]:
-    """A store that verifies nothing, behind a network that damages what it is told to."""
+    """A store that verifies nothing, behind a network that damages what a test selects."""
     with faulty_store(s3) as store:
         store.verifies = False
         yield store
@@ -255,7 +255,7 @@ def repair_of(database: Database, bucket: ObjectStore, root: Path) -> Repair:
 def test_an_image_that_is_still_in_a_spool_is_put_again(
     tmp_path: Path, database: Database, faulty: FaultyStore, spool: Spool, bucket: ObjectStore
 ) -> None:
-    """In whoever's folder, at no cost; one whose bytes differ from the row is not used."""
+    """In any worker's folder, at no cost; one whose bytes differ from the row is not used."""
     jobs = stored_jobs(database, faulty, spool, [drop, flip_bit, drop, drop])
     other = Spool(tmp_path / "spool", max_bytes=10**7, fsync=False)
     for number, job_id in enumerate(jobs[:2]):

@@ -20,7 +20,7 @@ INSIDE = [
     "127.0.0.1",
     "127.0.0.2",
     "127.255.255.254",
-    "0.0.0.0",  # noqa: S104 - nobody binds to it here
+    "0.0.0.0",  # noqa: S104 - no socket binds to it here
     "0.1.2.3",
     "[::1]",
     "[::]",
@@ -217,7 +217,7 @@ def test_an_answer_that_changes_after_the_check_changes_nothing() -> None:
 
 
 def test_a_name_that_leads_nowhere_is_another_matter_than_one_refused() -> None:
-    """It may come back, and nobody did anything wrong."""
+    """It may come back, and no rule was broken."""
     with pytest.raises(ReceiverNotFound):
         target_of(AddressGuard(resolver=Names([])), "gone.example.com")
 

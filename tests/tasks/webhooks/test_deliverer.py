@@ -90,7 +90,7 @@ def says(status: str, *headers: str, body: bytes = b"") -> Script:
 
 
 def ended(table: TableUnderTest, url: str, owner: str = "ada") -> UUID:
-    """A job that has ended, and whom to tell."""
+    """Return the id of a job that has ended, with a URL to notify."""
     job_id = table.accept(owner=owner, callback_url=url)
     ask_cancel(table.db, job_id)
     return job_id
@@ -154,7 +154,7 @@ def test_the_end_of_a_job_arrives_signed(lite: TableUnderTest, signed: str) -> N
 
 
 def test_nothing_is_sent_unsigned(lite: TableUnderTest) -> None:
-    """Without any secret it waits, and says so; the default one signs for whoever has none."""
+    """Without any secret it waits, and says so; the default one signs for an owner without one."""
     with raw_server(says("200 OK")) as server:
         job_id = ended(lite, f"http://127.0.0.1:{server.port}/")
         once(lite)

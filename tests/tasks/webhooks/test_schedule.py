@@ -67,7 +67,7 @@ def test_retry_after_prolongs_a_wait_and_never_shortens_it() -> None:
 
 
 def test_retry_after_is_bounded_and_starts_no_extra_attempt() -> None:
-    """Nobody can keep a message on our table for years."""
+    """A receiver cannot keep a message in Darkroom's table for years."""
     assert step(429, 1, retry_after_s=1e9) == TryAgain(24 * HOUR_S)
     assert step(429, LAST, retry_after_s=60) == GivenUp()
 

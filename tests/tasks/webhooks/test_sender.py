@@ -135,7 +135,7 @@ def test_a_silent_receiver_is_left_in_time() -> None:
 
 @pytest.mark.parametrize("start", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 100 C\r\n"])
 def test_a_head_that_trickles_is_left_in_time(start: bytes) -> None:
-    """Each byte comes well within any read timeout; together they would take for ever."""
+    """Each byte comes well within any read timeout; together they would go on indefinitely."""
     outcome = outcome_of(writes(start, *[b"0"] * 600, pause_s=0.05), total_s=0.4)
     assert outcome.failure is Failure.TIMEOUT
     assert outcome.latency_s >= 0.4
@@ -189,7 +189,7 @@ def test_a_connection_cut_before_the_answer_is_said_so() -> None:
     ],
 )
 def test_what_is_not_http_is_said_so(garbage: bytes) -> None:
-    """Somebody else listens there, or somebody plays."""
+    """A server of another protocol listens there, or the receiver sends garbage on purpose."""
     assert outcome_of(writes(garbage)).failure is Failure.ANSWER_GARBLED
 
 
@@ -255,7 +255,7 @@ def test_the_connection_goes_to_the_address_that_was_checked() -> None:
 
 
 def test_an_address_that_turned_bad_gets_no_connection() -> None:
-    """It was a good one when the job was handed in; every attempt checks anew."""
+    """It was a good one when the job was submitted; every attempt checks anew."""
     with raw_server(says("200 OK")) as server:
         outcome = send(f"http://127.0.0.1:{server.port}/", sender(AddressGuard()))
     assert outcome.failure is Failure.ADDRESS_REFUSED
@@ -265,7 +265,7 @@ def test_an_address_that_turned_bad_gets_no_connection() -> None:
 def test_a_receivers_living_address_is_found_behind_a_dead_one() -> None:
     """Both were checked, so both may be called."""
     with raw_server(says("200 OK")) as server:
-        # Nobody listens at the first.
+        # No server listens at the first.
         by = sender(at(["::1", "127.0.0.1"]))
         assert send(f"http://two.invalid:{server.port}/", by).status == 200
 

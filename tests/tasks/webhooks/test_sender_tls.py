@@ -83,7 +83,7 @@ def test_a_receiver_named_by_its_ip_address_proves_that(
 def test_a_receiver_that_cannot_prove_its_name_gets_nothing(
     host: str, certificate: Path, tls: ssl.SSLContext
 ) -> None:
-    """Another name, or an authority that nobody trusts."""
+    """Another name, or an authority that the sender does not trust."""
     trusted = certificate if host == "other.test" else None
     with raw_server(good, tls=tls) as server:
         by = sender(at(["127.0.0.1"]), ca_bundle=trusted)

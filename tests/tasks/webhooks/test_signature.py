@@ -21,7 +21,7 @@ def now_s() -> int:
 
 
 def test_the_specifications_library_accepts_what_we_sign() -> None:
-    """A receiver needs nothing of ours."""
+    """A receiver needs nothing of Darkroom."""
     secret = new_secret()
     headers = signed_headers([secret], message_id="msg_1", timestamp_s=now_s(), body=BODY)
     assert Webhook(secret).verify(BODY, headers)["type"] == "job.ended"

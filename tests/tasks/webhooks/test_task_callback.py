@@ -1,4 +1,4 @@
-"""A task of somebody else's reaches their queue; what RabbitMQ says is beside its other tests."""
+"""A task of another application reaches its queue; what RabbitMQ says is with its other tests."""
 
 import time
 from collections.abc import Iterator

@@ -256,7 +256,7 @@ def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
 def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody else has the delivery from then on; a thread does not wait for ever."""
+    """Another process has the delivery from then on; a thread does not wait indefinitely."""
     monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
 
     def record(*_: Any) -> bool:
@@ -374,7 +374,7 @@ def attempt_by(tasks: Tasks, claimed: ClaimedDelivery) -> Verdict:
 def test_a_task_gets_the_id_and_the_status_under_the_deliverys_own_id(
     table: TableUnderTest,
 ) -> None:
-    """So that whoever gets it twice can tell."""
+    """So that a receiver that gets it twice can recognize it."""
     claimed, tasks = claimed_task(table), Tasks(Outcome(200, 0.25))
     verdict = attempt_by(tasks, claimed)
     assert (verdict.state, verdict.latency_ms, verdict.error) == ("delivered", 250, None)

@@ -31,7 +31,7 @@ class ForkedSimulator:
         self.pid = pid
         self._out = out
         self._process: psutil.Process | None = None
-        with suppress(psutil.NoSuchProcess):  # one that is told nonsense ends at once
+        with suppress(psutil.NoSuchProcess):  # one given invalid arguments ends at once
             self._process = psutil.Process(pid)
 
     def poll(self) -> int | None:

@@ -66,7 +66,7 @@ class PostgresServer(Server):
         return f"postgresql+psycopg://{_USER}@{self.host}:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
-        """Drop a database made here, whoever is still connected."""
+        """Drop a database made here, even if clients are still connected."""
         self.execute(f"DROP DATABASE {_name_of(url)} WITH (FORCE)")
 
     def promote(self) -> None:

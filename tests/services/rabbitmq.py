@@ -82,7 +82,7 @@ class RabbitServer(Server):
         return ran.stdout.strip()
 
     def stop(self) -> None:
-        """Kill it: nobody needs its data any more, and its goodbye takes seconds."""
+        """Kill it: no test needs its data any more, and an orderly shutdown takes seconds."""
         self.kill()
         self._names.stop()
 

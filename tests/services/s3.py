@@ -75,7 +75,7 @@ def _answers(port: int) -> bool:
             200,
             400,
             403,
-        }  # any S3 answer; ours has no signature
+        }  # any S3 answer; this request has no signature
     except http.client.HTTPException:
         return False
     finally:

@@ -22,7 +22,7 @@ class Emptied:
     """A database for one test after the other, with connections and statements that stay.
 
     Args:
-        url: of a migrated database that nobody else uses.
+        url: of a migrated database that no other test or process uses.
     """
 
     def __init__(self, url: str) -> None:
@@ -126,7 +126,7 @@ def migrated_database(request: pytest.FixtureRequest) -> Database:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_migrated_url(request: pytest.FixtureRequest) -> str:
-    """As `migrated_url`, for whoever leaves processes behind that still write."""
+    """As `migrated_url`, for tests that leave processes behind that still write."""
     fixture = {"sqlite": "migrated_sqlite_url", "postgresql": "new_migrated_postgres_url"}
     url: str = request.getfixturevalue(fixture[request.param])
     return url

@@ -1,4 +1,4 @@
-"""The process that has loaded the simulator, and nothing else of ours, and that simulators are.
+"""Load the simulator, and no other Darkroom code, in the process that forks each simulator.
 
 Run as a script, by `forked_simulator.py`: a simulator takes most of its start to load its
 libraries, so they are loaded here once, and each simulator is a fork that goes on from `main()`.
@@ -51,7 +51,7 @@ def _serve() -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks us how one ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process asks this one how a fork ended
     while line := sys.stdin.readline():
         pid = os.fork()
         if not pid:

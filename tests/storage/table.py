@@ -22,7 +22,7 @@ FAULT = JobError("HTTP_500", "the API stumbled", "api")
 
 
 def new_job(**changes: Any) -> NewJob:
-    """A job that nobody has seen yet."""
+    """Return a job that has not been submitted yet."""
     values: dict[str, Any] = {"id": uuid7(), "request": {"prompt": "a fox", "seed": 7}}
     return NewJob(**{**values, "request_hash": "hash", **changes})
 
@@ -40,11 +40,11 @@ class TableUnderTest:
     worker: UUID = field(default_factory=uuid4)
 
     def accept(self, **changes: Any) -> UUID:
-        """Hand in one job."""
+        """Submit one job."""
         return insert_job(self.db, new_job(**changes)).job.id
 
     def batch(self, size: int, *, opened: bool = True, **changes: Any) -> tuple[UUID, list[UUID]]:
-        """Hand in a batch of so many jobs."""
+        """Submit a batch of so many jobs."""
         batch, _ = create_batch(self.db, id=uuid7())
         jobs = [new_job(batch_id=batch.id, **changes) for _ in range(size)]
         insert_jobs(self.db, jobs)

@@ -39,7 +39,7 @@ def test_a_batch_is_invisible_until_it_opens(table: TableUnderTest) -> None:
 
 
 def test_the_same_key_is_the_same_batch(table: TableUnderTest) -> None:
-    """Handed in again under its key, opened or not, it is found; another's key is another's."""
+    """Submitted again under its key, opened or not, it is found; another owner's is separate."""
     first, new = create_batch(table.db, id=uuid4(), key="k", request_hash="h")
     again, second = create_batch(table.db, id=uuid4(), key="k", request_hash="h")
     assert (new, second, again.id) == (True, False, first.id)
@@ -69,7 +69,7 @@ def test_an_abandoned_load_leaves_nothing(table: TableUnderTest) -> None:
 def test_a_deletion_that_stalls_leaves_the_next_load_under_the_id_alone(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, stalled: str
 ) -> None:
-    """Another helps it to its end, the batch is handed in again and accepted; it wakes too late."""
+    """Another process ends it, the batch is submitted again and accepted; it wakes too late."""
     lost, _ = table.batch(3, opened=False)
     anew = [new_job(batch_id=lost) for _ in range(3)]
     real = storage.batches.loading._delete_jobs
@@ -156,7 +156,7 @@ def test_a_load_resent_adds_only_what_is_missing(table: TableUnderTest) -> None:
 
 
 def test_whom_a_batch_is_to_tell_is_kept_with_it(table: TableUnderTest) -> None:
-    """Once, however often it is handed in."""
+    """Once, however often it is submitted."""
     where = "https://example.com/done"
     batch, _ = create_batch(table.db, id=uuid4(), key="k", callback=where)
     create_batch(table.db, id=uuid4(), key="k", callback="https://example.com/other")
@@ -167,7 +167,7 @@ def test_whom_a_batch_is_to_tell_is_kept_with_it(table: TableUnderTest) -> None:
 def test_a_batch_that_vanished_while_it_was_begun_may_be_begun_again(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was deleted between the two statements: the caller is told to call again."""
+    """It was deleted between the two statements: the caller gets a retryable error."""
     batch, _ = create_batch(table.db, id=uuid4())
     monkeypatch.setattr("storage.batches.batches.find_batch", lambda *_: None)
     with pytest.raises(DatabaseUnavailable, match="vanished"):
@@ -201,7 +201,7 @@ def test_pages_of_batches_meet_each_once(table: TableUnderTest) -> None:
 def test_a_load_that_was_given_up_leaves_nothing_to_the_next_one_under_its_id(
     table: TableUnderTest,
 ) -> None:
-    """Neither whom to tell, nor counts of jobs that were cancelled before it opened."""
+    """Neither its callback, nor counts of jobs that were cancelled before it opened."""
     lost, _ = create_batch(table.db, id=uuid4(), callback="https://example.com/done")
     lines = [new_job(batch_id=lost.id) for _ in range(2)]
     insert_jobs(table.db, lines)
@@ -218,7 +218,7 @@ def test_a_load_that_was_given_up_leaves_nothing_to_the_next_one_under_its_id(
 
 
 def test_a_load_that_is_being_given_up_is_neither_opened_nor_filled(table: TableUnderTest) -> None:
-    """Its deletion may have stopped half way; nobody takes the mark off again."""
+    """Its deletion may have stopped half way; no process removes the mark again."""
     lost, _ = table.batch(1, opened=False)
     batches = table.db.tables.batches
     with table.db.begin() as connection:
@@ -230,7 +230,7 @@ def test_a_load_that_is_being_given_up_is_neither_opened_nor_filled(table: Table
 
 
 def test_an_open_batch_is_not_deleted_as_a_load_that_was_given_up(table: TableUnderTest) -> None:
-    """Whoever believes that it was has missed its opening."""
+    """A process that takes it for one has missed its opening."""
     kept, ids = table.batch(2)
     assert not delete_loading(table.db, kept)
     assert get_batch(table.db, kept).abandoned_at is None

@@ -132,7 +132,7 @@ def test_many_threads_share_a_small_pool(db: Database) -> None:
 
 
 def test_a_full_pool_is_worth_waiting_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that gets no connection in time is told so."""
+    """A thread that gets no connection in time gets `DatabaseUnavailable`."""
     monkeypatch.setattr("storage.db.database._POOL_TIMEOUT_S", 0.05)
     db = Database(f"sqlite:///{tmp_path / 'a.db'}", pool_size=1)
     refused = []
@@ -261,7 +261,7 @@ def _instance(kind: type[Exception]) -> Exception:
 
 
 def test_no_exception_of_the_libraries_is_missed() -> None:
-    """Every class that SQLAlchemy, psycopg and sqlite3 raise becomes one of ours."""
+    """Every class that SQLAlchemy, psycopg and sqlite3 raise becomes a `DatabaseError`."""
     for module, root in (
         (exc, exc.SQLAlchemyError),
         (psycopg.errors, psycopg.Error),

@@ -62,7 +62,7 @@ def test_everyone_gets_what_came_of_its_own_row() -> None:
 
 
 def test_a_thread_that_changes_one_after_another_makes_each_alone() -> None:
-    """It is nobody's to wait for."""
+    """There is no other thread to wait for."""
     changes = Changes()
     together: GroupCommit[int, int] = GroupCommit(changes)
     assert [together.run(row) for row in range(5)] == [None] * 5
@@ -88,7 +88,7 @@ def test_a_group_that_fails_is_called_again_or_made_one_by_one(
         except DatabaseUnavailable as unavailable:
             return str(unavailable)
 
-    assert change(0) is None  # nobody else was there
+    assert change(0) is None  # no other thread was there
     found = {result for _ in range(ROUNDS) for result in at_once(change, range(THREADS))}
     assert found - {None} == ({"away"} if is_raised else set())
 

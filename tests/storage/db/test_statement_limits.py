@@ -103,7 +103,7 @@ def test_the_usual_limits_are_those_of_the_settings_page() -> None:
 
 
 def test_limits_are_shortened_alike_and_never_lengthened() -> None:
-    """But for the one on a client that sends nothing: it costs nobody an answer."""
+    """Except the limit on a client that sends nothing: no caller loses an answer by it."""
     limits = Limits(lock_s=2, statement_s=8, deadline_s=10, asleep_s=7)
     assert limits.within(5) == Limits(lock_s=1, statement_s=4, deadline_s=5, asleep_s=7)
     assert limits.within(10) == limits.within(20) == limits

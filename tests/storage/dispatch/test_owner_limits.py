@@ -1,4 +1,4 @@
-"""An owner with a limit on calls gets no more of them, and keeps nobody else waiting."""
+"""An owner with a limit on calls gets no more of them, and keeps no other owner waiting."""
 
 import importlib
 from collections.abc import Iterable

@@ -38,7 +38,7 @@ def test_a_higher_priority_stands_before_everybody_else(table: TableUnderTest) -
 def test_a_job_that_was_sent_out_is_next_and_one_under_way_waits_no_more(
     table: TableUnderTest,
 ) -> None:
-    """Nothing stands before what a worker has been told of."""
+    """No job is ahead of one that was sent out to a worker."""
     sent, other = table.accept(), table.accept()
     assert reserve_due(table.db, limit=1, stale_after_s=60) == [sent]
     assert (place(table, sent), place(table, other)) == (1, 1)
@@ -47,7 +47,7 @@ def test_a_job_that_was_sent_out_is_next_and_one_under_way_waits_no_more(
 
 
 def test_a_sighting_says_where_jobs_are_and_passes_over_strangers(table: TableUnderTest) -> None:
-    """The few columns that somebody who waits is told."""
+    """The few columns that are reported to a waiting caller."""
     waiting, made = table.accept(), table.accept()
     fence = table.finished(made).fence
     seen = sightings(table.db, [waiting, made, table.worker])

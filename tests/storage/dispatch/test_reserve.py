@@ -41,7 +41,7 @@ def test_a_job_goes_out_once(table: TableUnderTest) -> None:
 def test_a_job_that_nothing_waits_beside_is_reserved_by_one_question(
     table: TableUnderTest,
 ) -> None:
-    """Where something does, and where its owner is limited, whose turn it is has to be asked."""
+    """If another job waits, or its owner has limits, the round robin has to select the next job."""
     alone = table.accept()
     assert reserve_if_alone(table.db, alone)
     assert not reserve_if_alone(table.db, alone)
@@ -57,13 +57,13 @@ def test_a_job_that_nothing_waits_beside_is_reserved_by_one_question(
 
 
 def test_a_line_of_a_batch_that_is_not_open_is_never_reserved_alone(table: TableUnderTest) -> None:
-    """Nobody may see it yet."""
+    """No worker may see it yet."""
     _, (line,) = table.batch(1, opened=False)
     assert not reserve_if_alone(table.db, line)
 
 
 def test_a_lost_message_is_sent_again(table: TableUnderTest) -> None:
-    """A dispatch that nobody claimed is stale after a while, unless an inbox holds it."""
+    """A dispatch that no worker claimed is stale after a while, unless an inbox holds it."""
     job_id = table.accept()
     assert _reserve(table, 1) == [job_id]
     assert reserve_due(table.db, limit=1, stale_after_s=-1) == [job_id]
@@ -72,7 +72,7 @@ def test_a_lost_message_is_sent_again(table: TableUnderTest) -> None:
 
 
 def test_lost_messages_leave_the_window_even_when_they_fill_it(table: TableUnderTest) -> None:
-    """Whoever asks only for as many jobs as there is room for would never find them."""
+    """A caller that asks only for as many jobs as there is room for would never find them."""
     ids = {table.accept() for _ in range(3)}
     assert set(_reserve(table, 3)) == ids
     assert forget_lost(table.db, limit=10, stale_after_s=60) == 0
@@ -101,7 +101,7 @@ def test_a_job_that_is_to_wait_goes_out_when_its_time_has_come(table: TableUnder
 
 
 def test_a_higher_priority_goes_first(table: TableUnderTest) -> None:
-    """All of a higher priority before any of a lower, whoever's they are."""
+    """All of a higher priority before any of a lower, whatever their owners."""
     low, high, middle = (table.accept(priority=p) for p in (-1, 9, 3))
     assert _reserve(table, 5) == [high, middle, low]
 

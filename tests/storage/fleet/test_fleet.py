@@ -215,7 +215,7 @@ def test_speed_comes_back_where_nothing_was_held(db: Database) -> None:
 
 
 def test_the_share_is_halved_again_after_a_second_and_never_below_its_least(db: Database) -> None:
-    """So that somebody still calls, and finds out that things go better."""
+    """So that a worker still calls, and finds out when the API recovers."""
     shares = []
     for _ in range(8):
         set_fleet(db, share_changed_at=after(-60.0))

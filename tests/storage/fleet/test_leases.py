@@ -35,7 +35,7 @@ def test_a_worker_lives_as_long_as_its_lease(table: TableUnderTest) -> None:
 
 
 def test_the_fleet_has_room_for_what_the_living_can_hold_and_do_not(table: TableUnderTest) -> None:
-    """Nobody lives: what a worker takes by default is assumed to be free."""
+    """If no worker is alive, as many slots as one takes by default are assumed to be free."""
     assert free_slots(table.db, otherwise=9) == 9
     table.alive()
     for _ in range(3):
@@ -129,7 +129,7 @@ def test_a_request_to_resume_reaches_the_workers_it_is_for(table: TableUnderTest
 
 
 def test_an_unknown_worker_is_told_to_register(table: TableUnderTest) -> None:
-    """A lease that nobody knows cannot be renewed."""
+    """The lease of a worker that is not registered cannot be renewed."""
     assert not renew_lease(table.db, uuid4(), 20.0)
 
 

@@ -1,4 +1,4 @@
-"""Accepting: one row a job, however often it is handed in."""
+"""Accepting: one row a job, however often it is submitted."""
 
 from uuid import uuid4
 
@@ -61,7 +61,7 @@ def test_a_key_with_another_request_is_refused(table: TableUnderTest) -> None:
 
 
 def test_a_chunk_says_how_many_are_new(table: TableUnderTest) -> None:
-    """A chunk handed in again adds only what is missing."""
+    """A chunk submitted again adds only what is missing."""
     jobs = [new_job() for _ in range(50)]
     assert insert_jobs(table.db, jobs[:30]) == 30
     assert insert_jobs(table.db, jobs) == 20
@@ -75,7 +75,7 @@ def test_a_chunk_that_is_too_large_is_refused(table: TableUnderTest) -> None:
 
 
 def test_a_faulty_request_is_kept_as_failed(table: TableUnderTest) -> None:
-    """What no row can hold is replaced, so that the sender can still be told what was wrong."""
+    """What no row can hold is replaced, so that the fault can still be reported to the sender."""
     faulty = new_job(request={"prompt": "a\0b\ud800", "steps": float("nan"), "x": [{1: b"y"}]})
     error = JobError("INVALID_REQUEST", "prompt: holds \0", "request")
     kept = insert_faulty_job(table.db, faulty, error).job

@@ -74,7 +74,7 @@ def rows_met(db: Database) -> Iterator[list[int]]:
 
 
 def waits(db: Database) -> bool:
-    """Whether somebody waits for a turn; for SQLite's one writer everybody does at once."""
+    """Return whether a session waits for an advisory lock; on SQLite every writer waits: True."""
     waiting = (
         "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
         " WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted"
@@ -172,7 +172,7 @@ def test_the_object_goes_with_the_last_job_that_has_it(table: TableUnderTest) ->
 
 
 def test_lines_of_a_batch_are_answered_in_bulk(table: TableUnderTest) -> None:
-    """Counted as any end is, also when the batch is handed in twice; and the others are called."""
+    """Counted as any end is, also when the batch is submitted twice; and the others are called."""
     source = made(table)
     batch, _ = create_batch(table.db, id=uuid7())
     hashes = [FOX, "0b" * 32, FOX]
@@ -231,7 +231,7 @@ def test_who_forgets_meets_no_more_rows_than_it_forgets(
 def test_of_two_who_forget_the_last_two_jobs_of_a_picture_one_takes_it(
     table: TableUnderTest,
 ) -> None:
-    """The second, who comes while the first has not committed, waits for it and finds nobody."""
+    """The second comes before the first commits, waits for it and finds no other reference."""
     source = made(table)
     key, last = table.job(source).images[0].key, again(table)
     other = Database(table.db._engine.url.render_as_string(hide_password=False))
@@ -254,7 +254,7 @@ def test_of_two_who_forget_the_last_two_jobs_of_a_picture_one_takes_it(
 def test_forgetting_a_picture_that_many_have_at_once_takes_it_with_the_last(
     table: TableUnderTest,
 ) -> None:
-    """Some at a time and in any order: each goes, nobody waits for ever, and the object once."""
+    """In parts and any order: each goes, no thread waits indefinitely, and the object once."""
     source = made(table)
     key = table.job(source).images[0].key
     ids = [source, *(again(table) for _ in range(29))]

@@ -386,14 +386,14 @@ class Adversary(RuleBasedStateMachine):
 
     @rule(job=jobs)
     def forget(self, job: int) -> None:
-        """Someone wants it gone for good; the next job takes its place here."""
+        """Delete a job as its owner would; the next job takes its place here."""
         row = get_job(self.db, self._job(job))
         done = forget_jobs(self.db, [row.id], key_prefix="")
         if row.status in HELD:
             assert (done.forgotten, done.under_way) == ([], [row.id])
             return
         assert done.forgotten == [row.id]
-        # Whoever believes to hold it, and a message with its id that is still under way.
+        # Each worker that believes it holds the job, and a message with its id still under way.
         mine = [hold for hold in self.holds if hold.job_id == row.id]
         self.ghosts += mine or [Hold(row.id, row.fence)]
         self.holds = [hold for hold in self.holds if hold.job_id != row.id]

@@ -40,7 +40,7 @@ def table(migrated_postgres_url: str) -> Iterator[TableUnderTest]:
 
 @contextmanager
 def locked(url: str, *ids: UUID, table: str = "jobs") -> Iterator[None]:
-    """Rows that a transaction of somebody else holds, as in a forgotten psql."""
+    """Lock rows in a transaction of another client, as in a forgotten psql."""
     other = Database(url)
     rows = getattr(other.tables, table)
     try:
@@ -98,7 +98,7 @@ def test_a_group_passes_over_a_locked_row(
 def test_bulk_changes_are_made_before_a_locked_row_is_waited_for(
     table: TableUnderTest, migrated_postgres_url: str
 ) -> None:
-    """Cancelled or queued again, all but the locked one, which is told to be locked."""
+    """Cancelled or queued again, all but the locked one, which is reported as locked."""
     ids = [table.accept() for _ in range(4)]
     with locked(migrated_postgres_url, ids[1]), pytest.raises(RowLocked):
         cancel_jobs(table.db, ids)

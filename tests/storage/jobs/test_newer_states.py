@@ -1,4 +1,4 @@
-"""Rows in a state of a newer release: left alone, and in nobody's way."""
+"""Rows in a state of a newer release: left alone, and blocking no other row."""
 
 from collections.abc import Iterator
 from datetime import timedelta

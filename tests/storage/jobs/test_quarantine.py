@@ -46,7 +46,7 @@ def facts(table: TableUnderTest, job_id: UUID) -> tuple[object, ...]:
 def test_an_unreadable_job_ends_as_failed_and_costs_nothing(
     table: TableUnderTest, most: int | None
 ) -> None:
-    """Neither an attempt nor a call, on the row or of the day; its batch is told."""
+    """Neither an attempt nor a call, on the row or of the day; its batch counts the failure."""
     batch_id, [bad, good] = table.batch(2)
     spoil(table, bad)
     assert claim(table, bad, most) is None
@@ -58,7 +58,7 @@ def test_an_unreadable_job_ends_as_failed_and_costs_nothing(
 
 
 def test_an_unreadable_job_that_another_holds_is_left_to_it(table: TableUnderTest) -> None:
-    """Somebody has read it once and is calling for it."""
+    """Another worker has read it once and is calling for it."""
     job = table.claimed(table.accept())
     spoil(table, job.id)
     assert claim(table, job.id, None) is None

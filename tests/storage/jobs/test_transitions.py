@@ -270,7 +270,7 @@ def test_a_running_job_of_a_dead_worker_costs_one_unknown_call(table: TableUnder
 
 
 def test_a_call_past_its_deadline_is_rescued_from_a_living_worker(table: TableUnderTest) -> None:
-    """A worker that lives but lost track of a call does not keep its job for ever."""
+    """A worker that lives but lost track of a call does not keep its job indefinitely."""
     table.alive()
     late = table.claimed(table.accept(), call_deadline_s=-60)
     table.claimed(table.accept())

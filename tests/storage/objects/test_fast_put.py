@@ -170,7 +170,7 @@ def test_puts_to_a_bucket_that_is_elsewhere_are_left_to_boto3(status: int) -> No
 
 
 def test_a_put_that_failed_is_made_again_by_boto3() -> None:
-    """A store that is busy for a moment costs nobody a picture."""
+    """If a store is busy for a moment, no picture is lost."""
 
     def busy_at_first(conn: socket.socket, seen: Seen) -> None:
         if len(server.seen) == 1:

@@ -33,7 +33,7 @@ WAYS = pytest.mark.parametrize("changes", [{}, BOTO3], ids=["short", "boto3"])
 
 @pytest.fixture
 def faulty(s3: S3Endpoint) -> Iterator[FaultyStore]:
-    """A store that verifies, behind a network that damages what it is told to."""
+    """A store that verifies, behind a network that damages what the test selects."""
     with faulty_store(s3) as store:
         yield store
 

@@ -69,7 +69,7 @@ def test_an_object_is_put_looked_at_fetched_and_deleted(open_store: Open) -> Non
 
 @pytest.mark.parametrize("checksums", ["when_required", "when_supported"])
 def test_both_ways_of_checking_work(open_store: Open, checksums: str) -> None:
-    """A store is told of newer checksums only where its operator wants it."""
+    """Newer checksums are sent to a store only if its operator wants it."""
     store = open_store(checksums=checksums)
     store.put("a", b"x" * 100_000)
     assert len(store.get("a")) == 100_000
@@ -120,7 +120,7 @@ def test_a_missing_bucket_is_named_and_can_be_made(open_store: Open) -> None:
 
 
 def test_a_store_that_is_away_is_worth_waiting_for(open_store: Open) -> None:
-    """Nobody listens on that port."""
+    """No server listens on that port."""
     store = open_store(endpoint_url="http://127.0.0.1:9")
     with pytest.raises(ObjectStoreUnavailable, match=r"127\.0\.0\.1:9"):
         store.exists("a")
@@ -178,7 +178,7 @@ def test_each_answer_means_one_thing(foreign: Exception, ours: type[Exception]) 
 
 
 def test_no_exception_of_botocore_is_missed() -> None:
-    """Every class it has becomes one of ours."""
+    """Every class it has becomes `ObjectStoreUnavailable` or `ObjectStoreRefused`."""
     for name in dir(boto):
         kind = getattr(boto, name)
         if isinstance(kind, type) and issubclass(kind, boto.BotoCoreError):

@@ -77,7 +77,7 @@ def test_a_revoked_key_is_worth_nothing_for_ever(db: Database) -> None:
 
 
 def test_a_key_nobody_knows_cannot_be_revoked(db: Database) -> None:
-    """And that is told from one that was revoked already."""
+    """The result differs from that for a key that was revoked already."""
     assert revoke_key(db, uuid4()) is None
 
 
@@ -97,7 +97,7 @@ def test_revoking_the_last_key_leaves_keys_in_use(db: Database) -> None:
 
 
 def test_the_day_of_the_last_use_is_noted_once_a_day(db: Database) -> None:
-    """So that keys nobody uses can be found, at one write a day."""
+    """So that unused keys can be found, at one write a day."""
     made, keys = create_key(db, owner="shop", scopes=SCOPES), db.tables.api_keys
     assert (made.key.last_used_day, made.key.used_today) == (None, False)
     assert note_key_used(db, made.key.id)

@@ -41,13 +41,13 @@ def test_an_owner_may_be_named_without_a_change(db: Database) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, -1.0])
 def test_a_rate_that_lets_nothing_through_is_refused(db: Database, rate: float) -> None:
-    """Nobody could be told when to come again."""
+    """With such a rate, no time to retry could be reported to the caller."""
     with pytest.raises(RecordRefused):
         set_owner_limits(db, "shop", max_per_second=rate)
 
 
 def test_a_negative_number_of_jobs_is_refused(db: Database) -> None:
-    """0 is a limit: this owner may hand in nothing, or has nothing called."""
+    """0 is a limit: this owner may submit nothing, or has nothing called."""
     with pytest.raises(RecordRefused):
         set_owner_limits(db, "shop", max_queued=-1)
     with pytest.raises(RecordRefused):
@@ -76,7 +76,7 @@ def test_nobody_else_counts(table: TableUnderTest) -> None:
 
 
 def test_what_is_held_or_has_ended_no_longer_waits(table: TableUnderTest) -> None:
-    """The owner may hand in the next; one that was only sent out has not started."""
+    """The owner may submit the next; one that was only sent out has not started."""
     ids = [table.accept(owner="shop") for _ in range(4)]
     table.claimed(ids[0])
     table.finished(ids[1])

@@ -58,7 +58,7 @@ def test_a_walk_meets_each_job_once_while_they_change_behind_it(table: TableUnde
 
 
 def test_what_fails_after_the_decision_is_not_meant(table: TableUnderTest) -> None:
-    """Neither is a job that was retried and failed again: somebody agreed to the others alone."""
+    """Neither is a job that was retried and failed again: the caller agreed to the others alone."""
     before, again, later = (table.accept() for _ in range(3))
     fail(table, before)
     fail(table, again)
@@ -95,7 +95,7 @@ def test_all_filters_have_to_fit(table: TableUnderTest) -> None:
 
 
 def test_a_batch_still_being_loaded_is_left_alone(table: TableUnderTest) -> None:
-    """Its jobs are seen by nobody, so nobody means them."""
+    """No caller sees its jobs, so no caller selects them."""
     table.batch(3, opened=False)
     assert met(table, JobStatus.QUEUED, now(table), 5) == []
 

@@ -119,7 +119,7 @@ def test_its_objects_are_doomed_with_it(table: TableUnderTest) -> None:
 
 
 def test_what_may_not_be_deleted_waits_on_its_own_account(table: TableUnderTest) -> None:
-    """For a reason of its own, as long as its own tries say; what nobody got to has no try."""
+    """For a reason of its own, as long as its own tries say; an object not tried has no try."""
     jobs = [table.finished(table.accept()) for _ in range(3)]
     forget(table, *(job.id for job in jobs))
     often, once, untouched = (job.images[0].key for job in jobs)
@@ -162,7 +162,7 @@ def test_a_job_under_way_stays_and_one_that_waits_is_cancelled_on_the_way(
 
 
 def test_a_worker_that_wakes_up_changes_nothing(table: TableUnderTest) -> None:
-    """Each of its writes finds no row; each answer tells it to delete its own object."""
+    """Each of its writes finds no row; each answer means that it has to delete its own object."""
     job_id = table.accept()
     old = table.claimed(job_id)
     rescue_dead(table.db, max_unknown_calls=5, spool_grace_s=0)
@@ -275,7 +275,7 @@ def test_an_initial_image_that_is_being_deleted_is_waited_for(
 
 
 def test_forgetting_and_handing_in_again_at_once_leaves_no_job(table: TableUnderTest) -> None:
-    """Whoever comes first: in the end there is a tombstone and no row."""
+    """Whichever comes first: in the end there is a tombstone and no row."""
     jobs = [new_job() for _ in range(30)]
 
     def hand_in(number: int) -> None:
@@ -325,7 +325,7 @@ def test_nothing_is_left_of_what_was_noted_of_a_deleted_job_for_reuse(
 def test_an_initial_image_that_is_deleted_for_too_long_is_an_error(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever hands in the job may do so again; its thread does not wait for ever."""
+    """The caller may submit the job again; its thread does not wait indefinitely."""
     key = f"{PREFIX}init/ab/{'ab' * 32}"
     forget(table, table.accept(init_image_key=key))
     let_time_pass(table.db)

@@ -55,7 +55,7 @@ def test_who_comes_during_a_sync_shares_the_next_with_all_others() -> None:
 
 
 def test_a_sync_that_failed_counts_for_nobody() -> None:
-    """Whoever waited for it tries for itself, and hears of its own failure only."""
+    """A thread that waited for it makes its own sync, and gets its own failure only."""
     disk = Disk()
     disk.faults = 1
     shared = SharedSync(disk.sync)

@@ -106,7 +106,7 @@ def test_a_file_that_is_dropped_during_a_sync_waits_for_the_next(
 
 
 def test_what_is_spared_is_bounded(tmp_path: Path) -> None:
-    """A spool that was full does not keep its bytes for ever; one that is left keeps none."""
+    """A spool that was full does not keep its bytes indefinitely; one that is left keeps none."""
     spool = _spool(tmp_path)
     for _ in range(20):
         _write(spool, 100_000)
@@ -142,7 +142,7 @@ def test_files_that_were_gone_already_leave_room_for_others(tmp_path: Path) -> N
 
 
 def test_the_next_process_deletes_what_a_dead_one_had_to_spare(tmp_path: Path) -> None:
-    """Nobody may take them for pictures."""
+    """No process may take them for pictures."""
     dead = _spool(tmp_path)
     _write(dead)
     _drop_all(dead)
@@ -176,7 +176,7 @@ def test_a_full_disk_gets_the_spare_files_back(
 def test_a_call_starts_in_the_room_that_spare_files_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is told of a full disk that is not full."""
+    """A disk that is not full is not reported as full."""
     spool = _spool(tmp_path)
     _write(spool)
     _drop_all(spool)
@@ -234,7 +234,7 @@ def test_a_disk_without_room_for_a_name_loses_the_dropped_file(
 def test_a_spare_file_is_gone_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An idle worker keeps nobody's picture."""
+    """An idle worker keeps no owner's picture."""
     spool = _spool(tmp_path)
     _write(spool)
     _drop_all(spool)

@@ -98,7 +98,7 @@ def test_a_file_cut_short_is_not_adopted_but_reported(tmp_path: Path, kept: int)
 
 
 def test_a_living_process_keeps_its_folder(tmp_path: Path) -> None:
-    """Only what nobody locks is adopted."""
+    """Only what no process locks is adopted."""
     one, two = _spool(tmp_path), _spool(tmp_path)
     entry = one.write(uuid4(), 1, [_picture()])
     assert two.adopt() == []
@@ -273,7 +273,7 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
 def test_a_file_whose_name_the_disk_does_not_take_is_not_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller is told that it is not there, and puts the picture from memory."""
+    """The caller gets an error that it is not there, and puts the picture from memory."""
     spool = _spool(tmp_path, fsync=True)
 
     def fail(_folder: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_taken_over_keeps_no_other_back(
     """One bad place on a disk must not cost the pictures beside it."""
     dead = _spool(tmp_path)
     entries = [dead.write(uuid4(), 1, [_picture()]) for _ in range(2)]
-    (dead.folder / "0.spool").mkdir()  # cannot be read, whoever tries
+    (dead.folder / "0.spool").mkdir()  # cannot be read by any user
     dead.close()
     spool = _spool(tmp_path)
     adopted = spool.adopt()
@@ -373,7 +373,7 @@ def test_a_folder_that_another_process_has_taken_is_left_to_it(tmp_path: Path) -
 
 
 def test_a_file_without_a_job_is_quarantined_and_can_be_taken_back(tmp_path: Path) -> None:
-    """It takes no room and nobody adopts it, until a worker asks for quarantined files."""
+    """It takes no room and no process adopts it, until a worker asks for quarantined files."""
     spool = _spool(tmp_path)
     entry = spool.write(uuid4(), 1, [_picture()])
     aside = spool.quarantine(entry)

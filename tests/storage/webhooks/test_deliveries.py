@@ -40,7 +40,7 @@ LOST = Verdict(DeliveryState.FAILED, latency_ms=5, status=500, answer="oh\x00 no
 
 
 def ended(table: TableUnderTest, owner: str = "ada", url: str = URL) -> UUID:
-    """A job that has ended, and somebody wants to hear of it."""
+    """Return a job that has ended and has a callback."""
     job_id = table.accept(owner=owner, callback_url=url)
     ask_cancel(table.db, job_id)
     return job_id
@@ -236,7 +236,7 @@ def test_what_ended_long_ago_is_swept_with_its_log(table: TableUnderTest) -> Non
 def test_a_batch_is_told_when_it_closes_and_again_when_it_closes_again(
     table: TableUnderTest,
 ) -> None:
-    """In the transaction that closes it; its jobs tell nobody, as they have no callback."""
+    """In the transaction that closes it; its jobs have no delivery, as they have no callback."""
     batch, _ = create_batch(table.db, id=uuid4(), owner="ada", key="night", callback=URL)
     create_batch(table.db, id=batch.id, owner="ada", key="night", callback=URL)
     jobs = [new_job(batch_id=batch.id, owner="ada") for _ in range(2)]
@@ -267,7 +267,7 @@ def test_a_batch_is_told_when_it_closes_and_again_when_it_closes_again(
 
 
 def test_a_batch_that_ended_before_it_was_opened_is_told(table: TableUnderTest) -> None:
-    """Somebody cancelled its jobs while it was being handed in; an abandoned one tells nobody."""
+    """A caller cancelled its jobs while it was submitted. An abandoned batch has no delivery."""
     for opened in (True, False):
         batch, _ = create_batch(table.db, id=uuid4(), owner="ada", callback=URL)
         job = new_job(batch_id=batch.id, owner="ada")
@@ -283,7 +283,7 @@ def test_a_batch_that_ended_before_it_was_opened_is_told(table: TableUnderTest) 
 
 
 def test_an_owner_has_one_secret_or_two_while_they_change(table: TableUnderTest) -> None:
-    """The newest first; the others go when somebody says so."""
+    """The newest first; the others are dropped when a caller asks for it."""
     db = table.db
     assert signing_secrets(db, "ada") == []
     assert add_secret(db, "ada", "whsec_1", most=1)
@@ -299,7 +299,7 @@ def test_an_owner_has_one_secret_or_two_while_they_change(table: TableUnderTest)
 
 @pytest.mark.parametrize("column", ["id", "target"])
 def test_deliveries_hold_what_they_are_for(table: TableUnderTest, column: str) -> None:
-    """An id in its usual form, and the target as it was handed in."""
+    """An id in its usual form, and the target as it was submitted."""
     ended(table)
     rows = table.db.tables.deliveries
     with table.db.read() as connection:

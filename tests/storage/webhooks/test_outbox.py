@@ -1,4 +1,4 @@
-"""Whoever wants to hear of an end gets one delivery for it, with the end, however it came."""
+"""Each end of a job with a callback gets one delivery, in its transaction, however it came."""
 
 import json
 from collections.abc import Callable
@@ -141,7 +141,7 @@ ENDS: dict[str, tuple[str, Callable[[TableUnderTest, UUID], object]]] = {
 
 @pytest.mark.parametrize("how", ENDS)
 def test_every_way_to_end_is_told_once(table: TableUnderTest, how: str) -> None:
-    """And a repeat of it, after a lost answer, tells nobody again."""
+    """And a repeat of it, after a lost answer, adds no second delivery."""
     expected, end = ENDS[how]
     job_id = table.accept(callback_url=URL)
     silent = table.accept()
@@ -158,7 +158,7 @@ def test_every_way_to_end_is_told_once(table: TableUnderTest, how: str) -> None:
 
 
 def test_a_request_that_was_faulty_from_the_start_is_told(table: TableUnderTest) -> None:
-    """Its producer is gone, and finds out so. A repeat of the message tells nobody again."""
+    """Its producer is gone, and is notified so. A repeat of the message adds no second delivery."""
     job = new_job(callback_url=URL)
     for _ in range(2):
         insert_faulty_job(table.db, job, JobError("INVALID_REQUEST", "no prompt", "request"))
@@ -185,7 +185,7 @@ def test_a_stale_hand_tells_nobody(table: TableUnderTest) -> None:
 
 
 def test_a_row_whose_json_is_damaged_is_told_all_the_same(table: TableUnderTest) -> None:
-    """On SQLite any text fits; what cannot be read is told as null."""
+    """On SQLite any text fits; what cannot be read is reported as null."""
     job_id = table.accept(callback_url=URL, metadata={"a": 1})
     if table.db.dialect == "sqlite":
         with table.db.begin() as connection:
@@ -196,7 +196,7 @@ def test_a_row_whose_json_is_damaged_is_told_all_the_same(table: TableUnderTest)
 
 
 def test_jobs_that_end_in_one_statement_are_told_one_by_one(table: TableUnderTest) -> None:
-    """Those that somebody listens to, each with its own picture."""
+    """Those with a callback, each with its own picture."""
     if table.db.dialect == "sqlite":
         pytest.skip("SQLite ends jobs one by one")
     jobs = [table.accept(callback_url=URL, metadata={"n": n}) for n in range(3)]

@@ -45,7 +45,7 @@ class Scale:
     outage_share: float = 1.0
 
     @property
-    def mortal(self) -> dict[str, float]:
+    def short_lease(self) -> dict[str, float]:
         """Return settings of a fleet whose workers die, or seem to: its leases are short."""
         return {"lease_s": self.lease_s}
 

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from gateway.errors import Busy, TooManyRequests
 from storage.db.database import Database
 from storage.errors import StorageError
-from storage.queries.snapshots import Snapshot, sightings
+from storage.queries.snapshots import Snapshot, snapshots_of
 
 __all__ = ["Watch", "Watcher"]
 
@@ -149,7 +149,7 @@ class Watch:
 
     async def _look(self, ids: list[UUID]) -> None:
         try:
-            seen = await run_in_threadpool(sightings, self._database, ids)
+            seen = await run_in_threadpool(snapshots_of, self._database, ids)
         except StorageError as error:
             log.warning("jobs that somebody waits for could not be looked up: %s", error)
             return

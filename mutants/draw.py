@@ -159,10 +159,10 @@ def _is_tuning(node: ast.Assign | ast.AnnAssign) -> bool:
     target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
     name = target.id if isinstance(target, ast.Name) else ""
     value = node.value
-    is_of_numbers = isinstance(value, ast.Call) and all(
-        map(_is_number, [*value.args, *(keyword.value for keyword in value.keywords)])
-    )
-    return name.isupper() and (_is_number(value) or is_of_numbers)
+    parts = [value]
+    if isinstance(value, ast.Call):
+        parts = [*value.args, *(keyword.value for keyword in value.keywords)]
+    return name.isupper() and bool(parts) and all(map(_is_number, parts))
 
 
 def _is_number(value: ast.expr | None) -> bool:

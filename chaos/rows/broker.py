@@ -61,7 +61,7 @@ def broker_away(stage: Stage) -> None:
 
 def submits_waiting(stage: Stage) -> None:
     """Kill a worker and stop the database while many `darkroom.submit` messages wait."""
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     worker, _ = fleet.start(2)
     stage.load(stage.scale.jobs // 4)
     stage.wait_for_load()

@@ -30,7 +30,7 @@ def database_away(stage: Stage) -> None:
 
 def database_locked(stage: Stage) -> None:
     """Hold SQLite's write lock in another transaction for a whole lease."""
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     stage.load()
     fleet.start(2)
     stage.wait_for_load()
@@ -75,7 +75,7 @@ def reply_lost(stage: Stage) -> None:
 
 
 def _away(stage: Stage, matrix_s: float) -> None:
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     stage.load()
     fleet.start(2)
     stage.wait_for_load()

@@ -44,7 +44,7 @@ def failed_over(stage: Stage) -> None:
             stack.callback(proxy.close)
         standby = stack.enter_context(standby_of(installation, primary, replication.port))
         through = url.replace(f":{primary.port}/", f":{front.port}/")
-        fleet = stage.make_fleet(database_url=through, **stage.scale.mortal)
+        fleet = stage.make_fleet(database_url=through, **stage.scale.short_lease)
         stack.callback(fleet.database.close)
         stage.load()
         fleet.start(2)

@@ -88,7 +88,7 @@ def heartbeat_stalled(stage: Stage) -> None:
 
 def workers_locked(stage: Stage) -> None:
     """Lock the workers table for longer than a lease, so that no heartbeat can be written."""
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     stage.load()
     fleet.start(WORKERS)
     stage.wait_for_load()
@@ -105,7 +105,7 @@ def answers_stalled(stage: Stage) -> None:
     """Delay all database answers to one of two workers for two leases, then send them at once."""
     may_answer = Event()
     may_answer.set()
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     stage.load()
     with _proxied(stage, may_answer=may_answer) as url:
         fleet.start(1, database_url=url)

@@ -8,7 +8,7 @@ __all__ = ["machine_killed"]
 def machine_killed(stage: Stage) -> None:
     """Kill workers, broker and database together and start them again."""
     ground = stage.ground
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     stage.load()
     crew = fleet.start(2)
     stage.wait_for_load()

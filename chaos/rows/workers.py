@@ -30,7 +30,7 @@ HAS_ITS_IMAGE = {"spooled", "marked storing", "put", "finished"}
 def killed_in_flight(stage: Stage) -> None:
     """Kill -9 a worker with a hundred calls in flight; a full-size run has default leases."""
     scale = stage.scale
-    leases = {"lease_s": 20.0, "heartbeat_s": 5.0} if scale.name == "full" else scale.mortal
+    leases = {"lease_s": 20.0, "heartbeat_s": 5.0} if scale.name == "full" else scale.short_lease
     fleet = stage.make_fleet(concurrency=scale.first_concurrency, **leases)
     [victim] = fleet.start(1)
     fleet.start(1, concurrency=scale.first_concurrency // 4)
@@ -64,7 +64,7 @@ def killed_in_flight(stage: Stage) -> None:
 
 def killed_at_each_step(stage: Stage) -> None:
     """Kill each of seven workers at another step, under load; two live on, with the same spool."""
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     notes = stage.folder / "snags.jsonl"
     stage.load()
     fleet.start(1)
@@ -88,7 +88,7 @@ def killed_at_each_step(stage: Stage) -> None:
 
 def killed_in_storing(stage: Stage) -> None:
     """Let S3 hang, kill a worker with images on its own disk, and restart it much later."""
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     elsewhere = {"spool_dir": stage.folder / "spool-elsewhere"}
     stage.load()
     fleet.start(1)
@@ -119,7 +119,7 @@ def killed_in_storing(stage: Stage) -> None:
 
 def stopped_at_each_step(stage: Stage) -> None:
     """Stop each of seven workers at another step for three leases, and continue it stale."""
-    fleet = stage.make_fleet(**stage.scale.mortal)
+    fleet = stage.make_fleet(**stage.scale.short_lease)
     notes = stage.folder / "snags.jsonl"
     stage.load()
     fleet.start(2)

@@ -17,7 +17,7 @@ WANTED = frozenset({PauseKind.OPERATOR, PauseKind.BUDGET})
 
 
 def check_pause(wiring: Wiring) -> Iterator[Finding]:
-    """Report whether the fleet is paused or slowed down, since when, and who lifts that."""
+    """Report whether the fleet is paused or slowed down, since when, and what ends that."""
     state = fleet_state(wiring.database)
     if state.pause is not None:
         yield _paused(state.pause)

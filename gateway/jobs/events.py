@@ -21,7 +21,7 @@ from gateway.errors import Busy, TooManyRequests
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
 from gateway.services import Services
-from storage.queries.snapshots import Snapshot, sightings
+from storage.queries.snapshots import Snapshot, snapshots_of
 from storage.records.job import Job
 
 __all__ = ["router"]
@@ -80,7 +80,7 @@ class Events:
         """Sends the job's state, then each change, about a second after it."""
         database = self._services.database
         job = await run_in_threadpool(own_job, database, caller, job_id)
-        seen = (await run_in_threadpool(sightings, database, [job.id])).get(job.id)
+        seen = (await run_in_threadpool(snapshots_of, database, [job.id])).get(job.id)
         if seen is not None and seen.has_ended and event_id(seen) == last_event_id:
             return Response(status_code=204)
         self._services.watch.require_room(caller.owner)

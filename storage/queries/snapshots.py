@@ -42,7 +42,7 @@ class Snapshot:
         return self.status in _ENDED
 
 
-def sightings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Snapshot]:
+def snapshots_of(db: Database, ids: Sequence[UUID]) -> dict[UUID, Snapshot]:
     """Return the snapshots of jobs, without those that do not exist.
 
     Args:

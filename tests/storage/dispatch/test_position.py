@@ -4,7 +4,7 @@ from uuid import UUID
 
 from storage.dispatch.position import queue_position
 from storage.dispatch.reserve import reserve_due
-from storage.queries.snapshots import Snapshot, sightings
+from storage.queries.snapshots import Snapshot, snapshots_of
 from storage.records.states import JobStatus
 from tests.storage.table import TableUnderTest
 
@@ -50,7 +50,7 @@ def test_a_sighting_says_where_jobs_are_and_passes_over_strangers(table: TableUn
     """The few columns that are reported to a waiting caller."""
     waiting, made = table.accept(), table.accept()
     fence = table.finished(made).fence
-    seen = sightings(table.db, [waiting, made, table.worker])
+    seen = snapshots_of(table.db, [waiting, made, table.worker])
     assert seen == {
         waiting: Snapshot(JobStatus.QUEUED, 0, 0, cancel_asked=False, error_code=None),
         made: Snapshot(JobStatus.SUCCEEDED, fence, 1, cancel_asked=False, error_code=None),

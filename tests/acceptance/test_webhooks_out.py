@@ -27,9 +27,9 @@ def test_a_webhook_outlives_its_worker_and_a_receiver_that_stumbles(
     fleet = make_fleet(database_url=new_migrated_postgres_url, broker_url=redis_url, s3=s3)
     secret = new_secret()
     add_secret(fleet.database, "shop", secret, most=1)
-    # A delivery whose worker died is due again after both of these; a delivery that only took
-    # longer on a busy machine is repeated, too.
-    how = {"webhook_allow": "127.0.0.1/32", "webhook_timeout_s": "4", "lease_s": "4"}
+    # A delivery whose worker died is due again after both of these. They are long, as a worker that
+    # a busy machine stops for longer than one of them delivers, or calls, once more.
+    how = {"webhook_allow": "127.0.0.1/32", "webhook_timeout_s": "10", "lease_s": "10"}
     in_hand, killed = threading.Event(), threading.Event()
     tries = iter(("500 Oops", None, "200 OK"))
 
@@ -51,8 +51,8 @@ def test_a_webhook_outlives_its_worker_and_a_receiver_that_stumbles(
         killed.set()
         fleet.start_worker(**how)
         fleet.wait_until(lambda: _state(fleet, job_id) == "delivered", "it did not arrive")
-    fleet.wait_for(job_id, "succeeded")
-    assert len(server.seen) >= 3
+    assert fleet.wait_for(job_id, "succeeded").calls_made == 1
+    assert len(server.seen) == 3
     assert len({seen.body for seen in server.seen}) == 1
     delivery = latest_delivery(fleet.database, job_id=job_id)
     assert delivery is not None
@@ -61,8 +61,7 @@ def test_a_webhook_outlives_its_worker_and_a_receiver_that_stumbles(
         assert (event["type"], event["data"]["id"]) == ("job.succeeded", str(job_id))
         assert seen.headers["webhook-id"] == str(delivery.id)
     log = delivery_log(fleet.database, delivery.id)
-    assert (log[0].status, log[-1].status) == (500, 200)
-    assert log[-1].number >= 3
+    assert [(line.number, line.status) for line in log] == [(1, 500), (3, 200)]
 
 
 def test_a_task_of_somebody_elses_is_sent_to_its_queue(lite_fleet: Fleet, redis_url: str) -> None:

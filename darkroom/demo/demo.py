@@ -97,7 +97,7 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
     began_s = time.monotonic()
     run = Run(stack.variables, stack.plan.data_dir, stop=stop, simulated=simulated)
     try:
-        outcome = run(show)
+        outcome = run.run(show)
     except KeyboardInterrupt:
         show.say("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
         raise

@@ -90,7 +90,7 @@ class Run:
     def _database(self) -> Database:
         return self._wiring.database
 
-    def __call__(self, show: Show) -> Outcome:
+    def run(self, show: Show) -> Outcome:
         """Submit, wait, download, check.
 
         Raises:

@@ -96,40 +96,45 @@ class Wiring:
     @cached_property
     def objects(self) -> ObjectStore:
         """Return the bucket."""
+        from storage.objects.s3_config import StoreSettings
         from storage.objects.store import ObjectStore
 
         settings = self.settings
         return ObjectStore(
-            bucket=_required(settings.s3_bucket, "s3_bucket", "the name of your bucket"),
-            endpoint_url=settings.s3_endpoint_url,
-            region=settings.s3_region,
-            public_url=settings.s3_public_url,
-            addressing=settings.s3_addressing,
-            checksums=settings.s3_checksums,
-            sign_payload=settings.s3_sign_payload,
-            extra_put_args=settings.s3_put_args,
-            max_connections=settings.upload_threads + 4,
+            StoreSettings(
+                bucket=_required(settings.s3_bucket, "s3_bucket", "the name of your bucket"),
+                endpoint_url=settings.s3_endpoint_url,
+                region=settings.s3_region,
+                public_url=settings.s3_public_url,
+                addressing=settings.s3_addressing,
+                checksums=settings.s3_checksums,
+                sign_payload=settings.s3_sign_payload,
+                extra_put_args=settings.s3_put_args,
+                max_connections=settings.upload_threads + 4,
+            )
         )
 
     @cached_property
     def playground(self) -> PlaygroundClient:
         """Return the client of the paid API."""
-        from playground.client.client import PlaygroundClient
+        from playground.client.client import ClientSettings, PlaygroundClient
 
         settings = self.settings
         key, bundle = settings.playground_api_key, settings.playground_ca_bundle
         proxy = settings.playground_proxy_url
         try:
             return PlaygroundClient(
-                url=settings.playground_url,
-                api_key=None if key is None else key.get_secret_value(),
-                connect_timeout_s=settings.connect_timeout_s,
-                read_timeout_s=settings.read_timeout_s,
-                total_timeout_s=settings.call_deadline_s,
-                max_answer_bytes=settings.max_answer_bytes,
-                pool_size=settings.concurrency,
-                proxy_url=None if proxy is None else proxy.get_secret_value(),
-                ca_bundle=None if bundle is None else str(bundle),
+                ClientSettings(
+                    url=settings.playground_url,
+                    api_key=None if key is None else key.get_secret_value(),
+                    connect_timeout_s=settings.connect_timeout_s,
+                    read_timeout_s=settings.read_timeout_s,
+                    total_timeout_s=settings.call_deadline_s,
+                    max_answer_bytes=settings.max_answer_bytes,
+                    pool_size=settings.concurrency,
+                    proxy_url=None if proxy is None else proxy.get_secret_value(),
+                    ca_bundle=None if bundle is None else str(bundle),
+                )
             )
         except ValueError as error:
             names = f"{variable('playground_url')} or {variable('playground_api_key')}"

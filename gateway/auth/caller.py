@@ -6,7 +6,7 @@ How a key becomes a caller is not decided here: `Services.authenticate` does it.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -53,15 +53,8 @@ class Caller:
         return Scope.READ in self.scopes
 
 
-class Authenticate(Protocol):
-    """Turn an `Authorization` header into a caller."""
-
-    def __call__(self, authorization: str | None) -> Caller:
-        """Authenticate the caller.
-
-        Raises:
-            Unauthenticated: the key is missing or unknown.
-        """
+Authenticate = Callable[[str | None], Caller]
+"""Turn an `Authorization` header into a caller; raises `Unauthenticated`."""
 
 
 def anyone(authorization: str | None) -> Caller:

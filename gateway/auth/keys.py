@@ -40,7 +40,7 @@ _SCOPES: Final = {str(scope): scope for scope in Scope}
 
 
 class KeyHolders:
-    """Find callers by their keys; pass an instance as `Services.authenticate`.
+    """Find callers by their keys.
 
     Args:
         database: the results table.
@@ -67,7 +67,7 @@ class KeyHolders:
         )
         self._clock = clock
 
-    def __call__(self, authorization: str | None) -> Caller:
+    def authenticate(self, authorization: str | None) -> Caller:
         """Authenticate the caller.
 
         Args:

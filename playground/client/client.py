@@ -7,6 +7,7 @@ deadlines. `answers/judge.py` interprets the responses.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self
@@ -34,10 +35,11 @@ USER_AGENT: Final = "darkroom-queue"
 _MASK: Final = b"***"
 
 
-class PlaygroundClient:
-    """Send image requests. Thread-safe; close it when done.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """Say where the API is, and how long and how much a call may take.
 
-    Args:
+    Attributes:
         url: the API's address, `https://playground.com/api/models/external/v1`.
         api_key: the bearer key; None sends no `Authorization` (the simulator needs none).
         connect_timeout_s: for one TCP connection and one TLS handshake.
@@ -48,35 +50,43 @@ class PlaygroundClient:
         proxy_url: proxy for the API's address, or None for none.
         ca_bundle: path of a PEM file with the authorities to trust, or None for the usual ones.
         idle_timeout_s: a connection idle for longer is not used again.
+    """
+
+    url: str = field(repr=False)
+    api_key: str | None = field(repr=False)
+    connect_timeout_s: float
+    read_timeout_s: float
+    total_timeout_s: float
+    max_answer_bytes: int
+    pool_size: int
+    proxy_url: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+    idle_timeout_s: float = DEFAULT_IDLE_TIMEOUT_S
+
+
+class PlaygroundClient:
+    """Send image requests. Thread-safe; close it when done.
 
     Raises:
         ValueError: the key is not a valid header value, or the address is not HTTP.
     """
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        api_key: str | None,
-        connect_timeout_s: float,
-        read_timeout_s: float,
-        total_timeout_s: float,
-        max_answer_bytes: int,
-        pool_size: int,
-        proxy_url: str | None = None,
-        ca_bundle: str | None = None,
-        idle_timeout_s: float = DEFAULT_IDLE_TIMEOUT_S,
-    ) -> None:
-        self._address: Final = _address(url)
-        self._key: Final = _checked_key(api_key)
-        self._total_timeout_s: Final = total_timeout_s
-        self._max_answer_bytes: Final = max_answer_bytes
-        self._timeout: Final = Timeout(connect=connect_timeout_s, read=read_timeout_s)
+    def __init__(self, settings: ClientSettings) -> None:
+        self._address: Final = _address(settings.url)
+        self._key: Final = _checked_key(settings.api_key)
+        self._total_timeout_s: Final = settings.total_timeout_s
+        self._max_answer_bytes: Final = settings.max_answer_bytes
+        self._timeout: Final = Timeout(
+            connect=settings.connect_timeout_s, read=settings.read_timeout_s
+        )
+        proxy_url = settings.proxy_url
         self._proxies: Final = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
-        self._verify: Final = ca_bundle or True
-        self._adapter: Final = CallAdapter(pool_size=pool_size, idle_timeout_s=idle_timeout_s)
+        self._verify: Final = settings.ca_bundle or True
+        self._adapter: Final = CallAdapter(
+            pool_size=settings.pool_size, idle_timeout_s=settings.idle_timeout_s
+        )
         self._session: Final = _session(self._adapter, self._key)
-        self._blank: Final = self._session.prepare_request(requests.Request("POST", url))
+        self._blank: Final = self._session.prepare_request(requests.Request("POST", settings.url))
         self._host: Final = host_header(str(self._blank.url))
         self._watchdog: Final = Watchdog()
 

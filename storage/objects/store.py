@@ -8,10 +8,10 @@ second client exists only to sign links on the address that users see. Key names
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 import boto3
 
@@ -19,7 +19,7 @@ from storage.buffers import Pieces, joined, sha256_of, size_of
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused
 from storage.objects.fast_put import SignedPut
 from storage.objects.listing import ListedObject, StoredObject, object_pages
-from storage.objects.s3_config import s3_config
+from storage.objects.s3_config import StoreSettings, s3_config
 from storage.objects.s3_connections import use_final_responses
 from storage.objects.s3_errors import check_stored, translated
 from storage.objects.sent_digest import SentDigest
@@ -35,59 +35,22 @@ class ObjectStore:
     Nothing is connected before the first call. Safe to share between threads.
 
     Args:
-        bucket: Its name; never created unless `create_bucket` is called.
-        endpoint_url: None for AWS itself.
-        region: None for boto3's own search, else `us-east-1`.
-        public_url: The endpoint as users reach it, for signed links; None: `endpoint_url`.
-        addressing: Bucket in the path, in the host name, or as botocore chooses.
-        checksums: `when_required` for stores that do not support S3's newer checksums.
-        sign_payload: Sign the SHA-256 of what is put, so that the store refuses other bytes.
-        extra_put_args: Sent with every put, such as `ServerSideEncryption` or `Tagging`.
-        max_connections: Kept open at once: as many as threads that use the store.
-        connect_timeout_s: For one attempt.
-        read_timeout_s: Longest wait between two reads.
-        access_key_id: None for boto3's usual chain.
-        secret_access_key: With `access_key_id`.
+        settings: Where the bucket is, and how to speak to its store.
     """
 
-    def __init__(
-        self,
-        *,
-        bucket: str,
-        endpoint_url: str | None = None,
-        region: str | None = None,
-        public_url: str | None = None,
-        addressing: Literal["auto", "path", "virtual"] = "auto",
-        checksums: Literal["when_required", "when_supported"] = "when_required",
-        sign_payload: bool = True,
-        extra_put_args: Mapping[str, Any] | None = None,
-        max_connections: int = 16,
-        connect_timeout_s: float = 5.0,
-        read_timeout_s: float = 60.0,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-    ) -> None:
-        self.bucket = bucket
-        self.address = endpoint_url or "AWS S3"
-        self._endpoint_url = endpoint_url
-        self._public_url = public_url or endpoint_url
-        self._extra_put_args = dict(extra_put_args or {})
-        self._config = s3_config(
-            addressing=addressing,
-            checksums=checksums,
-            sign_payload=sign_payload,
-            max_connections=max_connections,
-            connect_timeout_s=connect_timeout_s,
-            read_timeout_s=read_timeout_s,
-        )
-        self._access_key_id = access_key_id
-        self._secret_access_key = secret_access_key
-        self._region = region
+    def __init__(self, settings: StoreSettings) -> None:
+        self.bucket = settings.bucket
+        self.address = settings.endpoint_url or "AWS S3"
+        self._settings = settings
+        self._endpoint_url = settings.endpoint_url
+        self._public_url = settings.public_url or settings.endpoint_url
+        self._extra_put_args = dict(settings.extra_put_args or {})
+        self._config = s3_config(settings)
         self._clients: dict[str | None, Any] = {}
         self._signed_put: SignedPut | None = None
-        self._sign_payload = sign_payload
+        self._sign_payload = settings.sign_payload
         self._sent = SentDigest()
-        self._is_plain = not self._extra_put_args and checksums == "when_required"
+        self._is_plain = not self._extra_put_args and settings.checksums == "when_required"
         self._lock = Lock()
 
     def put(
@@ -277,9 +240,9 @@ class ObjectStore:
     def _session(self) -> Any:
         """Return region and credentials, shared by both clients: rotating ones are fetched once."""
         return boto3.session.Session(
-            aws_access_key_id=self._access_key_id,
-            aws_secret_access_key=self._secret_access_key,
-            region_name=self._region,
+            aws_access_key_id=self._settings.access_key_id,
+            aws_secret_access_key=self._settings.secret_access_key,
+            region_name=self._settings.region,
         )
 
     def _short_way(self, client: Any) -> SignedPut:

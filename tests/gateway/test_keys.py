@@ -225,27 +225,28 @@ def table(migrated_sqlite_url: str) -> Iterator[Database]:
 def test_a_gateway_that_others_reach_is_shut_while_there_is_no_key(table: Database) -> None:
     """No caller is let in by the lack of keys."""
     with pytest.raises(Unauthenticated):
-        KeyHolders(table, open_until_keys=False)(None)
+        KeyHolders(table, open_until_keys=False).authenticate(None)
 
 
 def test_revoking_the_last_key_opens_nothing(table: Database) -> None:
     """A gateway that started after it is as shut as one before."""
     revoke_key(table, create_key(table, owner="shop", scopes={"read"}).key.id)
     with pytest.raises(Unauthenticated):
-        KeyHolders(table, open_until_keys=True)(None)
+        KeyHolders(table, open_until_keys=True).authenticate(None)
 
 
 def test_guesses_fill_no_memory_and_push_out_no_good_key(table: Database) -> None:
     """However many a stranger sends."""
     now_s = [0.0]
-    door = KeyHolders(table, open_until_keys=False, clock=lambda: now_s[0])
+    keys = KeyHolders(table, open_until_keys=False, clock=lambda: now_s[0])
+    door = keys.authenticate
     made = create_key(table, owner="shop", scopes={"read"})
     good = f"Bearer {made.secret}"
     assert door(good).owner == "shop"
     for number in range(MOST_WRONG + 10):
         with pytest.raises(Unauthenticated):
             door(f"Bearer {SECRET_PREFIX}{number:043}")
-    assert len(door._wrong) == MOST_WRONG
+    assert len(keys._wrong) == MOST_WRONG
     revoke_key(table, made.key.id)
     assert door(good).owner == "shop"  # remembered, as it would not be if it had been pushed out
     now_s[0] += REMEMBER_S
@@ -256,7 +257,7 @@ def test_guesses_fill_no_memory_and_push_out_no_good_key(table: Database) -> Non
 def test_a_scope_of_a_newer_release_allows_nothing(table: Database) -> None:
     """And takes nothing from those that are known."""
     secret = create_key(table, owner="shop", scopes={"read", "repaint"}).secret
-    caller = KeyHolders(table, open_until_keys=False)(f"Bearer {secret}")
+    caller = KeyHolders(table, open_until_keys=False).authenticate(f"Bearer {secret}")
     assert caller.scopes == {Scope.READ}
 
 
@@ -266,7 +267,7 @@ def test_while_the_table_is_away_nobody_is_let_in_and_nobody_refused(
     """A client that gets a 401 throws its key away; 503 makes it come again."""
     wiring = start(sqlite_url)
     wiring.routers = (who,)
-    wiring.authenticate = KeyHolders(wiring.database, open_until_keys=False)
+    wiring.authenticate = KeyHolders(wiring.database, open_until_keys=False).authenticate
     with serving(wiring.gateway) as url:
         gateway = Gateway(url, wiring.services, {})
         secret = SECRET_PREFIX + "a" * 43

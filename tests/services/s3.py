@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from tests.services.absence import absent
 from tests.services.s3_data import share_data
@@ -38,12 +39,14 @@ class S3Endpoint:
     def store(self) -> ObjectStore:
         """Open its bucket as the project does; to be closed."""
         return ObjectStore(
-            bucket=self.bucket,
-            endpoint_url=self.endpoint_url,
-            region=self.region,
-            addressing="path",
-            access_key_id=self.access_key_id,
-            secret_access_key=self.secret_access_key,
+            StoreSettings(
+                bucket=self.bucket,
+                endpoint_url=self.endpoint_url,
+                region=self.region,
+                addressing="path",
+                access_key_id=self.access_key_id,
+                secret_access_key=self.secret_access_key,
+            )
         )
 
 

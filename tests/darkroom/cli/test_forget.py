@@ -21,6 +21,7 @@ from darkroom.wiring.factory import Wiring
 from storage.batches.batches import create_batch, open_batch
 from storage.db.database import Database
 from storage.errors import ObjectMissing
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.pages import list_jobs
 from storage.records.job import Job
@@ -115,7 +116,7 @@ class Bucket(ObjectStore):
     """An object store that can simulate Ctrl-C while an object is being deleted."""
 
     def __init__(self) -> None:
-        super().__init__(bucket="watched")
+        super().__init__(StoreSettings(bucket="watched"))
         self.deleted: list[str] = []
         self.is_pressed = False
 

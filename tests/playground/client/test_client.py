@@ -14,7 +14,7 @@ import pytest
 
 from playground.answers.judge import judge
 from playground.answers.verdict import Answer, Meaning, Verdict
-from playground.client.client import PlaygroundClient
+from playground.client.client import ClientSettings, PlaygroundClient
 from playground.errors import AnswerTooLarge, NotSent, OutcomeUnknown
 from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY
 from tests.playground.pictures import base64_of, picture
@@ -47,7 +47,7 @@ def client_for(url: str, **more: Any) -> PlaygroundClient:
         "max_answer_bytes": 1_000_000,
         "pool_size": 8,
     }
-    return PlaygroundClient(url=url, **{**usual, **more})
+    return PlaygroundClient(ClientSettings(url=url, **{**usual, **more}))
 
 
 @pytest.fixture(autouse=True, params=["first", "later"])

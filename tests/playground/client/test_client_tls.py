@@ -11,7 +11,7 @@ import pytest
 
 from playground.answers.judge import judge
 from playground.answers.verdict import Answer, Meaning
-from playground.client.client import PlaygroundClient
+from playground.client.client import ClientSettings, PlaygroundClient
 from playground.errors import NotSent, OutcomeUnknown
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import Seen, json_answer, raw_server
@@ -47,14 +47,16 @@ def tls(certificate: Path) -> ssl.SSLContext:
 def client_for(url: str, ca_bundle: Path | None, total_timeout_s: float = 10) -> PlaygroundClient:
     """Make a client that trusts this authority."""
     return PlaygroundClient(
-        url=url,
-        api_key="sk",
-        connect_timeout_s=2,
-        read_timeout_s=5,
-        total_timeout_s=total_timeout_s,
-        max_answer_bytes=1_000_000,
-        pool_size=4,
-        ca_bundle=None if ca_bundle is None else str(ca_bundle),
+        ClientSettings(
+            url=url,
+            api_key="sk",
+            connect_timeout_s=2,
+            read_timeout_s=5,
+            total_timeout_s=total_timeout_s,
+            max_answer_bytes=1_000_000,
+            pool_size=4,
+            ca_bundle=None if ca_bundle is None else str(ca_bundle),
+        )
     )
 
 

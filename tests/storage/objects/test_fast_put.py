@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from storage.errors import ObjectStoreRefused
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from tests.playground.raw_server import RawServer, Seen, answer, json_answer, raw_server
 from tests.services.absence import absent
@@ -39,7 +40,7 @@ def store_at(url: str, **changes: Any) -> ObjectStore:
         "access_key_id": "AKID",
         "secret_access_key": "secret",
     }
-    return ObjectStore(**{**values, **changes})
+    return ObjectStore(StoreSettings(**{**values, **changes}))
 
 
 @contextmanager

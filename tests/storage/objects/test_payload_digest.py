@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from storage.errors import ObjectDigestMismatch, ObjectStoreRefused
 from storage.objects.bucket_probe import check_rights, verifies_payload
+from storage.objects.s3_config import StoreSettings
 from storage.objects.s3_errors import translate
 from storage.objects.store import ObjectStore
 from tests.services import S3Endpoint
@@ -49,7 +50,7 @@ def opened(endpoint: S3Endpoint, **changes: Any) -> Iterator[ObjectStore]:
         "access_key_id": endpoint.access_key_id,
         "secret_access_key": endpoint.secret_access_key,
     }
-    store = ObjectStore(**values, **changes)
+    store = ObjectStore(StoreSettings(**values, **changes))
     yield store
     store.close()
 
@@ -138,7 +139,7 @@ def test_probes_lie_where_the_workers_write(prefix: str, begin: str) -> None:
         def delete(self, key: str) -> None:
             keys.append(key)
 
-    assert verifies_payload(Recording(bucket="b"), prefix) is False
+    assert verifies_payload(Recording(StoreSettings(bucket="b")), prefix) is False
     assert len(set(keys)) == 1
     assert keys[0].startswith(begin)
 

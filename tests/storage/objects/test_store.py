@@ -14,6 +14,7 @@ from botocore import exceptions as boto
 from storage.errors import BucketMissing, ObjectMissing, ObjectStoreRefused, ObjectStoreUnavailable
 from storage.objects import botocore_garbage as leftovers
 from storage.objects.bucket_probe import check_rights
+from storage.objects.s3_config import StoreSettings
 from storage.objects.s3_errors import translate
 from storage.objects.store import ObjectStore
 from storage.records.object_keys import image_key, init_image_key
@@ -40,7 +41,7 @@ def open_store(s3: S3Endpoint) -> Iterator[Open]:
             "connect_timeout_s": 2.0,
             "read_timeout_s": 5.0,
         }
-        store = ObjectStore(**{**values, **changes})
+        store = ObjectStore(StoreSettings(**{**values, **changes}))
         opened.append(store)
         return store
 

@@ -12,7 +12,7 @@ import pytest
 from darkroom.stack.ports import free_port
 from playground.answers.recipe import RecipeMode
 from playground.answers.verdict import Meaning
-from playground.client.client import PlaygroundClient
+from playground.client.client import ClientSettings, PlaygroundClient
 from playground.request.request import ImageRequest, Limits, check_request
 from playground.request.wire import to_wire
 from simulator.untidy import FORMS
@@ -61,13 +61,15 @@ def client(simulator: Simulator) -> Iterator[PlaygroundClient]:
 def client_for(url: str, api_key: str | None = None) -> PlaygroundClient:
     """Make a patient client."""
     return PlaygroundClient(
-        url=url,
-        api_key=api_key,
-        connect_timeout_s=5.0,
-        read_timeout_s=20.0,
-        total_timeout_s=30.0,
-        max_answer_bytes=10_000_000,
-        pool_size=1,
+        ClientSettings(
+            url=url,
+            api_key=api_key,
+            connect_timeout_s=5.0,
+            read_timeout_s=20.0,
+            total_timeout_s=30.0,
+            max_answer_bytes=10_000_000,
+            pool_size=1,
+        )
     )
 
 

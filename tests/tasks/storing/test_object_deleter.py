@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from storage.buffers import Pieces
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, ObjectStoreRefused, ObjectStoreUnavailable
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.filter import database_time
 from storage.retention.delete import forget_jobs
@@ -29,7 +30,7 @@ class Away(ObjectStore):
     """A bucket that cannot be reached, or that refuses to delete some objects."""
 
     def __init__(self, *, refuses: Sequence[str] = ()) -> None:
-        super().__init__(bucket="away")
+        super().__init__(StoreSettings(bucket="away"))
         self.is_away = not refuses
         self.refuses = set(refuses)
         self.deleted: list[str] = []

@@ -13,6 +13,7 @@ import pytest
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, ObjectStoreUnavailable
 from storage.jobs.finish import mark_storing_if_held
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.get import get_job
 from storage.records.job import Job, StoredImage
@@ -167,7 +168,9 @@ def test_a_bucket_that_cannot_answer_is_asked_again_for_as_long_as_the_grace(
     worker: Worker,
 ) -> None:
     """Then the image counts as lost, and the job waits for the bucket before its next call."""
-    away = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    away = ObjectStore(
+        StoreSettings(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    )
     job, _ = worker.stored_but_taken_back()
     worker.bucket = away
     patient, impatient = worker.comparing(), worker.comparing(grace_s=0.0)
@@ -289,7 +292,9 @@ def test_a_bucket_that_is_away_is_asked_for_one_row_a_look(worker: Worker) -> No
             asked.append(key)
             raise ObjectStoreUnavailable("away")
 
-    worker.bucket = Away(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    worker.bucket = Away(
+        StoreSettings(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    )
     patient = worker.comparing()
     assert [patient.look(), patient.look()] == [0, 0]
     assert len(asked) == 1

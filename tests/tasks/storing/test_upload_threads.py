@@ -15,6 +15,7 @@ from storage.db.database import Database
 from storage.errors import ObjectStoreUnavailable, RowLocked
 from storage.jobs.finish import mark_storing_if_held
 from storage.jobs.release import fail_if_held
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.get import get_job
 from storage.records.job import Job, JobError
@@ -36,7 +37,7 @@ class Bucket(ObjectStore):
     """A bucket in memory, which does something before it takes an object."""
 
     def __init__(self) -> None:
-        super().__init__(bucket="memory")
+        super().__init__(StoreSettings(bucket="memory"))
         self.before: Callable[[str], object] = lambda _: None
         self.stored: list[str] = []
         self.deleted: list[str] = []

@@ -13,6 +13,7 @@ from storage.errors import DatabaseMisconfigured, SpoolDamaged, SpoolMissing
 from storage.jobs.finish import mark_storing_if_held
 from storage.jobs.release import retry_later_if_held
 from storage.jobs.rescue import rescue_dead
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.filter import database_time
 from storage.queries.get import get_job
@@ -28,7 +29,9 @@ from tests.tasks.jobs import claimed_job
 
 def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploader:
     """Upload threads whose puts would all fail."""
-    nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    nowhere = ObjectStore(
+        StoreSettings(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    )
     return Uploader(database=database, objects=nowhere, spool=spool, threads=1, key_prefix="")
 
 
@@ -236,7 +239,9 @@ def test_an_adopted_image_makes_its_worker_the_holder_of_the_row(
     spooled(database, uploads_without_a_bucket(database, dead), job)
     dead.close()
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
-    nowhere = ObjectStore(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    nowhere = ObjectStore(
+        StoreSettings(bucket="none", endpoint_url="http://127.0.0.1:1", region="us-east-1")
+    )
     worker_id = uuid4()
     uploads = Uploader(
         database=database,

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from storage.db.database import Database
 from storage.errors import ObjectStoreUnavailable
 from storage.objects.listing import ListedObject
+from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.filter import Selection, database_time
 from storage.queries.get import get_job
@@ -160,7 +161,7 @@ def test_an_object_of_a_job_that_is_deleted_meanwhile_is_not_missing(
                 connection.execute(delete(jobs).where(jobs.c.id == first))
 
     del bucket
-    assert compared(database, Deleting(bucket="b")) == {second: "missing"}
+    assert compared(database, Deleting(StoreSettings(bucket="b"))) == {second: "missing"}
 
 
 def test_initial_images_are_compared_too(
@@ -221,7 +222,7 @@ def test_a_listing_goes_on_after_a_key(database: Database) -> None:
                 if key > after:
                     yield [ListedObject(key, 1, long_ago)]
 
-    find = FindOrphans(database, Listed(bucket="b"), key_prefix=PREFIX)
+    find = FindOrphans(database, Listed(StoreSettings(bucket="b")), key_prefix=PREFIX)
     steps = list(find.steps(ResumePoint(key="")))
     assert len([one for step in steps for one in step.differences]) == 5
     point = ResumePoint.parse(str(steps[2].next))

@@ -2,8 +2,7 @@
 
 A job leaves running in three ways. It is retried later (with the call's outcome counted), it fails,
 or it is handed back before anything was sent. Retry later and fail also leave storing, if the
-received image has been lost. The call's outcome decides two things independently: whether the
-attempt counts, and whether the call counts.
+received image has been lost. What is counted is said by the call's outcome (`CallOutcome`).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from sqlalchemy import ColumnElement, Update, bindparam, case, literal, null, tr
 
 from storage.db.database import Database
 from storage.jobs.transition import NO_ERROR, RELEASED, ended_by_us, held_at_fence, run_ending
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import JobError
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.schema.clock import after, now, seconds_param
@@ -30,65 +30,54 @@ def retry_later_if_held(
     *,
     fence: int,
     delay_s: float,
-    error: JobError,
-    give_back: bool = False,
-    call_back: bool = False,
-    counted: CallCount | None = None,
+    outcome: CallOutcome,
 ) -> bool:
     """Set running to queued, due in `delay_s`; to cancelled if that was requested.
 
-    With `counted=CallCount.LOST` it leaves storing as well: the received image is lost.
+    If the call is counted as `CallCount.LOST`, the job may also be storing: its image is lost.
 
     Args:
         db: The results table.
         job_id: The job.
         fence: The fence of the caller's claim.
         delay_s: How long to wait.
-        error: Why; kept on the row until the job succeeds.
-        give_back: Do not count the attempt (a 429, or a paused fleet).
-        call_back: Do not count the call: it is known not to have been paid.
-        counted: The call's outcome, if it cost money and produced no image.
+        outcome: What the call came to.
 
     Returns:
         Whether the row was changed, now or by an earlier call whose response was lost.
 
     Raises:
-        ValueError: A call cannot be both uncounted and counted as an outcome.
         DatabaseUnavailable: Call again.
     """
-    statement = _retry_later(db.tables, counted, give_back=give_back, call_back=call_back)
-    parameters = _parameters(job_id, fence, error) | {"delay_s": delay_s}
+    statement = _retry_later(
+        db.tables,
+        attempt_counts=outcome.attempt_counts,
+        call_counts=outcome.call_counts,
+        counted_as=outcome.counted_as,
+    )
+    parameters = _parameters(job_id, fence, outcome.error) | {"delay_s": delay_s}
     return _changed(db, statement, parameters) or ended_by_us(db, job_id, fence) is not None
 
 
-def fail_if_held(
-    db: Database,
-    job_id: UUID,
-    *,
-    fence: int,
-    error: JobError,
-    counted: CallCount | None = None,
-    call_back: bool = False,
-) -> bool:
-    """Set running to failed; with `counted=CallCount.LOST` storing as well.
+def fail_if_held(db: Database, job_id: UUID, *, fence: int, outcome: CallOutcome) -> bool:
+    """Set running to failed; if the call is counted as `CallCount.LOST`, storing as well.
+
+    The attempt stays counted, whatever the outcome says of it.
 
     Args:
         db: The results table.
         job_id: The job.
         fence: The fence of the caller's claim.
-        error: Why.
-        counted: The call's outcome, if it cost money and produced no image.
-        call_back: Do not count the call: it is known not to have been paid.
+        outcome: What the call came to.
 
     Returns:
         Whether the row was changed, now or by an earlier call whose response was lost.
 
     Raises:
-        ValueError: A call cannot be both uncounted and counted as an outcome.
         DatabaseUnavailable: Call again.
     """
-    statement = _fail(db.tables, counted, call_back=call_back)
-    if _changed(db, statement, _parameters(job_id, fence, error)):
+    statement = _fail(db.tables, call_counts=outcome.call_counts, counted_as=outcome.counted_as)
+    if _changed(db, statement, _parameters(job_id, fence, outcome.error)):
         return True
     job = ended_by_us(db, job_id, fence)
     return job is not None and job.status is JobStatus.FAILED
@@ -127,26 +116,20 @@ CANCELLED = JobError(EndCode.CANCELLED, "cancelled on request", "operator")
 """The error of a job that was cancelled on request."""
 
 
-def call_changes(
-    tables: Tables, *, counted: CallCount | None, give_back: bool, call_back: bool
+def _call_changes(
+    tables: Tables, *, attempt_counts: bool, call_counts: bool, counted_as: CallCount | None
 ) -> dict[str, ColumnElement[Any]]:
-    """Return the changes to a row's counts when a call ends.
-
-    Raises:
-        ValueError: The call is both uncounted and counted as an outcome.
-    """
-    if call_back and counted is not None:
-        raise ValueError(f"a call cannot be both given back and counted as {counted}")
+    """Return the changes to a row's counts when a call ends."""
     jobs = tables.jobs
     changes: dict[str, ColumnElement[Any]] = {}
-    if give_back:
+    if not attempt_counts:
         changes["attempts"] = jobs.c.attempts - 1
-    if call_back:
+    if not call_counts:
         changes["calls_made"] = jobs.c.calls_made - 1
         # A call that was not sent did not start the job either.
         changes["first_call_at"] = case((jobs.c.calls_made > 1, jobs.c.first_call_at), else_=null())
-    if counted is not None:
-        changes[f"calls_{counted.value}"] = jobs.c[f"calls_{counted.value}"] + 1
+    if counted_as is not None:
+        changes[f"calls_{counted_as.value}"] = jobs.c[f"calls_{counted_as.value}"] + 1
     return changes
 
 
@@ -174,23 +157,24 @@ def queued_or_cancelled(
     }
 
 
+# Built once per outcome: the key is what of it changes the statement, which the error does not.
 @cache
 def _retry_later(
-    tables: Tables,
-    counted: CallCount | None,
-    *,
-    give_back: bool,
-    call_back: bool,
+    tables: Tables, *, attempt_counts: bool, call_counts: bool, counted_as: CallCount | None
 ) -> Update:
-    changes = call_changes(tables, counted=counted, give_back=give_back, call_back=call_back)
+    changes = _call_changes(
+        tables, attempt_counts=attempt_counts, call_counts=call_counts, counted_as=counted_as
+    )
     error: dict[str, Any] = {name: bindparam(f"new_{name}") for name in NO_ERROR}
     waiting = queued_or_cancelled(tables, delay=after(seconds_param("delay_s")), error=error)
-    return held_at_fence(tables, _leaves(counted)).values({**waiting, **changes})
+    return held_at_fence(tables, _leaves(counted_as)).values({**waiting, **changes})
 
 
 @cache
-def _fail(tables: Tables, counted: CallCount | None, *, call_back: bool) -> Update:
-    changes = call_changes(tables, counted=counted, give_back=False, call_back=call_back)
+def _fail(tables: Tables, *, call_counts: bool, counted_as: CallCount | None) -> Update:
+    changes = _call_changes(
+        tables, attempt_counts=True, call_counts=call_counts, counted_as=counted_as
+    )
     ended = {
         **RELEASED,
         "status": JobStatus.FAILED.value,
@@ -198,18 +182,18 @@ def _fail(tables: Tables, counted: CallCount | None, *, call_back: bool) -> Upda
         "images": null(),
         **{name: bindparam(f"new_{name}") for name in NO_ERROR},
     }
-    return held_at_fence(tables, _leaves(counted)).values({**ended, **changes})
+    return held_at_fence(tables, _leaves(counted_as)).values({**ended, **changes})
 
 
 @cache
 def _hand_back(tables: Tables) -> Update:
     jobs = tables.jobs
-    changes = call_changes(tables, counted=None, give_back=True, call_back=True)
+    changes = _call_changes(tables, attempt_counts=False, call_counts=False, counted_as=None)
     error = {name: jobs.c[name] for name in NO_ERROR}
     # A held row's `not_before` is NULL; the column gives PostgreSQL the type.
     waiting = queued_or_cancelled(tables, delay=jobs.c.not_before, error=error)
     return held_at_fence(tables, RUNNING).values({**waiting, **changes})
 
 
-def _leaves(counted: CallCount | None) -> ColumnElement[bool]:
-    return HELD if counted is CallCount.LOST else RUNNING
+def _leaves(counted_as: CallCount | None) -> ColumnElement[bool]:
+    return HELD if counted_as is CallCount.LOST else RUNNING

@@ -69,37 +69,16 @@ class RecordFailure:
 
     def write(self, job: Job, decision: Decision, *, on_locked: Callable[[], object]) -> None:
         """Write a decision to the row, if this worker still holds the job at this fence."""
-        if decision.delay_s is None:
-            self._fail(job, decision, on_locked)
-        else:
-            self._later(job, decision, decision.delay_s, on_locked)
-
-    def _fail(self, job: Job, decision: Decision, on_locked: Callable[[], object]) -> None:
-        persist(
-            lambda: fail_if_held(
-                self._database,
-                job.id,
-                fence=job.fence,
-                error=decision.error,
-                counted=decision.counted,
-                call_back=decision.call_back,
-            ),
-            on_locked=on_locked,
-        )
-
-    def _later(
-        self, job: Job, decision: Decision, delay_s: float, on_locked: Callable[[], object]
-    ) -> None:
+        outcome, delay_s = decision.outcome, decision.delay_s
+        if delay_s is None:
+            persist(
+                lambda: fail_if_held(self._database, job.id, fence=job.fence, outcome=outcome),
+                on_locked=on_locked,
+            )
+            return
         persist(
             lambda: retry_later_if_held(
-                self._database,
-                job.id,
-                fence=job.fence,
-                delay_s=delay_s,
-                error=decision.error,
-                give_back=decision.give_back,
-                call_back=decision.call_back,
-                counted=decision.counted,
+                self._database, job.id, fence=job.fence, delay_s=delay_s, outcome=outcome
             ),
             on_locked=on_locked,
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from playground.answers.verdict import Meaning, Verdict
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, Whose
 from storage.records.states import CallCount, EndCode
 
@@ -24,22 +25,16 @@ WHOSE: dict[Meaning, Whose] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Hold what to write to the row.
+    """Hold what to write to the row, and how long other calls wait.
 
     Attributes:
-        error: kept on the row, also while the job waits for its next attempt.
+        outcome: what the call came to.
         delay_s: seconds until the job is due again; None if the job has failed.
-        give_back: whether the attempt is not counted, because it proved nothing about the job.
-        call_back: whether the call is not counted, because it cannot have been charged.
-        counted: which count of calls without a stored image is incremented.
         hold_s: seconds in which no other call of the process should start.
     """
 
-    error: JobError
+    outcome: CallOutcome
     delay_s: float | None = None
-    give_back: bool = False
-    call_back: bool = False
-    counted: CallCount | None = None
     hold_s: float = 0.0
 
 
@@ -80,11 +75,11 @@ class RetryPolicy:
                 decision = self._everyone_waits(error, wait_s)
             case Meaning.BLOCKED if others_succeed and _was_blocked(job, verdict):
                 # The key works for other jobs, so the API refuses this request.
-                decision = Decision(replace(error, whose="request"), call_back=True)
+                decision = Decision(CallOutcome(replace(error, whose="request"), call_counts=False))
             case Meaning.BLOCKED | Meaning.NOT_THE_API:
                 decision = self._everyone_waits(error, self.hold_s)
             case _:
-                decision = Decision(error)
+                decision = Decision(CallOutcome(error))
         return decision
 
     def backoff_s(self, attempt: int) -> float:
@@ -99,14 +94,15 @@ class RetryPolicy:
     def _useless(self, error: JobError, job: Job) -> Decision:
         may_retry = job.calls_useless < self.max_useless_calls
         delay_s = self.backoff_s(job.attempts) if may_retry else None
-        return Decision(error, delay_s, counted=CallCount.USELESS)
+        return Decision(CallOutcome(error, counted_as=CallCount.USELESS), delay_s)
 
     def _unknown(self, error: JobError, job: Job) -> Decision:
         if job.calls_unknown < self.max_unknown_calls:
-            return Decision(error, self.backoff_s(job.attempts), counted=CallCount.UNKNOWN)
+            outcome = CallOutcome(error, counted_as=CallCount.UNKNOWN)
+            return Decision(outcome, self.backoff_s(job.attempts))
         message = f"{error.message} ({error.code}); the call may have been charged"
         final = JobError(EndCode.OUTCOME_UNKNOWN, message, error.whose)
-        return Decision(final, counted=CallCount.UNKNOWN)
+        return Decision(CallOutcome(final, counted_as=CallCount.UNKNOWN))
 
     def _perhaps_another_server(self, error: JobError) -> Decision:
         """Retry the job later; this call may be paid and stays counted.
@@ -114,22 +110,25 @@ class RetryPolicy:
         While no later call has succeeded, the answer may come from a captive portal or a wrong
         address. Then it proves nothing about the job.
         """
-        waits = self._everyone_waits(error, self.hold_s)
-        return replace(waits, call_back=False, counted=CallCount.UNKNOWN)
+        outcome = CallOutcome(error, attempt_counts=False, counted_as=CallCount.UNKNOWN)
+        return replace(self._everyone_waits(error, self.hold_s), outcome=outcome)
 
     def _not_paid(self, error: JobError, job: Job, *, others_succeed: bool) -> Decision:
         """Count the attempt only if other calls succeed: else the fault may not be the job's."""
         delay_s = self.backoff_s(job.attempts)
         if not others_succeed:
-            return Decision(error, delay_s, give_back=True, call_back=True)
-        if job.attempts >= self.max_attempts:
-            return Decision(error, call_back=True)
-        return Decision(error, delay_s, call_back=True)
+            return Decision(_uncounted(error), delay_s)
+        outcome = CallOutcome(error, call_counts=False)
+        return Decision(outcome, None if job.attempts >= self.max_attempts else delay_s)
 
     def _everyone_waits(self, error: JobError, hold_s: float) -> Decision:
         """Hold all calls and do not count the attempt: the answer proves nothing about the job."""
         delay_s = self.uniform(hold_s, hold_s * 1.5)
-        return Decision(error, delay_s, give_back=True, call_back=True, hold_s=hold_s)
+        return Decision(_uncounted(error), delay_s, hold_s=hold_s)
+
+
+def _uncounted(error: JobError) -> CallOutcome:
+    return CallOutcome(error, attempt_counts=False, call_counts=False)
 
 
 def _was_blocked(job: Job, verdict: Verdict) -> bool:

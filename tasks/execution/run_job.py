@@ -21,6 +21,7 @@ from storage.jobs.claim import claim_if_due
 from storage.jobs.finish import mark_storing_if_held
 from storage.jobs.release import hand_back_if_held
 from storage.objects.store import ObjectStore
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
 from storage.records.states import EndCode
 from storage.spool.file_format import SpoolEntry
@@ -260,7 +261,8 @@ class RunJob:
 
     def _give_up(self, job: Job, error: JobError, turn: CallSlot) -> None:
         log.error("a job cannot be called for: %s", error.code, extra={"job_id": str(job.id)})
-        self._settle.write(job, Decision(error, call_back=True), on_locked=turn.end)
+        outcome = CallOutcome(error, call_counts=False)
+        self._settle.write(job, Decision(outcome), on_locked=turn.end)
 
     def _put_off(self, job: Job, why: StorageError, turn: CallSlot) -> None:
         log.warning(
@@ -268,8 +270,8 @@ class RunJob:
             extra={"job_id": str(job.id), "error": str(why)},
         )
         error = JobError(STORAGE_AWAY, str(why), "storage")
-        decision = Decision(error, STORAGE_AWAY_S, give_back=True, call_back=True)
-        self._settle.write(job, decision, on_locked=turn.end)
+        outcome = CallOutcome(error, attempt_counts=False, call_counts=False)
+        self._settle.write(job, Decision(outcome, STORAGE_AWAY_S), on_locked=turn.end)
 
     def _mark_storing(self, job: Job, entry: SpoolEntry) -> None:
         images = self._uploads.stored(entry)

@@ -15,6 +15,7 @@ from storage.errors import (
 from storage.jobs.finish import finish_if_held
 from storage.jobs.release import retry_later_if_held
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
 from storage.records.states import CallCount, JobStatus
 from tasks.db_retry import persist
@@ -98,8 +99,7 @@ class LostImages:
                 job_id,
                 fence=fence,
                 delay_s=0.0,
-                error=error,
-                counted=CallCount.LOST,
+                outcome=CallOutcome(error, counted_as=CallCount.LOST),
             ),
             raises_if_locked=True,  # the caller has other images to resolve
         )

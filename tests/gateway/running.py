@@ -21,6 +21,7 @@ from storage.jobs.claim import claim_if_due
 from storage.jobs.finish import finish_if_held
 from storage.jobs.release import fail_if_held
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, StoredImage
 from storage.records.object_keys import image_key
 
@@ -89,7 +90,9 @@ class Gateway:
         """End a job as the API's refusal does."""
         error = JobError(code, "this topic is not drawn", "request")
         fence = self.claim(job_id).fence
-        assert fail_if_held(self.database, job_id, fence=fence, error=error, **counted)
+        assert fail_if_held(
+            self.database, job_id, fence=fence, outcome=CallOutcome(error, **counted)
+        )
         return get_job(self.database, job_id)
 
     def count_jobs(self) -> int:

@@ -140,7 +140,7 @@ def test_a_retry_says_what_it_may_cost_and_queues_the_job_again(gateway: Gateway
 def test_a_retry_that_may_pay_twice_has_to_be_agreed_to(gateway: Gateway) -> None:
     """409 with the price, and nothing is retried; with `pay_again` it is."""
     unknown, plain = gateway.submit(), gateway.submit("plain")
-    gateway.fail(unknown, "OUTCOME_UNKNOWN", counted=CallCount.UNKNOWN)
+    gateway.fail(unknown, "OUTCOME_UNKNOWN", counted_as=CallCount.UNKNOWN)
     gateway.fail(plain)
     one = gateway.post(f"/v1/jobs/{unknown}/retry")
     many = gateway.post("/v1/jobs/retry", json={"status": "failed"})

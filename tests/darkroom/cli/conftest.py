@@ -27,6 +27,7 @@ from storage.jobs.finish import finish_if_held
 from storage.jobs.release import fail_if_held
 from storage.objects.store import ObjectStore
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, NewJob, StoredImage
 from storage.records.object_keys import image_key
 from tests.services import S3Endpoint, Simulator
@@ -250,7 +251,9 @@ def refuse(tables: Database) -> Callable[[UUID], None]:
 
     def end(job_id: UUID) -> None:
         error = JobError("PROMPT_UNSAFE", "this topic is not drawn", "request")
-        assert fail_if_held(tables, job_id, fence=claim(tables, job_id).fence, error=error)
+        assert fail_if_held(
+            tables, job_id, fence=claim(tables, job_id).fence, outcome=CallOutcome(error)
+        )
 
     return end
 

@@ -14,6 +14,7 @@ from storage.jobs.cancel import ask_cancel
 from storage.jobs.release import fail_if_held
 from storage.owners.api_keys import create_key
 from storage.owners.limits import set_owner_limits
+from storage.records.call_outcome import CallOutcome
 from storage.records.delivery import DeliveryState
 from storage.records.job import Job, JobError, StoredImage
 from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
@@ -37,7 +38,9 @@ def failed(tables: Database, a_job: Callable[..., UUID]) -> UUID:
     """A failed job, every text of which came from outside and means harm."""
     job_id = a_job(callback_url="https://shop.example.com/done")
     error = JobError(f"C{HOSTILE}", HOSTILE, "api")
-    assert fail_if_held(tables, job_id, fence=claim(tables, job_id).fence, error=error)
+    assert fail_if_held(
+        tables, job_id, fence=claim(tables, job_id).fence, outcome=CallOutcome(error)
+    )
     change(
         tables.tables.jobs,
         tables,

@@ -14,6 +14,7 @@ from storage.jobs.cancel import ask_cancel, cancel_jobs
 from storage.jobs.finish import finish_if_held
 from storage.jobs.release import fail_if_held
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, StoredImage
 from storage.records.states import CallCount, JobStatus
 from tests.darkroom.cli.conftest import CommandLine, claim
@@ -25,7 +26,9 @@ UNKNOWN = JobError("OUTCOME_UNKNOWN", "the answer never came", "api")
 def lose_answer(tables: Database, job_id: UUID) -> None:
     """End a job whose call may have been paid."""
     fence = claim(tables, job_id).fence
-    assert fail_if_held(tables, job_id, fence=fence, error=UNKNOWN, counted=CallCount.UNKNOWN)
+    assert fail_if_held(
+        tables, job_id, fence=fence, outcome=CallOutcome(UNKNOWN, counted_as=CallCount.UNKNOWN)
+    )
 
 
 def test_it_says_what_it_may_cost_and_queues(

@@ -16,6 +16,7 @@ from storage.jobs.claim import claim_if_due
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.jobs.release import retry_later_if_held
 from storage.owners.limits import set_owner_limits
+from storage.records.call_outcome import CallOutcome
 from tests.storage.table import FAULT, TableUnderTest
 
 
@@ -71,7 +72,7 @@ def test_a_call_that_has_ended_makes_room(two: TableUnderTest) -> None:
     assert len(sent(two)) == 1
     assert finish_if_held(two.db, first, fence=1, images=two.image(jobs[0]))
     assert sent(two) == []
-    assert retry_later_if_held(two.db, second, fence=1, delay_s=60, error=FAULT)
+    assert retry_later_if_held(two.db, second, fence=1, delay_s=60, outcome=CallOutcome(FAULT))
     assert len(sent(two)) == 1
 
 

@@ -14,6 +14,7 @@ from storage.dispatch.reserve import (
 )
 from storage.jobs.release import retry_later_if_held
 from storage.owners.limits import set_owner_limits
+from storage.records.call_outcome import CallOutcome
 from tests.storage.table import FAULT, TableUnderTest
 
 
@@ -96,7 +97,9 @@ def test_a_job_that_is_to_wait_goes_out_when_its_time_has_come(table: TableUnder
     soon, later = table.accept(), table.accept()
     for job_id, delay_s in ((soon, -1.0), (later, 60.0)):
         table.claimed(job_id)
-        assert retry_later_if_held(table.db, job_id, fence=1, delay_s=delay_s, error=FAULT)
+        assert retry_later_if_held(
+            table.db, job_id, fence=1, delay_s=delay_s, outcome=CallOutcome(FAULT)
+        )
     assert _reserve(table, 5) == [soon]
 
 
@@ -157,7 +160,9 @@ def test_a_probe_takes_no_job_that_may_not_start(table: TableUnderTest) -> None:
     """Its time has not come, its batch is being loaded, or its owner has limits to be kept."""
     later = table.accept()
     job = table.claimed(later)
-    assert retry_later_if_held(table.db, later, fence=job.fence, delay_s=60, error=FAULT)
+    assert retry_later_if_held(
+        table.db, later, fence=job.fence, delay_s=60, outcome=CallOutcome(FAULT)
+    )
     table.batch(1, opened=False)
     set_owner_limits(table.db, "ada", max_in_flight=1)
     table.accept(owner="ada")
@@ -172,7 +177,7 @@ def test_a_job_that_waits_for_its_time_is_neither_refreshed_nor_given_back(
     """An inbox may still name it: its wait holds all the same."""
     job_id = table.accept()
     table.claimed(job_id)
-    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=60, error=FAULT)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=60, outcome=CallOutcome(FAULT))
     assert refresh_dispatched(table.db, [job_id]) == 0
     assert unreserve(table.db, [job_id]) == 0
     job = table.job(job_id)
@@ -193,7 +198,9 @@ def test_of_jobs_whose_time_has_come_the_longest_due_goes_first(table: TableUnde
     late, later = table.accept(), table.accept()
     for job_id, delay_s in ((late, -1.0), (later, -60.0)):
         table.claimed(job_id)
-        assert retry_later_if_held(table.db, job_id, fence=1, delay_s=delay_s, error=FAULT)
+        assert retry_later_if_held(
+            table.db, job_id, fence=1, delay_s=delay_s, outcome=CallOutcome(FAULT)
+        )
     assert [_reserve(table, 1), _reserve(table, 1), _reserve(table, 1)] == [[later], [late], []]
 
 

@@ -36,6 +36,7 @@ from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if
 from storage.jobs.requeue_missing_images import requeue_lost
 from storage.jobs.rescue import rescue_dead
 from storage.queries.get import get_job, get_jobs
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.retention.delete import forget_jobs
@@ -221,17 +222,19 @@ class Adversary(RuleBasedStateMachine):
             job_id, fence = hold.job_id, hold.fence
             if for_good:
                 return fail_if_held(
-                    self.db, job_id, fence=fence, error=error, counted=count, call_back=back
+                    self.db,
+                    job_id,
+                    fence=fence,
+                    outcome=CallOutcome(error, call_counts=not back, counted_as=count),
                 )
             return retry_later_if_held(
                 self.db,
                 job_id,
                 fence=fence,
                 delay_s=-1,
-                error=error,
-                counted=count,
-                call_back=back,
-                give_back=back,
+                outcome=CallOutcome(
+                    error, attempt_counts=not back, call_counts=not back, counted_as=count
+                ),
             )
 
         self._write(write, real=real, twice=twice, hold=hold)
@@ -267,9 +270,15 @@ class Adversary(RuleBasedStateMachine):
         def write() -> bool:
             job_id, fence, lost = hold.job_id, hold.fence, CallCount.LOST
             if for_good:
-                return fail_if_held(self.db, job_id, fence=fence, error=FAULT, counted=lost)
+                return fail_if_held(
+                    self.db, job_id, fence=fence, outcome=CallOutcome(FAULT, counted_as=lost)
+                )
             return retry_later_if_held(
-                self.db, job_id, fence=fence, delay_s=-1, error=FAULT, counted=lost
+                self.db,
+                job_id,
+                fence=fence,
+                delay_s=-1,
+                outcome=CallOutcome(FAULT, counted_as=lost),
             )
 
         self._write(write, real=real, twice=twice, hold=hold)
@@ -410,7 +419,7 @@ class Adversary(RuleBasedStateMachine):
         writes: dict[str, Callable[[], bool]] = {
             "finish": lambda: finish_if_held(self.db, job_id, fence=fence, images=images),
             "adopt": lambda: adopt_image(self.db, job_id, fence=fence, images=images),
-            "fail": lambda: fail_if_held(self.db, job_id, fence=fence, error=FAULT),
+            "fail": lambda: fail_if_held(self.db, job_id, fence=fence, outcome=CallOutcome(FAULT)),
         }
         if late in writes:
             assert not writes[late]()

@@ -19,6 +19,7 @@ from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.jobs.release import retry_later_if_held
 from storage.jobs.rescue import rescue_dead
 from storage.queries.get import get_jobs
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job
 from storage.records.states import JobStatus
 from storage.retention.delete import forget_jobs
@@ -173,7 +174,7 @@ def test_sweeps_pass_over_locked_rows_and_find_them_when_they_are_free(
     for job_id in storing:
         table.in_hand(job_id)
     for job_id in waiting:
-        assert retry_later_if_held(db, job_id, fence=1, delay_s=-1, error=FAULT)
+        assert retry_later_if_held(db, job_id, fence=1, delay_s=-1, outcome=CallOutcome(FAULT))
     for job_id in sent:
         table.overwrite(job_id, dispatched_at=table.job(job_id).accepted_at)
 

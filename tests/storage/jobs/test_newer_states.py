@@ -16,6 +16,7 @@ from storage.dispatch.reserve import (
 )
 from storage.jobs.cancel import cancel_jobs, expire_due, retry_ended
 from storage.jobs.release import retry_later_if_held
+from storage.records.call_outcome import CallOutcome
 from storage.retention.delete import forget_jobs
 from tests.storage.table import FAULT, TableUnderTest
 
@@ -57,7 +58,9 @@ def later(table: TableUnderTest, delay_s: float) -> UUID:
     """A job that was called for once, and is to be called for again."""
     job_id = table.accept()
     table.claimed(job_id)
-    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=delay_s, error=FAULT)
+    assert retry_later_if_held(
+        table.db, job_id, fence=1, delay_s=delay_s, outcome=CallOutcome(FAULT)
+    )
     return job_id
 
 

@@ -19,6 +19,7 @@ from storage.jobs.claim import claim_if_due
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.jobs.rescue import DEADLINE_MARGIN_S, rescue_dead
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import JobError, StoredImage
 from storage.records.states import CallCount, EndCode, JobStatus
 from tests.storage.table import FAULT, TableUnderTest, picture
@@ -49,7 +50,7 @@ def test_what_is_not_due_cannot_be_claimed(table: TableUnderTest) -> None:
     """Unknown, waiting and ended jobs are left alone."""
     waiting = table.accept()
     table.claimed(waiting)
-    assert retry_later_if_held(table.db, waiting, fence=1, delay_s=60, error=FAULT)
+    assert retry_later_if_held(table.db, waiting, fence=1, delay_s=60, outcome=CallOutcome(FAULT))
     ended = table.finished(table.accept()).id
     assert [table.claim(i) for i in (uuid4(), waiting, ended)] == [None, None, None]
 
@@ -59,7 +60,9 @@ def test_a_job_at_its_call_limit_fails(table: TableUnderTest) -> None:
     job_id = table.accept()
     for fence in (1, 2):
         table.claimed(job_id, max_calls=2)
-        assert retry_later_if_held(table.db, job_id, fence=fence, delay_s=-1, error=FAULT)
+        assert retry_later_if_held(
+            table.db, job_id, fence=fence, delay_s=-1, outcome=CallOutcome(FAULT)
+        )
     assert table.claim(job_id, max_calls=2) is None
     job = table.job(job_id)
     assert job.error is not None
@@ -93,8 +96,8 @@ def test_a_stale_holder_changes_nothing(table: TableUnderTest) -> None:
     stale = picture(job.id, 1)
     assert not mark_storing_if_held(table.db, job.id, fence=1, images=stale)
     assert not finish_if_held(table.db, job.id, fence=1, images=stale)
-    assert not retry_later_if_held(table.db, job.id, fence=1, delay_s=0, error=FAULT)
-    assert not fail_if_held(table.db, job.id, fence=1, error=FAULT)
+    assert not retry_later_if_held(table.db, job.id, fence=1, delay_s=0, outcome=CallOutcome(FAULT))
+    assert not fail_if_held(table.db, job.id, fence=1, outcome=CallOutcome(FAULT))
     assert not hand_back_if_held(table.db, job.id, fence=1)
     assert table.job(job.id) == before
 
@@ -105,14 +108,18 @@ def test_later_again_keeps_or_gives_back_what_the_call_was_worth(table: TableUnd
     db = table.db
     table.claimed(job_id)
     assert retry_later_if_held(
-        db, job_id, fence=1, delay_s=-1, error=FAULT, give_back=True, call_back=True
+        db,
+        job_id,
+        fence=1,
+        delay_s=-1,
+        outcome=CallOutcome(FAULT, attempt_counts=False, call_counts=False),
     )
     job = table.job(job_id)
     assert (job.attempts, job.calls_made, job.first_call_at) == (0, 0, None)
     for fence, counted in ((2, CallCount.UNKNOWN), (3, CallCount.USELESS)):
         table.claimed(job_id)
         assert retry_later_if_held(
-            db, job_id, fence=fence, delay_s=-1, error=FAULT, counted=counted
+            db, job_id, fence=fence, delay_s=-1, outcome=CallOutcome(FAULT, counted_as=counted)
         )
     job = table.job(job_id)
     assert (job.attempts, job.calls_made, job.calls_unknown, job.calls_useless) == (2, 2, 1, 1)
@@ -129,9 +136,7 @@ def test_an_attempt_is_given_back_while_its_call_stays_counted(table: TableUnder
             job_id,
             fence=fence,
             delay_s=-1,
-            error=FAULT,
-            give_back=True,
-            counted=CallCount.UNKNOWN,
+            outcome=CallOutcome(FAULT, attempt_counts=False, counted_as=CallCount.UNKNOWN),
         )
     job = table.job(job_id)
     assert (job.attempts, job.calls_made, job.calls_unknown) == (0, 3, 3)
@@ -145,7 +150,10 @@ def test_a_call_cannot_be_counted_and_given_back(table: TableUnderTest) -> None:
     job = table.claimed(table.accept())
     with pytest.raises(ValueError, match="both"):
         fail_if_held(
-            table.db, job.id, fence=1, error=FAULT, counted=CallCount.USELESS, call_back=True
+            table.db,
+            job.id,
+            fence=1,
+            outcome=CallOutcome(FAULT, call_counts=False, counted_as=CallCount.USELESS),
         )
 
 
@@ -153,8 +161,12 @@ def test_letting_go_is_recognised_when_repeated(table: TableUnderTest) -> None:
     """A commit whose answer was lost counts once."""
     jobs = [table.claimed(table.accept()) for _ in range(3)]
     for _ in range(2):
-        assert retry_later_if_held(table.db, jobs[0].id, fence=1, delay_s=0, error=FAULT)
-        assert fail_if_held(table.db, jobs[1].id, fence=1, error=FAULT, counted=CallCount.USELESS)
+        assert retry_later_if_held(
+            table.db, jobs[0].id, fence=1, delay_s=0, outcome=CallOutcome(FAULT)
+        )
+        assert fail_if_held(
+            table.db, jobs[1].id, fence=1, outcome=CallOutcome(FAULT, counted_as=CallCount.USELESS)
+        )
         assert hand_back_if_held(table.db, jobs[2].id, fence=1)
     assert table.job(jobs[1].id).calls_useless == 1
     assert table.job(jobs[2].id).calls_made == 0
@@ -163,10 +175,10 @@ def test_letting_go_is_recognised_when_repeated(table: TableUnderTest) -> None:
 def test_an_image_in_hand_is_let_go_only_when_lost(table: TableUnderTest) -> None:
     """Storing is left backwards with a lost image, and in no other way."""
     job = table.in_hand(table.accept())
-    assert not retry_later_if_held(table.db, job.id, fence=1, delay_s=0, error=FAULT)
-    assert not fail_if_held(table.db, job.id, fence=1, error=FAULT)
+    assert not retry_later_if_held(table.db, job.id, fence=1, delay_s=0, outcome=CallOutcome(FAULT))
+    assert not fail_if_held(table.db, job.id, fence=1, outcome=CallOutcome(FAULT))
     assert retry_later_if_held(
-        table.db, job.id, fence=1, delay_s=0, error=FAULT, counted=CallCount.LOST
+        table.db, job.id, fence=1, delay_s=0, outcome=CallOutcome(FAULT, counted_as=CallCount.LOST)
     )
     again = table.job(job.id)
     assert (again.status, again.images, again.calls_lost) == (JobStatus.QUEUED, (), 1)
@@ -188,7 +200,7 @@ def test_cancel_marks_a_held_job_which_then_stops(table: TableUnderTest) -> None
     for job_id in ids:
         table.claimed(job_id)
         assert ask_cancel(table.db, job_id) is CancelOutcome.ASKED
-    assert retry_later_if_held(table.db, ids[0], fence=1, delay_s=5, error=FAULT)
+    assert retry_later_if_held(table.db, ids[0], fence=1, delay_s=5, outcome=CallOutcome(FAULT))
     assert hand_back_if_held(table.db, ids[1], fence=1)
     assert [table.status(i) for i in ids] == [JobStatus.CANCELLED] * 2
 
@@ -217,7 +229,7 @@ def test_a_job_not_started_in_time_expires(table: TableUnderTest) -> None:
     patient, started = table.accept(expires_in_s=60.0), table.accept(expires_in_s=60.0)
     assert table.claim(ids[0]) is None
     table.claimed(started)
-    assert retry_later_if_held(table.db, started, fence=1, delay_s=-1, error=FAULT)
+    assert retry_later_if_held(table.db, started, fence=1, delay_s=-1, outcome=CallOutcome(FAULT))
     table.overwrite(started, expires_at=table.job(started).accepted_at)
     assert expire_due(table.db) == 1
     codes = [(e := table.job(i).error) and e.code for i in ids]
@@ -243,7 +255,9 @@ def test_a_failed_or_cancelled_job_is_retried_by_hand(table: TableUnderTest) -> 
     """Its limit on calls begins anew; what it has cost stays counted."""
     failed, cancelled, done = table.accept(), table.accept(), table.accept()
     table.claimed(failed)
-    fail_if_held(table.db, failed, fence=1, error=FAULT, counted=CallCount.USELESS)
+    fail_if_held(
+        table.db, failed, fence=1, outcome=CallOutcome(FAULT, counted_as=CallCount.USELESS)
+    )
     ask_cancel(table.db, cancelled)
     table.finished(done)
     assert set(retry_ended(table.db, [failed, cancelled, done])) == {failed, cancelled}
@@ -333,7 +347,9 @@ def test_an_image_found_finishes_its_job(table: TableUnderTest, state: str) -> N
     if state == "storing":
         assert mark_storing_if_held(table.db, job_id, fence=3, images=picture(job_id, 3))
     if state == "failed":
-        fail_if_held(table.db, job_id, fence=3, error=UNKNOWN, counted=CallCount.UNKNOWN)
+        fail_if_held(
+            table.db, job_id, fence=3, outcome=CallOutcome(UNKNOWN, counted_as=CallCount.UNKNOWN)
+        )
     found = picture(job_id, 1)
     assert adopt_image(table.db, job_id, fence=1, images=found)
     assert adopt_image(table.db, job_id, fence=1, images=found)
@@ -355,7 +371,7 @@ def test_an_image_is_not_adopted_where_it_has_no_place(table: TableUnderTest) ->
     """Not by jobs that succeeded otherwise, failed for good, were cancelled, or do not exist."""
     done = table.finished(table.accept())
     failed = table.claimed(table.accept())
-    fail_if_held(table.db, failed.id, fence=1, error=FAULT)
+    fail_if_held(table.db, failed.id, fence=1, outcome=CallOutcome(FAULT))
     cancelled = table.accept()
     ask_cancel(table.db, cancelled)
     for job_id in (done.id, failed.id, cancelled):
@@ -435,8 +451,8 @@ def test_what_was_handed_back_stands_as_before_its_claim(table: TableUnderTest) 
     """Attempt, call and the moment of the first call come back; the last error stays."""
     job_id = table.accept()
     table.claimed(job_id)
-    how = {"delay_s": -1, "error": FAULT, "give_back": True, "call_back": True}
-    assert retry_later_if_held(table.db, job_id, fence=1, **how)  # type: ignore[arg-type]  # as named
+    nothing_counts = CallOutcome(FAULT, attempt_counts=False, call_counts=False)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, outcome=nothing_counts)
     table.claimed(job_id)
     assert hand_back_if_held(table.db, job_id, fence=2)
     job = table.job(job_id)
@@ -475,7 +491,7 @@ def test_a_job_that_failed_before_may_fail_again_and_its_last_error_counts(
     """What ends well has none."""
     job_id = table.accept()
     table.claimed(job_id)
-    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, error=FAULT)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, outcome=CallOutcome(FAULT))
     assert table.job(job_id).error == FAULT
     assert table.finished(job_id).error is None
 
@@ -484,7 +500,7 @@ def test_a_claim_that_comes_too_early_ends_nothing(table: TableUnderTest) -> Non
     """Whether its job waits for its time or for its batch, and has an end to its patience."""
     waiting = table.accept(expires_in_s=3600.0)
     table.claimed(waiting)
-    assert retry_later_if_held(table.db, waiting, fence=1, delay_s=60, error=FAULT)
+    assert retry_later_if_held(table.db, waiting, fence=1, delay_s=60, outcome=CallOutcome(FAULT))
     _, (loading,) = table.batch(1, opened=False, expires_in_s=3600.0)
     assert [table.claim(job_id) for job_id in (waiting, loading)] == [None, None]
     assert {table.status(job_id) for job_id in (waiting, loading)} == {JobStatus.QUEUED}
@@ -494,7 +510,7 @@ def test_the_moment_of_the_first_call_stays_that_of_the_first(table: TableUnderT
     """However often the job is called for; also that at which its image was in hand."""
     job_id = table.accept()
     table.claimed(job_id)
-    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, error=FAULT)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=-1, outcome=CallOutcome(FAULT))
     first = table.job(job_id).accepted_at - timedelta(hours=1)
     table.overwrite(job_id, first_call_at=first, accepted_at=first)
     job = table.claimed(job_id)
@@ -549,7 +565,7 @@ def test_a_call_that_was_not_paid_is_given_back_when_its_job_fails(table: TableU
     """The attempt stays counted: it is why the job failed."""
     job_id = table.accept()
     table.claimed(job_id)
-    assert fail_if_held(table.db, job_id, fence=1, error=FAULT, call_back=True)
+    assert fail_if_held(table.db, job_id, fence=1, outcome=CallOutcome(FAULT, call_counts=False))
     job = table.job(job_id)
     assert (job.status, job.error) == (JobStatus.FAILED, FAULT)
     assert (job.attempts, job.calls_made, job.first_call_at) == (1, 0, None)
@@ -559,8 +575,8 @@ def test_a_job_that_was_let_go_to_be_called_again_has_not_failed(table: TableUnd
     """A second write of the same holder is no repeat of the first."""
     job_id = table.accept()
     table.claimed(job_id)
-    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=60, error=FAULT)
-    assert not fail_if_held(table.db, job_id, fence=1, error=FAULT)
+    assert retry_later_if_held(table.db, job_id, fence=1, delay_s=60, outcome=CallOutcome(FAULT))
+    assert not fail_if_held(table.db, job_id, fence=1, outcome=CallOutcome(FAULT))
     assert table.status(job_id) is JobStatus.QUEUED
 
 
@@ -579,7 +595,9 @@ def _bystanders(table: TableUnderTest) -> list[UUID]:
     table.claimed(running)
     table.in_hand(storing)
     table.claimed(failed)
-    assert fail_if_held(table.db, failed, fence=1, error=UNKNOWN, counted=CallCount.UNKNOWN)
+    assert fail_if_held(
+        table.db, failed, fence=1, outcome=CallOutcome(UNKNOWN, counted_as=CallCount.UNKNOWN)
+    )
     ask_cancel(table.db, cancelled)
     table.overwrite(spent, calls_made=3)
     return [*ids, table.accept(expires_in_s=-1.0), table.finished(table.accept()).id]
@@ -597,8 +615,8 @@ def test_a_change_of_one_job_touches_no_other(table: TableUnderTest) -> None:
     assert table.finished(stored).status is JobStatus.SUCCEEDED
     for job_id in (later, failed, back, found, asked):
         table.claimed(job_id)
-    assert retry_later_if_held(db, later, fence=1, delay_s=60, error=FAULT)
-    assert fail_if_held(db, failed, fence=1, error=FAULT)
+    assert retry_later_if_held(db, later, fence=1, delay_s=60, outcome=CallOutcome(FAULT))
+    assert fail_if_held(db, failed, fence=1, outcome=CallOutcome(FAULT))
     assert retry_ended(db, [failed]) == [failed]
     assert hand_back_if_held(db, back, fence=1)
     assert adopt_image(db, found, fence=1, images=picture(found, 1))

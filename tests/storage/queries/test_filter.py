@@ -22,6 +22,7 @@ from storage.queries.filter import (
     walk_jobs,
 )
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.states import JobStatus
 from tests.storage.queries.test_plans import SCAN, _plan
 from tests.storage.table import FAULT, TableUnderTest, new_job
@@ -37,7 +38,7 @@ def now(table: TableUnderTest, **filters: Any) -> Selection:
 def fail(table: TableUnderTest, job_id: UUID) -> None:
     """Take a job and give it up."""
     fence = table.claimed(job_id).fence
-    assert fail_if_held(table.db, job_id, fence=fence, error=FAULT)
+    assert fail_if_held(table.db, job_id, fence=fence, outcome=CallOutcome(FAULT))
 
 
 def met(table: TableUnderTest, status: JobStatus, selection: Selection, chunk: int) -> list[UUID]:

@@ -9,6 +9,7 @@ from storage.errors import JobNotFound, RecordUnreadable
 from storage.jobs.release import fail_if_held
 from storage.queries.get import get_job, get_jobs
 from storage.queries.pages import list_jobs, page_of_jobs, stuck_jobs
+from storage.records.call_outcome import CallOutcome
 from storage.records.states import JobStatus
 from tests.storage.table import FAULT, TableUnderTest
 
@@ -31,7 +32,7 @@ def test_filters_narrow_a_page(table: TableUnderTest) -> None:
     batch_id, lines = table.batch(3)
     mine = table.accept(owner="ada")
     failed = table.claimed(lines[0])
-    fail_if_held(table.db, failed.id, fence=1, error=FAULT)
+    fail_if_held(table.db, failed.id, fence=1, outcome=CallOutcome(FAULT))
 
     def ids(**filters: object) -> set[object]:
         return {job.id for job in list_jobs(table.db, **filters)}  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ from storage.queries.filter import database_time
 from storage.queries.get import get_jobs, job_by_key
 from storage.queries.held_rows import held_rows
 from storage.queries.pages import list_jobs, stuck_jobs
+from storage.records.call_outcome import CallOutcome
 from storage.records.states import JobStatus
 from storage.retention.delete import forget_jobs
 from storage.retention.deletion_queue import claim_deletions, spare_init_image
@@ -93,8 +94,8 @@ def _story(table: TableUnderTest) -> None:
     table.finished(ids[0])
     for n in (1, 2, 3, 4):
         table.claimed(ids[n])
-    retry_later_if_held(db, ids[1], fence=1, delay_s=-1, error=FAULT)
-    fail_if_held(db, ids[2], fence=1, error=FAULT)
+    retry_later_if_held(db, ids[1], fence=1, delay_s=-1, outcome=CallOutcome(FAULT))
+    fail_if_held(db, ids[2], fence=1, outcome=CallOutcome(FAULT))
     hand_back_if_held(db, ids[3], fence=1)
     adopt_image(db, ids[4], fence=1, images=picture(ids[4], 1))
     table.in_hand(ids[5])

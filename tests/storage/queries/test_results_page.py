@@ -7,6 +7,7 @@ from pathlib import Path
 from storage.intake.insert_ended import insert_faulty_job
 from storage.jobs.cancel import ask_cancel, cancel_jobs
 from storage.jobs.release import retry_later_if_held
+from storage.records.call_outcome import CallOutcome
 from tests.storage.table import FAULT, TableUnderTest, new_job
 
 PAGE = (Path(__file__).parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def test_a_key_appears_only_when_the_picture_is_there(table: TableUnderTest) -> 
 def test_a_row_waiting_to_be_tried_again_says_why(table: TableUnderTest) -> None:
     """The error of the last attempt is shown while it waits."""
     job = table.claimed(table.accept())
-    retry_later_if_held(table.db, job.id, fence=1, delay_s=9, error=FAULT)
+    retry_later_if_held(table.db, job.id, fence=1, delay_s=9, outcome=CallOutcome(FAULT))
     assert _rows(table)[str(job.id)]["error_code"] == FAULT.code
 
 

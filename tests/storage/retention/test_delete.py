@@ -21,6 +21,7 @@ from storage.jobs.rescue import rescue_dead
 from storage.queries.filter import database_time
 from storage.queries.get import get_job
 from storage.queries.pages import list_jobs
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import StoredImage
 from storage.records.states import CallCount, JobStatus
 from storage.retention.delete import forget_jobs
@@ -170,8 +171,12 @@ def test_a_worker_that_wakes_up_changes_nothing(table: TableUnderTest) -> None:
     db, images = table.db, picture(job_id, old.fence)
     assert not finish_if_held(db, job_id, fence=old.fence, images=images)
     assert not adopt_image(db, job_id, fence=old.fence, images=images)
-    assert not fail_if_held(db, job_id, fence=old.fence, error=FAULT, counted=CallCount.UNKNOWN)
-    assert not retry_later_if_held(db, job_id, fence=old.fence, delay_s=0, error=FAULT)
+    assert not fail_if_held(
+        db, job_id, fence=old.fence, outcome=CallOutcome(FAULT, counted_as=CallCount.UNKNOWN)
+    )
+    assert not retry_later_if_held(
+        db, job_id, fence=old.fence, delay_s=0, outcome=CallOutcome(FAULT)
+    )
     assert list_jobs(db) == []
 
 

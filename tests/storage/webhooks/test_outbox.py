@@ -17,6 +17,7 @@ from storage.jobs.finish import _finish_several, finish_if_held
 from storage.jobs.quarantine import quarantine_row
 from storage.jobs.release import fail_if_held, retry_later_if_held
 from storage.jobs.rescue import rescue_dead
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import JobError, images_to_json
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
@@ -81,14 +82,14 @@ def test_a_picture_is_told_in_the_form_of_standard_webhooks(table: TableUnderTes
 
 
 def _fail(table: TableUnderTest, job_id: UUID) -> None:
-    fail_if_held(table.db, job_id, fence=table.claimed(job_id).fence, error=FAULT)
+    fail_if_held(table.db, job_id, fence=table.claimed(job_id).fence, outcome=CallOutcome(FAULT))
 
 
 def _cancel_held(table: TableUnderTest, job_id: UUID) -> None:
     fence = table.claimed(job_id).fence
     ask_cancel(table.db, job_id)
     assert deliveries(table) == []
-    retry_later_if_held(table.db, job_id, fence=fence, delay_s=0, error=FAULT)
+    retry_later_if_held(table.db, job_id, fence=fence, delay_s=0, outcome=CallOutcome(FAULT))
 
 
 def _expire(table: TableUnderTest, job_id: UUID) -> None:

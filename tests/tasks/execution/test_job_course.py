@@ -24,6 +24,7 @@ from storage.jobs.claim import claim_if_due
 from storage.jobs.release import retry_later_if_held
 from storage.queries.filter import database_time
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import JobError, NewJob, StoredImage
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.spool.file_format import SpooledImage
@@ -556,7 +557,11 @@ def test_a_picture_for_a_job_that_was_taken_away_is_queued_all_the_same(course: 
     def take_away() -> None:
         error = JobError("X", "", "api")
         assert retry_later_if_held(
-            course.database, job_id, fence=1, delay_s=60, error=error, counted=CallCount.UNKNOWN
+            course.database,
+            job_id,
+            fence=1,
+            delay_s=60,
+            outcome=CallOutcome(error, counted_as=CallCount.UNKNOWN),
         )
 
     course.call.during = take_away

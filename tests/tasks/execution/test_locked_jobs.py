@@ -19,6 +19,7 @@ from storage.intake.insert import insert_job
 from storage.jobs.cancel import cancel_jobs
 from storage.objects.store import ObjectStore
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, NewJob
 from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage
@@ -168,7 +169,7 @@ def test_a_call_slot_is_free_while_the_end_of_its_job_waits_for_a_lock(
     """The end is written as soon as the row is free."""
     job, slot_is_free = claimed_job(database), threading.Event()
     settle = RecordFailure(database, policy=None, pace=None, breaker=None, watch=None)  # type: ignore[arg-type]  # only writing is asked of it
-    decision = Decision(JobError("HTTP_500", "the API stumbled", "api"), delay_s=None)
+    decision = Decision(CallOutcome(JobError("HTTP_500", "the API stumbled", "api")), delay_s=None)
     ending = threading.Thread(
         target=settle.write, args=(job, decision), kwargs={"on_locked": slot_is_free.set}
     )

@@ -6,6 +6,7 @@ from storage.db.database import Database
 from storage.errors import ObjectMissing, ObjectStoreUnavailable
 from storage.jobs.release import retry_later_if_held
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
 from storage.records.states import CallCount, JobStatus
 from tasks.execution.recover_stored import RecoverStored
@@ -45,7 +46,7 @@ def claimed_after(database: Database, calls: int, counted: CallCount | None) -> 
     job = claimed_job(database)
     for fence in range(1, calls + 1):
         assert retry_later_if_held(
-            database, job.id, fence=fence, delay_s=-1, error=LOST, counted=counted
+            database, job.id, fence=fence, delay_s=-1, outcome=CallOutcome(LOST, counted_as=counted)
         )
         again = claimed_again(database, job.id)
         assert again is not None

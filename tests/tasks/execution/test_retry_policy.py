@@ -46,24 +46,24 @@ def test_a_refused_request_fails_for_good_and_keeps_the_apis_words() -> None:
     """Retrying a moderation refusal would only annoy."""
     decision = decide(Meaning.REFUSED)
     assert decision.delay_s is None
-    assert decision.error == JobError("CODE", "words", "request")
+    assert decision.outcome.error == JobError("CODE", "words", "request")
 
 
 def test_a_useless_answer_is_paid_counted_and_tried_once_more() -> None:
     """It cost money: the call is not given back."""
     first = decide(Meaning.USELESS)
     assert first.delay_s is not None
-    assert (first.counted, first.call_back) == (CallCount.USELESS, False)
+    assert (first.outcome.counted_as, first.outcome.call_counts) == (CallCount.USELESS, True)
     assert decide(Meaning.USELESS, calls_useless=1).delay_s is None
 
 
 def test_an_unknown_outcome_is_counted_and_ends_as_such_at_its_limit() -> None:
     """The caller must not think that the call surely was free."""
-    assert decide(Meaning.UNKNOWN).counted is CallCount.UNKNOWN
+    assert decide(Meaning.UNKNOWN).outcome.counted_as is CallCount.UNKNOWN
     last = decide(Meaning.UNKNOWN, calls_unknown=1)
     assert last.delay_s is None
-    assert last.error.code == EndCode.OUTCOME_UNKNOWN
-    assert "CODE" in last.error.message
+    assert last.outcome.error.code == EndCode.OUTCOME_UNKNOWN
+    assert "CODE" in last.outcome.error.message
 
 
 def test_an_unknown_outcome_fails_at_once_where_the_limit_is_none() -> None:
@@ -85,34 +85,35 @@ def test_a_success_that_may_be_another_servers_is_counted_and_ends_no_job(
     policy = dataclasses.replace(POLICY, max_unknown_calls=most)
     row = job(calls_unknown=unknown, attempts=99)
     decision = policy.decide(FOREIGN, row, others_succeed=False)
-    assert (decision.counted, decision.call_back) == (CallCount.UNKNOWN, False)
-    assert decision.give_back
+    assert (decision.outcome.counted_as, decision.outcome.call_counts) == (CallCount.UNKNOWN, True)
+    assert not decision.outcome.attempt_counts
     assert decision.delay_s is not None
     assert decision.hold_s == POLICY.hold_s
-    assert decision.error.whose == "operator"
+    assert decision.outcome.error.whose == "operator"
 
 
 def test_it_is_an_unknown_outcome_like_others_once_a_later_call_has_succeeded() -> None:
     """The API answers others: then it says something about this job."""
     first = POLICY.decide(FOREIGN, job(), others_succeed=True)
-    assert (first.counted, first.give_back) == (CallCount.UNKNOWN, False)
+    assert (first.outcome.counted_as, first.outcome.attempt_counts) == (CallCount.UNKNOWN, True)
     assert first.delay_s is not None
     last = POLICY.decide(FOREIGN, job(calls_unknown=1), others_succeed=True)
     assert last.delay_s is None
-    assert last.error.code == EndCode.OUTCOME_UNKNOWN
+    assert last.outcome.error.code == EndCode.OUTCOME_UNKNOWN
 
 
 def test_an_unpaid_failure_burns_an_attempt_but_no_call() -> None:
     """Nothing was charged, and others succeed: it says something about this job."""
     decision = decide(Meaning.NOT_PAID, others_succeed=True)
-    assert (decision.give_back, decision.call_back, decision.counted) == (False, True, None)
+    outcome = decision.outcome
+    assert (outcome.attempt_counts, outcome.call_counts, outcome.counted_as) == (True, False, None)
     assert decide(Meaning.NOT_PAID, others_succeed=True, attempts=4).delay_s is None
 
 
 def test_an_outage_burns_nothing() -> None:
     """Where no job succeeds, a failure says nothing about the job."""
     decision = decide(Meaning.NOT_PAID, attempts=4)
-    assert (decision.give_back, decision.call_back) == (True, True)
+    assert (decision.outcome.attempt_counts, decision.outcome.call_counts) == (False, False)
     assert decision.delay_s is not None
 
 
@@ -121,7 +122,7 @@ def test_too_fast_gives_everything_back_and_honours_retry_after() -> None:
     decision = POLICY.decide(
         verdict(Meaning.TOO_FAST, retry_after_s=30), job(attempts=99), others_succeed=True
     )
-    assert (decision.give_back, decision.call_back) == (True, True)
+    assert (decision.outcome.attempt_counts, decision.outcome.call_counts) == (False, False)
     assert decision.hold_s == 30
     assert decision.delay_s is not None
     assert decision.delay_s >= 30
@@ -131,10 +132,10 @@ def test_too_fast_gives_everything_back_and_honours_retry_after() -> None:
 def test_a_wrong_key_or_a_wrong_server_burns_nothing(meaning: Meaning) -> None:
     """A million jobs must outlive an expired key."""
     decision = decide(meaning, attempts=99)
-    assert (decision.give_back, decision.call_back) == (True, True)
+    assert (decision.outcome.attempt_counts, decision.outcome.call_counts) == (False, False)
     assert decision.delay_s is not None
     assert decision.hold_s == POLICY.hold_s
-    assert decision.error.whose == "operator"
+    assert decision.outcome.error.whose == "operator"
 
 
 def test_a_job_refused_again_while_others_succeed_fails_as_refused() -> None:
@@ -143,7 +144,7 @@ def test_a_job_refused_again_while_others_succeed_fails_as_refused() -> None:
     assert decide(Meaning.BLOCKED, error=before).delay_s is not None
     decision = decide(Meaning.BLOCKED, error=before, others_succeed=True)
     assert decision.delay_s is None
-    assert decision.error.whose == "request"
+    assert decision.outcome.error.whose == "request"
 
 
 @given(
@@ -171,7 +172,7 @@ def test_every_verdict_leads_to_a_bounded_decision(
     )
     assert decision.delay_s is None or 0 <= decision.delay_s <= POLICY.backoff_max_s
     if meaning in {Meaning.UNKNOWN, Meaning.USELESS}:
-        assert not decision.call_back
+        assert decision.outcome.call_counts
 
 
 def test_backoff_doubles_up_to_its_bound() -> None:

@@ -18,6 +18,7 @@ from storage.jobs.release import fail_if_held
 from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.retention.delete import forget_jobs
@@ -433,7 +434,9 @@ def test_an_answer_whose_job_ends_otherwise_while_it_is_put_leaves_no_object(
     job, entry = spooled(database, uploads)
 
     def fail(_key: str) -> None:
-        assert fail_if_held(database, job.id, fence=1, error=ERROR, counted=CallCount.LOST)
+        assert fail_if_held(
+            database, job.id, fence=1, outcome=CallOutcome(ERROR, counted_as=CallCount.LOST)
+        )
 
     bucket.before = fail
     uploads.start()
@@ -453,7 +456,9 @@ def test_an_answer_finishes_a_job_that_was_given_up_for_want_of_it_and_no_other(
     """A job that failed for another reason is not put at all."""
     job, entry = spooled(database, uploads)
     error = JobError(code, "given up", "api")
-    assert fail_if_held(database, job.id, fence=1, error=error, counted=CallCount.LOST)
+    assert fail_if_held(
+        database, job.id, fence=1, outcome=CallOutcome(error, counted_as=CallCount.LOST)
+    )
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(WITHIN_S)
@@ -516,7 +521,9 @@ def test_an_answer_without_a_file_waits_for_another_at_its_fence(
     threading.Thread(target=put, daemon=True).start()
     _wait_until(lambda: len(turns) >= 2)
     assert (bucket.stored, ended.is_set()) == ([], False)
-    assert fail_if_held(database, job.id, fence=1, error=ERROR, counted=CallCount.LOST)
+    assert fail_if_held(
+        database, job.id, fence=1, outcome=CallOutcome(ERROR, counted_as=CallCount.LOST)
+    )
     assert ended.wait(WITHIN_S)
     assert bucket.stored == []
 

@@ -17,6 +17,7 @@ from storage.objects.s3_config import StoreSettings
 from storage.objects.store import ObjectStore
 from storage.queries.filter import database_time
 from storage.queries.get import get_job
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
 from storage.records.states import CallCount, JobStatus
 from storage.retention.delete import forget_jobs
@@ -291,7 +292,7 @@ def test_an_image_waits_while_another_worker_stores_the_job_at_the_same_fence(
     assert not bucket.exists(uploads.stored(entry)[0].key)
     lost = JobError("IMAGE_LOST", "the other's", "storage")
     assert retry_later_if_held(
-        database, job.id, fence=1, delay_s=0, error=lost, counted=CallCount.LOST
+        database, job.id, fence=1, delay_s=0, outcome=CallOutcome(lost, counted_as=CallCount.LOST)
     )
     assert uploads.wait_until_empty(30)
     uploads.stop()

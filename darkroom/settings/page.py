@@ -39,12 +39,11 @@ HEAD: Final = f"""\
 Made from `darkroom/settings/` by `python -m darkroom.settings.page`; not written by hand.
 
 Every setting is an environment variable that begins with `{PREFIX}`, or a line of a file `.env` in
-the folder a command is started from; the environment wins. They are checked as a whole when a
-command starts: one line names every variable that is wrong. `darkroom doctor` says which variables
-are misspelt, and tries what they lead to.
+the folder a command is started from; the environment wins. All are checked when a command starts:
+one line names every variable that is wrong. `darkroom doctor` says which are misspelt, and tries
+what they lead to. A number without a lower bound is above 0.
 
-A *secret* is never shown. It may also come from a file: `…_FILE` names it, and what the file holds
-is the value.
+A *secret* is never shown. It may also come from a file: `…_FILE` names it.
 
 Keys of the object store are not settings of Darkroom: boto3 finds them as usual
 (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, `~/.aws`, the machine's role).
@@ -99,15 +98,16 @@ def _bare(annotation: Any) -> tuple[Any, list[Any]]:
 
 
 def _range(bounds: list[Any]) -> str:
-    """Return the narrowest of all bounds, in words."""
+    """Return the narrowest of all bounds, in words; without "above 0", which the head says."""
     least: list[Any] = [bound.ge for bound in bounds if isinstance(bound, Ge)]
     above: list[Any] = [bound.gt for bound in bounds if isinstance(bound, Gt)]
     most: list[Any] = [bound.le for bound in bounds if isinstance(bound, Le)]
     forms = [bound.pattern for bound in bounds if getattr(bound, "pattern", None)]
+    span = f", {_text(max(least))} to {_text(min(most))}" if least and most else ""
     words = [
-        *(f", at least {_text(max(least))}" for _ in least[:1]),
-        *(f", above {_text(max(above))}" for _ in above[:1]),
-        *(f", at most {_text(min(most))}" for _ in most[:1]),
+        span or "".join(f", at least {_text(max(least))}" for _ in least[:1]),
+        *(f", above {_text(max(above))}" for _ in above[:1] if max(above) or not most),
+        *(f", at most {_text(min(most))}" for _ in most[:1] if not span),
         *(f", of the form `{form}`" for form in forms),
     ]
     return "".join(words)

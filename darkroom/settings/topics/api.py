@@ -20,32 +20,26 @@ class ApiSettings(BaseSettings):
         None, description="Your key for the image API, sent as a Bearer token."
     )
     playground_url: PlainUrl = Field(REAL_API_URL, description="Where the image API answers.")
-    extra_models: Names = Field(
-        (), description="Model names the API has learnt since its page was written, with commas."
-    )
+    extra_models: Names = Field((), description="Model names newer than the API's page.")
     playground_proxy_url: SecretStr | None = Field(
-        None, description="HTTP proxy for calls to the API; its address may hold a password."
+        None, description="HTTP proxy for calls to the API."
     )
     playground_ca_bundle: Path | None = Field(
-        None, description="File of CA certificates to trust for the API instead of the usual ones."
+        None, description="CA certificates for the API, instead of the usual ones."
     )
     connect_timeout_s: Seconds = Field(5.0, description="Longest wait for a connection to the API.")
     read_timeout_s: Seconds = Field(
         90.0, description="Longest silence of the API while a call is open."
     )
-    call_deadline_s: Seconds = Field(
-        120.0, description="Longest a call may take in all, however slowly its answer trickles."
-    )
+    call_deadline_s: Seconds = Field(120.0, description="Longest a call may take in all.")
     max_answer_bytes: Bytes = Field(
         64_000_000, description="An answer larger than this is not read to its end."
     )
 
     # What producers may ask for
-    max_side_px: int | None = Field(
-        None, ge=1, description="Darkroom's own bound on width and height; none by default."
-    )
+    max_side_px: int | None = Field(None, ge=1, description="Your own bound on width and height.")
     max_prompt_chars: int | None = Field(
-        None, ge=1, description="Darkroom's own bound on a prompt's length; none by default."
+        None, ge=1, description="Your own bound on a prompt's length."
     )
     max_init_image_bytes: Bytes = Field(
         20_000_000, description="Largest `init_image`, decoded, that a producer may submit."

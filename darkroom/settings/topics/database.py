@@ -25,20 +25,19 @@ class DatabaseSettings(BaseSettings):
     )
     database_deadline_s: Seconds | None = Field(
         None,
-        description="Longest wait for one answer of the database; then the connection is closed, "
-        "and what can be repeated is repeated on a new one. Shorter than the lease without one "
-        "heartbeat; by default 10, or nine tenths of that time where it is shorter. On SQLite "
-        "the longest wait for another process's write.",
+        description="Longest wait for one answer of the database; then the connection is closed. "
+        "Shorter than the lease without one heartbeat; by default 10, or nine tenths "
+        "of that time if shorter. On SQLite the longest wait for another process's "
+        "write.",
     )
     database_statement_timeout_s: Seconds | None = Field(
         None,
-        description="The server ends a statement after this (`statement_timeout`, PostgreSQL). "
-        "Shorter than the deadline; by default four fifths of it. Migrations, index builds, COPY "
-        "and bulk deletion have limits of their own.",
+        description="The server ends a statement after this (PostgreSQL). Shorter than the "
+        "deadline; by default four fifths of it. Migrations, index builds, COPY and "
+        "bulk deletion have limits of their own.",
     )
     database_lock_timeout_s: Seconds | None = Field(
         None,
-        description="The server ends a statement that has waited for a lock for this long "
-        "(`lock_timeout`, PostgreSQL). Shorter than the statement's limit; by default a quarter "
-        "of it.",
+        description="The server ends a wait for a lock after this (PostgreSQL). Shorter than the "
+        "statement's limit; by default a quarter of it.",
     )

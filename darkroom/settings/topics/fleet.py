@@ -24,28 +24,28 @@ class FleetSettings(BaseSettings):
     )
     redis_url: RedisUrl | None = Field(
         None,
-        description="Redis that the fleet's call limits are kept in; the broker's, where that is "
-        "Redis. Without one each worker keeps to its part: the limit divided by living workers.",
+        description="Redis for the fleet's call limits; by default the broker's, if that is "
+        "Redis. Without one, limits are divided by living workers.",
     )
     concurrency: Count = Field(256, description="Calls in flight per worker process.")
     max_calls_per_second: float | None = Field(
         None,
         gt=0,
         le=100_000,
-        description="Calls the whole fleet starts in a second at most; none by default.",
+        description="Calls the whole fleet starts in a second at most.",
     )
     max_calls_in_flight: Count | None = Field(
         None,
-        description="Calls the whole fleet has open at once at most; none by default. Without "
-        "Redis, not fewer than there are workers: one whose part is 0 calls nothing.",
+        description="Calls the whole fleet has open at once at most. Without Redis, not fewer "
+        "than there are workers: one whose part is 0 calls nothing.",
     )
     celery_threads: Count = Field(
-        4, le=64, description="Threads of Celery's own pool, which only takes messages in."
+        4, le=64, description="Threads of Celery's own pool, which only receives messages."
     )
     celery_remote_control: bool = Field(
         False,  # noqa: FBT003 - pydantic's signature
-        description="Whether workers obey Celery's broadcast commands (`inspect`, `control`): "
-        "any client of the broker can then stop them.",
+        description="Whether workers obey Celery's `inspect` and `control`: any client of the "
+        "broker can then stop them.",
     )
     submit_again_s: Seconds = Field(
         60.0,
@@ -53,12 +53,12 @@ class FleetSettings(BaseSettings):
     )
     upload_threads: Count = Field(
         24,
-        description="Images being put into storage at once: images a second, times the seconds "
-        "that a put takes and 0.1 more for its row.",
+        description="Images being put at once: images a second, times the seconds that a put "
+        "takes and 0.1 more for its row.",
     )
     reading_bytes: Bytes = Field(
         80_000_000,
-        description="Bytes of answers being read, and of pictures on their way to the disk, in a "
+        description="Bytes of answers being read, and of images on their way to the disk, in a "
         "process at once.",
     )
     decode_threads: Count | None = Field(

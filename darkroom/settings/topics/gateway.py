@@ -17,8 +17,8 @@ class GatewaySettings(BaseSettings):
     gateway_host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address that `darkroom gateway` listens on. While there is no API key it is "
-        "this machine's own or nothing: `darkroom keys create` makes one.",
+        description="Address that `darkroom gateway` listens on; without API keys only this "
+        "machine's own.",
     )
     gateway_port: int = Field(8080, ge=0, le=65_535, description="Its port; 0 takes a free one.")
     gateway_max_body_bytes: Bytes = Field(
@@ -27,8 +27,7 @@ class GatewaySettings(BaseSettings):
     )
     gateway_max_batch_bytes: Bytes = Field(
         2_000_000_000,
-        description="Largest batch, unpacked; while it is checked it lies in the folder for "
-        "temporary files, with its good lines beside it.",
+        description="Largest batch, unpacked.",
     )
     gateway_body_timeout_s: Seconds = Field(
         60.0, description="How long a client may take to send the body of one job."
@@ -38,6 +37,5 @@ class GatewaySettings(BaseSettings):
     )
     hooks_file: Path | None = Field(
         None,
-        description="TOML file of the webhooks that the gateway takes in; `darkroom hooks check` "
-        "looks it over.",
+        description="TOML file of incoming webhooks; `darkroom hooks check` checks it.",
     )

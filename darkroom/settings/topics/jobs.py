@@ -40,7 +40,7 @@ class JobSettings(BaseSettings):
         3, description="Calls that cost money, or may have, spent on one job at most."
     )
     max_calls_per_day: int | None = Field(
-        None, ge=1, description="Calls the fleet sends in a day (UTC) at most; none by default."
+        None, ge=1, description="Calls the fleet sends in a day (UTC) at most."
     )
     max_useless_calls: int = Field(
         1, ge=0, le=100, description="Paid answers without a usable image that are tried again."

@@ -22,7 +22,7 @@ class ObjectSettings(BaseSettings):
     s3_region: str | None = Field(None, description="Region; boto3's usual chain where not set.")
     s3_public_url: PlainUrl | None = Field(
         None,
-        description="Address that signed links carry, where readers reach the store by another.",
+        description="Address in signed links, if readers use another.",
     )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         "auto", description="Bucket in the path or in the host name."
@@ -33,8 +33,7 @@ class ObjectSettings(BaseSettings):
     )
     s3_sign_payload: bool = Field(
         default=True,
-        description="Sign the SHA-256 of what is put, so that a store that verifies it refuses "
-        "other bytes; off for stores that cannot.",
+        description="Sign the SHA-256 of what is put; off for stores that cannot verify it.",
     )
     s3_put_args: dict[str, str] = Field(
         {}, description="More arguments of every put, as JSON: KMS key, tags, storage class."

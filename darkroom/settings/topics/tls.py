@@ -14,17 +14,14 @@ class TlsSettings(BaseSettings):
     # Redis and RabbitMQ over TLS
     redis_ca_file: Path | None = Field(
         None,
-        description="File of CA certificates to trust for `rediss://` instead of the machine's.",
+        description="CA certificates for `rediss://`, instead of the machine's.",
     )
     redis_tls_verify: bool = Field(
         default=True,
-        description="Whether a `rediss://` server must prove by a certificate that it is the one "
-        "that is named; without, anyone on the way can read prompts.",
+        description="Whether a `rediss://` server must show a valid certificate.",
     )
     rabbitmq_ca_file: Path | None = Field(
         None,
-        description="File of CA certificates to trust for `amqps://` instead of the machine's.",
+        description="CA certificates for `amqps://`, instead of the machine's.",
     )
-    rabbitmq_tls_verify: bool = Field(
-        default=True, description="The same as `DARKROOM_REDIS_TLS_VERIFY`, for `amqps://`."
-    )
+    rabbitmq_tls_verify: bool = Field(default=True, description="The same for `amqps://`.")

@@ -21,29 +21,28 @@ class WebhookSettings(BaseSettings):
         20.0,
         ge=1,
         le=60,
-        description="Longest an attempt may take in all, from the name's lookup to the answer.",
+        description="Longest an attempt may take in all, the name's lookup included.",
     )
     webhook_allow: Receivers = Field(
         (),
-        description="Receivers in your network, with commas: networks, addresses, full host names. "
-        "All others must be on the public Internet.",
+        description="Receivers in your network: networks, addresses, full host names. All others "
+        "must be on the public Internet.",
     )
     webhook_secret: SecretStr | None = Field(
         None,
-        description="Signs for owners who have no secret of their own; `whsec_` and base64. "
-        "Without either, nothing is sent.",
+        description="Signs for owners without a secret of their own; `whsec_` and base64.",
     )
     webhook_ca_bundle: Path | None = Field(
-        None, description="File of CA certificates to trust for receivers instead of the usual."
+        None, description="CA certificates for receivers, instead of the usual ones."
     )
     on_end_queues: Names = Field(
         (),
-        description="Queues that `on_end` may have a task sent to, with commas; by default any "
-        "that is neither Darkroom's nor of Celery's bookkeeping.",
+        description="Queues that `on_end` may name; by default any that is neither Darkroom's nor "
+        "of Celery's bookkeeping.",
     )
     webhook_log_days: float = Field(
         30.0,
         gt=0,
         le=3650,
-        description="How long a delivery and its log are kept after its end; then it is deleted.",
+        description="How long a delivery and its log are kept after its end.",
     )

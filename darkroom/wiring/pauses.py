@@ -8,6 +8,7 @@ from tasks.rate_limit.protocol import BudgetLimits
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.circuit_breaker import CircuitBreaker
 from tasks.throttling.fleet_sync import FleetSync, WatchPace
+from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
 from tasks.throttling.worker_state import PauseTimes
 from workers.consumer_control import ConsumerControl
@@ -22,19 +23,20 @@ class Pauses:
     Attributes:
         worker: the pause of this worker.
         breaker: counts consecutive failures.
-        watch: synchronises it with the fleet.
+        fleet: keeps the worker in step with the fleet's row.
     """
 
     worker: WorkerPause
     breaker: CircuitBreaker
-    watch: FleetSync
+    fleet: FleetSync
 
 
 def make_pauses(
     wiring: Wiring,
-    pace: CallGate,
+    gate: CallGate,
     flow: ConsumerControl,
     *,
+    storage_pause: StoragePause,
     is_clear: Callable[[], bool],
     bring_job: Callable[[], bool],
 ) -> Pauses:
@@ -42,8 +44,9 @@ def make_pauses(
 
     Args:
         wiring: settings and the results table.
-        pace: the call gate of the worker.
+        gate: the call gate of the worker.
         flow: whether the worker consumes dispatches.
+        storage_pause: pauses the fleet while images cannot be stored.
         is_clear: whether the worker has nothing to store and space for calls.
         bring_job: gives the worker one due job, if there is one.
     """
@@ -51,7 +54,7 @@ def make_pauses(
     worker = WorkerPause(
         wiring.database,
         worker_id=wiring.worker_id,
-        pace=pace,
+        pace=gate,
         dispatches=flow,
         bring_job=bring_job,
         times=_times(wiring),
@@ -61,13 +64,18 @@ def make_pauses(
         probe_first_s=settings.probe_first_s,
         probe_most_s=settings.probe_most_s,
     )
-    watch = FleetSync(
-        wiring.database, pace=pace, worker_pause=worker, looks=looks, is_clear=is_clear
+    fleet = FleetSync(
+        wiring.database,
+        gate=gate,
+        worker_pause=worker,
+        storage_pause=storage_pause,
+        looks=looks,
+        is_clear=is_clear,
     )
     breaker = CircuitBreaker(
         worker, failures=settings.breaker_failures, blocked=settings.blocked_failures
     )
-    return Pauses(worker, breaker, watch)
+    return Pauses(worker, breaker, fleet)
 
 
 def budget_limits(wiring: Wiring) -> BudgetLimits:

@@ -24,23 +24,29 @@ from darkroom.wiring.webhooks import make_deliverer
 from storage.fleet.leases import WorkerInfo
 from tasks.dispatch.leader import DispatcherPace, DispatchLeader
 from tasks.execution.api_call import ApiCall
+from tasks.execution.call_control import CallControl
+from tasks.execution.claim_job import ClaimJob, ClaimSettings
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
+from tasks.execution.prepare_call import PrepareCall
 from tasks.execution.record_failure import RecordFailure
 from tasks.execution.recover_stored import RecoverStored
 from tasks.execution.retry_policy import RetryPolicy
-from tasks.execution.run_job import Claims, RunJob
+from tasks.execution.run_job import RunJob
 from tasks.messages.gate import MessageGate
 from tasks.messages.postpone import Postpone
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
 from tasks.rate_limit.redis_limiter import RedisLimiter
 from tasks.rate_limit.worker_share import PlaceWatch, place_of
+from tasks.storing.keep_images import KeepImages
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
 from tasks.storing.uploader import Uploader
 from tasks.throttling.byte_limiter import ByteLimiter
 from tasks.throttling.call_gate import CallGate
+from tasks.throttling.fleet_sync import FleetSync
+from tasks.throttling.storage_pause import StoragePause
 from workers.bootsteps import install
 from workers.components import WorkerComponents
 from workers.consumer_control import ConsumerControl
@@ -122,18 +128,20 @@ class WorkerWiring(Wiring):
     def crew(self) -> WorkerComponents:
         """Return a worker process's components, built once when the worker starts."""
         settings = self.settings
-        pace = CallGate(settings.concurrency)
+        gate = CallGate(settings.concurrency)
         flow = ConsumerControl(self.queues.generate)
         spool = make_spool(settings)
-        space = SpoolSpace(spool)
+        storage_pause = StoragePause(self.database)
+        space = SpoolSpace(spool, stopping=self.stopping, on_full=storage_pause.spool_is_full)
         pauses = make_pauses(
             self,
-            pace,
+            gate,
             flow,
+            storage_pause=storage_pause,
             is_clear=space.is_clear,
             bring_job=lambda: self.crew.bring_job(),  # noqa: PLW0108 - made below
         )
-        uploads = make_uploads(self, spool, on_stored=pauses.watch.image_was_stored)
+        uploads = make_uploads(self, spool, on_stored=storage_pause.image_was_stored)
         threads = call_threads(settings)
         inbox = Inbox(
             max(16, settings.concurrency // 4),
@@ -142,21 +150,26 @@ class WorkerWiring(Wiring):
             on_low=flow.resume,
         )
         open_claims = OpenClaims()
-        generate = self._generate(
-            space=space, uploads=uploads, pace=pace, pauses=pauses, open_claims=open_claims
+        control = CallControl(gate, self.budget, pauses.breaker)
+        run_job = self._run_job(
+            space=space,
+            uploads=uploads,
+            control=control,
+            fleet=pauses.fleet,
+            open_claims=open_claims,
         )
         return WorkerComponents(
             inbox=inbox,
-            executor=Executor(threads=threads, inbox=inbox, run=generate.run),
+            executor=Executor(threads=threads, inbox=inbox, run=run_job.run),
             uploads=uploads,
-            heartbeat=self._heartbeat(pace, pauses),
+            heartbeat=self._heartbeat(gate, pauses),
             refresh=DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s),
             dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
             deliverer=make_deliverer(self),
-            pace=pace,
+            pace=gate,
             budget=self.budget,
-            watch=pauses.watch,
+            watch=pauses.fleet,
             watchdog=self._watchdog(inbox, flow),
             sweep=self.sweep,
             reconcile=make_reconcile(self, uploads, open_claims),
@@ -194,17 +207,43 @@ class WorkerWiring(Wiring):
         leave = partial(leave_for_supervisor, settings.drain_seconds)
         return StarvationWatchdog([dispatches, submits], leave=leave)
 
-    def _generate(
+    def _run_job(
         self,
         *,
         space: SpoolSpace,
         uploads: Uploader,
-        pace: CallGate,
-        pauses: Pauses,
+        control: CallControl,
+        fleet: FleetSync,
         open_claims: OpenClaims,
     ) -> RunJob:
+        failures = RecordFailure(
+            self.database,
+            policy=self._retry_policy(),
+            gate=control.gate,
+            breaker=control.breaker,
+            fleet=fleet,
+        )
+        recover = RecoverStored(self.database, self.objects, key_prefix=self.key_prefix)
+        return RunJob(
+            space=space,
+            control=control,
+            claims=ClaimJob(
+                self.database,
+                self.dispatch,
+                self._claim_settings(),
+                gate=control.gate,
+                fleet=fleet,
+                open_claims=open_claims,
+            ),
+            prepare=PrepareCall(self.objects, recover, failures),
+            api=self._api_call(),
+            images=KeepImages(self.database, uploads, worker_id=self.worker_id),
+            failures=failures,
+        )
+
+    def _retry_policy(self) -> RetryPolicy:
         settings = self.settings
-        policy = RetryPolicy(
+        return RetryPolicy(
             max_attempts=settings.max_attempts,
             max_useless_calls=settings.max_useless_calls,
             max_unknown_calls=settings.max_unknown_calls,
@@ -212,47 +251,27 @@ class WorkerWiring(Wiring):
             backoff_max_s=settings.backoff_max_s,
             hold_s=settings.hold_s,
         )
-        return RunJob(
-            database=self.database,
-            objects=self.objects,
-            space=space,
-            uploads=uploads,
-            dispatch=self.dispatch,
-            pace=pace,
-            budget=self.budget,
-            breaker=pauses.breaker,
-            watch=pauses.watch,
-            call=self._call(uploads),
-            settle=RecordFailure(
-                self.database,
-                policy=policy,
-                pace=pace,
-                breaker=pauses.breaker,
-                watch=pauses.watch,
-            ),
-            earlier=RecoverStored(self.database, self.objects, key_prefix=self.key_prefix),
-            claims=Claims(
-                worker_id=self.worker_id,
-                deadline_s=settings.call_deadline_s,
-                max_calls=settings.max_calls_per_job,
-                max_calls_per_day=settings.max_calls_per_day,
-            ),
-            open_claims=open_claims,
-            stopping=self.stopping,
+
+    def _claim_settings(self) -> ClaimSettings:
+        settings = self.settings
+        return ClaimSettings(
+            worker_id=self.worker_id,
+            deadline_s=settings.call_deadline_s,
+            max_calls=settings.max_calls_per_job,
+            max_calls_per_day=settings.max_calls_per_day,
         )
 
-    def _call(self, uploads: Uploader) -> ApiCall:
+    def _api_call(self) -> ApiCall:
         settings = self.settings
         decode_threads = settings.decode_threads or 2 * (os.cpu_count() or 1)
         return ApiCall(
             self.playground,
-            uploads,
             reading=ByteLimiter(settings.reading_bytes),
             decoding=threading.Semaphore(decode_threads),
             recipe=settings.embed_recipe,
         )
 
-    def _heartbeat(self, pace: CallGate, pauses: Pauses) -> Heartbeat:
+    def _heartbeat(self, gate: CallGate, pauses: Pauses) -> Heartbeat:
         settings = self.settings
         worker = WorkerInfo(
             id=self.worker_id,
@@ -266,7 +285,7 @@ class WorkerWiring(Wiring):
             self.open_database(1, deadline_s=max(settings.heartbeat_s, LEAST_DEADLINE_S)),
             worker,
             every_s=settings.heartbeat_s,
-            on_alive=pace.alive_for,
+            on_alive=gate.alive_for,
             report=pauses.worker.report,
         )
 

@@ -15,21 +15,21 @@ class CallSlot:
     It is a context manager. A slot belongs to one thread.
 
     Args:
-        pace: the call gate of this process, which the slot leaves when it ends.
-        admission: the permit from the fleet's call budget.
+        gate: the call gate of this process, which the slot leaves when it is released.
+        permit: the permit from the fleet's call budget.
     """
 
-    def __init__(self, pace: CallGate, admission: Permit) -> None:
-        self._admission = admission
+    def __init__(self, gate: CallGate, permit: Permit) -> None:
+        self._permit = permit
         self._held = ExitStack()
-        self._held.callback(pace.leave)
-        self._held.enter_context(admission)
+        self._held.callback(gate.leave)
+        self._held.enter_context(permit)
 
     def spend(self) -> None:
         """Mark the permit as used, because the call is being sent."""
-        self._admission.spend()
+        self._permit.spend()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Release the slot, whether or not a call was sent. May be repeated."""
         self._held.close()
 
@@ -37,4 +37,4 @@ class CallSlot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self.release()

@@ -26,15 +26,15 @@ class RecordFailure:
         database: Database,
         *,
         policy: RetryPolicy,
-        pace: CallGate,
+        gate: CallGate,
         breaker: CircuitBreaker,
-        watch: FleetSync,
+        fleet: FleetSync,
     ) -> None:
         self._database = database
         self._policy = policy
-        self._pace = pace
+        self._gate = gate
         self._breaker = breaker
-        self._watch = watch
+        self._fleet = fleet
 
     def record(
         self, job: Job, verdict: Verdict, *, started: float, on_locked: Callable[[], object]
@@ -62,9 +62,9 @@ class RecordFailure:
             },
         )
         if verdict.meaning is Meaning.TOO_FAST:
-            self._watch.too_fast(decision.hold_s)
+            self._fleet.too_fast(decision.hold_s)
         elif decision.hold_s:
-            self._pace.hold(decision.hold_s)
+            self._gate.hold(decision.hold_s)
         self.write(job, decision, on_locked=on_locked)
 
     def write(self, job: Job, decision: Decision, *, on_locked: Callable[[], object]) -> None:

@@ -15,25 +15,30 @@ LOOKS_BEFORE_ALARM = 20
 
 
 class SpoolSpace:
-    """Reserve space in one process's spool for calls in flight."""
+    """Reserve space in one process's spool for calls in flight.
 
-    def __init__(self, spool: Spool) -> None:
+    Args:
+        spool: the process's spool.
+        stopping: set when the process stops.
+        on_full: called once in a wait that lasts longer than an upload should take.
+    """
+
+    def __init__(
+        self, spool: Spool, *, stopping: threading.Event, on_full: Callable[[], None]
+    ) -> None:
         self._spool = spool
+        self._stopping = stopping
+        self._on_full = on_full
 
-    def reserve(self, stopping: threading.Event, *, on_wait: Callable[[], None]) -> bool:
-        """Wait for space and reserve it for one call; return False if the process stops first.
-
-        Args:
-            stopping: set when the process stops.
-            on_wait: called once, when the wait has lasted longer than an upload should take.
-        """
+    def reserve(self) -> bool:
+        """Wait for space and reserve it for one call; return False if the process stops first."""
         for looks in itertools.count(1):
             if self._spool.reserve(ROOM_PER_CALL_BYTES):
                 return True
-            if stopping.wait(ROOM_POLL_S):
+            if self._stopping.wait(ROOM_POLL_S):
                 return False
             if looks == LOOKS_BEFORE_ALARM:
-                on_wait()
+                self._on_full()
         raise AssertionError("unreachable: the looks have no end")
 
     def release(self) -> None:

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 from storage.db.database import Database
 from storage.errors import StorageError
-from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet, take_probe
+from storage.fleet.pause import PauseKind, pause_fleet, take_probe
 from storage.fleet.state import fleet_state
 from storage.fleet.throttle import slow_down
 from storage.queries.filter import database_time
 from tasks.throttling.call_gate import CallGate
+from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
 
 __all__ = ["FleetSync", "WatchPace"]
 
 log = logging.getLogger(__name__)
 
-SPOOL_FULL = "SPOOL_FULL"
 DAY_EXHAUSTED = "DAY_EXHAUSTED"
 DAY_S = 86_400
 FAULT_WAIT_S = 5.0
@@ -49,8 +49,9 @@ class FleetSync:
     """Keep the process's call gate in step with the fleet's row.
 
     Args:
-        pace: the call gate of this process.
+        gate: the call gate of this process.
         worker_pause: the pause of this worker alone.
+        storage_pause: learns whether the fleet is paused because images cannot be stored.
         looks: the intervals.
         is_clear: returns whether this process has no image to store and has space for calls.
     """
@@ -59,15 +60,17 @@ class FleetSync:
         self,
         database: Database,
         *,
-        pace: CallGate,
+        gate: CallGate,
         worker_pause: WorkerPause,
+        storage_pause: StoragePause,
         looks: WatchPace,
         is_clear: Callable[[], bool],
     ) -> None:
         self._database = database
         self._is_clear = is_clear
-        self._pace = pace
+        self._gate = gate
         self._worker_pause = worker_pause
+        self._storage_pause = storage_pause
         self._looks = looks
         self._pause: PauseKind | None = None
         self._slowed_at = float("-inf")
@@ -98,18 +101,19 @@ class FleetSync:
                 extra={"kind": kind, "code": state.pause.code if state.pause else None},
             )
         self._pause = kind
-        self._pace.follow(state)
+        self._gate.follow(state)
+        self._storage_pause.follow(kind)
         self._worker_pause.follow(kind, asked_at=asked_at)
         if kind is PauseKind.STORAGE and self._is_clear():
             # Other files may have filled the disk. Then no image is left to be stored, and without
             # this the pause would never end.
-            self._lift_storage()
+            self._storage_pause.lift()
         if kind is PauseKind.BREAKER and self._may_probe():
-            self._pace.let_one_through()
+            self._gate.let_one_through()
 
     def _may_probe(self) -> bool:
         """Ask for the probe if a job waits here; otherwise it is left to another worker."""
-        return self._pace.has_waiting and take_probe(
+        return self._gate.has_waiting and take_probe(
             self._database,
             first_s=self._looks.probe_first_s,
             most_s=self._looks.probe_most_s,
@@ -118,7 +122,7 @@ class FleetSync:
 
     def too_fast(self, hold_s: float) -> None:
         """Hold calls after a "too fast" answer: here at once, in the fleet at its next read."""
-        self._pace.hold(hold_s)
+        self._gate.hold(hold_s)
         if time.monotonic() - self._slowed_at < self._looks.every_s:
             return
         self._slowed_at = time.monotonic()
@@ -127,38 +131,12 @@ class FleetSync:
         except StorageError as error:
             log.warning("the fleet could not be slowed down", extra={"error": str(error)})
 
-    def spool_is_full(self) -> None:
-        """Pause the whole fleet, because no call can start here without spool space."""
-        message = "images cannot be stored and a spool is full; is the object store away?"
-        self._tell(PauseKind.STORAGE, SPOOL_FULL, message)
-
     def day_is_spent(self, message: str) -> None:
         """Pause the fleet until the next day in UTC, by the database's clock."""
+        kind, code = PauseKind.BUDGET, DAY_EXHAUSTED
         try:
-            now = database_time(self._database)
-        except StorageError as error:
-            log.warning("the fleet could not be paused", extra={"error": str(error)})
-            return
-        left_s = DAY_S - now.timestamp() % DAY_S
-        self._tell(PauseKind.BUDGET, DAY_EXHAUSTED, message, for_s=left_s)
-
-    def image_was_stored(self) -> None:
-        """End a pause that was caused by storage, because an image has been stored."""
-        if self._pause is PauseKind.STORAGE:
-            self._lift_storage()
-
-    def _lift_storage(self) -> None:
-        try:
-            if resume_fleet(self._database, kind=PauseKind.STORAGE):
-                log.warning("images can be kept again: the fleet goes on")
-        except StorageError as error:
-            log.warning("the pause could not be lifted", extra={"error": str(error)})
-
-    def _tell(
-        self, kind: PauseKind, code: str, message: str, *, for_s: float | None = None
-    ) -> None:
-        try:
-            if pause_fleet(self._database, kind, code=code, message=message, for_s=for_s):
+            left_s = DAY_S - database_time(self._database).timestamp() % DAY_S
+            if pause_fleet(self._database, kind, code=code, message=message, for_s=left_s):
                 log.error("the fleet is paused: %s", message, extra={"kind": kind, "code": code})
             self.look()
         except StorageError as error:

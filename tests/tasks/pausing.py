@@ -13,6 +13,7 @@ from storage.fleet.worker_calls import CallReport, report_calls
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.circuit_breaker import CircuitBreaker
 from tasks.throttling.fleet_sync import FleetSync, WatchPace
+from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
 from tasks.throttling.worker_state import PauseTimes
 
@@ -49,6 +50,7 @@ class WorkerUnderTest:
     pause: WorkerPause
     breaker: CircuitBreaker
     watch: FleetSync
+    storage: StoragePause
 
     def has_a_job(self) -> None:
         """Have a job wait for its call to start, until it may or the process ends."""
@@ -109,9 +111,17 @@ def worker_of(
     looks = WatchPace(
         every_s=every_s, probe_first_s=times.probe_first_s, probe_most_s=times.probe_most_s
     )
-    watch = FleetSync(database, pace=pace, worker_pause=pause, looks=looks, is_clear=is_clear)
+    storage = StoragePause(database)
+    watch = FleetSync(
+        database,
+        gate=pace,
+        worker_pause=pause,
+        storage_pause=storage,
+        looks=looks,
+        is_clear=is_clear,
+    )
     breaker = CircuitBreaker(pause, failures=failures, blocked=blocked)
-    return WorkerUnderTest(database, worker_id, pace, taking, pause, breaker, watch)
+    return WorkerUnderTest(database, worker_id, pace, taking, pause, breaker, watch, storage)
 
 
 def other_worker(

@@ -2,16 +2,16 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from darkroom.stack.ports import free_port
 from playground.answers.recipe import RecipeMode
-from playground.answers.verdict import Meaning
+from playground.answers.verdict import Meaning, Verdict
 from playground.client.client import ClientSettings, PlaygroundClient
 from playground.request.request import ImageRequest, Limits, check_request
 from playground.request.wire import to_wire
@@ -24,8 +24,14 @@ from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage, SpoolEntry
 from storage.spool.spool import Spool
 from tasks.execution.api_call import ApiCall
+from tasks.execution.call_slot import CallSlot
+from tasks.execution.prepare_call import PreparedCall
+from tasks.execution.run_job import RunJob
+from tasks.rate_limit.permit import Permit
+from tasks.storing.keep_images import KeepImages
 from tasks.storing.uploader import Uploader
 from tasks.throttling.byte_limiter import ByteLimiter
+from tasks.throttling.call_gate import CallGate
 from tests.playground.pictures import base64_of, picture
 from tests.playground.raw_server import answer as answer_with
 from tests.playground.raw_server import raw_server
@@ -88,11 +94,29 @@ def called(
     events: list[str] = []
     reading = ByteLimiter(READING_BYTES)
     uploads.watch(events, reading)
-    call = ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
-    wire: dict[str, Any] = to_wire(request)
-    made = call.send(job, request, wire, on_image=lambda: events.append("over"))
+    api = ApiCall(client, reading=reading, decoding=threading.Semaphore(), recipe="off")
+    verdict, _ = sent(api, uploads, job, request, on_end=lambda _: events.append("over"))
     assert reading.inside_bytes == 0
-    return made.verdict.meaning, events
+    return verdict.meaning, events
+
+
+def sent(
+    api: ApiCall,
+    uploads: Uploader,
+    job: Job,
+    request: ImageRequest,
+    *,
+    on_end: Callable[[bool], None] = lambda _: None,
+) -> tuple[Verdict, SpoolEntry | None]:
+    """Send a call from a slot, as a job's run does, and keep its images."""
+    gate = CallGate(1)
+    assert gate.try_enter()
+
+    unused = ("space", "control", "claims", "prepare", "failures")
+    others: dict[str, Any] = dict.fromkeys(unused)
+    images = KeepImages(uploads._writer._database, uploads, worker_id=uuid4())
+    run = RunJob(api=api, images=images, **others)
+    return run._send(PreparedCall(job, request, to_wire(request)), CallSlot(gate, Permit(on_end)))
 
 
 def test_a_call_is_over_before_its_picture_is_on_the_disk(
@@ -133,14 +157,14 @@ def test_a_picture_is_kept_though_the_end_of_its_call_could_not_be_noted(
     """It is paid for, whatever else went wrong."""
     request = check_request({"prompt": "a fox"}, Limits())
 
-    def fail() -> None:
+    def fail(_is_spent: object) -> None:
         raise ZeroDivisionError("never heard of")
 
     uploads.watch([], ByteLimiter(READING_BYTES))
-    call = call_of(client, uploads)
-    made = call.send(claimed_job(database), request, to_wire(request), on_image=fail)
-    assert made.entry is not None
-    assert made.verdict.images == ()
+    job = claimed_job(database)
+    verdict, entry = sent(call_of(client), uploads, job, request, on_end=fail)
+    assert entry is not None
+    assert verdict.images == ()
     assert "the end of a call was not noted" in caplog.text
 
 
@@ -151,30 +175,28 @@ def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
     spool = Spool(tmp_path / "small", max_bytes=1, fsync=False)
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     job, request = claimed_job(database), check_request({"prompt": "a fox"}, Limits())
-    made = call_of(client, uploads).send(job, request, to_wire(request), on_image=lambda: None)
-    assert (made.verdict.meaning, made.entry) == (Meaning.IN_HAND, None)
+    verdict, entry = sent(call_of(client), uploads, job, request)
+    assert (verdict.meaning, entry) == (Meaning.IN_HAND, None)
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
     spool.close()
 
 
-def call_of(client: PlaygroundClient, uploads: Uploader) -> ApiCall:
+def call_of(client: PlaygroundClient, recipe: RecipeMode = "off") -> ApiCall:
     """A call with all the room it may want."""
     reading = ByteLimiter(READING_BYTES)
-    return ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe="off")
+    return ApiCall(client, reading=reading, decoding=threading.Semaphore(), recipe=recipe)
 
 
 def stored(
     client: PlaygroundClient, uploads: Watched, job: Job, *, recipe: RecipeMode = "full"
 ) -> tuple[bytes, str]:
     """Make a call; return the picture in the spool, and the SHA-256 that the row gets."""
-    reading = ByteLimiter(READING_BYTES)
-    uploads.watch([], reading)
-    call = ApiCall(client, uploads, reading=reading, decoding=threading.Semaphore(), recipe=recipe)
+    uploads.watch([], ByteLimiter(READING_BYTES))
     request = check_request({"prompt": "a fox", "width": 64, "height": 64}, Limits())
-    made = call.send(job, request, to_wire(request), on_image=lambda: None)
-    assert made.entry is not None, made.verdict
-    [image] = uploads.stored(made.entry)
-    [data] = uploads._spool.read(made.entry)
+    verdict, entry = sent(call_of(client, recipe), uploads, job, request)
+    assert entry is not None, verdict
+    [image] = uploads.stored(entry)
+    [data] = uploads._spool.read(entry)
     return data, image.sha256
 
 

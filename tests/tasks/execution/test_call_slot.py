@@ -12,9 +12,9 @@ def test_who_ends_a_turn_lets_the_next_one_in() -> None:
     with CallSlot(pace, Permit(settled.append)) as turn:
         turn.spend()
         assert not pace.try_enter()
-        turn.end()
+        turn.release()
         assert pace.try_enter()
-        turn.end()
+        turn.release()
     assert not pace.try_enter()
     assert settled == [True]
 

@@ -3,6 +3,7 @@
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from pkgutil import resolve_name
@@ -29,17 +30,21 @@ from storage.records.job import JobError, NewJob, StoredImage
 from storage.records.states import CallCount, EndCode, JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
-from tasks.execution.api_call import Called
-from tasks.execution.record_failure import RecordFailure
-from tasks.execution.retry_policy import RetryPolicy
-from tasks.execution.run_job import (
+from tasks.execution.api_call import CallAnswer
+from tasks.execution.call_control import CallControl
+from tasks.execution.claim_job import ClaimJob, ClaimSettings
+from tasks.execution.prepare_call import (
     INIT_IMAGE_MISSING,
     STORAGE_AWAY,
     STORAGE_AWAY_S,
-    Claims,
-    RunJob,
+    PrepareCall,
+    PreparedCall,
 )
+from tasks.execution.record_failure import RecordFailure
+from tasks.execution.retry_policy import RetryPolicy
+from tasks.execution.run_job import RunJob
 from tasks.rate_limit.permit import Permit
+from tasks.storing.keep_images import KeepImages
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
 from tasks.throttling.call_gate import CallGate
@@ -74,19 +79,15 @@ class Call:
         self.during: Callable[[], object] = lambda: None
         self.calls: list[UUID] = []
         self.init_images: list[Any] = []
-        self.spool: Callable[[Any], Any] = lambda _: None
 
-    def send(
-        self, job: Any, _request: object, wire: Any, *, on_image: Callable[[], object]
-    ) -> Called:
+    def send(self, call: PreparedCall) -> AbstractContextManager[CallAnswer]:
         """Call for a job."""
-        self.calls.append(job.id)
-        self.init_images.append(wire.get("init_image"))
+        self.calls.append(call.job.id)
+        self.init_images.append(call.wire.get("init_image"))
         self.during()
         if self.verdict.meaning is not Meaning.IN_HAND:
-            return Called(self.verdict)
-        on_image()
-        return Called(self.verdict, self.spool(job))
+            return nullcontext(CallAnswer(self.verdict))
+        return nullcontext(CallAnswer(self.verdict, [IMAGE]))
 
 
 class Earlier:
@@ -114,6 +115,11 @@ class Uploads:
     def __init__(self) -> None:
         self.queued: list[tuple[object, bool]] = []
         self.images: list[Any] = []
+        self.keep: Callable[[UUID, int], object] = lambda *_: None
+
+    def spool(self, job_id: UUID, fence: int, _images: object) -> object:
+        """Write a call's images to the disk; none if the bucket has them already."""
+        return self.keep(job_id, fence)
 
     def stored(self, _entry: object) -> list[Any]:
         """Return the images to record in the row."""
@@ -166,31 +172,35 @@ class Course:
             backoff_max_s=0.0,
             hold_s=0.0,
         )
-        others: dict[str, Any] = {
-            "budget": self.budget,
-            "objects": self.objects,
-            "uploads": self.uploads,
-            "dispatch": self,
-            "call": self.call,
-            "earlier": self.earlier,
-        }
-        self.run = RunJob(
-            database=database,
-            space=SpoolSpace(self.spool),
-            pace=self.pace,
+        failures = RecordFailure(
+            database,
+            policy=policy,
+            gate=self.pace,
             breaker=self.worker.breaker,
-            watch=self.worker.watch,
-            settle=RecordFailure(
-                database,
-                policy=policy,
-                pace=self.pace,
-                breaker=self.worker.breaker,
-                watch=self.worker.watch,
+            fleet=self.worker.watch,
+        )
+        dispatch: Any = self
+        budget: Any = self.budget
+        earlier: Any = self.earlier
+        uploads: Any = self.uploads
+        api: Any = self.call
+        self.run = RunJob(
+            space=SpoolSpace(
+                self.spool, stopping=self.stopping, on_full=self.worker.storage.spool_is_full
             ),
-            claims=Claims(self.worker.id, 60.0, 3, calls_a_day),
-            open_claims=self.open_claims,
-            stopping=self.stopping,
-            **others,
+            control=CallControl(self.pace, budget, self.worker.breaker),
+            claims=ClaimJob(
+                database,
+                dispatch,
+                ClaimSettings(self.worker.id, 60.0, 3, calls_a_day),
+                gate=self.pace,
+                fleet=self.worker.watch,
+                open_claims=self.open_claims,
+            ),
+            prepare=PrepareCall(self.objects, earlier, failures),
+            api=api,
+            images=KeepImages(database, uploads, worker_id=self.worker.id),
+            failures=failures,
         ).run
 
     def hand_back(self, job_ids: list[UUID]) -> None:
@@ -354,7 +364,7 @@ def test_a_job_whose_row_is_locked_goes_out_again_later(
     def locked(*_: object, **__: object) -> None:
         raise RowLocked("a row is locked")
 
-    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", locked)
+    monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", locked)
     job_id = course.job()
     course.run(job_id)
     assert (course.back, course.call.calls) == ([job_id], [])
@@ -373,7 +383,7 @@ def test_a_claim_whose_answer_was_lost_is_made_once(
             raise DatabaseUnavailable("the answer was lost")
         return claimed
 
-    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claim_and_lose)
+    monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claim_and_lose)
     course.call.verdict = Verdict(Meaning.USELESS, "NO_IMAGE", "")
     job_id = course.job()
     course.run(job_id)
@@ -385,7 +395,7 @@ def test_a_claim_that_took_longer_than_the_lease_is_given_back_uncalled(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job may be another worker's by now; nothing was sent, so nothing is counted."""
-    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claiming_slowly(course))
+    monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claiming_slowly(course))
     job_id = course.job()
     course.run(job_id)
     row = get_job(course.database, job_id)
@@ -452,15 +462,15 @@ def in_hand(course: Course, job_id: UUID) -> None:
     """Let the call bring a picture."""
     course.call.verdict = IN_HAND
 
-    def keep(job: Any) -> object:
-        entry = course.spool.write(job.id, job.fence, [IMAGE])
+    def keep(_: UUID, fence: int) -> object:
+        entry = course.spool.write(job_id, fence, [IMAGE])
         image = entry.images[0]
         sizes = (image.size_bytes, image.width, image.height)
         course.uploads.images = [StoredImage(0, f"x/{job_id}", image.sha256, *sizes)]
         assert course.pace.inside == 0, "its place is free as soon as the image is in hand"
         return entry
 
-    course.call.spool = keep
+    course.uploads.keep = keep
 
 
 def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(
@@ -522,7 +532,7 @@ def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(course
         ("a failed call", "tasks.execution.record_failure.retry_later_if_held"),
         ("a bad request", "tasks.execution.record_failure.fail_if_held"),
         ("storage away", "tasks.execution.record_failure.retry_later_if_held"),
-        ("a late claim", "tasks.execution.run_job.hand_back_if_held"),
+        ("a late claim", "tasks.execution.claim_job.hand_back_if_held"),
     ],
 )
 def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
@@ -541,7 +551,7 @@ def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
     if end == "storage away":
         course.earlier.fault = ObjectStoreUnavailable("away")
     if end == "a late claim":
-        monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claiming_slowly(course))
+        monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claiming_slowly(course))
     request = {"prompt": "a fox", "steps": "many"} if end == "a bad request" else {"prompt": "a"}
     job_id = course.job(request=request)
     course.run(job_id)
@@ -611,7 +621,7 @@ def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
     def away(*_: object) -> None:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr("tasks.execution.run_job.due_job_with_fewest_calls", away)
+    monkeypatch.setattr("tasks.execution.claim_job.due_job_with_fewest_calls", away)
     allow_probe(course)
     job_id = course.job()
     course.run(job_id)
@@ -648,7 +658,7 @@ def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
             raise RowLocked("a row is locked")
         return claim_if_due(database, job_id, **how)
 
-    monkeypatch.setattr("tasks.execution.run_job.claim_if_due", claim_unless_locked)
+    monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claim_unless_locked)
     allow_probe(course)
     thread = threading.Thread(target=course.run, args=(tried,), daemon=True)
     thread.start()

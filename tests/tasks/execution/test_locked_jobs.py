@@ -1,7 +1,7 @@
 """A job whose row another transaction has locked waits; nothing else waits with it."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,10 +27,13 @@ from storage.spool.spool import Spool
 from tasks.dispatch.enqueue import Dispatch as DispatchOf
 from tasks.dispatch.leader import DispatchLeader
 from tasks.dispatch.window import Window
+from tasks.execution.call_control import CallControl
+from tasks.execution.claim_job import ClaimJob, ClaimSettings
 from tasks.execution.record_failure import RecordFailure
 from tasks.execution.retry_policy import Decision
-from tasks.execution.run_job import Claims, RunJob
+from tasks.execution.run_job import RunJob
 from tasks.rate_limit.permit import Permit
+from tasks.storing.keep_images import KeepImages
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.uploader import Uploader
 from tasks.throttling.call_gate import CallGate
@@ -40,7 +43,6 @@ from tests.tasks.jobs import claimed_job
 from tests.tasks.storing.test_reconcile import Worker
 
 SHORT = Limits(lock_s=0.2, statement_s=20, deadline_s=30)
-PARTS = ("database", "objects", "uploads", "dispatch", "pace", "budget", "breaker", "watch")
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ class Dispatch:
 class Space:
     """Room for every picture."""
 
-    def reserve(self, *_: object, **__: object) -> bool:
+    def reserve(self) -> bool:
         """There is room."""
         return True
 
@@ -81,27 +83,21 @@ class Space:
         """Nothing was reserved."""
 
 
-class Watch:
-    """Follows no fleet."""
+def claiming(database: Database, gate: CallGate, dispatch: object = None) -> ClaimJob:
+    """What claims jobs for a worker."""
+    unused: dict[str, Any] = {"fleet": None}
+    handed_back: Any = dispatch
+    settings = ClaimSettings(uuid4(), 60.0, 3, None)
+    return ClaimJob(database, handed_back, settings, gate=gate, open_claims=OpenClaims(), **unused)
 
-    def spool_is_full(self) -> None:
-        """It never is."""
 
-
-def generating(database: Database, pace: CallGate, **parts: Any) -> RunJob:
-    """The course of a job, of which only the part before the call is run."""
-    rest: dict[str, Any] = dict.fromkeys(PARTS) | {
-        "call": None,
-        "earlier": None,
-        "settle": None,
-        "budget": Budget(),
-        "space": Space(),
-        "watch": Watch(),
-        "claims": Claims(uuid4(), 60.0, 3, None),
-        "open_claims": OpenClaims(),
-        "stopping": threading.Event(),
-    }
-    return RunJob(**rest | {"database": database, "pace": pace} | parts)
+def run_job(gate: CallGate, claims: ClaimJob) -> Callable[[UUID], None]:
+    """The run of a job, of which only the part before the call is run."""
+    parts: dict[str, Any] = dict.fromkeys(("prepare", "api", "images", "failures"))
+    parts |= {"space": Space()}
+    budget: Any = Budget()
+    breaker: Any = None
+    return RunJob(control=CallControl(gate, budget, breaker), claims=claims, **parts).run
 
 
 def accepted(database: Database) -> UUID:
@@ -115,7 +111,7 @@ def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
     """The job stays queued and uncounted, and goes out again later."""
     job_id, pace, dispatch = accepted(database), CallGate(1), Dispatch()
     with locked(migrated_postgres_url, job_id):
-        generating(database, pace, dispatch=dispatch).run(job_id)
+        run_job(pace, claiming(database, pace, dispatch))(job_id)
     assert pace.inside == 0
     assert dispatch.handed_back == [job_id]
     job = get_job(database, job_id)
@@ -126,16 +122,16 @@ def test_a_job_that_was_claimed_after_the_lease_is_given_back_unsent(database: D
     """The claim took so long that another worker may have rescued it: no call is sent."""
     job_id, pace = accepted(database), CallGate(1)
     pace.alive_for(60)
-    generate = generating(database, pace)
-    claim = generate._claim
+    claims = claiming(database, pace)
+    claim = claims.claim
 
     def slow_claim(job_id: UUID) -> Job | None:
         job = claim(job_id)
         pace.alive_for(-1)
         return job
 
-    generate._claim = slow_claim  # type: ignore[method-assign]  # a database that took its time
-    generate.run(job_id)
+    claims.claim = slow_claim  # type: ignore[method-assign]  # a database that took its time
+    run_job(pace, claims)(job_id)
     job = get_job(database, job_id)
     assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
     assert pace.inside == 0
@@ -168,7 +164,7 @@ def test_a_call_slot_is_free_while_the_end_of_its_job_waits_for_a_lock(
 ) -> None:
     """The end is written as soon as the row is free."""
     job, slot_is_free = claimed_job(database), threading.Event()
-    settle = RecordFailure(database, policy=None, pace=None, breaker=None, watch=None)  # type: ignore[arg-type]  # only writing is asked of it
+    settle = RecordFailure(database, policy=None, gate=None, breaker=None, fleet=None)  # type: ignore[arg-type]  # only writing is asked of it
     decision = Decision(CallOutcome(JobError("HTTP_500", "the API stumbled", "api")), delay_s=None)
     ending = threading.Thread(
         target=settle.write, args=(job, decision), kwargs={"on_locked": slot_is_free.set}
@@ -188,7 +184,7 @@ def test_a_picture_goes_to_the_bucket_while_its_row_is_locked(
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
-    generate = generating(database, CallGate(1), uploads=uploads)
+    images = KeepImages(database, uploads, worker_id=uuid4())
     entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     key = uploads.stored(entry)[0].key
 
@@ -199,7 +195,7 @@ def test_a_picture_goes_to_the_bucket_while_its_row_is_locked(
             return False
 
     uploads.start()
-    marking = threading.Thread(target=generate._mark_storing, args=(job, entry))
+    marking = threading.Thread(target=images.record, args=(job, entry))
     with locked(migrated_postgres_url, job.id):
         marking.start()
         until(is_stored, "the picture")

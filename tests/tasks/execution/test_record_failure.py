@@ -43,7 +43,7 @@ def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0
         hold_s=hold_s,
     )
     return RecordFailure(
-        database, policy=policy, pace=worker.pace, breaker=worker.breaker, watch=worker.watch
+        database, policy=policy, gate=worker.pace, breaker=worker.breaker, fleet=worker.watch
     )
 
 

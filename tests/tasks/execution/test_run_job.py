@@ -2,8 +2,6 @@
 
 import shutil
 from pathlib import Path
-from threading import Event
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +13,7 @@ from storage.queries.get import get_job
 from storage.records.states import JobStatus
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
-from tasks.execution.run_job import Claims, RunJob
+from tasks.storing.keep_images import KeepImages
 from tasks.storing.uploader import Uploader
 from tests.tasks.jobs import claimed_job
 
@@ -27,10 +25,10 @@ def test_a_picture_is_stored_even_if_its_row_could_not_be_told(
     job = claimed_job(database)
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
-    generate = generating(refusing_database(tmp_path / "gone"), uploads)
+    images = KeepImages(refusing_database(tmp_path / "gone"), uploads, worker_id=uuid4())
     entry = uploads.spool(job.id, job.fence, [SpooledImage([b"png" * 99], width=9, height=11)])
     with pytest.raises(DatabaseMisconfigured):
-        generate._mark_storing(job, entry)
+        images.record(job, entry)
     uploads.start()
     assert uploads.wait_until_empty(20)
     uploads.stop()
@@ -44,22 +42,3 @@ def refusing_database(folder: Path) -> Database:
     database = Database(f"sqlite:///{folder}/jobs.db")
     shutil.rmtree(folder)
     return database
-
-
-def generating(database: Database, uploads: Uploader) -> RunJob:
-    """The course of a job, of which only the end is run."""
-    parts = (
-        "dispatch",
-        "pace",
-        "budget",
-        "breaker",
-        "watch",
-        "call",
-        "settle",
-        "earlier",
-        "space",
-        "open_claims",
-    )
-    rest: dict[str, Any] = dict.fromkeys((*parts, "objects"))
-    claims = Claims(uuid4(), 60.0, 3, None)
-    return RunJob(database=database, uploads=uploads, claims=claims, stopping=Event(), **rest)

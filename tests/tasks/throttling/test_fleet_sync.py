@@ -172,11 +172,11 @@ def test_a_slow_down_is_told_once_a_look(database: Database) -> None:
 def test_storages_pause_is_lifted_by_an_image_that_was_stored(database: Database) -> None:
     """And only by that."""
     worker = worker_of(database)
-    worker.watch.image_was_stored()
-    worker.watch.spool_is_full()
+    worker.storage.image_was_stored()
+    worker.storage.spool_is_full()
     worker.succeeds()
     assert pause_of(database) is PauseKind.STORAGE
-    worker.watch.image_was_stored()
+    worker.storage.image_was_stored()
     assert pause_of(database) is None
 
 
@@ -185,7 +185,7 @@ def test_an_image_that_was_stored_lifts_no_other_pause(database: Database) -> No
     worker = worker_of(database)
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
     worker.watch.look()
-    worker.watch.image_was_stored()
+    worker.storage.image_was_stored()
     assert pause_of(database) is PauseKind.OPERATOR
 
 
@@ -207,11 +207,11 @@ def test_an_image_that_was_stored_costs_no_look_at_the_fleet(
     worker = worker_of(database)
     worker.watch.look()
     with away(database):
-        worker.watch.image_was_stored()
+        worker.storage.image_was_stored()
         assert caplog.messages == []
-    worker.watch.spool_is_full()
+    worker.storage.spool_is_full()
     with away(database):
-        worker.watch.image_was_stored()
+        worker.storage.image_was_stored()
     assert "the pause could not be lifted" in caplog.messages
     assert pause_of(database) is PauseKind.STORAGE
 
@@ -223,7 +223,7 @@ def test_a_table_that_is_away_costs_no_call_its_end(
     watch = (worker := worker_of(database)).watch
     with away(database):
         watch.too_fast(600.0)
-        watch.spool_is_full()
+        worker.storage.spool_is_full()
         watch.day_is_spent("5 calls a day")
     assert caplog.messages == [
         "the fleet could not be slowed down",
@@ -252,7 +252,7 @@ def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Databa
     """Another process had filled the disk: with that gone, no image would ever come to lift it."""
     clear = threading.Event()
     worker = worker_of(database, is_clear=clear.is_set)
-    worker.watch.spool_is_full()
+    worker.storage.spool_is_full()
     worker.watch.look()
     assert pause_of(database) is PauseKind.STORAGE
     clear.set()
@@ -324,7 +324,7 @@ def test_the_worker_that_begins_a_pause_says_so_and_no_other(
 ) -> None:
     """Of many that notice the same thing, one logs an error."""
     for _ in range(3):
-        worker_of(database).watch.spool_is_full()
+        worker_of(database).storage.spool_is_full()
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1
     assert "is the object store away?" in errors[0].getMessage()

@@ -1,6 +1,7 @@
 """The probe of a paused fleet: which job it goes to, and what it costs that job."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -19,10 +20,13 @@ from storage.queries.get import get_job
 from storage.records.job import JobError, NewJob
 from storage.records.states import EndCode, JobStatus
 from storage.spool.spool import Spool
-from tasks.execution.api_call import Called
+from tasks.execution.api_call import CallAnswer
+from tasks.execution.call_control import CallControl
+from tasks.execution.claim_job import ClaimJob, ClaimSettings
+from tasks.execution.prepare_call import PrepareCall
 from tasks.execution.record_failure import RecordFailure
 from tasks.execution.retry_policy import RetryPolicy
-from tasks.execution.run_job import Claims, RunJob
+from tasks.execution.run_job import RunJob
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
 from tasks.rate_limit.worker_share import Place, PlaceWatch
@@ -37,9 +41,9 @@ PAGE = Verdict(Meaning.UNKNOWN, "NO_PICTURE", "Sign in", is_foreign=True)
 class Answering:
     """A call that is answered by something that is not the API, whatever the job."""
 
-    def send(self, *_: object, **__: object) -> Called:
+    def send(self, _: object) -> AbstractContextManager[CallAnswer]:
         """Answer."""
-        return Called(PAGE)
+        return nullcontext(CallAnswer(PAGE))
 
 
 @pytest.fixture
@@ -55,36 +59,38 @@ def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
         backoff_max_s=0.01,
         hold_s=60.0,
     )
-    parts: dict[str, Any] = {
-        "objects": None,
-        "uploads": None,
-        "open_claims": OpenClaims(),
-        "earlier": Nothing(),
-        "call": Answering(),
-        "space": SpoolSpace(Spool(tmp_path / "spool", max_bytes=10**8, fsync=False)),
-        "budget": CallBudget(
-            BudgetLimits(None, None),
-            watch=PlaceWatch(lambda: Place(0, 1), every_s=60.0),
-            ledger=None,
-            settle_s=0.0,
-            stopping=Event(),
-        ),
-        "settle": RecordFailure(database, policy=policy, pace=pace, breaker=breaker, watch=watch),
-        "dispatch": Returned(database),
-    }
-    generate = RunJob(
-        database=database,
-        pace=pace,
-        breaker=breaker,
-        watch=watch,
-        claims=Claims(uuid4(), 60.0, 3, None),
+    failures = RecordFailure(database, policy=policy, gate=pace, breaker=breaker, fleet=watch)
+    budget = CallBudget(
+        BudgetLimits(None, None),
+        watch=PlaceWatch(lambda: Place(0, 1), every_s=60.0),
+        ledger=None,
+        settle_s=0.0,
         stopping=Event(),
+    )
+    nothing_stored: Any = Nothing()
+    returned: Any = Returned(database)
+    parts: dict[str, Any] = {"images": None, "api": Answering()}
+    no_objects: Any = None
+    spool = Spool(tmp_path / "spool", max_bytes=10**8, fsync=False)
+    run = RunJob(
+        space=SpoolSpace(spool, stopping=Event(), on_full=lambda: None),
+        control=CallControl(pace, budget, breaker),
+        claims=ClaimJob(
+            database,
+            returned,
+            ClaimSettings(uuid4(), 60.0, 3, None),
+            gate=pace,
+            fleet=watch,
+            open_claims=OpenClaims(),
+        ),
+        prepare=PrepareCall(no_objects, nothing_stored, failures),
+        failures=failures,
         **parts,
     )
     pause_fleet(database, PauseKind.BREAKER, code="NO_PICTURE", message="Sign in")
     watch.look()
     pace.let_one_through()
-    return generate, pace
+    return run, pace
 
 
 def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(

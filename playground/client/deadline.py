@@ -81,7 +81,11 @@ class Watchdog:
         self._stopped = False
 
     def guard(self, clock: CallClock) -> None:
-        """Cut this call at its deadline, unless it has dropped its socket by then."""
+        """Cut this call at its deadline, unless it has dropped its socket by then.
+
+        Raises:
+            RuntimeError: the process cannot start another thread; the call must not be sent.
+        """
         with self._changed:
             self._start_if_needed()
             heapq.heappush(self._due, (clock.deadline, next(self._order), clock))
@@ -100,10 +104,9 @@ class Watchdog:
 
     def _start_if_needed(self) -> None:
         if self._thread is None and not self._stopped:
-            self._thread = threading.Thread(
-                target=self._run, name="playground-deadlines", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="playground-deadlines", daemon=True)
+            thread.start()
+            self._thread = thread  # only if it runs: the next call tries again
 
     def _run(self) -> None:
         while (clock := self._next_due()) is not None:

@@ -88,6 +88,12 @@ def test_json_without_a_usable_picture_is_useless(body: object, code: str) -> No
     assert (verdict.meaning, verdict.code, verdict.images) == (Meaning.USELESS, code, ())
 
 
+def test_a_success_without_images_keeps_the_words_of_the_api() -> None:
+    """An operator reads why the call gave nothing; without words the error says what is missing."""
+    assert of(200, {"images": [], "message": "the model is busy"}).message == "the model is busy"
+    assert of(200, {"images": []}).message == "the answer carries no images"
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b" ", b"<html>Sign in</html>", b"\xff\xfe", b"hello", b"NaN", b"{}", b"[]", b'"ok"',

@@ -7,7 +7,7 @@ import pytest
 
 from playground.answers import markup
 from playground.answers.judge import judge
-from playground.answers.markup import visible_text
+from playground.answers.markup import is_markup, visible_text
 from playground.answers.verdict import Answer
 
 
@@ -76,3 +76,21 @@ def test_a_reference_to_no_character_is_no_error() -> None:
     """Python makes no number of more than some thousand digits, and says so with an exception."""
     assert judge(Answer(500, {}, b"<p>&#" + b"9" * 5000 + b";")).message
     assert judge(Answer(200, {}, b"<p>&#" + b"9" * 60_000)).message
+
+
+@pytest.mark.parametrize(
+    ("text", "is_page"),
+    [
+        ("<html>", True),
+        ("\n  <p>Sign in", True),
+        ("Error\n<!DOCTYPE html>", True),
+        ("a <SCRIPT>", True),
+        ("iVBORw0KGgo", False),
+        ("a < b", False),
+        ("x" * 5000 + "<html>", False),
+        ("", False),
+    ],
+)
+def test_a_page_is_told_from_text_by_its_beginning(text: str, *, is_page: bool) -> None:
+    """Base64 in a page belongs to the page; in a bare text it may be the paid picture."""
+    assert is_markup(text) is is_page

@@ -115,6 +115,20 @@ def test_without_a_key_no_authorization_is_sent() -> None:
     assert "authorization" not in server.seen[0].headers
 
 
+def test_a_process_without_threads_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call without a deadline could hold its slot indefinitely, so it is not made."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with raw_server(good) as server, client_for(server.url) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            assert getattr(outcome_of(client), "code", None) == "NO_THREADS"
+        assert server.seen == []
+        assert call(client).meaning is Meaning.IN_HAND
+
+
 def test_netrc_does_not_replace_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own netrc file is not asked."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password mine\n")

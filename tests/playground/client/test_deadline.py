@@ -1,6 +1,7 @@
 """Calls are cut at their deadlines, and only then."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -64,3 +65,27 @@ def test_a_deadline_that_passed_lets_no_socket_be_used() -> None:
         clock.watch(None)
     assert clock.expired
     assert not clock.let_go()
+
+
+def test_a_thread_that_could_not_start_is_started_with_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise one moment without threads would leave every later call without a deadline."""
+    watchdog = Watchdog()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            watchdog.guard(CallClock(0.1))
+    clock = CallClock(0.1)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(30)
+        clock.watch(ours)
+        watchdog.guard(clock)
+        assert ours.recv(1) == b""
+    assert clock.expired
+    watchdog.stop()

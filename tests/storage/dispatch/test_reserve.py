@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from storage.dispatch.fairness import Rotation
+from storage.dispatch.fairness import Rotation, highest_ready
 from storage.dispatch.probe import due_job_with_fewest_calls
 from storage.dispatch.reserve import (
     count_dispatched,
@@ -55,6 +55,20 @@ def test_a_job_that_nothing_waits_beside_is_reserved_by_one_question(
     assert _reserve(table, 5) == [second, first]
     set_owner_limits(table.db, "ada", max_in_flight=1)
     assert not reserve_if_alone(table.db, table.accept(owner="ada"))
+
+
+def test_the_highest_priority_is_that_of_jobs_that_are_ready(table: TableUnderTest) -> None:
+    """Neither an ended job nor one that is under way counts, or each round would begin in vain."""
+    with table.db.read() as connection:
+        assert connection.scalar(highest_ready(table.db.tables)) is None
+    table.finished(table.accept(priority=9))
+    table.accept(priority=8)
+    assert len(_reserve(table, 1)) == 1
+    with table.db.read() as connection:
+        assert connection.scalar(highest_ready(table.db.tables)) is None
+    table.accept(priority=3)
+    with table.db.read() as connection:
+        assert connection.scalar(highest_ready(table.db.tables)) == 3
 
 
 def test_a_line_of_a_batch_that_is_not_open_is_never_reserved_alone(table: TableUnderTest) -> None:

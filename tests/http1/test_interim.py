@@ -189,6 +189,7 @@ def test_a_refusal_after_an_interim_response_is_a_refusal(send: Callable[[Any], 
     [
         SWITCHING,
         HINTS + SWITCHING,
+        SWITCHING + FINAL,
         TOO_MANY + FINAL,
         CONTINUE,
         HINTS,

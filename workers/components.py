@@ -8,22 +8,16 @@ from uuid import UUID
 
 from storage.errors import StorageError
 from storage.spool.spool import Spool
+from tasks.background import BackgroundLoop
 from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.leader import DispatchLeader
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
 from tasks.rate_limit.limiter import CallBudget
-from tasks.storing.object_deleter import ObjectDeleter
-from tasks.storing.reconcile import Reconcile
 from tasks.storing.uploader import Uploader
 from tasks.throttling.call_gate import CallGate
-from tasks.throttling.fleet_sync import FleetSync
 from tasks.webhooks.delivery_loop import DeliveryLoop
 from workers.consumer_control import ConsumerControl
-from workers.cpu_affinity import CpuAffinity
 from workers.heartbeat import Heartbeat
-from workers.refresh import DispatchRefresh
-from workers.starvation_watchdog import StarvationWatchdog
 
 __all__ = ["WorkerComponents"]
 
@@ -36,10 +30,8 @@ class WorkerComponents:
 
     Attributes:
         stopping: set when the process stops; every waiting thread checks it.
-        one_core: keeps all threads on one core; None if the kernel places them.
         flows: the consumer controls of the queues, to which Celery's consumer is attached.
-        adopt_every_s: seconds between two searches for spools of dead processes on this machine.
-            It is well below a lease, so that an image is found before its job is called again.
+        loops: run beside the calls until the drain begins.
         drain_s: seconds that calls and uploads may take to end when the process stops.
     """
 
@@ -47,21 +39,14 @@ class WorkerComponents:
     executor: Executor
     uploads: Uploader
     heartbeat: Heartbeat
-    refresh: DispatchRefresh
-    dispatcher: DispatchLeader
     dispatch: Dispatch
     deliverer: DeliveryLoop
     pace: CallGate
     budget: CallBudget
-    watch: FleetSync
-    watchdog: StarvationWatchdog
-    sweep: ObjectDeleter
-    reconcile: Reconcile
-    one_core: CpuAffinity | None
+    loops: tuple[BackgroundLoop, ...]
     flows: tuple[ConsumerControl, ...]
     spool: Spool
     stopping: threading.Event
-    adopt_every_s: float
     drain_s: float
 
     def start(self) -> None:
@@ -77,20 +62,8 @@ class WorkerComponents:
         self.budget.start()
         self.uploads.start()
         self.uploads.adopt(quarantined=True)
-        loops = {
-            "dispatcher": self.dispatcher.run,
-            "refresh": self.refresh.run,
-            "deliverer": self.deliverer.run,
-            "fleet-watch": self.watch.run,
-            "watchdog": self.watchdog.run,
-            "sweep": self.sweep.run,
-            "reconcile": self.reconcile.run,
-        }
-        if self.one_core is not None:
-            loops["one-core"] = self.one_core.run
-        for name, loop in loops.items():
-            threading.Thread(target=loop, args=[self.stopping], name=name, daemon=True).start()
-        threading.Thread(target=self._adopt, name="adoption", daemon=True).start()
+        for loop in self.loops:
+            loop.start()
 
     def take(self, job_ids: list[UUID]) -> None:
         """Add dispatched jobs to the inbox; if it is closed, hand them back at once."""
@@ -120,6 +93,8 @@ class WorkerComponents:
         """
         deadline = time.monotonic() + self.drain_s
         self.stopping.set()
+        for loop in self.loops:
+            loop.end()
         self.pace.stop()
         self._hand_back()
         log.info("stopping: calls under way may end", extra={"calls": self.pace.inside})
@@ -145,14 +120,3 @@ class WorkerComponents:
                 "jobs that had not started go out again later",
                 extra={"jobs": len(left), "error": str(error)},
             )
-
-    def _adopt(self) -> None:
-        while not self.stopping.wait(self.adopt_every_s):
-            try:
-                self.spool.tidy()
-                if adopted := self.uploads.adopt():
-                    log.info("images of a dead worker were found", extra={"answers": adopted})
-            except StorageError as error:
-                log.warning("the spool could not be searched", extra={"error": str(error)})
-            except Exception:
-                log.exception("a search of the spool broke off")

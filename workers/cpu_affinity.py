@@ -13,11 +13,11 @@ hundred such calls, it delivers more.
 import logging
 import os
 import random
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from tasks.background import BackgroundLoop
 from workers.core_load import CoreLoad, OwnLoad
 
 __all__ = ["CpuAffinity"]
@@ -41,6 +41,9 @@ LOOKS = 3
 #: Probability of that move at each reading: of two workers that share a core, one should move.
 WILLING = 0.5
 
+#: What an unusual kernel or container may raise here. Affinity only saves CPU.
+FAULTS = (OSError, ValueError, LookupError)
+
 _THREADS = Path("/proc/self/task")
 
 
@@ -62,19 +65,16 @@ class CpuAffinity:
         self._allowed = _allowed()
         self._core: int | None = None
         self._crowded_looks = 0
-
-    def run(self, stopping: threading.Event) -> None:
-        """Choose the core once a second until the process stops.
-
-        If only one core is allowed, nothing is done. At the end all threads may use all allowed
-        cores again: a drain may need them, and a process that replaces this one inherits them.
-        """
-        try:
-            while len(self._allowed) > 1 and not stopping.wait(EVERY_S):
-                self._look_again()
-            self._spread()
-        except (OSError, ValueError, LookupError) as error:  # affinity only saves CPU
-            log.info("threads run wherever the kernel puts them: %s", error)
+        # At the end all threads may use all allowed cores again: a drain may need them, and a
+        # process that replaces this one inherits them.
+        self.loop = BackgroundLoop(
+            "one-core",
+            self._look_or_end,
+            every_s=EVERY_S,
+            log=log,
+            unexpected="a choice of the core broke off",
+            at_end=self._spread_if_possible,
+        )
 
     def look(self) -> None:
         """Choose, keep or give up a core, by the load since the last reading.
@@ -93,13 +93,25 @@ class CpuAffinity:
         else:
             self._leave_if_crowded(self._core, used, loads)
 
-    def _look_again(self) -> None:
+    def _look_or_end(self) -> None:
+        """Choose a core; end the loop if only one is allowed or the kernel forbids the choice."""
         try:
-            self.look()
-        except (OSError, ValueError, LookupError):
+            if len(self._allowed) > 1:
+                self.look()
+            else:
+                self.loop.end()
+        except FAULTS as error:
             if self._core is None:
-                raise
-            log.debug("a look at the cores failed", exc_info=True)
+                self.loop.end()
+                _note_end(error)
+            else:
+                log.debug("a look at the cores failed", exc_info=True)
+
+    def _spread_if_possible(self) -> None:
+        try:
+            self._spread()
+        except FAULTS as error:
+            _note_end(error)
 
     def _leave_if_crowded(self, core: int, used: float, loads: Mapping[int, float]) -> None:
         elsewhere = {other: loads[other] for other in self._allowed - {core} if other in loads}
@@ -128,6 +140,10 @@ class CpuAffinity:
         _let_all_threads_run_on(self._allowed)
         self._core = None
         log.debug("threads run wherever the kernel puts them")
+
+
+def _note_end(error: Exception) -> None:
+    log.info("threads run wherever the kernel puts them: %s", error)
 
 
 def _idlest(loads: Mapping[int, float]) -> int:

@@ -6,7 +6,6 @@ and the lease is renewed over a new one.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked, StorageError
 from storage.fleet.leases import WorkerInfo, end_lease, register_worker, renew_lease
 from storage.fleet.worker_calls import CallReport
+from tasks.background import BackgroundLoop, Expected
 
 __all__ = ["Heartbeat"]
 
@@ -45,8 +45,14 @@ class Heartbeat:
         self._every_s = every_s
         self._on_alive = on_alive
         self._report = report
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._loop = BackgroundLoop(
+            "heartbeat",
+            self._beat_or_reconnect,
+            every_s=every_s,
+            log=log,
+            expected={StorageError: Expected("a heartbeat was missed")},
+            unexpected="a heartbeat broke off",
+        )
 
     def start(self) -> None:
         """Take the lease, then start the thread that renews it.
@@ -55,12 +61,11 @@ class Heartbeat:
             StorageError: the table could not be written.
         """
         self._take_lease()
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """End the lease, so that jobs this process still holds may be rescued at once."""
-        self._stopping.set()
-        self._thread.join(timeout=self._every_s)
+        self._loop.stop(timeout_s=self._every_s)
         try:
             end_lease(self._database, self._worker.id)
         except StorageError as error:
@@ -99,12 +104,3 @@ class Heartbeat:
         asked = time.monotonic()
         register_worker(self._database, self._worker)
         self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
-            try:
-                self._beat_or_reconnect()
-            except StorageError as error:
-                log.warning("a heartbeat was missed", extra={"error": str(error)})
-            except Exception:
-                log.exception("a heartbeat broke off")

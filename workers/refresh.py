@@ -6,13 +6,13 @@ own thread, because a lock on one of these rows must not delay the heartbeat.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from storage.db.database import Database
 from storage.dispatch.reserve import refresh_dispatched
 from storage.errors import StorageError
+from tasks.background import BackgroundLoop, Expected
 
 __all__ = ["DispatchRefresh"]
 
@@ -33,17 +33,14 @@ class DispatchRefresh:
     ) -> None:
         self._database = database
         self._waiting = waiting
-        self._every_s = every_s
-
-    def run(self, stopping: threading.Event) -> None:
-        """Renew regularly until the process stops; after any error, log it and continue."""
-        while not stopping.wait(self._every_s):
-            try:
-                self.refresh()
-            except StorageError as error:
-                log.warning("waiting jobs could not be refreshed", extra={"error": str(error)})
-            except Exception:
-                log.exception("a refresh of waiting jobs broke off")
+        self.loop = BackgroundLoop(
+            "refresh",
+            self.refresh,
+            every_s=every_s,
+            log=log,
+            expected={StorageError: Expected("waiting jobs could not be refreshed")},
+            unexpected="a refresh of waiting jobs broke off",
+        )
 
     def refresh(self) -> int:
         """Renew once; return how many of the ids are still waiting to be claimed.

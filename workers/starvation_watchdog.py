@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from celery.worker import state
 
+from tasks.background import BackgroundLoop
 from tasks.broker.queue_depth import QueueDepth
 
 __all__ = ["StarvationWatchdog", "WatchedQueue", "leave_for_supervisor"]
@@ -59,21 +60,20 @@ class StarvationWatchdog:
     def __init__(self, queues: Sequence[WatchedQueue], *, leave: Callable[[], None]) -> None:
         self._looks = [_Look(queue) for queue in queues]
         self._leave = leave
+        self.loop = BackgroundLoop(
+            "watchdog",
+            self._leave_if_starved,
+            every_s=EVERY_S,
+            log=log,
+            unexpected="a look of the watchdog broke off",
+        )
 
-    def run(self, stopping: threading.Event) -> None:
-        """Check until the process stops, or until a queue is starved; then call `leave`."""
-        while not stopping.wait(EVERY_S):
-            if self._looks_starved():
-                log.critical("messages wait and none arrives: leaving, to be started again")
-                self._leave()
-                return
-
-    def _looks_starved(self) -> bool:
-        try:
-            return self.is_starved()
-        except Exception:
-            log.exception("a look of the watchdog broke off")
-            return False
+    def _leave_if_starved(self) -> None:
+        """Check all queues; if one is starved, call `leave` and end the loop."""
+        if self.is_starved():
+            log.critical("messages wait and none arrives: leaving, to be started again")
+            self.loop.end()
+            self._leave()
 
     def is_starved(self) -> bool:
         """Check all queues once; return whether one has been starved for long enough."""

@@ -6,7 +6,6 @@ calls, then the services.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Self
 
@@ -18,10 +17,12 @@ from darkroom.stack.process import Child, Program
 from darkroom.stack.services import Composition, Service, child_environment, compose
 from darkroom.stack.stop import Stop
 from darkroom.stack.workers import workers
+from tasks.background import BackgroundLoop
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.1
+_FAULT_REST_S = 5.0
 
 
 class LocalStack:
@@ -59,8 +60,15 @@ class LocalStack:
         self._folder: DataFolder | None = None
         self._service_children: list[Child] = []
         self._our_children: list[Child] = []
-        self._closing = threading.Event()
-        self._watcher: threading.Thread | None = None
+        self._disk = Disk(plan.data_dir)
+        self._watcher = BackgroundLoop(
+            "darkroom-stack",
+            self._look,
+            every_s=_LOOK_EVERY_S,
+            log=log,
+            unexpected="a look at the children broke off",
+            fault_rest_s=_FAULT_REST_S,
+        )
 
     def __enter__(self) -> Self:
         """Start everything; if a later step fails, stop what was started.
@@ -89,10 +97,8 @@ class LocalStack:
 
     def close(self) -> None:
         """End workers (drained, unless hurried) and gateway, then services; unlock the folder."""
-        self._closing.set()
         try:
-            if self._watcher is not None:
-                self._watcher.join()
+            self._watcher.stop()
             self._end(self._our_children)
             for child in reversed(self._service_children):
                 self._end([child])
@@ -126,7 +132,6 @@ class LocalStack:
         for child in self._our_children:
             if child.program.answers is not None:
                 child.wait_ready(self.stop.asked)
-        self._watcher = threading.Thread(target=self._watch, name="darkroom-stack", daemon=True)
         self._watcher.start()
 
     def _ours(self, made: Composition, folder: DataFolder) -> list[Program]:
@@ -143,15 +148,14 @@ class LocalStack:
             children.append(child)
             child.start()
 
-    def _watch(self) -> None:
-        disk = Disk(self.plan.data_dir)
-        while not self._closing.wait(_LOOK_EVERY_S):
-            if (line := disk.look()) is not None:
-                self._tell("disk", line)
-            for child in self._children:
-                line = child.look()
-                if line is not None:
-                    self._tell(child.program.name, line)
+    def _look(self) -> None:
+        """Report a disk that fills up, and restart children that died."""
+        if (line := self._disk.look()) is not None:
+            self._tell("disk", line)
+        for child in self._children:
+            line = child.look()
+            if line is not None:
+                self._tell(child.program.name, line)
 
     def _tell(self, who: str, line: str) -> None:
         log.warning("%s", line, extra={"child": who})

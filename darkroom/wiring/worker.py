@@ -47,6 +47,7 @@ from tasks.throttling.byte_limiter import ByteLimiter
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.fleet_sync import FleetSync
 from tasks.throttling.storage_pause import StoragePause
+from workers.adoption import Adoption
 from workers.bootsteps import install
 from workers.components import WorkerComponents
 from workers.consumer_control import ConsumerControl
@@ -150,6 +151,7 @@ class WorkerWiring(Wiring):
             on_low=flow.resume,
         )
         open_claims = OpenClaims()
+        deliverer = make_deliverer(self)
         control = CallControl(gate, self.budget, pauses.breaker)
         run_job = self._run_job(
             space=space,
@@ -163,21 +165,26 @@ class WorkerWiring(Wiring):
             executor=Executor(threads=threads, inbox=inbox, run=run_job.run),
             uploads=uploads,
             heartbeat=self._heartbeat(gate, pauses),
-            refresh=DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s),
-            dispatcher=self._dispatcher(),
             dispatch=self.dispatch,
-            deliverer=make_deliverer(self),
+            deliverer=deliverer,
             pace=gate,
             budget=self.budget,
-            watch=pauses.fleet,
-            watchdog=self._watchdog(inbox, flow),
-            sweep=self.sweep,
-            reconcile=make_reconcile(self, uploads, open_claims),
-            one_core=self.one_core,
+            loops=(
+                self._dispatcher().loop,
+                DispatchRefresh(
+                    self.database, waiting=inbox.ids, every_s=settings.heartbeat_s
+                ).loop,
+                deliverer.loop,
+                pauses.fleet.loop,
+                self._watchdog(inbox, flow).loop,
+                self.sweep.loop,
+                make_reconcile(self, uploads, open_claims).loop,
+                Adoption(spool, uploads, every_s=adopt_every_s(settings)).loop,
+                *(() if self.one_core is None else (self.one_core.loop,)),
+            ),
             flows=(flow, self.submit_flow),
             spool=spool,
             stopping=self.stopping,
-            adopt_every_s=adopt_every_s(settings),
             drain_s=settings.drain_seconds,
         )
 

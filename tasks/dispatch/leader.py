@@ -5,7 +5,6 @@ an end. So if the leader dies, another worker takes over within seconds.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from storage.fleet.pause import end_pause_if_over
 from storage.fleet.throttle import speed_up
 from storage.jobs.cancel import expire_due
 from storage.jobs.rescue import rescue_dead
+from tasks.background import BackgroundLoop, Expected
 from tasks.dispatch.enqueue import Dispatch
 
 __all__ = ["DispatchLeader", "DispatcherPace"]
@@ -88,22 +88,19 @@ class DispatchLeader:
         self._next_tidy = 0.0
         self._next_sweep = 0.0
         self._left_out_until: dict[str, float] = {}
-
-    def run(self, stopping: threading.Event) -> None:
-        """Run rounds until the process stops, then resign; after any error, wait and continue."""
-        while not stopping.wait(self._pace.every_s):
-            try:
-                self.round()
-            except RowLocked as error:
-                log.warning("the dispatcher waits for a locked row", extra={"error": str(error)})
-                stopping.wait(1.0)
-            except DatabaseUnavailable as error:
-                log.warning("the dispatcher waits for the database", extra={"error": str(error)})
-                stopping.wait(1.0)
-            except Exception:  # the fleet depends on this loop; another may lead now
-                log.exception("a round of the dispatcher failed")
-                stopping.wait(self._pace.turn_s)
-        self._give_up_the_turn()
+        self.loop = BackgroundLoop(
+            "dispatcher",
+            self.round,
+            every_s=pace.every_s,
+            log=log,
+            expected={
+                RowLocked: Expected("the dispatcher waits for a locked row", rest_s=1.0),
+                DatabaseUnavailable: Expected("the dispatcher waits for the database", rest_s=1.0),
+            },
+            unexpected="a round of the dispatcher failed",
+            fault_rest_s=pace.turn_s,  # another worker may lead meanwhile
+            at_end=self._resign,
+        )
 
     def round(self) -> int:
         """Run one round; return how many jobs were dispatched, 0 if another worker leads.
@@ -151,7 +148,7 @@ class DispatchLeader:
             delete_loading(self._database, batch.id, begun_at=batch.created_at)
             log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch.id)})
 
-    def _give_up_the_turn(self) -> None:
+    def _resign(self) -> None:
         with suppress(StorageError):  # the term ends by itself in a few seconds
             resign(self._database, TURN, holder=self._worker_id)
 

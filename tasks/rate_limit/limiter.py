@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 
+from tasks.background import BackgroundLoop
 from tasks.rate_limit.local_share import LocalShare
 from tasks.rate_limit.permit import Permit
 from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
@@ -65,8 +66,15 @@ class CallBudget:
         self._changed = threading.Condition()
         self._tell_at_s = 0.0
         self._want_at_s = 0.0
-        self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name="call-budget", daemon=True)
+        self._loop = BackgroundLoop(
+            "call-budget",
+            self._round,
+            every_s=0.0,  # a round waits by itself
+            log=log,
+            unexpected="a round of the call budget broke off",
+            fault_rest_s=RENEW_S,
+            at_end=self._report_last,
+        )
 
     def start(self) -> None:
         """Start counting workers and exchanging with Redis; without limits do nothing.
@@ -82,14 +90,14 @@ class CallBudget:
             self._division = LocalShare(
                 self._limits, lambda: self._watch.place, opens_at_s=opens_at_s
             )
-        self._thread.start()
+        self._loop.start()
 
     def admit(self) -> Permit | None:
         """Wait for a permit for one call; return None if the process stops first."""
         if self._limits.are_none:
             return None if self._stopping.is_set() else Permit(lambda _: None)
         with self._changed:
-            if self._is_closed or self._stopping.is_set():
+            if self._loop.stopping.is_set() or self._stopping.is_set():
                 return None
             ticket = self._line.join()
             self._changed.notify()
@@ -101,10 +109,9 @@ class CallBudget:
         if self._limits.are_none:
             return
         with self._changed:
-            self._is_closed = True
+            self._loop.end()
             self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(CLOSE_S)
+        self._loop.stop(timeout_s=CLOSE_S)
         self._watch.stop()
 
     def _leave(self, spent: bool) -> None:  # noqa: FBT001 - Permit's callback has this one argument
@@ -115,14 +122,7 @@ class CallBudget:
                 self._tell_at_s = min(self._tell_at_s, now_s + GATHER_S)
             self._changed.notify()
 
-    def _run(self) -> None:
-        while not self._is_closed:
-            try:
-                self._round()
-            except Exception:
-                # Every call of the process depends on this thread, so it must survive any error.
-                log.exception("a round of the call budget broke off")
-                time.sleep(RENEW_S)
+    def _report_last(self) -> None:
         with self._changed:
             self._line.turn_away()
         self._exchange()
@@ -130,6 +130,7 @@ class CallBudget:
             self._ledger.close()
 
     def _round(self) -> None:
+        """Wake threads whose calls may start, then exchange or wait until something is due."""
         with self._changed:
             now_s = time.monotonic()
             if self._stopping.is_set():

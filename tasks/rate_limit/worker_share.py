@@ -5,7 +5,6 @@ unavailable at the same time.
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 from storage.db.database import Database
 from storage.errors import StorageError
 from storage.fleet.leases import live_workers
+from tasks.background import BackgroundLoop, Expected
 
 __all__ = ["Place", "PlaceWatch", "place_of"]
 
@@ -61,9 +61,17 @@ class PlaceWatch:
 
     def __init__(self, look: Callable[[], Place], *, every_s: float) -> None:
         self._look = look
-        self._every_s = every_s
-        self._stopping = threading.Event()
         self.place = Place(0, 1)
+        self._loop = BackgroundLoop(
+            "call-budget-place",
+            self._read,
+            every_s=every_s,
+            log=log,
+            expected={
+                StorageError: Expected("the living could not be counted", level=logging.DEBUG)
+            },
+            unexpected="counting the living broke off",
+        )
 
     def start(self) -> None:
         """Read the place once, then start the thread that keeps reading it.
@@ -71,18 +79,12 @@ class PlaceWatch:
         Raises:
             StorageError: the first read failed.
         """
-        self.place = self._look()
-        threading.Thread(target=self._run, name="call-budget-place", daemon=True).start()
+        self._read()
+        self._loop.start()
 
     def stop(self) -> None:
         """Stop reading."""
-        self._stopping.set()
+        self._loop.end()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
-            try:
-                self.place = self._look()
-            except StorageError as error:
-                log.debug("the living could not be counted", extra={"error": str(error)})
-            except Exception:
-                log.exception("counting the living broke off")
+    def _read(self) -> None:
+        self.place = self._look()

@@ -31,6 +31,7 @@ from storage.retention.deletion_queue import (
     renew_deletions,
 )
 from storage.retention.requeue import put_back, put_back_refused
+from tasks.background import BackgroundLoop, Expected
 
 __all__ = ["ObjectDeleter"]
 
@@ -98,17 +99,15 @@ class ObjectDeleter:
         self._database = database
         self._objects = objects
         self._failures = 0
-
-    def run(self, stopping: threading.Event) -> None:
-        """Run rounds until the process stops."""
-        while not stopping.wait(EVERY_S * random.uniform(0.5, 1.5)):  # noqa: S311 - guards nothing
-            try:
-                while self.round(stopping=stopping) and not stopping.is_set():
-                    pass
-            except StorageError as error:
-                log.warning("the sweep waits for the database", extra={"error": str(error)})
-            except Exception:
-                log.exception("a sweep broke off")
+        self.loop = BackgroundLoop(
+            "sweep",
+            lambda: self.round(stopping=self.loop.stopping) > 0,
+            every_s=EVERY_S,
+            jitter=0.5,
+            log=log,
+            expected={StorageError: Expected("the sweep waits for the database")},
+            unexpected="a sweep broke off",
+        )
 
     def round(
         self, *, jobs: Sequence[UUID] | None = None, stopping: threading.Event | None = None

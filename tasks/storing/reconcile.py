@@ -23,6 +23,7 @@ from storage.queries.get import get_job
 from storage.queries.held_rows import HeldRow, held_rows
 from storage.records.job import Job
 from storage.records.states import JobStatus
+from tasks.background import BackgroundLoop, Expected
 from tasks.db_retry import persist
 from tasks.storing.lost_images import LostImages
 from tasks.storing.open_claims import Claimed
@@ -61,25 +62,18 @@ class Reconcile:
         self._lost = LostImages(database, stored)
         self._worker_id = worker_id
         self._claims = claims
-        self._every_s = every_s
         self._grace_s = grace_s
         self._missing_since: dict[Claimed, float] = {}
         self._done: set[Claimed] = set()
-
-    def run(self, stopping: threading.Event) -> None:
-        """Compare regularly until the process stops."""
-        was_away = False
-        while not stopping.wait(self._every_s):
-            try:
-                self.look(stopping)
-            except StorageError as error:
-                if not was_away:  # logged once per outage: comparisons are frequent
-                    log.warning("held rows could not be compared", extra={"error": str(error)})
-                was_away = True
-            except Exception:
-                log.exception("a comparison of held rows broke off")
-            else:
-                was_away = False
+        away = Expected("held rows could not be compared", once=True)  # comparisons are frequent
+        self.loop = BackgroundLoop(
+            "reconcile",
+            lambda: self.look(self.loop.stopping),
+            every_s=every_s,
+            log=log,
+            expected={StorageError: away},
+            unexpected="a comparison of held rows broke off",
+        )
 
     def look(self, stopping: threading.Event | None = None) -> int:
         """Compare once; return how many rows were resolved.

@@ -5,7 +5,6 @@ the probe. One process of the fleet gets it and lets one real job through.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from storage.fleet.pause import PauseKind, pause_fleet, take_probe
 from storage.fleet.state import fleet_state
 from storage.fleet.throttle import slow_down
 from storage.queries.filter import database_time
+from tasks.background import BackgroundLoop, Expected
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
@@ -74,17 +74,17 @@ class FleetSync:
         self._looks = looks
         self._pause: PauseKind | None = None
         self._slowed_at = float("-inf")
-
-    def run(self, stopping: threading.Event) -> None:
-        """Read the row regularly; while the database is unavailable, keep the last state."""
-        while not stopping.wait(self._looks.every_s):
-            try:
-                self.look()
-            except StorageError as error:
-                log.debug("the fleet's row could not be read", extra={"error": str(error)})
-            except Exception:  # the loop must survive, or a pause would never begin or end here
-                log.exception("a look at the fleet broke off")
-                stopping.wait(FAULT_WAIT_S)
+        self.loop = BackgroundLoop(
+            "fleet-watch",
+            self.look,
+            every_s=looks.every_s,
+            log=log,
+            expected={
+                StorageError: Expected("the fleet's row could not be read", level=logging.DEBUG)
+            },
+            unexpected="a look at the fleet broke off",
+            fault_rest_s=FAULT_WAIT_S,
+        )
 
     def look(self) -> None:
         """Read the fleet's row once and act on it.

@@ -22,6 +22,7 @@ from storage.records.delivery import ClaimedDelivery
 from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_due, record_attempt
 from storage.webhooks.log import sweep_deliveries
 from storage.webhooks.secrets import signing_secrets
+from tasks.background import BackgroundLoop, Expected
 
 __all__ = ["DeliveryLoop"]
 
@@ -79,24 +80,24 @@ class DeliveryLoop:
         self._connections = threading.Semaphore(CONNECTIONS)
         self._after_owner = ""
         self._next_sweep = 0.0
+        self.loop = BackgroundLoop(
+            "deliverer",
+            self._deliver_and_sweep,
+            every_s=LOOK_EVERY_S,
+            log=log,
+            expected={
+                RowLocked: Expected("deliveries wait for a locked row", rest_s=1.0),
+                DatabaseUnavailable: Expected("deliveries wait for the database", rest_s=1.0),
+            },
+            unexpected="a round of deliveries failed",
+            fault_rest_s=FAULT_WAIT_S,
+        )
 
-    def run(self, stopping: threading.Event) -> None:
-        """Make due deliveries until `stopping` is set; after any error, wait and continue."""
-        while not stopping.is_set():
-            try:
-                claimed = self.round()
-                self._sweep()
-            except RowLocked as error:
-                log.warning("deliveries wait for a locked row", extra={"error": str(error)})
-                stopping.wait(1.0)
-            except DatabaseUnavailable as error:
-                log.warning("deliveries wait for the database", extra={"error": str(error)})
-                stopping.wait(1.0)
-            except Exception:
-                log.exception("a round of deliveries failed")
-                stopping.wait(FAULT_WAIT_S)
-            else:
-                self._rest(had_work=bool(claimed))
+    def _deliver_and_sweep(self) -> bool:
+        """Make a round; return whether more deliveries may be due and a thread is free for them."""
+        claimed = self.round()
+        self._sweep()
+        return claimed > 0 and self._free > 0
 
     def round(self) -> int:
         """Claim due deliveries for the free threads, start them, and return how many.
@@ -205,13 +206,8 @@ class DeliveryLoop:
             if not self._busy[owner]:
                 del self._busy[owner]
             self._changed.notify_all()
-
-    def _rest(self, *, had_work: bool) -> None:
-        """Wait until a thread is free again, or until the next query is due."""
-        with self._changed:
-            is_full = self._busy.total() >= self._threads
-            if is_full or not had_work:
-                self._changed.wait(LOOK_EVERY_S)
+        if change < 0:
+            self.loop.wake()  # a thread is free again
 
     def _sweep(self) -> None:
         """Delete only one chunk of old deliveries, because this thread also claims due ones."""

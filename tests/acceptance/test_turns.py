@@ -35,6 +35,21 @@ def crew(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerC
     wiring.database.close()
 
 
+def test_a_worker_runs_all_its_loops(crew: WorkerComponents) -> None:
+    """Each on a thread of its own; the heartbeat and the rate limiter have theirs."""
+    assert {loop.name for loop in crew.loops} == {
+        "dispatcher",
+        "refresh",
+        "deliverer",
+        "fleet-watch",
+        "watchdog",
+        "sweep",
+        "reconcile",
+        "one-core",
+        "adoption",
+    }
+
+
 def two_jobs(fleet: Fleet) -> list[UUID]:
     """In the table, and due."""
     return [fleet.insert({"prompt": "a fox"}) for _ in range(2)]

@@ -1,6 +1,5 @@
 """What runs beside Celery for as long as the process does."""
 
-import threading
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,21 @@ import pytest
 from storage.spool.spool import Spool
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
+from tests.tasks.rests import Rests
+from workers.adoption import Adoption
 from workers.components import WorkerComponents
 
 
 class Uploads:
     """Spools that cannot be searched at first."""
 
-    def __init__(self, stopping: threading.Event) -> None:
+    def __init__(self) -> None:
         self._faults = iter([ZeroDivisionError])
-        self._stopping = stopping
 
     def adopt(self) -> int:
-        """Raise an unforeseen fault at first; the second look is the last."""
+        """Raise an unforeseen fault at first."""
         for fault in self._faults:
             raise fault("never heard of")
-        self._stopping.set()
         return 3
 
 
@@ -34,11 +33,10 @@ def test_a_fault_nobody_foresaw_does_not_end_the_search_for_images(
 ) -> None:
     """What dead processes leave is found for as long as this one lives."""
     caplog.set_level("INFO")
-    stopping = threading.Event()
-    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(WorkerComponents)), None)
-    spool = Spool(tmp_path, max_bytes=10**6, fsync=False)
-    parts |= {"uploads": Uploads(stopping), "stopping": stopping, "adopt_every_s": 0.0}
-    WorkerComponents(**parts | {"spool": spool})._adopt()
+    spool, uploads = Spool(tmp_path, max_bytes=10**6, fsync=False), Uploads()
+    loop = Adoption(spool, uploads, every_s=5.0).loop  # type: ignore[arg-type]  # only adopts
+    Rests(loop, last=4)
+    loop.run()
     spool.close()
     assert "images of a dead worker were found" in caplog.text
 

@@ -1,5 +1,6 @@
 """How a worker takes jobs and ends: what is handed back, waited for, and left to others."""
 
+import logging
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 
 from storage.errors import DatabaseUnavailable
 from storage.spool.spool import Spool
+from tasks.background import BackgroundLoop
 from tasks.execution.inbox import Inbox
 from workers.components import WorkerComponents
 
 Course = list[str]
+
+log = logging.getLogger("tests")
 
 
 class Part:
@@ -73,11 +77,10 @@ def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
     return made | {
         "inbox": Inbox(9),
         "dispatch": Dispatch(),
-        "one_core": None,
+        "loops": (),
         "flows": (),
         "spool": Spool(tmp_path, max_bytes=10**6, fsync=False),
         "stopping": threading.Event(),
-        "adopt_every_s": 3600.0,
         "drain_s": 0.2,
     }
 
@@ -121,43 +124,19 @@ def test_the_lease_is_taken_before_anything_else_starts(
 def test_a_worker_starts_all_its_loops(parts: dict[str, Any], course: Course) -> None:
     """Each on a thread of its own, which keeps no process from ending."""
     before = set(threading.enumerate())
-    release = threading.Event()
-    loops = ("dispatcher", "refresh", "deliverer", "watch", "watchdog", "sweep", "reconcile")
-    for name in loops:
-        parts[name] = Loop(release)
-    parts["one_core"] = Loop(release)
-    WorkerComponents(**parts).start()
+    parts["loops"] = tuple(
+        BackgroundLoop(name, int, every_s=3600.0, log=log, unexpected="failed") for name in "abc"
+    )
+    crew = WorkerComponents(**parts)
+    crew.start()
     started = set(threading.enumerate()) - before
-    assert course[:4] == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
-    assert {thread.name for thread in started} == {
-        "dispatcher",
-        "refresh",
-        "deliverer",
-        "fleet-watch",
-        "watchdog",
-        "sweep",
-        "reconcile",
-        "one-core",
-        "adoption",
-    }
+    assert course == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
+    assert {thread.name for thread in started} == set("abc")
     assert all(thread.daemon for thread in started)
-    release.set()
-    parts["stopping"].set()
+    assert crew.drain()
     for thread in started:
         thread.join(30)
         assert not thread.is_alive()
-
-
-class Loop:
-    """A part that runs until it is released."""
-
-    def __init__(self, release: threading.Event) -> None:
-        self._release = release
-
-    def run(self, stopping: threading.Event) -> None:
-        """Run."""
-        assert not stopping.is_set()
-        self._release.wait(30)
 
 
 def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(

@@ -1,6 +1,5 @@
 """A worker's lease is kept whatever happens, and its waiting jobs are refreshed beside it."""
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from time import monotonic, sleep
@@ -150,7 +149,7 @@ def test_jobs_that_wait_here_are_not_dispatched_again(database: Database) -> Non
     """The refresh loop renews their reservations; a fault of any kind does not end it."""
     job_id = insert_job(database, new_job()).job.id
     assert reserve_due(database, limit=1, stale_after_s=60) == [job_id]
-    jobs, stopping, looks = database.tables.jobs, threading.Event(), iter(range(1, 10**6))
+    jobs, looks = database.tables.jobs, iter(range(1, 10**6))
 
     def waiting() -> list[object]:
         if next(looks) == 1:
@@ -167,13 +166,10 @@ def test_jobs_that_wait_here_are_not_dispatched_again(database: Database) -> Non
         connection.execute(update(jobs).values(dispatched_at=long_ago))
 
     refresh = DispatchRefresh(database, waiting=waiting, every_s=0.01)  # type: ignore[arg-type]  # a list of one id
-    thread = threading.Thread(target=refresh.run, args=[stopping], daemon=True)
-    thread.start()
+    refresh.loop.start()
     wait_until(lambda: reserved_at() > long_ago, "the refreshed reservation")
     assert reserve_due(database, limit=1, stale_after_s=60) == []
-    stopping.set()
-    thread.join(30)
-    assert not thread.is_alive()
+    assert refresh.loop.stop(timeout_s=30)
 
 
 def test_a_locked_row_is_waited_for_at_the_next_beat_and_not_over_a_new_connection(

@@ -158,9 +158,8 @@ def test_a_worker_that_stops_has_all_cores_again() -> None:
     """To drain, and because what is started in its place would inherit the one."""
     one_core = Machine(busy={ONE: 0.1}).settled()
     assert places() == {frozenset({ONE})}
-    stopping = threading.Event()
-    stopping.set()
-    one_core.run(stopping)
+    one_core.loop.end()
+    one_core.loop.run()
     assert places() == {ALLOWED}
 
 
@@ -171,7 +170,6 @@ def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
     monkeypatch.setattr("workers.cpu_affinity.EVERY_S", 0.0)
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
-    stopping = threading.Event()
     looks: Iterator[Mapping[int, float] | OSError] = iter(
         [OSError(24, "Too many open files"), {}, {}, {}]
     )
@@ -181,11 +179,11 @@ def test_a_kernel_that_cannot_be_asked_for_a_while_is_asked_again(
         if isinstance(found, OSError):
             raise found
         if found is None:
-            stopping.set()
+            one_core.loop.end()
         return found or {}
 
     monkeypatch.setattr(one_core, "_load", load)
-    one_core.run(stopping)
+    one_core.loop.run()
     assert next(looks, None) is None
     assert places() == {ALLOWED}
 
@@ -200,7 +198,7 @@ def test_an_operators_own_choice_of_one_core_is_left_alone() -> None:
     """There is nothing to choose, so the cores are not looked at."""
     os.sched_setaffinity(0, {OTHER})
     one_core = Machine(busy={ONE: 0.0}).one_core()
-    one_core.run(threading.Event())  # returns, though nothing stops it
+    one_core.loop.run()  # returns, though nothing stops it
     assert os.sched_getaffinity(0) == {OTHER}
 
 
@@ -217,7 +215,7 @@ def test_a_kernel_that_forbids_the_choice_is_asked_once(
     one_core = Machine(busy={ONE: 0.0}).one_core()
     with monkeypatch.context() as patch:
         patch.setattr(os, "sched_setaffinity", forbidden)
-        one_core.run(threading.Event())
+        one_core.loop.run()
     assert caplog.messages == [
         "threads run wherever the kernel puts them: [Errno 1] Operation not permitted"
     ]

@@ -103,7 +103,7 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watchdog(
     """It says so, and still notices when messages do not arrive."""
     monkeypatch.setattr("workers.starvation_watchdog.EVERY_S", 0.0)
     watchdog = dog(Inbox(4), Faulty(3))
-    watchdog.run(threading.Event())
+    watchdog.loop.run()
     assert "a look of the watchdog broke off" in caplog.text
     assert "leaving, to be started again" in caplog.text
 
@@ -127,15 +127,16 @@ def test_a_starved_worker_is_ended_once(monkeypatch: pytest.MonkeyPatch) -> None
     """After the call to leave there is nothing more to look at."""
     monkeypatch.setattr("workers.starvation_watchdog.EVERY_S", 0.0)
     left: list[bool] = []
-    dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).run(threading.Event())
+    dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).loop.run()
     assert left == [True]
 
 
 def test_a_watchdog_that_is_told_to_stop_ends_no_worker() -> None:
     """The worker drains by then, and takes no messages on purpose."""
-    stopping, left = threading.Event(), list[bool]()
-    stopping.set()
-    dog(Inbox(4), Depth(3), leave=lambda: left.append(True)).run(stopping)
+    left = list[bool]()
+    watchdog = dog(Inbox(4), Depth(3), leave=lambda: left.append(True))
+    watchdog.loop.end()
+    watchdog.loop.run()
     assert left == []
 
 

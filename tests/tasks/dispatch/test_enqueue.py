@@ -1,7 +1,6 @@
 """Dispatching: what is due goes out, as far as the window has room."""
 
 import itertools
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -121,15 +120,12 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     broker.publish = publish
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=-1, lost_s=-1)
-    stopping = threading.Event()
     dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
-    thread = threading.Thread(target=dispatcher.run, args=[stopping])
-    thread.start()
+    dispatcher.loop.start()
     until_s = time.monotonic() + WITHIN_S
-    while not rung and thread.is_alive() and time.monotonic() < until_s:
+    while not rung and time.monotonic() < until_s:
         time.sleep(0.01)
-    stopping.set()
-    thread.join(WITHIN_S)
+    assert dispatcher.loop.stop(timeout_s=WITHIN_S)
     assert len(set(rung)) == 5
     assert caplog.text.count("a round of the dispatcher failed") == 2
 

@@ -1,6 +1,5 @@
 """The leader's work: what it does while it holds the turn, and leaves alone while it does not."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tasks.dispatch.enqueue import Dispatch
 from tasks.dispatch.leader import TURN, DispatcherPace, DispatchLeader
 from tasks.dispatch.window import Window
 from tests.storage.table import TableUnderTest
+from tests.tasks.rests import Rests
 
 WITHIN_S = 30
 PACE = DispatcherPace(every_s=0.01, turn_s=60, lease_s=0, max_unknown_calls=1, spool_grace_s=60)
@@ -202,22 +202,21 @@ def test_a_step_that_met_a_locked_row_is_left_out_for_a_while_and_the_others_are
 
 def test_a_dispatcher_that_stops_gives_its_turn_up(table: TableUnderTest) -> None:
     """Another one leads at once, not when the turn has run out."""
-    dispatcher, stopping = dispatcher_of(table), threading.Event()
-    thread = threading.Thread(target=dispatcher.run, args=[stopping])
-    thread.start()
+    dispatcher = dispatcher_of(table)
+    dispatcher.loop.start()
     other = uuid4()
     _wait_until(lambda: not lead(table.db, TURN, holder=other, turn_s=-1).leading)
-    stopping.set()
-    thread.join(WITHIN_S)
+    assert dispatcher.loop.stop(timeout_s=WITHIN_S)
     assert lead(table.db, TURN, holder=other, turn_s=60).leading
 
 
 def test_a_dispatcher_that_is_told_to_stop_makes_no_round(table: TableUnderTest) -> None:
     """Not even a first one."""
-    stopping, broker = threading.Event(), Broker()
-    stopping.set()
+    broker = Broker()
     table.accept()
-    dispatcher_of(table, broker=broker).run(stopping)
+    dispatcher = dispatcher_of(table, broker=broker)
+    dispatcher.loop.end()
+    dispatcher.loop.run()
     assert broker.sent == []
 
 
@@ -246,21 +245,6 @@ def test_a_turn_is_renewed_long_before_its_end(
     assert until() < 900
 
 
-class Resting(threading.Event):
-    """A process that ends at its third rest, and notes how long each was to be."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rests: list[float | None] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Rest."""
-        self.rests.append(timeout)
-        if len(self.rests) == 3:
-            self.set()
-        return self.is_set()
-
-
 @pytest.mark.parametrize(
     ("fault", "rest_s"),
     [(RowLocked("locked"), 1.0), (DatabaseUnavailable("away"), 1.0), (KeyError("new"), 60)],
@@ -270,14 +254,15 @@ def test_a_round_that_failed_is_followed_by_a_rest(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception, rest_s: float
 ) -> None:
     """After an unforeseen error the rest is one term: another worker may lead meanwhile."""
-    dispatcher, stopping = dispatcher_of(table), Resting()
 
-    def fail() -> int:
+    def fail(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(dispatcher, "round", fail)
-    dispatcher.run(stopping)
-    assert stopping.rests == [PACE.every_s, rest_s, PACE.every_s]
+    monkeypatch.setattr("tasks.dispatch.leader.lead", fail)
+    dispatcher = dispatcher_of(table)
+    rests = Rests(dispatcher.loop, last=3)
+    dispatcher.loop.run()
+    assert rests.seconds == [PACE.every_s, rest_s, PACE.every_s]
 
 
 def _wait_until(question: Callable[[], object]) -> None:

@@ -24,6 +24,7 @@ from tasks.storing import object_deleter as sweep
 from tasks.storing.object_deleter import ObjectDeleter
 from tasks.storing.uploader import Uploader
 from tests.storage.table import TableUnderTest
+from tests.tasks.rests import Rests
 
 
 class Away(ObjectStore):
@@ -270,25 +271,10 @@ def test_after_a_full_round_the_next_one_follows_at_once(
     keys = pictures(table, 5)
     bucket = Away()
     bucket.is_away = False
-    ObjectDeleter(table.db, lambda: bucket).run(Rests(1))
+    deleter = ObjectDeleter(table.db, lambda: bucket)
+    Rests(deleter.loop, last=2)
+    deleter.loop.run()
     assert sorted(bucket.deleted) == sorted(keys)
-
-
-class Rests(threading.Event):
-    """A process that ends at its next rest but so many."""
-
-    def __init__(self, left: int) -> None:
-        super().__init__()
-        self.left = left
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Rest; whether the process ends."""
-        assert timeout is not None
-        assert timeout > 0
-        self.left -= 1
-        if self.left < 0:
-            self.set()
-        return self.is_set()
 
 
 def test_a_worker_that_stops_between_two_rounds_begins_no_other(
@@ -298,18 +284,17 @@ def test_a_worker_that_stops_between_two_rounds_begins_no_other(
     monkeypatch.setattr(sweep, "TAKEN_AT_ONCE", 2)
     monkeypatch.setattr(sweep, "THREADS", 1)
     keys = pictures(table, 6)
-    stopping = threading.Event()
 
     def take_unless_stopping(*args: Any, **how: Any) -> list[str]:
-        taken.append(stopping.is_set())
+        taken.append(loop.stopping.is_set())
         return claim_deletions(*args, **how)
 
     taken: list[bool] = []
     monkeypatch.setattr(sweep, "claim_deletions", take_unless_stopping)
-    bucket = Slow(lambda: stopping.set() if len(bucket.deleted) == 1 else None)
-    runner = ObjectDeleter(table.db, lambda: bucket)
+    bucket = Slow(lambda: loop.end() if len(bucket.deleted) == 1 else None)
     monkeypatch.setattr(sweep, "EVERY_S", 0.001)
-    runner.run(stopping)
+    loop = ObjectDeleter(table.db, lambda: bucket).loop
+    loop.run()
     assert set(bucket.deleted) < set(keys)
     assert (len(bucket.deleted), taken) == (2, [False])
 
@@ -330,7 +315,9 @@ def test_a_sweep_goes_on_after_whatever_went_wrong(
         return take(*args, **how)
 
     monkeypatch.setattr(sweep, "claim_deletions", take_unless_away)
-    ObjectDeleter(table.db, lambda: bucket).run(Rests(2))
+    deleter = ObjectDeleter(table.db, lambda: bucket)
+    Rests(deleter.loop, last=4)  # one of them after the fault
+    deleter.loop.run()
     assert sorted(bucket.deleted) == sorted(keys)
 
 

@@ -208,12 +208,12 @@ def test_a_comparison_that_fails_is_made_again(
 ) -> None:
     """Whatever happens, with one line for an outage, until the worker stops."""
     away = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
-    stopping, looks = threading.Event(), iter([*away, ZeroDivisionError()])
+    looks = iter([*away, ZeroDivisionError()])
 
     def claims() -> set[Claimed]:
         for fault in looks:
             raise fault
-        stopping.set()
+        reconcile.loop.end()
         return set()
 
     reconcile = Reconcile(
@@ -224,7 +224,7 @@ def test_a_comparison_that_fails_is_made_again(
         every_s=0.0,
         grace_s=60.0,
     )
-    reconcile.run(stopping)
+    reconcile.loop.run()
     assert caplog.text.count("held rows could not be compared") == 1
     assert "a comparison of held rows broke off" in caplog.text
 
@@ -262,7 +262,7 @@ def test_a_row_that_was_resolved_by_somebody_else_meanwhile_is_left_alone(worker
 def test_comparing_goes_on_after_whatever_went_wrong(worker: Worker, fault: Exception) -> None:
     """Or a row without an owner would stay in storing until the next restart."""
     job, _ = worker.stored_but_taken_back()
-    faults, stopping = iter([fault]), threading.Event()
+    faults = iter([fault])
 
     def claims() -> set[Claimed]:
         for each in faults:
@@ -271,13 +271,11 @@ def test_comparing_goes_on_after_whatever_went_wrong(worker: Worker, fault: Exce
 
     reconcile = worker.comparing(every_s=0.01)
     reconcile._claims = claims
-    thread = threading.Thread(target=reconcile.run, args=[stopping])
-    thread.start()
+    reconcile.loop.start()
     until_s = time.monotonic() + 30
     while worker.status(job) is JobStatus.STORING and time.monotonic() < until_s:
         time.sleep(0.01)
-    stopping.set()
-    thread.join(30)
+    assert reconcile.loop.stop(timeout_s=30)
     assert worker.status(job) is JobStatus.SUCCEEDED
 
 

@@ -274,14 +274,11 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watch(
 
     worker = worker_of(database, is_clear=is_clear, every_s=0.01)
     pause_fleet(database, PauseKind.STORAGE, code="SPOOL_FULL", message="full")
-    stopping = threading.Event()
-    thread = threading.Thread(target=worker.watch.run, args=[stopping])
-    thread.start()
+    worker.watch.loop.start()
     until_s = time.monotonic() + WITHIN_S
-    while pause_of(database) is not None and thread.is_alive() and time.monotonic() < until_s:
+    while pause_of(database) is not None and time.monotonic() < until_s:
         time.sleep(0.01)
-    stopping.set()
-    thread.join(WITHIN_S)
+    assert worker.watch.loop.stop(timeout_s=WITHIN_S)
     assert pause_of(database) is None
     assert "a look at the fleet broke off" in caplog.text
 
@@ -294,9 +291,7 @@ def test_the_watch_goes_on_while_the_table_is_away(database: Database) -> None:
     fleet = database.tables.fleet
     with database.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {fleet} RENAME TO elsewhere")
-    stopping = threading.Event()
-    thread = threading.Thread(target=worker.watch.run, args=[stopping])
-    thread.start()
+    worker.watch.loop.start()
     assert not worker.pace.try_enter()
     with database.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE elsewhere RENAME TO {fleet}")
@@ -304,8 +299,7 @@ def test_the_watch_goes_on_while_the_table_is_away(database: Database) -> None:
     until_s = time.monotonic() + WITHIN_S
     while not worker.pace.try_enter() and time.monotonic() < until_s:
         time.sleep(0.01)
-    stopping.set()
-    thread.join(WITHIN_S)
+    assert worker.watch.loop.stop(timeout_s=WITHIN_S)
     assert worker.pace.inside == 1
 
 

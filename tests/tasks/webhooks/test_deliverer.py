@@ -74,14 +74,11 @@ def deliverer(
 @contextmanager
 def running(one: DeliveryLoop) -> Iterator[None]:
     """Let a deliverer work on a thread."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=one.run, args=[stopping])
-    thread.start()
+    one.loop.start()
     try:
         yield
     finally:
-        stopping.set()
-        thread.join(WITHIN_S)
+        one.loop.stop(timeout_s=WITHIN_S)
 
 
 def says(status: str, *headers: str, body: bytes = b"") -> Script:
@@ -237,15 +234,11 @@ def test_two_workers_send_each_delivery_once(lite: TableUnderTest) -> None:
         return Verdict(DeliveryState.DELIVERED, status=200)
 
     jobs = [ended(lite, "http://127.0.0.1:1/", owner=f"o{n % 5}") for n in range(30)]
-    stopping = threading.Event()
     workers = [deliverer(lite, note) for _ in range(2)]
-    threads = [threading.Thread(target=each.run, args=[stopping]) for each in workers]
-    for thread in threads:
-        thread.start()
+    for each in workers:
+        each.loop.start()
     _wait_until(lambda: all(told(lite, each).state == "delivered" for each in jobs))
-    stopping.set()
-    for thread in threads:
-        thread.join(WITHIN_S)
+    assert all(each.loop.stop(timeout_s=WITHIN_S) for each in workers)
     assert len(sent) == len(set(sent)) == len(jobs)
 
 
@@ -263,15 +256,12 @@ def test_a_dead_receiver_keeps_nobody_elses_threads(lite: TableUnderTest) -> Non
     for _ in range(12):
         ended(lite, "http://127.0.0.1:1/", owner="dead")
     live = [ended(lite, "http://127.0.0.1:1/", owner="live") for _ in range(6)]
-    stopping = threading.Event()
     worker = deliverer(lite, hang, threads=6)
-    thread = threading.Thread(target=worker.run, args=[stopping])
-    thread.start()
+    worker.loop.start()
     _wait_until(lambda: all(told(lite, each).state == "delivered" for each in live))
     assert under_way.count("dead") == 2
-    stopping.set()
     release.set()
-    thread.join(WITHIN_S)
+    assert worker.loop.stop(timeout_s=WITHIN_S)
     assert worker.wait_until_idle(WITHIN_S)
 
 

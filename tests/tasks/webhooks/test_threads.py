@@ -16,10 +16,11 @@ from storage.records.delivery import ClaimedDelivery, DeliveryState
 from storage.webhooks.claim_delivery import Verdict, record_attempt
 from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, DeliveryAttempt
 from tasks.webhooks.callback_target import OnEnd
-from tasks.webhooks.delivery_loop import DeliveryLoop
+from tasks.webhooks.delivery_loop import FAULT_WAIT_S, LOOK_EVERY_S, DeliveryLoop
 from tasks.webhooks.outcome import Failure, Outcome
 from tasks.webhooks.schedule import JITTER
 from tests.storage.table import TableUnderTest
+from tests.tasks.rests import Rests
 from tests.tasks.webhooks.test_deliverer import deliverer, ended, make_due, told
 
 WITHIN_S = 30
@@ -146,15 +147,10 @@ def test_a_worker_without_a_free_thread_claims_nothing_and_rests(
         return make_round()
 
     monkeypatch.setattr(worker, "round", counted)
-    stopping = threading.Event()
-    thread = threading.Thread(target=worker.run, args=[stopping])
-    thread.start()
+    worker.loop.start()
+    worker.loop.wake()  # or its first round would come after an hour
     _wait_until(lambda: len(while_busy) == 3)
-    stopping.set()
-    while thread.is_alive():  # or it would stop only after its hour
-        with worker._changed:
-            worker._changed.notify_all()
-        thread.join(0.01)
+    assert worker.loop.stop(timeout_s=WITHIN_S)
     assert max(while_busy) <= 2
 
 
@@ -297,45 +293,33 @@ def test_attempts_that_end_together_use_few_connections(
     assert most <= 2
 
 
-class Ending(threading.Event):
-    """A process that ends when one of its threads rests for the first time, or never rests."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rests = 0
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Rest, and end."""
-        del timeout
-        self.rests += 1
-        self.set()
-        return True
-
-
-@pytest.mark.parametrize("fault", [RowLocked("locked"), DatabaseUnavailable("away"), KeyError()])
+@pytest.mark.parametrize(
+    ("fault", "rest_s"),
+    [(RowLocked("locked"), 1.0), (DatabaseUnavailable("away"), 1.0), (KeyError(), FAULT_WAIT_S)],
+)
 def test_a_round_that_failed_is_followed_by_a_rest(
-    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception, rest_s: float
 ) -> None:
     """Whatever went wrong: a table that is away is not asked again and again."""
-    worker, stopping, tries = deliverer(table), Ending(), list[int]()
+    worker, tries = deliverer(table), list[int]()
 
     def fail() -> int:
         tries.append(1)
-        if len(tries) > 5:
-            stopping.set()
         raise fault
 
     monkeypatch.setattr(worker, "round", fail)
-    worker.run(stopping)
-    assert (len(tries), stopping.rests) == (1, 1)
+    rests = Rests(worker.loop, last=3)
+    worker.loop.run()
+    assert (len(tries), rests.seconds) == (1, [LOOK_EVERY_S, rest_s, LOOK_EVERY_S])
 
 
 def test_a_deliverer_that_is_told_to_stop_claims_nothing(table: TableUnderTest) -> None:
     """What is due is another worker's."""
-    stopping, owners = threading.Event(), list[str]()
-    stopping.set()
+    owners = list[str]()
     ended(table, ANYWHERE)
-    deliverer(table, noting(owners)).run(stopping)
+    worker = deliverer(table, noting(owners))
+    worker.loop.end()
+    worker.loop.run()
     assert owners == []
 
 

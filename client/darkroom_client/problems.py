@@ -30,7 +30,7 @@ _BY_STATUS: dict[int, type[errors.Refused]] = {
 #: and a request that took too long to arrive.
 _AWAY = frozenset({408, 502, 503, 504})
 _COMMON = frozenset({"type", "title", "status", "detail", "faults"})
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 
 
 def problem(

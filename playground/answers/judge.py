@@ -30,6 +30,9 @@ from playground.errors import (
 )
 from playground.request.vocabulary import PROMPT_UNSAFE
 
+#: The longest `Retry-After` that is believed, so that no response can stop a fleet for a day.
+MAX_RETRY_AFTER_S: Final = 3600.0
+
 # Statuses whose meaning differs from that of their class (4xx, 5xx).
 _SPECIAL: Final = {
     401: Meaning.BLOCKED,
@@ -103,7 +106,7 @@ def _of_failure(answer: Answer) -> Verdict:
         meaning,
         code,
         message or f"HTTP status {answer.status} without words",
-        retry_after_s(answer.headers),
+        retry_after_s(answer.headers, cap_s=MAX_RETRY_AFTER_S),
     )
 
 

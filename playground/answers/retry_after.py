@@ -1,44 +1,52 @@
 """Read `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3).
 
-The header comes from outside. Its value is limited, so that no response can stop a fleet for a day.
+The API's responses and those of webhooks' receivers are read here. The client has its own reader,
+as it imports nothing of the fleet; both are tested with the same cases.
 """
 
+import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, Protocol
 
-MAX_RETRY_AFTER_S: Final = 3600.0
+__all__ = ["retry_after_s"]
+
 _SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
+class Headers(Protocol):
+    """A response's headers, names in any case."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return all names and values."""
+
+
+def retry_after_s(headers: Headers, *, cap_s: float = math.inf) -> float | None:
     """Read `Retry-After`.
 
     Args:
-        headers: a response's headers, names in any case.
+        headers: of a response.
+        cap_s: the longest wait that is believed.
 
     Returns:
-        Seconds from now, from 0 to 3600; None if the header is absent or invalid.
+        Seconds from now, from 0 to `cap_s`; None if the header is absent or invalid.
     """
-    value = header(headers, "retry-after").strip()
+    value = _header(headers, "retry-after").strip()
     if _SECONDS.fullmatch(value):
-        return min(float(value), MAX_RETRY_AFTER_S)
+        return min(float(value), cap_s)
     then = _timestamp(value)
     if then is None:
         return None
-    # The API's own clock, if it sends one: this machine's may be off.
-    now = _timestamp(header(headers, "date")) or time.time()
-    return min(max(then - now, 0.0), MAX_RETRY_AFTER_S)
+    # The date is by the other side's clock: if it sends `Date`, that is used instead of ours.
+    now = _timestamp(_header(headers, "date"))
+    return min(max(then - (time.time() if now is None else now), 0.0), cap_s)
 
 
-def header(headers: Mapping[str, str], name: str) -> str:
-    """Look up a header, ignoring case; an absent one is empty text."""
-    for key, value in headers.items():
-        if key.lower() == name:
-            return value
-    return ""
+def _header(headers: Headers, name: str) -> str:
+    """Return a header's value; an absent one is empty text."""
+    return next((value for key, value in headers.items() if key.lower() == name), "")
 
 
 def _timestamp(value: str) -> float | None:

@@ -18,10 +18,10 @@ from typing import Final
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from http1 import FinalResponse
+from playground.answers.retry_after import retry_after_s
 from tasks.errors import ReceiverNotFound, ReceiverRefused
 from tasks.webhooks.addresses import AddressGuard, Target
 from tasks.webhooks.outcome import Failure, Outcome
-from tasks.webhooks.retry_after import retry_after_s
 from tasks.webhooks.signature import signed_headers
 from tasks.webhooks.timed_socket import (
     TimedSocket,

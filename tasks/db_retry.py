@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final, TypeVar
 
 from storage.errors import DatabaseUnavailable, RowLocked
-from tasks.backoff import backoff_s
+from tasks.backoff import HALF_JITTER, backoff_s
 from tasks.locked_rows import locked_row_retry
 
 __all__ = ["persist"]
@@ -60,5 +60,7 @@ def persist(
             if not failures:
                 log.warning("a write waits for the database", extra={"error": str(error)})
             is_locked = False
-        time.sleep(backoff_s(failures, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S))
+        time.sleep(
+            backoff_s(failures, base_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, jitter=HALF_JITTER)
+        )
     raise AssertionError("unreachable: these retries have no end")

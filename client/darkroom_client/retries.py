@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 _dice = random.SystemRandom()
 
+#: An unlimited exponent would overflow.
+_MOST_DOUBLINGS = 30
+
 
 @dataclass(frozen=True)
 class Retries:
@@ -40,6 +43,8 @@ class Retries:
         """
         if attempt >= self.attempts or (asked_s is not None and asked_s > self.most_wait_s):
             return None
-        bound_s = min(self.most_wait_s, self.first_wait_s * 2.0 ** (attempt - 1))
+        bound_s = min(
+            self.most_wait_s, self.first_wait_s * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
+        )
         drawn_s = _dice.uniform(0.0, bound_s)
         return drawn_s if asked_s is None else min(self.most_wait_s, asked_s + drawn_s)

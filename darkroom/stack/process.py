@@ -16,6 +16,7 @@ from pathlib import Path
 
 from darkroom.errors import UserError
 from darkroom.stack.spawn import spawn
+from tasks.backoff import NO_JITTER, backoff_s
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at_s = 0.0
         self._start_at_s: float | None = None
-        self._backoff_s = _FIRST_BACKOFF_S
+        self._deaths = 0
 
     @property
     def pid(self) -> int | None:
@@ -116,10 +117,10 @@ class Child:
     def _plan_restart(self, ended: subprocess.Popen[bytes]) -> str:
         now_s = time.monotonic()
         if now_s - self._started_at_s > _HEALTHY_AFTER_S:
-            self._backoff_s = _FIRST_BACKOFF_S
-        delay_s = self._backoff_s
+            self._deaths = 0
+        delay_s = self._backoff_s()
         self._start_at_s = now_s + delay_s
-        self._backoff_s = min(2 * self._backoff_s, _LONGEST_BACKOFF_S)
+        self._deaths += 1
         _signal_group(ended.pid, signal.SIGKILL)  # ends what it left behind
         self._process = None
         return f"{self.program.name} {_how(ended.returncode)}, starting it again in {delay_s:.1f} s"
@@ -128,9 +129,13 @@ class Child:
         try:
             self.start()
         except UserError as error:
-            self._start_at_s = time.monotonic() + self._backoff_s
+            self._start_at_s = time.monotonic() + self._backoff_s()
             return str(error)
         return f"{self.program.name} started again"
+
+    def _backoff_s(self) -> float:
+        base_s, cap_s = _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S
+        return backoff_s(self._deaths, base_s=base_s, cap_s=cap_s, jitter=NO_JITTER)
 
     def ask_to_end(self) -> None:
         """Send SIGTERM and don't restart it."""

@@ -39,7 +39,7 @@ def retry_after_s(headers: Headers, *, cap_s: float = math.inf) -> float | None:
     then = _timestamp(value)
     if then is None:
         return None
-    # The date is by the other side's clock: if it sends `Date`, that is used instead of ours.
+    # The date is by the other side's clock: if it sends `Date`, that clock is used.
     now = _timestamp(_header(headers, "date"))
     return min(max(then - (time.time() if now is None else now), 0.0), cap_s)
 

@@ -12,6 +12,7 @@ from playground.answers.verdict import Meaning, Verdict
 from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, Whose
 from storage.records.states import CallCount, EndCode
+from tasks.backoff import FULL_JITTER, backoff_s
 
 __all__ = ["Decision", "RetryPolicy"]
 
@@ -83,13 +84,14 @@ class RetryPolicy:
         return decision
 
     def backoff_s(self, attempt: int) -> float:
-        """Return the seconds to wait after the n-th attempt (from 1).
-
-        It is exponential backoff with full jitter, which spreads many clients best: Amazon's
-        Architecture Blog, "Exponential Backoff And Jitter" (2015).
-        """
-        ceiling_s = min(self.backoff_max_s, self.backoff_base_s * 2 ** min(attempt - 1, 30))
-        return self.uniform(0.0, ceiling_s)
+        """Return the seconds to wait after the n-th attempt (from 1)."""
+        return backoff_s(
+            attempt - 1,
+            base_s=self.backoff_base_s,
+            cap_s=self.backoff_max_s,
+            jitter=FULL_JITTER,
+            uniform=self.uniform,
+        )
 
     def _useless(self, error: JobError, job: Job) -> Decision:
         may_retry = job.calls_useless < self.max_useless_calls

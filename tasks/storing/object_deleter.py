@@ -12,7 +12,6 @@ claim may have ended, it deletes nothing more: a new job may use one of those im
 """
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from storage.retention.deletion_queue import (
 )
 from storage.retention.requeue import put_back, put_back_refused
 from tasks.background import BackgroundLoop, Expected
+from tasks.backoff import HALF_JITTER, backoff_s
 
 __all__ = ["ObjectDeleter"]
 
@@ -192,5 +192,6 @@ class ObjectDeleter:
         return is_away
 
     def _wait_s(self) -> float:
-        longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self._failures, 10))
-        return random.uniform(0.5, 1.0) * longest  # noqa: S311 - spreads tries, guards nothing
+        return backoff_s(
+            self._failures, base_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, jitter=HALF_JITTER
+        )

@@ -29,7 +29,7 @@ from storage.objects.store import ObjectStore
 from storage.records.job import StoredImage
 from storage.spool.file_format import SpooledImage, SpoolEntry, is_unchanged, unwritten_entry
 from storage.spool.spool import Spool
-from tasks.backoff import backoff_s
+from tasks.backoff import HALF_JITTER, backoff_s
 from tasks.locked_rows import LockedRows
 from tasks.storing.image_writer import ImageWriter, Written
 from tasks.storing.lost_images import LostImages
@@ -293,4 +293,4 @@ class Uploader:
 
 
 def _wait_s(failures: int) -> float:
-    return backoff_s(failures, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
+    return backoff_s(failures, base_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, jitter=HALF_JITTER)

@@ -22,6 +22,7 @@ from storage.db.database import Database
 from storage.errors import StorageError
 from storage.fleet.pause import PauseKind, pause_fleet, resume_fleet
 from storage.fleet.worker_calls import CallReport, Peers, peers_of, report_calls
+from tasks.backoff import NO_JITTER, backoff_s
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.worker_state import PauseTimes, Trip, WorkerState
 
@@ -31,9 +32,6 @@ log = logging.getLogger(__name__)
 
 #: The reason given to the consumer control; it may have other reasons for a pause too.
 REASON = "worker paused"
-
-#: The most doublings of the wait between probes; more than any setting needs.
-MOST_DOUBLINGS = 30
 
 
 class Dispatches(Protocol):
@@ -254,9 +252,13 @@ class WorkerPause:
             now = time.monotonic()
             if now < self._probe_at or self._pace.has_probe or self._pace.is_held:
                 return
-            wait_s = self._times.probe_first_s * 2.0**self._probes
-            self._probe_at = now + min(wait_s, self._times.probe_most_s)
-            self._probes = min(self._probes + 1, MOST_DOUBLINGS)
+            self._probe_at = now + backoff_s(
+                self._probes,
+                base_s=self._times.probe_first_s,
+                cap_s=self._times.probe_most_s,
+                jitter=NO_JITTER,
+            )
+            self._probes += 1
             self._pace.let_one_through(on_taken=lambda: self._dispatches.pause(REASON))
         if not self._try(self._bring_job):
             self._dispatches.resume(REASON)

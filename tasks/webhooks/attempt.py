@@ -6,13 +6,13 @@ the schedule, with the reason in its log, until there is one.
 """
 
 import logging
-import random
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from storage.records.delivery import ClaimedDelivery, DeliveryState
 from storage.webhooks.claim_delivery import Verdict
+from tasks.backoff import backoff_s
 from tasks.errors import SecretUnusable
 from tasks.webhooks.callback_target import OnEnd, is_task_target, on_end_of
 from tasks.webhooks.outcome import Failure, Outcome
@@ -101,9 +101,10 @@ class DeliveryAttempt:
             return verdict_of(outcome, Delivered())
         if outcome.failure is Failure.QUEUE_REFUSED:
             return _given_up(outcome.failure)
-        # 5 s times 2 to the 7th exceeds the limit already; an unlimited exponent would overflow.
-        delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** min(claimed.attempt - 1, 7))
-        return verdict_of(outcome, TryAgain(delay_s * random.uniform(1.0, JITTER)))  # noqa: S311
+        delay_s = backoff_s(
+            claimed.attempt - 1, base_s=FIRST_DELAY_S, cap_s=MAX_DELAY_S, jitter=(1.0, JITTER)
+        )
+        return verdict_of(outcome, TryAgain(delay_s))
 
 
 def verdict_of(outcome: Outcome, step: NextStep) -> Verdict:

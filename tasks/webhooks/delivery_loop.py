@@ -23,6 +23,7 @@ from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_du
 from storage.webhooks.log import sweep_deliveries
 from storage.webhooks.secrets import signing_secrets
 from tasks.background import BackgroundLoop, Expected
+from tasks.backoff import NO_JITTER, backoff_s
 
 __all__ = ["DeliveryLoop"]
 
@@ -176,14 +177,17 @@ class DeliveryLoop:
     def _record(self, claimed: ClaimedDelivery, verdict: Verdict, until: float) -> None:
         """Record the verdict; while the database is unavailable, retry until the lease expires."""
         facts = {"delivery_id": str(claimed.delivery.id)}
-        wait_s = RECORD_AGAIN_S
+        locked = 0
         while time.monotonic() < until:
             try:
                 with self._connected():
                     is_ours = record_attempt(self._database, claimed, verdict)
             except RowLocked:  # each retry holds one of the two connections
+                wait_s = backoff_s(
+                    locked, base_s=RECORD_AGAIN_S, cap_s=LOCKED_AGAIN_S, jitter=NO_JITTER
+                )
                 time.sleep(wait_s)
-                wait_s = min(2 * wait_s, LOCKED_AGAIN_S)
+                locked += 1
             except DatabaseUnavailable:
                 time.sleep(RECORD_AGAIN_S)
             else:

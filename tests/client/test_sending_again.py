@@ -16,6 +16,7 @@ from darkroom_client import (
     TooManyRequests,
     Unavailable,
 )
+from tests.cases.backoff import BACKOFF_CASES
 from tests.client.scripted import Line, scripted
 
 pytestmark = pytest.mark.enable_socket
@@ -173,6 +174,17 @@ def test_waits_are_drawn_below_a_bound_that_doubles_up_to_a_limit() -> None:
         assert all(wait_s is not None and 0 <= wait_s <= bound_s for wait_s in drawn)
         assert len(set(drawn)) > 1
     assert retries.wait_s(20, None) is None
+
+
+@pytest.mark.parametrize(("failures", "base_s", "cap_s", "bound_s"), BACKOFF_CASES)
+def test_the_bound_of_a_wait_is_the_fleets_backoff(
+    monkeypatch: pytest.MonkeyPatch, failures: int, base_s: float, cap_s: float, bound_s: float
+) -> None:
+    """The client has its own function, as it imports nothing of the fleet."""
+    waits = Retries(attempts=10_000, first_wait_s=base_s, most_wait_s=cap_s)
+    for draw, expected_s in ((min, 0.0), (max, bound_s)):
+        monkeypatch.setattr("darkroom_client.retries._dice.uniform", draw)
+        assert waits.wait_s(failures + 1, None) == expected_s
 
 
 def test_a_gateways_wish_is_a_lower_bound() -> None:

@@ -163,7 +163,7 @@ def test_a_stop_ends_the_wait_at_once_and_then_the_loop() -> None:
 
 
 def test_a_stop_waits_no_longer_than_it_may() -> None:
-    """A round that hangs, with a database say, keeps nobody."""
+    """A round that hangs, with a database say, does not delay the process."""
     busy, release = threading.Event(), threading.Event()
 
     def hang() -> None:

@@ -24,7 +24,6 @@ from storage.records.states import CallCount, EndCode, JobStatus
 from storage.retention.delete import forget_jobs
 from storage.spool.file_format import SpooledImage, SpoolEntry
 from storage.spool.spool import Spool
-from tasks.backoff import backoff_s
 from tasks.locked_rows import LOCKED_CONNECTIONS, locked_row_retry
 from tasks.storing.uploader import Uploader
 from tests.tasks.jobs import claimed_job
@@ -526,15 +525,6 @@ def test_an_answer_without_a_file_waits_for_another_at_its_fence(
     )
     assert ended.wait(WITHIN_S)
     assert bucket.stored == []
-
-
-def test_waits_double_up_to_their_bound_and_are_never_nothing() -> None:
-    """Half of it is by chance, so that those that failed together come back apart."""
-    for failures, longest_s in ((0, 0.5), (1, 1.0), (3, 4.0), (6, 30.0), (10**6, 30.0)):
-        waits = [backoff_s(failures, first_s=0.5, longest_s=30.0) for _ in range(50)]
-        assert longest_s / 2 <= min(waits)
-        assert max(waits) <= longest_s
-        assert len(set(waits)) > 1
 
 
 def _as_dict(uploads: Uploader, entry: SpoolEntry) -> dict[str, object]:

@@ -12,7 +12,7 @@ outage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, text
 
 from storage.db.engines import file_of, parse, postgresql_engine, sqlite_engine
-from storage.db.group_commit import GATHER_S, GroupCommit, is_made_alone
+from storage.db.group_commit import GroupCommit, GroupStatement, Rows, is_made_alone
 from storage.db.safe_url import safe_url
 from storage.db.sql_errors import translated
 from storage.db.statement_limits import Limits
@@ -30,8 +30,6 @@ _POOL_TIMEOUT_S = 30.0
 DEFAULT_LIMITS = Limits()
 
 Result = TypeVar("Result")
-Change = Callable[["Database", Sequence[Mapping[str, Any]]], Sequence[Result | None]]
-"""One statement for several rows; it returns each row's result, in their order."""
 
 
 class Database:
@@ -93,7 +91,7 @@ class Database:
             self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
             self._single = self._writer
         self._reader: Engine = self._engine
-        self._together: dict[Change[Any], GroupCommit[Mapping[str, Any], Any]] = {}
+        self._groups: dict[GroupStatement[Any], GroupCommit[Mapping[str, Any], Any]] = {}
 
     @property
     def is_absent(self) -> bool:
@@ -138,16 +136,12 @@ class Database:
             return self._transaction(self._reader)
         return self._limited(limits)
 
-    def together(
-        self, change: Change[Result], row: Mapping[str, Any], *, gather_s: float = GATHER_S
-    ) -> Result | None:
+    def together(self, statement: GroupStatement[Result], row: Mapping[str, Any]) -> Result | None:
         """Change a row in one statement with rows of other threads that need the same change.
 
         Args:
-            change: Makes the change in one statement; returns each row's result, None if a row was
-                not changed.
+            statement: Makes the change for all of these rows.
             row: The parameters of this row.
-            gather_s: Seconds between two statements, always the same for a change.
 
         Returns:
             The row's result. None if the caller has to make this change alone (on SQLite, and in a
@@ -158,13 +152,22 @@ class Database:
         """
         if self.dialect != "postgresql" or is_made_alone():
             return None
-        gathering = self._together.get(change)
-        if gathering is None:  # a race does no harm: for a moment there are two groups
-            gathering = self._together[change] = GroupCommit(
-                partial(change, self), gather_s=gather_s
+        group = self._groups.get(statement)
+        if group is None:  # a race does no harm: for a moment there are two groups
+            group = self._groups[statement] = GroupCommit(
+                partial(self._change_all, statement), gather_s=statement.gather_s
             )
-        result: Result | None = gathering.run(row)
+        result: Result | None = group.run(row)
         return result
+
+    def _change_all(self, statement: GroupStatement[Result], rows: Rows) -> Sequence[Result | None]:
+        try:
+            with self.statement() as connection:
+                changed = connection.execute(statement.build(self.tables), statement.bind(rows))
+                returned = changed.mappings().all()
+            return statement.results(rows, returned)
+        except statement.alone_after:
+            return [None for _ in rows]
 
     def close(self) -> None:
         """Close the pooled connections; a later use reconnects."""

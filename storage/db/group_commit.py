@@ -17,17 +17,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Executable, RowMapping
 
 from storage.errors import DatabaseUnavailable, RowLocked
+from storage.schema.tables import Tables
 
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
+Rows = Sequence[Mapping[str, Any]]
+"""The parameters of each row that a statement changes."""
 
 GATHER_S = 0.1
 """The minimum time between changes of several threads.
@@ -55,6 +60,26 @@ def is_made_alone() -> bool:
     return getattr(_alone, "is_wanted", False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupStatement(Generic[Result]):
+    """Define a statement that makes one kind of change for many rows at once.
+
+    Attributes:
+        build: Returns the statement; for the same tables the same object, so it is compiled once.
+        bind: Returns the statement's parameters for some rows.
+        results: Returns each row's result, given the rows and what the statement returned. None is
+            the result of a row that was not changed.
+        gather_s: Seconds between two statements.
+        alone_after: Errors of the statement after which each row is changed alone.
+    """
+
+    build: Callable[[Tables], Executable]
+    bind: Callable[[Rows], Mapping[str, Any]]
+    results: Callable[[Rows, Sequence[RowMapping]], Sequence[Result | None]]
+    gather_s: float = GATHER_S
+    alone_after: tuple[type[Exception], ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class _Member(Generic[Row, Result]):
     row: Row
@@ -67,8 +92,8 @@ class GroupCommit(Generic[Row, Result]):
     """Gather one kind of change from many threads and make it in one statement.
 
     Args:
-        change: Makes the change for several rows; returns each row's result, None if it was not
-            changed.
+        change: Makes the change for several rows in one statement; returns each row's result, None
+            if it was not changed.
         gather_s: Seconds between two statements.
     """
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    RowMapping,
     Select,
     Text,
     Update,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 
 from storage.db.bulk_params import as_bulk_params, bulk_rows, matches_rows
 from storage.db.database import Database
+from storage.db.group_commit import GroupStatement, Rows
 from storage.errors import RecordUnreadable
 from storage.fleet.daily_calls import spend_one_call
 from storage.jobs.needs_release import is_served_by, put_off_for_newer
@@ -102,7 +104,7 @@ def claim_if_due(
         "serves_release": serves_release,
     }
     if max_calls_per_day is None:
-        job = db.together(_claim_several, parameters, gather_s=GATHER_S)
+        job = db.together(_CLAIM_GROUP, parameters)
         if job is not None:
             return job
     try:
@@ -115,21 +117,19 @@ def claim_if_due(
         return None
 
 
-def _claim_several(db: Database, claims: Sequence[Mapping[str, Any]]) -> list[Job | None]:
-    """Make the claims that differ from the first only in job and token; leave the others.
+def _bind_claims(claims: Rows) -> dict[str, Any]:
+    rows = [{name: claim[name] for name in _OWN} for claim in _alike(claims)]
+    return _terms(claims[0]) | as_bulk_params(rows)
 
-    If one of the rows cannot be read, make none: alone, it is found and quarantined.
-    """
-    alike = [claim for claim in claims if _terms(claim) == _terms(claims[0])]
-    rows = [{name: claim[name] for name in _OWN} for claim in alike]
-    parameters = _terms(claims[0]) | as_bulk_params(rows)
-    try:
-        with db.statement() as connection:
-            taken = connection.execute(_claim_all(db.tables), parameters).mappings().all()
-        jobs = {job.claim_token: job for job in map(job_from_row, taken)}
-    except (*UNDECODABLE, RecordUnreadable):
-        return [None for _ in claims]
+
+def _claimed_jobs(claims: Rows, taken: Sequence[RowMapping]) -> list[Job | None]:
+    jobs = {job.claim_token: job for job in map(job_from_row, taken)}
     return [jobs.get(claim["token"]) for claim in claims]
+
+
+def _alike(claims: Rows) -> Rows:
+    """Return the claims that differ from the first only in job and token; others are made alone."""
+    return [claim for claim in claims if _terms(claim) == _terms(claims[0])]
 
 
 def _terms(claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,3 +260,13 @@ def _expire(tables: Tables) -> Update:
         .where(jobs.c.id == bindparam("job_id"), QUEUED, has_expired(tables))
         .values(ended_values(JobStatus.CANCELLED))
     )
+
+
+_CLAIM_GROUP = GroupStatement(
+    build=_claim_all,
+    bind=_bind_claims,
+    results=_claimed_jobs,
+    gather_s=GATHER_S,
+    # Alone, a row that cannot be read is found and quarantined.
+    alone_after=(*UNDECODABLE, RecordUnreadable),
+)

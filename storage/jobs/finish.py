@@ -8,13 +8,15 @@ to stop keeps the picture that was paid for and ends as cancelled.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    RowMapping,
+    Select,
     Table,
     Text,
     Update,
@@ -30,8 +32,15 @@ from sqlalchemy import (
 
 from storage.db.bulk_params import as_bulk_params, bulk_rows, matches_rows
 from storage.db.database import Database
+from storage.db.group_commit import GroupStatement, Rows
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import NO_ERROR, held_at_fence, read_job, run_ending
+from storage.jobs.transition import (
+    NO_ERROR,
+    ending_statement,
+    held_at_fence,
+    read_job,
+    run_ending,
+)
 from storage.records.job import Job, StoredImage, images_to_json
 from storage.records.states import ENDED, JobStatus
 from storage.schema.clock import now
@@ -75,7 +84,7 @@ def mark_storing_if_held(
         **image_parameters(images),
         "by_worker": worker_id,
     }
-    if db.together(_mark_several, parameters):
+    if db.together(_MARK_GROUP, parameters):
         return True
     with db.statement() as connection:
         return connection.execute(_mark_storing(db.tables), parameters).rowcount == 1
@@ -101,7 +110,7 @@ def finish_if_held(
         DatabaseUnavailable: Call again.
     """
     parameters = {"job_id": job_id, "at_fence": fence, **image_parameters(images)}
-    if db.together(_finish_several, parameters):
+    if db.together(_FINISH_GROUP, parameters):
         return True
     if run_ending(db, _finish(db.tables), parameters):
         return True
@@ -140,21 +149,9 @@ def names_no_others(
     return or_(named.is_(null()), named[0]["sha256"].as_string() == sha256)
 
 
-Rows = Sequence[Mapping[str, Any]]
-
-
-def _mark_several(db: Database, rows: Rows) -> list[bool | None]:
-    with db.statement() as connection:
-        marked = connection.execute(_mark_all(db.tables), as_bulk_params(rows)).all()
-    return _happened(rows, {(row.id, row.fence) for row in marked})
-
-
-def _finish_several(db: Database, rows: Rows) -> list[bool | None]:
-    ended = run_ending(db, _finish_all(db.tables), as_bulk_params(rows))
-    return _happened(rows, {(row["id"], row["fence"]) for row in ended})
-
-
-def _happened(rows: Rows, changed: set[tuple[UUID, int]]) -> list[bool | None]:
+def _changed(rows: Rows, returned: Sequence[RowMapping]) -> list[bool | None]:
+    """Return True for each row that was changed."""
+    changed = {(row["id"], row["fence"]) for row in returned}
     claims = [(row["job_id"], row["at_fence"]) for row in rows]
     often = Counter(claims)  # two holders of one claim: ambiguous, so each repeats it alone
     return [True if claim in changed and often[claim] == 1 else None for claim in claims]
@@ -191,11 +188,12 @@ def _finish(tables: Tables) -> Update:
 
 
 @cache
-def _finish_all(tables: Tables) -> Update:
+def _finish_all(tables: Tables) -> Select[Any]:
     given = bulk_rows("job_id", "at_fence", "new_images", "new_sha256")
-    return _held_as_given(tables, given).values(
+    finished = _held_as_given(tables, given).values(
         {**with_images(tables, given.c.new_images), "call_deadline": null()}
     )
+    return ending_statement(tables, finished)
 
 
 def _held_as_given(tables: Tables, given: Any) -> Update:
@@ -235,3 +233,7 @@ def with_images(tables: Tables, images: ColumnElement[Any]) -> dict[str, Any]:
         "ended_at": now(),
         **{name: case((stop, literal(ended[name])), else_=null()) for name in NO_ERROR},
     }
+
+
+_MARK_GROUP = GroupStatement(build=_mark_all, bind=as_bulk_params, results=_changed)
+_FINISH_GROUP = GroupStatement(build=_finish_all, bind=as_bulk_params, results=_changed)

@@ -94,7 +94,7 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
     """
     if db.dialect == "postgresql":
         with db.statement() as connection:
-            rows = connection.execute(_with_all_told(db.tables, change), parameters)
+            rows = connection.execute(ending_statement(db.tables, change), parameters)
             return rows.mappings().all()
     with db.begin() as connection:
         return run_ending_within(db, connection, change, parameters)
@@ -120,7 +120,11 @@ def _delta(row: RowMapping) -> dict[str, Any]:
 
 
 @cache
-def _with_all_told(tables: Tables, change: Update) -> Select[Any]:
+def ending_statement(tables: Tables, change: Update) -> Select[Any]:
+    """Return PostgreSQL's statement for an UPDATE that may end jobs, with counts and deliveries.
+
+    It returns what `run_ending` returns.
+    """
     returned = _returned(tables.jobs)
     changed = change.returning(*returned, *delivery_columns(tables)).cte("changed")
     counts = [case((changed.c.status == name, 1), else_=0) for name in _COUNTED]

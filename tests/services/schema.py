@@ -48,7 +48,7 @@ class Emptied:
         self.empty()
         seen, whole = copy(self._database), self._database._engine
         seen._engine = whole.execution_options()
-        seen._together = {}
+        seen._groups = {}
         for name in ("_writer", "_single", "_reader"):
             options = getattr(seen, name).get_execution_options()
             setattr(seen, name, seen._engine.execution_options(**options))

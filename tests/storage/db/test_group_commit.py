@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, literal, select
 
 from storage.batches.counts import batch_progress, fold_batch_deltas
-from storage.db.database import Database
-from storage.db.group_commit import GroupCommit, made_alone
+from storage.db.group_commit import GroupCommit, GroupStatement, made_alone
 from storage.errors import DatabaseUnavailable
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.records.job import Job
@@ -178,17 +177,23 @@ def test_ends_that_are_repeated_together_count_once(table: TableUnderTest) -> No
     assert (progress.succeeded, progress.ended) == (THREADS, THREADS)
 
 
+def noting(sizes: list[int]) -> GroupStatement[object]:
+    """A statement that changes nothing; the sizes of its groups are noted."""
+
+    def bind(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        sizes.append(len(rows))
+        return {}
+
+    return GroupStatement(
+        build=lambda _: select(literal(1)), bind=bind, results=lambda rows, _: [None for _ in rows]
+    )
+
+
 def test_a_change_that_is_to_be_made_alone_joins_no_group(table: TableUnderTest) -> None:
     """It may wait for a lock; a thread's next change is gathered again."""
     alone, gathered = list[int](), list[int]()
 
-    def change(_db: Database, rows: Sequence[Mapping[str, Any]]) -> list[None]:
-        alone.append(len(rows))
-        return [None for _ in rows]
-
-    def change_too(_db: Database, rows: Sequence[Mapping[str, Any]]) -> list[None]:
-        gathered.append(len(rows))
-        return [None for _ in rows]
+    change, change_too = noting(alone), noting(gathered)
 
     def one(row: Mapping[str, Any]) -> object:
         with made_alone():

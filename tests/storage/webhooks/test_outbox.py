@@ -13,7 +13,7 @@ from storage.batches.counts import fold_batch_deltas
 from storage.intake.insert_ended import insert_faulty_job
 from storage.jobs.adopt import adopt_image
 from storage.jobs.cancel import ask_cancel, expire_due, retry_ended
-from storage.jobs.finish import _finish_several, finish_if_held
+from storage.jobs.finish import _FINISH_GROUP, finish_if_held
 from storage.jobs.quarantine import quarantine_row
 from storage.jobs.release import fail_if_held, retry_later_if_held
 from storage.jobs.rescue import rescue_dead
@@ -210,7 +210,7 @@ def test_jobs_that_end_in_one_statement_are_told_one_by_one(table: TableUnderTes
         }
         for each in jobs
     ]
-    assert _finish_several(table.db, rows) == [True] * 4
+    assert table.db._change_all(_FINISH_GROUP, rows) == [True] * 4
     told = {row.job_id: json.loads(row.body)["data"] for row in deliveries(table)}
     assert sorted(told) == sorted(jobs[:3])
     for n, each in enumerate(jobs[:3]):

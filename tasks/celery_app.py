@@ -1,8 +1,8 @@
 """Make the fleet's Celery app: its configuration and its two tasks, `submit` and `generate`.
 
-The tasks only call `SubmitTask.run` and the worker's inbox. The app never becomes the process's
-current app: in a producer's process, that would send the producer's own `@shared_task`s to
-Darkroom's broker.
+The tasks only pass their messages to `TaskHandlers`. The app never becomes the process's current
+app: in a producer's process, that would send the producer's own `@shared_task`s to Darkroom's
+broker.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,13 +21,48 @@ from tasks.messages.rejected import RejectedMessages
 from tasks.queues import GENERATE, SUBMIT, Queues
 from tasks.submission.submit_task import Submission, SubmitTask, read_ids
 
-__all__ = ["make_app"]
+__all__ = ["TaskHandlers", "make_app"]
 
 #: A submitted message counts as sent once RabbitMQ has confirmed it, not once it is written.
 RABBITMQ_OPTIONS = {"confirm_publish": True}
 
 #: The request class, by name, because only a worker needs the modules that it imports.
 DELIVERED = "tasks.broker.task_request:Delivered"
+
+
+class TaskHandlers:
+    """Connect the app's tasks with what handles their messages in a worker.
+
+    The app is made first, because the handlers publish over it. A worker connects them before it
+    takes messages; any other process only sends.
+    """
+
+    def __init__(self) -> None:
+        self._submit: SubmitTask | None = None
+        self._take: Callable[[list[UUID]], None] | None = None
+
+    def connect(self, *, submit: SubmitTask, take: Callable[[list[UUID]], None]) -> None:
+        """Set the handlers.
+
+        Args:
+            submit: accepts submitted jobs.
+            take: puts dispatched ids into the worker's inbox, without waiting.
+        """
+        self._submit, self._take = submit, take
+
+    def submit(self, submission: Submission) -> None:
+        """Handle the message of a submitted job."""
+        if self._submit is None:
+            raise RuntimeError("a submitted job reached a process that is no worker")
+        self._submit.run(submission)
+
+    def take(self, job_ids: list[UUID]) -> None:
+        """Handle a dispatch message."""
+        if self._take is None:
+            raise RuntimeError(
+                f"{len(job_ids)} dispatched jobs reached a process that is no worker"
+            )
+        self._take(job_ids)
 
 
 def make_app(
@@ -37,8 +72,7 @@ def make_app(
     queues: Queues,
     threads: int,
     submit_again_s: float,
-    submit: Callable[[], SubmitTask],
-    take: Callable[[list[UUID]], None],
+    handlers: TaskHandlers,
     rejected: RejectedMessages,
     remote_control: bool = False,
 ) -> Celery:
@@ -51,8 +85,7 @@ def make_app(
         threads: size of Celery's own pool, which only receives messages.
         submit_again_s: on Redis, the time after which the submit message of a dead worker is
             delivered again.
-        submit: returns the `SubmitTask`; called at the first message.
-        take: puts dispatched ids into the worker's inbox, without waiting.
+        handlers: handle the messages of both tasks; connected when the worker starts.
         rejected: counts messages that are rejected.
         remote_control: whether workers execute Celery's broadcast commands.
     """
@@ -61,12 +94,12 @@ def make_app(
     if broker_ssl is not None:
         app.conf.broker_use_ssl = dict(broker_ssl)
     app.conf.worker_enable_remote_control = remote_control
-    _add_submit(app, submit)
-    _add_generate(app, take, partial(rejected.note, queues.generate))
+    _add_submit(app, handlers)
+    _add_generate(app, handlers, partial(rejected.note, queues.generate))
     return app
 
 
-def _add_submit(app: Celery, submit: Callable[[], SubmitTask]) -> None:
+def _add_submit(app: Celery, handlers: TaskHandlers) -> None:
     # Acknowledged late: until the row is committed, the message is the only copy of the job.
     @app.task(
         name=SUBMIT,
@@ -77,7 +110,7 @@ def _add_submit(app: Celery, submit: Callable[[], SubmitTask]) -> None:
         Request=DELIVERED,
     )
     def darkroom_submit(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
-        submit().run(
+        handlers.submit(
             Submission(
                 str(self.request.id),
                 args,
@@ -90,13 +123,13 @@ def _add_submit(app: Celery, submit: Callable[[], SubmitTask]) -> None:
 
 def _add_generate(
     app: Celery,
-    take: Callable[[list[UUID]], None],
+    handlers: TaskHandlers,
     note: Callable[[str, MessageFault], None],
 ) -> None:
     # Acknowledged early: after a crash, the lease in the table makes the job due again.
     @app.task(name=GENERATE, bind=True, typing=False, ignore_result=True, Request=DELIVERED)
     def darkroom_generate(self: Task[..., None], /, *args: Any, **kwargs: Any) -> None:
-        take(read_ids(str(self.request.id), args, kwargs, note))
+        handlers.take(read_ids(str(self.request.id), args, kwargs, note))
 
 
 def _configuration(

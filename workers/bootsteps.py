@@ -1,8 +1,7 @@
 """Start the components before Celery's consumer, and drain them after it has stopped."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from celery import Celery, bootsteps
 from celery.concurrency import get_implementation
@@ -16,7 +15,7 @@ from workers.consumer import consumer_of
 from workers.gc_freeze import leave_libraries_alone
 from workers.signals import leave_on_signals
 
-__all__ = ["PoolRefused", "install"]
+__all__ = ["PoolRefused", "WorkerParts", "install"]
 
 
 log = logging.getLogger(__name__)
@@ -26,15 +25,24 @@ class PoolRefused(SystemExit):
     """Raised if Celery is started with another pool than `threads`."""
 
 
-def install(
-    app: Celery, make_crew: Callable[[], WorkerComponents], gate: Callable[[], MessageGate]
-) -> None:
+class WorkerParts(Protocol):
+    """Provide what a worker process consists of; each is built when it is first read."""
+
+    @property
+    def crew(self) -> WorkerComponents:
+        """Return the components that run beside Celery."""
+
+    @property
+    def gate(self) -> MessageGate:
+        """Return the gate that every message passes."""
+
+
+def install(app: Celery, parts: WorkerParts) -> None:
     """Make every worker of this app run its components and pass its messages through a gate.
 
     Args:
         app: the fleet's Celery app.
-        make_crew: builds the components; called once, when a worker starts.
-        gate: returns the gate that every message passes.
+        parts: the components and the gate, not read before a worker starts.
     """
 
     class CrewStep(bootsteps.StartStopStep):
@@ -44,7 +52,7 @@ def install(
 
         def __init__(self, parent: Any, **kwargs: Any) -> None:
             super().__init__(parent, **kwargs)
-            parent.crew = self.crew = make_crew()
+            parent.crew = self.crew = parts.crew
 
         def start(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
             try:
@@ -69,7 +77,7 @@ def install(
             for flow in parent.controller.crew.flows:
                 flow.attach(parent)
 
-    app.conf.worker_consumer = consumer_of(gate)
+    app.conf.worker_consumer = consumer_of(parts)
     worker_init.connect(_require_threads, sender=None, weak=False)
     app.steps["worker"].add(CrewStep)
     app.steps["consumer"].add(FlowStep)

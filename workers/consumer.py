@@ -9,7 +9,7 @@ error is the message's fault.
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from amqp.exceptions import AccessRefused, NotAllowed
 from celery.worker import consumer as celery_consumer
@@ -115,9 +115,17 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         return str(names[0] if names else delivery.get("routing_key", ""))
 
 
-def consumer_of(gate: Callable[[], MessageGate]) -> type[GatedConsumer]:
+class HasGate(Protocol):
+    """Provide the gate, which is built when it is first read."""
+
+    @property
+    def gate(self) -> MessageGate:
+        """Return the gate that every message passes."""
+
+
+def consumer_of(parts: HasGate) -> type[GatedConsumer]:
     """Return the consumer class for a worker with this gate."""
-    return type("DarkroomConsumer", (GatedConsumer,), {"gate": property(lambda _: gate())})
+    return type("DarkroomConsumer", (GatedConsumer,), {"gate": property(lambda _: parts.gate)})
 
 
 def _wait_after_refusal(exc: Exception) -> None:

@@ -7,7 +7,7 @@ plain values and each other's objects, never the settings.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # a property loads what it builds: a command that reads the t
     from storage.db.database import Database
     from storage.objects.store import ObjectStore
     from tasks.broker.queue_depth import QueueDepth
+    from tasks.celery_app import TaskHandlers
     from tasks.dispatch.enqueue import Dispatch
     from tasks.messages.rejected import RejectedMessages
     from tasks.storing.object_deleter import ObjectDeleter
@@ -57,12 +58,15 @@ class Wiring:
         return f"{self.settings.s3_key_prefix}{self.settings.namespace}/"
 
     @cached_property
-    def app(self) -> Celery:
-        """Return the Celery app for sending."""
-        return self.make_app(_nobody_takes)
+    def handlers(self) -> TaskHandlers:
+        """Return what handles task messages; only a worker connects it."""
+        from tasks.celery_app import TaskHandlers
 
-    def make_app(self, take: Callable[[list[UUID]], None]) -> Celery:
-        """Create a Celery app that passes its dispatches to `take`."""
+        return TaskHandlers()
+
+    @cached_property
+    def app(self) -> Celery:
+        """Return the Celery app."""
         from tasks.celery_app import make_app
 
         settings, broker = self.settings, self.settings.broker
@@ -73,8 +77,7 @@ class Wiring:
             queues=self.queues,
             threads=settings.celery_threads,
             submit_again_s=settings.submit_again_s,
-            submit=lambda: self.submit,
-            take=take,
+            handlers=self.handlers,
             rejected=self.rejected,
             remote_control=settings.celery_remote_control,
         )
@@ -278,7 +281,3 @@ def _required(value: Value | None, name: str, example: str) -> Value:
     if value is None:
         raise UserError(f"{variable(name)} is not set: {example}")
     return value
-
-
-def _nobody_takes(job_ids: list[UUID]) -> None:
-    raise RuntimeError(f"{len(job_ids)} dispatched jobs reached a process that is no worker")

@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 from functools import cached_property, partial
-from uuid import UUID
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -84,8 +83,8 @@ class WorkerWiring(Wiring):
     @cached_property
     def app(self) -> Celery:
         """Return the Celery app, with the components attached to its workers."""
-        app = self.make_app(self._take)
-        install(app, lambda: self.crew, lambda: self.gate)
+        app = super().app
+        install(app, self)
         setup_logging.connect(self._set_up_logs, weak=False)
         return app
 
@@ -160,7 +159,7 @@ class WorkerWiring(Wiring):
             fleet=pauses.fleet,
             open_claims=open_claims,
         )
-        return WorkerComponents(
+        crew = WorkerComponents(
             inbox=inbox,
             executor=Executor(threads=threads, inbox=inbox, run=run_job.run),
             uploads=uploads,
@@ -187,6 +186,8 @@ class WorkerWiring(Wiring):
             stopping=self.stopping,
             drain_s=settings.drain_seconds,
         )
+        self.handlers.connect(submit=self.submit, take=crew.take)
+        return crew
 
     @cached_property
     def one_core(self) -> CpuAffinity | None:
@@ -306,9 +307,6 @@ class WorkerWiring(Wiring):
             spool_grace_s=settings.spool_grace_s,
         )
         return DispatchLeader(self.database, self.dispatch, worker_id=self.worker_id, pace=pace)
-
-    def _take(self, job_ids: list[UUID]) -> None:
-        self.crew.take(job_ids)
 
     def _set_up_logs(self, **_: object) -> None:
         configure_logs(self.settings.log_level, self.settings.log_format)

@@ -1,10 +1,8 @@
 """The fleet's Celery app for tests of its connections: no worker takes what comes in."""
 
-from typing import NoReturn
-
 from celery import Celery
 
-from tasks.celery_app import make_app
+from tasks.celery_app import TaskHandlers, make_app
 from tasks.messages.rejected import RejectedMessages
 from tasks.queues import Queues
 
@@ -18,11 +16,6 @@ def app_at(broker_url: str) -> Celery:
         queues=Queues("darkroom"),
         threads=1,
         submit_again_s=60,
-        submit=_nothing,
-        take=_nothing,
+        handlers=TaskHandlers(),
         rejected=RejectedMessages(),
     )
-
-
-def _nothing(*_: object) -> NoReturn:
-    raise AssertionError("nothing is handed over here")

@@ -14,16 +14,24 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
         "chaos.fleet.worker",
+        "darkroom.__main__",
         "darkroom.checks",
         "darkroom.cli",
+        "darkroom.cli.common.context",
         "darkroom.cli.common.download",
+        "darkroom.cli.common.pause_notice",
         "darkroom.cli.processes.worker",
         "darkroom.checks.preflight",
         "darkroom.wiring.worker",
         "gateway.hooks",
         "rich.console",
-        # What a worker loads by name, once it has its pool, its broker and its bucket.
+        "tasks.broker.task_request",
+        "tasks.celery_app",
+        "tasks.submission.submit_task",
+        # What a command loads by name, and a worker once it has its pool, broker and bucket.
+        "billiard.pool",
         "boto3.s3.inject",
+        "celery.app.amqp",
         "celery.app.control",
         "celery.app.events",
         "celery.app.log",
@@ -37,9 +45,14 @@ SERVER.set_forkserver_preload(
         "celery.worker.consumer",
         "celery.worker.consumer.delayed_delivery",
         "celery.worker.strategy",
+        "encodings.ascii",
+        "encodings.latin_1",
         "kombu.transport.redis",
         "sqlalchemy.dialects.postgresql.psycopg",
         "sqlalchemy.dialects.sqlite",
+        "stamina",
+        "typer._adapters",
+        "typer._click.decorators",
         "chaos.fleet.frozen",
     ]
 )

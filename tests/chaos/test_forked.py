@@ -25,8 +25,14 @@ def test_a_forked_command_finds_its_libraries_loaded(tmp_path: Path) -> None:
     assert command.wait(30) == 0
     loaded = set(notes.read_text().splitlines())
     assert {
+        "billiard.pool",
+        "celery.app.amqp",
+        "celery.apps.worker",
         "chaos.fleet.frozen",
         "darkroom.cli.processes.worker",
-        "celery.apps.worker",
         "gateway.hooks",
+        "stamina",
+        "tasks.broker.task_request",
+        "tasks.celery_app",
+        "tasks.submission.submit_task",
     } <= loaded

@@ -1,11 +1,11 @@
 """How many rows PostgreSQL looks at for the few rows asked for, among thousands of others."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, Interval, Text, case, cast, insert, literal_column, null
 from uuid_utils.compat import uuid7
 
 from benchmarks.figures.explain import explained
@@ -17,12 +17,13 @@ from storage.queries.filter import database_time
 from storage.records.delivery import DeliveryState
 from storage.records.job import NewJob
 from storage.webhooks.log import DeliveryFilter, list_deliveries
+from tests.storage.many_rows import insert_copies, random_id
 
 QUEUED = 4_000
 DUE = 16
 DELIVERED = 20_000
 PENDING = 20
-MS = timedelta(milliseconds=1)
+MS = literal_column("interval '1 millisecond'", Interval)
 
 
 @pytest.fixture
@@ -63,18 +64,26 @@ def test_a_batch_that_is_being_loaded_is_passed_over_unread(
 
 def deliver_most(database: Database) -> None:
     """Two owners' deliveries, of which a few of each still have to be sent: the oldest."""
-    rows, at = database.tables.deliveries, database_time(database)
+    rows, first, at = database.tables.deliveries, uuid4(), database_time(database)
     facts = {"event": "job.failed", "target": "https://shop.example.com/", "created_at": at}
     due = {"state": "pending", "next_attempt_at": at, "ended_at": None}
-    done = {"state": "delivered", "next_attempt_at": None, "ended_at": at}
-    made = [
-        facts
-        | (due if n < 2 * PENDING else done)
-        | {"owner": f"o{n % 2}", "created_at": at + n * MS}
-        for n in range(DELIVERED)
-    ]
     with database.begin() as connection:
-        connection.execute(insert(rows), [row | {"id": uuid4(), "job_id": uuid4()} for row in made])
+
+        def change(n: ColumnElement[int]) -> Mapping[str, ColumnElement[Any]]:
+            is_due = n + 1 < 2 * PENDING
+            return {
+                "job_id": random_id(connection),
+                "owner": "o" + cast((n + 1) % 2, Text),
+                "created_at": rows.c.created_at + (n + 1) * MS,
+                "state": case((is_due, "pending"), else_="delivered"),
+                "next_attempt_at": case((is_due, rows.c.next_attempt_at), else_=null()),
+                "ended_at": case((is_due, null()), else_=rows.c.created_at),
+            }
+
+        connection.execute(
+            insert(rows).values(**facts, **due, id=first, job_id=uuid4(), owner="o0")
+        )
+        insert_copies(connection, rows, first, DELIVERED - 1, change)
         connection.exec_driver_sql("ANALYZE")
 
 

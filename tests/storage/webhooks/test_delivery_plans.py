@@ -1,9 +1,10 @@
 """No question about deliveries reads all of them, however many are due or done."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import event, insert
+from sqlalchemy import ColumnElement, Text, case, cast, event, insert, literal, null, select
 
 from storage.db.database import Database
 from storage.db.keyset import Cursor
@@ -19,6 +20,7 @@ from storage.webhooks.log import (
     sweep_deliveries,
 )
 from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
+from tests.storage.many_rows import insert_copies, random_id
 from tests.storage.table import TableUnderTest
 from tests.storage.webhooks.test_deliveries import LOST, URL, claim, ended
 
@@ -54,20 +56,29 @@ def test_no_question_reads_all_deliveries(table: TableUnderTest) -> None:
 
 def _fill(db: Database) -> None:
     """Half are due, half have ended; three owners."""
-    rows, at = db.tables.deliveries, database_time(db)
+    rows, first, at = db.tables.deliveries, uuid4(), database_time(db)
+    due = {"state": "pending", "next_attempt_at": at, "ended_at": None}
     facts = {"event": "job.failed", "target": URL, "body": "{}", "created_at": at}
-    due = facts | {"state": "pending", "next_attempt_at": at, "ended_at": None}
-    done = facts | {"state": "delivered", "next_attempt_at": None, "ended_at": at}
-    made = [
-        (done if n % 2 else due) | {"id": uuid4(), "job_id": uuid4(), "owner": f"o{n % 3}"}
-        for n in range(MANY)
-    ]
+    attempts = {"number": literal(1), "latency_ms": literal(1), "status": literal(200)}
     with db.begin() as connection:
-        connection.execute(insert(rows), made)
-        lines = [
-            {"delivery_id": row["id"], "number": 1, "latency_ms": 1, "status": 200} for row in made
-        ]
-        connection.execute(insert(db.tables.delivery_attempts), lines)
+
+        def change(n: ColumnElement[int]) -> Mapping[str, ColumnElement[Any]]:
+            is_done = n % 2 == 1
+            return {
+                "job_id": random_id(connection),
+                "owner": "o" + cast(n % 3, Text),
+                "state": case((is_done, "delivered"), else_="pending"),
+                "next_attempt_at": case((is_done, null()), else_=rows.c.next_attempt_at),
+                "ended_at": case((is_done, rows.c.created_at), else_=null()),
+            }
+
+        connection.execute(
+            insert(rows).values(**facts, **due, id=first, job_id=uuid4(), owner="o0")
+        )
+        insert_copies(connection, rows, first, MANY - 1, change)
+        made = select(rows.c.id, *attempts.values())
+        logged = insert(db.tables.delivery_attempts)
+        connection.execute(logged.from_select(["delivery_id", *attempts], made))
         connection.exec_driver_sql("ANALYZE")
 
 

@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from itertools import islice
 
 import pytest
@@ -57,15 +57,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long: the fault matrix with two testers, whole fleets with a third.
 
     They wait more than they compute, some for half a minute. Begun last they would leave the
-    machine idle; all testers busy with nothing else would, too.
+    machine idle; all testers busy with nothing else would, too. Whatever asks for RabbitMQ is with
+    one tester, as each that starts one computes for four seconds.
     """
     testers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if testers < 2:
         return
-    rows = _of(items, "tests/chaos/")
-    fleets = _of(items, "tests/acceptance/", "tests/darkroom/demo/")
-    begun_with = [rows, fleets] if testers == 2 else [rows[::2], rows[1::2], fleets]
-    long = {*rows, *fleets}
+    rabbitmq = [item for item in items if _asks_for_rabbitmq(item)]
+    rows = _of(items, "tests/chaos/", but=rabbitmq)
+    fleets = _of(items, "tests/acceptance/", "tests/darkroom/demo/", but=rabbitmq)
+    if testers == 2:
+        begun_with = [rows, [*rabbitmq, *fleets]]
+    elif testers == 3:
+        begun_with = [rows[::2], rows[1::2], [*rabbitmq, *fleets]]
+    else:
+        begun_with = [rows[::2], rows[1::2], fleets, rabbitmq]
+    long = {*rabbitmq, *rows, *fleets}
     others = iter([item for item in items if item not in long])
     share = len(items) // testers  # what each is given to begin with, in this order
     ordered: list[pytest.Item] = []
@@ -74,5 +81,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [*ordered, *others]
 
 
-def _of(items: list[pytest.Item], *folders: str) -> list[pytest.Item]:
-    return [item for item in items if item.nodeid.startswith(folders)]
+def _of(items: list[pytest.Item], *folders: str, but: Collection[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if item.nodeid.startswith(folders) and item not in but]
+
+
+def _asks_for_rabbitmq(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return "rabbitmq" in item.nodeid or any("rabbitmq" in name for name in fixtures)

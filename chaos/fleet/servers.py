@@ -7,15 +7,17 @@ gets its own database, bucket and namespace.
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 from chaos.scale import Scale
 from storage.db.database import Database
 from storage.migrations.migrate import migrate
 from tests.services.postgres import Installation, PostgresServer, installed, running
+from tests.services.rabbitmq import RabbitServer, rabbitmq_in
 from tests.services.redis import RedisServer, valkey_in
 from tests.services.s3 import S3Server, rclone_in
 from tests.services.simulator import Simulator, simulator_in
@@ -27,9 +29,17 @@ __all__ = ["Ground"]
 _MIGRATING = threading.Lock()
 
 
+def _has_no_rabbitmq() -> RabbitServer:
+    raise LookupError("these servers include no RabbitMQ")
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Running servers, and the folder that contains all files of a run."""
+    """Running servers, and the folder that contains all files of a run.
+
+    Attributes:
+        rabbitmq: returns a RabbitMQ that runs, and starts it for the first row that asks.
+    """
 
     folder: Path
     scale: Scale
@@ -39,15 +49,22 @@ class Ground:
     simulator: Simulator
     ended: list[str] = field(default_factory=list)
     installation: Installation | None = None
+    rabbitmq: Callable[[], RabbitServer] = _has_no_rabbitmq
 
     @classmethod
     @contextmanager
-    def of(cls, scale: Scale, installation: Installation | None = None) -> Iterator["Ground"]:
+    def of(
+        cls,
+        scale: Scale,
+        installation: Installation | None = None,
+        rabbitmq: Callable[[], RabbitServer] | None = None,
+    ) -> Iterator["Ground"]:
         """Start the servers for runs of this size; all are stopped and deleted at the end.
 
         Args:
             scale: The size of the runs.
             installation: PostgreSQL, if it has been unpacked already.
+            rabbitmq: Returns a RabbitMQ that runs, if there may be one already.
         """
         folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))
         with ExitStack() as stack:
@@ -65,6 +82,7 @@ class Ground:
                 postgres=postgres,
                 s3=rclone_in(folder),
                 simulator=simulator_in(folder, *canned, *ledger),
+                rabbitmq=rabbitmq or cache(partial(_start_rabbitmq, folder, stack)),
             )
             for server in (ground.redis, ground.s3, ground.simulator):
                 server.start()
@@ -92,3 +110,10 @@ class Ground:
             migrate(database)
             database.close()
         return path
+
+
+def _start_rabbitmq(folder: Path, stack: ExitStack) -> RabbitServer:
+    server = rabbitmq_in(folder)
+    server.start()
+    stack.callback(server.stop)
+    return server

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from chaos.fleet.fleet import Fleet
 from chaos.stage import Stage
-from tests.services.rabbitmq import RabbitServer, rabbitmq_in
+from tests.services.rabbitmq import RabbitServer
 from tests.services.server import Server
 
 __all__ = [
@@ -110,12 +110,12 @@ def rabbitmq_killed(stage: Stage) -> None:
     """Kill RabbitMQ with quorum queues by -9 and start it again."""
     if shutil.which("rabbitmq-server") is None:
         stage.skip("rabbitmq-server is not installed")
-    server = rabbitmq_in(stage.folder)
-    server.start()
+    server = stage.ground.rabbitmq()
     try:
         _outage(stage, server, away_s=3)
     finally:
-        server.stop()
+        if not server.is_running:
+            server.start()
 
 
 def _outage(stage: Stage, broker: Server, *, away_s: float) -> None:

@@ -22,7 +22,6 @@ from chaos.malformed import (
 )
 from chaos.scale import SMALL
 from chaos.stage import Stage
-from tests.services.rabbitmq import rabbitmq_in
 
 __all__ = ["malformed_on_rabbitmq", "malformed_on_redis"]
 
@@ -56,23 +55,16 @@ def malformed_on_rabbitmq(stage: Stage) -> None:
     """Send every shape that AMQP can express."""
     if shutil.which("rabbitmq-server") is None:
         stage.skip("rabbitmq-server is not installed")
-    server = rabbitmq_in(stage.folder)
-    server.start()
-    try:
-        more = {"broker_url": server.url, "redis_url": stage.ground.redis.url}
-        fleet = stage.make_fleet(**more)
-        queue = f"{fleet.namespace}.submit"
-        fleet.start(2)
-        shapes = tuple(shape for shape in SHAPES if not shape.is_for_redis_alone)
-        with Connection(server.url) as connection:
-            channel: Any = connection.default_channel
-            for properties in raw_properties():
-                put_raw_on_rabbitmq(channel, queue, properties)
-            _play(
-                stage, shapes, lambda shape, job_id: put_on_rabbitmq(channel, queue, shape, job_id)
-            )
-    finally:
-        server.stop()
+    server = stage.ground.rabbitmq()
+    fleet = stage.make_fleet(broker_url=server.url, redis_url=stage.ground.redis.url)
+    queue = f"{fleet.namespace}.submit"
+    fleet.start(2)
+    shapes = tuple(shape for shape in SHAPES if not shape.is_for_redis_alone)
+    with Connection(server.url) as connection:
+        channel: Any = connection.default_channel
+        for properties in raw_properties():
+            put_raw_on_rabbitmq(channel, queue, properties)
+        _play(stage, shapes, lambda shape, job_id: put_on_rabbitmq(channel, queue, shape, job_id))
 
 
 def _play(stage: Stage, shapes: tuple[Shape, ...], put: Put) -> None:

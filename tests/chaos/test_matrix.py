@@ -1,6 +1,7 @@
 """Every row of the fault matrix, at a size that a test suite can afford."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -12,9 +13,15 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def ground(_postgres_installation: Installation) -> Iterator[Ground]:
-    """Servers for these rows alone: they are killed, wiped and cut off."""
-    with Ground.of(SMALL, _postgres_installation) as servers:
+def ground(
+    _postgres_installation: Installation, request: pytest.FixtureRequest
+) -> Iterator[Ground]:
+    """Servers for these rows alone: they are killed, wiped and cut off.
+
+    RabbitMQ, which takes long to start, is the tester's own; each row has queues of its own there.
+    """
+    rabbitmq = partial(request.getfixturevalue, "_rabbitmq_of_session")
+    with Ground.of(SMALL, _postgres_installation, rabbitmq) as servers:
         yield servers
 
 

@@ -3,7 +3,16 @@
 urllib3 opens connections, keeps them, and handles proxies, TLS and every kind of response. It also
 repeats for each exchange what is needed once per connection, and parses the few header lines of a
 response with a parser for e-mail. This package reads and writes only the usual exchange, directly
-as bytes. Everything unusual is passed to urllib3 unchanged.
+as bytes.
+
+Gain: without this package a worker used 1.23 times the CPU per image (2,500 images, 256 calls in
+flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths` measures it again.
+
+Fallback: urllib3. Its `urlopen` makes the whole exchange if no connection is open yet, or a proxy
+needs more than the host. It reads any response that is not a 200 of stated length, without coding,
+on a connection that stays open; it gets the head read here and the bytes after it.
+
+The private attributes of urllib3 and `http.client` in use are in `private_attributes.py`.
 """
 
 from http1.exchange import exchange

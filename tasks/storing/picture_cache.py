@@ -4,9 +4,13 @@ A picture that was just written and hashed need not be read and hashed again for
 later. If the cache is full, a new answer waits for a moment. Otherwise answers that arrive together
 would be spooled faster than the bucket accepts them, and most would be read twice.
 
-If the bucket accepts nothing, or too little, answers do not wait. The spool file stays
-authoritative: an image that is not in the cache, or was not stored at the first try, is read from
-the file.
+If the bucket accepts nothing, or too little, answers do not wait.
+
+Gain: without the cache a worker used 1.37 times the CPU per image (2,500 images, 256 calls in
+flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths` measures it again.
+
+Fallback: the spool file, which stays authoritative. An image that is not in the cache, or was not
+stored at the first try, is read from the file.
 """
 
 import threading

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmarks.compare.against import PAIRS, QUICK_PAIRS, compare_with
 from benchmarks.figures.backlog import backlog
-from benchmarks.figures.cpu import cpu
+from benchmarks.figures.cpu import cpu, cpu_over_tls
+from benchmarks.figures.fast_paths import fast_paths
 from benchmarks.figures.flight import flight
 from benchmarks.figures.idle import idle
 from benchmarks.figures.leader import leader
@@ -17,6 +18,7 @@ from benchmarks.figures.plans import plans
 from benchmarks.figures.trips import trips
 from benchmarks.report.book import Book
 from benchmarks.report.page import write_page
+from benchmarks.report.paths import paths_table
 from benchmarks.report.plots import write_plots
 from benchmarks.report.reading import Reading
 from benchmarks.report.report import made_on, table, write_json
@@ -27,7 +29,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 Measure = Callable[[Servers, Scale], Iterator[Reading]]
 
 FIGURES: dict[str, Measure] = {
+    "paths": fast_paths,
     "cpu": cpu,
+    "tls": cpu_over_tls,
     "flight": flight,
     "idle": idle,
     "trips": trips,
@@ -39,7 +43,7 @@ FIGURES: dict[str, Measure] = {
 #: Options that replace a number of the scale.
 SIZES = ("rounds", "images", "lines", "backlog", "rows")
 #: Cheap enough to be measured in every round.
-REPEATED = {"cpu"}
+REPEATED = {"paths", "cpu", "tls"}
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -95,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _tell(reading)
             write_json(asked.json, book, words)
     write_plots(asked.json.parent, book)
-    sys.stdout.write(f"\n{table(book)}\n\n{made_on()}\n")
+    tables = [part for part in (paths_table(book), table(book)) if part]
+    sys.stdout.write("\n" + "\n\n".join([*tables, made_on()]) + "\n")
     if asked.write_docs:
         # The path of the JSON file is left out of the page.
         where = {"--json", str(asked.json), f"--json={asked.json}"}

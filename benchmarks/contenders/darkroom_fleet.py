@@ -12,6 +12,7 @@ from pathlib import Path
 
 from uuid_utils.compat import uuid7
 
+from benchmarks.contenders.plain_paths import switch_off
 from benchmarks.servers.processes import peak_bytes
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until
@@ -32,11 +33,18 @@ class DarkroomFleet:
         servers: the servers they use.
         workers: number of processes.
         concurrency: calls in flight in each.
+        without: names of fast paths that are switched off in the workers.
         settings: further settings, by field name.
     """
 
     def __init__(
-        self, servers: Servers, *, workers: int = 1, concurrency: int = 256, **settings: object
+        self,
+        servers: Servers,
+        *,
+        workers: int = 1,
+        concurrency: int = 256,
+        without: Sequence[str] = (),
+        **settings: object,
     ) -> None:
         self.name = "Darkroom" if workers == 1 else f"Darkroom, {workers} processes"
         self.calls = workers * concurrency
@@ -47,6 +55,7 @@ class DarkroomFleet:
         trust = {} if bundle is None else {"playground_ca_bundle": bundle}
         self.fleet = Fleet(servers, folder, concurrency=concurrency, **trust, **settings)
         self.fleet.variables |= {} if bundle is None else {"AWS_CA_BUNDLE": str(bundle)}
+        self.fleet.first = partial(switch_off, tuple(without)) if without else None
         self.bucket = self.fleet.bucket.bucket
 
     def start(self, **settings: object) -> None:

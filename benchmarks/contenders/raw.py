@@ -1,9 +1,9 @@
 """The raw limit: the cost of an image without any queue, table or library.
 
 One thread, two sockets and one buffer. It requests an image, reads the answer in place, decodes its
-base64, checks the PNG's CRC-32s with SIMD, hashes it and puts it. `python -m
-benchmarks.contenders.raw` is a separate process, so that the kernel charges it for nothing else. It
-prints milliseconds of CPU per image.
+base64, checks the PNG's CRC-32s with SIMD, hashes it and puts it. If it is given certificates to
+trust, both sockets use TLS. `python -m benchmarks.contenders.raw` is a separate process, so that
+the kernel charges it for nothing else. It prints milliseconds of CPU per image.
 """
 
 import argparse
@@ -11,14 +11,18 @@ import hashlib
 import json
 import resource
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pybase64
 from isal.isal_zlib import crc32
 
 __all__ = ["main"]
 
+HOST = "127.0.0.1"
 BUFFER_BYTES = 4 << 20
 END_OF_HEAD = b"\r\n\r\n"
 REQUEST = b'{"prompt":"a quiet harbour at the raw limit","seed":7,"num_inference_steps":5}'
@@ -28,9 +32,10 @@ WARM_UP = 5
 class Line:
     """A kept-alive connection that reads every answer into the same buffer."""
 
-    def __init__(self, port: int, buffer: bytearray) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, port: int, buffer: bytearray, tls: ssl.SSLContext | None) -> None:
+        plain = socket.create_connection((HOST, port))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = plain if tls is None else tls.wrap_socket(plain, server_hostname=HOST)
         self._buffer = buffer
         self._view = memoryview(buffer)
 
@@ -47,6 +52,10 @@ class Line:
         while have < start + length:
             have += self._receive(have)
         return slice(start, start + length)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
 
     def _receive(self, have: int) -> int:
         received = self._socket.recv_into(self._view[have:])
@@ -68,18 +77,22 @@ def check(png: bytes) -> str:
 
 
 def _images(asked: argparse.Namespace, count: int) -> None:
-    buffer = bytearray(BUFFER_BYTES)
-    api, store = Line(asked.api_port, buffer), Line(asked.s3_port, bytearray(4096))
+    buffer, trusted = bytearray(BUFFER_BYTES), asked.ca_bundle
+    tls = None if trusted is None else ssl.create_default_context(cafile=trusted)
     post = (
         f"POST {asked.path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {asked.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(REQUEST)}\r\n\r\n"
     ).encode()
-    for number in range(count):
-        png = _decoded(buffer, api.ask(post + REQUEST, b""))
-        if asked.checks:
-            check(png)
-        put = f"PUT /{asked.bucket}/{number}.png HTTP/1.1\r\nHost: s\r\nContent-Length: {len(png)}"
-        store.ask(f"{put}\r\n\r\n".encode(), png)
+    with (
+        closing(Line(asked.api_port, buffer, tls)) as api,
+        closing(Line(asked.s3_port, bytearray(4096), tls)) as store,
+    ):
+        for number in range(count):
+            png = _decoded(buffer, api.ask(post + REQUEST, b""))
+            if asked.checks:
+                check(png)
+            put = f"PUT /{asked.bucket}/{number}.png HTTP/1.1\r\nHost: s\r\n"
+            store.ask(f"{put}Content-Length: {len(png)}\r\n\r\n".encode(), png)
 
 
 def _decoded(buffer: bytearray, answer: slice) -> bytes:
@@ -99,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--images", type=int, required=True)
     parser.add_argument("--checks", action="store_true")
+    parser.add_argument("--ca-bundle", type=Path, metavar="FILE", help="speak TLS, and trust these")
     asked = parser.parse_args(argv)
     _images(asked, WARM_UP)
     before = resource.getrusage(resource.RUSAGE_SELF)

@@ -25,6 +25,8 @@ from tests.services.s3 import new_bucket
 __all__ = ["TextbookWorkers", "celery_textbook", "dramatiq_textbook"]
 
 REPO = Path(__file__).parents[2]
+#: Where `requests` and boto3 look for the certificates to trust.
+BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 
 
 class TextbookWorkers:
@@ -70,6 +72,8 @@ class TextbookWorkers:
             "AWS_ACCESS_KEY_ID": endpoint.access_key_id,
             "AWS_SECRET_ACCESS_KEY": endpoint.secret_access_key,
         }
+        if (bundle := servers.simulator.ca_bundle) is not None:
+            self._environment |= dict.fromkeys(BUNDLES, str(bundle))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -1,6 +1,7 @@
 """Worker CPU per delivered image, everything included; and the CPU of the servers.
 
-The contenders run alternately in every round, so that a ratio is taken within one run. Other load
+Users' API and bucket speak TLS, so every contender is measured over it too. The contenders run
+alternately in every round, so that a ratio is taken within one run. Other load
 on the machine then affects all equally.
 """
 
@@ -17,13 +18,14 @@ from benchmarks.contenders.textbook import celery_textbook, dramatiq_textbook
 from benchmarks.figures.account import Account
 from benchmarks.report.reading import Reading, mean_of
 from benchmarks.scale import Scale
-from benchmarks.servers.servers import Servers
+from benchmarks.servers.servers import Servers, over_tls
 from benchmarks.servers.until import until
 from tests.services.s3 import new_bucket
 
-__all__ = ["CHECKED", "CPU", "CROWDED", "RAW", "TWO", "cpu"]
+__all__ = ["CHECKED", "CPU", "CPU_TLS", "CROWDED", "RAW", "TWO", "cpu", "cpu_over_tls", "delivered"]
 
 CPU = "worker CPU per image"
+CPU_TLS = "worker CPU per image, TLS"
 RAW = "raw limit"
 CHECKED = "raw limit with checks"
 CROWDED = "raw limit with checks, two at once"
@@ -36,28 +38,38 @@ TEXTBOOK_CALLS = 32
 
 def cpu(servers: Servers, scale: Scale) -> Iterator[Reading]:
     """Run one round: every contender makes images, and its CPU is read."""
+    yield from _round(servers, scale, CPU)
+
+
+def cpu_over_tls(servers: Servers, scale: Scale) -> Iterator[Reading]:
+    """Run the same round with an API and a bucket that use TLS."""
+    with over_tls(servers) as secure:
+        yield from _round(secure, scale, CPU_TLS)
+
+
+def _round(servers: Servers, scale: Scale, figure: str) -> Iterator[Reading]:
     if not scale.is_darkroom_only:
-        yield from _raw_limits(servers, scale.images)
+        yield from _raw_limits(servers, scale.images, figure)
     servers.simulator.put_latency(LATENCY_S)
-    yield from _one_and_two(servers, scale.images)
+    yield from _one_and_two(servers, scale.images, figure)
     if not scale.is_darkroom_only:
-        yield from _textbook(servers, scale.textbook_images)
+        yield from _textbook(servers, scale.textbook_images, figure)
     servers.simulator.clear_latency()
 
 
-def _raw_limits(servers: Servers, images: int) -> Iterator[Reading]:
-    yield Reading(CPU, RAW, {"worker_ms": raw(servers, images, checks=False)})
+def _raw_limits(servers: Servers, images: int, figure: str) -> Iterator[Reading]:
+    yield Reading(figure, RAW, {"worker_ms": raw(servers, images, checks=False)})
     checked = raw(servers, images, checks=True)
-    yield Reading(CPU, CHECKED, {"worker_ms": checked})
+    yield Reading(figure, CHECKED, {"worker_ms": checked})
     crowded = raw(servers, images, checks=True, at_once=2)
-    yield Reading(CPU, CROWDED, {"worker_ms": crowded})
+    yield Reading(figure, CROWDED, {"worker_ms": crowded})
 
 
-def _textbook(servers: Servers, images: int) -> Iterator[Reading]:
+def _textbook(servers: Servers, images: int, figure: str) -> Iterator[Reading]:
     celery = celery_textbook(servers, processes=TEXTBOOK_CALLS)
-    yield delivered(servers, celery, images)
+    yield delivered(servers, celery, images, figure)
     dramatiq = dramatiq_textbook(servers, processes=2, threads=TEXTBOOK_CALLS // 2)
-    yield delivered(servers, dramatiq, images)
+    yield delivered(servers, dramatiq, images, figure)
 
 
 def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> float:
@@ -67,7 +79,7 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
     itself. A second loop gives the conditions of a fleet: a busy machine.
     """
     servers.simulator.clear_latency()
-    words = {
+    words: dict[str, object] = {
         "--api-port": servers.simulator.port,
         "--path": servers.simulator.url.removeprefix(servers.simulator.root),
         "--key": servers.simulator.api_key,
@@ -75,6 +87,8 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
         "--bucket": new_bucket(servers.s3).bucket,
         "--images": images,
     }
+    bundle = servers.simulator.ca_bundle
+    words |= {} if bundle is None else {"--ca-bundle": bundle}
     line = [str(word) for pair in words.items() for word in pair]
     command = [
         sys.executable,
@@ -90,16 +104,16 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
     return statistics.mean(float(json.loads(each)["cpu_ms"]) for each in said)
 
 
-def _one_and_two(servers: Servers, images: int) -> Iterator[Reading]:
+def _one_and_two(servers: Servers, images: int, figure: str) -> Iterator[Reading]:
     """Run one process, two, two and one, so that a drift of the machine affects both."""
     order = (1, 2, 2, 1)
     fleets = (DarkroomFleet(servers, workers=n, concurrency=CALLS // n) for n in order)
-    one, two, two_again, one_again = (delivered(servers, fleet, images) for fleet in fleets)
+    one, two, two_again, one_again = (delivered(servers, fleet, images, figure) for fleet in fleets)
     yield mean_of(one, one_again)
     yield mean_of(two, two_again)
 
 
-def delivered(servers: Servers, contender: Contender, images: int) -> Reading:
+def delivered(servers: Servers, contender: Contender, images: int, figure: str) -> Reading:
     """Have a contender deliver so many images, and read the CPU charged for them."""
     try:
         contender.start()
@@ -109,6 +123,6 @@ def delivered(servers: Servers, contender: Contender, images: int) -> Reading:
         until(lambda: account.images >= images, f"the last image of {contender.name}")
         numbers = account.close()
         per_call = {"mb_per_call": numbers["memory_mb"] / contender.calls}
-        return Reading(CPU, contender.name, {**numbers, **per_call})
+        return Reading(figure, contender.name, {**numbers, **per_call})
     finally:
         contender.stop()

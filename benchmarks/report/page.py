@@ -4,8 +4,10 @@ from pathlib import Path
 
 from benchmarks.figures.sizing import sizing
 from benchmarks.report.book import Book
+from benchmarks.report.paths import paths_table
 from benchmarks.report.plots import PLOTS, write_plots
 from benchmarks.report.report import made_on, table
+from benchmarks.report.rows import rows
 
 __all__ = ["write_page"]
 
@@ -14,6 +16,8 @@ PAGE = "performance.md"
 
 def write_page(docs: Path, book: Book, command: str) -> None:
     """Replace what an earlier run left between the marks.
+
+    A run of the fast paths alone replaces only their table, and any other run the rest.
 
     Args:
         docs: the folder of the pages.
@@ -26,12 +30,17 @@ def write_page(docs: Path, book: Book, command: str) -> None:
     page = docs / PAGE
     text = page.read_text("utf-8")
     made = f"Made by `{command}`. {made_on()}"
-    plots = [f"![{PLOTS[name]}]({name})" for name in write_plots(docs, book)]
-    places = {
-        "table": f"{made}\n\n{table(book)}",
-        "plots": "\n\n".join(plots),
-        "sizing": sizing(book),
-    }
+    places: dict[str, str] = {}
+    paths = paths_table(book)
+    if rows(book) or not paths:
+        plots = [f"![{PLOTS[name]}]({name})" for name in write_plots(docs, book)]
+        places |= {
+            "table": f"{made}\n\n{table(book)}",
+            "plots": "\n\n".join(plots),
+            "sizing": sizing(book),
+        }
+    if paths:
+        places["paths"] = f"{made}\n\n{paths}"
     for name, content in places.items():
         text = _between(text, name, content)
     page.write_text(text, "utf-8")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.figures.backlog import BACKLOG, BROKER, SMALL
-from benchmarks.figures.cpu import CHECKED, CPU, CROWDED, RAW, TWO
+from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS, CROWDED, RAW, TWO
 from benchmarks.figures.flight import FLIGHT, FLIGHT_SLOW, FLIGHT_TLS
 from benchmarks.figures.idle import IDLE
 from benchmarks.figures.million import MILLION
@@ -28,6 +28,7 @@ def rows(book: Book) -> list[Row]:
     """Return the table's lines; those of figures that were not measured are left out."""
     all_rows = [
         *_cpu(book),
+        *_cpu_over_tls(book),
         *_flight(book),
         *_idle(book),
         *_million(book),
@@ -72,6 +73,18 @@ def _cpu(book: Book) -> Iterator[Row]:
     for name, server in SERVERS.items():
         yield _row(book, f"… beside the workers: {server}, ms", CPU, name)
     yield _row(book, "memory per call in flight, MB", CPU, "mb_per_call")
+
+
+def _cpu_over_tls(book: Book) -> Iterator[Row]:
+    ours, two = book.values(CPU_TLS, OURS, "worker_ms"), book.values(CPU_TLS, TWO, "worker_ms")
+    yield _row(book, "worker CPU per image over TLS, ms", CPU_TLS, "worker_ms")
+    checked = divided(ours, book.values(CPU_TLS, CHECKED, "worker_ms"))
+    yield Row("… over TLS, against the raw limit with checks", {OURS: checked})
+    celery = divided(ours, book.values(CPU_TLS, "Celery", "worker_ms"))
+    yield Row("… over TLS, against Celery", {OURS: celery})
+    yield Row("… over TLS, of two processes against one", {OURS: divided(two, ours)})
+    plain = divided(ours, book.values(CPU, OURS, "worker_ms"))
+    yield Row("… over TLS, against plain HTTP", {OURS: plain})
 
 
 def _flight(book: Book) -> Iterator[Row]:

@@ -57,11 +57,13 @@ class Fleet:
 
     Attributes:
         variables: environment variables of its processes besides their settings.
+        first: called in each worker process before its command begins; it must be picklable.
     """
 
     def __init__(self, ground: Ground, folder: Path, **overrides: object) -> None:
         self.ground = ground
         self.variables: dict[str, str] = {}
+        self.first: Callable[[], None] | None = None
         self.folder = folder
         self.mark = uuid4().hex[:12]
         self.namespace = f"c{self.mark}"
@@ -110,7 +112,8 @@ class Fleet:
     def start_worker(self, snag: Snag | None = None, /, **overrides: object) -> WorkerProcess:
         """Start one worker; it works a second later."""
         log = self.folder / f"worker-{len(self.workers)}.log"
-        worker = WorkerProcess(self.environment(**overrides), self.folder, log, snag)
+        environment = self.environment(**overrides)
+        worker = WorkerProcess(environment, self.folder, log, snag, self.first)
         self.workers.append(worker)
         return worker
 

@@ -1,6 +1,6 @@
 """Run `darkroom worker` as a process to be killed, stopped and restarted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,13 +20,19 @@ class WorkerProcess(ForkedCommand):
         folder: its current folder.
         log: gets its output.
         snag: the step at which it signals itself, if any.
+        first: called in the process before the command begins, unless there is a snag.
     """
 
     def __init__(
-        self, environment: Mapping[str, str], folder: Path, log: Path, snag: Snag | None
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        snag: Snag | None,
+        first: Callable[[], None] | None = None,
     ) -> None:
         self.snag = snag
-        first = None if snag is None else partial(arm, snag)
+        first = first if snag is None else partial(arm, snag)
         super().__init__(["worker"], environment, folder, out=log, first=first)
 
     @property

@@ -4,16 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures.cpu import CHECKED, CPU
+from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS
+from benchmarks.figures.fast_paths import ALL_PATHS, PATHS
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.report.book import Book
 from benchmarks.report.page import PAGE, write_page
+from benchmarks.report.paths import paths_table
 from benchmarks.report.reading import Reading
 from benchmarks.report.report import table
+from benchmarks.report.rows import rows
 
 MARKED = "".join(
     f"<!-- bench {name} -->\nold {name}\n<!-- /bench {name} -->\nafter {name}\n"
-    for name in ("table", "plots", "sizing")
+    for name in ("paths", "table", "plots", "sizing")
 )
 
 
@@ -30,6 +33,19 @@ def _book() -> Book:
             Reading(CPU, "Celery", {"worker_ms": 15.0}),
             Reading(FLIGHT, "Darkroom", {"calls": 10, "memory_mb": 100.0}),
             Reading(FLIGHT, "Darkroom", {"calls": 1_000, "memory_mb": 500.0}),
+            *_paths().readings,
+        ]
+    )
+
+
+def _paths() -> Book:
+    """A worker without its memory cache, between two that have it."""
+    return Book(
+        [
+            Reading(PATHS, CHECKED, {"worker_ms": 4.0}),
+            Reading(PATHS, ALL_PATHS, {"worker_ms": 8.0}),
+            Reading(PATHS, "memory cache", {"worker_ms": 11.0, "times": 1.375}),
+            Reading(PATHS, ALL_PATHS, {"worker_ms": 8.0}),
         ]
     )
 
@@ -68,11 +84,63 @@ def test_a_run_goes_between_the_marks_of_the_page(tmp_path: Path) -> None:
     text = page.read_text()
     assert "old" not in text
     assert text.count("<!-- bench table -->") == 1
-    assert all(f"after {name}\n" in text for name in ("table", "plots", "sizing"))
+    assert all(f"after {name}\n" in text for name in ("paths", "table", "plots", "sizing"))
     assert "| workers " in text
     drawn = [path.name for path in tmp_path.glob("*.png")]
     assert drawn == ["performance-calls-in-flight.png"]
     assert drawn[0] in text
+
+
+def test_a_run_of_the_fast_paths_replaces_their_table_alone(tmp_path: Path) -> None:
+    """All other figures stay as an earlier run left them; no plot is drawn over."""
+    page = tmp_path / PAGE
+    page.write_text(MARKED)
+    write_page(tmp_path, _paths(), "make bench")
+    text = page.read_text()
+    assert "old paths" not in text
+    assert all(f"old {name}\n" in text for name in ("table", "plots", "sizing"))
+    assert "without: memory cache" in text
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_run_of_other_figures_leaves_the_table_of_fast_paths(tmp_path: Path) -> None:
+    """What takes long to measure is not lost with a run of something else."""
+    page = tmp_path / PAGE
+    page.write_text(MARKED)
+    write_page(tmp_path, Book([Reading(CPU, "Darkroom", {"worker_ms": 6.0})]), "make bench")
+    assert "old paths\n" in page.read_text()
+    assert "old table" not in page.read_text()
+
+
+def test_the_table_of_fast_paths_names_what_a_worker_lacks() -> None:
+    """Its CPU, how many times that of a complete worker, and the module that describes it."""
+    lines = {
+        cells[1]: cells[2:5]
+        for line in paths_table(_paths()).splitlines()
+        if len(cells := [cell.strip() for cell in line.split("|")]) > 4
+    }
+    assert lines["with all five"] == ["8.00 (8.00 to 8.00)", "", ""]
+    assert lines["without: memory cache"] == ["11.0", "1.38", "`tasks.storing.picture_cache`"]
+    assert lines["raw limit with checks, for comparison"][0] == "4.00"
+    assert paths_table(Book()) == ""
+
+
+def test_costs_over_tls_have_lines_of_their_own() -> None:
+    """They stand beside those of plain HTTP, of every contender."""
+    book = Book(
+        [
+            Reading(CPU, "Darkroom", {"worker_ms": 6.0}),
+            Reading(CPU_TLS, "Darkroom", {"worker_ms": 9.0}),
+            Reading(CPU_TLS, CHECKED, {"worker_ms": 3.0}),
+            Reading(CPU_TLS, "Celery", {"worker_ms": 45.0}),
+        ]
+    )
+    labels = [row.label for row in rows(book)]
+    assert len(labels) == len(set(labels))
+    ours = {row.label: row.values["Darkroom"] for row in rows(book)}
+    assert ours["worker CPU per image over TLS, ms"] == [9.0]
+    assert ours["… over TLS, against the raw limit with checks"] == [3.0]
+    assert ours["… over TLS, against plain HTTP"] == [1.5]
 
 
 def test_a_page_without_its_marks_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.wiring.factory import Wiring
-from storage.db.server_limits import limits_not_in_force
+from storage.db.postgresql.server_limits import limits_not_in_force
 
 __all__ = ["check_limits"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
 from darkroom.wiring.factory import Wiring
-from storage.db.server_identity import unproven_sslmode
+from storage.db.postgresql.server_identity import unproven_sslmode
 from storage.errors import DatabaseError, SchemaOutOfDate
 from storage.migrations.concurrent_indexes import missing_indexes
 from storage.migrations.migrate import check_schema

@@ -26,7 +26,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.db.database import Database
@@ -87,8 +86,7 @@ def create_batch(
     """
     batches = db.tables.batches
     values = {"id": id, "owner": owner, "key": key, "request_hash": request_hash, "name": name}
-    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
-    statement = insert_for(batches).on_conflict_do_nothing().returning(*batches.c)
+    statement = db.tables.insert(batches).on_conflict_do_nothing().returning(*batches.c)
     with db.begin() as connection:
         row = connection.execute(statement, values).mappings().first()
         if row is not None and callback is not None:

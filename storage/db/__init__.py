@@ -1,4 +1,4 @@
-"""Connect to the results table on both databases: engines, limits, errors, group commit.
+"""Connect to the results table on both databases: limits, errors, group commit, engines.
 
 Statements about jobs are in other packages.
 """

@@ -19,14 +19,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 
-from storage.db.engines import file_of, parse, postgresql_engine, sqlite_engine
+from storage.db.address import file_of, parse
+from storage.db.backend import postgresql_backend, sqlite_backend
 from storage.db.group_commit import GroupCommit, GroupStatement, Rows, is_made_alone
 from storage.db.safe_url import safe_url
-from storage.db.sql_errors import translated
 from storage.db.statement_limits import Limits
-from storage.schema.tables import POSTGRESQL, SQLITE, Tables
+from storage.schema.tables import Tables
 
-_POOL_TIMEOUT_S = 30.0
 DEFAULT_LIMITS = Limits()
 
 Result = TypeVar("Result")
@@ -65,32 +64,20 @@ class Database:
         self.safe_url = safe_url(address)
         self.dialect = address.get_backend_name()
         self.limits = limits
-        self._engine: Engine
-        self._writer: Engine
+        self._file = file_of(address) if self.dialect == "sqlite" else None
         if self.dialect == "postgresql":
-            self.tables: Tables = POSTGRESQL
-            self._file = None
-            self._engine = postgresql_engine(
-                address,
-                pool_size=pool_size,
-                pool_timeout_s=_POOL_TIMEOUT_S,
-                connect_timeout_s=connect_timeout_s,
-                limits=limits,
+            backend = postgresql_backend(
+                address, pool_size=pool_size, connect_timeout_s=connect_timeout_s, limits=limits
             )
-            self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
-            self._single: Engine = self._engine
         else:
-            self.tables = SQLITE
-            self._file = file_of(address)
-            self._engine = sqlite_engine(
-                address,
-                pool_size=pool_size,
-                pool_timeout_s=_POOL_TIMEOUT_S,
-                busy_timeout_s=limits.deadline_s if busy_timeout_s is None else busy_timeout_s,
-            )
-            self._writer = self._engine.execution_options(begin_with="BEGIN IMMEDIATE")
-            self._single = self._writer
-        self._reader: Engine = self._engine
+            busy_s = limits.deadline_s if busy_timeout_s is None else busy_timeout_s
+            backend = sqlite_backend(address, pool_size=pool_size, busy_timeout_s=busy_s)
+        self.tables: Tables = backend.tables
+        self._errors = backend.errors
+        self._engine: Engine = backend.engine
+        self._reader: Engine = backend.engine
+        self._writer: Engine = backend.writer
+        self._single: Engine = backend.single
         self._groups: dict[GroupStatement[Any], GroupCommit[Mapping[str, Any], Any]] = {}
 
     @property
@@ -175,13 +162,13 @@ class Database:
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        with translated(self.safe_url), engine.begin() as connection:
+        with self._errors.translated(self.safe_url), engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _limited(self, limits: Limits) -> Iterator[Connection]:
         """Open a transaction with limits of its own, which end with it."""
-        with translated(self.safe_url), self._writer.connect() as connection:
+        with self._errors.translated(self.safe_url), self._writer.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.deadline_s = limits.deadline_s
             try:

@@ -163,7 +163,7 @@ def _set_dispatched(db: Database, ids: Sequence[UUID], value: ColumnElement[Any]
 
 def _locked(tables: Tables, question: Select[tuple[UUID]]) -> Select[tuple[UUID]]:
     """Lock in id order, so that no two of these can deadlock; skip rows that are locked."""
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return question  # SQLite: the only writer holds everything anyway
     return question.order_by(tables.jobs.c.id).with_for_update(skip_locked=True)
 

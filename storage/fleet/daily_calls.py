@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 from storage.errors import DayExhausted
@@ -65,7 +64,7 @@ def forget_days(db: Database, *, older_than_days: int) -> int:
 
 def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:
     """Return the UTC day this many days ago; an integer, as it becomes part of the statement."""
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return literal_column(f"strftime('%Y-%m-%d', 'now', '-{int(days)} days')", Text)
     then = f"clock_timestamp() AT TIME ZONE 'UTC' - interval '{int(days)} days'"
     return literal_column(f"(SELECT to_char({then}, 'YYYY-MM-DD'))", Text)
@@ -74,9 +73,8 @@ def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:
 @cache
 def _spend(tables: Tables) -> Any:
     daily = tables.daily_calls
-    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
     return (
-        insert_for(daily)
+        tables.insert(daily)
         .values(day=today(tables), calls=1)
         .on_conflict_do_update(
             index_elements=["day"],

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, case, delete, or_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 from storage.schema.clock import after, instant, now, seconds_param
@@ -69,8 +68,7 @@ def resign(db: Database, name: str, *, holder: UUID) -> bool:
 @cache
 def _take(tables: Tables) -> Any:
     leaders = tables.leaders
-    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
-    statement = insert_for(leaders).values(
+    statement = tables.insert(leaders).values(
         name=bindparam("name"),
         holder=bindparam("holder", type_=Uuid()),
         since=now(),

@@ -24,7 +24,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 from storage.fleet.worker_calls import CallReport, is_alive
@@ -97,7 +96,6 @@ def register_worker(db: Database, worker: WorkerInfo) -> None:
         DatabaseUnavailable: Call again.
     """
     workers = db.tables.workers
-    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
     values = {
         "id": worker.id,
         "host": worker.host,
@@ -108,7 +106,7 @@ def register_worker(db: Database, worker: WorkerInfo) -> None:
         "serves_release": worker.serves_release,
     }
     renewed = {"lease_until": after(worker.lease_s), "ended_at": None}
-    statement = insert_for(workers).values(values)
+    statement = db.tables.insert(workers).values(values)
     with db.statement() as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=renewed))
 

@@ -20,7 +20,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Insert, RowMapping
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.batches.counts import tell_batch
 from storage.batches.loading import Loading, lock_loading
@@ -245,9 +244,7 @@ def _many(tables: Tables) -> Insert:
 
 
 def _ignoring_repeats(tables: Tables) -> Insert:
-    if tables.metadata.schema is None:
-        return sqlite.insert(tables.jobs).on_conflict_do_nothing()
-    return postgresql.insert(tables.jobs).on_conflict_do_nothing()
+    return tables.insert(tables.jobs).on_conflict_do_nothing()
 
 
 def columns_of(job: NewJob) -> dict[str, Any]:

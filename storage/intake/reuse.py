@@ -34,7 +34,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.db.database import Database
@@ -129,8 +128,7 @@ def set_owner_reuse(db: Database, owner: str, *, reuse: bool) -> None:
         DatabaseUnavailable: Call again.
     """
     defaults = db.tables.owner_defaults
-    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
-    statement = insert_for(defaults).values(owner=owner, reuse=reuse)
+    statement = db.tables.insert(defaults).values(owner=owner, reuse=reuse)
     changed = statement.on_conflict_do_update(index_elements=["owner"], set_={"reuse": reuse})
     with db.statement() as connection:
         connection.execute(changed)
@@ -194,7 +192,7 @@ def _sources(tables: Tables) -> Select[Any]:
     answers = select(answer.scalar_subquery()).select_from(asked)
     columns = (reuses.c.request_hash, reuses.c.job_id, reuses.c.root_id, jobs.c.images)
     found = select(*columns).join(jobs, jobs.c.id == reuses.c.job_id)
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return found.where(reuses.c.job_id.in_(answers))
     chosen = found.where(reuses.c.job_id == any_(func.array(answers.scalar_subquery())))
     return chosen.order_by(reuses.c.job_id).with_for_update(of=reuses, read=True, key_share=True)
@@ -202,7 +200,7 @@ def _sources(tables: Tables) -> Select[Any]:
 
 def _asked(tables: Tables) -> Any:
     """Return the wanted hashes as rows; binds `hashes`, a list."""
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         each = func.json_each(bindparam("hashes", type_=JSON()))
         return each.table_valued("value", name="asked")
     each = func.unnest(bindparam("hashes", type_=ARRAY(Text())))
@@ -211,5 +209,4 @@ def _asked(tables: Tables) -> Any:
 
 @cache
 def _note(tables: Tables) -> Any:
-    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
-    return insert_for(tables.reuses).on_conflict_do_nothing()
+    return tables.insert(tables.reuses).on_conflict_do_nothing()

@@ -186,7 +186,7 @@ def _in_order(
     jobs = tables.jobs
     among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
     question = select(jobs.c.id).where(among, *conditions).order_by(jobs.c.id)
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return question
     return question.with_for_update(skip_locked=passes_over)
 

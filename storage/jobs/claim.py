@@ -156,7 +156,7 @@ def _claim_within_day(db: Database, parameters: dict[str, object], most: int) ->
 def _claimed(tables: Tables, connection: Connection, parameters: dict[str, object]) -> Any:
     """Claim, and count the call of an owner with a daily limit; on PostgreSQL in one statement."""
     row = connection.execute(_claim(tables), parameters).mappings().first()
-    if row is not None and tables.metadata.schema is None:
+    if row is not None and tables.is_sqlite:
         connection.execute(_count_call(tables), {"of_owner": row["owner"]})
     return row
 
@@ -194,7 +194,7 @@ EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
 def _claim(tables: Tables) -> Update | Select[Any]:
     which = tables.jobs.c.id == bindparam("job_id")
     taken = _take_if_due(tables, which, bindparam("token")).returning(*tables.jobs.c)
-    return taken if tables.metadata.schema is None else _with_calls_counted(tables, taken)
+    return taken if tables.is_sqlite else _with_calls_counted(tables, taken)
 
 
 @cache

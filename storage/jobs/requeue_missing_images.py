@@ -87,7 +87,7 @@ def _lock_reuses(tables: Tables) -> Select[Any]:
     """Lock image references in id order, before any job's row, as the deletion of jobs does."""
     reuses = tables.reuses
     noted = select(reuses.c.job_id).where(reuses.c.job_id.in_(_ids())).order_by(reuses.c.job_id)
-    return noted if tables.metadata.schema is None else noted.with_for_update()
+    return noted if tables.is_sqlite else noted.with_for_update()
 
 
 @cache
@@ -95,7 +95,7 @@ def _named(tables: Tables) -> Select[Any]:
     jobs = tables.jobs
     rows = select(jobs.c.id, jobs.c.batch_id, jobs.c.images)
     rows = rows.where(jobs.c.id.in_(_ids()), _SUCCEEDED).order_by(jobs.c.id)
-    return rows if tables.metadata.schema is None else rows.with_for_update()
+    return rows if tables.is_sqlite else rows.with_for_update()
 
 
 @cache

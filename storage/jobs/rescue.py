@@ -110,7 +110,7 @@ def _no_worker_since(tables: Tables, moment: ColumnElement[Any]) -> ColumnElemen
 def _first(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
     jobs = tables.jobs
     some = select(jobs.c.id).where(*conditions).limit(bindparam("at_most"))
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return some
     return some.with_for_update(of=jobs, skip_locked=True)
 

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.schema.day import today
 from storage.schema.tables import Tables
@@ -39,8 +38,7 @@ def count_one(tables: Tables, owner: ColumnElement[str], *, of: Any = None) -> A
     )
     if of is not None:
         limited = limited.select_from(of)
-    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
-    counted = insert_for(daily).from_select(["day", "owner", "calls"], limited)
+    counted = tables.insert(daily).from_select(["day", "owner", "calls"], limited)
     return counted.on_conflict_do_update(
         index_elements=["day", "owner"], set_={"calls": daily.c.calls + counted.excluded.calls}
     )

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TypedDict, Unpack
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.db.database import Database
 
@@ -89,8 +88,7 @@ def set_owner_limits(db: Database, name: str, **limits: Unpack[OwnerChanges]) ->
         DatabaseUnavailable: Call again.
     """
     owners = db.tables.owners
-    insert_for = sqlite.insert if db.dialect == "sqlite" else postgresql.insert
-    statement = insert_for(owners).values(name=name, **limits)
+    statement = db.tables.insert(owners).values(name=name, **limits)
     # RETURNING yields the row only if something is set, so the name is set to itself at least.
     changed = {"name": name, **limits}
     statement = statement.on_conflict_do_update(index_elements=["name"], set_=changed)

@@ -189,7 +189,7 @@ def _forgettable(tables: Tables, *, passes_over: bool) -> Select[Any]:
         jobs.c.id.in_(_ids()), _FORGETTABLE, open_to_claims(tables)
     )
     rows = rows.order_by(jobs.c.id)
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return rows
     return rows.with_for_update(of=jobs, skip_locked=passes_over)
 

@@ -39,7 +39,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.db.database import Database
@@ -215,7 +214,7 @@ def _in_use(tables: Tables) -> ColumnElement[bool]:
 
 def _key_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
     doomed = tables.doomed_objects
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return doomed.c.key.in_(question)
     locked = question.with_for_update(of=doomed, skip_locked=True)
     return doomed.c.key == any_(func.array(locked.scalar_subquery()))
@@ -230,9 +229,8 @@ def _due(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
 @cache
 def _doom(tables: Tables) -> Any:
     doomed = tables.doomed_objects
-    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
     when = after(seconds_param("wait_s"))
-    statement = insert_for(doomed).values(
+    statement = tables.insert(doomed).values(
         key=bindparam("key"), job_id=bindparam("job_id"), due_at=when
     )
     again = {"due_at": statement.excluded.due_at, "doomed_at": now()}

@@ -92,7 +92,7 @@ def _alive_among(tables: Tables, connection: Connection, roots: Iterable[UUID]) 
     wanted = sorted(roots)
     if not wanted:
         return set()
-    is_sqlite = tables.metadata.schema is None
+    is_sqlite = tables.is_sqlite
     bounds = {"roots": [str(root) for root in wanted] if is_sqlite else wanted}
     return set(connection.scalars(_alive(tables), bounds))
 
@@ -105,7 +105,7 @@ def _ids() -> Any:
 def _lock(tables: Tables) -> Select[Any]:
     reuses = tables.reuses
     noted = select(reuses.c.job_id, reuses.c.root_id).where(reuses.c.job_id.in_(_ids()))
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return noted
     return noted.order_by(reuses.c.job_id).with_for_update()
 
@@ -125,7 +125,7 @@ def _alive(tables: Tables) -> Select[Any]:
 
 def _wanted(tables: Tables) -> Any:
     """Return the requested images as rows; binds `roots`, a list."""
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         each = func.json_each(bindparam("roots", type_=JSON()))
         return each.table_valued(column("value", Uuid()), name="wanted")
     each = func.unnest(bindparam("roots", type_=ARRAY(Uuid())))

@@ -56,7 +56,7 @@ def id_in(tables: Tables, question: Select[Any]) -> ColumnElement[bool]:
     PostgreSQL may run an IN (SELECT … LIMIT … FOR UPDATE) again for each row, and lock more rows
     than the limit. An array is built once, and its ids are looked up in the index.
     """
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         return tables.jobs.c.id.in_(question)
     return tables.jobs.c.id == any_(func.array(question.scalar_subquery()))
 

@@ -7,20 +7,20 @@ millions.
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import Boolean, Column, Integer, String, Table, Text, text
 
 from storage.schema.clock import UtcDateTime, now
-from storage.schema.columns import checks, count, index, moment
+from storage.schema.columns import TableDialect, checks, count, moment
 from storage.schema.constraints import TOMBSTONE_CHECKS
 from storage.schema.uuid_column import Uuid
 
 
-def tombstones(metadata: MetaData, prefix: str) -> Table:
+def tombstones(dialect: TableDialect) -> Table:
     """Declare the table of deleted jobs; it contains nothing that a producer wrote."""
-    name = f"{prefix}tombstones"
+    name = f"{dialect.prefix}tombstones"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", Uuid, primary_key=True),
         # Only this owner gets a report of the deletion; other owners get "not found".
         Column("owner", Text, nullable=False),
@@ -41,17 +41,17 @@ def tombstones(metadata: MetaData, prefix: str) -> Table:
         Column("ended_at", UtcDateTime, nullable=False),
         Column("forgotten_at", UtcDateTime, nullable=False, server_default=now()),
         *checks(name, TOMBSTONE_CHECKS),
-        index(f"{name}_key", "key_hash", where="key_hash IS NOT NULL"),
-        index(f"{name}_oldest", "forgotten_at"),
+        dialect.index(f"{name}_key", "key_hash", where="key_hash IS NOT NULL"),
+        dialect.index(f"{name}_oldest", "forgotten_at"),
     )
 
 
-def doomed_objects(metadata: MetaData, prefix: str) -> Table:
+def doomed_objects(dialect: TableDialect) -> Table:
     """Declare the deletion queue: unreferenced object keys, until the bucket has deleted them."""
-    name = f"{prefix}doomed_objects"
+    name = f"{dialect.prefix}doomed_objects"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("key", Text, primary_key=True),
         # The deleted job it belonged to; NULL for an initial image, which many jobs may use.
         Column("job_id", Uuid),
@@ -61,17 +61,17 @@ def doomed_objects(metadata: MetaData, prefix: str) -> Table:
         moment("busy_until"),
         Column("tries", Integer, nullable=False, server_default=text("0")),
         Column("error", Text),
-        index(f"{name}_due", "due_at"),
-        index(f"{name}_job", "job_id", where="job_id IS NOT NULL"),
+        dialect.index(f"{name}_due", "due_at"),
+        dialect.index(f"{name}_job", "job_id", where="job_id IS NOT NULL"),
     )
 
 
-def reuses(metadata: MetaData, prefix: str) -> Table:
+def reuses(dialect: TableDialect) -> Table:
     """Declare the table of image references: jobs with reusable images, and jobs that reuse one."""
-    name = f"{prefix}reuses"
+    name = f"{dialect.prefix}reuses"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("job_id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
         Column("request_hash", String(64), nullable=False),
@@ -79,6 +79,6 @@ def reuses(metadata: MetaData, prefix: str) -> Table:
         Column("source_id", Uuid),
         # The job whose call made the image: all jobs with the same one share its objects.
         Column("root_id", Uuid, nullable=False),
-        index(f"{name}_request", "owner", "request_hash", "job_id"),
-        index(f"{name}_root", "root_id"),
+        dialect.index(f"{name}_request", "owner", "request_hash", "job_id"),
+        dialect.index(f"{name}_root", "root_id"),
     )

@@ -1,8 +1,9 @@
-"""Declare the tables, their CHECKs and their indexes, once per dialect.
+"""Declare the tables, their CHECKs and their indexes.
 
 PostgreSQL keeps everything in the schema `darkroom`; SQLite has no schemas, so its names carry the
 prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Database.tables` is the
-one that fits the database. A test compares what the migrations build with this file.
+one that fits the database. `postgresql_tables.py` and `sqlite_tables.py` make one each, so that a
+process loads only its own. A test compares what the migrations build with this file.
 
 The tables of owners and their keys are in `owner_tables.py`, those of webhooks in
 `webhook_tables.py`, those that outlive a job in `retention_tables.py`. The conditions of CHECKs and
@@ -11,8 +12,9 @@ partial indexes are in `constraints.py`. Columns that several tables share are i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Boolean,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 )
 
 from storage.schema.clock import UtcDateTime, now
-from storage.schema.columns import BIG, JSON_VALUE, checks, count, index, moment
+from storage.schema.columns import BIG, TableDialect, checks, count, moment
 from storage.schema.constraints import (
     BATCH_CHECKS,
     DISPATCHED_SQL,
@@ -43,7 +45,6 @@ from storage.schema.constraints import (
 )
 from storage.schema.owner_tables import api_keys, owner_calls, owner_defaults, owners
 from storage.schema.retention_tables import doomed_objects, reuses, tombstones
-from storage.schema.revision import PREFIX, SCHEMA
 from storage.schema.uuid_column import Uuid
 from storage.schema.webhook_tables import (
     batch_callbacks,
@@ -53,12 +54,20 @@ from storage.schema.webhook_tables import (
     gone_receivers,
 )
 
+if TYPE_CHECKING:  # a process loads the dialect of its database only
+    from sqlalchemy.dialects import postgresql, sqlite
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """Hold all of Darkroom's tables under one dialect's names."""
+    """Hold all of Darkroom's tables under one dialect's names.
+
+    Attributes:
+        insert: Returns an INSERT in this dialect, which may have an ON CONFLICT.
+    """
 
     metadata: MetaData
+    insert: Callable[[Table], postgresql.Insert | sqlite.Insert]
     jobs: Table
     batches: Table
     batch_deltas: Table
@@ -79,8 +88,13 @@ class Tables:
     doomed_objects: Table
     reuses: Table
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Return whether these are the tables of SQLite."""
+        return self.metadata.schema is None
 
-def _job_columns() -> list[Column[Any]]:
+
+def _job_columns(dialect: TableDialect) -> list[Column[Any]]:
     return [
         Column("id", Uuid, primary_key=True),
         # No foreign key: a batch of a million would cost a million look-ups of one row.
@@ -90,9 +104,9 @@ def _job_columns() -> list[Column[Any]]:
         Column("owner", Text, nullable=False),
         Column("idempotency_key", Text),
         Column("request_hash", Text, nullable=False),
-        Column("request", JSON_VALUE, nullable=False),
+        Column("request", dialect.json_type, nullable=False),
         Column("init_image_key", Text),
-        Column("metadata", JSON_VALUE),
+        Column("metadata", dialect.json_type),
         Column("priority", Integer, nullable=False, server_default=text("0")),
         Column("status", String(16), nullable=False, server_default=text("'queued'")),
         Column("fence", BIG, nullable=False, server_default=text("0")),
@@ -114,7 +128,7 @@ def _job_columns() -> list[Column[Any]]:
         Column("error_code", Text),
         Column("error_message", Text),
         Column("error_whose", String(16)),
-        Column("images", JSON_VALUE),
+        Column("images", dialect.json_type),
         Column("callback_url", Text),
         Column("simulated", Boolean, nullable=False, server_default=text("false")),
         # The first release that supports all its parameters; NULL if every supported release does.
@@ -126,27 +140,31 @@ def _job_columns() -> list[Column[Any]]:
     ]
 
 
-def _job_indexes(prefix: str) -> list[Index]:
-    name = f"{prefix}jobs"
+def _job_indexes(dialect: TableDialect) -> list[Index]:
+    name = f"{dialect.prefix}jobs"
     return [
-        index(f"{name}_ready", "priority DESC", "stream", "accepted_at", "id", where=READY_SQL),
-        index(f"{name}_waiting", "not_before", where=WAITING_SQL),
-        index(f"{name}_dispatched", "dispatched_at", where=DISPATCHED_SQL),
-        index(f"{name}_expiring", "expires_at", where=EXPIRING_SQL),
-        index(f"{name}_held", "worker_id", where=HELD_SQL),
-        index(f"{name}_deadline", "call_deadline", where="status = 'running'"),
-        index(f"{name}_storing", "image_in_hand_at", where="status = 'storing'"),
-        index(f"{name}_batch_held", "batch_id", "status", where=HELD_SQL),
-        index(f"{name}_newest", "accepted_at", "id"),
+        dialect.index(
+            f"{name}_ready", "priority DESC", "stream", "accepted_at", "id", where=READY_SQL
+        ),
+        dialect.index(f"{name}_waiting", "not_before", where=WAITING_SQL),
+        dialect.index(f"{name}_dispatched", "dispatched_at", where=DISPATCHED_SQL),
+        dialect.index(f"{name}_expiring", "expires_at", where=EXPIRING_SQL),
+        dialect.index(f"{name}_held", "worker_id", where=HELD_SQL),
+        dialect.index(f"{name}_deadline", "call_deadline", where="status = 'running'"),
+        dialect.index(f"{name}_storing", "image_in_hand_at", where="status = 'storing'"),
+        dialect.index(f"{name}_batch_held", "batch_id", "status", where=HELD_SQL),
+        dialect.index(f"{name}_newest", "accepted_at", "id"),
         *(
-            index(f"{name}_{status}", "accepted_at", "id", where=f"status = '{status}'")
+            dialect.index(f"{name}_{status}", "accepted_at", "id", where=f"status = '{status}'")
             for status in LISTED
         ),
-        index(f"{name}_owner", "owner", "accepted_at", "id"),
-        index(f"{name}_init_image", "init_image_key", where="init_image_key IS NOT NULL"),
-        index(f"{name}_needs_release", "needs_release", where=NEEDS_RELEASE_SQL),
-        index(f"{name}_batch", "batch_id", "accepted_at", "id", where="batch_id IS NOT NULL"),
-        index(
+        dialect.index(f"{name}_owner", "owner", "accepted_at", "id"),
+        dialect.index(f"{name}_init_image", "init_image_key", where="init_image_key IS NOT NULL"),
+        dialect.index(f"{name}_needs_release", "needs_release", where=NEEDS_RELEASE_SQL),
+        dialect.index(
+            f"{name}_batch", "batch_id", "accepted_at", "id", where="batch_id IS NOT NULL"
+        ),
+        dialect.index(
             f"{name}_key",
             "owner",
             "idempotency_key",
@@ -156,16 +174,20 @@ def _job_indexes(prefix: str) -> list[Index]:
     ]
 
 
-def _jobs(metadata: MetaData, prefix: str) -> Table:
-    parts = [*_job_columns(), *checks(f"{prefix}jobs", JOB_CHECKS), *_job_indexes(prefix)]
-    return Table(f"{prefix}jobs", metadata, *parts)
+def _jobs(dialect: TableDialect) -> Table:
+    parts = [
+        *_job_columns(dialect),
+        *checks(f"{dialect.prefix}jobs", JOB_CHECKS),
+        *_job_indexes(dialect),
+    ]
+    return Table(f"{dialect.prefix}jobs", dialect.metadata, *parts)
 
 
-def _batches(metadata: MetaData, prefix: str) -> Table:
-    name = f"{prefix}batches"
+def _batches(dialect: TableDialect) -> Table:
+    name = f"{dialect.prefix}batches"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
         Column("key", Text),
@@ -180,31 +202,31 @@ def _batches(metadata: MetaData, prefix: str) -> Table:
         moment("closed_at"),
         moment("abandoned_at"),
         *checks(name, BATCH_CHECKS),
-        index(f"{name}_key", "owner", "key", where="key IS NOT NULL", unique=True),
-        index(f"{name}_newest", "created_at", "id"),
-        index(f"{name}_unopened", "created_at", where="opened_at IS NULL"),
+        dialect.index(f"{name}_key", "owner", "key", where="key IS NOT NULL", unique=True),
+        dialect.index(f"{name}_newest", "created_at", "id"),
+        dialect.index(f"{name}_unopened", "created_at", where="opened_at IS NULL"),
     )
 
 
-def _batch_deltas(metadata: MetaData, prefix: str) -> Table:
-    name = f"{prefix}batch_deltas"
+def _batch_deltas(dialect: TableDialect) -> Table:
+    name = f"{dialect.prefix}batch_deltas"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", BIG, primary_key=True, autoincrement=True),
         Column("batch_id", Uuid, nullable=False),
         count("succeeded"),
         count("failed"),
         count("cancelled"),
-        index(f"{name}_batch", "batch_id"),
+        dialect.index(f"{name}_batch", "batch_id"),
     )
 
 
-def _workers(metadata: MetaData, prefix: str) -> Table:
-    name = f"{prefix}workers"
+def _workers(dialect: TableDialect) -> Table:
+    name = f"{dialect.prefix}workers"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", Uuid, primary_key=True),
         Column("host", Text, nullable=False),
         Column("pid", Integer, nullable=False),
@@ -223,14 +245,14 @@ def _workers(metadata: MetaData, prefix: str) -> Table:
         moment("resume_asked_at"),
         # Compared with `needs_release` of jobs.
         Column("serves_release", Integer),
-        index(f"{name}_lease", "lease_until"),
+        dialect.index(f"{name}_lease", "lease_until"),
     )
 
 
-def _leaders(metadata: MetaData, prefix: str) -> Table:
+def _leaders(dialect: TableDialect) -> Table:
     return Table(
-        f"{prefix}leaders",
-        metadata,
+        f"{dialect.prefix}leaders",
+        dialect.metadata,
         Column("name", Text, primary_key=True),
         Column("holder", Uuid, nullable=False),
         Column("since", UtcDateTime, nullable=False),
@@ -238,11 +260,11 @@ def _leaders(metadata: MetaData, prefix: str) -> Table:
     )
 
 
-def _fleet(metadata: MetaData, prefix: str) -> Table:
-    name = f"{prefix}fleet"
+def _fleet(dialect: TableDialect) -> Table:
+    name = f"{dialect.prefix}fleet"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", Integer, primary_key=True, autoincrement=False),
         Column("pause_kind", String(16)),
         Column("pause_code", Text),
@@ -258,39 +280,37 @@ def _fleet(metadata: MetaData, prefix: str) -> Table:
     )
 
 
-def _daily_calls(metadata: MetaData, prefix: str) -> Table:
+def _daily_calls(dialect: TableDialect) -> Table:
     return Table(
-        f"{prefix}daily_calls",
-        metadata,
+        f"{dialect.prefix}daily_calls",
+        dialect.metadata,
         Column("day", String(10), primary_key=True),
         Column("calls", BIG, nullable=False),
     )
 
 
-def _tables(metadata: MetaData, prefix: str) -> Tables:
+def declared_tables(dialect: TableDialect) -> Tables:
+    """Declare all tables in one dialect."""
     return Tables(
-        metadata=metadata,
-        jobs=_jobs(metadata, prefix),
-        batches=_batches(metadata, prefix),
-        batch_deltas=_batch_deltas(metadata, prefix),
-        workers=_workers(metadata, prefix),
-        leaders=_leaders(metadata, prefix),
-        fleet=_fleet(metadata, prefix),
-        daily_calls=_daily_calls(metadata, prefix),
-        api_keys=api_keys(metadata, prefix),
-        owners=owners(metadata, prefix),
-        owner_calls=owner_calls(metadata, prefix),
-        deliveries=deliveries(metadata, prefix),
-        delivery_attempts=delivery_attempts(metadata, prefix),
-        batch_callbacks=batch_callbacks(metadata, prefix),
-        callback_secrets=callback_secrets(metadata, prefix),
-        gone_receivers=gone_receivers(metadata, prefix),
-        owner_defaults=owner_defaults(metadata, prefix),
-        tombstones=tombstones(metadata, prefix),
-        doomed_objects=doomed_objects(metadata, prefix),
-        reuses=reuses(metadata, prefix),
+        metadata=dialect.metadata,
+        insert=dialect.insert,
+        jobs=_jobs(dialect),
+        batches=_batches(dialect),
+        batch_deltas=_batch_deltas(dialect),
+        workers=_workers(dialect),
+        leaders=_leaders(dialect),
+        fleet=_fleet(dialect),
+        daily_calls=_daily_calls(dialect),
+        api_keys=api_keys(dialect),
+        owners=owners(dialect),
+        owner_calls=owner_calls(dialect),
+        deliveries=deliveries(dialect),
+        delivery_attempts=delivery_attempts(dialect),
+        batch_callbacks=batch_callbacks(dialect),
+        callback_secrets=callback_secrets(dialect),
+        gone_receivers=gone_receivers(dialect),
+        owner_defaults=owner_defaults(dialect),
+        tombstones=tombstones(dialect),
+        doomed_objects=doomed_objects(dialect),
+        reuses=reuses(dialect),
     )
-
-
-POSTGRESQL = _tables(MetaData(schema=SCHEMA), "")
-SQLITE = _tables(MetaData(), PREFIX)

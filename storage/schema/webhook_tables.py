@@ -6,20 +6,20 @@ separate the two. `tables.py` combines these with the other tables.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import Column, Integer, String, Table, Text, text
 
 from storage.schema.clock import UtcDateTime, now
-from storage.schema.columns import BIG, checks, count, index, moment
+from storage.schema.columns import BIG, TableDialect, checks, count, moment
 from storage.schema.constraints import ATTEMPT_CHECKS, DELIVERY_CHECKS, DUE_SQL, UNDELIVERED_SQL
 from storage.schema.uuid_column import Uuid
 
 
-def deliveries(metadata: MetaData, prefix: str) -> Table:
+def deliveries(dialect: TableDialect) -> Table:
     """Declare the table of deliveries; it has a row for each end that has a callback."""
-    name = f"{prefix}deliveries"
+    name = f"{dialect.prefix}deliveries"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         # The `webhook-id`: the same over all retries and replays.
         Column("id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
@@ -44,22 +44,24 @@ def deliveries(metadata: MetaData, prefix: str) -> Table:
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
         moment("ended_at"),
         *checks(name, DELIVERY_CHECKS),
-        index(f"{name}_due", "owner", "next_attempt_at", where=DUE_SQL),
-        index(f"{name}_newest", "created_at", "id"),
-        index(f"{name}_owner", "owner", "created_at", "id"),
-        index(f"{name}_undelivered", "created_at", "id", where=UNDELIVERED_SQL),
-        index(f"{name}_job", "job_id", "created_at", "id", where="job_id IS NOT NULL"),
-        index(f"{name}_batch", "batch_id", "created_at", "id", where="batch_id IS NOT NULL"),
-        index(f"{name}_ended", "ended_at", where="ended_at IS NOT NULL"),
+        dialect.index(f"{name}_due", "owner", "next_attempt_at", where=DUE_SQL),
+        dialect.index(f"{name}_newest", "created_at", "id"),
+        dialect.index(f"{name}_owner", "owner", "created_at", "id"),
+        dialect.index(f"{name}_undelivered", "created_at", "id", where=UNDELIVERED_SQL),
+        dialect.index(f"{name}_job", "job_id", "created_at", "id", where="job_id IS NOT NULL"),
+        dialect.index(
+            f"{name}_batch", "batch_id", "created_at", "id", where="batch_id IS NOT NULL"
+        ),
+        dialect.index(f"{name}_ended", "ended_at", where="ended_at IS NOT NULL"),
     )
 
 
-def delivery_attempts(metadata: MetaData, prefix: str) -> Table:
+def delivery_attempts(dialect: TableDialect) -> Table:
     """Declare the log of attempts, with one row for each, whatever its outcome."""
-    name = f"{prefix}delivery_attempts"
+    name = f"{dialect.prefix}delivery_attempts"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", BIG, primary_key=True, autoincrement=True),
         Column("delivery_id", Uuid, nullable=False),
         Column("number", Integer, nullable=False),
@@ -70,43 +72,43 @@ def delivery_attempts(metadata: MetaData, prefix: str) -> Table:
         # The beginning of the response: enough for the receiver to recognise it.
         Column("answer", Text),
         *checks(name, ATTEMPT_CHECKS),
-        index(f"{name}_delivery", "delivery_id", "id"),
+        dialect.index(f"{name}_delivery", "delivery_id", "id"),
     )
 
 
-def batch_callbacks(metadata: MetaData, prefix: str) -> Table:
+def batch_callbacks(dialect: TableDialect) -> Table:
     """Declare the table of batches' callback targets.
 
     It is separate so that the batches table stays unchanged.
     """
     return Table(
-        f"{prefix}batch_callbacks",
-        metadata,
+        f"{dialect.prefix}batch_callbacks",
+        dialect.metadata,
         Column("batch_id", Uuid, primary_key=True),
         Column("target", Text, nullable=False),
     )
 
 
-def callback_secrets(metadata: MetaData, prefix: str) -> Table:
+def callback_secrets(dialect: TableDialect) -> Table:
     """Declare the signing secrets of owners' webhooks; during a rotation an owner has two."""
-    name = f"{prefix}callback_secrets"
+    name = f"{dialect.prefix}callback_secrets"
     return Table(
         name,
-        metadata,
+        dialect.metadata,
         Column("id", Uuid, primary_key=True),
         Column("owner", Text, nullable=False),
         # Stored in plain text: signing needs the secret itself, so a hash would not do.
         Column("secret", Text, nullable=False),
         Column("created_at", UtcDateTime, nullable=False, server_default=now()),
-        index(f"{name}_owner", "owner", "created_at"),
+        dialect.index(f"{name}_owner", "owner", "created_at"),
     )
 
 
-def gone_receivers(metadata: MetaData, prefix: str) -> Table:
+def gone_receivers(dialect: TableDialect) -> Table:
     """Declare the targets that answered 410; they get nothing until a delivery is replayed."""
     return Table(
-        f"{prefix}gone_receivers",
-        metadata,
+        f"{dialect.prefix}gone_receivers",
+        dialect.metadata,
         Column("owner", Text, primary_key=True),
         Column("target", Text, primary_key=True),
         Column("since", UtcDateTime, nullable=False, server_default=now()),

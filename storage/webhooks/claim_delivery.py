@@ -28,7 +28,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.db.database import Database
@@ -191,7 +190,7 @@ def _claim(tables: Tables) -> ReturningUpdate[Any]:
     due = (ANY_DUE, rows.c.owner == bindparam("of_owner"), rows.c.next_attempt_at <= instant())
     some = select(rows.c.id).where(*due).order_by(rows.c.next_attempt_at)
     some = some.limit(bindparam("at_most"))
-    if tables.metadata.schema is None:
+    if tables.is_sqlite:
         chosen: ColumnElement[bool] = rows.c.id.in_(some)
     else:
         some = some.with_for_update(skip_locked=True)
@@ -236,5 +235,4 @@ def _settle_and_log(tables: Tables) -> Select[Any]:
 
 @cache
 def _mark_gone(tables: Tables) -> Any:
-    insert_for = sqlite.insert if tables.metadata.schema is None else postgresql.insert
-    return insert_for(tables.gone_receivers).on_conflict_do_nothing()
+    return tables.insert(tables.gone_receivers).on_conflict_do_nothing()

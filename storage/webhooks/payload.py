@@ -126,7 +126,7 @@ class _Words:
 
 
 def _words(tables: Tables) -> _Words:
-    return _Words("json_object" if tables.metadata.schema is None else "json_build_object")
+    return _Words("json_object" if tables.is_sqlite else "json_build_object")
 
 
 def _quoted(word: str) -> ColumnElement[str]:

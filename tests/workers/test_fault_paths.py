@@ -13,7 +13,7 @@ from darkroom.settings import load_settings
 from darkroom.{module} import {wiring}
 from darkroom.logs import configure_logs
 from storage.errors import DatabaseUnavailable, ObjectStoreUnavailable
-from storage.db.sql_errors import translated
+from storage.db.sqlite.errors import SQLITE_ERRORS
 from storage.objects.s3_errors import translated as object_translated
 from tasks.batches.loader import _patiently
 from tasks.db_retry import persist
@@ -49,7 +49,7 @@ print(answered(failing_once(ObjectStoreUnavailable("away"))))
 for form in ("text", "json"):
     configure_logs("INFO", form)
     try:
-        with translated("here"), object_translated("here", "bucket", ""):
+        with SQLITE_ERRORS.translated("here"), object_translated("here", "bucket", ""):
             socket.create_connection(("localhost", 9), timeout=1)
     except Exception as error:
         log.exception("it failed with %s", type(error).__name__)

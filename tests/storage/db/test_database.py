@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import exc, text
 
 from storage.db.database import Database
-from storage.db.sql_errors import translate
+from storage.db.postgresql.errors import POSTGRESQL_ERRORS
+from storage.db.sqlite.errors import SQLITE_ERRORS
 from storage.db.statement_limits import Limits
 from storage.errors import (
     DatabaseError,
@@ -133,7 +134,7 @@ def test_many_threads_share_a_small_pool(db: Database) -> None:
 
 def test_a_full_pool_is_worth_waiting_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that gets no connection in time gets `DatabaseUnavailable`."""
-    monkeypatch.setattr("storage.db.database._POOL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("storage.db.pooled_engine._POOL_TIMEOUT_S", 0.05)
     db = Database(f"sqlite:///{tmp_path / 'a.db'}", pool_size=1)
     refused = []
 
@@ -246,10 +247,12 @@ def test_each_foreign_error_means_one_thing(number: int) -> None:
     """Bare, and in the wrapping that SQLAlchemy gives it."""
     make, ours = FOREIGN[number]
     foreign = make()
-    assert type(translate(foreign, "db://x")) is ours
-    if isinstance(foreign, (psycopg.Error, sqlite3.Error)):
-        wrapped: Any = exc.DBAPIError("SELECT 1", None, foreign)
-        assert type(translate(wrapped, "db://x")) is ours
+    for errors in (POSTGRESQL_ERRORS, SQLITE_ERRORS):
+        if isinstance(foreign, (errors.driver_error, exc.SQLAlchemyError)):
+            assert type(errors.translate(foreign, "db://x")) is ours
+        if isinstance(foreign, errors.driver_error):
+            wrapped: Any = exc.DBAPIError("SELECT 1", None, foreign)
+            assert type(errors.translate(wrapped, "db://x")) is ours
 
 
 def _instance(kind: type[Exception]) -> Exception:
@@ -262,15 +265,16 @@ def _instance(kind: type[Exception]) -> Exception:
 
 def test_no_exception_of_the_libraries_is_missed() -> None:
     """Every class that SQLAlchemy, psycopg and sqlite3 raise becomes a `DatabaseError`."""
-    for module, root in (
-        (exc, exc.SQLAlchemyError),
-        (psycopg.errors, psycopg.Error),
-        (sqlite3, sqlite3.Error),
+    for errors, module, root in (
+        (POSTGRESQL_ERRORS, exc, exc.SQLAlchemyError),
+        (SQLITE_ERRORS, exc, exc.SQLAlchemyError),
+        (POSTGRESQL_ERRORS, psycopg.errors, psycopg.Error),
+        (SQLITE_ERRORS, sqlite3, sqlite3.Error),
     ):
         kinds = [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, root)]
         assert len(kinds) > 5
         for kind in kinds:
-            assert isinstance(translate(_instance(kind), "db://x"), DatabaseError)
+            assert isinstance(errors.translate(_instance(kind), "db://x"), DatabaseError)
 
 
 def test_a_process_that_sleeps_in_a_transaction_is_ended_by_the_server(postgres_url: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.db.database import Database
-from storage.db.server_identity import is_proven, unproven_sslmode
+from storage.db.postgresql.server_identity import is_proven, unproven_sslmode
 from storage.errors import DatabaseError
 
 
@@ -35,7 +35,7 @@ def test_the_mode_is_the_one_in_force(postgres_url: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("PGSSLMODE", "allow")
     db = Database(postgres_url)
     assert unproven_sslmode(db) is None
-    monkeypatch.setattr("storage.db.server_identity.is_proven", lambda *_: False)
+    monkeypatch.setattr("storage.db.postgresql.server_identity.is_proven", lambda *_: False)
     assert unproven_sslmode(db) == "allow"
     db.close()
     named = Database(f"{postgres_url}?sslmode=disable")

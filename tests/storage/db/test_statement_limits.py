@@ -8,7 +8,7 @@ from sqlalchemy import make_url, text
 
 from chaos.fleet.proxy import Act, Proxy
 from storage.db.database import Database
-from storage.db.server_limits import limits_not_in_force
+from storage.db.postgresql.server_limits import limits_not_in_force
 from storage.db.statement_limits import (
     BULK_DELETE,
     COPY,

@@ -1,0 +1,1 @@
+"""Open a SQLite file: engine and errors."""

@@ -1,6 +1,7 @@
 """Start the components before Celery's consumer, and drain them after it has stopped."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from celery import Celery, bootsteps
@@ -12,6 +13,7 @@ from storage.errors import StorageError
 from tasks.messages.gate import MessageGate
 from workers.components import WorkerComponents
 from workers.consumer import consumer_of
+from workers.consumer_control import ConsumerControl
 from workers.gc_freeze import leave_libraries_alone
 from workers.signals import leave_on_signals
 
@@ -31,6 +33,10 @@ class WorkerParts(Protocol):
     @property
     def crew(self) -> WorkerComponents:
         """Return the components that run beside Celery."""
+
+    @property
+    def flows(self) -> Sequence[ConsumerControl]:
+        """Return the consumer controls of the queues, to which the consumer is attached."""
 
     @property
     def gate(self) -> MessageGate:
@@ -74,7 +80,7 @@ def install(app: Celery, parts: WorkerParts) -> None:
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, parent: Any) -> None:
-            for flow in parent.controller.crew.flows:
+            for flow in parts.flows:
                 flow.attach(parent)
 
     app.conf.worker_consumer = consumer_of(parts)

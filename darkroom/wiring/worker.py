@@ -5,7 +5,6 @@ Separate from `factory.py` because producers, commands and the gateway never bui
 
 import os
 import socket
-import threading
 from functools import cached_property, partial
 
 from celery import Celery
@@ -15,6 +14,7 @@ from darkroom import __version__
 from darkroom.logs import configure_logs
 from darkroom.settings import Settings
 from darkroom.wiring.call_threads import call_threads
+from darkroom.wiring.execution import make_run_job
 from darkroom.wiring.factory import Wiring
 from darkroom.wiring.fault_paths import load_fault_paths
 from darkroom.wiring.pauses import Pauses, budget_limits, make_pauses
@@ -22,33 +22,23 @@ from darkroom.wiring.storing import adopt_every_s, make_reconcile, make_spool, m
 from darkroom.wiring.webhooks import make_deliverer
 from storage.fleet.leases import WorkerInfo
 from tasks.dispatch.leader import DispatcherPace, DispatchLeader
-from tasks.execution.api_call import ApiCall
 from tasks.execution.call_control import CallControl
-from tasks.execution.claim_job import ClaimJob, ClaimSettings
+from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
-from tasks.execution.prepare_call import PrepareCall
-from tasks.execution.record_failure import RecordFailure
-from tasks.execution.recover_stored import RecoverStored
-from tasks.execution.retry_policy import RetryPolicy
-from tasks.execution.run_job import RunJob
 from tasks.messages.gate import MessageGate
 from tasks.messages.postpone import Postpone
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
 from tasks.rate_limit.redis_limiter import RedisLimiter
 from tasks.rate_limit.worker_share import PlaceWatch, place_of
-from tasks.storing.keep_images import KeepImages
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
-from tasks.storing.uploader import Uploader
-from tasks.throttling.byte_limiter import ByteLimiter
 from tasks.throttling.call_gate import CallGate
-from tasks.throttling.fleet_sync import FleetSync
 from tasks.throttling.storage_pause import StoragePause
 from workers.adoption import Adoption
 from workers.bootsteps import install
-from workers.components import WorkerComponents
+from workers.components import ImageStorage, Shutdown, WorkerComponents
 from workers.consumer_control import ConsumerControl
 from workers.cpu_affinity import CpuAffinity
 from workers.heartbeat import Heartbeat
@@ -125,23 +115,26 @@ class WorkerWiring(Wiring):
         )
 
     @cached_property
+    def generate_flow(self) -> ConsumerControl:
+        """Return the consumer switch of dispatches, off while the inbox is full."""
+        return ConsumerControl(self.queues.generate)
+
+    @property
+    def flows(self) -> tuple[ConsumerControl, ...]:
+        """Return the consumer switches of all queues."""
+        return self.generate_flow, self.submit_flow
+
+    @cached_property
     def crew(self) -> WorkerComponents:
         """Return a worker process's components, built once when the worker starts."""
-        settings = self.settings
-        gate = CallGate(settings.concurrency)
-        flow = ConsumerControl(self.queues.generate)
-        spool = make_spool(settings)
+        settings, flow = self.settings, self.generate_flow
+        gate, spool, open_claims = (
+            CallGate(settings.concurrency),
+            make_spool(settings),
+            OpenClaims(),
+        )
         storage_pause = StoragePause(self.database)
         space = SpoolSpace(spool, stopping=self.stopping, on_full=storage_pause.spool_is_full)
-        pauses = make_pauses(
-            self,
-            gate,
-            flow,
-            storage_pause=storage_pause,
-            is_clear=space.is_clear,
-            bring_job=lambda: self.crew.bring_job(),  # noqa: PLW0108 - made below
-        )
-        uploads = make_uploads(self, spool, on_stored=storage_pause.image_was_stored)
         threads = call_threads(settings)
         inbox = Inbox(
             max(16, settings.concurrency // 4),
@@ -149,25 +142,35 @@ class WorkerWiring(Wiring):
             on_full=flow.pause,
             on_low=flow.resume,
         )
-        open_claims = OpenClaims()
-        deliverer = make_deliverer(self)
+        jobs = DispatchedJobs(inbox, self.dispatch)
+        pauses = make_pauses(
+            self,
+            gate,
+            flow,
+            storage_pause=storage_pause,
+            is_clear=space.is_clear,
+            bring_job=jobs.bring_one,
+        )
+        uploads = make_uploads(self, spool, on_stored=storage_pause.image_was_stored)
         control = CallControl(gate, self.budget, pauses.breaker)
-        run_job = self._run_job(
+        run_job = make_run_job(
+            self,
             space=space,
             uploads=uploads,
             control=control,
             fleet=pauses.fleet,
             open_claims=open_claims,
         )
-        crew = WorkerComponents(
-            inbox=inbox,
-            executor=Executor(threads=threads, inbox=inbox, run=run_job.run),
-            uploads=uploads,
+        executor = Executor(threads=threads, inbox=inbox, run=run_job.run)
+        inbox.call_when_added(executor.grow)
+        deliverer = make_deliverer(self)
+        self.handlers.connect(submit=self.submit, take=jobs.take)
+        return WorkerComponents(
             heartbeat=self._heartbeat(gate, pauses),
-            dispatch=self.dispatch,
+            jobs=jobs,
+            control=control,
+            images=ImageStorage(spool, uploads),
             deliverer=deliverer,
-            pace=gate,
-            budget=self.budget,
             loops=(
                 self._dispatcher().loop,
                 DispatchRefresh(
@@ -175,27 +178,23 @@ class WorkerWiring(Wiring):
                 ).loop,
                 deliverer.loop,
                 pauses.fleet.loop,
-                self._watchdog(inbox, flow).loop,
+                self._watchdog(inbox).loop,
                 self.sweep.loop,
                 make_reconcile(self, uploads, open_claims).loop,
                 Adoption(spool, uploads, every_s=adopt_every_s(settings)).loop,
                 *(() if self.one_core is None else (self.one_core.loop,)),
             ),
-            flows=(flow, self.submit_flow),
-            spool=spool,
-            stopping=self.stopping,
-            drain_s=settings.drain_seconds,
+            shutdown=Shutdown(self.stopping, settings.drain_seconds),
         )
-        self.handlers.connect(submit=self.submit, take=crew.take)
-        return crew
 
     @cached_property
     def one_core(self) -> CpuAffinity | None:
         """Return the affinity to one core; None if the kernel is to place the threads."""
         return CpuAffinity() if self.settings.cpu_affinity == "auto" else None
 
-    def _watchdog(self, inbox: Inbox, flow: ConsumerControl) -> StarvationWatchdog:
-        settings, submit, submit_flow = self.settings, self.submit, self.submit_flow
+    def _watchdog(self, inbox: Inbox) -> StarvationWatchdog:
+        settings, submit = self.settings, self.submit
+        flow, submit_flow = self.flows
 
         def could_start() -> bool:
             has_room = inbox.demand < settings.concurrency
@@ -214,70 +213,6 @@ class WorkerWiring(Wiring):
         )
         leave = partial(leave_for_supervisor, settings.drain_seconds)
         return StarvationWatchdog([dispatches, submits], leave=leave)
-
-    def _run_job(
-        self,
-        *,
-        space: SpoolSpace,
-        uploads: Uploader,
-        control: CallControl,
-        fleet: FleetSync,
-        open_claims: OpenClaims,
-    ) -> RunJob:
-        failures = RecordFailure(
-            self.database,
-            policy=self._retry_policy(),
-            gate=control.gate,
-            breaker=control.breaker,
-            fleet=fleet,
-        )
-        recover = RecoverStored(self.database, self.objects, key_prefix=self.key_prefix)
-        return RunJob(
-            space=space,
-            control=control,
-            claims=ClaimJob(
-                self.database,
-                self.dispatch,
-                self._claim_settings(),
-                gate=control.gate,
-                fleet=fleet,
-                open_claims=open_claims,
-            ),
-            prepare=PrepareCall(self.objects, recover, failures),
-            api=self._api_call(),
-            images=KeepImages(self.database, uploads, worker_id=self.worker_id),
-            failures=failures,
-        )
-
-    def _retry_policy(self) -> RetryPolicy:
-        settings = self.settings
-        return RetryPolicy(
-            max_attempts=settings.max_attempts,
-            max_useless_calls=settings.max_useless_calls,
-            max_unknown_calls=settings.max_unknown_calls,
-            backoff_base_s=settings.backoff_base_s,
-            backoff_max_s=settings.backoff_max_s,
-            hold_s=settings.hold_s,
-        )
-
-    def _claim_settings(self) -> ClaimSettings:
-        settings = self.settings
-        return ClaimSettings(
-            worker_id=self.worker_id,
-            deadline_s=settings.call_deadline_s,
-            max_calls=settings.max_calls_per_job,
-            max_calls_per_day=settings.max_calls_per_day,
-        )
-
-    def _api_call(self) -> ApiCall:
-        settings = self.settings
-        decode_threads = settings.decode_threads or 2 * (os.cpu_count() or 1)
-        return ApiCall(
-            self.playground,
-            reading=ByteLimiter(settings.reading_bytes),
-            decoding=threading.Semaphore(decode_threads),
-            recipe=settings.embed_recipe,
-        )
 
     def _heartbeat(self, gate: CallGate, pauses: Pauses) -> Heartbeat:
         settings = self.settings

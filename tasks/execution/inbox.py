@@ -38,6 +38,7 @@ class Inbox:
         self._low_at = slots + capacity // 2
         self._on_full = on_full
         self._on_low = on_low
+        self._on_added: Callable[[], object] = lambda: None
         self._waiting: dict[UUID, None] = {}
         self._under_way: set[UUID] = set()
         # One lock, two conditions: the end of a job must not wake the threads that wait for a job.
@@ -81,7 +82,12 @@ class Inbox:
             self._is_full = self._is_full or filled
         if filled:
             self._on_full()
+        self._on_added()
         return True
+
+    def call_when_added(self, listener: Callable[[], object]) -> None:
+        """Call a function after each `add`: the executor starts its threads there."""
+        self._on_added = listener
 
     def take(self) -> UUID | None:
         """Wait for the next id and return it; return None once the inbox is closed.

@@ -25,7 +25,7 @@ def crew(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerC
         monkeypatch.setenv(name, value)
     wiring = WorkerWiring(load_settings(concurrency=1))
     crew = wiring.crew
-    for part in (crew.heartbeat, crew.budget, crew.uploads):
+    for part in (crew.heartbeat, crew.control.budget, crew.images.uploads):
         part.start()
     yield crew
     crew.drain()
@@ -67,7 +67,7 @@ def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
 
     monkeypatch.setattr(Spool, "write", wait_and_write)
     jobs = two_jobs(lite_fleet)
-    crew.take(jobs)
+    crew.jobs.take(jobs)
     lite_fleet.wait_until(lambda: lite_fleet.charged() == 2, "no second call")
     may_write.set()
     for job in jobs:
@@ -89,7 +89,7 @@ def test_no_call_starts_before_all_know_what_a_failure_means(
     monkeypatch.setattr(RecordFailure, "record", wait_and_settle)
     simulator.put_faults([{"kind": "status", "status": 429, "retry_after": "0.2", "count": 1}])
     jobs, asked = two_jobs(lite_fleet), simulator.asked()
-    crew.take(jobs)
+    crew.jobs.take(jobs)
     assert is_settling.wait(PATIENCE_S)
     threading.Event().wait(0.3)  # a second call would come within milliseconds
     assert simulator.asked() == asked + 1

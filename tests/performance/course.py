@@ -66,7 +66,7 @@ class Course:
         crew = self._wiring.crew
         threading.setprofile(self.calls)
         try:
-            for part in (crew.heartbeat, crew.budget, crew.uploads):
+            for part in (crew.heartbeat, crew.control.budget, crew.images.uploads):
                 part.start()
             self.take(self.load(2))
         finally:
@@ -77,7 +77,7 @@ class Course:
     def take(self, jobs: list[UUID]) -> None:
         """Give ids to the crew as a dispatch does, and wait for their ends."""
         wanted = self._fleet.fleet.ended + len(jobs)
-        self._wiring.crew.take(jobs)
+        self._wiring.crew.jobs.take(jobs)
         until(lambda: self._fleet.fleet.ended >= wanted, "the last job's end")
 
     def load(self, count: int) -> list[UUID]:

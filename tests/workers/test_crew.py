@@ -1,6 +1,5 @@
 """What runs beside Celery for as long as the process does."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from storage.spool.spool import Spool
+from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
 from tests.tasks.rests import Rests
 from workers.adoption import Adoption
-from workers.components import WorkerComponents
 
 
 class Uploads:
@@ -56,15 +55,11 @@ def test_a_job_for_a_probe_comes_from_the_table_and_waits_in_the_inbox() -> None
     """A thread is there for it; where none is due, none comes."""
     ran: list[UUID] = []
     inbox = Inbox(16)
-    parts: dict[str, Any] = dict.fromkeys((each.name for each in fields(WorkerComponents)), None)
-    parts |= {
-        "inbox": inbox,
-        "executor": Executor(threads=1, inbox=inbox, run=ran.append),
-        "dispatch": Dispatching(),
-    }
-    crew = WorkerComponents(**parts)
-    assert crew.bring_job()
+    inbox.call_when_added(Executor(threads=1, inbox=inbox, run=ran.append).grow)
+    dispatch: Any = Dispatching()
+    jobs = DispatchedJobs(inbox, dispatch)
+    assert jobs.bring_one()
     assert inbox.wait_until_idle(30)
     assert inbox.arrived == 1
-    assert not crew.bring_job()
+    assert not jobs.bring_one()
     inbox.close()

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,8 +11,10 @@ import pytest
 from storage.errors import DatabaseUnavailable
 from storage.spool.spool import Spool
 from tasks.background import BackgroundLoop
+from tasks.execution.call_control import CallControl
+from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.inbox import Inbox
-from workers.components import WorkerComponents
+from workers.components import ImageStorage, Shutdown, WorkerComponents
 
 Course = list[str]
 
@@ -70,44 +71,58 @@ def course() -> Course:
 @pytest.fixture
 def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
     """Everything that a worker is made of."""
-    names = [each.name for each in fields(WorkerComponents)]
-    made: dict[str, Any] = {name: Part(name, course) for name in names}
+    made: dict[str, Any] = {
+        name: Part(name, course) for name in ("heartbeat", "executor", "pace", "budget", "breaker")
+    }
     made["uploads"] = Part("uploads", course, wait_until_empty=True, adopt=0)
     made["deliverer"] = Part("deliverer", course, wait_until_idle=True)
     return made | {
         "inbox": Inbox(9),
         "dispatch": Dispatch(),
         "loops": (),
-        "flows": (),
         "spool": Spool(tmp_path, max_bytes=10**6, fsync=False),
         "stopping": threading.Event(),
         "drain_s": 0.2,
     }
 
 
+def components(parts: dict[str, Any]) -> WorkerComponents:
+    """A worker of these parts."""
+    parts["inbox"].call_when_added(parts["executor"].grow)
+    return WorkerComponents(
+        heartbeat=parts["heartbeat"],
+        jobs=DispatchedJobs(parts["inbox"], parts["dispatch"]),
+        control=CallControl(parts["pace"], parts["budget"], parts["breaker"]),
+        images=ImageStorage(parts["spool"], parts["uploads"]),
+        deliverer=parts["deliverer"],
+        loops=parts["loops"],
+        shutdown=Shutdown(parts["stopping"], parts["drain_s"]),
+    )
+
+
 def test_dispatched_jobs_wait_in_the_inbox_and_threads_grow_with_them(
     parts: dict[str, Any], course: Course
 ) -> None:
     """Once the worker stops they are handed back at once instead."""
-    crew, jobs = WorkerComponents(**parts), [uuid4(), uuid4()]
-    crew.take(jobs)
-    assert (crew.inbox.ids(), course) == (jobs, ["executor.grow"])
-    crew.inbox.close()
+    crew, jobs = components(parts), [uuid4(), uuid4()]
+    crew.jobs.take(jobs)
+    assert (crew.jobs.inbox.ids(), course) == (jobs, ["executor.grow"])
+    crew.jobs.inbox.close()
     late = [uuid4()]
-    crew.take(late)
+    crew.jobs.take(late)
     assert parts["dispatch"].back == late
     assert course == ["executor.grow"]
 
 
 def test_a_probes_job_comes_straight_from_the_table(parts: dict[str, Any]) -> None:
     """Whether there was one is what the pause goes by."""
-    crew = WorkerComponents(**parts)
-    assert not crew.bring_job()
-    assert crew.inbox.ids() == []
+    crew = components(parts)
+    assert not crew.jobs.bring_one()
+    assert crew.jobs.inbox.ids() == []
     job_id = uuid4()
     parts["dispatch"].due = [job_id]
-    assert crew.bring_job()
-    assert crew.inbox.ids() == [job_id]
+    assert crew.jobs.bring_one()
+    assert crew.jobs.inbox.ids() == [job_id]
 
 
 def test_the_lease_is_taken_before_anything_else_starts(
@@ -117,7 +132,7 @@ def test_the_lease_is_taken_before_anything_else_starts(
     away = DatabaseUnavailable("away")
     parts["heartbeat"] = Part("heartbeat", course, start=away)
     with pytest.raises(DatabaseUnavailable):
-        WorkerComponents(**parts).start()
+        components(parts).start()
     assert course == ["heartbeat.start"]
 
 
@@ -127,7 +142,7 @@ def test_a_worker_starts_all_its_loops(parts: dict[str, Any], course: Course) ->
     parts["loops"] = tuple(
         BackgroundLoop(name, int, every_s=3600.0, log=log, unexpected="failed") for name in "abc"
     )
-    crew = WorkerComponents(**parts)
+    crew = components(parts)
     crew.start()
     started = set(threading.enumerate()) - before
     assert course == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
@@ -143,8 +158,8 @@ def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
     parts: dict[str, Any], course: Course
 ) -> None:
     """So that nothing which is still under way is rescued meanwhile."""
-    crew, waiting = WorkerComponents(**parts), [uuid4(), uuid4()]
-    crew.take(waiting)
+    crew, waiting = components(parts), [uuid4(), uuid4()]
+    crew.jobs.take(waiting)
     assert crew.drain()
     assert parts["stopping"].is_set()
     assert parts["dispatch"].back == waiting
@@ -161,14 +176,14 @@ def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
 
 def test_a_drain_waits_for_the_calls_under_way(parts: dict[str, Any]) -> None:
     """Their answers are paid for."""
-    crew, job_id = WorkerComponents(**parts | {"drain_s": 30.0}), uuid4()
-    crew.take([job_id])
-    assert crew.inbox.take() == job_id
+    crew, job_id = components(parts | {"drain_s": 30.0}), uuid4()
+    crew.jobs.take([job_id])
+    assert crew.jobs.inbox.take() == job_id
     ended: list[str] = []
 
     def end() -> None:
         ended.append("call")
-        crew.inbox.done(job_id)
+        crew.jobs.inbox.done(job_id)
 
     timer = threading.Timer(0.05, end)
     timer.start()
@@ -184,15 +199,15 @@ def test_a_drain_that_runs_out_of_time_says_so_and_keeps_the_spool(
     """The lease ends all the same: what is left is another worker's to find."""
     if left == "an upload":
         parts["uploads"] = Part("uploads", course, wait_until_empty=False)
-    crew = WorkerComponents(**parts)
-    folder = crew.spool.folder
+    crew = components(parts)
+    folder = crew.images.spool.folder
     if left == "a call":
-        crew.take([uuid4()])
-        crew.inbox.take()
+        crew.jobs.take([uuid4()])
+        crew.jobs.inbox.take()
     assert not crew.drain()
     assert course[-1] == "heartbeat.stop"
     assert folder.exists()
-    crew.spool.close()
+    crew.images.spool.close()
 
 
 def test_webhooks_under_way_do_not_make_a_drain_fail(
@@ -200,7 +215,7 @@ def test_webhooks_under_way_do_not_make_a_drain_fail(
 ) -> None:
     """They are sent again by another worker."""
     parts["deliverer"] = Part("deliverer", course, wait_until_idle=False)
-    assert WorkerComponents(**parts).drain()
+    assert components(parts).drain()
     assert "stopping with webhooks under way; they are sent again" in caplog.text
 
 
@@ -208,8 +223,8 @@ def test_a_table_that_is_away_does_not_keep_a_worker_from_stopping(
     parts: dict[str, Any], course: Course, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What could not be handed back is due again when its reservation is stale."""
-    crew = WorkerComponents(**parts | {"dispatch": Dispatch(is_away=True)})
-    crew.take([uuid4()])
+    crew = components(parts | {"dispatch": Dispatch(is_away=True)})
+    crew.jobs.take([uuid4()])
     assert crew.drain()
     assert course[-1] == "heartbeat.stop"
     assert "jobs that had not started go out again later" in caplog.text

@@ -41,7 +41,8 @@ def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = services.limits.threads
+        threads = services.settings.limits.threads
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         yield
         services.watch.stop()
 

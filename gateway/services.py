@@ -13,7 +13,7 @@ from storage.db.database import Database
 from storage.objects.store import ObjectStore
 from tasks.submission.intake import Intake
 
-__all__ = ["GatewayLimits", "Services"]
+__all__ = ["GatewayLimits", "GatewaySettings", "Services"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,23 @@ class GatewayLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Settings of a gateway: what it has in common with the fleet's workers, and its limits.
+
+    Attributes:
+        key_prefix: prefix of every object key of this fleet.
+        url_expires_s: how long a signed link works.
+        max_calls_per_job: calls that a retried job may cost.
+        limits: of this process.
+    """
+
+    key_prefix: str = ""
+    url_expires_s: int = 3600
+    max_calls_per_job: int = 3
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What the routes work with.
 
@@ -58,10 +75,7 @@ class Services:
         authenticate: returns the caller for an `Authorization` header.
         owners: enforces owners' limits; every submission calls it first.
         watch: notifies waiting callers of changed jobs.
-        key_prefix: prefix of every object key of this fleet.
-        url_expires_s: how long a signed link works.
-        max_calls_per_job: calls that a retried job may cost.
-        limits: of this process.
+        settings: plain values.
     """
 
     database: Database
@@ -70,7 +84,4 @@ class Services:
     authenticate: Authenticate
     owners: OwnerLimits
     watch: Watch
-    key_prefix: str = ""
-    url_expires_s: int = 3600
-    max_calls_per_job: int = 3
-    limits: GatewayLimits = field(default_factory=GatewayLimits)
+    settings: GatewaySettings = field(default_factory=GatewaySettings)

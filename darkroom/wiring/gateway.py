@@ -29,7 +29,7 @@ from gateway.job_watcher import Watch
 from gateway.jobs import cancel, events, retry
 from gateway.jobs import delete as forget
 from gateway.jobs import routes as jobs
-from gateway.services import GatewayLimits, Services
+from gateway.services import GatewayLimits, GatewaySettings, Services
 
 __all__ = ["ROUTERS", "GatewayWiring"]
 
@@ -88,10 +88,12 @@ class GatewayWiring(Wiring):
             authenticate=self.authenticate,
             owners=self.owners,
             watch=Watch(self.database, max_watchers=self.limits.max_watchers),
-            key_prefix=self.key_prefix,
-            url_expires_s=settings.s3_url_expires_s,
-            max_calls_per_job=settings.max_calls_per_job,
-            limits=self.limits,
+            settings=GatewaySettings(
+                key_prefix=self.key_prefix,
+                url_expires_s=settings.s3_url_expires_s,
+                max_calls_per_job=settings.max_calls_per_job,
+                limits=self.limits,
+            ),
         )
 
     @cached_property

@@ -169,7 +169,7 @@ class BatchRoutes:
         self._database = services.database
         self._intake = BatchIntake(services)
         self._cancelling = Cancelling(services)
-        loads = services.limits.loads
+        loads = services.settings.limits.loads
         self._slots = FairSlots(loads)
         # Separate threads: a load takes minutes, and the routes' threads are for short work.
         self._threads = anyio.CapacityLimiter(loads)
@@ -200,7 +200,7 @@ class BatchRoutes:
             reuse=reuse,
         )
         await run_in_threadpool(self._intake.admit, options)
-        limits = self._services.limits
+        limits = self._services.settings.limits
         async with stored_body(
             request, max_bytes=limits.max_batch_bytes, silence_s=limits.silence_s
         ) as file:

@@ -194,7 +194,7 @@ class Deliveries:
 
     async def replay_many(self, request: Request, caller: Admin) -> ReplayCounts:
         """Sends deliveries again: those listed in `ids`, or all that match the filters."""
-        limits = self._services.limits
+        limits = self._services.settings.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
         return await run_in_threadpool(self._replay_many, read_bulk(ReplayMany, body), caller)
 
@@ -226,7 +226,7 @@ class Deliveries:
         counts.deliveries = sum(counts.events.values())
         if counts.dry_run:
             return
-        deadline_s = time.monotonic() + self._services.limits.bulk_s
+        deadline_s = time.monotonic() + self._services.settings.limits.bulk_s
         for ids in walk_deliveries(self._database, meant, as_of):
             counts.replayed += len(replay_deliveries(self._database, ids, owner=caller.owner))
             if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress

@@ -98,7 +98,7 @@ class Deliveries:
 
         The response does not wait for the image.
         """
-        limits = self._services.limits
+        limits = self._services.settings.limits
         if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise BodyEncoded("a hook's body has to come as it was signed, without a coding")
         body = await read_body(

@@ -94,7 +94,7 @@ class Cancelling:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
-        self._links = Links(services.objects, services.url_expires_s)
+        self._links = Links(services.objects, services.settings.url_expires_s)
 
     def one(
         self, job_id: Annotated[str, Path(description="The job's id.")], caller: Submitter
@@ -107,7 +107,7 @@ class Cancelling:
 
     async def many(self, request: Request, caller: Submitter) -> CancelCounts:
         """Cancels jobs: those listed in `ids`, or all that match the filters."""
-        limits = self._services.limits
+        limits = self._services.settings.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
         return await run_in_threadpool(self.cancel_many, read_bulk(CancelMany, body), caller)
 
@@ -123,7 +123,7 @@ class Cancelling:
             counts.cancelled = tally_jobs(self._database, JobStatus.QUEUED, meant).jobs
             counts.asked = count_held_unasked(self._database, meant)
             return counts
-        deadline_s = time.monotonic() + self._services.limits.bulk_s
+        deadline_s = time.monotonic() + self._services.settings.limits.bulk_s
         for ids in self._rounds(meant):
             self._change(ids, counts)
             if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress

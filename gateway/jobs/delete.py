@@ -51,7 +51,7 @@ class Forgetting:
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
-        self._key_prefix = services.key_prefix
+        self._key_prefix = services.settings.key_prefix
 
     def one(
         self,

@@ -90,7 +90,7 @@ class Events:
 
     async def _stream(self, job: Job, told: str | None) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop()
-        deadline_s = clock.time() + self._services.limits.events_s
+        deadline_s = clock.time() + self._services.settings.limits.events_s
         try:
             async with self._services.watch.on(job.id, job.owner) as watcher:
                 yield f"retry: {RETRY_MS}\n\n".encode()

@@ -95,7 +95,7 @@ class Retrying:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
-        self._links = Links(services.objects, services.url_expires_s)
+        self._links = Links(services.objects, services.settings.url_expires_s)
 
     def one(
         self,
@@ -116,13 +116,13 @@ class Retrying:
         return RetryAnswer(
             retried=retried,
             calls_expected=int(retried),
-            calls_at_most=retried * self._services.max_calls_per_job,
+            calls_at_most=retried * self._services.settings.max_calls_per_job,
             job=self._links.view(job, caller),
         )
 
     async def many(self, request: Request, caller: Submitter) -> RetryCounts:
         """Retries jobs: those listed in `ids`, or all that ended so and match the filters."""
-        limits = self._services.limits
+        limits = self._services.settings.limits
         body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
         return await run_in_threadpool(self._many, read_bulk(RetryMany, body), caller)
 
@@ -155,7 +155,7 @@ class Retrying:
         self._price(counts, tally.jobs, tally.unknown)
         if not self._is_agreed(form, counts):
             return
-        deadline_s = time.monotonic() + self._services.limits.bulk_s
+        deadline_s = time.monotonic() + self._services.settings.limits.bulk_s
         for ids in walk_jobs(self._database, status, meant):
             counts.retried += len(retry_ended(self._database, ids))
             if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
@@ -166,7 +166,7 @@ class Retrying:
         counts.jobs = jobs
         counts.outcome_unknown = unknown
         counts.calls_expected = jobs
-        counts.calls_at_most = jobs * self._services.max_calls_per_job
+        counts.calls_at_most = jobs * self._services.settings.max_calls_per_job
 
     def _is_agreed(self, form: RetryMany, counts: RetryCounts) -> bool:
         """Return whether to retry: not in a dry run, and not paying twice without confirmation."""
@@ -177,7 +177,7 @@ class Retrying:
         return True
 
     def _would_pay_again(self, jobs: int, unknown: int) -> WouldPayAgain:
-        most = jobs * self._services.max_calls_per_job
+        most = jobs * self._services.settings.max_calls_per_job
         return WouldPayAgain(
             f"of {jobs} jobs {unknown} may have been paid for already; to retry costs {jobs} calls "
             f"if all goes well, {most} at most: say pay_again to agree, nothing was retried",

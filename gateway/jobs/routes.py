@@ -97,7 +97,7 @@ class Jobs:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
-        self._links = Links(services.objects, services.url_expires_s)
+        self._links = Links(services.objects, services.settings.url_expires_s)
 
     async def submit(
         self,
@@ -119,7 +119,7 @@ class Jobs:
         ] = None,
     ) -> HandedInView | SubmittedRef:
         """Checks a request, stores it as a job, and responds at once, or when the job has ended."""
-        limits = self._services.limits
+        limits = self._services.settings.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
         key = idempotency_key_of(request)
         await run_in_threadpool(self._admit, caller, key)

@@ -1,13 +1,14 @@
 """Compute how large a fleet's parts must be for so many workers, from the cost of one image.
 
-Nothing here is measured at that size: it is unit costs of this run times images a second. If a part
+Nothing here is measured at that size: it is unit costs of this run times images a second. They are
+those over TLS if the run has them, because the API and the bucket of users speak TLS. If a part
 cannot be multiplied, the number of workers that saturates it is given.
 """
 
 import statistics
 from collections.abc import Callable, Sequence
 
-from benchmarks.figures.cpu import CPU
+from benchmarks.figures.cpu import CPU, CPU_TLS
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.figures.leader import LEADER
 from benchmarks.figures.trips import TRIPS
@@ -36,7 +37,8 @@ POSTGRES_CORES = 32
 
 def sizing(book: Book) -> str:
     """Return two tables of Markdown: the parts of fleets, and when which part saturates."""
-    cost = {name: _median(book, CPU, name) for name in ("worker_ms", "postgres_ms", "broker_ms")}
+    figure = CPU_TLS if book.values(CPU_TLS, OURS, "worker_ms") else CPU
+    cost = {name: _median(book, figure, name) for name in ("worker_ms", "postgres_ms", "broker_ms")}
     if not all(cost.values()):
         return "Not computed: this run did not measure what an image costs."
     return "\n".join([*aligned(_parts(book, cost)), "", *aligned(_limits(book, cost))])

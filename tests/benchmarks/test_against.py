@@ -217,6 +217,22 @@ def test_benchmarks_from_before_the_option_are_measured_too(tmp_path: Path) -> N
     assert command[-2:] == ["--only", "cpu"]
 
 
+def test_a_comparison_names_no_figure_that_an_older_revision_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its benchmarks would refuse the name; a user who wants such a figure asks for it."""
+    given: list[str] = []
+
+    def compared(_revision: str, arguments: list[str], **_: object) -> int:
+        given.extend(arguments)
+        return 0
+
+    monkeypatch.setattr("benchmarks.__main__.compare_with", compared)
+    assert main(["--against", "HEAD"]) == 0
+    assert {"cpu", "flight", "trips"} <= set(given)
+    assert {"paths", "tls"}.isdisjoint(given)
+
+
 def test_a_gate_takes_no_fewer_than_six_pairs(capsys: pytest.CaptureFixture[str]) -> None:
     """A median of few pairs moves with the machine, so only a short try may have fewer."""
     with pytest.raises(SystemExit):

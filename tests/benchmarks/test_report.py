@@ -7,6 +7,7 @@ import pytest
 from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS
 from benchmarks.figures.fast_paths import ALL_PATHS, PATHS
 from benchmarks.figures.flight import FLIGHT
+from benchmarks.figures.sizing import sizing
 from benchmarks.report.book import Book
 from benchmarks.report.page import PAGE, write_page
 from benchmarks.report.paths import paths_table
@@ -141,6 +142,20 @@ def test_costs_over_tls_have_lines_of_their_own() -> None:
     assert ours["worker CPU per image over TLS, ms"] == [9.0]
     assert ours["… over TLS, against the raw limit with checks"] == [3.0]
     assert ours["… over TLS, against plain HTTP"] == [1.5]
+
+
+def test_sizes_are_computed_from_costs_over_tls_if_the_run_has_them() -> None:
+    """A worker of 25.6 images a second at 10 ms needs a quarter of a core, at 20 ms half of one."""
+    costs = {"postgres_ms": 1.0, "broker_ms": 0.1}
+    plain = Reading(CPU, "Darkroom", {"worker_ms": 10.0, **costs})
+    tls = Reading(CPU_TLS, "Darkroom", {"worker_ms": 20.0, **costs})
+    assert _cores(Book([plain])) == "0.26"
+    assert _cores(Book([plain, tls])) == "0.51"
+
+
+def _cores(book: Book) -> str:
+    (line,) = [line for line in sizing(book).splitlines() if "cores for workers" in line]
+    return line.split("|")[2].strip()
 
 
 def test_a_page_without_its_marks_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from chaos import FULL, MATRIX, QUICK, SMALL, Ground, Result, Row, run_row
 from chaos.report import table, write_json
 from chaos.textbook.beside import BESIDE, play_beside
 
-SCALES = {scale.name: scale for scale in (FULL, QUICK, SMALL)}
-
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(

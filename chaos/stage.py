@@ -23,7 +23,7 @@ from chaos.tally import Tally, tally
 from storage.errors import StorageError
 from storage.records.states import ENDED
 
-__all__ = ["CannotRun", "Stage", "run_row"]
+__all__ = ["Stage", "run_row"]
 
 UNDER_LOAD_SHARE = 0.2
 SHOWN = 3

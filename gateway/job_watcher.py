@@ -24,7 +24,7 @@ from storage.db.database import Database
 from storage.errors import StorageError
 from storage.queries.snapshots import Snapshot, snapshots_of
 
-__all__ = ["Watch", "Watcher"]
+__all__ = ["Watch"]
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-__all__ = ["Copy", "Outcome", "Trial"]
+__all__ = ["Copy", "Outcome"]
 
 #: pytest's exit status for "all passed" and for "a test failed or could not be collected".
 _PASSED, _NOTICED = 0, {1, 2, 3}

@@ -170,12 +170,11 @@ class RecordUnreadable(StorageError):
 class DayExhausted(StorageError):
     """Report that the fleet has sent as many calls today as the settings allow.
 
-    Attributes:
+    Args:
         most: The daily limit.
     """
 
     def __init__(self, most: int) -> None:
-        self.most = most
         super().__init__(f"today's {most} calls are spent; the day ends at midnight UTC")
 
 

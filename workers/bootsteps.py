@@ -17,7 +17,7 @@ from workers.consumer_control import ConsumerControl
 from workers.gc_freeze import leave_libraries_alone
 from workers.signals import leave_on_signals
 
-__all__ = ["PoolRefused", "WorkerParts", "install"]
+__all__ = ["WorkerParts", "install"]
 
 
 log = logging.getLogger(__name__)

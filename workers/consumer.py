@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from tasks.messages.gate import MessageGate, is_fault_of_message
 
-__all__ = ["GatedConsumer", "consumer_of"]
+__all__ = ["consumer_of"]
 
 log = logging.getLogger(__name__)
 

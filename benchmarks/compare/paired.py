@@ -14,7 +14,7 @@ from benchmarks.report.row import Row, number
 from benchmarks.report.rows import OURS, rows
 from chaos.markdown import aligned
 
-__all__ = ["EXPLAINED", "GATE", "Comparison", "abba", "compare", "comparison_table"]
+__all__ = ["Comparison", "abba", "compare", "comparison_table"]
 
 #: The highest median ratio that a gated figure may have.
 GATE = 1.03

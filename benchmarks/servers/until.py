@@ -14,7 +14,6 @@ PATIENCE_S = 300.0
 def until(
     is_so: Callable[[], bool],
     what: str,
-    within_s: float = PATIENCE_S,
     look_again_s: float = LOOK_AGAIN_S,
 ) -> float:
     """Check repeatedly; return how long it took, in seconds.
@@ -24,7 +23,7 @@ def until(
     """
     began = time.monotonic()
     while not is_so():
-        if time.monotonic() - began > within_s:
-            raise Stuck(f"{what} did not come within {within_s:.0f} s")
+        if time.monotonic() - began > PATIENCE_S:
+            raise Stuck(f"{what} did not come within {PATIENCE_S:.0f} s")
         time.sleep(look_again_s)
     return time.monotonic() - began

@@ -31,7 +31,6 @@ class WorkerProcess(ForkedCommand):
         snag: Snag | None,
         first: Callable[[], None] | None = None,
     ) -> None:
-        self.snag = snag
         first = first if snag is None else partial(arm, snag)
         super().__init__(["worker"], environment, folder, out=log, first=first)
 

@@ -17,14 +17,7 @@ from darkroom.stack import SimulatorOptions, StackPlan
 from storage.db.database import Database
 from storage.migrations.migrate import migrate
 
-__all__ = [
-    "ENV_FILE",
-    "database_url",
-    "migrate_table",
-    "plan_from",
-    "settings_of",
-    "write_env_file",
-]
+__all__ = ["database_url", "migrate_table", "plan_from", "settings_of", "write_env_file"]
 
 ENV_FILE = "env"
 

@@ -13,7 +13,7 @@ from tasks.webhooks.sender import Sender
 from tasks.webhooks.signature import signed_headers
 from tasks.webhooks.task_callback import TaskCallback
 
-__all__ = ["allowed_receivers", "make_deliverer"]
+__all__ = ["make_deliverer"]
 
 DAY_S = 86_400
 

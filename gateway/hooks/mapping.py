@@ -27,15 +27,7 @@ from gateway.hooks.paths import (
 )
 from playground.errors import Fault
 
-__all__ = [
-    "Placeholder",
-    "Template",
-    "Text",
-    "fill",
-    "fill_all",
-    "has_placeholders",
-    "parse_template",
-]
+__all__ = ["Template", "Text", "fill", "fill_all", "has_placeholders", "parse_template"]
 
 #: A doubled brace, a placeholder, a single brace (a fault), or any other text.
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{(?:[^{}\\]|\\.)*\}|[{}]|[^{}]+", re.DOTALL)

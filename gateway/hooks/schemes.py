@@ -28,7 +28,7 @@ from gateway.hooks.signatures import (
     TimestampedHmac,
 )
 
-__all__ = ["AnyHook", "FileOfHooks", "WrittenCondition", "WrittenHook"]
+__all__ = ["FileOfHooks", "WrittenCondition", "WrittenHook"]
 
 
 def _is_path(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["MIN_SECRET_BYTES", "SecretFaulty", "decoded", "found_at"]
+__all__ = ["SecretFaulty", "decoded", "found_at"]
 
 #: Chosen for Darkroom: a hook is reachable by anyone, and a shorter secret can be guessed. Standard
 #: Webhooks requires 24 bytes; other senders let users choose.

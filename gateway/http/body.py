@@ -16,7 +16,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import BodyEncoded, BodyTooLarge, BodyUnreadable, TooSlow
-from tasks.json_limits import MAX_VALUES, excess_of
+from tasks.json_limits import excess_of
 from tasks.strict_json import repeated_key
 
 __all__ = ["chunks_of", "parse_json", "read_body"]
@@ -71,18 +71,17 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     return b"".join([piece async for piece in pieces])
 
 
-def parse_json(text: bytes, *, max_values: int = MAX_VALUES) -> Any:
+def parse_json(text: bytes) -> Any:
     """Parse JSON that all parsers read the same way.
 
     Args:
         text: UTF-8.
-        max_values: the limit for brackets, commas and texts together.
 
     Raises:
         BodyUnreadable: it is invalid JSON, nests too deep, repeats a key, contains NaN, an infinite
             or absurdly long number, or half a surrogate pair.
     """
-    excess = excess_of(text, max_values=max_values)
+    excess = excess_of(text)
     if excess is not None:
         raise BodyUnreadable(f"the body {excess}")
     try:

@@ -19,10 +19,10 @@ __all__ = ["SUBMISSION", "describe", "job_answer", "json_body"]
 SUMMARY: Final = "Prompts in, stored pictures out: nothing lost, nothing knowingly paid twice."
 
 
-def json_body(schema: dict[str, Any], example: object, *, required: bool = True) -> dict[str, Any]:
+def json_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
     """Return a route's body, for `openapi_extra`."""
     content = {"application/json": {"schema": schema, "example": example}}
-    return {"requestBody": {"required": required, "content": content}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def job_answer(status: int, description: str) -> dict[int | str, dict[str, Any]]:

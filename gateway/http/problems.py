@@ -30,7 +30,7 @@ from storage.errors import (
     StorageError,
 )
 
-__all__ = ["PROBLEM", "URN", "handle_problems", "problem", "problem_of", "responses"]
+__all__ = ["handle_problems", "problem", "problem_of", "responses"]
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from tasks.webhooks.callback_target import OnEnd, on_end_of
 
 __all__ = [
     "EXAMPLE_DELIVERY",
-    "AttemptView",
     "DeliveryPage",
     "DeliveryStatusView",
     "DeliveryView",

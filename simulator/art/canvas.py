@@ -66,9 +66,9 @@ class Canvas:
         """Return the octaves to add for the requested detail, 0 to 2."""
         return round(self.detail * 2)
 
-    def clouds(self, cells: float, octaves: int = 4, gain: float = 0.5) -> Field:
+    def clouds(self, cells: float, octaves: int = 4) -> Field:
         """Return noise over the whole canvas."""
-        return fbm(self.rng, self.width, self.height, cells, octaves + self.finer, gain=gain)
+        return fbm(self.rng, self.width, self.height, cells, octaves + self.finer)
 
     def blank(self, colour: Field) -> Picture:
         """Return a canvas of one colour."""

@@ -35,7 +35,7 @@ from simulator.art.scenes.strata import strata
 from simulator.art.scenes.tiles import tiles
 from simulator.rules import Wanted
 
-__all__ = ["Choice", "Scene", "choose", "words_of"]
+__all__ = ["Scene", "choose", "words_of"]
 
 Scene = Callable[[Canvas], Picture]
 Medium = Callable[[Canvas, Picture], Picture]

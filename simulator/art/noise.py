@@ -11,17 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = [
-    "Field",
-    "Picture",
-    "between",
-    "enlarge",
-    "fbm",
-    "mix",
-    "ridge_line",
-    "step_up",
-    "value_noise",
-]
+__all__ = ["Field", "Picture", "between", "enlarge", "fbm", "mix", "ridge_line", "step_up"]
 
 Field = NDArray[np.floating[Any]]
 """height x width numbers."""

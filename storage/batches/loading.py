@@ -84,20 +84,19 @@ def delete_loading(db: Database, batch_id: UUID, *, begun_at: datetime | None = 
     return True
 
 
-def loading_batches(db: Database, *, older_than_s: float, limit: int = 100) -> list[Batch]:
-    """Return loads that were begun so long ago that no process will finish them.
+def loading_batches(db: Database, *, older_than_s: float) -> list[Batch]:
+    """Return up to a hundred loads that were begun so long ago that no process will finish them.
 
     Args:
         db: The results table.
         older_than_s: Seconds since they were begun.
-        limit: Return at most this many.
     """
     batches = db.tables.batches
     old = select(batches).where(
         batches.c.opened_at.is_(None), batches.c.created_at < after(-older_than_s)
     )
     with db.read() as connection:
-        rows = connection.execute(old.order_by(batches.c.created_at).limit(limit))
+        rows = connection.execute(old.order_by(batches.c.created_at).limit(100))
         return [Batch(**row) for row in rows.mappings()]
 
 

@@ -10,7 +10,7 @@ from storage.db.sql_errors import ErrorTranslator
 from storage.db.statement_limits import Limits
 from storage.schema.tables import Tables
 
-__all__ = ["Backend", "postgresql_backend", "sqlite_backend"]
+__all__ = ["postgresql_backend", "sqlite_backend"]
 
 
 @dataclass(frozen=True, slots=True)

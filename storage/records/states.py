@@ -74,6 +74,3 @@ class CallCount(StrEnum):
 
     # The call was paid, and its image was received and then lost.
     LOST = "lost"
-
-    # The call was paid, and the job already had another image.
-    DUPLICATE = "duplicate"

@@ -21,7 +21,7 @@ from tasks.batches.staging import Staging
 from tasks.batches.valid_line import GoodLine
 from tasks.errors import BatchFaulty, LineFault
 
-__all__ = ["MAX_FAULTS_TOLD", "BatchOptions", "CheckedBatch"]
+__all__ = ["BatchOptions", "CheckedBatch"]
 
 MAX_FAULTS_TOLD: Final = 100
 

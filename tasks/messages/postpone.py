@@ -17,7 +17,7 @@ from kombu import Queue
 
 from tasks.broker.connections import short_wait_connection
 
-__all__ = ["LONGEST_S", "Postpone", "later_queue"]
+__all__ = ["LONGEST_S", "Postpone"]
 
 log = logging.getLogger(__name__)
 

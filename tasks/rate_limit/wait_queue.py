@@ -8,7 +8,7 @@ from collections import deque
 
 from tasks.rate_limit.protocol import Ask, Grant
 
-__all__ = ["Ticket", "WaitQueue"]
+__all__ = ["WaitQueue"]
 
 #: Seconds after which a granted start is void, for example after the process was suspended or the
 #: machine slept. Several late starts at once would be a burst that was not granted.

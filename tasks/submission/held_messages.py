@@ -8,7 +8,7 @@ consuming the queue.
 import threading
 from typing import Protocol
 
-__all__ = ["HeldMessages", "Tap"]
+__all__ = ["HeldMessages"]
 
 
 class Tap(Protocol):

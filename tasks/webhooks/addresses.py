@@ -48,19 +48,17 @@ class AddressGuard:
     """Checks addresses of webhooks. Thread-safe.
 
     Args:
-        rules: the allowed schemes and ports.
         allowed: the allowed internal receivers.
         resolver: returns the IP addresses of a host.
     """
 
     def __init__(
         self,
-        rules: UrlRules | None = None,
         allowed: AllowList | None = None,
         *,
         resolver: Resolve = resolve,
     ) -> None:
-        self._rules: Final = rules or UrlRules()
+        self._rules: Final = UrlRules()
         self._allowed: Final = allowed or AllowList()
         self._resolver: Final = resolver
 

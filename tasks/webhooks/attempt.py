@@ -20,7 +20,7 @@ from tasks.webhooks.schedule import JITTER, Delivered, Disabled, NextStep, TryAg
 from tasks.webhooks.sender import Sender
 from tasks.webhooks.task_callback import TaskCallback
 
-__all__ = ["DeliveryAttempt", "verdict_of"]
+__all__ = ["DeliveryAttempt"]
 
 log = logging.getLogger(__name__)
 

@@ -76,7 +76,6 @@ class Sender:
     Args:
         guard: checks the addresses.
         total_timeout_s: the timeout of an attempt, from the name lookup to the last byte read.
-        connect_timeout_s: the timeout for each of the receiver's IP addresses.
         ca_bundle: path of a PEM file with the trusted authorities, or None for the default ones.
     """
 
@@ -85,12 +84,10 @@ class Sender:
         guard: AddressGuard,
         *,
         total_timeout_s: float = TOTAL_TIMEOUT_S,
-        connect_timeout_s: float = CONNECT_TIMEOUT_S,
         ca_bundle: str | None = None,
     ) -> None:
         self._guard: Final = guard
         self._total_timeout_s: Final = total_timeout_s
-        self._connect_timeout_s: Final = connect_timeout_s
         self._trusted: Final = None if ca_bundle is None else _trusting(ca_bundle)
 
     def send(
@@ -169,7 +166,7 @@ class Sender:
 
     def _dialled(self, address: str, target: Target, deadline: float) -> TimedSocket:
         return connect(
-            address, target.receiver.port, deadline=deadline, timeout_s=self._connect_timeout_s
+            address, target.receiver.port, deadline=deadline, timeout_s=CONNECT_TIMEOUT_S
         )
 
 

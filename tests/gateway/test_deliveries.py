@@ -45,9 +45,9 @@ def as_(who: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {who}"}
 
 
-def attempted(gateway: Gateway, verdict: Verdict, owner: str = "ada") -> None:
-    """Have what is due attempted, all with the same end."""
-    for claimed in claim_deliveries(gateway.database, owner, token=uuid4(), limit=100, lease_s=60):
+def attempted(gateway: Gateway, verdict: Verdict) -> None:
+    """Have what is due to ada attempted, all with the same end."""
+    for claimed in claim_deliveries(gateway.database, "ada", token=uuid4(), limit=100, lease_s=60):
         record_attempt(gateway.database, claimed, verdict)
 
 

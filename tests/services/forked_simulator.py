@@ -17,7 +17,7 @@ from threading import Lock
 
 import psutil
 
-__all__ = ["ForkedSimulator", "fork_simulator"]
+__all__ = ["fork_simulator"]
 
 _REPO = Path(__file__).parents[2]
 _SCRIPT = Path(__file__).with_name("simulator_forks.py")

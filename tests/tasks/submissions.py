@@ -10,7 +10,7 @@ from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake, RequestLimits
 from tasks.submission.submit_task import SubmitTask
 
-__all__ = ["NoDispatch", "NoTap", "intake_over", "submit_over"]
+__all__ = ["intake_over", "submit_over"]
 
 
 class NoDispatch:

@@ -38,9 +38,9 @@ def wait_until(is_so: Callable[[], object], what: str) -> None:
         sleep(0.02)
 
 
-def worker_info(lease_s: float = LEASE_S) -> WorkerInfo:
+def worker_info() -> WorkerInfo:
     """A worker that has not registered yet."""
-    return WorkerInfo(uuid4(), "here", 1, "0", 4, lease_s)
+    return WorkerInfo(uuid4(), "here", 1, "0", 4, LEASE_S)
 
 
 @pytest.fixture

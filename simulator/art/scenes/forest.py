@@ -6,7 +6,7 @@ from simulator.art.canvas import Canvas
 from simulator.art.noise import Field, Picture, between, mix, ridge_line
 from simulator.art.scenes.sky import paint_sky
 
-__all__ = ["forest", "treetops"]
+__all__ = ["forest"]
 
 TIERS = 6
 

@@ -5,7 +5,7 @@ import numpy as np
 from simulator.art.canvas import Canvas
 from simulator.art.noise import Picture, between, mix, ridge_line, step_up
 
-__all__ = ["disc", "paint_sky", "stars"]
+__all__ = ["paint_sky", "stars"]
 
 BRIGHT = 0.45  # stars above this light are more than a pixel
 

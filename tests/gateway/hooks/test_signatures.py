@@ -40,10 +40,10 @@ def base64_of(key: bytes, signed: bytes) -> str:
     return base64.b64encode(hmac.new(key, signed, "sha256").digest()).decode()
 
 
-def standard(key: bytes = NEW, body: bytes = BODY, at_s: int = NOW_S) -> dict[str, str]:
+def standard(key: bytes = NEW, at_s: int = NOW_S) -> dict[str, str]:
     """A Standard Webhooks delivery, signed by their own library."""
     when = datetime.fromtimestamp(at_s, UTC)
-    signature = Webhook(key).sign("msg_1", when, body.decode())
+    signature = Webhook(key).sign("msg_1", when, BODY.decode())
     return {
         "webhook-id": "msg_1",
         "webhook-timestamp": str(at_s),

@@ -196,10 +196,10 @@ def leader(database: Database) -> UUID | None:
 
 
 def dispatch_to(
-    broker: Any, database: Database, *, fixed: int = 9, again_s: float = 60, lost_s: float = 60
+    broker: Any, database: Database, *, again_s: float = 60, lost_s: float = 60
 ) -> Dispatch:
-    """Dispatching with a window of this size."""
-    window = Window(database, fixed=fixed, per_second=None)
+    """Dispatching with a window of nine."""
+    window = Window(database, fixed=9, per_second=None)
     return Dispatch(database, broker, broker, window=window, again_s=again_s, lost_s=lost_s)
 
 

@@ -13,8 +13,8 @@ from tasks.rate_limit.redis_limiter import RedisLimiter
 from tests.services.redis import RedisServer
 
 
-def _ledger(url: str, *, in_flight: int = 10, lease_s: float = 20.0) -> RedisLimiter:
-    limits = BudgetLimits(None, in_flight)
+def _ledger(url: str, *, lease_s: float = 20.0) -> RedisLimiter:
+    limits = BudgetLimits(None, 10)
     options = RedisAddress.read(url).options
     return RedisLimiter(
         options, namespace="darkroom", process_id=uuid4(), limits=limits, lease_s=lease_s

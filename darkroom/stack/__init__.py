@@ -4,11 +4,11 @@
 takes plain values and reads no settings; `darkroom/local/` turns settings into a plan.
 """
 
-from darkroom.stack.disk import Disk
+from darkroom.stack.data.disk import Disk
 from darkroom.stack.plan import SimulatorOptions, StackPlan
 from darkroom.stack.services import Service
 from darkroom.stack.stack import LocalStack
-from darkroom.stack.stop import Stop, stop_on_signals
+from darkroom.stack.supervision.stop import Stop, stop_on_signals
 
 __all__ = [
     "Disk",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 
 from darkroom.errors import UserError
-from darkroom.stack.folder import DataFolder
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.ports import LAST_PORT, LOOPBACK, free_port, is_free
 

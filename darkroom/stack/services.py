@@ -6,14 +6,14 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from darkroom.stack.addresses import choose_ports
-from darkroom.stack.binaries import check_gateway_parts
-from darkroom.stack.folder import DataFolder
-from darkroom.stack.gateway import gateway_url
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
-from darkroom.stack.process import Program
-from darkroom.stack.s3 import BUCKET, REGION, endpoint_url, local_keys, s3
-from darkroom.stack.simulator import API_KEY, simulator, simulator_url
-from darkroom.stack.valkey import broker_url, valkey
+from darkroom.stack.programs.binaries import check_gateway_parts
+from darkroom.stack.programs.gateway import gateway_url
+from darkroom.stack.programs.s3 import BUCKET, REGION, endpoint_url, local_keys, s3
+from darkroom.stack.programs.simulator import API_KEY, simulator, simulator_url
+from darkroom.stack.programs.valkey import broker_url, valkey
+from darkroom.stack.supervision.process import Program
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from darkroom.stack.disk import Disk
-from darkroom.stack.folder import DataFolder
-from darkroom.stack.gateway import gateway
+from darkroom.stack.data.disk import Disk
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
-from darkroom.stack.process import Child, Program
+from darkroom.stack.programs.gateway import gateway
+from darkroom.stack.programs.workers import workers
 from darkroom.stack.services import Composition, Service, child_environment, compose
-from darkroom.stack.stop import Stop
-from darkroom.stack.workers import workers
+from darkroom.stack.supervision.process import Child, Program
+from darkroom.stack.supervision.stop import Stop
 from tasks.background import BackgroundLoop
 
 log = logging.getLogger(__name__)

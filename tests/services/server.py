@@ -11,7 +11,7 @@ from typing import Protocol
 import psutil
 
 from darkroom.stack.ports import LOOPBACK, free_port
-from darkroom.stack.spawn import spawn
+from darkroom.stack.supervision.spawn import spawn
 
 _READY_WITHIN_S = 60.0
 _STOPPED_WITHIN_S = 10.0

@@ -48,7 +48,7 @@ def simulator(
 
     Example: darkroom simulator --port 8100 --latency-scale 0.1
     """
-    from darkroom.stack.binaries import check_simulator_parts
+    from darkroom.stack.programs.binaries import check_simulator_parts
 
     check_simulator_parts()
     given = {

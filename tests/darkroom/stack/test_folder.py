@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.stack.folder import DataFolder
-from darkroom.stack.s3 import local_keys
+from darkroom.stack.data.folder import DataFolder
+from darkroom.stack.programs.s3 import local_keys
 
 
 def _run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     start = "import os, resource, sys; from pathlib import Path; "
-    start += "from darkroom.stack.folder import DataFolder; path = Path(sys.argv[1])\n"
+    start += "from darkroom.stack.data.folder import DataFolder; path = Path(sys.argv[1])\n"
     return subprocess.run(
         [sys.executable, "-c", start + code, folder], capture_output=True, text=True, check=False
     )

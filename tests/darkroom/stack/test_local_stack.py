@@ -19,7 +19,7 @@ from mypy_boto3_s3 import S3Client
 
 from darkroom.errors import UserError
 from darkroom.stack import LocalStack, SimulatorOptions, Stop
-from darkroom.stack.binaries import rclone_binary, redis_binary
+from darkroom.stack.programs.binaries import rclone_binary, redis_binary
 from tests.darkroom.stack.conftest import PROGRAMS, MakePlan, is_running, wait_until
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.stack import LocalStack, Service
-from darkroom.stack.binaries import (
+from darkroom.stack.data.folder import DataFolder
+from darkroom.stack.programs.binaries import (
     check_gateway_parts,
     check_simulator_parts,
     rclone_binary,
     redis_binary,
 )
-from darkroom.stack.folder import DataFolder
 from darkroom.stack.services import child_environment, compose
 from tests.darkroom.stack.conftest import MakePlan
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.stack.process import Child, Program
-from darkroom.stack.spawn import spawn
+from darkroom.stack.supervision.process import Child, Program
+from darkroom.stack.supervision.spawn import spawn
 from tests.darkroom.stack.conftest import is_running, wait_until
 
 NEVER = threading.Event()

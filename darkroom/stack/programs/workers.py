@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from darkroom.stack.folder import DataFolder
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
-from darkroom.stack.process import Program
+from darkroom.stack.supervision.process import Program
 
 _BEYOND_DRAIN_S = 10.0
 

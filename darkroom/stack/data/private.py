@@ -1,7 +1,7 @@
 """Files and folders that only this user may read: they hold prompts, pictures and keys.
 
 If an earlier release created one with wider permissions, they are narrowed. The children of a stack
-create their files under the umask that `tether.py` sets.
+create their files under the umask that `supervision/tether.py` sets.
 """
 
 import os

@@ -1,7 +1,6 @@
 """Supervise one process: start it, watch it, restart it when it dies, and stop its group.
 
-It does not depend on the program; `valkey.py`, `s3.py`, `simulator.py` and `workers.py` describe
-those. A child cannot outlive this process even if it is killed: see `spawn.py`.
+It does not depend on the program; `darkroom/stack/programs/` describes those. A child cannot outlive this process even if it is killed: see `spawn.py`.
 """
 
 import logging
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from darkroom.errors import UserError
-from darkroom.stack.spawn import spawn
+from darkroom.stack.supervision.spawn import spawn
 from tasks.backoff import NO_JITTER, backoff_s
 
 log = logging.getLogger(__name__)

@@ -2,12 +2,12 @@
 
 import sys
 
-from darkroom.stack.binaries import check_simulator_parts
-from darkroom.stack.folder import DataFolder
-from darkroom.stack.http import answers_http
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.ports import LOOPBACK
-from darkroom.stack.process import Program
+from darkroom.stack.programs.binaries import check_simulator_parts
+from darkroom.stack.programs.http import answers_http
+from darkroom.stack.supervision.process import Program
 
 API_KEY = "simulated"
 """Not a secret: it only shows that keys are sent and checked."""

@@ -2,11 +2,11 @@
 
 import socket
 
-from darkroom.stack.binaries import redis_binary
-from darkroom.stack.folder import DataFolder
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.ports import LOOPBACK
-from darkroom.stack.process import Program
+from darkroom.stack.programs.binaries import redis_binary
+from darkroom.stack.supervision.process import Program
 
 _TIMEOUT_S = 1.0
 

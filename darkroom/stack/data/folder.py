@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom.errors import UserError
-from darkroom.stack.private import FOLDER_MODE, narrow_files, private_file, private_folder
+from darkroom.stack.data.private import FOLDER_MODE, narrow_files, private_file, private_folder
 
 _PROBE_BYTES = 1 << 20
 """Written and removed at start, so that a full disk shows here and not during the first image."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from darkroom.stack.folder import DataFolder
-from darkroom.stack.http import answers_http
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.ports import LOOPBACK
-from darkroom.stack.process import Program
+from darkroom.stack.programs.http import answers_http
+from darkroom.stack.supervision.process import Program
 
 _READY_WITHIN_S = 60.0
 """Its libraries take seconds to load if workers load theirs at the same time."""

@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from darkroom.stack.binaries import rclone_binary
-from darkroom.stack.folder import DataFolder
-from darkroom.stack.http import answers_http
+from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
 from darkroom.stack.ports import LOOPBACK
-from darkroom.stack.process import Program
+from darkroom.stack.programs.binaries import rclone_binary
+from darkroom.stack.programs.http import answers_http
+from darkroom.stack.supervision.process import Program
 
 BUCKET = "darkroom"
 REGION = "us-east-1"

@@ -1,0 +1,1 @@
+"""Start processes, watch them, restart them and stop them, whatever program they run."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from simulator.api import Api
 from simulator.app import build_app
 from simulator.errors import ControlRefused
-from simulator.faults import FaultBook, read_rules
-from simulator.latency import Latency
+from simulator.faults.fault_book import FaultBook, read_rules
+from simulator.faults.latency import Latency
 from simulator.ledger import Ledger
 from simulator.server import serve
 from simulator.studio import Studio

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from simulator.answers import Answer, Receive, Send, error, send
 from simulator.errors import BodyTooLarge, ClientGone, PromptUnsafe, RequestBroken
-from simulator.faults import FaultBook, FaultRule, Moment
-from simulator.latency import Latency
+from simulator.faults.fault_book import FaultBook, FaultRule, Moment
+from simulator.faults.latency import Latency
+from simulator.faults.mishaps import door_answer, spoil
 from simulator.ledger import Ledger
-from simulator.mishaps import door_answer, spoil
-from simulator.rules import Wanted, read_request
-from simulator.safety import check_prompt
+from simulator.request.rules import Wanted, read_request
+from simulator.request.safety import check_prompt
 from simulator.studio import Studio
 from simulator.wire import Scope, read_body, reset
 

@@ -24,8 +24,8 @@ from starlette.routing import Route
 
 from simulator.api import Api
 from simulator.errors import ControlRefused
-from simulator.faults import read_rules
-from simulator.latency import Latency
+from simulator.faults.fault_book import read_rules
+from simulator.faults.latency import Latency
 from simulator.ledger import LedgerFilter
 
 __all__ = ["API_PATH", "build_app"]

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from simulator.answers import Finished, images
 from simulator.art import canned_pixels, paint
-from simulator.firstpicture import read_first_picture
 from simulator.png import Pixels, encode_png
-from simulator.rules import Wanted
+from simulator.request.first_picture import read_first_picture
+from simulator.request.rules import Wanted
 
 __all__ = ["Studio"]
 

@@ -33,7 +33,7 @@ from simulator.art.scenes.sea import sea
 from simulator.art.scenes.spheres import spheres
 from simulator.art.scenes.strata import strata
 from simulator.art.scenes.tiles import tiles
-from simulator.rules import Wanted
+from simulator.request.rules import Wanted
 
 __all__ = ["Scene", "choose", "words_of"]
 

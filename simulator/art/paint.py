@@ -16,7 +16,7 @@ from simulator.art.noise import Picture
 from simulator.art.palettes import PALETTES
 from simulator.art.treatment import develop
 from simulator.png import Pixels
-from simulator.rules import Wanted
+from simulator.request.rules import Wanted
 
 __all__ = ["paint"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from simulator.art.noise import Field, Picture, enlarge
 from simulator.png import Pixels
-from simulator.rules import Wanted
+from simulator.request.rules import Wanted
 
 __all__ = ["develop"]
 

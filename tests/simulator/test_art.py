@@ -8,8 +8,8 @@ import pytest
 from simulator.art import canned_pixels, paint
 from simulator.art.choice import SCENES
 from simulator.png import Pixels, encode_png
-from simulator.rules import read_request
-from simulator.vocabulary import FILTERS, MODELS
+from simulator.request.rules import read_request
+from simulator.request.vocabulary import FILTERS, MODELS
 
 
 def painted(**fields: Any) -> Pixels:

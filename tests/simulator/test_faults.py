@@ -12,8 +12,8 @@ import pytest
 import requests
 from PIL import Image
 
-from simulator.faults import KINDS, FaultBook, Moment, read_rules
-from simulator.untidy import FORMS
+from simulator.faults.fault_book import KINDS, FaultBook, Moment, read_rules
+from simulator.faults.untidy import FORMS
 from tests.simulator.running import SMALL, RunningSimulator, png_of
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.errors import RequestBroken
-from simulator.rules import Wanted, read_request
+from simulator.request.rules import Wanted, read_request
 
 MODELS = ["Playground_v2.5", "Photorealism", "Playground_v3"]
 SCHEDULERS = [

@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.errors import PromptUnsafe
-from simulator.safety import check_prompt
+from simulator.request.safety import check_prompt
 
 
 @pytest.mark.parametrize(

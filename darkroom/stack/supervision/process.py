@@ -1,6 +1,7 @@
 """Supervise one process: start it, watch it, restart it when it dies, and stop its group.
 
-It does not depend on the program; `darkroom/stack/programs/` describes those. A child cannot outlive this process even if it is killed: see `spawn.py`.
+It does not depend on the program; `darkroom/stack/programs/` describes those. A child
+cannot outlive this process even if it is killed: see `spawn.py`.
 """
 
 import logging

@@ -15,7 +15,7 @@ from playground.answers.verdict import Meaning, Verdict
 from playground.client.client import ClientSettings, PlaygroundClient
 from playground.request.request import ImageRequest, Limits, check_request
 from playground.request.wire import to_wire
-from simulator.untidy import FORMS
+from simulator.faults.untidy import FORMS
 from storage.db.database import Database
 from storage.objects.store import ObjectStore
 from storage.queries.get import get_job

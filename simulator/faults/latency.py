@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from simulator.errors import ControlRefused
-from simulator.rules import Wanted
+from simulator.request.rules import Wanted
 
 __all__ = ["Latency"]
 

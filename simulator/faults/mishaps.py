@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 
 from simulator.answers import Answer, Finished, Receive, Send, error, images, send
-from simulator.faults import FaultRule
+from simulator.faults.fault_book import FaultRule
+from simulator.faults.untidy import untidy
 from simulator.png import flip_bit, truncate
-from simulator.untidy import untidy
 from simulator.wire import Scope, reset, send_half_then_reset, trickle, until_gone
 
 __all__ = ["door_answer", "spoil"]

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import Broken, RequestBroken
-from simulator.vocabulary import DEFAULT_SCHEDULER, FILTERS, LATEST_MODEL, MODELS, SCHEDULERS
+from simulator.request.vocabulary import (
+    DEFAULT_SCHEDULER,
+    FILTERS,
+    LATEST_MODEL,
+    MODELS,
+    SCHEDULERS,
+)
 
 __all__ = ["Wanted", "read_request"]
 

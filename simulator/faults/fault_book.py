@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from simulator.errors import ControlRefused
-from simulator.untidy import FORMS
+from simulator.faults.untidy import FORMS
 
 __all__ = ["FaultBook", "FaultRule", "Moment", "read_rules"]
 

@@ -1,0 +1,1 @@
+"""Faults and latencies that a test asks for, and how a response is spoiled by them."""

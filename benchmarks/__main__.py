@@ -16,11 +16,11 @@ from benchmarks.figures.leader import leader
 from benchmarks.figures.million import million
 from benchmarks.figures.plans import plans
 from benchmarks.figures.trips import trips
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
+from benchmarks.readings.reading import Reading
 from benchmarks.report.page import write_page
 from benchmarks.report.paths import paths_table
 from benchmarks.report.plots import write_plots
-from benchmarks.report.reading import Reading
 from benchmarks.report.report import made_on, table, write_json
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.servers.servers import Servers

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.compare.paired import Comparison, abba, compare, comparison_table
 from benchmarks.compare.reference import Side, here, measured, reference
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.report import made_on
 
 __all__ = ["PAIRS", "QUICK_PAIRS", "compare_with", "summarised"]

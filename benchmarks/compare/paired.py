@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.row import Row, number
 from benchmarks.report.rows import OURS, rows
 from chaos.markdown import aligned

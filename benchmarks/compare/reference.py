@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report.book import Book
-from benchmarks.report.reading import Reading
+from benchmarks.readings.book import Book
+from benchmarks.readings.reading import Reading
 
 __all__ = ["Side", "here", "measured", "reference"]
 

@@ -14,7 +14,7 @@ from benchmarks.contenders.textbook import celery_textbook, dramatiq_textbook
 from benchmarks.figures.account import Account
 from benchmarks.figures.many_rows import crowd
 from benchmarks.figures.million import MILLION
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until

@@ -16,7 +16,7 @@ from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.textbook import celery_textbook, dramatiq_textbook
 from benchmarks.figures.account import Account
-from benchmarks.report.reading import Reading, mean_of
+from benchmarks.readings.reading import Reading, mean_of
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers, over_tls
 from benchmarks.servers.until import until

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.plain_paths import FAST_PATHS
 from benchmarks.figures.cpu import CALLS, CHECKED, LATENCY_S, delivered, raw
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers, over_tls
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.figures.account import Account
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers, over_tls, put_slow_bodies
 from benchmarks.servers.until import until

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.textbook import TextbookWorkers, celery_textbook, dramatiq_textbook
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.figures.many_rows import crowd
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.processes import charged_s
 from benchmarks.servers.servers import Servers

@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.processes import charged_s, peak_bytes
 from benchmarks.servers.servers import Servers

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from benchmarks.figures.explain import explained
 from benchmarks.figures.many_rows import crowd
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers
 from storage.batches.counts import batch_progress

@@ -12,7 +12,7 @@ from benchmarks.figures.cpu import CPU, CPU_TLS
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.figures.leader import LEADER
 from benchmarks.figures.trips import TRIPS
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from chaos.markdown import aligned
 
 __all__ = ["sizing"]

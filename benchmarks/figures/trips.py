@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.figures.wiretap import Wiretap, tapped
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.figures.sizing import sizing
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.paths import paths_table
 from benchmarks.report.plots import PLOTS, write_plots
 from benchmarks.report.report import made_on, table

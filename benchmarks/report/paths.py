@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from benchmarks.contenders.plain_paths import FAST_PATHS
 from benchmarks.figures.cpu import CHECKED
 from benchmarks.figures.fast_paths import ALL_PATHS, NO_PATHS, PATHS
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.row import shown
 from chaos.markdown import aligned
 

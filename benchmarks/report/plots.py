@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.figures.backlog import BACKLOG
 from benchmarks.figures.flight import FLIGHT
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.chart import Line, Panel, draw
 
 __all__ = ["PLOTS", "write_plots"]

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.machine import machine, versions
 from benchmarks.report.row import Row, shown
 from benchmarks.report.rows import CONTENDERS, rows

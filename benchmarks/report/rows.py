@@ -9,7 +9,7 @@ from benchmarks.figures.idle import IDLE
 from benchmarks.figures.million import MILLION
 from benchmarks.figures.plans import PLANS, STEPS
 from benchmarks.figures.trips import TRIPS
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
 from benchmarks.report.row import Goal, Row, divided
 
 __all__ = ["CONTENDERS", "OURS", "rows"]

@@ -17,8 +17,8 @@ from benchmarks.compare.reference import Side, measured, reference
 from benchmarks.figures.cpu import CPU
 from benchmarks.figures.flight import FLIGHT, FLIGHT_TLS
 from benchmarks.figures.trips import TRIPS
-from benchmarks.report.book import Book
-from benchmarks.report.reading import Reading
+from benchmarks.readings.book import Book
+from benchmarks.readings.reading import Reading
 
 OLD = "old benchmarks"
 ROOT = Path(__file__).parents[2]

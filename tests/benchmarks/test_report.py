@@ -8,10 +8,10 @@ from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS
 from benchmarks.figures.fast_paths import ALL_PATHS, PATHS
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.figures.sizing import sizing
-from benchmarks.report.book import Book
+from benchmarks.readings.book import Book
+from benchmarks.readings.reading import Reading
 from benchmarks.report.page import PAGE, write_page
 from benchmarks.report.paths import paths_table
-from benchmarks.report.reading import Reading
 from benchmarks.report.report import table
 from benchmarks.report.rows import rows
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.report.reading import Reading
+from benchmarks.readings.reading import Reading
 
 __all__ = ["Book"]
 

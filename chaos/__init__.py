@@ -7,8 +7,8 @@ functions are in `tests/`, and cost measurements in `benchmarks/`.
 
 from chaos.fleet.servers import Ground
 from chaos.matrix import MATRIX, Row
+from chaos.play import run_row
 from chaos.result import Result
 from chaos.scale import FULL, QUICK, SMALL, Scale
-from chaos.stage import run_row
 
 __all__ = ["FULL", "MATRIX", "QUICK", "SMALL", "Ground", "Result", "Row", "Scale", "run_row"]

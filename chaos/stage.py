@@ -1,16 +1,15 @@
-"""Run one row: start its fleet, keep the times, count the results and judge them.
+"""Hold what one row needs: start its fleet, keep the times, count the results and judge them.
 
-A row defines what happens. The stage starts the fleet, waits until every job has ended, and adds
-the promises that hold in every row: nothing is lost, nothing stored twice, and no charge lacks a
-row.
+A row defines what happens, and `play.py` plays it. The stage starts the fleet, waits until every
+job has ended, and adds the promises that hold in every row: nothing is lost, nothing stored twice,
+and no charge lacks a row.
 """
 
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NoReturn, Protocol
+from collections.abc import Callable
+from typing import NoReturn
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
@@ -23,29 +22,10 @@ from chaos.tally import Tally, tally
 from storage.errors import StorageError
 from storage.records.states import ENDED
 
-__all__ = ["Stage", "run_row"]
+__all__ = ["CannotRun", "Stage"]
 
 UNDER_LOAD_SHARE = 0.2
 SHOWN = 3
-
-
-class Playable(Protocol):
-    """A row of the matrix, as the stage uses it."""
-
-    @property
-    def fault(self) -> str:
-        """Return the fault's name for the table."""
-        ...
-
-    @property
-    def on_sqlite(self) -> bool:
-        """Return whether the results table is a SQLite file instead of PostgreSQL."""
-        ...
-
-    @property
-    def play(self) -> "Callable[[Stage], None]":
-        """Play the row."""
-        ...
 
 
 class CannotRun(Exception):
@@ -259,47 +239,3 @@ class Stage:
         if not many or first == last:
             return None
         return float(many / max(0.1, (last - first).total_seconds()))
-
-
-@contextmanager
-def _mended(ground: Ground) -> Iterator[None]:
-    """Restart servers that a row has stopped, so that the next row finds them running."""
-    try:
-        yield
-    finally:
-        _mend(ground)
-
-
-def _mend(ground: Ground) -> None:
-    for server in (ground.redis, ground.postgres, ground.s3, ground.simulator):
-        if server.is_running:
-            server.resume()
-        else:
-            server.start()
-    ground.simulator.clear_faults()
-
-
-def run_row(ground: Ground, row: Playable) -> Result:
-    """Play one row and judge it. A failure of the fleet never raises."""
-    began = time.monotonic()
-    stage = Stage(ground, row.fault, on_sqlite=row.on_sqlite)
-    with _mended(ground):
-        try:
-            row.play(stage)
-        except CannotRun as reason:
-            stage.result.skipped = str(reason)
-        except (Stuck, StorageError) as error:
-            stage.must("the row could be played to its end", kept=False, found=error)
-            _mend(ground)  # the ledger is read over HTTP
-            _count_what_there_is(stage)
-        finally:
-            stage.close()
-    stage.result.took_s = round(time.monotonic() - began, 1)
-    return stage.result
-
-
-def _count_what_there_is(stage: Stage) -> None:
-    try:
-        stage.count()
-    except StorageError as error:
-        stage.note(f"nothing could be counted: {error}")

@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from uuid_utils.compat import uuid7
 
 from chaos.fleet.servers import Ground
+from chaos.fleet.settings import suggested_settings
 from chaos.fleet.snags import Snag
 from chaos.fleet.spools import size_of, waiting_files
 from chaos.fleet.worker import WorkerProcess
@@ -69,45 +70,16 @@ class Fleet:
         self.namespace = f"c{self.mark}"
         self.bucket: S3Endpoint = new_bucket(ground.s3)
         self.database_url = ground.migrated(overrides.get("database_url"))
-        self.settings = self._suggested() | {name: str(v) for name, v in overrides.items()}
+        suggested = suggested_settings(
+            ground, self.bucket, self.namespace, folder=folder, database_url=self.database_url
+        )
+        self.settings = suggested | {name: str(v) for name, v in overrides.items()}
         self.workers: list[WorkerProcess] = []
         self.peak_memory_bytes = 0
         self.peak_spool_bytes = 0
         self.database = Database(self.database_url, pool_size=4)
         self._over = threading.Event()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
-
-    def _suggested(self) -> dict[str, str]:
-        scale, ground = self.ground.scale, self.ground
-        deadline_s = scale.shortened(120)
-        return {
-            "namespace": self.namespace,
-            "broker_url": ground.redis.url,
-            "database_url": self.database_url,
-            "s3_bucket": self.bucket.bucket,
-            "s3_endpoint_url": self.bucket.endpoint_url,
-            "s3_region": self.bucket.region,
-            "s3_addressing": "path",
-            "playground_url": ground.simulator.url,
-            "playground_api_key": ground.simulator.api_key,
-            "spool_dir": str(self.folder / "spool"),
-            "concurrency": str(scale.concurrency),
-            "lease_s": str(scale.calm_lease_s),
-            "heartbeat_s": str(scale.shortened(5)),
-            "call_deadline_s": str(deadline_s),
-            "read_timeout_s": str(scale.shortened(90)),
-            "drain_seconds": str(deadline_s + 10),
-            "backoff_base_s": "0.2",
-            "backoff_max_s": str(scale.shortened(10)),
-            "hold_s": str(scale.shortened(5)),
-            "breaker_window_s": str(scale.shortened(20) + scale.latency_s[1]),
-            "spool_grace_s": str(scale.shortened(300)),
-            "dispatch_again_s": str(scale.shortened(60)),
-            "submit_again_s": str(scale.shortened(60)),
-            "publish_pause_s": str(scale.shortened(5)),
-            "probe_first_s": str(scale.shortened(10)),
-            "probe_most_s": str(scale.shortened(60)),
-        }
 
     def start_worker(self, snag: Snag | None = None, /, **overrides: object) -> WorkerProcess:
         """Start one worker; it works a second later."""

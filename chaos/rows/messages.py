@@ -10,10 +10,8 @@ import redis
 from kombu import Connection
 
 from chaos.fleet.fleet import Fleet
-from chaos.malformed import (
-    MARK,
-    SHAPES,
-    Shape,
+from chaos.malformed.shapes import MARK, SHAPES, Shape
+from chaos.malformed.wire import (
     put_on_rabbitmq,
     put_on_redis,
     put_raw_on_rabbitmq,

@@ -9,7 +9,8 @@ from uuid import uuid4
 import redis
 from PIL import Image
 
-from chaos.malformed import MARK, SHAPES, put_on_redis, raw_elements
+from chaos.malformed.shapes import MARK, SHAPES
+from chaos.malformed.wire import put_on_redis, raw_elements
 from tests.acceptance.conftest import Fleet
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}

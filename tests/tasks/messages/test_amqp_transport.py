@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaos.malformed import raw_properties
+from chaos.malformed.wire import raw_properties
 from tasks.messages.amqp_transport import tolerant_handler
 
 METHOD, HEADER, BODY = 1, 2, 3

@@ -14,7 +14,8 @@ import pytest
 from kombu.compression import compress
 from kombu.serialization import prepare_accept_content
 
-from chaos.malformed import MARK, SHAPES, Shape, put_on_redis, raw_elements
+from chaos.malformed.shapes import MARK, SHAPES, Shape
+from chaos.malformed.wire import put_on_redis, raw_elements
 from tasks.messages.body import check_size, opened_body
 from tasks.messages.fault import MessageFault, shown_id
 from tasks.messages.gate import EXPIRES, FAULT, MessageGate, is_fault_of_message

@@ -10,7 +10,8 @@ import redis
 from celery import Celery
 from kombu import Consumer, Queue
 
-from chaos.malformed import Shape, put_on_redis
+from chaos.malformed.shapes import Shape
+from chaos.malformed.wire import put_on_redis
 from tasks.messages.redis_transport import parsed_element
 from tests.services.redis import RedisServer
 from tests.tasks.apps import app_at

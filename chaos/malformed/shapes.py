@@ -4,39 +4,26 @@ Each is a valid `darkroom.submit` message with one fault. Its body contains a ma
 be searched for text that must not appear in them.
 """
 
-import base64
 import bz2
 import json
 import lzma
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from struct import pack
 from typing import Any
-from uuid import UUID, uuid4
-
-import amqp
-import redis
+from uuid import UUID
 
 from tasks.messages.body import MAX_BODY_BYTES
 
-__all__ = [
-    "MARK",
-    "SHAPES",
-    "Shape",
-    "put_on_rabbitmq",
-    "put_on_redis",
-    "put_raw_on_rabbitmq",
-    "raw_elements",
-    "raw_properties",
-]
+__all__ = ["ABSENT", "MARK", "SHAPES", "Shape", "deep"]
 
 #: Part of the prompt of each message here; no log line may contain it.
 MARK = "mark-of-a-prompt"
 
 REQUEST: Mapping[str, Any] = {"prompt": f"{MARK} a fox", "width": 64, "height": 64}
 BODY = [[], {"request": dict(REQUEST)}, {"callbacks": None, "errbacks": None, "chain": None}]
-_ABSENT = object()
+#: Removes a field.
+ABSENT = object()
 
 #: Stands for the job id in a body of protocol 1.
 _ITS_ID = "its-id"
@@ -48,7 +35,7 @@ class Shape:
 
     Attributes:
         name: the fault's name.
-        headers: override the valid ones; `_ABSENT` removes one.
+        headers: override the valid ones; `ABSENT` removes one.
         body: the whole body, or a function that makes it; sent as JSON unless it is bytes.
         envelope: overrides fields of the Redis envelope; None if the broker has none.
         leaves_row: whether a row records the rejection, because the id could be read.
@@ -81,10 +68,11 @@ class Shape:
         """Return the headers, including their fault."""
         usual = {"lang": "py", "task": "darkroom.submit", "id": str(job_id), "retries": 0}
         every = {**usual, "timelimit": [None, None], **self.headers}
-        return {name: value for name, value in every.items() if value is not _ABSENT}
+        return {name: value for name, value in every.items() if value is not ABSENT}
 
 
-def _deep(levels: int) -> bytes:
+def deep(levels: int) -> bytes:
+    """Return JSON that nests so deep."""
     return b"[" * levels + b"]" * levels
 
 
@@ -100,11 +88,11 @@ def _with_embed(embed: object) -> list[Any]:
 
 def _protocol_1(**more: Any) -> dict[str, Any]:
     whole = {"task": "darkroom.submit", "id": _ITS_ID, "args": [], "kwargs": {}, **more}
-    return {name: value for name, value in whole.items() if value is not _ABSENT}
+    return {name: value for name, value in whole.items() if value is not ABSENT}
 
 
-_NO_TASK = {"task": _ABSENT}
-_NOTHING = {"task": _ABSENT, "id": _ABSENT}
+_NO_TASK = {"task": ABSENT}
+_NOTHING = {"task": ABSENT, "id": ABSENT}
 _WHOLE = json.dumps(BODY).encode()
 
 SHAPES: tuple[Shape, ...] = (
@@ -128,8 +116,8 @@ SHAPES: tuple[Shape, ...] = (
     Shape("named arguments as a list", body=[[], [dict(REQUEST)], {}]),
     Shape("named arguments as null", body=[[], None, {}]),
     Shape("named arguments as text", body=[[], MARK, {}]),
-    Shape("nested a thousand deep", body=_deep(1000)),
-    Shape("nested a hundred thousand deep", body=_deep(100_000)),
+    Shape("nested a thousand deep", body=deep(1000)),
+    Shape("nested a hundred thousand deep", body=deep(100_000)),
     Shape("a hundred thousand values", body=[[0] * 100_000, {}, {}]),
     Shape("an unknown type of Kombu's", body=[{"__type__": "x", "__value__": MARK}, {}, {}]),
     Shape("a date of Kombu's that is none", body=[{"__type__": "date", "__value__": 5}, {}, {}]),
@@ -146,7 +134,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape("a chord as text", body=_with_embed({"chord": MARK})),
     Shape("errbacks as text", body=_with_embed({"errbacks": MARK})),
     # The headers.
-    Shape("no id", {"id": _ABSENT}, leaves_row=False),
+    Shape("no id", {"id": ABSENT}, leaves_row=False),
     Shape("an id that is null", {"id": None}, leaves_row=False),
     Shape("an id that is a number", {"id": 7}, leaves_row=False),
     Shape("an id that is a list", {"id": [MARK]}, leaves_row=False),
@@ -196,12 +184,12 @@ SHAPES: tuple[Shape, ...] = (
     # Protocol 1.
     Shape(
         "protocol 1 without an id",
-        _NO_TASK | {"id": _ABSENT},
-        _protocol_1(id=_ABSENT),
+        _NO_TASK | {"id": ABSENT},
+        _protocol_1(id=ABSENT),
         leaves_row=False,
     ),
     Shape(
-        "protocol 1, id a list", _NO_TASK | {"id": _ABSENT}, _protocol_1(id=[1]), leaves_row=False
+        "protocol 1, id a list", _NO_TASK | {"id": ABSENT}, _protocol_1(id=[1]), leaves_row=False
     ),
     Shape("protocol 1, task a list", _NO_TASK, _protocol_1(task=[MARK])),
     Shape("protocol 1, arguments as text", _NO_TASK, _protocol_1(args=MARK)),
@@ -209,13 +197,13 @@ SHAPES: tuple[Shape, ...] = (
     Shape("protocol 1, expires a list", _NO_TASK, _protocol_1(expires=[MARK])),
     Shape("protocol 1, callbacks as text", _NO_TASK, _protocol_1(callbacks=MARK)),
     # Redis's envelope.
-    Shape("no properties", envelope={"properties": _ABSENT}),
+    Shape("no properties", envelope={"properties": ABSENT}),
     Shape("properties that are null", envelope={"properties": None}),
     Shape("properties that are a list", envelope={"properties": [MARK]}),
     Shape("headers that are a list", envelope={"headers": [MARK]}, leaves_row=False),
     Shape("headers that are text", envelope={"headers": MARK}, leaves_row=False),
     Shape("headers that are null", envelope={"headers": None}, leaves_row=False),
-    Shape("no body", envelope={"body": _ABSENT}),
+    Shape("no body", envelope={"body": ABSENT}),
     Shape("a body that is null", envelope={"body": None}),
     Shape("a body that is a list", envelope={"body": [MARK]}),
     Shape("a body that is a number", envelope={"body": 7}),
@@ -224,88 +212,3 @@ SHAPES: tuple[Shape, ...] = (
     Shape("a body in no known encoding", envelope={}, properties={"body_encoding": MARK}),
     Shape("a body encoding that is a list", envelope={}, properties={"body_encoding": [MARK]}),
 )
-
-
-def raw_elements() -> Iterator[bytes]:
-    """Return list elements of Redis that contain no recognisable envelope."""
-    yield MARK.encode()
-    yield b""
-    yield b"\xff\xfe\0"
-    yield b"null"
-    yield b"7"
-    yield b"[]"
-    yield b'"' + MARK.encode() + b'"'
-    yield b"{}"
-    yield _deep(100_000)
-    yield b"[" + b"0," * 100_000 + b"0]"
-    yield b'{"__type__": "bytes", "__value__": 5}'
-    yield b'{"__type__": [], "__value__": 5}'
-    yield b'{"__type__": "decimal", "__value__": "x"}'
-    yield b'{"body": ' + b"9" * 10_000 + b"}"
-
-
-def raw_properties() -> Iterator[bytes]:
-    """Return AMQP properties that Python cannot hold, that are truncated, or nested without end."""
-    headers, timestamp = pack(">H", 1 << 13), pack(">H", 1 << 6)
-    item = b"\x03big" + b"T" + pack(">Q", 2**63)
-    yield headers + pack(">I", len(item)) + item
-    yield timestamp + pack(">Q", 2**63)
-    item = b"\x02\xff\xfe" + b"S" + pack(">I", 2) + b"\xff\xff"
-    yield headers + pack(">I", len(item)) + item
-    table = b""
-    for _ in range(2000):
-        table = b"\x01aF" + pack(">I", len(table)) + table
-    yield headers + pack(">I", len(table)) + table
-
-
-class RawMessage(amqp.Message):
-    """A message with raw properties."""
-
-    raw = b""
-
-    def _serialize_properties(self) -> bytes:
-        return self.raw
-
-
-def put_raw_on_rabbitmq(channel: amqp.Channel, queue: str, properties: bytes) -> None:
-    """Put a message with these bytes as properties on a queue."""
-    message = RawMessage(MARK)
-    message.raw = properties
-    channel.basic_publish(message, routing_key=queue)
-
-
-def put_on_redis(client: redis.Redis, queue: str, shape: Shape, job_id: UUID) -> None:
-    """Put a message on one of Kombu's queues."""
-    delivery = {"exchange": "", "routing_key": queue}
-    properties = {
-        "correlation_id": str(job_id),
-        "delivery_tag": str(uuid4()),
-        "delivery_mode": 2,
-        "delivery_info": delivery,
-        "body_encoding": "base64",
-        "priority": 0,
-        **shape.properties,
-    }
-    envelope = {
-        "body": base64.b64encode(shape.body_for(job_id)).decode(),
-        "content-type": shape.content_type,
-        "content-encoding": shape.content_encoding,
-        "headers": shape.headers_for(job_id),
-        "properties": properties,
-        **(shape.envelope or {}),
-    }
-    kept = {name: value for name, value in envelope.items() if value is not _ABSENT}
-    client.lpush(queue, json.dumps(kept))
-
-
-def put_on_rabbitmq(channel: amqp.Channel, queue: str, shape: Shape, job_id: UUID) -> None:
-    """Put a message on a queue, with the faults that AMQP can express."""
-    message = amqp.Message(
-        shape.body_for(job_id),
-        content_type=shape.content_type,
-        content_encoding=shape.content_encoding,
-        application_headers=shape.headers_for(job_id),
-        correlation_id=str(job_id),
-        delivery_mode=2,
-    )
-    channel.basic_publish(message, routing_key=queue)

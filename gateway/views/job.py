@@ -39,7 +39,7 @@ EXAMPLE_JOB: Final[Mapping[str, Any]] = {
     "images": [
         {
             "index": 0,
-            "key": "darkroom/images/01/0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10/1-0.png",
+            "key": "darkroom/images/0197a0c2-7d1e-7b1c-9d59-0d6c3a1f2b10/1-0.png",
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "size_bytes": 884736,
             "width": 768,

@@ -210,7 +210,7 @@ class FakeJobs:
 
     def _store(self, job: dict[str, Any]) -> dict[str, Any]:
         png = tiny_png(job["request"]["seed"])
-        key = f"images/{job['id']}/1-0.png"
+        key = f"darkroom/images/{job['id']}/1-0.png"
         self.objects[key] = png
         return {
             "index": 0,

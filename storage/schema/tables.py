@@ -5,9 +5,10 @@ prefix `darkroom_`. `Tables` is the same set of tables under either naming; `Dat
 one that fits the database. `postgresql_tables.py` and `sqlite_tables.py` make one each, so that a
 process loads only its own. A test compares what the migrations build with this file.
 
-The tables of owners and their keys are in `owner_tables.py`, those of webhooks in
-`webhook_tables.py`, those that outlive a job in `retention_tables.py`. The conditions of CHECKs and
-partial indexes are in `constraints.py`. Columns that several tables share are in `columns.py`.
+The tables of workers and the fleet are in `fleet_tables.py`, those of owners and their keys in
+`owner_tables.py`, those of webhooks in `webhook_tables.py`, those that outlive a job in
+`retention_tables.py`. The conditions of CHECKs and partial indexes are in `constraints.py`. Columns
+that several tables share are in `columns.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     Boolean,
     Column,
-    Double,
     Index,
     Integer,
     MetaData,
@@ -35,7 +35,6 @@ from storage.schema.constraints import (
     BATCH_CHECKS,
     DISPATCHED_SQL,
     EXPIRING_SQL,
-    FLEET_CHECKS,
     HELD_SQL,
     JOB_CHECKS,
     LISTED,
@@ -43,6 +42,7 @@ from storage.schema.constraints import (
     READY_SQL,
     WAITING_SQL,
 )
+from storage.schema.fleet_tables import daily_calls, fleet, leaders, workers
 from storage.schema.owner_tables import api_keys, owner_calls, owner_defaults, owners
 from storage.schema.retention_tables import doomed_objects, reuses, tombstones
 from storage.schema.uuid_column import Uuid
@@ -222,73 +222,6 @@ def _batch_deltas(dialect: TableDialect) -> Table:
     )
 
 
-def _workers(dialect: TableDialect) -> Table:
-    name = f"{dialect.prefix}workers"
-    return Table(
-        name,
-        dialect.metadata,
-        Column("id", Uuid, primary_key=True),
-        Column("host", Text, nullable=False),
-        Column("pid", Integer, nullable=False),
-        Column("version", Text, nullable=False),
-        Column("concurrency", Integer, nullable=False),
-        Column("started_at", UtcDateTime, nullable=False, server_default=now()),
-        Column("lease_until", UtcDateTime, nullable=False),
-        moment("ended_at"),
-        # Written by the heartbeat; NULL in rows of a release that does not write them.
-        moment("succeeded_at"),
-        moment("success_began_at"),
-        moment("paused_at"),
-        Column("pause_code", Text),
-        Column("pause_message", Text),
-        # Written by `darkroom resume`, read by the worker.
-        moment("resume_asked_at"),
-        # Compared with `needs_release` of jobs.
-        Column("serves_release", Integer),
-        dialect.index(f"{name}_lease", "lease_until"),
-    )
-
-
-def _leaders(dialect: TableDialect) -> Table:
-    return Table(
-        f"{dialect.prefix}leaders",
-        dialect.metadata,
-        Column("name", Text, primary_key=True),
-        Column("holder", Uuid, nullable=False),
-        Column("since", UtcDateTime, nullable=False),
-        Column("until", UtcDateTime, nullable=False),
-    )
-
-
-def _fleet(dialect: TableDialect) -> Table:
-    name = f"{dialect.prefix}fleet"
-    return Table(
-        name,
-        dialect.metadata,
-        Column("id", Integer, primary_key=True, autoincrement=False),
-        Column("pause_kind", String(16)),
-        Column("pause_code", Text),
-        Column("pause_message", Text),
-        moment("paused_at"),
-        moment("pause_until"),
-        moment("probe_at"),
-        count("probes"),
-        moment("held_until"),
-        Column("share", Double, nullable=False, server_default=text("1.0")),
-        moment("share_changed_at"),
-        *checks(name, FLEET_CHECKS),
-    )
-
-
-def _daily_calls(dialect: TableDialect) -> Table:
-    return Table(
-        f"{dialect.prefix}daily_calls",
-        dialect.metadata,
-        Column("day", String(10), primary_key=True),
-        Column("calls", BIG, nullable=False),
-    )
-
-
 def declared_tables(dialect: TableDialect) -> Tables:
     """Declare all tables in one dialect."""
     return Tables(
@@ -297,10 +230,10 @@ def declared_tables(dialect: TableDialect) -> Tables:
         jobs=_jobs(dialect),
         batches=_batches(dialect),
         batch_deltas=_batch_deltas(dialect),
-        workers=_workers(dialect),
-        leaders=_leaders(dialect),
-        fleet=_fleet(dialect),
-        daily_calls=_daily_calls(dialect),
+        workers=workers(dialect),
+        leaders=leaders(dialect),
+        fleet=fleet(dialect),
+        daily_calls=daily_calls(dialect),
         api_keys=api_keys(dialect),
         owners=owners(dialect),
         owner_calls=owner_calls(dialect),

@@ -1,39 +1,31 @@
 """Write the files that the demo leaves in its folder: pictures, contact sheet, gallery."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from darkroom.atomic_file import write_file
 from darkroom.demo.contact_sheet import contact_sheet
 from darkroom.demo.gallery import gallery
 from darkroom.demo.made import Made, Refused
 from darkroom.errors import UserError
 
-__all__ = ["PICTURES", "write_pages", "write_whole"]
+__all__ = ["PICTURES", "write_output", "write_pages"]
 
 PICTURES: Final = "pictures"
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file so that it exists complete or not at all.
+def write_output(target: Path, data: bytes) -> None:
+    """Write a file, and its folder if it is missing.
 
     Raises:
         UserError: the disk is full or the folder can't be written.
     """
-    part = None
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        part = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        part.replace(target)
+        write_file(target, data)
     except OSError as error:
-        if part is not None:
-            part.unlink(missing_ok=True)
         raise UserError(f"cannot write {target}: {error.strerror}") from error
 
 
@@ -62,8 +54,8 @@ def write_pages(
     line += "compared by SHA-256"
     sheet = BytesIO()
     contact_sheet(pictures, title="Darkroom", line=line, note=mark).save(sheet, "PNG")
-    write_whole(folder / "contact-sheet.png", sheet.getvalue())
+    write_output(folder / "contact-sheet.png", sheet.getvalue())
     page = gallery(
         pictures, refused, title="Darkroom", line=f"{line}.", mark=mark, foot=foot, folder=PICTURES
     )
-    write_whole(folder / "gallery.html", page.encode())
+    write_output(folder / "gallery.html", page.encode())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from darkroom.demo.files import PICTURES, write_pages, write_whole
+from darkroom.demo.files import PICTURES, write_output, write_pages
 from darkroom.demo.made import Made, Refused
 from darkroom.demo.prompts import DemoPrompt, demo_prompts, prompts_file
 from darkroom.demo.proof import Charges, charges, fetch, wrong_charges
@@ -193,7 +193,7 @@ class Run:
         data, wrong = fetch(self._wiring.objects, job, simulated=self._simulated)
         if data is not None:
             file = self._folder / PICTURES / f"{number:02d}-{prompt.name}.png"
-            write_whole(file, data)
+            write_output(file, data)
             pictures.append(_made(prompt, job, file))
         if prompt.is_refused and self._simulated:
             wrong.append(f"{prompt.name}: should have been refused")

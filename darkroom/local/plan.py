@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from darkroom.atomic_file import write_file
 from darkroom.errors import UserError
 from darkroom.settings import Settings, load_settings
 from darkroom.stack import SimulatorOptions, StackPlan
@@ -91,10 +92,7 @@ def write_env_file(data_dir: Path, variables: Mapping[str, str]) -> Path:
     path = data_dir / ENV_FILE
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)  # the file may already exist
-            file.writelines(lines)
+        write_file(path, "".join(lines).encode())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return path

@@ -1,16 +1,11 @@
-"""Download a job's pictures and compare them with their SHA-256 before they are in place.
-
-A file appears complete or not at all.
-"""
+"""Download a job's pictures and compare them with their SHA-256 before they are in place."""
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from darkroom.atomic_file import usual_mode, write_file
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -72,27 +67,6 @@ def save_images(objects: "ObjectStore", job: "Job", target: Path) -> list[Path]:
 
 def _write(place: Path, data: bytes) -> None:
     try:
-        with _beside(place) as (descriptor, part):
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            part.chmod(0o666 & ~_umask())
-            part.replace(place)
+        write_file(place, data, mode=usual_mode())
     except OSError as error:
         raise UserError(f"-o {place}: {error.strerror}") from error
-
-
-@contextmanager
-def _beside(place: Path) -> Iterator[tuple[int, Path]]:
-    """Yield a temporary name in the same folder; at the end, delete the file if it is there."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.absolute().parent)
-    part = Path(name)
-    try:
-        yield descriptor, part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from darkroom.atomic_file import write_file
 from darkroom.errors import UserError
 from darkroom.stack.data.private import FOLDER_MODE, narrow_files, private_file, private_folder
 
@@ -100,26 +101,13 @@ class DataFolder:
         """
         target = self.path / name
         try:
-            self._replace(target, json.dumps(facts, indent=2).encode() + b"\n")
+            write_file(target, json.dumps(facts, indent=2).encode() + b"\n")
         except OSError as error:
             raise _unusable(target, error) from error
 
     def close(self) -> None:
         """Release the lock on the folder."""
         os.close(self._lock)
-
-    def _replace(self, target: Path, content: bytes) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self.path, prefix=f".{target.name}.")  # mode 0600
-        half = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(target)
-        except OSError:
-            half.unlink(missing_ok=True)
-            raise
 
     def _take_lock(self) -> int:
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,10 +1,10 @@
 """Check that the API accepts the key. The request has no prompt, so it cannot cost anything."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from darkroom.checks.finding import Finding, Level
 from darkroom.errors import UserError
+from darkroom.safe_address import safe_address
 from darkroom.settings import REAL_API_URL, Settings
 from darkroom.wiring.factory import Wiring
 from playground.answers.verdict import Meaning, Verdict
@@ -44,7 +44,7 @@ def _ask(settings: Settings) -> Verdict:
 
 
 def _finding(url: str, verdict: Verdict) -> Finding:
-    address = _without_password(url)
+    address = safe_address(url)
     said = f"({verdict.code}: {verdict.message})"
     match verdict.meaning:
         case Meaning.REFUSED if verdict.code.startswith("HTTP_"):
@@ -64,8 +64,3 @@ def _finding(url: str, verdict: Verdict) -> Finding:
         case _:
             text = f"DARKROOM_PLAYGROUND_URL: {address} is not the image API {said}"
             return Finding(ABOUT, Level.BAD, text, f"the real one is {REAL_API_URL}")
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

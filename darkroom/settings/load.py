@@ -1,12 +1,12 @@
 """Load the settings, and report what is wrong in one line without any secret."""
 
-import re
 from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from darkroom.errors import UserError
+from darkroom.safe_address import without_login
 from darkroom.settings.model import Settings
 from darkroom.settings.secret_files import is_secret
 from darkroom.settings.variable import variable
@@ -39,10 +39,5 @@ def _fault(detail: Any) -> str:
     name = str(detail["loc"][0])
     field = Settings.model_fields.get(name)
     is_hidden = field is None or is_secret(field) or name in _MAY_HOLD_KEYS
-    shown = "" if is_hidden else f"={_without_login(str(detail['input']))[:60]!r}"
+    shown = "" if is_hidden else f"={without_login(str(detail['input']))[:60]!r}"
     return f"{variable(name)}{shown}: {detail['msg']}"
-
-
-def _without_login(text: str) -> str:
-    """Hide user and password of an address, however they are quoted."""
-    return re.sub(r"(?<=://)\S*@", "***@", text)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
+from darkroom.safe_address import safe_address
 from darkroom.stack.addresses import choose_ports
 from darkroom.stack.data.folder import DataFolder
 from darkroom.stack.plan import StackPlan
@@ -77,7 +77,7 @@ def compose(plan: StackPlan, folder: DataFolder) -> Composition:
 
 def _add_database(made: Composition, plan: StackPlan, folder: DataFolder) -> None:
     if plan.database_url is not None:
-        made.services.append(Service("database", _without_password(plan.database_url), "used"))
+        made.services.append(Service("database", safe_address(plan.database_url), "used"))
         return
     file = folder.file("darkroom.db")  # SQLite gives its log and shared memory the same mode
     made.services.append(Service("database", str(file), "started"))
@@ -88,7 +88,7 @@ def _add_broker(
     made: Composition, plan: StackPlan, folder: DataFolder, ports: Mapping[str, int]
 ) -> None:
     if plan.broker_url is not None:
-        made.services.append(Service("broker", _without_password(plan.broker_url), "used"))
+        made.services.append(Service("broker", safe_address(plan.broker_url), "used"))
         return
     url = broker_url(ports["broker"])
     made.services.append(Service("broker", url, "started"))
@@ -101,7 +101,7 @@ def _add_s3(
 ) -> None:
     if plan.s3_bucket is not None:
         endpoint = plan.s3_endpoint_url
-        at = "s3:/" if endpoint is None else _without_password(endpoint).rstrip("/")
+        at = "s3:/" if endpoint is None else safe_address(endpoint).rstrip("/")
         made.services.append(Service("s3", f"{at}/{plan.s3_bucket}", "used"))
         return
     keys = local_keys(folder)
@@ -122,7 +122,7 @@ def _add_playground(
     made: Composition, plan: StackPlan, folder: DataFolder, ports: Mapping[str, int]
 ) -> None:
     if plan.playground_url is not None:
-        made.services.append(Service("playground", _without_password(plan.playground_url), "used"))
+        made.services.append(Service("playground", safe_address(plan.playground_url), "used"))
         return
     url = simulator_url(ports["simulator"])
     made.services.append(Service("playground", f"{url} (simulated)", "started"))
@@ -132,13 +132,6 @@ def _add_playground(
         DARKROOM_PLAYGROUND_API_KEY=API_KEY,
         DARKROOM_SIMULATED="1",
     )
-
-
-def _without_password(url: str) -> str:
-    """Drop everything before the host and after the path: both may hold secrets."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query="", fragment="").geturl()
 
 
 def child_environment(plan: StackPlan, variables: Mapping[str, str]) -> dict[str, str]:

@@ -10,14 +10,14 @@ import json
 import math
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final, Never
+from typing import Any, Final
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import BodyEncoded, BodyTooLarge, BodyUnreadable, TooSlow
 from tasks.json_limits import excess_of
-from tasks.strict_json import repeated_key
+from tasks.strict_json import KeyRepeated, NotStrict, no_constant, once_each
 
 __all__ = ["chunks_of", "parse_json", "read_body"]
 
@@ -87,11 +87,15 @@ def parse_json(text: bytes) -> Any:
     try:
         value = json.loads(
             text.decode("utf-8"),
-            object_pairs_hook=_once_each,
-            parse_constant=_no_constant,
+            object_pairs_hook=once_each,
+            parse_constant=no_constant,
             parse_float=_finite,
             parse_int=_short,
         )
+    except KeyRepeated as error:
+        raise BodyUnreadable(f"the key {error.key!r} comes twice in one object") from None
+    except NotStrict as error:
+        raise BodyUnreadable(str(error)) from None
     except UnicodeDecodeError:
         raise BodyUnreadable("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -100,18 +104,6 @@ def parse_json(text: bytes) -> Any:
     if b"\\u" in text:
         _check_letters(value)
     return value
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = repeated_key(pairs) or ""
-        raise BodyUnreadable(f"the key {twice[:80]!r} comes twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> Never:
-    raise BodyUnreadable(f"{name} is no JSON number")
 
 
 def _finite(digits: str) -> float:

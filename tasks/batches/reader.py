@@ -17,7 +17,7 @@ from tasks.batches.csv_columns import Cells
 from tasks.batches.csv_records import records
 from tasks.errors import LineFault, LinesUnreadable
 from tasks.json_limits import EXCESS, has_excess
-from tasks.strict_json import repeated_key
+from tasks.strict_json import no_constant, once_each
 
 __all__ = [
     "MAX_LINE_BYTES",
@@ -196,17 +196,5 @@ def _csv_lines(
             yield LineFault(number, row) if isinstance(row, str) else _line(number, row, size)
 
 
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = repeated_key(pairs) or ""
-        raise ValueError(f"{twice[:80]!r} is there twice")
-    return found
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON number")
-
-
 _TOO_LONG: Final = f"longer than {MAX_LINE_BYTES // 1024**2} MB"
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=once_each, parse_constant=no_constant)

@@ -153,6 +153,9 @@ class Watch:
         except StorageError as error:
             log.warning("jobs that somebody waits for could not be looked up: %s", error)
             return
+        except Exception:  # without this poll, callers would wait to their timeouts
+            log.exception("a look at the jobs that callers wait for broke off")
+            return
         for job_id in ids:
             for watcher in self._watchers.get(job_id, ()):
                 watcher.tell(seen.get(job_id))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,7 +14,12 @@ from gateway.errors import Busy, TooManyRequests
 from gateway.job_watcher import Watch
 from gateway.services import GatewayLimits
 from storage.db.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.intake.insert import insert_job
+from storage.queries.snapshots import Snapshot, snapshots_of
+from storage.records.states import JobStatus
 from tests.gateway.running import Gateway, serving
+from tests.storage.table import new_job
 
 
 def owner_of(authorization: str | None) -> Caller:
@@ -71,6 +77,36 @@ def test_one_owner_takes_half_of_the_places_and_others_still_find_one(
 
     assert asyncio.run(tell()) == [32, 16, 8, 4, 2, 1, 1]
     asyncio.run(tell())  # all places are free again
+
+
+@pytest.mark.parametrize("fault", [DatabaseUnavailable("away"), ZeroDivisionError("unforeseen")])
+def test_a_poll_that_failed_is_made_again(
+    migrated_sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+) -> None:
+    """A caller that waits sees its job's change at the next poll, whatever went wrong."""
+    database = Database(migrated_sqlite_url)
+    job_id, faults = insert_job(database, new_job()).job.id, iter([fault])
+
+    def snapshots(*args: Any) -> dict[UUID, Snapshot]:
+        for each in faults:
+            raise each
+        return snapshots_of(*args)
+
+    monkeypatch.setattr("gateway.job_watcher.snapshots_of", snapshots)
+    watch = Watch(database, every_s=0.01, max_watchers=4)
+
+    async def first_state() -> Snapshot | None:
+        async with watch.on(job_id, "ada") as watcher:
+            return await watcher.news(within_s=60)
+
+    seen = asyncio.run(first_state())
+    database.close()
+    assert seen is not None
+    assert seen.status == JobStatus.QUEUED
+    assert len(caplog.records) == 1
 
 
 def test_an_owner_that_holds_its_places_gets_429_and_another_owner_a_stream(

@@ -32,7 +32,6 @@ LIBRARIES: Final = (
     "redis",
     "s3transfer",
     "sqlalchemy",
-    "stamina",
     "urllib3",
 )
 

@@ -35,7 +35,7 @@ Told = Callable[[int], None]
 #: one processor per connection.
 AT_ONCE = 2
 
-_patiently = retry(on=DatabaseUnavailable, attempts=5, timeout=60)
+_patiently = retry(DatabaseUnavailable, attempts=5, base_s=0.5, cap_s=5.0)
 
 
 @dataclass(frozen=True, slots=True)

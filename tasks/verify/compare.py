@@ -8,13 +8,13 @@ from storage.errors import ObjectMissing, ObjectStoreUnavailable
 from storage.objects.store import ObjectStore
 from storage.queries.stored_rows import StoredRow
 from storage.records.job import StoredImage
-from tasks.retries import retry_context
+from tasks.retries import retry
 from tasks.verify.difference import Difference, DifferenceKind
 
 __all__ = ["Compare", "answered"]
 
 ATTEMPTS: Final = 5
-FIRST_WAIT_S: Final = 0.5
+FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 5.0
 
 T = TypeVar("T")
@@ -26,16 +26,10 @@ def answered(question: Callable[[], T]) -> T:
     Raises:
         ObjectStoreError: The last attempt failed, or the store refused.
     """
-    for attempt in retry_context(
-        on=ObjectStoreUnavailable,
-        attempts=ATTEMPTS,
-        timeout=None,
-        wait_initial=FIRST_WAIT_S,
-        wait_max=LONGEST_WAIT_S,
-    ):
-        with attempt:
-            return question()
-    raise AssertionError("unreachable: the last attempt raises")
+    patiently = retry(
+        ObjectStoreUnavailable, attempts=ATTEMPTS, base_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S
+    )
+    return patiently(question)()
 
 
 class Compare:

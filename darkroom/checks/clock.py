@@ -38,7 +38,7 @@ def check_clock(wiring: Wiring) -> Iterator[Finding]:
 
 def _ahead_s(database: Database) -> float:
     """Return how far the database's clock is ahead; SQLite uses this machine's clock."""
-    if database.dialect == "sqlite":
+    if database.is_sqlite:
         return 0.0
     with database.read() as connection:
         before = datetime.now(UTC)

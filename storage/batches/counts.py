@@ -139,7 +139,7 @@ def _take_deltas(
     oldest = select(deltas.c.id).order_by(deltas.c.id).limit(limit)
     if free is not None:
         oldest = oldest.where(deltas.c.batch_id.in_(free))
-    if db.dialect == "postgresql":
+    if not db.is_sqlite:
         oldest = oldest.with_for_update(skip_locked=True)
     taken = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
     sums: Counter[tuple[UUID, str]] = Counter()

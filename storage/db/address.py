@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage.db.safe_url import safe_url
 from storage.errors import DatabaseMisconfigured
+from storage.schema.dialects import names_sqlite
 
 __all__ = ["file_of", "parse"]
 
@@ -31,11 +32,11 @@ def parse(url: str) -> URL:
         )
     if "@" in (address.host or "") or "=" in (address.host or ""):
         raise DatabaseMisconfigured("the database address has no host: in a password, @ is %40")
-    if address.get_backend_name() == "postgresql" and "=" in (address.database or ""):
+    if not names_sqlite(address) and "=" in (address.database or ""):
         raise DatabaseMisconfigured(
             "the database address is a keyword string, not postgresql://user@host/name"
         )
-    if address.get_backend_name() == "sqlite" and address.database in {None, "", ":memory:"}:
+    if names_sqlite(address) and address.database in {None, "", ":memory:"}:
         raise DatabaseMisconfigured(f"{safe} names no file: each connection would see its own data")
     return address
 

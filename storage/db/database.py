@@ -24,6 +24,7 @@ from storage.db.backend import postgresql_backend, sqlite_backend
 from storage.db.group_commit import GroupCommit, GroupStatement, Rows, is_made_alone
 from storage.db.safe_url import safe_url
 from storage.db.statement_limits import Limits
+from storage.schema.dialects import names_sqlite
 from storage.schema.tables import Tables
 
 DEFAULT_LIMITS = Limits()
@@ -63,15 +64,16 @@ class Database:
         address = parse(url)
         self.safe_url = safe_url(address)
         self.dialect = address.get_backend_name()
+        self.is_sqlite = names_sqlite(address)
         self.limits = limits
-        self._file = file_of(address) if self.dialect == "sqlite" else None
-        if self.dialect == "postgresql":
+        self._file = file_of(address) if self.is_sqlite else None
+        if self.is_sqlite:
+            busy_s = limits.deadline_s if busy_timeout_s is None else busy_timeout_s
+            backend = sqlite_backend(address, pool_size=pool_size, busy_timeout_s=busy_s)
+        else:
             backend = postgresql_backend(
                 address, pool_size=pool_size, connect_timeout_s=connect_timeout_s, limits=limits
             )
-        else:
-            busy_s = limits.deadline_s if busy_timeout_s is None else busy_timeout_s
-            backend = sqlite_backend(address, pool_size=pool_size, busy_timeout_s=busy_s)
         self.tables: Tables = backend.tables
         self._errors = backend.errors
         self._engine: Engine = backend.engine
@@ -98,7 +100,7 @@ class Database:
         Raises:
             DatabaseError: One of its subclasses; after `DatabaseUnavailable` it may be committed.
         """
-        if limits is None or self.dialect == "sqlite":
+        if limits is None or self.is_sqlite:
             return self._transaction(self._writer)
         return self._limited(limits)
 
@@ -119,7 +121,7 @@ class Database:
         Raises:
             DatabaseError: One of its subclasses.
         """
-        if limits is None or self.dialect == "sqlite":
+        if limits is None or self.is_sqlite:
             return self._transaction(self._reader)
         return self._limited(limits)
 
@@ -137,7 +139,7 @@ class Database:
         Raises:
             DatabaseError: One of its subclasses; after `DatabaseUnavailable` it may be committed.
         """
-        if self.dialect != "postgresql" or is_made_alone():
+        if self.is_sqlite or is_made_alone():
             return None
         group = self._groups.get(statement)
         if group is None:  # a race does no harm: for a moment there are two groups

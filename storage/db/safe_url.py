@@ -10,6 +10,8 @@ from typing import Final
 
 from sqlalchemy import URL
 
+from storage.schema.dialects import names_sqlite
+
 __all__ = ["safe_url"]
 
 #: Parameters whose values are not secret; those of all others, known or not, are hidden.
@@ -32,7 +34,7 @@ def safe_url(address: URL) -> str:
     host, database = address.host, address.database
     if host and "@" in host:
         host = host.rpartition("@")[2]
-    if address.get_backend_name() != "sqlite" and database and set(database) & set("=@"):
+    if not names_sqlite(address) and database and set(database) & set("=@"):
         database = _HIDDEN
     # `set` leaves parts that are None unchanged, so it adds nothing.
     shown = address.set(host=host, database=database, query=query)

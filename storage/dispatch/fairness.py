@@ -149,7 +149,7 @@ def _lines(
     each = max(-(-wanted // len(streams)), min(wanted, _MAX_ROWS // len(streams)))
     bounds = {"priority": priority, "each": each}
     lines: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
-    if db.dialect == "postgresql":
+    if not db.is_sqlite:
         rows = connection.execute(_heads(db.tables), bounds | {"streams": list(streams)}).all()
     else:
         one = _head(db.tables)

@@ -75,7 +75,7 @@ def allowances_now(tables: Tables, connection: Connection) -> Allowances:
     if not limits:
         return Allowances({})
     ours = set(limits)
-    if tables.metadata.schema is not None:  # SQLite: the only writer
+    if not tables.is_sqlite:  # SQLite: the only writer
         ours = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
     held = {
         name: counts for name, *counts in connection.execute(_held(tables), {"owners": list(ours)})

@@ -251,6 +251,6 @@ def _freed(
 ) -> Update:
     jobs = tables.jobs
     first = question.order_by(oldest).limit(bindparam("at_most"))
-    if tables.metadata.schema is not None:
+    if not tables.is_sqlite:
         first = first.with_for_update(skip_locked=True)
     return update(jobs).where(QUEUED, id_in(tables, first))

@@ -86,7 +86,7 @@ def insert_batch_rows(db: Database, common: RowsInCommon, rows: Sequence[BatchRo
     ordered = _in_columns(common, sorted(rows, key=itemgetter(0)))
     into = Loading(common.batch_id, common.begun_at)
     hashes = {UUID(row.id): row.reuse_hash for row in rows if row.reuse_hash is not None}
-    if not hashes and db.dialect == "postgresql":
+    if not hashes and not db.is_sqlite:
         copied = copy_in(db, ordered, into=into)
         if copied is not None:
             return copied

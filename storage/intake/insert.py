@@ -161,7 +161,7 @@ def _insert_ended(
 
 
 def _can_copy(db: Database, jobs: Sequence[NewJob]) -> bool:
-    return db.dialect == "postgresql" and all(job.expires_in_s is None for job in jobs)
+    return not db.is_sqlite and all(job.expires_in_s is None for job in jobs)
 
 
 def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: Any) -> Accepted:

@@ -99,7 +99,7 @@ def cancel_jobs(db: Database, ids: Sequence[UUID]) -> Cancelled:
     error = error_parameters(CANCELLED)
     left, asked, cancelled = set(ids), set[UUID](), set[UUID]()
     # First skip rows that another transaction has locked, then wait for those that are left.
-    for passes_over in (True, False) if db.dialect == "postgresql" else (False,):
+    for passes_over in (False,) if db.is_sqlite else (True, False):
         which = {"ids": sorted(left)}
         asked |= _mark_held(db, which, passes_over=passes_over)
         change = _cancel(db.tables, passes_over=passes_over)
@@ -148,7 +148,7 @@ def retry_ended(db: Database, ids: Sequence[UUID]) -> list[UUID]:
     """
     if not ids:
         return []
-    if db.dialect != "postgresql":
+    if db.is_sqlite:
         return _requeue_ended(db, ids)
     # First skip rows that another transaction has locked, then wait for those that are left.
     again = _requeue_ended(db, ids, passes_over=True)
@@ -214,7 +214,7 @@ def _expire(tables: Tables) -> Update:
     # and be skipped by the UPDATE.
     late = select(jobs.c.id).where(ANY_EXPIRING, QUEUED, jobs.c.expires_at <= instant())
     late = late.order_by(jobs.c.expires_at).limit(bindparam("at_most"))
-    if tables.metadata.schema is not None:
+    if not tables.is_sqlite:
         late = late.with_for_update(skip_locked=True)
     expired = update(jobs).where(QUEUED, has_expired(tables), id_in(tables, late))
     return expired.values(ended_values(JobStatus.CANCELLED))

@@ -92,7 +92,7 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
     Returns:
         `id`, `batch_id`, `status` and `fence` of each row it changed.
     """
-    if db.dialect == "postgresql":
+    if not db.is_sqlite:
         with db.statement() as connection:
             rows = connection.execute(ending_statement(db.tables, change), parameters)
             return rows.mappings().all()

@@ -15,6 +15,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from storage.schema.dialects import is_sqlite
 from storage.schema.revision import PREFIX, SCHEMA, VERSION_TABLE
 
 __all__ = ["upgrade"]
@@ -43,8 +44,8 @@ def _scripts() -> ScriptDirectory:
 
 
 def _context(connection: Connection, **options: Any) -> MigrationContext:
-    if connection.dialect.name == "postgresql":
-        options |= {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
-    else:
+    if is_sqlite(connection.dialect):
         options |= {"version_table": PREFIX + VERSION_TABLE}
+    else:
+        options |= {"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
     return MigrationContext.configure(connection, opts=options)

@@ -75,7 +75,7 @@ def missing_indexes(db: Database, revision: str | None) -> list[str]:
     Raises:
         DatabaseUnavailable: Unknown; call again.
     """
-    if db.dialect != "postgresql" or revision is None:
+    if db.is_sqlite or revision is None:
         return []
     wanted = [late.name for late in LATE if int(late.since) <= int(revision)]
     whole = {name for name, is_whole in _found(db).items() if is_whole}

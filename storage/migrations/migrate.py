@@ -43,7 +43,7 @@ def migrate(db: Database) -> str:
         DatabaseUnavailable: Call again; it continues where it stopped, between two whole schemas.
     """
     with db.begin(MIGRATION) as connection:
-        if db.dialect == "postgresql":
+        if not db.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             # A lock queued behind a long SELECT on the view must not delay other statements for
             # long.

@@ -86,7 +86,7 @@ def forget_jobs(db: Database, ids: Sequence[UUID], *, key_prefix: str) -> Forgot
     """
     if not ids:
         return Forgotten()
-    if db.dialect != "postgresql":
+    if db.is_sqlite:
         return _forget(db, ids, key_prefix)
     # Rows that another transaction holds are skipped first, and waited for after all others.
     free = _forget(db, ids, key_prefix, passes_over=True)

@@ -72,7 +72,7 @@ def still_shared(
         roots: By job, the one whose call made the image, as returned by `lock_image_refs`.
     """
     alive = _alive_among(tables, connection, set(roots.values()))
-    if alive and tables.metadata.schema is not None:
+    if alive and not tables.is_sqlite:
         connection.execute(_TAKE_TURNS, {"turns": sorted({_turn(root) for root in alive})})
         alive = _alive_among(tables, connection, alive)
     return {job_id: root in alive for job_id, root in roots.items()}
@@ -92,8 +92,7 @@ def _alive_among(tables: Tables, connection: Connection, roots: Iterable[UUID]) 
     wanted = sorted(roots)
     if not wanted:
         return set()
-    is_sqlite = tables.is_sqlite
-    bounds = {"roots": [str(root) for root in wanted] if is_sqlite else wanted}
+    bounds = {"roots": [str(root) for root in wanted] if tables.is_sqlite else wanted}
     return set(connection.scalars(_alive(tables), bounds))
 
 

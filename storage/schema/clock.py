@@ -25,6 +25,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Double, TypeDecorator, TypeEngine
 
+from storage.schema.dialects import is_sqlite
+
 _SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 
@@ -40,7 +42,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the column type of this dialect."""
-        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+        return dialect.type_descriptor(DateTime(timezone=not is_sqlite(dialect)))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Convert an aware time to UTC; a naive time raises a `ValueError`."""
@@ -49,15 +51,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError(f"a moment without a time zone: {value!r}")
         moment = value.astimezone(UTC)
-        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+        return moment.replace(tzinfo=None) if is_sqlite(dialect) else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return the stored time, aware and in UTC."""
         if value is None:
             return None
-        if dialect.name == "postgresql":
-            return value.astimezone(UTC)
-        return value.replace(tzinfo=UTC)
+        return value.replace(tzinfo=UTC) if is_sqlite(dialect) else value.astimezone(UTC)
 
 
 class now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is

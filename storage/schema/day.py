@@ -17,5 +17,4 @@ _TODAY_SQLITE = "strftime('%Y-%m-%d', 'now')"
 
 def today(tables: Tables) -> ColumnElement[str]:
     """Return the current day in UTC, as `YYYY-MM-DD`."""
-    is_sqlite = tables.is_sqlite
-    return literal_column(_TODAY_SQLITE if is_sqlite else _TODAY_POSTGRESQL, Text)
+    return literal_column(_TODAY_SQLITE if tables.is_sqlite else _TODAY_POSTGRESQL, Text)

@@ -9,6 +9,8 @@ from sqlalchemy import Dialect, String
 from sqlalchemy import Uuid as AnyUuid
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from storage.schema.dialects import is_sqlite
+
 
 class Uuid(TypeDecorator[UUID]):
     """Store a UUID: native on PostgreSQL, the usual 36 characters on SQLite.
@@ -21,15 +23,11 @@ class Uuid(TypeDecorator[UUID]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the column type of this dialect."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(AnyUuid())
-        return dialect.type_descriptor(String(36))
+        return dialect.type_descriptor(String(36) if is_sqlite(dialect) else AnyUuid())
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
         """Convert a UUID for the driver; accepting text would hide a caller's mistake."""
-        if value is None or dialect.name == "postgresql":
-            return value
-        return str(value)
+        return str(value) if value is not None and is_sqlite(dialect) else value
 
     def process_result_value(self, value: UUID | str | None, dialect: Dialect) -> UUID | None:
         """Return the stored value as a UUID."""

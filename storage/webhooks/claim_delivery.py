@@ -135,7 +135,7 @@ def record_attempt(db: Database, claimed: ClaimedDelivery, verdict: Verdict) -> 
         "new_status": verdict.status,
         "new_error": verdict.error,
     }
-    if db.dialect == "postgresql" and verdict.was_sent and not verdict.is_gone:
+    if not db.is_sqlite and verdict.was_sent and not verdict.is_gone:
         both = values | {f"new_{name}": value for name, value in _line(claimed, verdict).items()}
         with db.statement() as connection:
             return connection.execute(_settle_and_log(db.tables), both).first() is not None

@@ -162,7 +162,7 @@ def sweep_deliveries(db: Database, *, ended_before_s: float, limit: int = 1000) 
         rows.c.ended_at.is_not(None), rows.c.ended_at < after(-ended_before_s)
     )
     old = old.order_by(rows.c.ended_at).limit(limit)
-    if db.dialect == "postgresql":
+    if not db.is_sqlite:
         old = old.with_for_update(skip_locked=True)
     with db.begin() as connection:
         ids = list(connection.scalars(old))

@@ -114,6 +114,5 @@ def _of_batches(tables: Tables) -> Insert:
 
 def _rows(tables: Tables, *columns: ColumnElement[Any]) -> Select[Any]:
     """Select new deliveries with the columns up to the due time, which is now."""
-    is_sqlite = tables.is_sqlite
-    new_id = literal_column(_SQLITE_UUID) if is_sqlite else func.gen_random_uuid()
+    new_id = literal_column(_SQLITE_UUID) if tables.is_sqlite else func.gen_random_uuid()
     return select(new_id, *columns, now())

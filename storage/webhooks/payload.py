@@ -77,16 +77,13 @@ BATCH_COMPLETED: Final[ColumnElement[str]] = literal_column("'batch.completed'",
 class _Words:
     """The JSON functions of one database."""
 
-    function: str
-
-    @property
-    def _is_sqlite(self) -> bool:
-        return self.function == "json_object"
+    is_sqlite: bool
 
     def object(self, members: Mapping[str, Any]) -> ColumnElement[Any]:
         """Return a JSON object; names are constants of this module and need no escaping."""
         arguments = [part for name, value in members.items() for part in (_quoted(name), value)]
-        return getattr(func, self.function)(*arguments)  # type: ignore[no-any-return]
+        make = func.json_object if self.is_sqlite else func.json_build_object
+        return make(*arguments)
 
     def message(
         self, event: ColumnElement[str], at: ColumnElement[Any], data: Mapping[str, Any]
@@ -97,7 +94,7 @@ class _Words:
 
     def json(self, column: str, otherwise: str) -> ColumnElement[Any]:
         """Return a column that holds JSON."""
-        if self._is_sqlite:
+        if self.is_sqlite:
             # `json` marks the text as JSON, else it would become a string.
             return literal_column(
                 f"json(CASE WHEN json_valid({column}) THEN {column} ELSE {otherwise} END)"
@@ -106,27 +103,27 @@ class _Words:
 
     def seed(self) -> ColumnElement[Any]:
         """Return the seed from the request."""
-        if self._is_sqlite:
+        if self.is_sqlite:
             valid = "CASE WHEN json_valid(request) THEN request END"
             return literal_column(f"json_extract({valid}, '$.seed')")
         return literal_column("request -> 'seed'")
 
     def boolean(self, column: str) -> ColumnElement[Any]:
         """Return a boolean; SQLite stores them as numbers."""
-        if self._is_sqlite:
+        if self.is_sqlite:
             return literal_column(f"json(CASE WHEN {column} THEN 'true' ELSE 'false' END)")
         return literal_column(column)
 
     def moment(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return a time by RFC 3339, in UTC, with microseconds."""
-        if self._is_sqlite:
+        if self.is_sqlite:
             return func.replace(column, _quoted(" "), _quoted("T"), type_=Text) + _quoted("Z")
         form = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
         return func.to_char(func.timezone(_quoted("UTC"), column), literal_column(form))
 
 
 def _words(tables: Tables) -> _Words:
-    return _Words("json_object" if tables.is_sqlite else "json_build_object")
+    return _Words(tables.is_sqlite)
 
 
 def _quoted(word: str) -> ColumnElement[str]:

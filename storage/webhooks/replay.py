@@ -51,7 +51,7 @@ def replay_deliveries(db: Database, ids: Sequence[UUID], *, owner: str | None = 
     """
     if not ids:
         return []
-    if db.dialect != "postgresql":
+    if db.is_sqlite:
         return _replay(db, ids, owner)
     # Rows that another transaction holds are skipped first, and waited for after all others.
     due = _replay(db, ids, owner, passes_over=True)
@@ -67,7 +67,7 @@ def _replay(
     whose: ColumnElement[bool] = rows.c.owner == owner if owner is not None else true()
     # In id order, so that two replays cannot deadlock.
     some = select(rows.c.id).where(rows.c.id.in_(list(ids)), free, whose).order_by(rows.c.id)
-    if db.dialect == "postgresql":
+    if not db.is_sqlite:
         some = some.with_for_update(skip_locked=passes_over)
     with db.begin() as connection:
         found = list(connection.scalars(some))

@@ -22,7 +22,7 @@ def unproven_sslmode(db: Database) -> str | None:
     Raises:
         DatabaseError: One of its subclasses.
     """
-    if db.dialect != "postgresql":
+    if db.is_sqlite:
         return None
     with db.read() as connection:
         driver: Any = connection.connection.driver_connection

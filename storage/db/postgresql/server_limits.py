@@ -26,7 +26,7 @@ def limits_not_in_force(db: Database) -> list[str]:
     Raises:
         DatabaseUnavailable: Call again.
     """
-    if db.dialect != "postgresql":
+    if db.is_sqlite:
         return []
     with db.read() as connection:
         in_force = {str(name): int(ms) for name, ms in connection.execute(_IN_FORCE)}

@@ -155,7 +155,7 @@ class PlaygroundClient:
 
     def _post(self, body: bytes) -> Any:
         """Send over the connections directly: `requests` costs more CPU than they do."""
-        pool, target = self._way
+        pool, target = self._connections
         size = str(len(body))
         return exchange(
             pool,
@@ -169,7 +169,7 @@ class PlaygroundClient:
         )
 
     @cached_property
-    def _way(self) -> tuple[Any, str]:
+    def _connections(self) -> tuple[Any, str]:
         """Return the pool for the API and the request target, as `requests` derives them."""
         url = str(self._blank.url)
         pool = self._adapter.get_connection_with_tls_context(

@@ -63,7 +63,7 @@ class SignedPut:
         folder_url = _folder_url(client, bucket)
         self._folder_path = urlsplit(folder_url).path
         self._host = host_header(folder_url)
-        self._connections, self._folder_target = _way_to(folder_url, client)
+        self._connections, self._folder_target = _connections_to(folder_url, client)
         self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
 
     def put(
@@ -124,7 +124,7 @@ class SignedPut:
         return int(answer.status)
 
 
-def _way_to(url: str, client: Any) -> tuple[Any, str]:
+def _connections_to(url: str, client: Any) -> tuple[Any, str]:
     """Return a boto3 client's own connections to an address, and the request target there.
 
     Its session resolves them again for each request, by environment, proxy, scheme, host and port.

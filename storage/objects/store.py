@@ -77,7 +77,7 @@ class ObjectStore:
         digest = (sha256 or sha256_of(pieces)) if self._sign_payload else None
         with self._translated(key, size_of(pieces)):
             client = self._client(self._endpoint_url)
-            if self._is_plain and self._short_way(client).put(key, pieces, content_type, digest):
+            if self._is_plain and self._fast_put(client).put(key, pieces, content_type, digest):
                 return
             self._sent.expect(digest)
             answer = client.put_object(
@@ -183,8 +183,8 @@ class ObjectStore:
         It is None if there was no answer, or if only boto3 can put to this bucket.
         """
         with self._translated(key):
-            way = self._short_way(self._client(self._endpoint_url))
-            return way.status(key, [data], "text/plain", sha256)
+            fast_put = self._fast_put(self._client(self._endpoint_url))
+            return fast_put.status(key, [data], "text/plain", sha256)
 
     def bucket_exists(self) -> bool:
         """Return whether the bucket exists and is visible.
@@ -245,7 +245,7 @@ class ObjectStore:
             region_name=self._settings.region,
         )
 
-    def _short_way(self, client: Any) -> SignedPut:
+    def _fast_put(self, client: Any) -> SignedPut:
         """Return the signed put, for puts without extras; created at first use, like the client."""
         if self._signed_put is None:
             self._signed_put = SignedPut(client, self._session.get_credentials(), self.bucket)

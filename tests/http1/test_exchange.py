@@ -1,4 +1,4 @@
-"""An exchange by the short way, held against the one that urllib3 makes of the same bytes."""
+"""An exchange on the fast path, held against the one that urllib3 makes of the same bytes."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -115,7 +115,7 @@ def opened(
 
 
 def sent_short(pool: Any) -> Any:
-    """Post by the short way."""
+    """Post on the fast path."""
     head = request_head("POST", "/", {"Host": "127.0.0.1", "Content-Length": "4"})
     return over_open_connection(pool, head, [b"ab", b"cd"], silence_s=SILENCE_S)
 
@@ -167,7 +167,7 @@ def test_an_answer_that_urllib3_alone_refuses_is_read_both_ways(name: str) -> No
 
 
 @pytest.mark.parametrize("name", [*USUAL, *OURS])
-def test_the_usual_answer_is_read_the_short_way(name: str) -> None:
+def test_the_usual_answer_is_read_on_the_fast_path(name: str) -> None:
     """Else all of this would be for nothing."""
     with opened({**USUAL, **OURS}[name]) as (pool, _server):
         found = sent_short(pool)
@@ -235,7 +235,7 @@ def test_an_answer_is_waited_for_as_long_as_its_request_says() -> None:
 
 
 def test_a_first_answer_is_not_unpacked() -> None:
-    """Neither the short way nor urllib3 changes what came."""
+    """Neither the fast path nor urllib3 changes what came."""
     packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nbody"
     with (
         raw_server(lambda conn, _: conn.sendall(packed)) as server,

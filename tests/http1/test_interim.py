@@ -1,4 +1,4 @@
-"""Interim responses are skipped, and heads limited by their bytes, the short way and urllib3's."""
+"""Interim responses are skipped, and heads limited by their bytes, by both readers of responses."""
 
 import http.client
 import io

@@ -289,7 +289,7 @@ def test_an_answer_with_many_header_lines_is_a_picture(interim: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["103", "100 and 103"])
 def test_interim_responses_of_a_proxy_are_skipped(name: str) -> None:
-    """A call through a proxy never takes the short way."""
+    """A call through a proxy never takes the fast path."""
     with (
         raw_server(says(INTERIM[name])) as proxy,
         client_for("http://api.invalid/v1", proxy_url=f"http://127.0.0.1:{proxy.port}") as client,

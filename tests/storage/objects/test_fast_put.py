@@ -1,4 +1,4 @@
-"""Puts by the short way: where it must be no other than boto3's own, and where boto3 takes over."""
+"""Puts on the fast path: where it must be no other than boto3's own, and where boto3 takes over."""
 
 import shutil
 import socket
@@ -154,15 +154,15 @@ def test_puts_with_extras_are_boto3s(changes: dict[str, Any], header: str) -> No
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_puts_to_a_bucket_that_is_elsewhere_are_left_to_boto3(status: int) -> None:
-    """It follows; each put by the short way would be one in vain."""
+    """It follows; each put on the fast path would be one in vain."""
 
-    def move_the_short_way(conn: socket.socket, seen: Seen) -> None:
+    def move_the_fast_path(conn: socket.socket, seen: Seen) -> None:
         if "boto3" in seen.headers["user-agent"].lower():
             stored(conn, seen)
         else:
             answer(conn, b"", f"{status} Elsewhere")
 
-    with raw_server(move_the_short_way) as server:
+    with raw_server(move_the_fast_path) as server:
         store = store_at(f"http://127.0.0.1:{server.port}")
         for _ in range(2):
             store.put(KEY, b"picture")

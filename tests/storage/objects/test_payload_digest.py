@@ -57,7 +57,7 @@ def opened(endpoint: S3Endpoint, **changes: Any) -> Iterator[ObjectStore]:
 
 @WAYS
 def test_the_digest_of_what_is_put_is_signed(faulty: FaultyStore, changes: dict[str, Any]) -> None:
-    """Given by the caller or computed here, on the short way and by boto3."""
+    """Given by the caller or computed here, on the fast path and by boto3."""
     with opened(faulty.endpoint, **changes) as store:
         store.put(KEY, BODY, sha256=DIGEST)
         store.put(KEY, [BODY[:100], BODY[100:]])
@@ -88,7 +88,7 @@ def test_bytes_that_change_on_the_way_are_not_stored(
 
 
 def test_bytes_that_change_once_are_put_again(faulty: FaultyStore) -> None:
-    """The put that failed on the short way is made again by boto3, at once."""
+    """The put that failed on the fast path is made again by boto3, at once."""
     faulty.fault = lambda number: flip_bit if number == 0 else pass_on
     with opened(faulty.endpoint) as store:
         store.put(KEY, BODY, sha256=DIGEST)

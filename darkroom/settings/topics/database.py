@@ -33,8 +33,7 @@ class DatabaseSettings(BaseSettings):
     database_statement_timeout_s: Seconds | None = Field(
         None,
         description="The server ends a statement after this (PostgreSQL). Shorter than the "
-        "deadline; by default four fifths of it. Migrations, index builds, COPY and "
-        "bulk deletion have limits of their own.",
+        "deadline; by default four fifths of it.",
     )
     database_lock_timeout_s: Seconds | None = Field(
         None,

@@ -8,9 +8,9 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["BackgroundLoop", "Expected"]
+__all__ = ["BackgroundLoop", "Expected", "OnError"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,28 @@ class Expected:
     once: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OnError:
+    """Define what a loop logs after an error of its step, and how long it rests.
+
+    Attributes:
+        log: the logger of the module that owns the step.
+        unexpected: the log line for an error that is not expected; its traceback follows.
+        expected: how to treat an error, by its class; the first class that fits counts.
+        rest_s: additional seconds to rest after an error that is not expected.
+    """
+
+    log: logging.Logger
+    unexpected: str
+    expected: Mapping[type[Exception], Expected] = field(default_factory=dict)
+    rest_s: float = 0.0
+
+    def treatment(self, error: Exception) -> Expected | None:
+        """Return how to treat an error; None if it is not expected."""
+        kinds = self.expected.items()
+        return next((each for kind, each in kinds if isinstance(error, kind)), None)
+
+
 class BackgroundLoop:
     """Run a step every few seconds until the loop is stopped.
 
@@ -42,10 +64,7 @@ class BackgroundLoop:
             once.
         every_s: seconds between two rounds.
         jitter: the fraction by which each wait is shorter or longer at most.
-        log: the logger of the module that owns the step.
-        expected: how to treat an error, by its class; the first class that fits counts.
-        unexpected: the log line for any other error.
-        fault_rest_s: additional seconds to rest after such an error.
+        on_error: what to log after an error, and how long to rest.
         at_end: called on the loop's thread after the last round.
 
     Attributes:
@@ -59,10 +78,7 @@ class BackgroundLoop:
         *,
         every_s: float,
         jitter: float = 0.0,
-        log: logging.Logger,
-        expected: Mapping[type[Exception], Expected] | None = None,
-        unexpected: str,
-        fault_rest_s: float = 0.0,
+        on_error: OnError,
         at_end: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
@@ -70,10 +86,7 @@ class BackgroundLoop:
         self._step = step
         self._every_s = every_s
         self._jitter = jitter
-        self._log = log
-        self._expected = dict(expected or {})
-        self._unexpected = unexpected
-        self._fault_rest_s = fault_rest_s
+        self._on_error = on_error
         self._at_end = at_end
         self._woken = threading.Event()
         self._last: Expected | None = None
@@ -128,11 +141,11 @@ class BackgroundLoop:
 
     def _note(self, error: Exception) -> float:
         """Log an error; return for how long to rest."""
-        for kind, expected in self._expected.items():
-            if isinstance(error, kind):
-                if not (expected.once and self._last is expected):
-                    self._log.log(expected.level, expected.message, extra={"error": str(error)})
-                self._last = expected
-                return expected.rest_s
-        self._log.error(self._unexpected, exc_info=error)
-        return self._fault_rest_s
+        log, expected = self._on_error.log, self._on_error.treatment(error)
+        if expected is None:
+            log.error(self._on_error.unexpected, exc_info=error)
+            return self._on_error.rest_s
+        if not (expected.once and self._last is expected):
+            log.log(expected.level, expected.message, extra={"error": str(error)})
+        self._last = expected
+        return expected.rest_s

@@ -4,7 +4,7 @@ import logging
 
 from storage.errors import StorageError
 from storage.spool.spool import Spool
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.storing.uploader import Uploader
 
 __all__ = ["Adoption"]
@@ -27,9 +27,11 @@ class Adoption:
             "adoption",
             self.search,
             every_s=every_s,
-            log=log,
-            expected={StorageError: Expected("the spool could not be searched")},
-            unexpected="a search of the spool broke off",
+            on_error=OnError(
+                log,
+                "a search of the spool broke off",
+                expected={StorageError: Expected("the spool could not be searched")},
+            ),
         )
 
     def search(self) -> None:

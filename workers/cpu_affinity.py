@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.background import BackgroundLoop
+from tasks.background import BackgroundLoop, OnError
 from workers.core_load import CoreLoad, OwnLoad
 
 __all__ = ["CpuAffinity"]
@@ -78,8 +78,7 @@ class CpuAffinity:
             "one-core",
             self._look_or_end,
             every_s=EVERY_S,
-            log=log,
-            unexpected="a choice of the core broke off",
+            on_error=OnError(log, "a choice of the core broke off"),
             at_end=self._spread_if_possible,
         )
 

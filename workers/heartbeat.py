@@ -13,7 +13,7 @@ from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked, StorageError
 from storage.fleet.leases import WorkerInfo, end_lease, register_worker, renew_lease
 from storage.fleet.worker_calls import CallReport
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 
 __all__ = ["Heartbeat"]
 
@@ -49,9 +49,11 @@ class Heartbeat:
             "heartbeat",
             self._beat_or_reconnect,
             every_s=every_s,
-            log=log,
-            expected={StorageError: Expected("a heartbeat was missed")},
-            unexpected="a heartbeat broke off",
+            on_error=OnError(
+                log,
+                "a heartbeat broke off",
+                expected={StorageError: Expected("a heartbeat was missed")},
+            ),
         )
 
     def start(self) -> None:

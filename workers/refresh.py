@@ -12,7 +12,7 @@ from uuid import UUID
 from storage.db.database import Database
 from storage.dispatch.reserve import refresh_dispatched
 from storage.errors import StorageError
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 
 __all__ = ["DispatchRefresh"]
 
@@ -37,9 +37,11 @@ class DispatchRefresh:
             "refresh",
             self.refresh,
             every_s=every_s,
-            log=log,
-            expected={StorageError: Expected("waiting jobs could not be refreshed")},
-            unexpected="a refresh of waiting jobs broke off",
+            on_error=OnError(
+                log,
+                "a refresh of waiting jobs broke off",
+                expected={StorageError: Expected("waiting jobs could not be refreshed")},
+            ),
         )
 
     def refresh(self) -> int:

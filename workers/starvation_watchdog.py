@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from celery.worker import state
 
-from tasks.background import BackgroundLoop
+from tasks.background import BackgroundLoop, OnError
 from tasks.broker.queue_depth import QueueDepth
 
 __all__ = ["StarvationWatchdog", "WatchedQueue", "leave_for_supervisor"]
@@ -64,8 +64,7 @@ class StarvationWatchdog:
             "watchdog",
             self._leave_if_starved,
             every_s=EVERY_S,
-            log=log,
-            unexpected="a look of the watchdog broke off",
+            on_error=OnError(log, "a look of the watchdog broke off"),
         )
 
     def _leave_if_starved(self) -> None:

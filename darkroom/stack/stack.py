@@ -17,7 +17,7 @@ from darkroom.stack.programs.workers import workers
 from darkroom.stack.services import Composition, Service, child_environment, compose
 from darkroom.stack.supervision.process import Child, Program
 from darkroom.stack.supervision.stop import Stop
-from tasks.background import BackgroundLoop
+from tasks.background import BackgroundLoop, OnError
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +65,7 @@ class LocalStack:
             "darkroom-stack",
             self._look,
             every_s=_LOOK_EVERY_S,
-            log=log,
-            unexpected="a look at the children broke off",
-            fault_rest_s=_FAULT_REST_S,
+            on_error=OnError(log, "a look at the children broke off", rest_s=_FAULT_REST_S),
         )
 
     def __enter__(self) -> Self:

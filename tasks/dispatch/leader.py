@@ -22,7 +22,7 @@ from storage.fleet.pause import end_pause_if_over
 from storage.fleet.throttle import speed_up
 from storage.jobs.cancel import expire_due
 from storage.jobs.rescue import rescue_dead
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.dispatch.enqueue import Dispatch
 
 __all__ = ["DispatchLeader", "DispatcherPace"]
@@ -92,13 +92,17 @@ class DispatchLeader:
             "dispatcher",
             self.round,
             every_s=pace.every_s,
-            log=log,
-            expected={
-                RowLocked: Expected("the dispatcher waits for a locked row", rest_s=1.0),
-                DatabaseUnavailable: Expected("the dispatcher waits for the database", rest_s=1.0),
-            },
-            unexpected="a round of the dispatcher failed",
-            fault_rest_s=pace.turn_s,  # another worker may lead meanwhile
+            on_error=OnError(
+                log,
+                "a round of the dispatcher failed",
+                expected={
+                    RowLocked: Expected("the dispatcher waits for a locked row", rest_s=1.0),
+                    DatabaseUnavailable: Expected(
+                        "the dispatcher waits for the database", rest_s=1.0
+                    ),
+                },
+                rest_s=pace.turn_s,  # another worker may lead meanwhile
+            ),
             at_end=self._resign,
         )
 

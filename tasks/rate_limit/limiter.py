@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 
-from tasks.background import BackgroundLoop
+from tasks.background import BackgroundLoop, OnError
 from tasks.rate_limit.local_share import LocalShare
 from tasks.rate_limit.permit import Permit
 from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
@@ -70,9 +70,7 @@ class CallBudget:
             "call-budget",
             self._round,
             every_s=0.0,  # a round waits by itself
-            log=log,
-            unexpected="a round of the call budget broke off",
-            fault_rest_s=RENEW_S,
+            on_error=OnError(log, "a round of the call budget broke off", rest_s=RENEW_S),
             at_end=self._report_last,
         )
 

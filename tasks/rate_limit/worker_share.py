@@ -12,7 +12,7 @@ from uuid import UUID
 from storage.db.database import Database
 from storage.errors import StorageError
 from storage.fleet.leases import live_workers
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 
 __all__ = ["Place", "PlaceWatch", "place_of"]
 
@@ -66,11 +66,13 @@ class PlaceWatch:
             "call-budget-place",
             self._read,
             every_s=every_s,
-            log=log,
-            expected={
-                StorageError: Expected("the living could not be counted", level=logging.DEBUG)
-            },
-            unexpected="counting the living broke off",
+            on_error=OnError(
+                log,
+                "counting the living broke off",
+                expected={
+                    StorageError: Expected("the living could not be counted", level=logging.DEBUG)
+                },
+            ),
         )
 
     def start(self) -> None:

@@ -30,7 +30,7 @@ from storage.retention.deletion_queue import (
     renew_deletions,
 )
 from storage.retention.requeue import put_back, put_back_refused
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.backoff import HALF_JITTER, backoff_s
 
 __all__ = ["ObjectDeleter"]
@@ -104,9 +104,11 @@ class ObjectDeleter:
             lambda: self.round(stopping=self.loop.stopping) > 0,
             every_s=EVERY_S,
             jitter=0.5,
-            log=log,
-            expected={StorageError: Expected("the sweep waits for the database")},
-            unexpected="a sweep broke off",
+            on_error=OnError(
+                log,
+                "a sweep broke off",
+                expected={StorageError: Expected("the sweep waits for the database")},
+            ),
         )
 
     def round(

@@ -23,7 +23,7 @@ from storage.queries.get import get_job
 from storage.queries.held_rows import HeldRow, held_rows
 from storage.records.job import Job
 from storage.records.states import JobStatus
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.db_retry import persist
 from tasks.storing.lost_images import LostImages
 from tasks.storing.open_claims import Claimed
@@ -70,9 +70,9 @@ class Reconcile:
             "reconcile",
             lambda: self.look(self.loop.stopping),
             every_s=every_s,
-            log=log,
-            expected={StorageError: away},
-            unexpected="a comparison of held rows broke off",
+            on_error=OnError(
+                log, "a comparison of held rows broke off", expected={StorageError: away}
+            ),
         )
 
     def look(self, stopping: threading.Event | None = None) -> int:

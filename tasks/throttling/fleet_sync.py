@@ -15,7 +15,7 @@ from storage.fleet.pause import PauseKind, pause_fleet, take_probe
 from storage.fleet.state import fleet_state
 from storage.fleet.throttle import slow_down
 from storage.queries.filter import database_time
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
@@ -78,12 +78,14 @@ class FleetSync:
             "fleet-watch",
             self.look,
             every_s=looks.every_s,
-            log=log,
-            expected={
-                StorageError: Expected("the fleet's row could not be read", level=logging.DEBUG)
-            },
-            unexpected="a look at the fleet broke off",
-            fault_rest_s=FAULT_WAIT_S,
+            on_error=OnError(
+                log,
+                "a look at the fleet broke off",
+                expected={
+                    StorageError: Expected("the fleet's row could not be read", level=logging.DEBUG)
+                },
+                rest_s=FAULT_WAIT_S,
+            ),
         )
 
     def look(self) -> None:

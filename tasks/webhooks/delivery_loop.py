@@ -22,7 +22,7 @@ from storage.records.delivery import ClaimedDelivery
 from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_due, record_attempt
 from storage.webhooks.log import sweep_deliveries
 from storage.webhooks.secrets import signing_secrets
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.backoff import NO_JITTER, backoff_s
 
 __all__ = ["DeliveryLoop"]
@@ -85,13 +85,15 @@ class DeliveryLoop:
             "deliverer",
             self._deliver_and_sweep,
             every_s=LOOK_EVERY_S,
-            log=log,
-            expected={
-                RowLocked: Expected("deliveries wait for a locked row", rest_s=1.0),
-                DatabaseUnavailable: Expected("deliveries wait for the database", rest_s=1.0),
-            },
-            unexpected="a round of deliveries failed",
-            fault_rest_s=FAULT_WAIT_S,
+            on_error=OnError(
+                log,
+                "a round of deliveries failed",
+                expected={
+                    RowLocked: Expected("deliveries wait for a locked row", rest_s=1.0),
+                    DatabaseUnavailable: Expected("deliveries wait for the database", rest_s=1.0),
+                },
+                rest_s=FAULT_WAIT_S,
+            ),
         )
 
     def _deliver_and_sweep(self) -> bool:

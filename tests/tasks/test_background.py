@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.background import BackgroundLoop, Expected
+from tasks.background import BackgroundLoop, Expected, OnError
 from tests.tasks.rests import Rests
 
 log = logging.getLogger("tests")
@@ -31,10 +31,12 @@ def loop_of(
         "a loop",
         step,
         every_s=every_s,
-        log=log,
-        expected={Missing: Expected("a thing is missing", rest_s=3.0, once=once)},
-        unexpected="a round broke off",
-        fault_rest_s=7.0,
+        on_error=OnError(
+            log,
+            "a round broke off",
+            expected={Missing: Expected("a thing is missing", rest_s=3.0, once=once)},
+            rest_s=7.0,
+        ),
         at_end=at_end,
     )
 
@@ -124,7 +126,7 @@ def test_a_step_with_more_to_do_is_made_again_at_once() -> None:
 
 def test_a_wait_is_varied_by_its_jitter_at_most() -> None:
     """So that loops of many processes do not all act at once."""
-    loop = BackgroundLoop("x", int, every_s=10.0, jitter=0.5, log=log, unexpected="failed")
+    loop = BackgroundLoop("x", int, every_s=10.0, jitter=0.5, on_error=OnError(log, "failed"))
     rests = Rests(loop, last=200)
     loop.run()
     assert all(5.0 <= each <= 15.0 for each in rests.seconds)

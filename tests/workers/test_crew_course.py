@@ -10,7 +10,7 @@ import pytest
 
 from storage.errors import DatabaseUnavailable
 from storage.spool.spool import Spool
-from tasks.background import BackgroundLoop
+from tasks.background import BackgroundLoop, OnError
 from tasks.execution.call_control import CallControl
 from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.inbox import Inbox
@@ -140,7 +140,7 @@ def test_a_worker_starts_all_its_loops(parts: dict[str, Any], course: Course) ->
     """Each on a thread of its own, which keeps no process from ending."""
     before = set(threading.enumerate())
     parts["loops"] = tuple(
-        BackgroundLoop(name, int, every_s=3600.0, log=log, unexpected="failed") for name in "abc"
+        BackgroundLoop(name, int, every_s=3600.0, on_error=OnError(log, "failed")) for name in "abc"
     )
     crew = components(parts)
     crew.start()

@@ -117,6 +117,10 @@ class Wiring:
             )
         )
 
+    def open_bucket(self) -> ObjectStore:
+        """Return the bucket, for a part that seldom needs it: boto3 is imported only then."""
+        return self.objects
+
     @cached_property
     def playground(self) -> PlaygroundClient:
         """Return the client of the paid API."""
@@ -204,7 +208,7 @@ class Wiring:
 
         return Intake(
             self.database,
-            lambda: self.objects,
+            self.open_bucket,
             self.dispatch,
             limits=self.request_limits,
             key_prefix=self.key_prefix,
@@ -217,7 +221,7 @@ class Wiring:
         """Return the deleter of the objects of forgotten jobs."""
         from tasks.storing.object_deleter import ObjectDeleter
 
-        return ObjectDeleter(self.database, lambda: self.objects)
+        return ObjectDeleter(self.database, self.open_bucket)
 
     @cached_property
     def submit(self) -> SubmitTask:

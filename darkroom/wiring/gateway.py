@@ -84,7 +84,7 @@ class GatewayWiring(Wiring):
         return Services(
             database=self.database,
             intake=self.intake,
-            objects=lambda: self.objects,
+            objects=self.open_bucket,
             authenticate=self.authenticate,
             owners=self.owners,
             watch=Watch(self.database, max_watchers=self.limits.max_watchers),

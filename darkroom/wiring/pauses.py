@@ -54,7 +54,7 @@ def make_pauses(
     worker = WorkerPause(
         wiring.database,
         worker_id=wiring.worker_id,
-        pace=gate,
+        gate=gate,
         dispatches=flow,
         bring_job=bring_job,
         times=_times(wiring),

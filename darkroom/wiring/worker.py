@@ -91,9 +91,8 @@ class WorkerWiring(Wiring):
     def budget(self) -> CallBudget:
         """Return the fleet's limits on calls; without limits, nothing is connected."""
         settings, limits = self.settings, budget_limits(self)
-        watch = PlaceWatch(
-            lambda: place_of(self.database, self.worker_id), every_s=settings.heartbeat_s
-        )
+        read_place = partial(place_of, self.database, self.worker_id)
+        watch = PlaceWatch(read_place, every_s=settings.heartbeat_s)
         return CallBudget(
             limits,
             watch=watch,
@@ -193,7 +192,7 @@ class WorkerWiring(Wiring):
         return CpuAffinity() if self.settings.cpu_affinity == "auto" else None
 
     def _watchdog(self, inbox: Inbox) -> StarvationWatchdog:
-        settings, submit = self.settings, self.submit
+        settings, submit, gate = self.settings, self.submit, self.gate
         flow, submit_flow = self.flows
 
         def could_start() -> bool:
@@ -202,12 +201,12 @@ class WorkerWiring(Wiring):
 
         dispatches = WatchedQueue(
             self.queue_depth(self.queues.generate),
-            progress=lambda: inbox.arrived + self.gate.ended,
+            progress=lambda: inbox.arrived + gate.ended,
             could_take=could_start,
         )
         submits = WatchedQueue(
             self.queue_depth(self.queues.submit),
-            progress=lambda: submit.ended + self.gate.ended,
+            progress=lambda: submit.ended + gate.ended,
             could_take=lambda: not submit_flow.is_paused and not submit.is_waiting,
             looks=PATIENT_LOOKS,
         )

@@ -50,7 +50,7 @@ class WorkerPause:
     Args:
         database: the results table.
         worker_id: the id of this worker's row.
-        pace: the call gate of this worker.
+        gate: the call gate of this worker.
         dispatches: pauses and resumes the consumption of dispatch messages.
         bring_job: takes one due job, if there is any, directly from the table for a probe. A
             dispatch message may name many jobs, and other workers would have to wait for them.
@@ -62,14 +62,14 @@ class WorkerPause:
         database: Database,
         *,
         worker_id: UUID,
-        pace: CallGate,
+        gate: CallGate,
         dispatches: Dispatches,
         bring_job: Callable[[], bool],
         times: PauseTimes,
     ) -> None:
         self._database = database
         self._worker_id = worker_id
-        self._pace = pace
+        self._gate = gate
         self._dispatches = dispatches
         self._bring_job = bring_job
         self._times = times
@@ -139,7 +139,7 @@ class WorkerPause:
             now = self._changed_at = time.monotonic()
             self._trip = Trip(now, first_failure_at, verdict.code, verdict.message)
             self._state = WorkerState.UNDECIDED
-            self._pace.shut()
+            self._gate.shut()
         log.error("calls failed in a row: this worker starts no more", extra={"code": verdict.code})
         self._try(self._decide)
 
@@ -231,7 +231,7 @@ class WorkerPause:
     def _join_fleet(self) -> None:
         if self._state is not WorkerState.WITH_FLEET:
             self._enter(WorkerState.WITH_FLEET, "this worker waits with the fleet")
-            self._pace.take_probe_back()
+            self._gate.take_probe_back()
             self._turn_away(is_so=False)
 
     def _enter(self, state: WorkerState, words: str) -> None:
@@ -241,16 +241,16 @@ class WorkerPause:
 
     def _turn_away(self, *, is_so: bool) -> None:
         """Hand back waiting jobs and pause the consumer, if `is_so`; otherwise keep both going."""
-        self._pace.shut(turn_away=is_so)
+        self._gate.shut(turn_away=is_so)
         if not is_so:
             self._dispatches.resume(REASON)
-        elif not self._pace.has_probe:
+        elif not self._gate.has_probe:
             self._dispatches.pause(REASON)
 
     def _probe_if_due(self) -> None:
         with self._lock:
             now = time.monotonic()
-            if now < self._probe_at or self._pace.has_probe or self._pace.is_held:
+            if now < self._probe_at or self._gate.has_probe or self._gate.is_held:
                 return
             self._probe_at = now + backoff_s(
                 self._probes,
@@ -259,7 +259,7 @@ class WorkerPause:
                 jitter=NO_JITTER,
             )
             self._probes += 1
-            self._pace.let_one_through(on_taken=lambda: self._dispatches.pause(REASON))
+            self._gate.let_one_through(on_taken=lambda: self._dispatches.pause(REASON))
         if not self._try(self._bring_job):
             self._dispatches.resume(REASON)
 
@@ -273,8 +273,8 @@ class WorkerPause:
                 return
             self._trip, self._state = None, WorkerState.RUNNING
             self._changed_at = time.monotonic()
-            self._pace.hold(self._times.settle_s)
-            self._pace.open()
+            self._gate.hold(self._times.settle_s)
+            self._gate.open()
             self._dispatches.resume(REASON)
         log.warning(words)
         self._try(lambda: report_calls(self._database, self._worker_id, self.report()))

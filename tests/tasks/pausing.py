@@ -103,7 +103,7 @@ def worker_of(
     pause = WorkerPause(
         database,
         worker_id=worker_id,
-        pace=pace,
+        gate=pace,
         dispatches=taking,
         bring_job=bring_job,
         times=times,

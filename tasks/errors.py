@@ -1,10 +1,12 @@
-"""Define the errors of this package: invalid batches, webhook addresses and signing secrets.
+"""Define the errors of this package: invalid batches, refused bulk changes, webhooks.
 
 TaskError
 ├── LinesUnreadable     the whole file is invalid: empty, unknown column, truncated, not UTF-8
 ├── BatchFaulty         some lines are invalid
 ├── BatchKeyTaken       the key belongs to a batch with different content
 ├── StagingFailed       this machine's disk has no space for the checked lines
+├── BatchLoading        a bulk change of a batch that is still loading
+├── PaymentUnconfirmed  a retry that may pay twice, without the caller's agreement
 ├── ReceiverRefused     a webhook's address must not be called
 ├── ReceiverNotFound    the host name of a webhook's address cannot be resolved now
 └── SecretUnusable      a signing secret has an invalid format
@@ -19,8 +21,10 @@ from playground.errors import Fault
 __all__ = [
     "BatchFaulty",
     "BatchKeyTaken",
+    "BatchLoading",
     "LineFault",
     "LinesUnreadable",
+    "PaymentUnconfirmed",
     "ReceiverNotFound",
     "ReceiverRefused",
     "SecretUnusable",
@@ -85,6 +89,41 @@ class BatchKeyTaken(TaskError):
 
 class StagingFailed(TaskError):
     """The checked lines could not be written to the temporary file."""
+
+
+class BatchLoading(TaskError):
+    """The batch is still loading, so its jobs cannot be changed.
+
+    Attributes:
+        batch_id: the batch.
+    """
+
+    def __init__(self, batch_id: UUID) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"batch {batch_id} is still loading; none of its jobs has begun")
+
+
+class PaymentUnconfirmed(TaskError):
+    """Jobs may have been paid for already, and the caller did not agree to pay again.
+
+    Attributes:
+        jobs: the jobs that would be retried.
+        outcome_unknown: of them, those that may have been paid for.
+        calls_expected: paid calls if no call fails.
+        calls_at_most: the limit of paid calls.
+    """
+
+    def __init__(
+        self, *, jobs: int, outcome_unknown: int, calls_expected: int, calls_at_most: int
+    ) -> None:
+        self.jobs = jobs
+        self.outcome_unknown = outcome_unknown
+        self.calls_expected = calls_expected
+        self.calls_at_most = calls_at_most
+        super().__init__(
+            f"nothing was retried: {outcome_unknown} of {jobs} jobs may be paid for already, "
+            f"and retrying costs {calls_expected} to {calls_at_most} calls"
+        )
 
 
 class ReceiverRefused(TaskError):

@@ -56,12 +56,14 @@ class Standing:
     """State of one job, in the few facts that decide what a command may do with it.
 
     Attributes:
+        owner: Whose job it is.
         status: As the row has it, known to this release or not.
         error_code: Of its last error.
         calls_unknown: Calls for which it is unknown whether they were paid.
         has_images: Whether it has images; a cancelled job has some if its call was already paid.
     """
 
+    owner: str
     status: str
     error_code: str | None
     calls_unknown: int
@@ -106,10 +108,10 @@ def standings(db: Database, ids: Sequence[UUID]) -> dict[UUID, Standing]:
     """
     jobs = db.tables.jobs
     has_images = jobs.c.images.is_not(null()).label("has_images")
-    facts = (jobs.c.status, jobs.c.error_code, jobs.c.calls_unknown, has_images)
+    facts = (jobs.c.owner, jobs.c.status, jobs.c.error_code, jobs.c.calls_unknown, has_images)
     with db.read() as connection:
         rows = connection.execute(select(jobs.c.id, *facts).where(jobs.c.id.in_(list(ids)))).all()
-    return {row[0]: Standing(row[1], row[2], row[3], bool(row[4])) for row in rows}
+    return {row[0]: Standing(row[1], row[2], row[3], row[4], bool(row[5])) for row in rows}
 
 
 def tally_jobs(db: Database, status: JobStatus, selection: Selection) -> Tally:

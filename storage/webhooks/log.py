@@ -7,6 +7,7 @@ need not make it due.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,6 +87,22 @@ def find_delivery(db: Database, delivery_id: UUID) -> Delivery | None:
     """
     rows = db.tables.deliveries
     return _first(db, rows.c.id == delivery_id)
+
+
+def delivery_owners(db: Database, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the owners of deliveries, without those that do not exist.
+
+    Args:
+        db: The results table.
+        ids: At most a few thousand at a time.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    rows = db.tables.deliveries
+    with db.read() as connection:
+        found = connection.execute(select(rows.c.id, rows.c.owner).where(rows.c.id.in_(list(ids))))
+        return {row.id: row.owner for row in found}
 
 
 def latest_delivery(

@@ -4,7 +4,7 @@ An owner sees and replays only deliveries about its own jobs. A replay needs a k
 admin, because the receiver repeats whatever it does for a delivery.
 """
 
-import time
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
 from urllib.parse import urlencode
@@ -20,25 +20,25 @@ from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import Since, known_parameters_once, read_cursor, write_cursor
 from gateway.http.problems import responses
-from gateway.jobs.selection import MAX_IDS, read_bulk
+from gateway.jobs.selection import MAX_BODY_BYTES, MAX_IDS, read_bulk
 from gateway.services import Services
 from gateway.views.delivery import DeliveryPage, DeliveryView, LoggedDeliveryView
 from storage.db.keyset import Cursor
-from storage.queries.filter import database_time
 from storage.records.delivery import DeliveryState
-from storage.webhooks.log import (
-    UNDELIVERED,
-    DeliveryFilter,
-    delivery_log,
-    find_delivery,
-    list_deliveries,
+from storage.webhooks.log import DeliveryFilter, delivery_log, find_delivery, list_deliveries
+from storage.webhooks.replay import replay_deliveries
+from tasks.bulk.replay_many import (
+    BulkReplay,
+    NamedDeliveries,
+    SelectedDeliveries,
+    find_deliveries,
+    select_deliveries,
 )
-from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
+from tasks.bulk.steps import run_for
 
 __all__ = ["router"]
 
 MAX_PAGE_DELIVERIES = 200
-MAX_BODY_BYTES = 100_000
 EVENT = r"^(job\.(succeeded|failed|cancelled)|batch\.completed)$"
 
 Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
@@ -79,7 +79,7 @@ class ReplayMany(BaseModel):
     def _says_which(self) -> Self:
         some = any((self.state, self.since, self.job, self.batch, self.event, self.all))
         if bool(self.ids) == some:
-            raise ValueError("told either ids, or state, since, job, batch, event or all")
+            raise ValueError("a selection by either ids, or state, since, job, batch, event or all")
         return self
 
 
@@ -199,36 +199,19 @@ class Deliveries:
         return await run_in_threadpool(self._replay_many, read_bulk(ReplayMany, body), caller)
 
     def _replay_many(self, form: ReplayMany, caller: Caller) -> ReplayCounts:
-        counts = ReplayCounts(dry_run=form.dry_run)
+        deliveries: NamedDeliveries | SelectedDeliveries
         if form.ids is not None:
-            self._named(form.ids, caller, counts)
+            named = find_deliveries(self._database, form.ids, owner=caller.owner)
+            deliveries, as_of = named, None
         else:
-            self._filtered(form, caller, counts)
-        return counts
-
-    def _named(self, ids: list[UUID], caller: Caller, counts: ReplayCounts) -> None:
-        wanted = list(dict.fromkeys(ids))
-        found = [find_delivery(self._database, each) for each in wanted]
-        own = [each.id for each in found if each is not None and each.owner == caller.owner]
-        counts.deliveries = len(own)
-        done = [] if counts.dry_run else replay_deliveries(self._database, own, owner=caller.owner)
-        counts.replayed = len(done)
-        there = set(own if counts.dry_run else done)
-        counts.missing = [each for each in wanted if each not in there]
-
-    def _filtered(self, form: ReplayMany, caller: Caller, counts: ReplayCounts) -> None:
-        states = UNDELIVERED if form.state is None else frozenset({form.state})
-        meant = DeliveryFilter(caller.owner, states, form.since, form.event, form.job, form.batch)
-        moment = database_time(self._database)
-        as_of = moment if form.as_of is None else min(moment, form.as_of)
-        counts.as_of = as_of
-        counts.events = count_replays(self._database, meant, as_of)
-        counts.deliveries = sum(counts.events.values())
-        if counts.dry_run:
-            return
-        deadline_s = time.monotonic() + self._services.settings.limits.bulk_s
-        for ids in walk_deliveries(self._database, meant, as_of):
-            counts.replayed += len(replay_deliveries(self._database, ids, owner=caller.owner))
-            if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
-                counts.complete = False
-                return
+            states = frozenset() if form.state is None else frozenset({form.state})
+            filters = DeliveryFilter(
+                caller.owner, states, form.since, form.event, form.job, form.batch
+            )
+            deliveries = select_deliveries(self._database, filters, as_of=form.as_of)
+            as_of = deliveries.as_of
+        replay = BulkReplay(self._database, deliveries)
+        if not form.dry_run:
+            limit_s = None if form.ids else self._services.settings.limits.bulk_s
+            run_for(limit_s, replay.steps())
+        return ReplayCounts(dry_run=form.dry_run, as_of=as_of, **asdict(replay.result))

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from gateway.errors import GatewayError, ParameterInvalid
+from gateway.errors import GatewayError, ParameterInvalid, WouldPayAgain
 from gateway.views.tombstone import TombstoneView
 from playground.errors import Fault, RequestInvalid
 from storage.errors import (
@@ -29,6 +29,7 @@ from storage.errors import (
     RowLocked,
     StorageError,
 )
+from tasks.errors import BatchLoading, PaymentUnconfirmed
 
 __all__ = ["handle_problems", "problem", "problem_of", "responses"]
 
@@ -110,6 +111,8 @@ def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind,
         case RecordRefused():
             detail = "it holds a value that no row can hold"
             return problem(422, "invalid-request", "The request breaks rules", detail)
+        case BatchLoading() | PaymentUnconfirmed():
+            return _of_ours(_refused_change(error))
         case StorageError():
             return _of_storage(error)
         case _:
@@ -124,7 +127,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def handle_problems(app: FastAPI) -> None:
     """Have every expected error answered with its document."""
-    for kind in (GatewayError, RequestInvalid, StorageError):
+    for kind in (GatewayError, RequestInvalid, BatchLoading, PaymentUnconfirmed, StorageError):
         app.add_exception_handler(kind, _foreseen)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(HTTPException, _no_route)
@@ -141,6 +144,19 @@ def _of_ours(error: GatewayError) -> Response:
         headers=error.headers,
         facts=error.facts,
     )
+
+
+def _refused_change(error: BatchLoading | PaymentUnconfirmed) -> GatewayError:
+    if isinstance(error, BatchLoading):
+        rule = "a loaded batch: this one is still loading, and none of its jobs has begun"
+        return ParameterInvalid([Fault("batch", str(error.batch_id), rule)])
+    price = {
+        "jobs": error.jobs,
+        "outcome_unknown": error.outcome_unknown,
+        "calls_expected": error.calls_expected,
+        "calls_at_most": error.calls_at_most,
+    }
+    return WouldPayAgain(f"{error}; set pay_again to true to confirm", price)
 
 
 def _of_storage(error: StorageError) -> Response:

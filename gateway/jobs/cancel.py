@@ -4,8 +4,7 @@ A queued job ends at once. A job that a worker holds is only asked to stop: its 
 an image that it returns is kept.
 """
 
-import time
-from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -20,26 +19,19 @@ from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
-from gateway.jobs.selection import CancelMany, filtered, named, read_bulk
+from gateway.jobs.selection import MAX_BODY_BYTES, CancelMany, read_bulk, select_own
 from gateway.services import Services
 from gateway.views.job import JobRef, JobView, Links
-from storage.jobs.cancel import CancelOutcome, ask_cancel, cancel_jobs
-from storage.queries.filter import (
-    Selection,
-    count_held_unasked,
-    held_unasked,
-    tally_jobs,
-    walk_jobs,
-)
+from storage.jobs.cancel import CancelOutcome, ask_cancel
+from storage.queries.filter import Selection
 from storage.queries.get import get_job
-from storage.records.states import ENDED, HELD, JobStatus
+from tasks.bulk.cancel_many import BulkCancel
+from tasks.bulk.selection import NamedJobs, find_named
+from tasks.bulk.steps import run_for
 
 __all__ = ["CancelCounts", "Cancelling", "router"]
 
 Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
-
-#: A bulk body has a thousand ids at most.
-MAX_BODY_BYTES = 100_000
 
 
 class CancelAnswer(BaseModel):
@@ -113,48 +105,17 @@ class Cancelling:
 
     def cancel_many(self, form: CancelMany, caller: Caller) -> CancelCounts:
         """Cancel the caller's selected jobs, as far as time allows."""
-        counts = CancelCounts(dry_run=form.dry_run)
+        jobs: NamedJobs | Selection
         if form.ids is not None:
-            self._named(form.ids, caller, counts)
-            return counts
-        meant = filtered(self._database, caller, form)
-        counts.as_of = meant.as_of
+            jobs, as_of = find_named(self._database, form.ids, owner=caller.owner), None
+        else:
+            jobs = select_own(self._database, caller, form)
+            as_of = jobs.as_of
+        cancel = BulkCancel(self._database, jobs)
         if form.dry_run:
-            counts.cancelled = tally_jobs(self._database, JobStatus.QUEUED, meant).jobs
-            counts.asked = count_held_unasked(self._database, meant)
-            return counts
-        deadline_s = time.monotonic() + self._services.settings.limits.bulk_s
-        for ids in self._rounds(meant):
-            self._change(ids, counts)
-            if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
-                counts.complete = False
-                break
-        return counts
-
-    def _named(self, ids: list[UUID], caller: Caller, counts: CancelCounts) -> None:
-        jobs = named(self._database, caller, ids)
-        counts.missing = jobs.missing
-        if not counts.dry_run:
-            self._change([job.id for job in jobs.found], counts)
-            return
-        counts.asked = sum(job.status in HELD for job in jobs.found)
-        counts.ended_before = sum(job.status in ENDED for job in jobs.found)
-        counts.cancelled = len(jobs.found) - counts.asked - counts.ended_before
-
-    def _rounds(self, meant: Selection) -> Iterator[list[UUID]]:
-        """Yield queued and held jobs until a round finds neither: a job may alternate."""
-        is_news = True
-        while is_news:
-            is_news = False
-            for ids in walk_jobs(self._database, JobStatus.QUEUED, meant):
-                is_news = True
-                yield ids
-            while ids := held_unasked(self._database, meant):
-                is_news = True
-                yield ids
-
-    def _change(self, ids: list[UUID], counts: CancelCounts) -> None:
-        done = cancel_jobs(self._database, ids)
-        counts.cancelled += done.cancelled
-        counts.asked += done.asked
-        counts.ended_before += done.untouched
+            result = cancel.count()
+        else:
+            limit_s = None if form.ids else self._services.settings.limits.bulk_s
+            run_for(limit_s, cancel.steps())
+            result = cancel.result
+        return CancelCounts(dry_run=form.dry_run, as_of=as_of, **asdict(result))

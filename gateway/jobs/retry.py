@@ -1,12 +1,10 @@
 """Retry jobs over HTTP: jobs that ended without an image are queued again, which costs calls.
 
-Every retried job costs at least one more call, so each response says how many calls it may cost. If
-a call's outcome is unknown, the image may be paid for already, and the caller must confirm the
-retry with `pay_again`: nothing is knowingly paid twice.
+Each response says how many calls it may cost. If an image may be paid for already, the caller must
+confirm the retry with `pay_again`. The rules are in `tasks/bulk/retry_many.py`.
 """
 
-import time
-from collections import Counter
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -17,26 +15,22 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.auth.caller import Caller, Scope, caller_with
 from gateway.auth.owned import own_job
-from gateway.errors import WouldPayAgain
 from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
-from gateway.jobs.selection import RetryMany, filtered, named, read_bulk
+from gateway.jobs.selection import MAX_BODY_BYTES, RetryMany, read_bulk, select_own
 from gateway.services import Services
 from gateway.views.job import JobRef, JobView, Links
-from storage.jobs.cancel import retry_ended
-from storage.queries.filter import tally_jobs, walk_jobs
 from storage.queries.get import get_job
-from storage.records.job import Job
 from storage.records.states import JobStatus
+from tasks.bulk.retry_many import BulkRetry, EndedJobs, select_ended
+from tasks.bulk.selection import NamedJobs, find_named
+from tasks.bulk.steps import run_for
 
 __all__ = ["router"]
 
 Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
-
-#: A bulk body has a thousand ids at most.
-MAX_BODY_BYTES = 100_000
 
 
 class RetryAnswer(BaseModel):
@@ -108,15 +102,14 @@ class Retrying:
     ) -> RetryAnswer:
         """Queues a failed or cancelled job again, at the price of new calls."""
         job = own_job(self._database, caller, job_id)
-        may_be_retried = _may_be_retried(job)
-        if may_be_retried and job.calls_unknown and not pay_again:
-            raise self._would_pay_again(1, 1)
-        retried = may_be_retried and bool(retry_ended(self._database, [job.id]))
+        retry = self._bulk(find_named(self._database, [job.id], owner=caller.owner))
+        run_for(None, retry.steps(pay_again=pay_again))
         job = get_job(self._database, job.id)
+        retried = retry.result.retried == 1
         return RetryAnswer(
             retried=retried,
-            calls_expected=int(retried),
-            calls_at_most=retried * self._services.settings.max_calls_per_job,
+            calls_expected=retry.result.calls_expected if retried else 0,
+            calls_at_most=retry.result.calls_at_most if retried else 0,
             job=self._links.view(job, caller),
         )
 
@@ -127,69 +120,20 @@ class Retrying:
         return await run_in_threadpool(self._many, read_bulk(RetryMany, body), caller)
 
     def _many(self, form: RetryMany, caller: Caller) -> RetryCounts:
-        counts = RetryCounts(dry_run=form.dry_run)
+        jobs: NamedJobs | EndedJobs
         if form.ids is not None:
-            self._named(form, caller, counts)
+            jobs, as_of = find_named(self._database, form.ids, owner=caller.owner), None
         else:
-            self._filtered(form, caller, counts)
-        return counts
+            selection = select_own(self._database, caller, form, form.code)
+            status = JobStatus(form.status or JobStatus.FAILED)
+            jobs, as_of = select_ended(self._database, selection, status), selection.as_of
+        retry = self._bulk(jobs)
+        if not form.dry_run:
+            limit_s = None if form.ids else self._services.settings.limits.bulk_s
+            run_for(limit_s, retry.steps(pay_again=form.pay_again))
+        return RetryCounts(dry_run=form.dry_run, as_of=as_of, **asdict(retry.result))
 
-    def _named(self, form: RetryMany, caller: Caller, counts: RetryCounts) -> None:
-        jobs = named(self._database, caller, form.ids or [])
-        again = [job for job in jobs.found if _may_be_retried(job)]
-        counts.missing = jobs.missing
-        counts.left_alone = Counter(
-            str(job.status) for job in jobs.found if not _may_be_retried(job)
+    def _bulk(self, jobs: NamedJobs | EndedJobs) -> BulkRetry:
+        return BulkRetry(
+            self._database, jobs, max_calls_per_job=self._services.settings.max_calls_per_job
         )
-        counts.codes = Counter(job.error.code for job in again if job.error is not None)
-        self._price(counts, len(again), sum(job.calls_unknown > 0 for job in again))
-        if self._is_agreed(form, counts):
-            counts.retried = len(retry_ended(self._database, [job.id for job in again]))
-
-    def _filtered(self, form: RetryMany, caller: Caller, counts: RetryCounts) -> None:
-        status = JobStatus(form.status or JobStatus.FAILED)
-        meant = filtered(self._database, caller, form, form.code)
-        tally = tally_jobs(self._database, status, meant)
-        counts.as_of = meant.as_of
-        counts.codes = dict(tally.codes)
-        self._price(counts, tally.jobs, tally.unknown)
-        if not self._is_agreed(form, counts):
-            return
-        deadline_s = time.monotonic() + self._services.settings.limits.bulk_s
-        for ids in walk_jobs(self._database, status, meant):
-            counts.retried += len(retry_ended(self._database, ids))
-            if time.monotonic() > deadline_s:  # after a chunk, so that every request makes progress
-                counts.complete = False
-                return
-
-    def _price(self, counts: RetryCounts, jobs: int, unknown: int) -> None:
-        counts.jobs = jobs
-        counts.outcome_unknown = unknown
-        counts.calls_expected = jobs
-        counts.calls_at_most = jobs * self._services.settings.max_calls_per_job
-
-    def _is_agreed(self, form: RetryMany, counts: RetryCounts) -> bool:
-        """Return whether to retry: not in a dry run, and not paying twice without confirmation."""
-        if form.dry_run:
-            return False
-        if counts.outcome_unknown and not form.pay_again:
-            raise self._would_pay_again(counts.jobs, counts.outcome_unknown)
-        return True
-
-    def _would_pay_again(self, jobs: int, unknown: int) -> WouldPayAgain:
-        most = jobs * self._services.settings.max_calls_per_job
-        return WouldPayAgain(
-            f"of {jobs} jobs {unknown} may have been paid for already; to retry costs {jobs} calls "
-            f"if all goes well, {most} at most: say pay_again to agree, nothing was retried",
-            {
-                "jobs": jobs,
-                "outcome_unknown": unknown,
-                "calls_expected": jobs,
-                "calls_at_most": most,
-            },
-        )
-
-
-def _may_be_retried(job: Job) -> bool:
-    """Refuse a cancelled job that has its image: it was paid for and is complete."""
-    return job.status in {JobStatus.FAILED, JobStatus.CANCELLED} and not job.images

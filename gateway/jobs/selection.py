@@ -1,12 +1,10 @@
 """Read which jobs a bulk change selects from its body, strictly, and only among the caller's own.
 
-A million jobs are changed a thousand at a time, and each thousand is committed. A request that
-takes too long reports how far it got, and repeating it does the rest. `as_of` excludes jobs that
-were accepted, or failed again, since the first request.
+The rules of the changes are in `tasks/bulk/`. A request that takes too long reports how far it got;
+the caller repeats it with the `as_of` of the response.
 """
 
 import reprlib
-from dataclasses import dataclass
 from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
@@ -20,14 +18,18 @@ from gateway.http.body import parse_json
 from gateway.http.paging import Since
 from playground.errors import Fault
 from storage.db.database import Database
-from storage.queries.filter import Selection, database_time
-from storage.queries.get import get_jobs
-from storage.records.job import Job
+from storage.db.keyset import CHUNK_JOBS
+from storage.queries.filter import Selection
+from tasks.bulk.job_filter import JobFilter
+from tasks.bulk.selection import select_jobs
 
-__all__ = ["MAX_IDS", "CancelMany", "Named", "RetryMany", "filtered", "named", "read_bulk"]
+__all__ = ["MAX_BODY_BYTES", "MAX_IDS", "CancelMany", "RetryMany", "read_bulk", "select_own"]
 
-#: Chosen for Darkroom: as many as one chunk of changes takes.
-MAX_IDS = 1000
+#: As many as one step changes.
+MAX_IDS = CHUNK_JOBS
+
+#: Room for `MAX_IDS` ids of 39 bytes, with quotes and comma, and the other fields.
+MAX_BODY_BYTES = 100_000
 
 _Ids = Annotated[list[UUID], Field(min_length=1, max_length=MAX_IDS)]
 
@@ -78,30 +80,17 @@ class RetryMany(_Bulk):
     @model_validator(mode="after")
     def _says_which(self) -> Self:
         if self.ids and any((self.code, self.since, self.batch)):
-            raise ValueError("without batch, since and code: ids choose alone")
+            raise ValueError("without batch, since and code, which do not go with ids")
         _one_way(self.ids, self.status is not None, "status")
         return self
 
 
 def _one_way(ids: list[UUID] | None, is_filtered: object, filters: str) -> None:
     if bool(ids) == bool(is_filtered):
-        raise ValueError(f"told either ids, or {filters}")
+        raise ValueError(f"a selection by either ids, or {filters}")
 
 
 Form = TypeVar("Form", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The caller's jobs that were listed by id.
-
-    Attributes:
-        found: the jobs that exist.
-        missing: ids that belong to no job of the caller's owner.
-    """
-
-    found: list[Job]
-    missing: list[UUID]
 
 
 def read_bulk(form: type[Form], body: bytes) -> Form:
@@ -118,38 +107,20 @@ def read_bulk(form: type[Form], body: bytes) -> Form:
         raise ParameterInvalid([_fault(detail) for detail in error.errors()]) from None
 
 
-def named(database: Database, caller: Caller, ids: list[UUID]) -> Named:
-    """Look up jobs by id; another owner's jobs count as missing.
-
-    Raises:
-        StorageError: the jobs cannot be read.
-    """
-    wanted = list(dict.fromkeys(ids))
-    own = {job.id: job for job in get_jobs(database, wanted) if job.owner == caller.owner}
-    return Named([own[i] for i in wanted if i in own], [i for i in wanted if i not in own])
-
-
-def filtered(
+def select_own(
     database: Database, caller: Caller, form: CancelMany | RetryMany, code: str | None = None
 ) -> Selection:
     """Return the caller's jobs that match, up to the moment of the first request.
 
     Raises:
         NotFound: the caller's owner has no such batch.
-        ParameterInvalid: the batch is still loading.
+        BatchLoading: the batch is still loading.
         StorageError: the jobs cannot be read.
     """
-    if form.batch is not None and own_batch(database, caller, form.batch).opened_at is None:
-        rule = "a batch that is in: this one is still being handed in, and none of it has begun"
-        raise ParameterInvalid([Fault("batch", str(form.batch), rule)])
-    moment = database_time(database)
-    return Selection(
-        as_of=moment if form.as_of is None else min(moment, form.as_of),
-        batch_id=form.batch,
-        owner=caller.owner,
-        since=form.since,
-        code=code,
-    )
+    if form.batch is not None:
+        own_batch(database, caller, form.batch)
+    filters = JobFilter(form.batch, caller.owner, form.since, code)
+    return select_jobs(database, filters, as_of=form.as_of)
 
 
 def _fault(detail: ErrorDetails) -> Fault:

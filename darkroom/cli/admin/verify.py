@@ -63,8 +63,9 @@ def verify(
     Example: darkroom verify --since 7d --deep
     """
     from darkroom.cli.common.context import opened
-    from darkroom.cli.jobs.bulk import Filters
+    from darkroom.cli.common.job_filter import read_filter
     from storage.db.statement_limits import VERIFY
+    from tasks.bulk.selection import select_jobs
 
     is_filtered = any(option is not None for option in (since, batch, owner))
     if all_jobs and is_filtered:
@@ -74,10 +75,10 @@ def verify(
             "verify what? Give --since, --batch, --owner, --all, or --orphans", exit_status=2
         )
     start = _start(after)
-    filters = Filters.read(batch=batch, owner=owner, since=since)
+    filters = read_filter(batch=batch, owner=owner, since=since)
     wiring = opened()
     report = Report(as_json=as_json)
-    selection = filters.up_to_now(wiring.database) if all_jobs or is_filtered else None
+    selection = select_jobs(wiring.database, filters) if all_jobs or is_filtered else None
     with closing(wiring.database.twin(VERIFY)) as database:
         steps = _steps(
             wiring, database, selection, start, deep=deep, orphans=orphans, threads=threads
@@ -130,7 +131,7 @@ def _steps(
 
 def _compare(steps: "Iterator[VerifyStep]", report: Report) -> None:
     from darkroom.cli.admin.verify_progress import verify_bar
-    from darkroom.cli.jobs.bulk import stoppable
+    from darkroom.cli.common.stoppable import stoppable
 
     with verify_bar() as show, stoppable(report.print, rest=report.how_to_go_on) as step_done:
         for step in steps:
@@ -141,7 +142,7 @@ def _compare(steps: "Iterator[VerifyStep]", report: Report) -> None:
 
 
 def _repair(wiring: "Wiring", database: "Database", report: Report, *, yes: bool) -> None:
-    from darkroom.cli.jobs.bulk import stoppable
+    from darkroom.cli.common.stoppable import stoppable
     from tasks.verify.repair import Repair
 
     repair = Repair(
@@ -194,7 +195,7 @@ def _ask(report: Report, *, yes: bool) -> None:
 
 
 def _retry(repair: "Repair", plan: "RepairPlan", report: Report) -> None:
-    from darkroom.cli.jobs.bulk import meter, stoppable
+    from darkroom.cli.common.stoppable import meter, stoppable
 
     told = meter("jobs queued again")
     with stoppable(report.print) as step_done:

@@ -3,8 +3,7 @@
 Incoming webhooks are `darkroom hooks`; this command handles outgoing ones.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.keyset import Cursor
     from storage.records.delivery import Delivery
     from storage.webhooks.log import DeliveryFilter
+    from tasks.bulk.replay_many import BulkReplay, ReplayResult
 
 __all__ = ["webhooks"]
 
@@ -132,91 +132,48 @@ def replay(
     Example: darkroom webhooks replay --undelivered --since 2h
     """
     from darkroom.cli.common.context import opened
+    from darkroom.cli.common.job_filter import read_ids
+    from tasks.bulk.replay_many import BulkReplay, find_deliveries, select_deliveries
 
     filters = (state, event, owner, job, batch, since)
     if bool(delivery_ids) == (undelivered or any(filters)):
         raise UserError("replay what? Give ids, or --undelivered, or filters", exit_status=2)
-    done = _Done(dry_run=dry_run)
-    named = [_parse(text) for text in dict.fromkeys(delivery_ids or [])]
+    named = read_ids(delivery_ids or [])
     meant = _filter(*filters)
     database = opened().database
-    if named:
-        _replay_named(database, named, done)
-    else:
-        _replay_filtered(database, meant, done, as_json=as_json)
-    _report(done, as_json=as_json)
-    raise typer.Exit(1 if done.missing else 0)
-
-
-@dataclass(slots=True)
-class _Done:
-    """The results so far."""
-
-    dry_run: bool
-    deliveries: int = 0
-    events: dict[str, int] = field(default_factory=dict)
-    replayed: int = 0
-    missing: list[UUID] = field(default_factory=list)
-
-
-def _replay_named(database: "Database", ids: list[UUID], done: _Done) -> None:
-    from storage.webhooks.log import find_delivery
-    from storage.webhooks.replay import replay_deliveries
-
-    there = [each for each in ids if find_delivery(database, each) is not None]
-    done.deliveries = len(there)
-    replayed = there if done.dry_run else replay_deliveries(database, there)
-    done.replayed = 0 if done.dry_run else len(replayed)
-    done.missing = [each for each in ids if each not in set(replayed)]
-    for each in done.missing:
-        why = "it is being sent just now" if each in there else "there is none"
+    again = BulkReplay(
+        database,
+        find_deliveries(database, named) if named else select_deliveries(database, meant),
+    )
+    if not dry_run:
+        _carry_out(again, as_json=as_json)
+    for each in again.result.missing:
+        why = "it is being sent just now" if each in again.being_sent else "there is none"
         note(f"delivery {each}: {why}")
+    _report(again.result, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(1 if again.result.missing else 0)
 
 
-def _replay_filtered(
-    database: "Database", meant: "DeliveryFilter", done: _Done, *, as_json: bool
-) -> None:
-    from storage.queries.filter import database_time
-    from storage.webhooks.log import UNDELIVERED
-    from storage.webhooks.replay import count_replays
+def _carry_out(replay_them: "BulkReplay", *, as_json: bool) -> None:
+    from darkroom.cli.common.stoppable import meter, stoppable
 
-    if not meant.states:
-        meant = replace(meant, states=UNDELIVERED)
-    as_of = database_time(database)
-    done.events = count_replays(database, meant, as_of)
-    done.deliveries = sum(done.events.values())
-    if not done.dry_run:
-        _carry_out(_replayed(database, meant, as_of), done, as_json=as_json)
-
-
-def _replayed(database: "Database", meant: "DeliveryFilter", as_of: Any) -> Iterator[int]:
-    from storage.webhooks.replay import replay_deliveries, walk_deliveries
-
-    for ids in walk_deliveries(database, meant, as_of):
-        yield len(replay_deliveries(database, ids))
-
-
-def _carry_out(steps: Iterator[int], done: _Done, *, as_json: bool) -> None:
-    from darkroom.cli.jobs.bulk import meter, stoppable
-
-    told = meter("deliveries due again")
-    with stoppable(lambda: _report(done, as_json=as_json)) as step_done:
-        for count in steps:
-            done.replayed += count
-            told(done.replayed)
+    show, result = meter("deliveries due again"), replay_them.result
+    with stoppable(lambda: _report(result, as_json=as_json)) as step_done:
+        for _ in replay_them.steps():
+            show(result.replayed)
             step_done()
 
 
-def _report(done: _Done, *, as_json: bool) -> None:
+def _report(result: "ReplayResult", *, dry_run: bool = False, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(done))
+        print_json({"dry_run": dry_run, **asdict(result)})
         return
-    kinds = ", ".join(f"{number:,} {event}" for event, number in done.events.items())
+    kinds = ", ".join(f"{number:,} {event}" for event, number in result.events.items())
     about = f" ({kinds})" if kinds else ""
-    if done.dry_run:
-        say(f"{done.deliveries:,} would be sent again{about}")
+    if dry_run:
+        say(f"{result.deliveries:,} would be sent again{about}")
     else:
-        say(f"{done.replayed:,} are sent again{about}")
+        say(f"{result.replayed:,} are sent again{about}")
 
 
 def _filter(

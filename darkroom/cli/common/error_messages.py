@@ -5,7 +5,7 @@ from darkroom.errors import UserError
 __all__ = ["lines_of"]
 
 
-def lines_of(error: Exception) -> tuple[list[str], int]:
+def lines_of(error: Exception) -> tuple[list[str], int]:  # noqa: PLR0911 - one row a kind
     """Return the lines to print for an error, and the exit status.
 
     Raises:
@@ -13,19 +13,22 @@ def lines_of(error: Exception) -> tuple[list[str], int]:
     """
     from playground.errors import PlaygroundError, RequestInvalid
     from storage.errors import DatabaseError, ObjectStoreError, RowLocked, StorageError
+    from tasks.errors import BatchLoading, PaymentUnconfirmed
 
     match error:
         case UserError():
             return [str(error)], error.exit_status
         case RequestInvalid():
             return [str(fault) for fault in error.faults], 2
+        case PaymentUnconfirmed():
+            return ["nothing was retried: add --yes to pay for them again"], 2
         case RowLocked():
             return [f"another transaction holds a row; try again: {error}"], 1
         case DatabaseError():
             return [f"DARKROOM_DATABASE_URL: {_with_address(error)}"], 1
         case ObjectStoreError():
             return [f"DARKROOM_S3_BUCKET: {error}"], 1
-        case StorageError() | PlaygroundError():
+        case StorageError() | PlaygroundError() | BatchLoading():
             return [str(error)], 1
         case _:
             raise error

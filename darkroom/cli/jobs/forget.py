@@ -4,8 +4,7 @@ They cannot be restored, so the command first prints how many there are, and ask
 """
 
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
-    from storage.queries.deletable import Meant
+    from tasks.bulk.delete_many import BulkDelete, DeleteResult
 
 __all__ = ["forget"]
 
@@ -49,115 +48,77 @@ def forget(
         raise UserError(
             "forget what? Give job ids, or --batch, --owner, --older-than", exit_status=2
         )
-    done = _Done(dry_run=dry_run)
     wiring = opened()
-    steps = (
-        _filtered(wiring, _meant(wiring, batch, owner, older_than), done, yes=yes)
-        if is_filtered
-        else _named(wiring, job_ids or [], done, yes=yes)
+    deletion = (
+        _of_filter(wiring, batch, owner, older_than) if is_filtered else _of_ids(wiring, job_ids)
     )
-    _carry_out(wiring, steps, done, as_json=as_json)
-    _report(done, as_json=as_json)
-    raise typer.Exit(1 if job_ids and (done.missing or done.under_way) else 0)
+    extent = deletion.count()
+    objects_left: int | None = 0
+    if not dry_run:
+        if extent.forgotten:
+            _ask(extent.forgotten, extent.cancelled, yes=yes)
+        objects_left = _carry_out(wiring, deletion, as_json=as_json)
+    result = extent if dry_run else deletion.result
+    for job_id in deletion.loading:
+        note(f"the batch of job {job_id} is still loading: forget the job when it is loaded")
+    _report(result, objects_left, dry_run=dry_run, as_json=as_json)
+    is_left = bool(result.missing or result.under_way or deletion.loading)
+    raise typer.Exit(1 if job_ids and is_left else 0)
 
 
-@dataclass(slots=True)
-class _Done:
-    """The results so far; in a dry run, what would be done.
+def _of_ids(wiring: "Wiring", texts: list[str] | None) -> "BulkDelete":
+    from darkroom.cli.common.job_filter import note_missing, read_ids
+    from tasks.bulk.delete_many import BulkDelete, find_deletable
 
-    Objects that are left are counted at the end: if the command is stopped before that, the count
-    is None.
+    jobs = find_deletable(wiring.database, read_ids(texts or []))
+    note_missing(jobs.missing)
+    for job_id in jobs.held:
+        note(f"job {job_id} is under way: cancel it, and forget it when it has ended")
+    return BulkDelete(wiring.database, jobs, key_prefix=wiring.key_prefix)
+
+
+def _of_filter(
+    wiring: "Wiring", batch: str | None, owner: str | None, older_than: str | None
+) -> "BulkDelete":
+    from darkroom.cli.common.formatting import parse_since
+    from darkroom.cli.common.job_filter import read_filter
+    from tasks.bulk.delete_many import BulkDelete, select_deletable
+
+    ended_before = None if older_than is None else parse_since(older_than, option="--older-than")
+    filters = read_filter(batch=batch, owner=owner, since=None)
+    jobs = select_deletable(wiring.database, filters, ended_before=ended_before)
+    return BulkDelete(wiring.database, jobs, key_prefix=wiring.key_prefix)
+
+
+def _carry_out(wiring: "Wiring", deletion: "BulkDelete", *, as_json: bool) -> int:
+    """Delete jobs step by step, then some of their objects; report whenever it is stopped.
+
+    Returns:
+        The number of objects that are left to the workers.
     """
-
-    dry_run: bool
-    forgotten: int = 0
-    cancelled: int = 0
-    forgotten_before: int = 0
-    under_way: int = 0
-    missing: list[UUID] = field(default_factory=list)
-    objects_left: int | None = None
-    complete: bool = False
-
-    def rest(self) -> str:
-        """Say what deletes the rest, if the command was stopped."""
-        return "the workers do the rest" if self.complete else "the same command does the rest"
-
-
-def _carry_out(
-    wiring: "Wiring", steps: Iterator[list[UUID]], done: _Done, *, as_json: bool
-) -> None:
-    """Forget jobs step by step, then delete some objects; report whenever it is stopped."""
-    from darkroom.cli.jobs.bulk import meter, stoppable
+    from darkroom.cli.common.stoppable import meter, stoppable
     from darkroom.cli.jobs.first_deletion import FIRST_JOBS, first_try
     from storage.retention.deletion_queue import deletion_queue_state
 
-    told, told_objects = meter("jobs forgotten"), meter("objects deleted")
+    show, show_objects = meter("jobs forgotten"), meter("objects deleted")
+    result = deletion.result
     first: list[UUID] = []
-    with stoppable(lambda: _report(done, as_json=as_json), rest=done.rest) as step_done:
-        for forgotten in steps:
+    with stoppable(
+        lambda: _report(result, None, as_json=as_json), rest=lambda: _rest(result)
+    ) as step_done:
+        for forgotten in deletion.steps():
             first += forgotten[: FIRST_JOBS - len(first)]
-            told(done.forgotten)
+            show(result.forgotten)
             step_done()
-        done.complete = True
         for gone in first_try(wiring, first):
-            told_objects(gone)
+            show_objects(gone)
             step_done()
-        done.objects_left = 0 if done.dry_run else deletion_queue_state(wiring.database).objects
+        return deletion_queue_state(wiring.database).objects
 
 
-def _meant(
-    wiring: "Wiring", batch: str | None, owner: str | None, older_than: str | None
-) -> "Meant":
-    from darkroom.cli.common.formatting import parse_since
-    from darkroom.cli.jobs.bulk import Filters
-    from storage.queries.deletable import Meant
-
-    ended_before = None if older_than is None else parse_since(older_than, option="--older-than")
-    selection = Filters.read(batch=batch, owner=owner, since=None).up_to_now(wiring.database)
-    return Meant(selection.as_of, selection.batch_id, selection.owner, ended_before)
-
-
-def _named(wiring: "Wiring", texts: list[str], done: _Done, *, yes: bool) -> Iterator[list[UUID]]:
-    from darkroom.cli.jobs.bulk import look_up, named
-    from storage.db.keyset import CHUNK_JOBS
-    from storage.records.states import HELD, JobStatus
-    from storage.retention.tombstones import forgotten_among
-
-    ids = named(texts)
-    jobs = look_up(wiring.database, ids)
-    before = forgotten_among(wiring.database, jobs.missing) if jobs.missing else set()
-    done.forgotten_before = len(before)
-    done.missing = [job_id for job_id in jobs.missing if job_id not in before]
-    for job_id in done.missing:
-        note(f"there is no job {job_id}")
-    held = [job_id for job_id, facts in jobs.found.items() if facts.status in HELD]
-    free = [job_id for job_id in jobs.found if job_id not in held]
-    for job_id in held:
-        note(f"job {job_id} is under way: cancel it, and forget it when it has ended")
-    waiting = sum(jobs.found[job_id].status == JobStatus.QUEUED for job_id in free)
-    if done.dry_run:
-        done.forgotten, done.cancelled, done.under_way = len(free), waiting, len(held)
-        return
-    if free:
-        _ask(len(free), waiting, yes=yes)
-    done.under_way = len(held)
-    for start in range(0, len(free), CHUNK_JOBS):
-        yield _forget(wiring, free[start : start + CHUNK_JOBS], done)
-
-
-def _filtered(wiring: "Wiring", meant: "Meant", done: _Done, *, yes: bool) -> Iterator[list[UUID]]:
-    from storage.queries.deletable import count_meant, walk_meant
-
-    extent = count_meant(wiring.database, meant)
-    if done.dry_run:
-        done.forgotten, done.cancelled = extent.ended + extent.waiting, extent.waiting
-        done.under_way = extent.under_way
-        return
-    if extent.ended + extent.waiting:
-        _ask(extent.ended + extent.waiting, extent.waiting, yes=yes)
-    for ids in walk_meant(wiring.database, meant):
-        yield _forget(wiring, ids, done)
-    done.under_way = count_meant(wiring.database, meant).under_way
+def _rest(result: "DeleteResult") -> str:
+    """Say what deletes the rest, if the command was stopped."""
+    return "the workers do the rest" if result.complete else "the same command does the rest"
 
 
 def _ask(count: int, waiting: int, *, yes: bool) -> None:
@@ -177,28 +138,22 @@ def _ask(count: int, waiting: int, *, yes: bool) -> None:
         raise UserError("nothing was forgotten")
 
 
-def _forget(wiring: "Wiring", ids: list[UUID], done: _Done) -> list[UUID]:
-    from storage.retention.delete import forget_jobs
-
-    result = forget_jobs(wiring.database, ids, key_prefix=wiring.key_prefix)
-    done.forgotten += len(result.forgotten)
-    done.cancelled += result.cancelled
-    return result.forgotten
-
-
-def _report(done: _Done, *, as_json: bool) -> None:
+def _report(
+    result: "DeleteResult", objects_left: int | None, *, dry_run: bool = False, as_json: bool
+) -> None:
+    """Print the result; `objects_left` is None if they were not counted."""
     if as_json:
-        print_json(asdict(done))
+        print_json({"dry_run": dry_run, **asdict(result), "objects_left": objects_left})
         return
-    words = [f"{done.forgotten:,} {'would be ' if done.dry_run else ''}forgotten"]
-    if done.cancelled:
-        words.append(f"{done.cancelled:,} of them had not begun")
-    if done.forgotten_before:
-        words.append(f"{done.forgotten_before:,} had been before")
-    if done.under_way:
-        words.append(f"{done.under_way:,} under way, and left alone")
-    if done.objects_left:
-        words.append(f"{done.objects_left:,} objects are still to be deleted, by the workers")
-    if done.forgotten and done.objects_left is None:  # stopped before the count
+    words = [f"{result.forgotten:,} {'would be ' if dry_run else ''}forgotten"]
+    if result.cancelled:
+        words.append(f"{result.cancelled:,} of them had not begun")
+    if result.forgotten_before:
+        words.append(f"{result.forgotten_before:,} had been before")
+    if result.under_way:
+        words.append(f"{result.under_way:,} under way, and left alone")
+    if objects_left:
+        words.append(f"{objects_left:,} objects are still to be deleted, by the workers")
+    if result.forgotten and objects_left is None:  # stopped before the count
         words.append("what is left of their objects is deleted by the workers")
     say("; ".join(words))

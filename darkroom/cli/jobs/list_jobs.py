@@ -46,8 +46,8 @@ def list_(
     """
     from darkroom.cli.common.context import opened
     from darkroom.cli.common.formatting import parse_job_id
+    from darkroom.cli.common.job_filter import read_filter
     from darkroom.cli.common.pause_notice import remark_on_pause
-    from darkroom.cli.jobs.bulk import Filters
     from storage.queries.pages import page_of_jobs
     from storage.records.states import JobStatus
 
@@ -60,15 +60,15 @@ def list_(
     if stuck:
         _list_stuck(limit, is_filtered=any(filters), as_json=as_json)
         return
-    meant = Filters.read(batch=batch, owner=owner, since=since, code=code)
+    jobs = read_filter(batch=batch, owner=owner, since=since, code=code)
     database = opened().database
     page = page_of_jobs(
         database,
         status=None if status is None else JobStatus(status),
-        batch_id=meant.batch,
-        owner=meant.owner,
-        since=meant.since,
-        code=meant.code,
+        batch_id=jobs.batch_id,
+        owner=jobs.owner,
+        since=jobs.since,
+        code=jobs.code,
         before=None if before is None else parse_job_id(before),
         limit=limit,
     )

@@ -1,26 +1,28 @@
 """`darkroom retry`: queue jobs again that ended without a picture, at the price of new calls.
 
-Every retried job costs at least one more call. So the command first prints how many calls that may
-be, and asks if some jobs may have been paid for already.
+The command first prints how many calls that may be, and asks if some jobs may have been paid for
+already. The rules are in `tasks/bulk/retry_many.py`.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
-from uuid import UUID
 
 import typer
 
 from darkroom.cli.common import options
 from darkroom.cli.common.output import note, print_json, say
-from darkroom.cli.jobs.retry_plan import Plan, announce, plan_of
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
-    from storage.db.database import Database
+    from storage.records.states import JobStatus
+    from tasks.bulk.retry_many import BulkRetry, RetryResult
 
 __all__ = ["retry"]
+
+#: Error codes that are named; the others are "…".
+MAX_CODES: Final = 5
 
 #: Above this many jobs the command asks in any case, if it runs on a terminal.
 ASK_ABOVE_JOBS: Final = 1000
@@ -51,54 +53,38 @@ def retry(
     Example: darkroom retry --failed --code HTTP_500 --since 2h
     """
     from darkroom.cli.common.context import opened
+    from darkroom.cli.common.job_filter import note_missing, read_filter, read_ids
     from darkroom.cli.common.pause_notice import remark_on_pause
-    from darkroom.cli.jobs.bulk import Filters, named
+    from tasks.bulk.retry_many import BulkRetry, select_ended
+    from tasks.bulk.selection import find_named, select_jobs
 
     _check_call(job_ids, failed, cancelled, (code, since, batch, owner))
-    ids = named(job_ids or [])
-    filters = Filters.read(batch=batch, owner=owner, since=since, code=code)
+    ids = read_ids(job_ids or [])
+    filters = read_filter(batch=batch, owner=owner, since=since, code=code)
     wiring = opened()
-    most_calls = wiring.settings.max_calls_per_job
-    plan = plan_of(wiring.database, ids, filters, is_failed=failed)
-    announce(plan, most_calls)
-    done = _Done.of(plan, most_calls, dry_run=dry_run)
-    if not dry_run and plan.jobs:
-        _ask(plan, yes=yes)
-        _carry_out(wiring.database, plan, done, as_json=as_json)
-    _report(done, as_json=as_json)
-    if done.retried:
+    database = wiring.database
+    jobs = (
+        find_named(database, ids)
+        if ids
+        else select_ended(database, select_jobs(database, filters), _status(is_failed=failed))
+    )
+    again = BulkRetry(database, jobs, max_calls_per_job=wiring.settings.max_calls_per_job)
+    result = again.result
+    note_missing(result.missing)
+    _announce(result)
+    if not dry_run and result.jobs:
+        pay_again = _is_agreed(result, yes=yes)
+        _carry_out(again, pay_again=pay_again, as_json=as_json)
+    _report(result, dry_run=dry_run, as_json=as_json)
+    if result.retried:
         remark_on_pause(wiring.database)
-    raise typer.Exit(1 if plan.missing else 0)
+    raise typer.Exit(1 if result.missing else 0)
 
 
-@dataclass(slots=True)
-class _Done:
-    """The results so far."""
+def _status(*, is_failed: bool) -> "JobStatus":
+    from storage.records.states import JobStatus
 
-    dry_run: bool
-    jobs: int
-    outcome_unknown: int
-    calls_expected: int
-    calls_at_most: int
-    codes: Mapping[str, int]
-    left_alone: Mapping[str, int]
-    missing: list[UUID]
-    retried: int = 0
-    complete: bool = True
-
-    @classmethod
-    def of(cls, plan: Plan, most_calls: int, *, dry_run: bool) -> "_Done":
-        """Return an empty result."""
-        return cls(
-            dry_run=dry_run,
-            jobs=plan.jobs,
-            outcome_unknown=plan.unknown,
-            calls_expected=plan.jobs,
-            calls_at_most=plan.jobs * most_calls,
-            codes=plan.codes,
-            left_alone=plan.left_alone,
-            missing=plan.missing,
-        )
+    return JobStatus.FAILED if is_failed else JobStatus.CANCELLED
 
 
 def _check_call(
@@ -116,14 +102,39 @@ def _check_call(
         )
 
 
-def _ask(plan: Plan, *, yes: bool) -> None:
-    """Ask for agreement to paying twice, or to paying much."""
-    if yes or not (plan.unknown or plan.jobs > ASK_ABOVE_JOBS):
+def _announce(price: "RetryResult") -> None:
+    """Print which jobs are selected and what they may cost."""
+    for status, number in price.left_alone.items():
+        kept = "cancelled with its picture" if status == "cancelled" else status
+        note(f"left alone: {number:,} {kept}")
+    if not price.jobs:
         return
+    jobs = "1 job" if price.jobs == 1 else f"{price.jobs:,} jobs"
+    note(f"{jobs}{_causes(price.codes)}")
+    note(
+        f"to retry costs {price.calls_expected:,} paid calls if all goes well, "
+        f"{price.calls_at_most:,} at most"
+    )
+    if price.outcome_unknown:
+        note(
+            f"the outcome of a call is unknown for {price.outcome_unknown:,}: "
+            "it may have been paid already"
+        )
+
+
+def _causes(codes: Mapping[str, int]) -> str:
+    shown = [f"{number:,} {code}" for code, number in codes.items()]
+    if len(shown) > MAX_CODES:
+        shown[MAX_CODES:] = ["…"]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _is_agreed(price: "RetryResult", *, yes: bool) -> bool:
+    """Ask for agreement to paying twice, or to paying much; without a terminal, do not agree."""
+    if yes or not (price.outcome_unknown or price.jobs > ASK_ABOVE_JOBS):
+        return yes
     if not sys.stdin.isatty():
-        if plan.unknown:
-            raise UserError("nothing was retried: add --yes to pay for them again", exit_status=2)
-        return
+        return False
     try:
         agreed = typer.confirm("Retry?", err=True)
     except typer.Abort:
@@ -131,32 +142,23 @@ def _ask(plan: Plan, *, yes: bool) -> None:
         raise typer.Exit(130) from None
     if not agreed:
         raise UserError("nothing was retried")
+    return True
 
 
-def _carry_out(database: "Database", plan: Plan, done: _Done, *, as_json: bool) -> None:
-    from darkroom.cli.jobs.bulk import meter, stoppable
+def _carry_out(retry_them: "BulkRetry", *, pay_again: bool, as_json: bool) -> None:
+    from darkroom.cli.common.stoppable import meter, stoppable
 
-    told = meter("jobs queued again")
-    done.complete = False
-    with stoppable(lambda: _report(done, as_json=as_json)) as step_done:
-        for count in _retried(database, plan):
-            done.retried += count
-            told(done.retried)
+    show, result = meter("jobs queued again"), retry_them.result
+    with stoppable(lambda: _report(result, as_json=as_json)) as step_done:
+        for _ in retry_them.steps(pay_again=pay_again):
+            show(result.retried)
             step_done()
-        done.complete = True
 
 
-def _retried(database: "Database", plan: Plan) -> Iterator[int]:
-    from storage.jobs.cancel import retry_ended
-
-    for ids in plan.chunks:
-        yield len(retry_ended(database, ids))
-
-
-def _report(done: _Done, *, as_json: bool) -> None:
+def _report(result: "RetryResult", *, dry_run: bool = False, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(done))
-    elif done.dry_run:
-        say(f"{done.jobs:,} would be queued again")
+        print_json({"dry_run": dry_run, **asdict(result)})
+    elif dry_run:
+        say(f"{result.jobs:,} would be queued again")
     else:
-        say(f"{done.retried:,} queued again")
+        say(f"{result.retried:,} queued again")

@@ -1,4 +1,7 @@
-"""`darkroom retry`: no caller pays again without having been shown the cost."""
+"""`darkroom retry`: the price is printed, and a user asked who may pay twice.
+
+The rules are tested in `tests/tasks/bulk/test_retry_many.py`.
+"""
 
 import os
 import pty
@@ -9,8 +12,7 @@ from uuid import UUID, uuid4
 from chaos.fleet.forked import ForkedCommand
 from storage.db.database import Database
 from storage.fleet.pause import PauseKind, pause_fleet
-from storage.intake.insert import insert_jobs
-from storage.jobs.cancel import ask_cancel, cancel_jobs
+from storage.jobs.cancel import ask_cancel
 from storage.jobs.finish import finish_if_held
 from storage.jobs.release import fail_if_held
 from storage.queries.get import get_job
@@ -18,7 +20,6 @@ from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, StoredImage
 from storage.records.states import CallCount, JobStatus
 from tests.darkroom.cli.conftest import CommandLine, claim
-from tests.storage.table import new_job
 
 UNKNOWN = JobError("OUTCOME_UNKNOWN", "the answer never came", "api")
 
@@ -60,14 +61,13 @@ def test_unknown_outcomes_want_a_yes(
     """With no terminal to ask on, nothing is retried: exit status 2, and what would agree."""
     job_id = a_job()
     lose_answer(tables, job_id)
-    for arguments in (["--failed"], [str(job_id)]):
-        ran = at_table("retry", *arguments)
-        assert (ran.status, ran.out) == (2, "")
-        assert ran.lines[-2] == (
-            "the outcome of a call is unknown for 1: it may have been paid already"
-        )
-        assert "--yes" in ran.lines[-1]
-        assert get_job(tables, job_id).status is JobStatus.FAILED
+    ran = at_table("retry", "--failed")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.lines[-2:] == [
+        "the outcome of a call is unknown for 1: it may have been paid already",
+        "nothing was retried: add --yes to pay for them again",
+    ]
+    assert get_job(tables, job_id).status is JobStatus.FAILED
     ran = at_table("retry", "--failed", "--yes", "--json")
     assert (ran.status, ran.json["retried"], ran.json["outcome_unknown"]) == (0, 1, 1)
     assert get_job(tables, job_id).status is JobStatus.QUEUED
@@ -119,19 +119,23 @@ def test_filters_choose_among_the_failed(
     assert {get_job(tables, i).status for i in (his, other)} == {JobStatus.FAILED}
 
 
-def test_a_cancel_can_be_taken_back(
+def test_what_is_left_alone_is_printed(
     at_table: CommandLine, tables: Database, a_job: Callable[..., UUID]
 ) -> None:
-    """All that was cancelled stands in the queue again, but for what has its paid picture."""
-    stopped, kept = a_job("1"), a_job("2")
+    """By state, apart from what has its paid picture; an unknown id makes exit status 1."""
+    kept, waiting, stranger = a_job("1"), a_job("2"), uuid4()
     end_with_picture_after_cancel(tables, kept)
-    ask_cancel(tables, stopped)
-    assert at_table("retry", "--cancelled").out == "1 queued again\n"
-    named = at_table("retry", str(kept))
-    assert (named.status, named.out) == (0, "0 queued again\n")
-    assert named.lines == ["left alone: 1 cancelled with its picture"]
-    assert get_job(tables, stopped).status is JobStatus.QUEUED
-    assert get_job(tables, kept).images
+    ids = [str(job_id) for job_id in (kept, waiting, stranger)]
+    ran = at_table("retry", *ids)
+    assert (ran.status, ran.out) == (1, "0 queued again\n")
+    assert set(ran.lines) == {
+        f"there is no job {stranger}",
+        "left alone: 1 cancelled with its picture",
+        "left alone: 1 queued",
+    }
+    result = at_table("retry", *ids, "--json").json
+    assert result["left_alone"] == {"cancelled": 1, "queued": 1}
+    assert (result["missing"], result["complete"]) == ([str(stranger)], True)
 
 
 def end_with_picture_after_cancel(tables: Database, job_id: UUID) -> None:
@@ -142,30 +146,14 @@ def end_with_picture_after_cancel(tables: Database, job_id: UUID) -> None:
     assert finish_if_held(tables, job_id, fence=job.fence, images=[image])
 
 
-def test_what_needs_no_retry_is_left_alone(
-    at_table: CommandLine, a_job: Callable[..., UUID], finish: Callable[..., Job]
+def test_under_a_pause_the_user_learns_why_nothing_starts(
+    at_table: CommandLine, tables: Database, a_job: Callable[..., UUID]
 ) -> None:
-    """Done and waiting jobs stay, reported with their state; an unknown id makes exit status 1."""
-    done, waiting, stranger = a_job("1"), a_job("2"), uuid4()
-    finish(done)
-    ran = at_table("retry", str(done), str(waiting), str(stranger))
-    assert (ran.status, ran.out) == (1, "0 queued again\n")
-    assert set(ran.lines) == {
-        f"there is no job {stranger}",
-        "left alone: 1 succeeded",
-        "left alone: 1 queued",
-    }
-
-
-def test_many_go_in_chunks_and_a_pause_is_told(at_table: CommandLine, tables: Database) -> None:
-    """More than one transaction's worth; under a pause the caller learns why nothing starts."""
-    jobs = [new_job() for _ in range(1100)]
-    for some in (jobs[:1000], jobs[1000:]):
-        insert_jobs(tables, some)
-        cancel_jobs(tables, [job.id for job in some])
+    """After what was done."""
+    ask_cancel(tables, a_job())
     pause_fleet(tables, PauseKind.OPERATOR, code="OPERATOR", message="")
     ran = at_table("retry", "--cancelled", "--json")
-    assert (ran.status, ran.json["retried"], ran.json["complete"]) == (0, 1100, True)
+    assert (ran.status, ran.json["retried"], ran.json["complete"]) == (0, 1, True)
     assert ran.lines[-1].startswith("no call begins: paused by hand")
 
 

@@ -87,7 +87,6 @@ def test_a_replay_counts_first_and_then_sends_again(
     named = at_table("webhooks", "replay", other, str(uuid4()))
     assert (named.status, named.out) == (1, "1 are sent again\n")
     assert "there is none" in named.err
-    assert at_table("webhooks", "replay", "--undelivered").out == "0 are sent again\n"
     for wrong in ([], [mine, "--undelivered"]):
         assert at_table("webhooks", "replay", *wrong).status == 2
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from storage.jobs.cancel import cancel_jobs
 from storage.jobs.finish import finish_if_held
 from storage.jobs.release import fail_if_held
+from storage.records.call_outcome import CallOutcome
 from storage.records.job import JobError
 from storage.records.states import CallCount
 from tests.storage.table import FAULT, TableUnderTest
@@ -15,13 +16,14 @@ UNKNOWN = JobError("OUTCOME_UNKNOWN", "the answer never came", "api")
 def fail(table: TableUnderTest, job_id: UUID) -> None:
     """Claim a job and fail it; its call cost nothing."""
     fence = table.claimed(job_id).fence
-    assert fail_if_held(table.db, job_id, fence=fence, error=FAULT)
+    assert fail_if_held(table.db, job_id, fence=fence, outcome=CallOutcome(FAULT))
 
 
 def lose_answer(table: TableUnderTest, job_id: UUID) -> None:
     """Claim a job and fail it; its call may have been paid."""
     fence = table.claimed(job_id).fence
-    assert fail_if_held(table.db, job_id, fence=fence, error=UNKNOWN, counted=CallCount.UNKNOWN)
+    outcome = CallOutcome(UNKNOWN, counted_as=CallCount.UNKNOWN)
+    assert fail_if_held(table.db, job_id, fence=fence, outcome=outcome)
 
 
 def cancel_with_picture(table: TableUnderTest, job_id: UUID) -> None:

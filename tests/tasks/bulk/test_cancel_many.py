@@ -8,6 +8,7 @@ import pytest
 from storage.intake.insert import insert_jobs
 from storage.jobs.release import retry_later_if_held
 from storage.queries.filter import tally_jobs
+from storage.records.call_outcome import CallOutcome
 from storage.records.states import JobStatus
 from tasks.bulk import steps
 from tasks.bulk.cancel_many import BulkCancel, CancelResult
@@ -65,7 +66,9 @@ def test_a_job_that_changes_between_the_two_queries_is_found_by_the_next_round(
     cancel = BulkCancel(table.db, select_jobs(table.db, JobFilter()))
     running = cancel.steps()
     assert next(running) == [first]
-    assert retry_later_if_held(table.db, changing, fence=fence, delay_s=0, error=FAULT)
+    assert retry_later_if_held(
+        table.db, changing, fence=fence, delay_s=0, outcome=CallOutcome(FAULT)
+    )
     assert next(running) == [changing]
     assert list(running) == []
     assert (cancel.result.cancelled, cancel.result.complete) == (2, True)

@@ -33,17 +33,12 @@ def has_excess(text: bytes) -> bool:
     return any(count >= MAX_VALUES for count, _ in enumerate(_TOKEN.finditer(text)))
 
 
-def excess_of(text: bytes, *, max_values: int = MAX_VALUES) -> str | None:
-    """Return why a JSON text must not be parsed, completing "it …"; None if it may be parsed.
-
-    Args:
-        text: the text as received.
-        max_values: brackets, commas and strings that it may have.
-    """
+def excess_of(text: bytes) -> str | None:
+    """Return why a JSON text must not be parsed, completing "it …"; None if it may be parsed."""
     depth = 0
     for count, token in enumerate(_TOKEN.finditer(text)):
-        if count >= max_values:
-            return f"has more than {max_values} values"
+        if count >= MAX_VALUES:
+            return EXCESS
         first = token[0][:1]
         if first in b"[{":
             depth += 1

@@ -11,7 +11,7 @@ from chaos.result import Result
 from chaos.stage import CannotRun, Stage
 from storage.errors import StorageError
 
-__all__ = ["Playable", "run_row"]
+__all__ = ["run_row"]
 
 
 class Playable(Protocol):

@@ -90,6 +90,7 @@ def test_the_last_stage_is_the_worker_and_nobody_special(steps: list[list[str]])
 def test_base_images_are_pinned(steps: list[list[str]]) -> None:
     """Stages start from a full version of Python, or from one another."""
     stages = {step[3] for step in steps if step[0] == "FROM"}
-    for step in steps:
-        if step[0] == "FROM" and step[1] not in stages:
-            assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", step[1])
+    bases = {step[1] for step in steps if step[0] == "FROM"} - stages
+    assert bases
+    for base in bases:
+        assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base)

@@ -23,7 +23,7 @@ _ENDED: ColumnElement[bool] = literal_column("ended_at IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class DeletionFilter:
     """Filter of the jobs to delete; all given conditions must hold.
 
     Attributes:
@@ -54,14 +54,14 @@ class Extent:
     under_way: int
 
 
-def count_meant(db: Database, meant: Meant) -> Extent:
-    """Count what `walk_meant` will return, in one statement that only reads.
+def count_deletable(db: Database, filters: DeletionFilter) -> Extent:
+    """Count what `walk_deletable` will return, in one statement that only reads.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
     jobs = db.tables.jobs
-    counts = select(jobs.c.status, func.count()).where(*_filters(db, meant))
+    counts = select(jobs.c.status, func.count()).where(*_filters(db, filters))
     with db.read(COUNT) as connection:
         rows: dict[str, int] = dict(connection.execute(counts.group_by(jobs.c.status)).all())
     waiting = rows.pop(JobStatus.QUEUED.value, 0)
@@ -69,31 +69,33 @@ def count_meant(db: Database, meant: Meant) -> Extent:
     return Extent(sum(rows.values()), waiting, under_way)
 
 
-def walk_meant(db: Database, meant: Meant, *, chunk: int = CHUNK_JOBS) -> Iterator[list[UUID]]:
+def walk_deletable(
+    db: Database, filters: DeletionFilter, *, chunk: int = CHUNK_JOBS
+) -> Iterator[list[UUID]]:
     """Yield the selected jobs that no worker holds, oldest first, chunk by chunk.
 
     Args:
         db: The results table.
-        meant: The filter.
+        filters: The filter.
         chunk: Jobs at once.
 
     Raises:
         DatabaseUnavailable: Start again; jobs deleted since are not returned again.
     """
     jobs = db.tables.jobs
-    wanted = (*_filters(db, meant), or_(_ENDED, QUEUED))
+    wanted = (*_filters(db, filters), or_(_ENDED, QUEUED))
     yield from walk(db, jobs.c.accepted_at, jobs.c.id, *wanted, chunk=chunk)
 
 
-def _filters(db: Database, meant: Meant) -> list[ColumnElement[bool]]:
+def _filters(db: Database, filters: DeletionFilter) -> list[ColumnElement[bool]]:
     jobs = db.tables.jobs
-    chosen = [jobs.c.accepted_at <= meant.as_of, open_to_claims(db.tables)]
-    if meant.batch_id is not None:
-        chosen.append(jobs.c.batch_id == meant.batch_id)
-    if meant.owner is not None:
-        chosen.append(jobs.c.owner == meant.owner)
-    if meant.ended_before is not None:
+    chosen = [jobs.c.accepted_at <= filters.as_of, open_to_claims(db.tables)]
+    if filters.batch_id is not None:
+        chosen.append(jobs.c.batch_id == filters.batch_id)
+    if filters.owner is not None:
+        chosen.append(jobs.c.owner == filters.owner)
+    if filters.ended_before is not None:
         # No job ends before it is accepted, and `accepted_at` has an ordered index.
-        then = meant.ended_before
+        then = filters.ended_before
         chosen.append(and_(jobs.c.accepted_at < then, _ENDED, jobs.c.ended_at < then))
     return chosen

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from storage.db.database import Database
-from storage.queries.deletable import Meant, count_meant, walk_meant
+from storage.queries.deletable import DeletionFilter, count_deletable, walk_deletable
 from storage.queries.filter import Standing
 from storage.records.states import HELD, JobStatus
 from storage.retention.delete import forget_jobs
@@ -60,7 +60,7 @@ def find_deletable(database: Database, ids: Sequence[UUID]) -> NamedDeletions:
 
 def select_deletable(
     database: Database, filters: JobFilter, *, ended_before: datetime | None = None
-) -> Meant:
+) -> DeletionFilter:
     """Select the jobs to delete among those that exist now.
 
     Args:
@@ -74,7 +74,7 @@ def select_deletable(
         DatabaseUnavailable: call again.
     """
     selection = select_jobs(database, filters)
-    return Meant(selection.as_of, selection.batch_id, selection.owner, ended_before)
+    return DeletionFilter(selection.as_of, selection.batch_id, selection.owner, ended_before)
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class BulkDelete:
     """
 
     def __init__(
-        self, database: Database, jobs: NamedDeletions | Meant, *, key_prefix: str
+        self, database: Database, jobs: NamedDeletions | DeletionFilter, *, key_prefix: str
     ) -> None:
         self._database = database
         self._jobs = jobs
@@ -132,7 +132,7 @@ class BulkDelete:
             counts.forgotten = len(states)
             counts.cancelled = states.count(JobStatus.QUEUED)
         else:
-            extent = count_meant(self._database, self._jobs)
+            extent = count_deletable(self._database, self._jobs)
             counts.forgotten = extent.ended + extent.waiting
             counts.cancelled = extent.waiting
             counts.under_way = extent.under_way
@@ -154,13 +154,14 @@ class BulkDelete:
             result.under_way += len(done.under_way)
             self.loading += done.loading
             yield done.forgotten
-        if isinstance(self._jobs, Meant):  # counted again, as workers have taken others meanwhile
-            result.under_way = count_meant(self._database, self._jobs).under_way
+        if isinstance(self._jobs, DeletionFilter):
+            # Counted again, as workers have taken others meanwhile.
+            result.under_way = count_deletable(self._database, self._jobs).under_way
         result.complete = True
 
     def _nothing(self) -> DeleteResult:
         """Return the result before the first step."""
-        if isinstance(self._jobs, Meant):
+        if isinstance(self._jobs, DeletionFilter):
             return DeleteResult()
         return DeleteResult(
             forgotten_before=self._jobs.forgotten_before,
@@ -171,4 +172,4 @@ class BulkDelete:
     def _chunks(self) -> Iterator[list[UUID]]:
         if isinstance(self._jobs, NamedDeletions):
             return chunks_of(list(self._jobs.free))
-        return walk_meant(self._database, self._jobs)
+        return walk_deletable(self._database, self._jobs)

@@ -27,7 +27,7 @@ from storage.jobs.cancel import ask_cancel, expire_due, retry_ended
 from storage.jobs.release import fail_if_held, hand_back_if_held, retry_later_if_held
 from storage.jobs.rescue import rescue_dead
 from storage.owners.limits import set_owner_limits
-from storage.queries.deletable import Meant, count_meant, walk_meant
+from storage.queries.deletable import DeletionFilter, count_deletable, walk_deletable
 from storage.queries.filter import database_time
 from storage.queries.get import get_jobs, job_by_key
 from storage.queries.held_rows import held_rows
@@ -134,9 +134,9 @@ def _reuse_and_forget(table: TableUnderTest) -> None:
     spare_init_image(db, "init/ab")
     claim_deletions(db, limit=9)
     claim_deletions(db, limit=9, jobs=[source])
-    meant = Meant(database_time(db), owner="ada")
-    count_meant(db, meant)
-    for ids in walk_meant(db, meant, chunk=2):
+    meant = DeletionFilter(database_time(db), owner="ada")
+    count_deletable(db, meant)
+    for ids in walk_deletable(db, meant, chunk=2):
         forget_jobs(db, ids, key_prefix="")
 
 

@@ -22,6 +22,7 @@ from benchmarks.report.page import write_page
 from benchmarks.report.paths import paths_table
 from benchmarks.report.plots import write_plots
 from benchmarks.report.report import made_on, table, write_json
+from benchmarks.report.rows import rows
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.servers.servers import Servers
 
@@ -101,8 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _tell(reading)
             write_json(asked.json, book, words)
     write_plots(asked.json.parent, book)
-    tables = [part for part in (paths_table(book), table(book)) if part]
-    sys.stdout.write("\n" + "\n\n".join([*tables, made_on()]) + "\n")
+    tables = (paths_table(book), table(book) if rows(book) else "")
+    sys.stdout.write("\n" + "\n\n".join([*filter(None, tables), made_on()]) + "\n")
     if asked.write_docs:
         # The path of the JSON file is left out of the page.
         where = {"--json", str(asked.json), f"--json={asked.json}"}

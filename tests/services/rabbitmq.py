@@ -19,6 +19,8 @@ from tests.services.server import Server, clean_environment
 #: Where Debian keeps what its own `rabbitmq-server` starts under another user, with other folders.
 _DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
+_ERLANG_BINARIES = "/usr/lib/erlang/bin:/usr/local/lib/erlang/bin"
+
 _CONFIGURATION = """\
 listeners.tcp.loopback = {host}:{port}
 log.file = false
@@ -59,27 +61,27 @@ class RabbitServer(Server):
     def evaluate(self, expression: str) -> str:
         """Evaluate an Erlang expression in the node; its value as text.
 
-        One call costs a second, so put what belongs together into one expression.
+        By `erl_call`, a small program: `rabbitmqctl` starts an Erlang of its own, for a second.
         """
-        found = shutil.which("rabbitmqctl", path="/usr/lib/rabbitmq/bin") or "rabbitmqctl"
+        found = shutil.which("erl_call") or shutil.which("erl_call", path=_ERLANG_BINARIES)
+        assert found is not None, "erl_call is missing, which comes with Erlang"
         environment = clean_environment() | {
             "HOME": str(self._folder),  # where the node's cookie is
             "ERL_EPMD_ADDRESS": self.host,
             "ERL_EPMD_PORT": str(self._names.port),
-            "RABBITMQ_CONF_ENV_FILE": str(self._folder / "none"),
-            "RABBITMQ_NODENAME": NODE,
-            "LC_ALL": "C.UTF-8",
         }
         ran = subprocess.run(
-            [found, "--node", NODE, "eval", expression],
+            [found, "-name", NODE, "-timeout", "60", "-fetch_stdout", "-e"],
+            input=f"{expression}\n",
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=90,
             check=False,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout.strip()
+        assert ran.stdout.startswith("{ok, "), ran.stdout
+        return ran.stdout.removeprefix("{ok, ").removesuffix("}")
 
     def stop(self) -> None:
         """Kill it: no test needs its data any more, and an orderly shutdown takes seconds."""

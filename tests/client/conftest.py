@@ -9,6 +9,7 @@ import pytest
 from darkroom_client import Client, Retries
 from darkroom_client.testing import FakeDarkroom
 from darkroom_client.testing.plugin import darkroom
+from tests.client.environments import python, python_with_pytest, wheel
 from tests.gateway.conftest import (
     authenticate,
     one_gateway,
@@ -25,10 +26,13 @@ __all__ = [
     "darkroom",
     "one_gateway",
     "overrides",
+    "python",
+    "python_with_pytest",
     "routers",
     "running",
     "shared",
     "start",
+    "wheel",
 ]
 
 #: Sends again at once, so that no test waits.

@@ -9,12 +9,10 @@ import pytest
 
 import darkroom_client
 from darkroom_client.testing import FakeDarkroom, sign
-from tests.client.test_installed import python_with_pytest, run, wheel
+from tests.client.environments import run
 from tests.client.test_webhooks import SECRET
 from tests.docs.conftest import blocks
 from tests.gateway.running import Gateway
-
-__all__ = ["python_with_pytest", "wheel"]
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
 PYTHON = blocks(PAGE, "python")

@@ -50,7 +50,6 @@ SERVER.set_forkserver_preload(
         "kombu.transport.redis",
         "sqlalchemy.dialects.postgresql.psycopg",
         "sqlalchemy.dialects.sqlite",
-        "stamina",
         "typer._adapters",
         "typer._click.decorators",
         "chaos.fleet.frozen",

@@ -31,7 +31,6 @@ def test_a_forked_command_finds_its_libraries_loaded(tmp_path: Path) -> None:
         "chaos.fleet.frozen",
         "darkroom.cli.processes.worker",
         "gateway.hooks",
-        "stamina",
         "tasks.broker.task_request",
         "tasks.celery_app",
         "tasks.submission.submit_task",

@@ -33,6 +33,9 @@ GROUPS: Final[Mapping[str, str]] = {
     "embed_recipe": "Pictures, logs",
 }
 
+#: The usual upper bound of a number, in seconds: a day.
+_DAY_S: Final = 86_400
+
 HEAD: Final = f"""\
 # Settings
 
@@ -41,7 +44,7 @@ Made from `darkroom/settings/` by `python -m darkroom.settings.page`; not writte
 Every setting is an environment variable that begins with `{PREFIX}`, or a line of a file `.env` in
 the folder a command is started from; the environment wins. All are checked when a command starts:
 one line names every variable that is wrong. `darkroom doctor` says which are misspelt, and tries
-what they lead to. A number without a lower bound is above 0.
+what they lead to. A number is above 0 and at most {_DAY_S}, unless its line says otherwise.
 
 A *secret* is never shown. It may also come from a file: `…_FILE` names it.
 
@@ -98,7 +101,7 @@ def _bare(annotation: Any) -> tuple[Any, list[Any]]:
 
 
 def _range(bounds: list[Any]) -> str:
-    """Return the narrowest of all bounds, in words; without "above 0", which the head says."""
+    """Return the narrowest of all bounds, in words, without those that the head says."""
     least: list[Any] = [bound.ge for bound in bounds if isinstance(bound, Ge)]
     above: list[Any] = [bound.gt for bound in bounds if isinstance(bound, Gt)]
     most: list[Any] = [bound.le for bound in bounds if isinstance(bound, Le)]
@@ -107,7 +110,7 @@ def _range(bounds: list[Any]) -> str:
     words = [
         span or "".join(f", at least {_text(max(least))}" for _ in least[:1]),
         *(f", above {_text(max(above))}" for _ in above[:1] if max(above) or not most),
-        *(f", at most {_text(min(most))}" for _ in most[:1] if not span),
+        *(f", at most {_text(min(most))}" for _ in most[:1] if not (span or min(most) == _DAY_S)),
         *(f", of the form `{form}`" for form in forms),
     ]
     return "".join(words)

@@ -68,7 +68,7 @@ def test_the_command_line_has_an_option_for_it(name: str) -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_simulator_reads_it(name: str) -> None:
     """Its rules name it; it was written from the API's page alone."""
-    assert f'"{name}"' in (ROOT / "simulator" / "rules.py").read_text("utf-8")
+    assert f'"{name}"' in (ROOT / "simulator" / "request" / "rules.py").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", [name for name in PARAMETERS if name not in NOT_IN_RECIPE])

@@ -91,8 +91,10 @@ class WorkerWiring(Wiring):
     def budget(self) -> CallBudget:
         """Return the fleet's limits on calls; without limits, nothing is connected."""
         settings, limits = self.settings, budget_limits(self)
-        read_place = partial(place_of, self.database, self.worker_id)
-        watch = PlaceWatch(read_place, every_s=settings.heartbeat_s)
+        watch = PlaceWatch(
+            lambda: place_of(self.database, self.worker_id),  # without limits no database is needed
+            every_s=settings.heartbeat_s,
+        )
         return CallBudget(
             limits,
             watch=watch,

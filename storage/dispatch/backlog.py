@@ -41,16 +41,21 @@ def count_queued(db: Database, owner: str, limit: int) -> int:
     Raises:
         DatabaseUnavailable: Call again.
     """
-    found = 0
     with db.read() as connection:
-        streams = [stream_of(owner, None), *connection.scalars(_batches(db.tables, owner))]
-        for priority in _priorities(db.tables, connection):
-            if found >= limit:
-                break
-            found += _count(db.tables, connection, priority, streams, limit - found)
-        if found < limit:
-            bounds = {"owner": owner, "at_most": limit - found}
-            found += int(connection.scalar(_sent(db.tables), bounds) or 0)
+        return count_queued_within(db.tables, connection, owner, limit)
+
+
+def count_queued_within(tables: Tables, connection: Connection, owner: str, limit: int) -> int:
+    """Return the same as `count_queued`, within a transaction that is already open."""
+    found = 0
+    streams = [stream_of(owner, None), *connection.scalars(_batches(tables, owner))]
+    for priority in _priorities(tables, connection):
+        if found >= limit:
+            break
+        found += _count(tables, connection, priority, streams, limit - found)
+    if found < limit:
+        bounds = {"owner": owner, "at_most": limit - found}
+        found += int(connection.scalar(_sent(tables), bounds) or 0)
     return found
 
 

@@ -187,7 +187,7 @@ def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: An
             sources = {} if source is None else {job.id: source}
             note_reuses(db.tables, connection, _asking(job), sources)
     if row is None:
-        return Accepted(_existing(db, job), created=False)
+        return Accepted(existing_job(db, job), created=False)
     reused_from = None if source is None else source.job_id
     return Accepted(job_from_row({**row, "reused_from": reused_from}), created=True)
 
@@ -214,7 +214,14 @@ def _refuse_forgotten(tables: Tables, connection: Connection, job: NewJob) -> No
         raise JobForgotten(tombstone)
 
 
-def _existing(db: Database, job: NewJob) -> Job:
+def existing_job(db: Database, job: NewJob) -> Job:
+    """Return the job that has this one's id, else its idempotency key.
+
+    Raises:
+        IdempotencyConflict: It was made from another request.
+        JobForgotten: It has been deleted.
+        DatabaseUnavailable: It has been deleted, and its tombstone too; or call again.
+    """
     found = read_job(db, job.id)
     if found is None and job.idempotency_key is not None:
         found = job_by_key(db, job.owner, job.idempotency_key)

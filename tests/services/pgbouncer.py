@@ -22,6 +22,7 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
+stats_users = darkroom
 pool_mode = transaction
 default_pool_size = 4
 """

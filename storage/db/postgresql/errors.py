@@ -20,8 +20,9 @@ __all__ = ["POSTGRESQL_ERRORS"]
 # PostgreSQL error codes (its manual, appendix A); a prefix stands for a whole class.
 _REFUSED_CLASSES = ("22", "23", "21")
 _MISCONFIGURED = ("28", "3D", "42501", "0A")
-# lock_not_available, and query_canceled by statement_timeout or by an administrator.
-_LOCKED = ("55P03", "57014")
+# lock_not_available, query_canceled by statement_timeout or by an administrator, deadlock_detected
+# and serialization_failure: the statement changed nothing, and the database works.
+_LOCKED = ("55P03", "57014", "40P01", "40001")
 _SCHEMA = ("42P01", "3F000", "42703")
 
 # Messages of libpq while connecting, when there is no error code yet.

@@ -1,0 +1,82 @@
+"""Run a transaction of several statements in two round trips (PostgreSQL).
+
+psycopg's pipeline mode sends BEGIN and the statements without waiting in between, with one Sync at
+the end. The connection is in autocommit, because otherwise psycopg adds a Sync after BEGIN.
+
+COMMIT is sent afterwards, alone. psycopg ends a pipeline with a Flush behind its Sync. If the
+transaction had ended by then, a PgBouncer in transaction mode might link another server connection
+for that Flush and wait for an answer that never comes (pgbouncer issue 759).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg.pq import PipelineStatus
+from psycopg.rows import dict_row
+from sqlalchemy import Connection
+
+__all__ = ["Statement", "run_transaction"]
+
+Statement = tuple[str, Mapping[str, Any]]
+"""SQL with psycopg's named placeholders, and its parameters."""
+
+_BEGIN: Final[Statement] = ("BEGIN ISOLATION LEVEL READ COMMITTED", {})
+
+
+def run_transaction(
+    connection: Connection, *statements: Statement
+) -> list[Sequence[Mapping[str, Any]]]:
+    """Run statements in their order and commit them; return each one's rows.
+
+    Each statement sees what the ones before it changed, as if it was sent alone.
+
+    Args:
+        connection: From `Database.statement`: in autocommit, with no transaction open.
+        statements: Each returns rows.
+
+    Raises:
+        psycopg.Error: Of the first statement that failed; nothing is kept. `Database` translates
+            it. If the connection was lost, the transaction may be committed.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver allowed
+    try:
+        _, *cursors = _sent(driver, [_BEGIN, *statements])
+        rows = [cursor.fetchall() for cursor in cursors]
+        driver.commit()
+    except BaseException:
+        _roll_back(connection, driver)
+        raise
+    return list(rows)
+
+
+def _sent(
+    driver: psycopg.Connection[Any], statements: Sequence[Statement]
+) -> list[psycopg.Cursor[dict[str, Any]]]:
+    cursors = [driver.cursor(row_factory=dict_row) for _ in statements]
+    failed: psycopg.Error | None = None
+    try:
+        with driver.pipeline():
+            try:
+                for cursor, (sql, parameters) in zip(cursors, statements, strict=True):
+                    cursor.execute(sql, parameters)
+            except psycopg.Error as error:
+                failed = error  # not raised here: leaving the pipeline by an error logs a warning
+    except psycopg.Error as error:
+        raise failed or error from None
+    if failed is not None:
+        raise failed
+    return cursors
+
+
+def _roll_back(connection: Connection, driver: psycopg.Connection[Any]) -> None:
+    try:
+        if driver.pgconn.pipeline_status == PipelineStatus.OFF:
+            driver.rollback()
+            return
+    except psycopg.Error:
+        pass
+    connection.invalidate()  # the pool did not see the failure

@@ -4,6 +4,7 @@ TaskError
 ├── LinesUnreadable     the whole file is invalid: empty, unknown column, truncated, not UTF-8
 ├── BatchFaulty         some lines are invalid
 ├── BatchKeyTaken       the key belongs to a batch with different content
+├── QueueFull           the owner's limit on queued jobs is reached
 ├── StagingFailed       this machine's disk has no space for the checked lines
 ├── BatchLoading        a bulk change of a batch that is still loading
 ├── PaymentUnconfirmed  a retry that may pay twice, without the caller's agreement
@@ -25,6 +26,7 @@ __all__ = [
     "LineFault",
     "LinesUnreadable",
     "PaymentUnconfirmed",
+    "QueueFull",
     "ReceiverNotFound",
     "ReceiverRefused",
     "SecretUnusable",
@@ -85,6 +87,18 @@ class BatchKeyTaken(TaskError):
     def __init__(self, key: str, batch_id: UUID) -> None:
         self.batch_id = batch_id
         super().__init__(f"the key {key!r} belongs to batch {batch_id}, made from another content")
+
+
+class QueueFull(TaskError):
+    """The owner's limit on queued jobs is reached.
+
+    Attributes:
+        owner: the owner.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        super().__init__("this owner has as many jobs queued as it may have")
 
 
 class StagingFailed(TaskError):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.auth.rates import Rates
-from gateway.auth.ttl_cache import TTLCache
 from gateway.errors import ParameterInvalid, TooManyRequests
 from playground.errors import Fault
 from storage.db.database import Database
 from storage.dispatch.backlog import count_queued
 from storage.owners.limits import Owner, get_owner
+from tasks.ttl_cache import TTLCache
 
 __all__ = ["OwnerLimits"]
 

@@ -13,11 +13,11 @@ from hashlib import sha256
 from typing import Final
 
 from gateway.auth.caller import Caller, Scope, anyone
-from gateway.auth.ttl_cache import TTLCache
 from gateway.errors import Unauthenticated
 from storage.db.database import Database
 from storage.errors import DatabaseError
 from storage.owners.api_keys import ApiKey, any_keys, find_key, note_key_used
+from tasks.ttl_cache import TTLCache
 
 __all__ = ["KeyHolders"]
 

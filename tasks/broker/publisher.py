@@ -23,7 +23,7 @@ __all__ = ["Publisher"]
 
 log = logging.getLogger(__name__)
 
-#: The fewest messages of one round, so that two workers can share its jobs.
+#: The fewest messages of one round of the leader, so that two workers can share its jobs.
 LEAST_MESSAGES = 2
 
 #: A message names at most 1/8 as many jobs as a worker has call slots. Jobs that a worker cannot
@@ -77,17 +77,21 @@ class Publisher:
         """Reset `failing_s`, so that it counts from the next failure."""
         self._failing_since = None
 
-    def publish(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """Send ids in few messages of about equal length; return the ids that were not sent."""
-        for start, end in pairwise(self._ends(len(job_ids))):
+    def publish(self, job_ids: Sequence[UUID], *, fewest: int = LEAST_MESSAGES) -> list[UUID]:
+        """Send ids in few messages of about equal length; return the ids that were not sent.
+
+        Args:
+            job_ids: in the order in which they should start.
+            fewest: the number of messages if fewer would do.
+        """
+        for start, end in pairwise(self._ends(len(job_ids), fewest)):
             if not self._send(job_ids[start:end]):
                 return list(job_ids[start:])
         return []
 
-    def _ends(self, due: int) -> list[int]:
+    def _ends(self, due: int, fewest: int) -> list[int]:
         """Return the index at which each message begins, and the end of the last one."""
-        fewest = math.ceil(due / self._ids_per_message)
-        messages = min(due, max(LEAST_MESSAGES, fewest))
+        messages = min(due, max(fewest, math.ceil(due / self._ids_per_message)))
         return [0, *(due * number // messages for number in range(1, messages + 1))]
 
     def _send(self, job_ids: Sequence[UUID]) -> bool:

@@ -6,6 +6,7 @@ late waits behind one window, whatever the backlog, and not behind a million mes
 
 import logging
 import threading
+from collections.abc import Sequence
 from uuid import UUID
 
 from storage.db.database import Database
@@ -13,6 +14,7 @@ from storage.dispatch.fairness import Rotation
 from storage.dispatch.reserve import forget_lost, reserve_due, reserve_if_alone, unreserve
 from tasks.broker.publisher import Publisher
 from tasks.broker.queue_depth import QueueDepth
+from tasks.dispatch.send_thread import SendThread
 from tasks.dispatch.window import Window
 
 __all__ = ["Dispatch"]
@@ -54,6 +56,7 @@ class Dispatch:
         self._stale_s = again_s
         self._rotation = Rotation()
         self._turn = threading.Lock()
+        self._sender = SendThread(self._publish_reserved, self.send_due)
 
     @property
     def failing_s(self) -> float:
@@ -85,6 +88,31 @@ class Dispatch:
         is_alone = reserve_if_alone(self._database, job_id)
         return self._publish([job_id] if is_alone else self._reserve(1))
 
+    def width_for_new_jobs(self) -> int:
+        """Return how many jobs broker and inboxes may hold; 0 while no message is sent.
+
+        Raises:
+            StorageError: the table could not be read.
+        """
+        return self._window.width() if self._publisher.is_open else 0
+
+    def send_accepted(self, reserved: Sequence[UUID], *, waiting: int = 0) -> None:
+        """Have jobs sent soon that were just accepted; the caller does not wait for the broker.
+
+        Args:
+            reserved: jobs whose rows were inserted as dispatched; they share messages.
+            waiting: how many others were accepted; due jobs are sent if the window allows it.
+        """
+        self._sender.send(reserved, waiting=waiting)
+
+    def drain(self) -> bool:
+        """Wait a limited time until accepted jobs have been sent; return whether they were."""
+        return self._sender.drain()
+
+    def close(self) -> None:
+        """Send accepted jobs that were not sent yet, within a limited time."""
+        self._sender.close()
+
     def take_one(self) -> list[UUID]:
         """Reserve the next due job for this process; no message is sent.
 
@@ -112,8 +140,13 @@ class Dispatch:
         """Make jobs due again at once that were dispatched and will not start here."""
         self._window.came_back(unreserve(self._database, job_ids))
 
+    def _publish_reserved(self, job_ids: Sequence[UUID]) -> int:
+        return self._note_sent(job_ids, self._publisher.publish(job_ids, fewest=1))
+
     def _publish(self, job_ids: list[UUID]) -> int:
-        unsent = self._publisher.publish(job_ids)
+        return self._note_sent(job_ids, self._publisher.publish(job_ids))
+
+    def _note_sent(self, job_ids: Sequence[UUID], unsent: list[UUID]) -> int:
         unreserve(self._database, unsent)
         sent = len(job_ids) - len(unsent)
         self._window.went_out(sent)

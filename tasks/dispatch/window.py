@@ -32,8 +32,12 @@ WORTHWHILE = 0.25
 #: start together end together. So starts come in bursts, and a pause between two means little.
 RISING, FALLING = 2, 8
 
-#: Seconds between two reads of the fleet's free slots; each accepted job asks for the window.
+#: Seconds between two reads of the fleet's free slots; each round asks for the window.
 LOOK_EVERY_S = 0.25
+
+#: The same for jobs that are being accepted: the statement that inserts them counts what is on its
+#: way already, so only the width may be old.
+LOOK_FOR_NEW_JOBS_S = 1.0
 
 
 class Window:
@@ -64,6 +68,14 @@ class Window:
         """
         _, room = self._width_and_room()
         return room
+
+    def width(self) -> int:
+        """Return how many jobs broker and inboxes may hold; it may be a second old.
+
+        Raises:
+            StorageError: the table could not be read.
+        """
+        return self._fixed or self._width(LOOK_FOR_NEW_JOBS_S)
 
     def room_for_round(self) -> int:
         """Return the same number, or 0 if it is too small for a round of the leader.
@@ -102,9 +114,9 @@ class Window:
         width = self._fixed or self._width()
         return width, max(0, width - count_dispatched(self._database, limit=width))
 
-    def _width(self) -> int:
+    def _width(self, look_every_s: float = LOOK_EVERY_S) -> int:
         with self._lock:
-            if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
+            if time.monotonic() - self._looked_at >= look_every_s:
                 self._free = free_slots(self._database, otherwise=CONCURRENCY_OF_AN_EMPTY_FLEET)
                 self._looked_at = time.monotonic()
             ahead = self._free + math.ceil(AHEAD_S * self._starts_per_s)

@@ -1,5 +1,9 @@
 """Accept every job, from all interfaces: check the request, commit the row, then dispatch it.
 
+Jobs that arrive at about the same time are committed together (`accept_groups.py`). A caller that
+must not wait in its thread takes the steps itself: `prepare`, then an entry for `groups`, then
+`result_of`, or `accept_alone` if there is no member.
+
 An invalid request is not stored, unless it came by message: its producer no longer waits for an
 answer. The row is committed before the message is sent, so a lost message only delays the job.
 """
@@ -7,33 +11,32 @@ answer. The row is committed before the message is sent, so a lost message only 
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
 from playground.errors import Fault, RequestInvalid
-from playground.request.releases import needed_release
 from playground.request.request import ImageRequest, Limits, check_request
-from playground.request.wire import init_image_bytes, kept_form
+from playground.request.wire import init_image_bytes
 from storage.db.database import Database
-from storage.errors import StorageError
-from storage.intake.insert import Accepted, insert_job
+from storage.errors import IdempotencyConflict, JobForgotten, RecordRefused, StorageError
+from storage.intake.group_members import Forgotten, Full, Known, Made, Outcome, member_of
+from storage.intake.insert import Accepted, existing_job, insert_job
 from storage.intake.insert_ended import insert_expired_job
 from storage.objects.store import ObjectStore
 from storage.records.job import NewJob
 from storage.records.object_keys import init_image_key
 from storage.records.states import ENDED
 from storage.retention.deletion_queue import spare_init_image
-from storage.schema.revision import OLDEST_RELEASE
 from tasks.dispatch.enqueue import Dispatch
-from tasks.submission.fingerprint import hash_of, reuse_hash_of
+from tasks.errors import QueueFull
+from tasks.submission.accept_groups import AcceptGroups
+from tasks.submission.new_job import Prepared, new_job_of
 from tasks.submission.options import RULES, JobOptions, parse_options
 from tasks.submission.unserved import UnservedJobs
 from tasks.webhooks.callback_target import OnEndQueues
 
-__all__ = ["Intake", "RequestLimits"]
+__all__ = ["Intake", "Prepared", "RequestLimits"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,9 @@ class RequestLimits:
 
 class Intake:
     """Accepts jobs.
+
+    Attributes:
+        groups: accepts jobs together that arrive together.
 
     Args:
         objects: returns the bucket for initial images; called at the first img2img request.
@@ -81,6 +87,7 @@ class Intake:
         )
         self._key_prefix = key_prefix
         self._simulated = simulated
+        self.groups = AcceptGroups(database, dispatch)
         self.unserved = UnservedJobs(
             database, simulated=simulated, on_end_queues=self._on_end_queues
         )
@@ -129,7 +136,9 @@ class Intake:
         *,
         job_id: UUID | None = None,
     ) -> Accepted:
-        """Check a request, commit it as a queued job, and dispatch a due job.
+        """Check a request, commit it as a queued job, and have it dispatched.
+
+        Jobs that other threads accept at the same time share a transaction with it.
 
         Args:
             request: the API's parameters, as the producer sent them.
@@ -146,8 +155,78 @@ class Intake:
             JobForgotten: the job of this id or key was deleted, and cannot be submitted again.
             StorageError: the job could not be stored.
         """
-        parsed, checked = self.check(request, options or {})
-        accepted = insert_job(self._database, self.new_job(request, parsed, checked, job_id=job_id))
+        prepared = self.prepare(request, options or {}, job_id=job_id)
+        if prepared.member is None:
+            return self.accept_alone(prepared)
+        return self.result_of(prepared, self.groups.accept(prepared.member))
+
+    def prepare(
+        self,
+        request: object,
+        options: Mapping[str, Any],
+        *,
+        job_id: UUID | None = None,
+        max_queued: int | None = None,
+    ) -> Prepared:
+        """Check a request and make its job, storing and reading nothing.
+
+        Args:
+            request: as for `accept`.
+            options: as for `accept`.
+            job_id: as for `accept`.
+            max_queued: the owner's limit on queued jobs, if it applies here.
+
+        Raises:
+            RequestInvalid: every fault, by field.
+        """
+        parsed, checked = self.check(request, options)
+        job = new_job_of(request, parsed, checked, job_id=job_id, simulated=self._simulated)
+        image = init_image_bytes(parsed)
+        if image is not None or checked.reuse:
+            return Prepared(job, init_image=image)
+        is_fresh = job_id is None and job.idempotency_key is None
+        try:
+            return Prepared(job, member=member_of(job, is_fresh=is_fresh, max_queued=max_queued))
+        except RecordRefused:  # the database has to say so
+            return Prepared(job)
+
+    def result_of(self, prepared: Prepared, outcome: Outcome) -> Accepted:
+        """Return the job that a member of a group became; it may read and write the database.
+
+        Only for `Made`, nothing is read or written.
+
+        Raises:
+            QueueFull: the owner's limit on queued jobs is reached.
+            IdempotencyConflict: the key belongs to a job with a different request.
+            JobForgotten: the job of this id or key was deleted.
+            StorageError: the job could not be stored or read.
+        """
+        if isinstance(outcome, Made):
+            return Accepted(outcome.job, created=True)
+        if isinstance(outcome, Full):
+            raise QueueFull(prepared.job.owner)
+        if isinstance(outcome, Forgotten):
+            raise JobForgotten(outcome.tombstone)
+        if isinstance(outcome, Known):
+            if outcome.request_hash != prepared.job.request_hash:
+                raise IdempotencyConflict(outcome.id)
+            return Accepted(existing_job(self._database, prepared.job), created=False)
+        return self.accept_alone(prepared)
+
+    def accept_alone(self, prepared: Prepared) -> Accepted:
+        """Commit one job in a transaction of its own, and dispatch a due job.
+
+        For jobs with an initial image or that reuse an image, and for those whose group failed.
+
+        Raises:
+            IdempotencyConflict: the key belongs to a job with a different request.
+            JobForgotten: the job of this id or key was deleted.
+            StorageError: the job could not be stored.
+        """
+        job = prepared.job
+        if prepared.init_image is not None:
+            job = replace(job, init_image_key=self.keep_init_image(prepared.init_image))
+        accepted = insert_job(self._database, job)
         if accepted.created and accepted.job.status not in ENDED:
             self._send_new(accepted.job.id)
         return accepted
@@ -162,25 +241,11 @@ class Intake:
         batch_id: UUID | None = None,
     ) -> NewJob:
         """Return the row of a checked request: choose a seed, and store its initial image."""
-        image = init_image_bytes(parsed)
-        request = kept_form(parsed)
-        return NewJob(
-            id=job_id or uuid7(),
-            owner=options.owner,
-            request=request,
-            request_hash=hash_of(raw),
-            idempotency_key=options.idempotency_key,
-            priority=options.priority,
-            metadata=options.metadata,
-            batch_id=batch_id,
-            init_image_key=None if image is None else self.keep_init_image(image),
-            callback_url=options.callback,
-            expires_in_s=options.expires_in_s,
-            simulated=self._simulated,
-            reuse_hash=None if options.reuse is False else reuse_hash_of(parsed, request),
-            reuse=options.reuse,
-            needs_release=needed_release(request, oldest=OLDEST_RELEASE),
+        job = new_job_of(
+            raw, parsed, options, job_id=job_id, batch_id=batch_id, simulated=self._simulated
         )
+        image = init_image_bytes(parsed)
+        return job if image is None else replace(job, init_image_key=self.keep_init_image(image))
 
     def keep_init_image(self, image: bytes) -> str:
         """Put an initial image into the object store; equal images share one object.

@@ -1,6 +1,7 @@
 """What a worker does with `darkroom.submit` messages, over a table and without a broker."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,14 @@ class NoDispatch:
         """Send nothing."""
         del job_id
         return 0
+
+    def width_for_new_jobs(self) -> int:
+        """Return that nothing may be sent."""
+        return 0
+
+    def send_accepted(self, reserved: Sequence[UUID], *, waiting: int = 0) -> None:
+        """Send nothing."""
+        del reserved, waiting
 
 
 class NoTap:

@@ -76,7 +76,9 @@ def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiri
         check_target(out)
     connection_to_check(wiring)  # the broker may be unavailable, but its address must be valid
     check_tables(wiring)
-    return wiring.intake.accept(handed_in.request, handed_in.options), wiring
+    accepted = wiring.intake.accept(handed_in.request, handed_in.options)
+    wiring.dispatch.drain()  # what is said about the job depends on whether the broker has it
+    return accepted, wiring
 
 
 def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:

@@ -6,20 +6,20 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from darkroom.wiring.call_threads import CALLS_PER_THREAD_MORE
-from tasks.broker.publisher import PART_OF_A_WORKER, Publisher
+from tasks.broker.publisher import LEAST_MESSAGES, PART_OF_A_WORKER, Publisher
 from tasks.queues import Queues
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket
 
 
-def lengths(redis_url: str, *, due: int, slots: int) -> list[int]:
+def lengths(redis_url: str, *, due: int, slots: int, fewest: int = LEAST_MESSAGES) -> list[int]:
     """Ring for so many jobs; how many ids each message names, in the order they went out."""
     app = app_at(redis_url)
     queues = Queues("darkroom")
     publisher = Publisher(app, queues, ids_per_message=16, slots=slots, timeout_s=30, pause_s=5)
     job_ids = [uuid7() for _ in range(due)]
-    assert publisher.publish(job_ids) == []
+    assert publisher.publish(job_ids, fewest=fewest) == []
     named = list[list[str]]()
     with app.connection_for_read() as connection:
         queue = app.amqp.queues[queues.generate].bind(connection.default_channel)
@@ -51,6 +51,14 @@ def test_messages_are_as_few_as_may_be_and_about_as_long(
     assert len(found) == -(-due // most)
     assert max(found) <= most
     assert max(found) - min(found) <= 1
+
+
+@pytest.mark.parametrize(("due", "expected"), [(1, [1]), (2, [2]), (16, [16]), (17, [8, 9])])
+def test_jobs_that_were_accepted_together_share_a_message(
+    redis_url: str, due: int, expected: list[int]
+) -> None:
+    """One for up to as many ids as a message may name: they fit the free slots of one worker."""
+    assert lengths(redis_url, due=due, slots=256, fewest=1) == expected
 
 
 def test_a_worker_of_one_slot_is_sent_one_id_a_message(redis_url: str) -> None:

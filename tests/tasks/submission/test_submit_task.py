@@ -17,19 +17,11 @@ from tasks.messages.rejected import RejectedMessages
 from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake, RequestLimits
 from tasks.submission.submit_task import Submission, SubmitTask
+from tests.tasks.submissions import NoDispatch
 
 DEEP: list[Any] = []
 for _ in range(300):
     DEEP = [DEEP]
-
-
-class Quiet:
-    """A dispatch that has nothing to do here: no broker in a unit test."""
-
-    def send_new(self, job_id: UUID) -> int:
-        """Send nothing."""
-        del job_id
-        return 0
 
 
 class Tapped:
@@ -76,7 +68,7 @@ def database(migrated_sqlite_url: str) -> Any:
 @pytest.fixture
 def intake(database: Database) -> Balky:
     """An intake over it, which accepts at once unless told otherwise."""
-    quiet: Any = Quiet()
+    quiet: Any = NoDispatch()
 
     def no_bucket() -> Any:
         raise AssertionError("no initial image, no bucket")

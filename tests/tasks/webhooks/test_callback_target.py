@@ -25,6 +25,7 @@ from tasks.webhooks.task_callback import TaskCallback
 from tests.storage.table import TableUnderTest
 from tests.tasks.apps import app_at
 from tests.tasks.submission.test_submit_task import submit_over
+from tests.tasks.submissions import NoDispatch
 from tests.tasks.webhooks.test_deliverer import deliverer, ended
 
 WITHIN_S = 30
@@ -84,19 +85,10 @@ def table(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
     database.close()
 
 
-class Quiet:
-    """A dispatch that has nothing to do."""
-
-    def send_new(self, job_id: object) -> int:
-        """Send nothing."""
-        del job_id
-        return 0
-
-
 @pytest.fixture
 def intake(table: TableUnderTest) -> Intake:
     """Accepts jobs for a fleet that lets tasks be sent to `shop` alone."""
-    unused: Any = Quiet()
+    unused: Any = NoDispatch()
     return Intake(
         table.db,
         unused,

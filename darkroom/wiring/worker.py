@@ -129,11 +129,8 @@ class WorkerWiring(Wiring):
     def crew(self) -> WorkerComponents:
         """Return a worker process's components, built once when the worker starts."""
         settings, flow = self.settings, self.generate_flow
-        gate, spool, open_claims = (
-            CallGate(settings.concurrency),
-            make_spool(settings),
-            OpenClaims(),
-        )
+        gate, open_claims = CallGate(settings.concurrency), OpenClaims()
+        spool = make_spool(settings)
         storage_pause = StoragePause(self.database)
         space = SpoolSpace(spool, stopping=self.stopping, on_full=storage_pause.spool_is_full)
         threads = call_threads(settings)

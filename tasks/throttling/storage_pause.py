@@ -31,7 +31,7 @@ class StoragePause:
             if pause_fleet(self._database, PauseKind.STORAGE, code=SPOOL_FULL, message=WHY):
                 facts = {"kind": PauseKind.STORAGE, "code": SPOOL_FULL}
                 log.error("the fleet is paused: %s", WHY, extra=facts)
-            self._is_in_force = True
+                self._is_in_force = True
         except StorageError as error:
             log.warning("the fleet could not be paused", extra={"error": str(error)})
 
@@ -49,5 +49,6 @@ class StoragePause:
         try:
             if resume_fleet(self._database, kind=PauseKind.STORAGE):
                 log.warning("images can be kept again: the fleet goes on")
+            self._is_in_force = False
         except StorageError as error:
             log.warning("the pause could not be lifted", extra={"error": str(error)})

@@ -1,4 +1,4 @@
-"""Carry out the faults that `faults.py` chooses.
+"""Carry out the faults that `fault_book.py` chooses.
 
 Each kind that answers is a function from the rule (and the picture, if there is one) to an answer.
 The kinds that misuse the connection itself come last.

@@ -33,15 +33,19 @@ class Member:
     Attributes:
         job: Queued, outside batches, without an initial image, and reusing no image.
         row: Its columns as one JSON object.
-        is_fresh: Whether its id was made for this call and it has no idempotency key, so that
-            neither a row nor a tombstone of it can exist.
+        has_new_id: Whether its id was made for this call, so that no row or tombstone has it.
         max_queued: The owner's limit on queued jobs, if it applies to this job.
     """
 
     job: NewJob
     row: JsonText
-    is_fresh: bool
+    has_new_id: bool
     max_queued: int | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Return whether neither a row nor a tombstone of it can exist."""
+        return self.has_new_id and self.job.idempotency_key is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +122,14 @@ class WrittenGroup:
     counted: Mapping[str, int]
 
 
-def member_of(job: NewJob, *, is_fresh: bool, max_queued: int | None = None) -> Member:
+def member_of(job: NewJob, *, has_new_id: bool, max_queued: int | None = None) -> Member:
     """Return a member for a job.
 
     Raises:
         RecordRefused: JSON or PostgreSQL's jsonb cannot hold one of its values.
     """
     try:
-        return Member(job, _row(job), is_fresh, max_queued)
+        return Member(job, _row(job), has_new_id, max_queued)
     except (NotJson, UnicodeError) as error:
         raise RecordRefused(f"a value that no row can hold: {error}") from error
 

@@ -184,9 +184,9 @@ class Intake:
         image = init_image_bytes(parsed)
         if image is not None or checked.reuse:
             return Prepared(job, init_image=image)
-        is_fresh = job_id is None and job.idempotency_key is None
         try:
-            return Prepared(job, member=member_of(job, is_fresh=is_fresh, max_queued=max_queued))
+            member = member_of(job, has_new_id=job_id is None, max_queued=max_queued)
+            return Prepared(job, member=member)
         except RecordRefused:  # the database has to say so
             return Prepared(job)
 

@@ -1,17 +1,32 @@
 """How many rows PostgreSQL looks at for the few rows asked for, among thousands of others."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import ColumnElement, Interval, Text, case, cast, insert, literal_column, null
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Interval,
+    Text,
+    case,
+    cast,
+    insert,
+    literal_column,
+    null,
+)
 from uuid_utils.compat import uuid7
 
 from benchmarks.figures.explain import explained
 from benchmarks.figures.many_rows import crowd
 from storage.db.database import Database
+from storage.db.postgresql.pipelined import Statement
 from storage.dispatch.reserve import reserve_due, reserve_if_alone
+from storage.intake import accept_postgresql
+from storage.intake.accept import accept_group
+from storage.intake.group_members import GroupLimits, Known, Made, member_of
 from storage.intake.insert import insert_job
 from storage.queries.filter import database_time
 from storage.records.delivery import DeliveryState
@@ -44,6 +59,34 @@ def test_the_next_jobs_are_found_without_reading_the_batch(
     assert len(found) == DUE
     assert plans.rows_read <= 6 * DUE
     assert not plans.scans
+
+
+def test_a_group_is_accepted_with_a_few_rows_read_for_each_job(
+    database: Database, new_migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeats and tombstones are found by index, and other jobs that wait are not counted."""
+    monkeypatch.setattr(accept_postgresql, "pipelined", _one_by_one)
+    crowd(database, new_migrated_postgres_url, {"prompt": "a fox"}, QUEUED)
+    known = [NewJob(uuid7(), {}, "hash", idempotency_key=f"known {n}") for n in range(DUE // 4)]
+    new = [NewJob(uuid7(), {}, "hash", idempotency_key=f"new {n}") for n in range(DUE)]
+    for job in known:
+        insert_job(database, job)
+    members = [member_of(job, has_new_id=False) for job in (*known, *new)]
+    with explained() as plans:
+        outcomes = accept_group(database, members, GroupLimits(window=QUEUED)).outcomes
+    assert [type(outcome) for outcome in outcomes] == [Known] * len(known) + [Made] * len(new)
+    assert plans.statements == 2
+    assert plans.rows_read <= 12 * len(members)
+    assert not plans.scans
+
+
+@contextmanager
+def _one_by_one(connection: Connection, *statements: Statement) -> Iterator[list[Any]]:
+    """Send a group's statements so that each one's plan can be read."""
+    yield [
+        connection.exec_driver_sql(sql, dict(parameters)).mappings().all()
+        for sql, parameters in statements
+    ]
 
 
 def test_a_batch_that_is_being_loaded_is_passed_over_unread(

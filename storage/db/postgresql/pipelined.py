@@ -1,4 +1,4 @@
-"""Run a transaction of several statements in two round trips (PostgreSQL).
+"""Run a transaction of several statements in two round trips.
 
 psycopg's pipeline mode sends BEGIN and the statements without waiting in between, with one Sync at
 the end. The connection is in autocommit, because otherwise psycopg adds a Sync after BEGIN.
@@ -10,7 +10,8 @@ for that Flush and wait for an answer that never comes (pgbouncer issue 759).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -18,24 +19,30 @@ from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 from sqlalchemy import Connection
 
-__all__ = ["Statement", "run_transaction"]
+__all__ = ["Statement", "pipelined"]
 
 Statement = tuple[str, Mapping[str, Any]]
 """SQL with psycopg's named placeholders, and its parameters."""
 
+Rows = Sequence[Mapping[Any, Any]]
+"""The rows of one statement, by column."""
+
 _BEGIN: Final[Statement] = ("BEGIN ISOLATION LEVEL READ COMMITTED", {})
 
 
-def run_transaction(
-    connection: Connection, *statements: Statement
-) -> list[Sequence[Mapping[str, Any]]]:
-    """Run statements in their order and commit them; return each one's rows.
+@contextmanager
+def pipelined(connection: Connection, *statements: Statement) -> Iterator[list[Rows]]:
+    """Begin a transaction with statements in one round trip, and commit it when the block ends.
 
-    Each statement sees what the ones before it changed, as if it was sent alone.
+    Each statement sees what the ones before it changed, as if it was sent alone. Further statements
+    may follow in the block. If the block raises, the transaction is rolled back.
 
     Args:
         connection: From `Database.statement`: in autocommit, with no transaction open.
         statements: Each returns rows.
+
+    Yields:
+        The rows of each statement.
 
     Raises:
         psycopg.Error: Of the first statement that failed; nothing is kept. `Database` translates
@@ -45,12 +52,11 @@ def run_transaction(
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver allowed
     try:
         _, *cursors = _sent(driver, [_BEGIN, *statements])
-        rows = [cursor.fetchall() for cursor in cursors]
+        yield [cursor.fetchall() for cursor in cursors]
         driver.commit()
     except BaseException:
         _roll_back(connection, driver)
         raise
-    return list(rows)
 
 
 def _sent(

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 from benchmarks.figures.wiretap import tapped
 from benchmarks.servers.until import until
 from storage.db.database import Database
-from storage.db.postgresql.pipelined import Statement, run_transaction
+from storage.db.postgresql.pipelined import Statement, pipelined
 from storage.db.statement_limits import Limits
 from storage.errors import DatabaseUnavailable, RecordRefused
 
@@ -32,8 +32,8 @@ def pooled(pgbouncer_url: str) -> Iterator[Database]:
 
 def in_one(database: Database, *statements: Statement) -> list[Any]:
     """Run a transaction; return the rows of each statement."""
-    with database.statement() as connection:
-        return run_transaction(connection, *statements)
+    with database.statement() as connection, pipelined(connection, *statements) as found:
+        return found
 
 
 def words(database: Database) -> set[str]:
@@ -112,6 +112,21 @@ def test_a_value_that_cannot_be_sent_leaves_nothing(pooled: Database) -> None:
         in_one(pooled, (INSERT, {"word": "fox"}), (INSERT, {"word": "\ud800"}))
     assert words(pooled) == set()
     assert write(pooled, "owl") == 1
+
+
+def test_what_follows_in_the_block_belongs_to_the_transaction(pooled: Database) -> None:
+    """It is kept with the rest, and if it fails, nothing is kept."""
+    fox = (INSERT, {"word": "fox"})
+    with pooled.statement() as connection, pipelined(connection, fox):
+        connection.execute(text("DELETE FROM words"))
+    assert words(pooled) == set()
+    with (
+        pytest.raises(RecordRefused),
+        pooled.statement() as connection,
+        pipelined(connection, fox),
+    ):
+        connection.execute(text("SELECT 1 / 0"))
+    assert words(pooled) == set()
 
 
 def test_two_statements_take_two_round_trips_with_their_transaction(postgres_url: str) -> None:

@@ -44,7 +44,7 @@ from storage.owners.limits import set_owner_limits
 from storage.queries.get import get_job
 from storage.records.job import NewJob
 from storage.retention.delete import forget_jobs
-from storage.retention.tombstones import hash_of_key
+from storage.retention.tombstones import find_tombstone, hash_of_key
 from tests.storage.table import TableUnderTest, new_job
 
 IDS = [uuid7() for _ in range(6)]
@@ -53,7 +53,7 @@ OWNERS = ("ada", "bob")
 
 def members(jobs: Sequence[NewJob]) -> list[Member]:
     """Members that may be known already."""
-    return [member_of(job, is_fresh=False) for job in jobs]
+    return [member_of(job, has_new_id=False) for job in jobs]
 
 
 def accept(db: Database, *jobs: NewJob, **limits: Any) -> list[Outcome]:
@@ -256,7 +256,7 @@ def test_an_owner_with_limits_is_left_to_the_dispatcher(db: Database) -> None:
 def test_a_fresh_group_is_inserted_too(db: Database) -> None:
     """Without keys nothing is looked for, and images are still noted for reuse."""
     jobs = [new_job(reuse_hash="h" * 64), new_job()]
-    fresh = [member_of(job, is_fresh=True) for job in jobs]
+    fresh = [member_of(job, has_new_id=True) for job in jobs]
     outcomes = accept_group(db, fresh, GroupLimits(window=2)).outcomes
     assert [answer(*pair) for pair in zip(jobs, outcomes, strict=True)] == [
         ("made", job.id) for job in jobs
@@ -275,7 +275,7 @@ def test_a_member_that_no_row_can_hold_keeps_the_group_out(db: Database) -> None
 def test_a_value_that_json_cannot_hold_makes_no_member() -> None:
     """It is refused before it meets a group."""
     with pytest.raises(RecordRefused):
-        member_of(new_job(request={"prompt": "\x00"}), is_fresh=True)
+        member_of(new_job(request={"prompt": "\x00"}), has_new_id=True)
 
 
 def test_groups_with_crossed_keys_end_without_a_deadlock(table: TableUnderTest) -> None:
@@ -316,6 +316,25 @@ def test_a_job_forgotten_while_its_group_waits_does_not_come_back(
     assert [row["id"] for row in rows(db)] == [usual.id]
     db.close()
     other.close()
+
+
+def test_forgetting_and_accepting_again_at_once_leaves_no_job(table: TableUnderTest) -> None:
+    """Whichever comes first: in the end there is a tombstone of each, and no row."""
+    jobs = [new_job(idempotency_key=str(n)) for n in range(20)]
+
+    def hand_in(number: int) -> None:
+        accept(table.db, *jobs[number::5])
+
+    def drop(number: int) -> None:
+        forget_jobs(table.db, [job.id for job in jobs[number::5]], key_prefix="")
+
+    for number in range(5):
+        hand_in(number)
+    with ThreadPoolExecutor(6) as threads:
+        done = [threads.submit(work, n % 5) for n in range(20) for work in (hand_in, drop, hand_in)]
+    assert all(each.result() is None for each in done)
+    assert rows(table.db) == []
+    assert all(find_tombstone(table.db, job.id) for job in jobs)
 
 
 def _insert(db: Database, connection: Connection, job: NewJob) -> datetime:
@@ -399,7 +418,7 @@ def test_groups_go_through_a_pgbouncer_in_transaction_mode(
         kinds = []
         for n in range(10):
             keyed = [new_job(owner="ada", idempotency_key=f"{thread}-{n}"), new_job()]
-            fresh = [member_of(new_job(), is_fresh=True) for _ in range(3)]
+            fresh = [member_of(new_job(), has_new_id=True) for _ in range(3)]
             written = accept_group(db, fresh, GroupLimits(window=9))
             kinds += [type(outcome) for outcome in written.outcomes]
             kinds += [type(outcome) for outcome in accept(db, *keyed, recount={"ada": 1000})]

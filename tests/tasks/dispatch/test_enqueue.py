@@ -18,6 +18,8 @@ from storage.db.database import Database
 from storage.dispatch.reserve import count_dispatched, reserve_due, unreserve
 from storage.errors import BatchNotFound
 from storage.fleet.leases import WorkerInfo, register_worker
+from storage.intake.accept import accept_group
+from storage.intake.group_members import GroupLimits, Made, member_of
 from storage.intake.insert import insert_job
 from storage.records.job import NewJob
 from tasks.dispatch.enqueue import Dispatch
@@ -37,6 +39,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.refused: set[UUID] = set()
+        self.fewest = 0
         self.sent: list[UUID] = []
         self.depth: int | None = 0
 
@@ -44,8 +47,9 @@ class Broker:
         """Count from the next failure on."""
         self.failing_s = 0.0
 
-    def publish(self, job_ids: Sequence[UUID]) -> list[UUID]:
+    def publish(self, job_ids: Sequence[UUID], *, fewest: int = 2) -> list[UUID]:
         """Return those that were refused."""
+        self.fewest = fewest
         self.sent += [job_id for job_id in job_ids if job_id not in self.refused]
         return [job_id for job_id in job_ids if job_id in self.refused]
 
@@ -235,6 +239,75 @@ def test_a_new_job_that_nothing_waits_before_is_sent_itself(
     database.close()
     assert broker.sent[0] == alone
     assert table.job(broker.sent[1]).priority == 9
+
+
+def accepted_at_once(database: Database, number: int) -> list[UUID]:
+    """Accept a group that is inserted as dispatched."""
+    jobs = [NewJob(id=uuid7(), request={}, request_hash="0" * 64) for _ in range(number)]
+    members = [member_of(job, has_new_id=True) for job in jobs]
+    outcomes = accept_group(database, members, GroupLimits(window=number)).outcomes
+    made = [outcome.job for outcome in outcomes if isinstance(outcome, Made)]
+    assert all(job.dispatched_at is not None for job in made)
+    return [job.id for job in made]
+
+
+def test_jobs_that_were_accepted_together_share_messages(migrated_sqlite_url: str) -> None:
+    """Their caller does not wait; what is not due any more is no reason to send another."""
+    database, broker = Database(migrated_sqlite_url), Broker()
+    dispatch, ids = dispatch_to(broker, database), accepted_at_once(database, 4)
+    dispatch.send_accepted(ids)
+    assert dispatch.drain()
+    assert (broker.sent, broker.fewest) == (ids, 1)
+    dispatch.close()
+    database.close()
+
+
+def test_accepted_jobs_that_the_broker_refuses_are_due_again(migrated_sqlite_url: str) -> None:
+    """The next round sends them, in the dispatcher's order."""
+    database, broker = Database(migrated_sqlite_url), Broker()
+    dispatch, ids = dispatch_to(broker, database), accepted_at_once(database, 3)
+    broker.refused = set(ids[1:])
+    dispatch.send_accepted(ids)
+    assert dispatch.drain()
+    assert count_dispatched(database, 10) == 1
+    broker.refused = set()
+    assert dispatch.send_due(10) == 2
+    dispatch.close()
+    database.close()
+
+
+def test_accepted_jobs_that_were_never_sent_are_due_again_when_stale(
+    migrated_sqlite_url: str,
+) -> None:
+    """As if their process was killed between the commit and the message."""
+    database, broker = Database(migrated_sqlite_url), Broker()
+    dispatch = dispatch_to(broker, database, again_s=60, lost_s=-1)
+    ids = accepted_at_once(database, 3)
+    dispatch.take_stock()
+    assert dispatch.send_due(10) == 3
+    assert set(broker.sent) == set(ids)
+    database.close()
+
+
+def test_accepted_jobs_that_wait_their_turn_are_sent_with_those_before_them(
+    database: Database,
+) -> None:
+    """A round sends as many due jobs as were accepted."""
+    broker = Broker()
+    dispatch = dispatch_to(broker, database)
+    dispatch.send_accepted([], waiting=2)
+    assert dispatch.drain()
+    assert len(broker.sent) == 2
+    dispatch.close()
+
+
+def test_nothing_is_inserted_as_dispatched_while_the_broker_is_away(database: Database) -> None:
+    """The window for new jobs is closed then."""
+    broker = Broker()
+    dispatch = dispatch_to(broker, database)
+    assert dispatch.width_for_new_jobs() > 0
+    broker.is_open = False
+    assert dispatch.width_for_new_jobs() == 0
 
 
 @pytest.mark.parametrize(("depth", "sent_again"), [(0, 5), (1, 0), (None, 0)])

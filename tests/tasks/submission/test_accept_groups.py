@@ -11,13 +11,13 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from uuid_utils.compat import uuid7
 
 from benchmarks.servers.until import until
 from storage.db.database import Database
 from storage.db.statement_limits import Limits
-from storage.errors import DatabaseUnavailable, IdempotencyConflict
+from storage.errors import DatabaseMisconfigured, DatabaseUnavailable, IdempotencyConflict
 from storage.intake.group_members import Alone, Full, Known, Made, Member, member_of
 from storage.intake.insert import columns_of
 from storage.intake.reuse import set_owner_reuse
@@ -66,7 +66,7 @@ def groups(migrated_database: Database, sends: Sends) -> AcceptGroups:
 
 def member(**changes: Any) -> Member:
     """A job that may be known already."""
-    return member_of(new_job(**changes), is_fresh=False)
+    return member_of(new_job(**changes), has_new_id=False)
 
 
 def count(db: Database) -> int:
@@ -152,6 +152,28 @@ def test_a_key_that_is_being_accepted_elsewhere_holds_up_only_its_own_job(
     other.close()
 
 
+def test_a_missing_privilege_is_each_jobs_own_error(new_migrated_postgres_url: str) -> None:
+    """An operator can grant it: each gets the error when it is accepted alone."""
+    owner = Database(new_migrated_postgres_url)
+    name = f"reader_{uuid7().hex}"
+    with owner.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {name} LOGIN"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA darkroom TO {name}"))
+        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA darkroom TO {name}"))
+    db = Database(new_migrated_postgres_url.replace("darkroom@", f"{name}@"))
+    intake = intake_over(db)
+    prepared = [intake.prepare(REQUEST, {}) for _ in range(3)]
+    answers = intake.groups.write([each.member for each in prepared if each.member is not None])
+    assert answers == [Alone()] * 3
+    with pytest.raises(DatabaseMisconfigured):
+        intake.result_of(prepared[0], Alone())
+    db.close()
+    with owner.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {name}"))
+        connection.execute(text(f"DROP ROLE {name}"))
+    owner.close()
+
+
 def test_a_job_that_takes_an_image_by_its_owners_default_comes_alone(
     groups: AcceptGroups, migrated_database: Database
 ) -> None:
@@ -170,7 +192,7 @@ def test_the_queue_limit_is_kept_in_the_order_of_arrival(
     """Ten of sixteen fit; other owners' jobs are not counted, and repeats get their job."""
     set_owner_limits(migrated_database, "ada", max_queued=10)
     jobs = [new_job(owner="ada", idempotency_key=str(n)) for n in range(16)]
-    limited = [member_of(job, is_fresh=False, max_queued=10) for job in jobs]
+    limited = [member_of(job, has_new_id=False, max_queued=10) for job in jobs]
     answers = groups.write([member(), *limited])
     assert [type(answer) for answer in answers] == [Made] * 11 + [Full] * 6
     again = groups.write([limited[0], limited[15]])
@@ -185,7 +207,7 @@ def test_a_part_of_what_is_free_is_used_without_counting(
     kinds: Counter[type] = Counter()
     for _ in range(60):
         job = new_job(owner="ada")
-        (answer,) = groups.write([member_of(job, is_fresh=True, max_queued=40)])
+        (answer,) = groups.write([member_of(job, has_new_id=True, max_queued=40)])
         kinds[type(answer)] += 1
     assert kinds == {Made: 40, Full: 20}
 
@@ -267,7 +289,7 @@ def test_no_job_overtakes_another_of_its_id_or_key(names: list[tuple[int, str | 
     """Neither one in the group, nor one that stays for a later group."""
     ids = [uuid7() for _ in range(4)]
     jobs = [NewJob(ids[n], {}, "h", idempotency_key=key) for n, key in names]
-    group, later = without_repeats([member_of(job, is_fresh=False) for job in jobs])
+    group, later = without_repeats([member_of(job, has_new_id=False) for job in jobs])
     assert sorted([*group, *later]) == list(range(len(jobs)))
 
     def are_tied(one: NewJob, other: NewJob) -> bool:

@@ -111,10 +111,10 @@ class Window:
             self._sent, self._before, self._measured_at = 0, waiting, now
 
     def _width_and_room(self) -> tuple[int, int]:
-        width = self._fixed or self._width()
+        width = self._fixed or self._width(LOOK_EVERY_S)
         return width, max(0, width - count_dispatched(self._database, limit=width))
 
-    def _width(self, look_every_s: float = LOOK_EVERY_S) -> int:
+    def _width(self, look_every_s: float) -> int:
         with self._lock:
             if time.monotonic() - self._looked_at >= look_every_s:
                 self._free = free_slots(self._database, otherwise=CONCURRENCY_OF_AN_EMPTY_FLEET)

@@ -90,9 +90,24 @@ def test_a_fleet_with_a_limit_gets_two_seconds_of_it_ahead_at_most(
     assert window.room() == 40
 
 
+def test_the_width_for_new_jobs_may_be_a_second_old(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An accepted job costs no look at the fleet; the leader's own look renews it."""
+    monkeypatch.setattr("tasks.dispatch.window.LOOK_FOR_NEW_JOBS_S", 3600.0)
+    monkeypatch.setattr("tasks.dispatch.window.LOOK_EVERY_S", 0.0)
+    window = Window(database, fixed=None, per_second=None)
+    assert window.width() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    register_worker(database, WorkerInfo(uuid7(), "here", 1, "0", 40, 3600.0))
+    assert window.width() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    window.room()
+    assert window.width() == 40
+
+
 def test_an_operators_own_window_is_kept(database: Database) -> None:
     """`DARKROOM_DISPATCH_WINDOW` is for who knows better."""
-    assert Window(database, fixed=7, per_second=1.0).room() == 7
+    window = Window(database, fixed=7, per_second=1.0)
+    assert (window.room(), window.width()) == (7, 7)
 
 
 def test_a_round_waits_until_a_part_of_the_window_is_free(database: Database) -> None:

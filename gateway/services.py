@@ -72,7 +72,7 @@ class Services:
         database: the results table.
         intake: accepts jobs.
         objects: returns the bucket, when a route first needs it.
-        authenticate: returns the caller for an `Authorization` header.
+        authenticate: returns the caller for an `Authorization` header, or its look-up.
         owners: enforces owners' limits; every submission calls it first.
         watch: notifies waiting callers of changed jobs.
         settings: plain values.

@@ -58,7 +58,7 @@ class GatewayWiring(Wiring):
     def authenticate(self) -> Authenticate:
         """Return the check of the caller's API key; without keys, every local caller is allowed."""
         is_local = is_loopback(self.settings.gateway_host)
-        return KeyHolders(self.database, open_until_keys=is_local).authenticate
+        return KeyHolders(self.database, open_until_keys=is_local).recall
 
     @cached_property
     def owners(self) -> OwnerLimits:

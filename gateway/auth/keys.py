@@ -9,10 +9,11 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
-from gateway.auth.caller import Caller, Scope, anyone
+from gateway.auth.caller import Caller, Lookup, Scope, anyone
 from gateway.errors import Unauthenticated
 from storage.db.database import Database
 from storage.errors import DatabaseError
@@ -67,6 +68,22 @@ class KeyHolders:
         )
         self._clock = clock
 
+    def recall(self, authorization: str | None) -> Caller | Lookup:
+        """Authenticate the caller without a statement, or return the look-up that takes one.
+
+        Args:
+            authorization: the header as received.
+
+        Raises:
+            Unauthenticated: the key is missing, or known to be invalid.
+        """
+        look_up = partial(self.authenticate, authorization)
+        if not self._must_ask:
+            has_keys = self._no_keys.recall(None)
+            return anyone(authorization) if has_keys == (False,) else look_up
+        known = self._known(_digest_of(_secret_of(authorization)))
+        return look_up if known is None else _caller(known[0])
+
     def authenticate(self, authorization: str | None) -> Caller:
         """Authenticate the caller.
 
@@ -79,12 +96,7 @@ class KeyHolders:
         """
         if self._is_open():
             return anyone(authorization)
-        bearer = _BEARER.fullmatch(authorization or "")
-        key = None if bearer is None else self._key(bearer[1])
-        if key is None:
-            raise Unauthenticated
-        scopes = frozenset(_SCOPES[scope] for scope in key.scopes if scope in _SCOPES)
-        return Caller(owner=key.owner, scopes=scopes)
+        return _caller(self._key(_secret_of(authorization)))
 
     def _is_open(self) -> bool:
         if self._must_ask:
@@ -92,9 +104,12 @@ class KeyHolders:
         self._must_ask = self._no_keys.answer(None, lambda: any_keys(self._database))
         return not self._must_ask
 
+    def _known(self, digest: bytes) -> tuple[ApiKey | None] | None:
+        return self._good.recall(digest) or self._wrong.recall(digest)
+
     def _key(self, secret: str) -> ApiKey | None:
-        digest = sha256(secret.encode("ascii")).digest()
-        known = self._good.recall(digest) or self._wrong.recall(digest)
+        digest = _digest_of(secret)
+        known = self._known(digest)
         if known is not None:
             return known[0]
         asked_s = self._clock()
@@ -118,3 +133,21 @@ class KeyHolders:
             log.warning(
                 "the use of a key could not be noted: %s", error, extra={"key_id": str(key.id)}
             )
+
+
+def _secret_of(authorization: str | None) -> str:
+    bearer = _BEARER.fullmatch(authorization or "")
+    if bearer is None:
+        raise Unauthenticated
+    return bearer[1]
+
+
+def _digest_of(secret: str) -> bytes:
+    return sha256(secret.encode("ascii")).digest()
+
+
+def _caller(key: ApiKey | None) -> Caller:
+    if key is None:
+        raise Unauthenticated
+    scopes = frozenset(_SCOPES[scope] for scope in key.scopes if scope in _SCOPES)
+    return Caller(owner=key.owner, scopes=scopes)

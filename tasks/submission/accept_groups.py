@@ -123,6 +123,10 @@ class AcceptGroups:
         assert waiter.answer is not None  # noqa: S101 - set before it was woken, or led for itself
         return waiter.answer
 
+    def is_queue_full(self, owner: str) -> bool:
+        """Return whether the owner had as many jobs queued as it may have, a moment ago."""
+        return self._queues.is_full(owner)
+
     def add(self, entry: Entry) -> bool:
         """Queue a job for the next group; return whether the caller has to call `lead` now."""
         with self._lock:

@@ -63,6 +63,12 @@ class QueueAllowances:
                     left.left -= count
         return GroupLimits(allowances=allowances, recount=recount)
 
+    def is_full(self, owner: str) -> bool:
+        """Return whether a count a moment ago left the owner nothing; it is cheap."""
+        with self._lock:
+            left = self._left(owner)
+        return left is not None and left.left < 0
+
     def note(self, counted: Mapping[str, int]) -> None:
         """Note how many more jobs owners may have queued, counted just now."""
         now_s = self._clock()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from darkroom.wiring.gateway import GatewayWiring
-from gateway.auth.caller import Caller
+from gateway.auth.caller import Caller, Lookup
 from gateway.server import Server
 from gateway.services import Services
 from storage.objects.store import ObjectStore
@@ -65,7 +65,7 @@ class SharedServer:
     def _objects(self) -> ObjectStore:
         return self._now.objects()
 
-    def _authenticate(self, authorization: str | None) -> Caller:
+    def _authenticate(self, authorization: str | None) -> Caller | Lookup:
         return self._now.authenticate(authorization)
 
     @contextmanager

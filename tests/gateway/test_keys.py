@@ -254,6 +254,28 @@ def test_guesses_fill_no_memory_and_push_out_no_good_key(table: Database) -> Non
         door(good)
 
 
+def test_a_key_is_recalled_without_the_table_only_while_it_is_fresh(table: Database) -> None:
+    """Good or wrong, it is looked up again after that; until there is a key, so is that."""
+    now_s = [0.0]
+    keys = KeyHolders(table, open_until_keys=True, clock=lambda: now_s[0])
+    first = keys.recall(None)
+    assert not isinstance(first, Caller)
+    assert first() == keys.recall(None)
+    secret = create_key(table, owner="shop", scopes={"read"}).secret
+    now_s[0] += REMEMBER_S
+    look_up = keys.recall(f"Bearer {secret}")
+    assert not isinstance(look_up, Caller)
+    assert look_up() == keys.recall(f"Bearer {secret}")
+    wrong = keys.recall(f"Bearer {SECRET_PREFIX}{0:043}")
+    assert not isinstance(wrong, Caller)
+    with pytest.raises(Unauthenticated):
+        wrong()
+    with pytest.raises(Unauthenticated):
+        keys.recall(f"Bearer {SECRET_PREFIX}{0:043}")
+    now_s[0] += REMEMBER_S
+    assert not isinstance(keys.recall(f"Bearer {secret}"), Caller)
+
+
 def test_a_scope_of_a_newer_release_allows_nothing(table: Database) -> None:
     """And takes nothing from those that are known."""
     secret = create_key(table, owner="shop", scopes={"read", "repaint"}).secret
@@ -267,7 +289,7 @@ def test_while_the_table_is_away_nobody_is_let_in_and_nobody_refused(
     """A client that gets a 401 throws its key away; 503 makes it come again."""
     wiring = start(sqlite_url)
     wiring.routers = (who,)
-    wiring.authenticate = KeyHolders(wiring.database, open_until_keys=False).authenticate
+    wiring.authenticate = KeyHolders(wiring.database, open_until_keys=False).recall
     with serving(wiring.gateway) as url:
         gateway = Gateway(url, wiring.services, {})
         secret = SECRET_PREFIX + "a" * 43

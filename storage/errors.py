@@ -58,7 +58,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class RowLocked(DatabaseUnavailable):
-    """Report a lock of another transaction that outlasted the statement's time limit.
+    """Report a lock of another transaction: it outlasted the time limit, or was half of a deadlock.
 
     The statement changed nothing. The database itself works, and other rows may be free. So a
     caller must not treat this as an outage.

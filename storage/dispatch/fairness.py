@@ -84,9 +84,14 @@ def choose(
     priority = connection.scalar(highest_ready(db.tables))
     while priority is not None and len(chosen) < limit:
         for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
-            wanted = limit - len(chosen)
+            remaining = limit - len(chosen)
             chosen += _choose_between(
-                db, connection, priority, (low, high), wanted=wanted, allowances=allowances
+                db,
+                connection,
+                priority,
+                (low, high),
+                remaining=remaining,
+                allowances=allowances,
             )
         priority = connection.scalar(next_ready(db.tables), {"priority": priority})
     if chosen:
@@ -100,16 +105,16 @@ def _choose_between(
     priority: int,
     bounds: tuple[UUID, UUID],
     *,
-    wanted: int,
+    remaining: int,
     allowances: Allowances,
 ) -> list[Ready]:
     """Choose from the streams between two bounds, skipping streams of owners at their limit."""
     low, high = bounds
-    while wanted > 0:
+    while remaining > 0:
         streams = _open_streams(db, connection, priority, low, high)
-        free = without_spent(db.tables, connection, streams, allowances)
-        lines = _lines(db, connection, priority, free, wanted)
-        chosen = list(_in_turn(lines, wanted, allowances))
+        open_streams = without_spent(db.tables, connection, streams, allowances)
+        queues = _queues(db, connection, priority, open_streams, remaining)
+        chosen = list(_round_robin(queues, remaining, allowances))
         if chosen or len(streams) < _MAX_STREAMS:
             return chosen
         low = max(streams)
@@ -121,13 +126,13 @@ def count_open_streams(db: Database, connection: Connection, priority: int) -> i
     return len(_open_streams(db, connection, priority, _FIRST, _LAST))
 
 
-def _in_turn(
-    lines: Sequence[Sequence[Ready]], wanted: int, allowances: Allowances
+def _round_robin(
+    queues: Sequence[Sequence[Ready]], remaining: int, allowances: Allowances
 ) -> Iterator[Ready]:
-    for lap in zip_longest(*lines):
-        for ready in lap:
-            if ready is not None and wanted > 0 and allowances.take(ready.owner):
-                wanted -= 1
+    for heads in zip_longest(*queues):
+        for ready in heads:
+            if ready is not None and remaining > 0 and allowances.take(ready.owner):
+                remaining -= 1
                 yield ready
 
 
@@ -140,23 +145,23 @@ def _open_streams(
     return list(connection.scalars(_skip_scan(db.tables), bounds))
 
 
-def _lines(
-    db: Database, connection: Connection, priority: int, streams: Sequence[UUID], wanted: int
+def _queues(
+    db: Database, connection: Connection, priority: int, streams: Sequence[UUID], remaining: int
 ) -> list[list[Ready]]:
     """Return the first jobs of each stream; each line suffices even if all others are short."""
-    if not streams or wanted <= 0:
+    if not streams or remaining <= 0:
         return []
-    each = max(-(-wanted // len(streams)), min(wanted, _MAX_ROWS // len(streams)))
+    each = max(-(-remaining // len(streams)), min(remaining, _MAX_ROWS // len(streams)))
     bounds = {"priority": priority, "each": each}
-    lines: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
+    queues: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
     if not db.is_sqlite:
         rows = connection.execute(_heads(db.tables), bounds | {"streams": list(streams)}).all()
     else:
         one = _head(db.tables)
         rows = [r for s in streams for r in connection.execute(one, bounds | {"stream_id": s})]
     for job_id, stream, owner in rows:
-        lines[stream].append(Ready(job_id, stream, owner))
-    return list(lines.values())
+        queues[stream].append(Ready(job_id, stream, owner))
+    return list(queues.values())
 
 
 @cache
@@ -232,8 +237,8 @@ def _head(tables: Tables) -> Select[Any]:
 
 @cache
 def _heads(tables: Tables) -> Select[Any]:
-    wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
-    streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
+    stream_ids = bindparam("streams", type_=ARRAY(AnyUuid()))
+    streams = func.unnest(stream_ids).table_valued("stream", name="streams").render_derived()
     # A range from the stream to itself, not an equality. An equality spares the planner the sort by
     # stream. If nearly all jobs are of one batch, it then searches for the few of another batch in
     # the order of all jobs, which is that of their times as well.

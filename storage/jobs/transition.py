@@ -131,9 +131,9 @@ def ending_statement(tables: Tables, change: Update) -> Select[Any]:
     ended = select(changed.c.batch_id, *counts).where(
         changed.c.batch_id.is_not(None), changed.c.status.in_(_COUNTED)
     )
-    told = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("told")
+    deltas = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("deltas")
     answer = select(*(changed.c[column.name] for column in returned))
-    return answer.add_cte(told, insert_deliveries(tables, changed))
+    return answer.add_cte(deltas, insert_deliveries(tables, changed))
 
 
 def _returned(jobs: Table) -> tuple[Column[Any], ...]:

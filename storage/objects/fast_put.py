@@ -31,7 +31,7 @@ from urllib3.util import Retry
 
 from http1 import exchange, host_header
 from storage.buffers import Pieces, size_of
-from storage.objects import botocore_garbage as leftovers
+from storage.objects import botocore_garbage
 from storage.objects.sigv4 import signed_headers
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class SignedPut:
             status = self._send(key, pieces, content_type, payload_sha256)
         except (BotoCoreError, HTTPError, OSError) as error:
             log.debug("a put failed and is made again", extra={"error": str(error)})
-            leftovers.collect(size_of(pieces))
+            botocore_garbage.collect(size_of(pieces))
             return None
         if status in _ELSEWHERE:
             self._is_of_use = False

@@ -55,9 +55,9 @@ def signed_headers(
     lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
     request = f"PUT\n{path}\n\n{lines}\n{names}\n{payload}"
     scope = f"{moment[:8]}/{region}/{_SERVICE}/{_SCOPE_END}"
-    wanted = f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+    string_to_sign = f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(request.encode()).hexdigest()}"
     key = _key_of_the_day(credentials.secret_key, moment[:8], region)
-    signature = hmac.digest(key, wanted.encode(), "sha256").hex()
+    signature = hmac.digest(key, string_to_sign.encode(), "sha256").hex()
     signed["authorization"] = (
         f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
         f"SignedHeaders={names}, Signature={signature}"

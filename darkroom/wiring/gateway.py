@@ -63,8 +63,9 @@ class GatewayWiring(Wiring):
     @cached_property
     def owners(self) -> OwnerLimits:
         """Return the limits on what each owner may submit."""
-        rates = Rates(self.limits_redis, namespace=self.settings.namespace)
-        return OwnerLimits(self.database, rates)
+        namespace, processes = self.settings.namespace, self.settings.gateway_processes
+        rates = Rates(self.limits_redis, namespace=namespace, processes=processes)
+        return OwnerLimits(self.database, rates, processes=processes)
 
     @cached_property
     def limits(self) -> GatewayLimits:
@@ -75,12 +76,13 @@ class GatewayWiring(Wiring):
             max_batch_bytes=settings.gateway_max_batch_bytes,
             body_timeout_s=settings.gateway_body_timeout_s,
             threads=settings.gateway_threads,
-        )
+        ).divided_by(settings.gateway_processes)
 
     @cached_property
     def services(self) -> Services:
         """Return the services that the routes use."""
         settings = self.settings
+        self.intake.groups.divide_queues_by(settings.gateway_processes)
         return Services(
             database=self.database,
             intake=self.intake,

@@ -31,7 +31,7 @@ COUNT_S: Final = 1.0
 FULL_S: Final = 0.5
 
 #: One gateway uses this fraction of the free allowance before it counts again, because other
-#: gateways submit as well.
+#: gateways submit as well; its processes divide it between them.
 PART: Final = 4
 
 #: Seconds after which a caller over the queue limit should try again.
@@ -52,14 +52,21 @@ class OwnerLimits:
     Args:
         database: the results table.
         rates: counts requests against the owners' rates.
+        processes: how many processes of this gateway admit requests.
         clock: returns seconds.
     """
 
     def __init__(
-        self, database: Database, rates: Rates, *, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        rates: Rates,
+        *,
+        processes: int = 1,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._rates = rates
+        self._part = PART * processes
         self._clock = clock
         self._owners: TTLCache[str, Owner | None] = TTLCache(
             for_s=REMEMBER_S, most=MOST_OWNERS, clock=clock
@@ -169,7 +176,7 @@ class OwnerLimits:
         asked_s = self._clock()
         free = most - count_queued(self._database, owner, most)
         # -1 means that the count left nothing at all: for `FULL_S` no request counts again.
-        left = -1 if free <= 0 else max(free // PART - jobs, 0)
+        left = -1 if free <= 0 else max(free // self._part - jobs, 0)
         room = _Room(left, asked_s + (FULL_S if free <= 0 else COUNT_S))
         with self._lock:
             self._rooms.keep(owner, room, asked_s)

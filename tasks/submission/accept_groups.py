@@ -107,6 +107,10 @@ class AcceptGroups:
         self._entries: deque[Entry] = deque()
         self._is_led = False
 
+    def divide_queues_by(self, processes: int) -> None:
+        """Leave parts of what owners may have queued to other processes of this gateway."""
+        self._queues = QueueAllowances(processes=processes)
+
     def accept(self, member: Member) -> Outcome:
         """Accept a job, waiting in this thread; it may lead a group of others.
 

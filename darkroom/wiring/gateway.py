@@ -13,6 +13,7 @@ from darkroom.errors import UserError
 from darkroom.settings import Settings, environment, variable
 from darkroom.wiring.factory import Wiring
 from darkroom.wiring.fault_paths import load_fault_paths
+from darkroom.wiring.notices import announce_ends
 from gateway import health
 from gateway.app import make_gateway
 from gateway.auth.caller import Authenticate
@@ -22,6 +23,7 @@ from gateway.auth.loopback import is_loopback
 from gateway.auth.rates import Rates
 from gateway.batches import routes as batches
 from gateway.deliveries import routes as deliveries
+from gateway.ended_subscriber import EndedSubscriber
 from gateway.hooks.config import Hooks, load_hooks
 from gateway.hooks.errors import HooksFileFaulty
 from gateway.hooks.route import router as hooks_router
@@ -82,6 +84,7 @@ class GatewayWiring(Wiring):
     def services(self) -> Services:
         """Return the services that the routes use."""
         settings = self.settings
+        announce_ends(self)
         self.intake.groups.divide_queues_by(settings.gateway_processes)
         return Services(
             database=self.database,
@@ -114,4 +117,15 @@ class GatewayWiring(Wiring):
     def gateway(self) -> FastAPI:
         """Return the ASGI app."""
         parts = [part(self.services) for part in self.routers]
-        return make_gateway(self.services, [*parts, hooks_router(self.services, self.hooks)])
+        routers = [*parts, hooks_router(self.services, self.hooks)]
+        subscriber = self.ended_subscriber
+        beside = [] if subscriber is None else [subscriber.running]
+        return make_gateway(self.services, routers, beside=beside)
+
+    @cached_property
+    def ended_subscriber(self) -> EndedSubscriber | None:
+        """Return what hears of ended jobs; None without the Redis of the limits."""
+        if self.limits_redis is None:
+            return None
+        namespace, watch = self.settings.namespace, self.services.watch
+        return EndedSubscriber(self.limits_redis, namespace=namespace, watch=watch)

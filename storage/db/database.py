@@ -12,10 +12,11 @@ outage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
@@ -46,6 +47,9 @@ class Database:
             client's deadline still applies, and the server's limits are those of the database role.
         busy_timeout_s: How long a write waits for another's lock (SQLite); by default for the
             deadline of `limits`.
+
+    Attributes:
+        on_ended: Called with the ids of jobs that have ended, after the commit. It must not wait.
 
     Raises:
         DatabaseMisconfigured: The URL is of an unsupported kind, or SQLite's folder is missing.
@@ -80,6 +84,7 @@ class Database:
         self._reader: Engine = backend.engine
         self._writer: Engine = backend.writer
         self._single: Engine = backend.single
+        self.on_ended: Callable[[Sequence[UUID]], object] | None = None
         self._groups: dict[GroupStatement[Any], GroupCommit[Mapping[str, Any], Any]] = {}
 
     @property
@@ -159,6 +164,11 @@ class Database:
             return statement.results(rows, returned)
         except statement.ungroup_after:
             return [None for _ in rows]
+
+    def note_ended(self, ids: Sequence[UUID]) -> None:
+        """Report jobs whose end was committed, for callers that wait for it."""
+        if ids and self.on_ended is not None:
+            self.on_ended(ids)
 
     def close(self) -> None:
         """Close the pooled connections; a later use reconnects."""

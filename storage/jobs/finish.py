@@ -111,6 +111,7 @@ def finish_if_held(
     """
     parameters = {"job_id": job_id, "at_fence": fence, **image_parameters(images)}
     if db.run_grouped(_FINISH_GROUP, parameters):
+        db.note_ended([job_id])
         return True
     if run_ending(db, _finish(db.tables), parameters):
         return True

@@ -92,12 +92,15 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
     Returns:
         `id`, `batch_id`, `status` and `fence` of each row it changed.
     """
-    if not db.is_sqlite:
+    if db.is_sqlite:
+        with db.begin() as connection:
+            rows = run_ending_within(db, connection, change, parameters)
+    else:
         with db.statement() as connection:
-            rows = connection.execute(ending_statement(db.tables, change), parameters)
-            return rows.mappings().all()
-    with db.begin() as connection:
-        return run_ending_within(db, connection, change, parameters)
+            changed = connection.execute(ending_statement(db.tables, change), parameters)
+            rows = changed.mappings().all()
+    db.note_ended([row["id"] for row in rows if row["status"] in _COUNTED])
+    return rows
 
 
 def run_ending_within(

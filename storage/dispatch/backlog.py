@@ -67,9 +67,9 @@ def _priorities(tables: Tables, connection: Connection) -> Iterator[int]:
 
 
 def _count(
-    tables: Tables, connection: Connection, priority: int, streams: Sequence[UUID], limit: int
+    tables: Tables, connection: Connection, priority: int, streams: Sequence[UUID], most: int
 ) -> int:
-    bounds = {"priority": priority, "streams": list(streams), "at_most": limit}
+    bounds = {"priority": priority, "streams": list(streams), "at_most": most}
     return int(connection.scalar(_some(tables), bounds) or 0)
 
 

@@ -71,27 +71,23 @@ def allowances_now(tables: Tables, connection: Connection) -> Allowances:
         tables: Of the connection's database.
         connection: A write transaction.
     """
-    limits = {
-        name: (max_in_flight, daily)
-        for name, max_in_flight, daily in connection.execute(_limits(tables))
-    }
+    limits = {name: (most, daily) for name, most, daily in connection.execute(_limits(tables))}
     if not limits:
         return Allowances({})
-    unlocked = set(limits)
+    ours = set(limits)
     if not tables.is_sqlite:  # SQLite: the only writer
-        unlocked = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
+        ours = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
     held = {
-        name: counts
-        for name, *counts in connection.execute(_held(tables), {"owners": list(unlocked)})
+        name: counts for name, *counts in connection.execute(_held(tables), {"owners": list(ours)})
     }
     # Queried last: a job claimed in between counts as sent and as called, never as neither.
-    called = calls_today_of(tables, connection, list(unlocked))
+    called = calls_today_of(tables, connection, list(ours))
     left = dict.fromkeys(limits, 0)
-    for name in unlocked:
-        max_in_flight, daily = limits[name]
+    for name in ours:
+        most, daily = limits[name]
         under_way, sent = held.get(name, (0, 0))
         free = (
-            _MANY if max_in_flight is None else max_in_flight - under_way,
+            _MANY if most is None else most - under_way,
             _MANY if daily is None else daily - called.get(name, 0) - sent,
         )
         left[name] = max(min(free), 0)
@@ -132,8 +128,8 @@ def _limits(tables: Tables) -> Select[Any]:
 @cache
 def _locked(tables: Tables) -> Select[Any]:
     owners = tables.owners
-    limited = select(owners.c.name).where(_among_owners(owners.c.name))
-    return limited.with_for_update(skip_locked=True, key_share=True)
+    wanted = select(owners.c.name).where(_among_owners(owners.c.name))
+    return wanted.with_for_update(skip_locked=True, key_share=True)
 
 
 @cache

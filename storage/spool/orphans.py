@@ -91,7 +91,7 @@ class OrphanedFiles:
                 try:
                     self._empty(folder.path, into, adopted)
                 finally:
-                    folder.release()
+                    folder.let_go()
 
     def _empty(self, orphan: Path, into: Path, adopted: list[SpoolEntry]) -> None:
         for path in sorted(orphan.iterdir()):

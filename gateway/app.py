@@ -9,8 +9,8 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import anyio.to_thread
@@ -31,20 +31,29 @@ log = logging.getLogger(__name__)
 MAX_LOGGED_PATH_CHARS: Final = 200
 
 
-def make_gateway(services: Services, routers: Sequence[APIRouter]) -> FastAPI:
+def make_gateway(
+    services: Services,
+    routers: Sequence[APIRouter],
+    *,
+    beside: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = (),
+) -> FastAPI:
     """Build the gateway's app.
 
     Args:
         services: what the routes work with; also available at `app.state.services`.
         routers: the route packages' routers.
+        beside: what runs while the app serves.
     """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         threads = services.settings.limits.threads
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-        yield
-        services.watch.stop()
+        async with AsyncExitStack() as stack:
+            for part in beside:
+                await stack.enter_async_context(part())
+            yield
+            services.watch.stop()
 
     app = FastAPI(
         title="Darkroom",

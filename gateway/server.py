@@ -4,7 +4,6 @@ The cost of a slow or silent client is limited here, below HTTP, where the app c
 """
 
 import asyncio
-import resource
 import socket
 from asyncio import TimerHandle
 from typing import Any
@@ -13,12 +12,13 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["Server", "listen", "raise_file_limit"]
+from gateway.listener import BACKLOG
+from gateway.processes import STOP_GRACE_S
 
-BACKLOG = 2048
+__all__ = ["PatientOnlySoLong", "Server"]
+
 KEEP_ALIVE_S = 75
 HEAD_S = 15.0
-STOP_GRACE_S = 10
 MAX_CONNECTIONS = 4000
 #: Of one request's head; also of what arrives between two chunks of its body, such as trailers.
 MAX_HEAD_BYTES = 65_536
@@ -168,33 +168,3 @@ class Server(uvicorn.Server):
         self._watch.stop()
         await asyncio.sleep(0)
         await super().shutdown(sockets)
-
-
-def raise_file_limit() -> None:
-    """Raise the limit of open files as far as the machine allows; the usual soft limit is 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket, so that an unusable address is reported before anything starts.
-
-    Args:
-        host: an address of this machine.
-        port: 0 uses a free one.
-
-    Raises:
-        OSError: the address cannot be used.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only if the protocol is named; otherwise responses wait 40 ms for
-    # ACKs.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)  # so that a client that reads the address can connect at once
-    except OSError:
-        listener.close()
-        raise
-    return listener

@@ -3,8 +3,10 @@
 Each route package's `router(services)` receives it; a test builds one over real services.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from gateway.auth.caller import Authenticate
 from gateway.auth.intake_limits import OwnerLimits
@@ -14,6 +16,9 @@ from storage.objects.store import ObjectStore
 from tasks.submission.intake import Intake
 
 __all__ = ["GatewayLimits", "GatewaySettings", "Services"]
+
+#: The fewest loads at once in a process: with one, an owner's large batch would hold up another's.
+FEWEST_LOADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,16 @@ class GatewayLimits:
     threads: int = 32
     bulk_s: float = 20.0
     events_s: float = 3600.0
+
+    def divided_by(self, processes: int) -> Self:
+        """Return the limits of each of several processes that serve one port, rounded up."""
+        if processes == 1:
+            return self
+        return replace(
+            self,
+            loads=max(FEWEST_LOADS, math.ceil(self.loads / processes)),
+            max_watchers=math.ceil(self.max_watchers / processes),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class RowLocked(DatabaseUnavailable):
-    """Report a lock of another transaction that outlasted the statement's time limit.
+    """Report a lock of another transaction: it outlasted the time limit, or was half of a deadlock.
 
     The statement changed nothing. The database itself works, and other rows may be free. So a
     caller must not treat this as an outage.
@@ -74,16 +74,16 @@ class SchemaOutOfDate(DatabaseError):
 
     Attributes:
         found: The revision in the database; None if there are no tables at all.
-        wanted: The revision this release was written for.
+        needed: The revision this release was written for.
     """
 
-    def __init__(self, found: str | None, wanted: str, detail: str = "") -> None:
+    def __init__(self, found: str | None, needed: str, detail: str = "") -> None:
         self.found = found
-        self.wanted = wanted
+        self.needed = needed
         have = f"is at revision {found}" if found else "has no Darkroom tables"
         more = f" ({detail})" if detail else ""
         super().__init__(
-            f"the database {have}, this release needs {wanted}: run `darkroom migrate`{more}"
+            f"the database {have}, this release needs {needed}: run `darkroom migrate`{more}"
         )
 
 
@@ -174,8 +174,8 @@ class DayExhausted(StorageError):
         most: The daily limit.
     """
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"today's {most} calls are spent; the day ends at midnight UTC")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"today's {limit} calls are spent; the day ends at midnight UTC")
 
 
 class ObjectStoreError(StorageError):

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
-from storage.db.group_commit import made_alone
+from storage.db.group_commit import ungrouped
 
 __all__ = ["LOCKED_CONNECTIONS", "LockedRows", "locked_row_retry"]
 
@@ -21,7 +21,7 @@ _connections = threading.BoundedSemaphore(LOCKED_CONNECTIONS)
 @contextmanager
 def locked_row_retry() -> Iterator[None]:
     """Wait for one of the connections for locked rows; the block then retries its change."""
-    with _connections, made_alone():
+    with _connections, ungrouped():
         yield
 
 
@@ -50,7 +50,7 @@ class LockedRows:
 def _try_retry() -> Iterator[bool]:
     is_free = _connections.acquire(blocking=False)
     try:
-        with made_alone():
+        with ungrouped():
             yield is_free
     finally:
         if is_free:

@@ -1,5 +1,6 @@
 """Read the spool folders of a fleet on the disk."""
 
+import os
 from pathlib import Path
 
 __all__ = ["size_of", "waiting_files"]
@@ -9,9 +10,19 @@ QUARANTINE = {"damaged", "without-job"}
 
 
 def waiting_files(folder: Path) -> list[Path]:
-    """Return the files that wait for the bucket in any spool below a fleet's folder."""
-    files = folder.glob("spool*/*/*.spool")
-    return [path for path in files if path.parent.name not in QUARANTINE]
+    """Return the files that wait for the bucket in any spool below a fleet's folder.
+
+    Workers remove folders meanwhile, which `os.walk` passes over and `Path.glob` of Python 3.11
+    does not.
+    """
+    return [
+        Path(parent, name)
+        for spool in folder.glob("spool*")
+        for parent, _, names in os.walk(spool)
+        if Path(parent).parent == spool and Path(parent).name not in QUARANTINE
+        for name in names
+        if name.endswith(".spool")
+    ]
 
 
 def size_of(path: Path) -> int:

@@ -101,6 +101,7 @@ class Client:
         callback_url: str | None = None,
         on_end: Mapping[str, str] | None = None,
         reuse: bool | None = None,
+        position: bool = False,
         **more: Any,
     ) -> Job:
         """Submit one job. When this returns, the job is stored and will run without this client.
@@ -136,6 +137,8 @@ class Client:
                 API key with the scope admin.
             reuse: reuse the image of an identical request of the same owner, its `seed` included,
                 if there is one; this costs no call. If unset, the owner's setting applies.
+            position: have the gateway estimate the job's `state.queue_position`, which costs it
+                several statements; `refresh` always reads it.
             **more: parameters of the API that this release does not have yet.
 
         Returns:
@@ -176,7 +179,8 @@ class Client:
             "reuse": reuse,
         }
         body = job_body(request, options)
-        ask = Ask("POST", "/v1/jobs", _JSON, lambda: body, idempotency_key or _fresh_key())
+        path = "/v1/jobs?position" if position else "/v1/jobs"
+        ask = Ask("POST", path, _JSON, lambda: body, idempotency_key or _fresh_key())
         status, told = self._connection.json(ask)
         state = read_job(told)
         created = bool(state.raw.get("created", status in _CREATED))

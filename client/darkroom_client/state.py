@@ -102,7 +102,8 @@ class JobState:
         status: `queued`, `running`, `storing`, `succeeded`, `failed` or `cancelled`.
         request: the API's parameters, with the seed that was chosen.
         error: why it ended without an image, or why it waits for a retry.
-        queue_position: an estimate, while it is queued.
+        queue_position: an estimate, while it is queued; None in the response to `submit` unless it
+            was called with `position=True`.
         cancel_asked: true if it will end with the call that is in progress.
         simulated: true if the image is the simulator's.
         callback_url: the address that is notified of its end.

@@ -10,6 +10,7 @@ from typing import Any
 from redis import ConnectionPool
 from redis.exceptions import NoPermissionError, ResponseError
 
+from tasks.notices.ended import ended_channel
 from tasks.queues import Queues
 
 __all__ = ["broker_commands", "limits_commands", "refused_commands"]
@@ -69,7 +70,8 @@ def _remote_control(conf: Any) -> list[Command]:
 
 
 def limits_commands(namespace: str) -> list[Command]:
-    """List the commands of the call limits and the gateways' rate limits, with their scripts'."""
+    """List the commands of the limits, with their scripts', and those that announce ended jobs."""
+    ended = ended_channel(namespace)
     calls, rate = f"{namespace}:call-budget", f"{namespace}:owner-rate:{{x}}"
     return [
         *(("SCRIPT", "LOAD", "return 1"), ("TIME",)),
@@ -78,6 +80,7 @@ def limits_commands(namespace: str) -> list[Command]:
         ("PEXPIRE", calls, "1"),
         *(("GET", rate), ("PTTL", rate), ("EXISTS", rate), ("INCRBY", rate, "1")),
         *(("SET", rate, "0", "PX", "1"), ("RENAME", rate, rate)),
+        *(("PUBLISH", ended, "[]"), ("SUBSCRIBE", ended)),
     ]
 
 

@@ -13,6 +13,7 @@ from darkroom.errors import UserError
 from darkroom.settings import Settings, environment, variable
 from darkroom.wiring.factory import Wiring
 from darkroom.wiring.fault_paths import load_fault_paths
+from darkroom.wiring.notices import announce_ends
 from gateway import health
 from gateway.app import make_gateway
 from gateway.auth.caller import Authenticate
@@ -22,6 +23,7 @@ from gateway.auth.loopback import is_loopback
 from gateway.auth.rates import Rates
 from gateway.batches import routes as batches
 from gateway.deliveries import routes as deliveries
+from gateway.ended_subscriber import EndedSubscriber
 from gateway.hooks.config import Hooks, load_hooks
 from gateway.hooks.errors import HooksFileFaulty
 from gateway.hooks.route import router as hooks_router
@@ -63,8 +65,9 @@ class GatewayWiring(Wiring):
     @cached_property
     def owners(self) -> OwnerLimits:
         """Return the limits on what each owner may submit."""
-        rates = Rates(self.limits_redis, namespace=self.settings.namespace)
-        return OwnerLimits(self.database, rates)
+        namespace, processes = self.settings.namespace, self.settings.gateway_processes
+        rates = Rates(self.limits_redis, namespace=namespace, processes=processes)
+        return OwnerLimits(self.database, rates, processes=processes)
 
     @cached_property
     def limits(self) -> GatewayLimits:
@@ -75,12 +78,14 @@ class GatewayWiring(Wiring):
             max_batch_bytes=settings.gateway_max_batch_bytes,
             body_timeout_s=settings.gateway_body_timeout_s,
             threads=settings.gateway_threads,
-        )
+        ).divided_by(settings.gateway_processes)
 
     @cached_property
     def services(self) -> Services:
         """Return the services that the routes use."""
         settings = self.settings
+        announce_ends(self)
+        self.intake.groups.divide_queues_by(settings.gateway_processes)
         return Services(
             database=self.database,
             intake=self.intake,
@@ -112,4 +117,15 @@ class GatewayWiring(Wiring):
     def gateway(self) -> FastAPI:
         """Return the ASGI app."""
         parts = [part(self.services) for part in self.routers]
-        return make_gateway(self.services, [*parts, hooks_router(self.services, self.hooks)])
+        routers = [*parts, hooks_router(self.services, self.hooks)]
+        subscriber = self.ended_subscriber
+        beside = [] if subscriber is None else [subscriber.running]
+        return make_gateway(self.services, routers, beside=beside)
+
+    @cached_property
+    def ended_subscriber(self) -> EndedSubscriber | None:
+        """Return what hears of ended jobs; None without the Redis of the limits."""
+        if self.limits_redis is None:
+            return None
+        namespace, watch = self.settings.namespace, self.services.watch
+        return EndedSubscriber(self.limits_redis, namespace=namespace, watch=watch)

@@ -17,6 +17,7 @@ from darkroom.wiring.call_threads import call_threads
 from darkroom.wiring.execution import make_run_job
 from darkroom.wiring.factory import Wiring
 from darkroom.wiring.fault_paths import load_fault_paths
+from darkroom.wiring.notices import announce_ends
 from darkroom.wiring.pauses import Pauses, budget_limits, make_pauses
 from darkroom.wiring.storing import adopt_every_s, make_reconcile, make_spool, make_uploads
 from darkroom.wiring.webhooks import make_deliverer
@@ -128,6 +129,7 @@ class WorkerWiring(Wiring):
     @cached_property
     def crew(self) -> WorkerComponents:
         """Return a worker process's components, built once when the worker starts."""
+        announce_ends(self)
         settings, flow = self.settings, self.generate_flow
         gate, open_claims = CallGate(settings.concurrency), OpenClaims()
         spool = make_spool(settings)

@@ -3,6 +3,7 @@
 Without Redis the count is kept in this process. The `limits` package does the counting: a sliding
 window, two numbers per owner, in one step. While Redis is unavailable each gateway counts by
 itself. An owner may then send its full rate to each gateway, which is still better than no limit.
+Processes of one gateway, which share its port, divide the rate between them.
 """
 
 import logging
@@ -46,11 +47,15 @@ class Rates:
         redis: how redis-py connects to the Redis in which all gateways count together; None to
             count in this process.
         namespace: the fleet's name, the prefix of every key in Redis.
+        processes: how many processes of this gateway count by themselves without Redis.
     """
 
-    def __init__(self, redis: Mapping[str, Any] | None, *, namespace: str) -> None:
+    def __init__(
+        self, redis: Mapping[str, Any] | None, *, namespace: str, processes: int = 1
+    ) -> None:
         self._pool = None if redis is None else _pool(redis)
         self._prefix = f"{namespace}:owner-rate"
+        self._processes = processes
         self._away_until_s = 0.0
         self._making = threading.Lock()
 
@@ -64,15 +69,14 @@ class Rates:
         Returns:
             None if the request was counted, else the seconds after which to try again.
         """
-        item = window_of(per_second)
         if self._pool is not None and time.monotonic() >= self._away_until_s:
             try:
-                return _refused_for_s(self._together, item, name)
+                return _refused_for_s(self._together, window_of(per_second), name)
             except StorageError as error:
                 self._away_until_s = time.monotonic() + AWAY_S
                 why = type(error.storage_error).__name__
                 log.warning("Redis is away (%s): each gateway counts owners by itself", why)
-        return _refused_for_s(self._alone, item, name)
+        return _refused_for_s(self._alone, window_of(per_second / self._processes), name)
 
     def close(self) -> None:
         """Close the connections; they reopen on the next use."""

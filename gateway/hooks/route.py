@@ -17,26 +17,26 @@ conflict. The image for it exists or is being made. A log line records the diffe
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from gateway.errors import BodyEncoded, ParameterInvalid
 from gateway.hooks.config import Hooks
 from gateway.hooks.errors import SignatureInvalid
-from gateway.hooks.hook import Hook
+from gateway.hooks.hook import Asked, Hook
 from gateway.hooks.signatures import BodyHmac, Headers, VerifiedSignature
 from gateway.http.body import parse_json, read_body
 from gateway.http.openapi import json_body
 from gateway.http.problems import responses
+from gateway.jobs.accepting import AcceptJobs, run_small_inline
 from gateway.services import Services
 from playground.errors import RequestInvalid
 from storage.errors import IdempotencyConflict, JobForgotten
-from storage.queries.get import job_by_key
 
 __all__ = ["Delivered", "router"]
 
@@ -73,7 +73,7 @@ def router(
         "/{name}",
         status_code=202,
         summary="Take a webhook in",
-        response_model_exclude_none=True,
+        response_model=Delivered,
         responses=responses(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_BODY,
     )(deliveries.receive)
@@ -87,13 +87,14 @@ class Deliveries:
         self._services = services
         self._hooks = hooks
         self._clock = clock
+        self._jobs = AcceptJobs(services)
         self._nobodys = BodyHmac((secrets.token_bytes(32),), header="x-nobody")
 
     async def receive(
         self,
         request: Request,
         name: Annotated[str, Path(description="The hook, as its file names it.")],
-    ) -> Delivered:
+    ) -> Response:
         """Accepts a delivery signed as the hook's file requires.
 
         The response does not wait for the image.
@@ -104,18 +105,21 @@ class Deliveries:
         body = await read_body(
             request, max_bytes=limits.max_text_bytes, timeout_s=limits.body_timeout_s
         )
-        return await run_in_threadpool(self._deliver, name, dict(request.headers), body)
+        headers = dict(request.headers)
+        hook, asked = await run_small_inline(len(body), self._asked, name, headers, body)
+        if asked is None:
+            return _answer(Delivered(accepted=False, reason="filtered"))
+        delivered = await self._accept(hook, asked, len(body))
+        return _answer(delivered)
 
-    def _deliver(self, name: str, headers: Headers, body: bytes) -> Delivered:
+    def _asked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, Asked | None]:
+        """Return the hook and what a delivery submits; None for one that is filtered out."""
         hook, genuine = self._checked(name, headers, body)
-        try:
-            return self._take_in(hook, body, genuine)
-        except (ParameterInvalid, RequestInvalid) as error:
-            fields = [fault.field for fault in error.faults]
-            log.warning(
-                "a delivery of hook %s makes no request", hook.name, extra={"fields": fields}
-            )
-            raise
+        payload = parse_json(body)
+        if not hook.wants(payload):
+            return hook, None
+        with _noting_faults(hook):
+            return hook, hook.ask(payload, body, genuine)
 
     def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, VerifiedSignature]:
         """Return the hook and what the signature verifies.
@@ -130,14 +134,16 @@ class Deliveries:
             raise SignatureInvalid
         return hook, genuine
 
-    def _take_in(self, hook: Hook, body: bytes, genuine: VerifiedSignature) -> Delivered:
-        payload = parse_json(body)
-        if not hook.wants(payload):
-            return Delivered(accepted=False, reason="filtered")
-        asked = hook.ask(payload, body, genuine)
-        self._admit(hook.owner, asked.options.get("idempotency_key"))
+    async def _accept(self, hook: Hook, asked: Asked, size_bytes: int) -> Delivered:
+        options = asked.options
+        max_queued = await self._jobs.admit(hook.owner, options["idempotency_key"])
+        intake = self._services.intake
         try:
-            accepted = self._services.intake.accept(asked.request, asked.options)
+            with _noting_faults(hook):
+                prepared = await run_small_inline(
+                    size_bytes, intake.prepare, asked.request, options, max_queued=max_queued
+                )
+            accepted = await self._jobs.accept(prepared, max_queued)
         except IdempotencyConflict as conflict:
             log.warning(
                 "a delivery of hook %s came again with another request; the first one counts",
@@ -150,9 +156,18 @@ class Deliveries:
             return Delivered(accepted=True, id=forgotten.tombstone.id, created=False)
         return Delivered(accepted=True, id=accepted.job.id, created=accepted.created)
 
-    def _admit(self, owner: str, key: str | None) -> None:
-        """Apply the owner's limits to new deliveries, not to repeated ones."""
-        database = self._services.database
-        self._services.owners.admit(
-            owner, is_known=lambda: key is not None and job_by_key(database, owner, key) is not None
-        )
+
+@contextmanager
+def _noting_faults(hook: Hook) -> Iterator[None]:
+    """Log the fields of a delivery that makes no request."""
+    try:
+        yield
+    except (ParameterInvalid, RequestInvalid) as error:
+        fields = [fault.field for fault in error.faults]
+        log.warning("a delivery of hook %s makes no request", hook.name, extra={"fields": fields})
+        raise
+
+
+def _answer(delivered: Delivered) -> Response:
+    content = delivered.model_dump_json(exclude_none=True)
+    return Response(content, 202, media_type="application/json")

@@ -18,7 +18,7 @@ from gateway.errors import ParameterInvalid
 from playground.errors import Fault
 from storage.db.keyset import Cursor
 
-__all__ = ["Since", "known_parameters_once", "read_cursor", "write_cursor"]
+__all__ = ["Since", "is_asked", "known_parameters_once", "read_cursor", "write_cursor"]
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -32,6 +32,11 @@ def _plausible(moment: datetime) -> datetime:
 
 
 Since = Annotated[AwareDatetime, AfterValidator(_plausible)]
+
+
+def is_asked(value: str | None) -> bool:
+    """Return whether a parameter that is a flag is set: `?download`, but not `?download=false`."""
+    return value is not None and value.lower() not in {"0", "false", "no"}
 
 
 def write_cursor(cursor: Cursor) -> str:

@@ -77,7 +77,7 @@ class Events:
             str | None, Header(alias="Last-Event-ID", description="Where the last stream ended.")
         ] = None,
     ) -> Response:
-        """Sends the job's state, then each change, about a second after it."""
+        """Sends the job's state, then each change, within about a second."""
         database = self._services.database
         job = await run_in_threadpool(own_job, database, caller, job_id)
         seen = (await run_in_threadpool(snapshots_of, database, [job.id])).get(job.id)

@@ -14,21 +14,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_batch, own_job, own_shown_job
+from gateway.auth.owned import own_batch, own_job
 from gateway.errors import NotFound, NotThere
 from gateway.http.body import read_body
 from gateway.http.openapi import SUBMISSION, job_answer
-from gateway.http.paging import Since, known_parameters_once, read_cursor, write_cursor
+from gateway.http.paging import Since, is_asked, known_parameters_once, read_cursor, write_cursor
 from gateway.http.problems import responses
-from gateway.jobs.submission import accept, idempotency_key_of, wait_s_of
+from gateway.jobs.accepting import AcceptJobs, run_small_inline
+from gateway.jobs.submission import Submission, idempotency_key_of, prepare, wait_s_of
 from gateway.jobs.waiting import wait_for_end
 from gateway.services import Services
 from gateway.views.job import HandedInView, JobPage, JobView, Links, SubmittedRef
-from gateway.views.job_json import job_bytes, page_bytes
 from storage.dispatch.position import queue_position
-from storage.dispatch.queue_outline import QueueOutline
-from storage.queries.get import get_job, job_by_key
-from storage.queries.pages import page_of_shown_jobs
+from storage.intake.insert import Accepted
+from storage.queries.get import get_job
+from storage.queries.pages import page_of_jobs
 from storage.records.job import Job
 from storage.records.states import ENDED, JobStatus
 from storage.webhooks.log import latest_delivery
@@ -57,6 +57,7 @@ def router(services: Services) -> APIRouter:
         "",
         status_code=202,
         summary="Hand in a job",
+        response_model=HandedInView | SubmittedRef,
         responses=job_answer(
             200, "The same job again, or one that has ended: waited for, or reused."
         )
@@ -64,18 +65,12 @@ def router(services: Services) -> APIRouter:
         | responses(400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 503),
         openapi_extra=SUBMISSION,
     )(jobs.submit)
-    routes.get(
-        "",
-        summary="Jobs, newest first",
-        response_model=JobPage,
-        responses=responses(401, 403, 404, 422, 503),
-    )(jobs.page)
-    routes.get(
-        "/{job_id}",
-        summary="One job",
-        response_model=JobView,
-        responses=responses(401, 403, 404, 410, 422, 503),
-    )(jobs.show)
+    routes.get("", summary="Jobs, newest first", responses=responses(401, 403, 404, 422, 503))(
+        jobs.page
+    )
+    routes.get("/{job_id}", summary="One job", responses=responses(401, 403, 404, 410, 422, 503))(
+        jobs.show
+    )
     routes.get(
         "/{job_id}/images/{n}",
         summary="One picture",
@@ -105,14 +100,16 @@ class Jobs:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
-        self._queue = QueueOutline(services.database)
         self._links = Links(services.objects, services.settings.url_expires_s)
+        self._jobs = AcceptJobs(services)
 
     async def submit(
         self,
         request: Request,
-        response: Response,
         caller: Submitter,
+        position: Annotated[
+            str | None, Query(description="Estimate `queue_position`; without it, it is null.")
+        ] = None,
         _key: Annotated[
             str | None,
             Header(
@@ -126,53 +123,52 @@ class Jobs:
             str | None,
             Header(alias="Prefer", description="`wait=N`: answer at the end, or after N ≤ 60 s."),
         ] = None,
-    ) -> HandedInView | SubmittedRef:
+    ) -> Response:
         """Checks a request, stores it as a job, and responds at once, or when the job has ended."""
         limits = self._services.settings.limits
         wait_s = wait_s_of(request, limits.max_wait_s)
         key = idempotency_key_of(request)
-        await run_in_threadpool(self._admit, caller, key)
+        max_queued = await self._jobs.admit(caller.owner, key)
         body = await read_body(
             request, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s
         )
-        accepted = await run_in_threadpool(
-            accept,
+        prepared = await run_small_inline(
+            len(body),
+            prepare,
             self._services.intake,
             body,
-            caller,
-            key,
+            Submission(caller, key, max_queued),
             max_text_bytes=limits.max_text_bytes,
         )
-        job = accepted.job
-        if wait_s and job.status not in ENDED:
-            watch = self._services.watch
-            if await wait_for_end(watch, job.id, caller.owner, wait_s):
-                response.headers["Preference-Applied"] = f"wait={wait_s:g}"
-            job = await run_in_threadpool(get_job, self._database, job.id)
-        is_done = not accepted.created or job.status in ENDED
-        response.status_code = 200 if is_done else 202
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        accepted = await self._jobs.accept(prepared, max_queued)
+        headers = {"Location": f"/v1/jobs/{accepted.job.id}"}
+        if wait_s and accepted.job.status not in ENDED:
+            if await wait_for_end(self._services.watch, accepted.job.id, caller.owner, wait_s):
+                headers["Preference-Applied"] = f"wait={wait_s:g}"
+            job = await run_in_threadpool(get_job, self._database, accepted.job.id)
+            accepted = Accepted(job, created=accepted.created)
+        is_done = not accepted.created or accepted.job.status in ENDED
         if not caller.may_read:
-            return SubmittedRef(id=job.id, status=job.status, created=accepted.created)
-        view = await run_in_threadpool(self._view, job)
-        return HandedInView.beside(view, created=accepted.created)
+            content = _submitted_ref(accepted)
+        elif is_done or is_asked(position):
+            content = await run_in_threadpool(
+                self._read_submitted, accepted, with_position=is_asked(position)
+            )
+        else:  # a new job has no delivery and no image: nothing is read or signed
+            content = _submitted(accepted, JobView.of(accepted.job, self._links.sign_if_possible))
+        status = 200 if is_done else 202
+        return Response(content, status, headers=headers, media_type="application/json")
 
-    def _admit(self, caller: Caller, key: str | None) -> None:
-        """Apply the limits to new jobs only: a repeated request gets its job even at a limit."""
-        self._services.owners.admit(
-            caller.owner,
-            is_known=lambda: (
-                key is not None and job_by_key(self._database, caller.owner, key) is not None
-            ),
-        )
+    def _read_submitted(self, accepted: Accepted, *, with_position: bool) -> bytes:
+        return _submitted(accepted, self._view(accepted.job, with_position=with_position))
 
-    def show(self, job_id: JobId, caller: Reader) -> Response:
+    def show(self, job_id: JobId, caller: Reader) -> JobView:
         """Returns everything about a job, with links to its images that work for a limited time."""
-        job = own_shown_job(self._database, caller, job_id)
-        return _json(job_bytes(job, self._links.sign_if_possible, self._queue.position(job)))
+        return self._view(own_job(self._database, caller, job_id), with_position=True)
 
     def page(
         self,
+        response: Response,
         caller: Reader,
         *,
         status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
@@ -185,11 +181,11 @@ class Jobs:
         cursor: Annotated[
             str | None, Query(max_length=200, description="From the `next` of a page.")
         ] = None,
-    ) -> Response:
+    ) -> JobPage:
         """Lists jobs; each page costs the same, and `Link` gives the next one."""
         if batch is not None:
             own_batch(self._database, caller, batch)
-        found = page_of_shown_jobs(
+        found = page_of_jobs(
             self._database,
             status=status,
             batch_id=batch,
@@ -199,13 +195,13 @@ class Jobs:
             before=None if cursor is None else read_cursor(cursor),
             limit=limit,
         )
-        sign = self._links.sign_if_possible
+        page = [JobView.of(job, self._links.sign_if_possible) for job in found.jobs]
         if found.next is None:
-            return _json(page_bytes(found.jobs, sign, None))
+            return JobPage(jobs=page, next=None)
         asked = {"status": status, "batch": batch, "since": since, "code": code, "limit": limit}
         following = _path(asked, write_cursor(found.next))
-        link = {"Link": f'<{following}>; rel="next"'}
-        return _json(page_bytes(found.jobs, sign, following), link)
+        response.headers["Link"] = f'<{following}>; rel="next"'
+        return JobPage(jobs=page, next=following)
 
     def picture(
         self,
@@ -223,7 +219,7 @@ class Jobs:
         image = next((image for image in job.images if image.index == n), None)
         if image is None:
             raise NotFound(f"the job has {len(job.images)} picture(s)")
-        if download is None or download.lower() in {"0", "false", "no"}:
+        if not is_asked(download):
             return Response(status_code=302, headers={"Location": self._links.sign(image)})
         return StreamingResponse(
             self._services.objects().stream(image.key),
@@ -236,14 +232,21 @@ class Jobs:
             },
         )
 
-    def _view(self, job: Job) -> JobView:
-        place = queue_position(self._database, job)
+    def _view(self, job: Job, *, with_position: bool) -> JobView:
+        place = queue_position(self._database, job) if with_position else None
         told = job.callback_url and latest_delivery(self._database, job_id=job.id)
         return JobView.of(job, self._links.sign_if_possible, place, told or None)
 
 
-def _json(content: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(content, headers=headers, media_type="application/json")
+def _submitted(accepted: Accepted, view: JobView) -> bytes:
+    handed_in = HandedInView.beside(view, created=accepted.created)
+    return handed_in.model_dump_json().encode()
+
+
+def _submitted_ref(accepted: Accepted) -> bytes:
+    job = accepted.job
+    ref = SubmittedRef(id=job.id, status=job.status, created=accepted.created)
+    return ref.model_dump_json().encode()
 
 
 def _path(asked: Mapping[str, object], cursor: str) -> str:

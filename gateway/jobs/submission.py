@@ -7,6 +7,7 @@ defines which of them HTTP offers, and under which names.
 import json
 import reprlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,10 +17,9 @@ from gateway.auth.caller import Caller, Scope
 from gateway.errors import BodyTooLarge, Forbidden, ParameterInvalid
 from gateway.http.body import parse_json
 from playground.errors import Fault, RequestInvalid
-from storage.intake.insert import Accepted
-from tasks.submission.intake import Intake
+from tasks.submission.intake import Intake, Prepared
 
-__all__ = ["IDEMPOTENCY_KEY", "accept", "idempotency_key_of", "wait_s_of"]
+__all__ = ["IDEMPOTENCY_KEY", "Submission", "idempotency_key_of", "prepare", "wait_s_of"]
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
@@ -29,43 +29,55 @@ OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadat
 #: The same as `expires_in_s`, as a moment; converted to seconds here.
 EXPIRES_AT: Final = "expires_at"
 
+FIELDS: Final = ("request", EXPIRES_AT, *OPTIONS)
+
 #: The same limit as that of `JobOptions.expires_in_s`.
 MAX_EXPIRY_S: Final = timedelta(days=30).total_seconds()
 
 
-def accept(
-    intake: Intake, body: bytes, caller: Caller, key: str | None, *, max_text_bytes: int
-) -> Accepted:
-    """Accept a job.
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What applies to a job besides its body.
+
+    Attributes:
+        caller: the job's owner and scopes.
+        key: the idempotency key.
+        max_queued: the owner's limit on queued jobs.
+    """
+
+    caller: Caller
+    key: str | None
+    max_queued: int | None
+
+
+def prepare(intake: Intake, body: bytes, by: Submission, *, max_text_bytes: int) -> Prepared:
+    """Check a job and make its row, storing and reading nothing.
 
     Args:
         intake: where jobs are submitted.
         body: JSON as received.
-        caller: the job's owner and scopes.
-        key: the idempotency key.
+        by: who submits it.
         max_text_bytes: limit for everything but the initial image.
 
     Raises:
         BodyUnreadable: it is invalid JSON.
         BodyTooLarge: it has too much text.
         Forbidden: only a key with the scope admin may have a task sent to a queue.
-        ParameterInvalid: every fault of request and options, by field; nothing is stored.
-        IdempotencyConflict: the key belongs to another request.
-        JobForgotten: the key belongs to a job that was deleted.
-        StorageError: the job could not be stored.
+        ParameterInvalid: every fault of request and options, by field.
     """
     given = parse_json(body)
     if not isinstance(given, dict):
         raise ParameterInvalid([Fault("body", type(given).__name__, "a JSON object")])
-    if given.get("on_end") is not None and Scope.ADMIN not in caller.scopes:
+    if given.get("on_end") is not None and Scope.ADMIN not in by.caller.scopes:
         raise Forbidden("on_end takes a key with the scope admin; callback_url does not")
     request = given.get("request")
     if len(body) > max_text_bytes:
         _check_text(given, max_text_bytes)
     options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
-    options |= {"owner": caller.owner} | ({} if key is None else {"idempotency_key": key})
-    known = {"request", EXPIRES_AT, *OPTIONS}
-    faults = [_unknown(name) for name in given if name not in known]
+    options["owner"] = by.caller.owner
+    if by.key is not None:
+        options["idempotency_key"] = by.key
+    faults = [_unknown(name) for name in given if name not in FIELDS]
     if given.get(EXPIRES_AT) is not None:
         left_s = _seconds_until(given[EXPIRES_AT])
         if left_s is None or "expires_in_s" in options:
@@ -75,7 +87,7 @@ def accept(
         if faults:
             intake.check(request, options)
             raise ParameterInvalid(faults)
-        return intake.accept(request, options)
+        return intake.prepare(request, options, max_queued=by.max_queued)
     except RequestInvalid as error:
         raise ParameterInvalid([*map(_as_named_here, error.faults), *faults]) from None
 
@@ -131,13 +143,12 @@ def _no_expiry(value: object) -> Fault:
 
 
 def _unknown(name: str) -> Fault:
-    known = ", ".join(("request", EXPIRES_AT, *OPTIONS))
     if name == "idempotency_key":
         rule = f"left out: the key goes into the header {IDEMPOTENCY_KEY}"
     elif name == "owner":
         rule = "left out: the API key says whose job it is"
     else:
-        rule = f"left out: a job has {known}"
+        rule = f"left out: a job has {', '.join(FIELDS)}"
     return Fault(name[:80], "(not shown)", rule)
 
 

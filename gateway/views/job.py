@@ -127,7 +127,8 @@ class JobView(BaseModel):
     times: TimesView
     queue_position: int | None = Field(
         description="About how many jobs start before it, itself included; "
-        f"{MAX_POSITION} means so many or more. Null in lists, and once it has started."
+        f"{MAX_POSITION} means so many or more. Null in lists, once it has started, and if it was "
+        "just handed in without `?position`."
     )
     simulated: bool
     callback_url: str | None

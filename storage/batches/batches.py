@@ -90,8 +90,8 @@ def create_batch(
     with db.begin() as connection:
         row = connection.execute(statement, values).mappings().first()
         if row is not None and callback is not None:
-            wanted = {"batch_id": id, "target": callback}
-            connection.execute(insert(db.tables.batch_callbacks), wanted)
+            callback_row = {"batch_id": id, "target": callback}
+            connection.execute(insert(db.tables.batch_callbacks), callback_row)
     if row is not None:
         return Batch(**row), True
     return _existing_batch(db, id=id, owner=owner, key=key, request_hash=request_hash), False

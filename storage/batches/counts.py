@@ -77,8 +77,10 @@ def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
     if row is None:
         raise BatchNotFound(batch_id)
     total = row["total"] or 0
-    known = {name: row[name] for name in (*_ENDS, "running", "storing")}
-    return BatchProgress(total=total, queued=max(0, total - sum(known.values())), **known)
+    ended_and_held = {name: row[name] for name in (*_ENDS, "running", "storing")}
+    return BatchProgress(
+        total=total, queued=max(0, total - sum(ended_and_held.values())), **ended_and_held
+    )
 
 
 def fold_batch_deltas(db: Database, limit: int = _FOLD_AT_ONCE) -> list[UUID]:
@@ -107,7 +109,7 @@ def _fold(db: Database, limit: int, *, passes_over_locked: bool = False) -> list
         free: list[UUID] | None = None
         if passes_over_locked:
             free = list(connection.scalars(_free_batches(db.tables)))
-        sums = _take_deltas(db, connection, limit, free)
+        sums = _delete_deltas(db, connection, limit, free)
         ids = sorted({batch_id for batch_id, _ in sums})
         if not ids:
             return []
@@ -131,7 +133,7 @@ def tell_batch(
     connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})
 
 
-def _take_deltas(
+def _delete_deltas(
     db: Database, connection: Connection, limit: int, free: Sequence[UUID] | None
 ) -> Counter[tuple[UUID, str]]:
     """Delete the oldest deltas (of the given batches, if any) and return their sums."""
@@ -141,9 +143,9 @@ def _take_deltas(
         oldest = oldest.where(deltas.c.batch_id.in_(free))
     if not db.is_sqlite:
         oldest = oldest.with_for_update(skip_locked=True)
-    taken = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
+    folded = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
     sums: Counter[tuple[UUID, str]] = Counter()
-    for row in connection.execute(taken).mappings():
+    for row in connection.execute(folded).mappings():
         for name in _ENDS:
             sums[row["batch_id"], name] += row[name]
     return sums

@@ -106,7 +106,7 @@ def _delete_jobs(db: Database, batch_id: UUID) -> int:
     some = select(jobs.c.id, jobs.c.images, jobs.c.init_image_key)
     some = some.where(jobs.c.batch_id == batch_id).limit(_DELETE_AT_ONCE)
     with db.begin(BULK_DELETE) as connection:
-        if connection.scalar(_hold_given_up(db.tables), {"which": batch_id}) is None:
+        if connection.scalar(_lock_abandoned(db.tables), {"which": batch_id}) is None:
             return 0
         rows = connection.execute(some).mappings().all()
         ids = [row["id"] for row in rows]
@@ -123,17 +123,17 @@ def _delete_row(db: Database, batch_id: UUID) -> None:
     """Delete the row of an abandoned batch, its callback and its deltas."""
     callbacks, deltas = db.tables.batch_callbacks, db.tables.batch_deltas
     # Deltas of jobs that ended at creation: the next load under this id counts them again.
-    told = select(deltas.c.id).where(deltas.c.batch_id == batch_id)
+    own_deltas = select(deltas.c.id).where(deltas.c.batch_id == batch_id)
     with db.begin(BULK_DELETE) as connection:
         # Locked before the batch, in the order of a fold. If a fold holds them, this waits for it,
         # so that the fold does not add them to a row created again.
-        connection.execute(told.order_by(deltas.c.id).with_for_update())
-        if connection.execute(_delete_given_up(db.tables), {"which": batch_id}).rowcount:
+        connection.execute(own_deltas.order_by(deltas.c.id).with_for_update())
+        if connection.execute(_delete_abandoned(db.tables), {"which": batch_id}).rowcount:
             connection.execute(delete(callbacks).where(callbacks.c.batch_id == batch_id))
             connection.execute(delete(deltas).where(deltas.c.batch_id == batch_id))
 
 
-def _given_up(tables: Tables) -> tuple[ColumnElement[bool], ...]:
+def _is_abandoned(tables: Tables) -> tuple[ColumnElement[bool], ...]:
     """Match an abandoned batch: it can't be opened and accepts no rows."""
     batches = tables.batches
     marked = (batches.c.opened_at.is_(None), batches.c.abandoned_at.is_not(None))
@@ -141,13 +141,13 @@ def _given_up(tables: Tables) -> tuple[ColumnElement[bool], ...]:
 
 
 @cache
-def _hold_given_up(tables: Tables) -> Select[Any]:
-    return select(tables.batches.c.id).where(*_given_up(tables)).with_for_update()
+def _lock_abandoned(tables: Tables) -> Select[Any]:
+    return select(tables.batches.c.id).where(*_is_abandoned(tables)).with_for_update()
 
 
 @cache
-def _delete_given_up(tables: Tables) -> Delete:
-    return delete(tables.batches).where(*_given_up(tables))
+def _delete_abandoned(tables: Tables) -> Delete:
+    return delete(tables.batches).where(*_is_abandoned(tables))
 
 
 @cache
@@ -155,5 +155,5 @@ def _hold(tables: Tables) -> Select[Any]:
     """Lock the row against deletion only: counting, marking and opening it need not wait."""
     batches = tables.batches
     loading = (batches.c.opened_at.is_(None), batches.c.abandoned_at.is_(None))
-    wanted = select(batches.c.id).where(is_of(batches), *loading)
-    return wanted.with_for_update(read=True, key_share=True)
+    loading_row = select(batches.c.id).where(is_of(batches), *loading)
+    return loading_row.with_for_update(read=True, key_share=True)

@@ -51,13 +51,13 @@ def as_bulk_params(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"given": [{name: _plain(value) for name, value in row.items()} for row in rows]}
 
 
-def matches_rows(tables: Tables, given: TableValuedAlias) -> ColumnElement[bool]:
+def matches_rows(tables: Tables, rows: TableValuedAlias) -> ColumnElement[bool]:
     """Return the condition that a job is a given one and not locked; lock it in id order."""
     jobs = tables.jobs
     named = jobs.c.id.in_(select(bulk_rows("job_id").c.job_id))
     free = select(jobs.c.id).where(named).order_by(jobs.c.id)
     locked = free.with_for_update(of=jobs, skip_locked=True)
-    return id_in(tables, locked) & (jobs.c.id == given.c.job_id)
+    return id_in(tables, locked) & (jobs.c.id == rows.c.job_id)
 
 
 def _plain(value: Any) -> Any:

@@ -12,16 +12,17 @@ outage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
 from storage.db.address import file_of, parse
 from storage.db.backend import postgresql_backend, sqlite_backend
-from storage.db.group_commit import GroupCommit, GroupStatement, Rows, is_made_alone
+from storage.db.group_commit import GroupCommit, GroupStatement, Rows, is_ungrouped
 from storage.db.safe_url import safe_url
 from storage.db.statement_limits import Limits
 from storage.schema.dialects import names_sqlite
@@ -47,6 +48,9 @@ class Database:
         busy_timeout_s: How long a write waits for another's lock (SQLite); by default for the
             deadline of `limits`.
 
+    Attributes:
+        on_ended: Called with the ids of jobs that have ended, after the commit. It must not wait.
+
     Raises:
         DatabaseMisconfigured: The URL is of an unsupported kind, or SQLite's folder is missing.
     """
@@ -60,7 +64,7 @@ class Database:
         limits: Limits = DEFAULT_LIMITS,
         busy_timeout_s: float | None = None,
     ) -> None:
-        self._twin = partial(Database, url, connect_timeout_s=connect_timeout_s)
+        self._reopen = partial(Database, url, connect_timeout_s=connect_timeout_s)
         address = parse(url)
         self.safe_url = safe_url(address)
         self.dialect = address.get_backend_name()
@@ -80,6 +84,7 @@ class Database:
         self._reader: Engine = backend.engine
         self._writer: Engine = backend.writer
         self._single: Engine = backend.single
+        self.on_ended: Callable[[Sequence[UUID]], object] | None = None
         self._groups: dict[GroupStatement[Any], GroupCommit[Mapping[str, Any], Any]] = {}
 
     @property
@@ -87,9 +92,9 @@ class Database:
         """Return whether this is a SQLite file that does not exist yet; connecting creates it."""
         return self._file is not None and not self._file.exists()
 
-    def twin(self, limits: Limits) -> Database:
+    def with_one_connection(self, limits: Limits) -> Database:
         """Return the same database with one connection of its own and these limits."""
-        return self._twin(pool_size=1, limits=limits)
+        return self._reopen(pool_size=1, limits=limits)
 
     def begin(self, limits: Limits | None = None) -> AbstractContextManager[Connection]:
         """Open a write transaction, committed when the block ends and rolled back when it raises.
@@ -125,7 +130,9 @@ class Database:
             return self._transaction(self._reader)
         return self._limited(limits)
 
-    def together(self, statement: GroupStatement[Result], row: Mapping[str, Any]) -> Result | None:
+    def run_grouped(
+        self, statement: GroupStatement[Result], row: Mapping[str, Any]
+    ) -> Result | None:
         """Change a row in one statement with rows of other threads that need the same change.
 
         Args:
@@ -134,12 +141,12 @@ class Database:
 
         Returns:
             The row's result. None if the caller has to make this change alone (on SQLite, and in a
-            block of `made_alone`, always).
+            block of `ungrouped`, always).
 
         Raises:
             DatabaseError: One of its subclasses; after `DatabaseUnavailable` it may be committed.
         """
-        if self.is_sqlite or is_made_alone():
+        if self.is_sqlite or is_ungrouped():
             return None
         group = self._groups.get(statement)
         if group is None:  # a race does no harm: for a moment there are two groups
@@ -155,8 +162,13 @@ class Database:
                 changed = connection.execute(statement.build(self.tables), statement.bind(rows))
                 returned = changed.mappings().all()
             return statement.results(rows, returned)
-        except statement.alone_after:
+        except statement.ungroup_after:
             return [None for _ in rows]
+
+    def note_ended(self, ids: Sequence[UUID]) -> None:
+        """Report jobs whose end was committed, for callers that wait for it."""
+        if ids and self.on_ended is not None:
+            self.on_ended(ids)
 
     def close(self) -> None:
         """Close the pooled connections; a later use reconnects."""

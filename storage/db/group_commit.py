@@ -42,22 +42,22 @@ waits for half of this time on average.
 """
 
 
-_alone = threading.local()
+_thread = threading.local()
 
 
 @contextmanager
-def made_alone() -> Iterator[None]:
+def ungrouped() -> Iterator[None]:
     """Make this thread's changes alone within the block: they may have to wait for a lock."""
-    _alone.is_wanted = True
+    _thread.is_ungrouped = True
     try:
         yield
     finally:
-        _alone.is_wanted = False
+        _thread.is_ungrouped = False
 
 
-def is_made_alone() -> bool:
+def is_ungrouped() -> bool:
     """Return whether this thread's changes must not join a group."""
-    return getattr(_alone, "is_wanted", False)
+    return getattr(_thread, "is_ungrouped", False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ class GroupStatement(Generic[Result]):
     bind: Callable[[Rows], Mapping[str, Any]]
     results: Callable[[Rows, Sequence[RowMapping]], Sequence[Result | None]]
     gather_s: float = GATHER_S
-    alone_after: tuple[type[Exception], ...] = ()
+    ungroup_after: tuple[type[Exception], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -107,8 +107,8 @@ class GroupCommit(Generic[Row, Result]):
         self._gather_s = gather_s
         self._guard = threading.Lock()
         self._gathering: list[_Member[Row, Result]] = []
-        self._made_at = float("-inf")
-        self._made_by = 0
+        self._last_at = float("-inf")
+        self._last_thread = 0
 
     def run(self, row: Row) -> Result | None:
         """Change a row in one statement with those of other threads.
@@ -125,29 +125,29 @@ class GroupCommit(Generic[Row, Result]):
         member = _Member[Row, Result](row)
         with self._guard:
             self._gathering.append(member)
-            leads = len(self._gathering) == 1
-        if leads:
-            self._lead()
+            is_first = len(self._gathering) == 1
+        if is_first:
+            self._run_group()
         else:
             member.is_answered.wait()
         if member.error is not None:
             raise DatabaseUnavailable(str(member.error)) from member.error
         return member.result
 
-    def _lead(self) -> None:
-        if self._made_by != threading.get_ident():
-            time.sleep(max(0.0, self._made_at + self._gather_s - time.monotonic()))
+    def _run_group(self) -> None:
+        if self._last_thread != threading.get_ident():
+            time.sleep(max(0.0, self._last_at + self._gather_s - time.monotonic()))
         with self._guard:
             group, self._gathering = self._gathering, []
-            self._made_at, self._made_by = time.monotonic(), threading.get_ident()
+            self._last_at, self._last_thread = time.monotonic(), threading.get_ident()
         try:
             if len(group) > 1:
-                self._make(group)
+                self._change_group(group)
         finally:
             for member in group:
                 member.is_answered.set()
 
-    def _make(self, group: Sequence[_Member[Row, Result]]) -> None:
+    def _change_group(self, group: Sequence[_Member[Row, Result]]) -> None:
         try:
             results = self._change([member.row for member in group])
         except RowLocked as error:

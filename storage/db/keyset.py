@@ -26,7 +26,7 @@ from storage.schema.uuid_column import Uuid
 
 
 def walk(
-    db: Database, at: ColumnElement[Any], key: ColumnElement[Any], *meant: Any, chunk: int
+    db: Database, at: ColumnElement[Any], key: ColumnElement[Any], *conditions: Any, chunk: int
 ) -> Iterator[list[UUID]]:
     """Return the keys of the selected rows in chunks, oldest first, each key once.
 
@@ -34,13 +34,13 @@ def walk(
         db: The results table.
         at: The column with the time that the order is by; it does not change.
         key: The column with the id, for rows of the same time.
-        meant: Conditions, all of which have to hold.
+        *conditions: All of them have to hold.
         chunk: Rows per chunk.
 
     Raises:
         DatabaseUnavailable: Start again.
     """
-    rows = select(at, key).where(*meant).order_by(at, key).limit(chunk)
+    rows = select(at, key).where(*conditions).order_by(at, key).limit(chunk)
     page = rows
     while True:
         with db.read() as connection:

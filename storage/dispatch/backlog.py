@@ -67,9 +67,9 @@ def _priorities(tables: Tables, connection: Connection) -> Iterator[int]:
 
 
 def _count(
-    tables: Tables, connection: Connection, priority: int, streams: Sequence[UUID], most: int
+    tables: Tables, connection: Connection, priority: int, streams: Sequence[UUID], limit: int
 ) -> int:
-    bounds = {"priority": priority, "streams": list(streams), "at_most": most}
+    bounds = {"priority": priority, "streams": list(streams), "at_most": limit}
     return int(connection.scalar(_some(tables), bounds) or 0)
 
 

@@ -42,7 +42,7 @@ from storage.schema.predicates import ANY_READY, QUEUED, open_to_claims
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
-MAX_STREAMS = 256
+_MAX_STREAMS = 256
 _MAX_ROWS = 4096
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
@@ -84,9 +84,14 @@ def choose(
     priority = connection.scalar(highest_ready(db.tables))
     while priority is not None and len(chosen) < limit:
         for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
-            wanted = limit - len(chosen)
+            remaining = limit - len(chosen)
             chosen += _choose_between(
-                db, connection, priority, (low, high), wanted=wanted, allowances=allowances
+                db,
+                connection,
+                priority,
+                (low, high),
+                remaining=remaining,
+                allowances=allowances,
             )
         priority = connection.scalar(next_ready(db.tables), {"priority": priority})
     if chosen:
@@ -100,34 +105,34 @@ def _choose_between(
     priority: int,
     bounds: tuple[UUID, UUID],
     *,
-    wanted: int,
+    remaining: int,
     allowances: Allowances,
 ) -> list[Ready]:
     """Choose from the streams between two bounds, skipping streams of owners at their limit."""
     low, high = bounds
-    while wanted > 0:
+    while remaining > 0:
         streams = _open_streams(db, connection, priority, low, high)
-        free = without_spent(db.tables, connection, streams, allowances)
-        lines = _lines(db, connection, priority, free, wanted)
-        chosen = list(_in_turn(lines, wanted, allowances))
-        if chosen or len(streams) < MAX_STREAMS:
+        open_streams = without_spent(db.tables, connection, streams, allowances)
+        queues = _queues(db, connection, priority, open_streams, remaining)
+        chosen = list(_round_robin(queues, remaining, allowances))
+        if chosen or len(streams) < _MAX_STREAMS:
             return chosen
         low = max(streams)
     return []
 
 
-def open_streams(db: Database, connection: Connection, priority: int) -> list[UUID]:
-    """Return the streams of a priority that have a ready job, up to a bound."""
-    return _open_streams(db, connection, priority, _FIRST, _LAST)
+def count_open_streams(db: Database, connection: Connection, priority: int) -> int:
+    """Count the streams of a priority that have a ready job, up to a bound."""
+    return len(_open_streams(db, connection, priority, _FIRST, _LAST))
 
 
-def _in_turn(
-    lines: Sequence[Sequence[Ready]], wanted: int, allowances: Allowances
+def _round_robin(
+    queues: Sequence[Sequence[Ready]], remaining: int, allowances: Allowances
 ) -> Iterator[Ready]:
-    for lap in zip_longest(*lines):
-        for ready in lap:
-            if ready is not None and wanted > 0 and allowances.take(ready.owner):
-                wanted -= 1
+    for heads in zip_longest(*queues):
+        for ready in heads:
+            if ready is not None and remaining > 0 and allowances.take(ready.owner):
+                remaining -= 1
                 yield ready
 
 
@@ -136,27 +141,27 @@ def _open_streams(
 ) -> list[UUID]:
     if low >= high:
         return []
-    bounds = {"priority": priority, "low": low, "high": high, "at_most": MAX_STREAMS}
+    bounds = {"priority": priority, "low": low, "high": high, "at_most": _MAX_STREAMS}
     return list(connection.scalars(_skip_scan(db.tables), bounds))
 
 
-def _lines(
-    db: Database, connection: Connection, priority: int, streams: Sequence[UUID], wanted: int
+def _queues(
+    db: Database, connection: Connection, priority: int, streams: Sequence[UUID], remaining: int
 ) -> list[list[Ready]]:
     """Return the first jobs of each stream; each line suffices even if all others are short."""
-    if not streams or wanted <= 0:
+    if not streams or remaining <= 0:
         return []
-    each = max(-(-wanted // len(streams)), min(wanted, _MAX_ROWS // len(streams)))
+    each = max(-(-remaining // len(streams)), min(remaining, _MAX_ROWS // len(streams)))
     bounds = {"priority": priority, "each": each}
-    lines: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
+    queues: dict[UUID, list[Ready]] = {stream: [] for stream in streams}
     if not db.is_sqlite:
         rows = connection.execute(_heads(db.tables), bounds | {"streams": list(streams)}).all()
     else:
         one = _head(db.tables)
         rows = [r for s in streams for r in connection.execute(one, bounds | {"stream_id": s})]
     for job_id, stream, owner in rows:
-        lines[stream].append(Ready(job_id, stream, owner))
-    return list(lines.values())
+        queues[stream].append(Ready(job_id, stream, owner))
+    return list(queues.values())
 
 
 @cache
@@ -232,23 +237,14 @@ def _head(tables: Tables) -> Select[Any]:
 
 @cache
 def _heads(tables: Tables) -> Select[Any]:
-    wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
-    streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
-    same = in_stream(tables, streams.c.stream)
-    line = _of_one_stream(tables, *same).where(open_to_claims(tables)).lateral("line")
-    return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))
-
-
-def in_stream(
-    tables: Tables, stream: ColumnElement[Any]
-) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return PostgreSQL's conditions that a job is of this stream, for the index of ready jobs.
-
-    They are a range from the stream to itself, not an equality. An equality spares the planner the
-    sort by stream. If nearly all jobs are of one batch, it then searches for the few of another
-    batch in the order of all jobs, which is that of their times as well.
-    """
+    stream_ids = bindparam("streams", type_=ARRAY(AnyUuid()))
+    streams = func.unnest(stream_ids).table_valued("stream", name="streams").render_derived()
+    # A range from the stream to itself, not an equality. An equality spares the planner the sort by
+    # stream. If nearly all jobs are of one batch, it then searches for the few of another batch in
+    # the order of all jobs, which is that of their times as well.
     jobs = tables.jobs
     beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
-    above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(stream, beginning)
-    return above, jobs.c.stream <= stream
+    above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(streams.c.stream, beginning)
+    same = (above, jobs.c.stream <= streams.c.stream)
+    line = _of_one_stream(tables, *same).where(open_to_claims(tables)).lateral("line")
+    return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))

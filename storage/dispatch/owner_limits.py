@@ -71,23 +71,27 @@ def allowances_now(tables: Tables, connection: Connection) -> Allowances:
         tables: Of the connection's database.
         connection: A write transaction.
     """
-    limits = {name: (most, daily) for name, most, daily in connection.execute(_limits(tables))}
+    limits = {
+        name: (max_in_flight, daily)
+        for name, max_in_flight, daily in connection.execute(_limits(tables))
+    }
     if not limits:
         return Allowances({})
-    ours = set(limits)
+    unlocked = set(limits)
     if not tables.is_sqlite:  # SQLite: the only writer
-        ours = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
+        unlocked = set(connection.scalars(_locked(tables), {"owners": list(limits)}))
     held = {
-        name: counts for name, *counts in connection.execute(_held(tables), {"owners": list(ours)})
+        name: counts
+        for name, *counts in connection.execute(_held(tables), {"owners": list(unlocked)})
     }
     # Queried last: a job claimed in between counts as sent and as called, never as neither.
-    called = calls_today_of(tables, connection, list(ours))
+    called = calls_today_of(tables, connection, list(unlocked))
     left = dict.fromkeys(limits, 0)
-    for name in ours:
-        most, daily = limits[name]
+    for name in unlocked:
+        max_in_flight, daily = limits[name]
         under_way, sent = held.get(name, (0, 0))
         free = (
-            _MANY if most is None else most - under_way,
+            _MANY if max_in_flight is None else max_in_flight - under_way,
             _MANY if daily is None else daily - called.get(name, 0) - sent,
         )
         left[name] = max(min(free), 0)
@@ -128,8 +132,8 @@ def _limits(tables: Tables) -> Select[Any]:
 @cache
 def _locked(tables: Tables) -> Select[Any]:
     owners = tables.owners
-    wanted = select(owners.c.name).where(_among_owners(owners.c.name))
-    return wanted.with_for_update(skip_locked=True, key_share=True)
+    limited = select(owners.c.name).where(_among_owners(owners.c.name))
+    return limited.with_for_update(skip_locked=True, key_share=True)
 
 
 @cache

@@ -49,8 +49,8 @@ def _fewest_calls(tables: Tables) -> Select[Any]:
     may_start = (QUEUED, open_to_claims(tables), is_served_by(tables, literal(RELEASE)))
     sent = columns.where(ANY_DISPATCHED, *may_start).order_by(jobs.c.dispatched_at)
     waiting = columns.where(ANY_READY, *may_start, ~has_limits(tables, jobs.c.owner))
-    in_turn = waiting.order_by(jobs.c.priority.desc(), jobs.c.stream, jobs.c.accepted_at, jobs.c.id)
-    parts = [part.limit(MOST_COMPARED).subquery() for part in (sent, in_turn)]
+    ready = waiting.order_by(jobs.c.priority.desc(), jobs.c.stream, jobs.c.accepted_at, jobs.c.id)
+    parts = [part.limit(MOST_COMPARED).subquery() for part in (sent, ready)]
     due = union_all(*(select(part) for part in parts)).subquery("due")
     order = (due.c.calls, due.c.priority.desc(), due.c.accepted_at, due.c.id)
     return select(due.c.id).order_by(*order).limit(1)

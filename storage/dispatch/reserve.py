@@ -63,25 +63,25 @@ def reserve_due(
     Raises:
         DatabaseUnavailable: What was reserved without a reply is due again after `stale_after_s`.
     """
-    turn = rotation or Rotation()
+    round_robin = rotation or Rotation()
     if limit <= 0:
         return []
     bounds = {"at_most": limit, "stale_after_s": -stale_after_s}
     with db.read() as connection:  # most queries find nothing, and a read is cheap
-        is_ready, is_ripe, is_lost = connection.execute(_look(db.tables), bounds).one()
-    if not (is_ready or is_ripe or is_lost):
+        is_ready, has_waited, is_lost = connection.execute(_due_work(db.tables), bounds).one()
+    if not (is_ready or has_waited or is_lost):
         return []
     lost = 0
     with db.begin() as connection:
-        if is_ripe:
-            connection.execute(_ripen(db.tables), bounds)
+        if has_waited:
+            connection.execute(_requeue_waited(db.tables), bounds)
         if is_lost:
             lost = connection.execute(_forget_lost(db.tables), bounds).rowcount
         allowances = allowances_now(db.tables, connection)
-        chosen = choose(db, connection, limit, turn, allowances)
-        taken = set(connection.scalars(_stamp(db.tables), {"ids": [c.id for c in chosen]}))
+        chosen = choose(db, connection, limit, round_robin, allowances)
+        reserved = set(connection.scalars(_reserve(db.tables), {"ids": [c.id for c in chosen]}))
     on_lost(lost)
-    return [ready.id for ready in chosen if ready.id in taken]
+    return [ready.id for ready in chosen if ready.id in reserved]
 
 
 def reserve_if_alone(db: Database, job_id: UUID) -> bool:
@@ -97,7 +97,7 @@ def reserve_if_alone(db: Database, job_id: UUID) -> bool:
         DatabaseUnavailable: If it was reserved without a reply, it is due again when that is stale.
     """
     with db.statement() as connection:
-        return connection.execute(_stamp_alone(db.tables), {"job_id": job_id}).rowcount == 1
+        return connection.execute(_reserve_alone(db.tables), {"job_id": job_id}).rowcount == 1
 
 
 def unreserve(db: Database, ids: Sequence[UUID]) -> int:
@@ -187,16 +187,16 @@ def _mark(tables: Tables) -> Update:
 
 
 @cache
-def _stamp(tables: Tables) -> Update:
+def _reserve(tables: Tables) -> Update:
     jobs = tables.jobs
     free = (QUEUED, jobs.c.dispatched_at.is_(None), jobs.c.not_before.is_(None))
     ready = select(jobs.c.id).where(_among(tables), *free)
-    stamped = update(jobs).where(*free, id_in(tables, _locked(tables, ready)))
-    return stamped.values(dispatched_at=now()).returning(jobs.c.id)
+    reserved = update(jobs).where(*free, id_in(tables, _locked(tables, ready)))
+    return reserved.values(dispatched_at=now()).returning(jobs.c.id)
 
 
 @cache
-def _stamp_alone(tables: Tables) -> Update:
+def _reserve_alone(tables: Tables) -> Update:
     jobs, others = tables.jobs, tables.jobs.alias("others")
     # In the order of its index, so that no planner reads the table instead.
     two = select(others.c.id).where(ANY_READY).order_by(others.c.priority.desc()).limit(2)
@@ -207,12 +207,12 @@ def _stamp_alone(tables: Tables) -> Update:
         select(func.count()).select_from(two.subquery()).scalar_subquery() == 1,
         ~has_limits(tables, jobs.c.owner),
     )
-    stamped = update(jobs).where(jobs.c.id == bindparam("job_id"), *free, *alone)
-    return stamped.values(dispatched_at=now())
+    reserved = update(jobs).where(jobs.c.id == bindparam("job_id"), *free, *alone)
+    return reserved.values(dispatched_at=now())
 
 
 @cache
-def _look(tables: Tables) -> Select[bool, bool, bool]:
+def _due_work(tables: Tables) -> Select[bool, bool, bool]:
     """Select whether any job is ready, has waited long enough, or was sent out and lost."""
     jobs = tables.jobs
     oldest_waiting = select(func.min(jobs.c.not_before)).where(ANY_WAITING).scalar_subquery()
@@ -226,11 +226,11 @@ def _look(tables: Tables) -> Select[bool, bool, bool]:
 
 
 @cache
-def _ripen(tables: Tables) -> Update:
+def _requeue_waited(tables: Tables) -> Update:
     """Put jobs back into the queue whose waiting time has passed."""
     jobs = tables.jobs
-    ripe = select(jobs.c.id).where(ANY_WAITING, QUEUED, jobs.c.not_before <= instant())
-    return _freed(tables, ripe, jobs.c.not_before).values(not_before=null(), dispatched_at=null())
+    waited = select(jobs.c.id).where(ANY_WAITING, QUEUED, jobs.c.not_before <= instant())
+    return _freed(tables, waited, jobs.c.not_before).values(not_before=null(), dispatched_at=null())
 
 
 @cache

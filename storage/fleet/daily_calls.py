@@ -26,14 +26,14 @@ from storage.schema.day import today
 from storage.schema.tables import Tables
 
 
-def spend_one_call(tables: Tables, connection: Connection, most: int) -> None:
+def spend_one_call(tables: Tables, connection: Connection, limit: int) -> None:
     """Count one call of today, inside the transaction that claims it.
 
     Raises:
         DayExhausted: Today's calls are spent; the transaction must be rolled back.
     """
-    if connection.scalar(_spend(tables), {"most": most}) is None:
-        raise DayExhausted(most)
+    if connection.scalar(_spend(tables), {"most": limit}) is None:
+        raise DayExhausted(limit)
 
 
 def calls_today(db: Database) -> int:
@@ -54,12 +54,12 @@ def forget_days(db: Database, *, older_than_days: int) -> int:
     Raises:
         DatabaseUnavailable: Call again.
     """
-    gone = 0
+    deleted = 0
     for daily in (db.tables.daily_calls, db.tables.owner_calls):
         with db.statement() as connection:
             old = delete(daily).where(daily.c.day < _days_ago(db.tables, older_than_days))
-            gone += connection.execute(old).rowcount
-    return gone
+            deleted += connection.execute(old).rowcount
+    return deleted
 
 
 def _days_ago(tables: Tables, days: int) -> ColumnElement[str]:

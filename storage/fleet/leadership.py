@@ -47,7 +47,7 @@ def lead(db: Database, name: str, *, holder: UUID, turn_s: float) -> Leadership:
     """
     parameters = {"name": name, "holder": holder, "turn_s": turn_s}
     with db.statement() as connection:
-        row = connection.execute(_take(db.tables), parameters).first()
+        row = connection.execute(_take_or_renew(db.tables), parameters).first()
     if row is None:
         return Leadership(leading=False, since_s=0.0)
     return Leadership(leading=True, since_s=(row.at - row.since).total_seconds())
@@ -60,13 +60,13 @@ def resign(db: Database, name: str, *, holder: UUID) -> bool:
         Whether this process held it.
     """
     leaders = db.tables.leaders
-    mine = delete(leaders).where(leaders.c.name == name, leaders.c.holder == holder)
+    own_term = delete(leaders).where(leaders.c.name == name, leaders.c.holder == holder)
     with db.statement() as connection:
-        return connection.execute(mine).rowcount == 1
+        return connection.execute(own_term).rowcount == 1
 
 
 @cache
-def _take(tables: Tables) -> Any:
+def _take_or_renew(tables: Tables) -> Any:
     leaders = tables.leaders
     statement = tables.insert(leaders).values(
         name=bindparam("name"),
@@ -75,14 +75,14 @@ def _take(tables: Tables) -> Any:
         until=after(seconds_param("turn_s")),
     )
     new = statement.excluded
-    over = leaders.c.until <= instant()
-    unbroken: ColumnElement[bool] = (leaders.c.holder == new.holder) & ~over
+    expired = leaders.c.until <= instant()
+    is_renewal: ColumnElement[bool] = (leaders.c.holder == new.holder) & ~expired
     return statement.on_conflict_do_update(
         index_elements=["name"],
         set_={
             "holder": new.holder,
-            "since": case((unbroken, leaders.c.since), else_=new.since),
+            "since": case((is_renewal, leaders.c.since), else_=new.since),
             "until": new.until,
         },
-        where=or_(leaders.c.holder == new.holder, over),
+        where=or_(leaders.c.holder == new.holder, expired),
     ).returning(leaders.c.since, now().label("at"))

@@ -129,9 +129,9 @@ def renew_lease(
         DatabaseUnavailable: Not renewed; call again.
     """
     workers = db.tables.workers
-    mine = update(workers).where(workers.c.id == worker_id, workers.c.ended_at.is_(None))
+    own_row = update(workers).where(workers.c.id == worker_id, workers.c.ended_at.is_(None))
     reported = {} if report is None else report.columns()
-    renewed = mine.values(lease_until=after(lease_s), **reported)
+    renewed = own_row.values(lease_until=after(lease_s), **reported)
     with db.statement() as connection:
         return connection.execute(renewed).rowcount == 1
 
@@ -146,9 +146,9 @@ def end_lease(db: Database, worker_id: UUID) -> bool:
         DatabaseUnavailable: The lease will expire by itself.
     """
     workers = db.tables.workers
-    mine = update(workers).where(workers.c.id == worker_id, workers.c.ended_at.is_(None))
+    own_row = update(workers).where(workers.c.id == worker_id, workers.c.ended_at.is_(None))
     with db.statement() as connection:
-        return connection.execute(mine.values(lease_until=now(), ended_at=now())).rowcount == 1
+        return connection.execute(own_row.values(lease_until=now(), ended_at=now())).rowcount == 1
 
 
 def live_workers(db: Database) -> list[Worker]:
@@ -202,10 +202,10 @@ def forget_workers(db: Database, *, dead_for_s: float) -> int:
 @cache
 def _slots(tables: Tables) -> Select[Any]:
     workers = tables.workers
-    given = bindparam("otherwise", type_=Integer())
+    default = bindparam("otherwise", type_=Integer())
     unpaused = case((workers.c.paused_at.is_(None), workers.c.concurrency), else_=0)
     sums = (func.nullif(func.sum(each), 0) for each in (unpaused, workers.c.concurrency))
-    held = select(func.coalesce(*sums, given))
+    held = select(func.coalesce(*sums, default))
     total = held.where(is_alive(tables)).scalar_subquery()
     # Counted only up to the total: a higher count changes nothing.
     some = select(literal(1)).select_from(tables.jobs).where(ANY_RUNNING).limit(total)

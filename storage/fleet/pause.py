@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from storage.db.database import Database
-from storage.fleet.worker_calls import unpaused_beside
+from storage.fleet.worker_calls import other_unpaused
 from storage.schema.clock import after, instant, now, seconds_param
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
@@ -183,9 +183,9 @@ def _pause(tables: Tables) -> Update:
 @cache
 def _resume(tables: Tables) -> Update:
     fleet = tables.fleet
-    wanted: ColumnElement[str | None] = bindparam("kind", type_=String())
-    is_that = or_(wanted.is_(None), fleet.c.pause_kind == wanted)
-    return update(fleet).where(fleet.c.pause_kind.is_not(None), is_that).values(_NO_PAUSE)
+    kind: ColumnElement[str | None] = bindparam("kind", type_=String())
+    is_same_kind = or_(kind.is_(None), fleet.c.pause_kind == kind)
+    return update(fleet).where(fleet.c.pause_kind.is_not(None), is_same_kind).values(_NO_PAUSE)
 
 
 @cache
@@ -201,7 +201,7 @@ def _probe(tables: Tables, *, is_last_resort: bool) -> Update:
     wait_s = case((doubled > seconds_param("most_s"), seconds_param("most_s")), else_=doubled)
     due = [fleet.c.pause_kind == PauseKind.BREAKER.value, fleet.c.probe_at <= instant()]
     if is_last_resort:
-        due.append(~unpaused_beside(tables, bindparam("worker_id", type_=Uuid())))
+        due.append(~other_unpaused(tables, bindparam("worker_id", type_=Uuid())))
     return (
         update(fleet)
         .where(*due)

@@ -51,14 +51,14 @@ def _slow_down(tables: Tables) -> Update:
     fleet = tables.fleet
     until = after(seconds_param("hold_s"))
     is_longer = or_(fleet.c.held_until.is_(None), fleet.c.held_until < until)
-    is_news = or_(
+    is_change_due = or_(
         fleet.c.share_changed_at.is_(None), fleet.c.share_changed_at < after(-CHANGE_EVERY_S)
     )
     halved = case((fleet.c.share / 2 < SLOWEST, SLOWEST), else_=fleet.c.share / 2)
     return update(fleet).values(
         held_until=case((is_longer, until), else_=fleet.c.held_until),
-        share=case((is_news, halved), else_=fleet.c.share),
-        share_changed_at=case((is_news, now()), else_=fleet.c.share_changed_at),
+        share=case((is_change_due, halved), else_=fleet.c.share),
+        share_changed_at=case((is_change_due, now()), else_=fleet.c.share_changed_at),
     )
 
 

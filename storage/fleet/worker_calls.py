@@ -101,9 +101,9 @@ def report_calls(db: Database, worker_id: UUID, report: CallReport) -> bool:
         DatabaseUnavailable: The next heartbeat writes it.
     """
     workers = db.tables.workers
-    mine = update(workers).where(workers.c.id == worker_id).values(report.columns())
+    own_row = update(workers).where(workers.c.id == worker_id).values(report.columns())
     with db.statement() as connection:
-        return connection.execute(mine).rowcount == 1
+        return connection.execute(own_row).rowcount == 1
 
 
 def peers_of(
@@ -147,14 +147,14 @@ def ask_to_resume(db: Database, worker_id: UUID | None = None) -> int:
     """
     workers = db.tables.workers
     paused = (is_alive(db.tables), workers.c.paused_at.is_not(None))
-    asked = update(workers).where(*paused).values(resume_asked_at=now())
+    requested = update(workers).where(*paused).values(resume_asked_at=now())
     if worker_id is not None:
-        asked = asked.where(workers.c.id == worker_id)
+        requested = requested.where(workers.c.id == worker_id)
     with db.statement() as connection:
-        return connection.execute(asked).rowcount
+        return connection.execute(requested).rowcount
 
 
-def unpaused_beside(tables: Tables, worker_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+def other_unpaused(tables: Tables, worker_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     """Return true if another live worker has not paused itself."""
     others = tables.workers
     found = select(others.c.id).where(
@@ -173,8 +173,8 @@ def _peers(tables: Tables) -> Select[Any]:
         workers.c.success_began_at > after(seconds_param("first_failure_s")),
         workers.c.succeeded_at > after(seconds_param("within_s")),
     )
-    asked = and_(own, workers.c.resume_asked_at > after(seconds_param("paused_s")))
-    kinds = (other, and_(other, workers.c.paused_at.is_(None)), succeeded, asked)
+    has_request = and_(own, workers.c.resume_asked_at > after(seconds_param("paused_s")))
+    kinds = (other, and_(other, workers.c.paused_at.is_(None)), succeeded, has_request)
     counts = (func.coalesce(func.sum(case((kind, 1), else_=0)), 0) for kind in kinds)
     # A worker whose lease has run out must still see that it was asked to resume.
     return select(*counts).where(or_(own, is_alive(tables)))

@@ -164,19 +164,19 @@ def _requeue_ended(db: Database, ids: Sequence[UUID], *, passes_over: bool = Fal
             return []
         again = [row.id for row in ended]
         connection.execute(_requeue(db.tables), {"ids": again})
-        back = [{"batch_id": r.batch_id, **_minus(r.status)} for r in ended if r.batch_id]
-        if back:
-            connection.execute(insert(db.tables.batch_deltas), back)
+        deltas = [{"batch_id": r.batch_id, **_subtract_end(r.status)} for r in ended if r.batch_id]
+        if deltas:
+            connection.execute(insert(db.tables.batch_deltas), deltas)
     return again
 
 
-def _minus(status: str) -> dict[str, int]:
+def _subtract_end(status: str) -> dict[str, int]:
     return {name: -int(name == status) for name in ("succeeded", "failed", "cancelled")}
 
 
 def _mark_held(db: Database, which: dict[str, list[UUID]], *, passes_over: bool) -> set[UUID]:
     with db.statement() as connection:
-        return set(connection.scalars(_ask(db.tables, passes_over=passes_over), which))
+        return set(connection.scalars(_mark(db.tables, passes_over=passes_over), which))
 
 
 def _in_order(
@@ -192,7 +192,7 @@ def _in_order(
 
 
 @cache
-def _ask(tables: Tables, *, passes_over: bool) -> ReturningUpdate[Any]:
+def _mark(tables: Tables, *, passes_over: bool) -> ReturningUpdate[Any]:
     jobs = tables.jobs
     held = _in_order(tables, HELD, passes_over=passes_over)
     marked = update(jobs).where(HELD, id_in(tables, held))

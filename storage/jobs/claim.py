@@ -104,11 +104,11 @@ def claim_if_due(
         "serves_release": serves_release,
     }
     if max_calls_per_day is None:
-        job = db.together(_CLAIM_GROUP, parameters)
+        job = db.run_grouped(_CLAIM_GROUP, parameters)
         if job is not None:
             return job
     try:
-        row = _take(db, parameters, max_calls_per_day)
+        row = _claim_alone(db, parameters, max_calls_per_day)
         if row is not None:
             return job_from_row(row)
         return _claimed_before(db, parameters)
@@ -118,16 +118,16 @@ def claim_if_due(
 
 
 def _bind_claims(claims: Rows) -> dict[str, Any]:
-    rows = [{name: claim[name] for name in _OWN} for claim in _alike(claims)]
+    rows = [{name: claim[name] for name in _OWN} for claim in _with_same_terms(claims)]
     return _terms(claims[0]) | as_bulk_params(rows)
 
 
-def _claimed_jobs(claims: Rows, taken: Sequence[RowMapping]) -> list[Job | None]:
-    jobs = {job.claim_token: job for job in map(job_from_row, taken)}
+def _claimed_jobs(claims: Rows, claimed: Sequence[RowMapping]) -> list[Job | None]:
+    jobs = {job.claim_token: job for job in map(job_from_row, claimed)}
     return [jobs.get(claim["token"]) for claim in claims]
 
 
-def _alike(claims: Rows) -> Rows:
+def _with_same_terms(claims: Rows) -> Rows:
     """Return the claims that differ from the first only in job and token; others are made alone."""
     return [claim for claim in claims if _terms(claim) == _terms(claims[0])]
 
@@ -136,17 +136,17 @@ def _terms(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {name: claim[name] for name in claim if name not in _OWN}
 
 
-def _take(db: Database, parameters: dict[str, object], max_calls_per_day: int | None) -> Any:
+def _claim_alone(db: Database, parameters: dict[str, object], max_calls_per_day: int | None) -> Any:
     if max_calls_per_day is not None:
         return _claim_within_day(db, parameters, max_calls_per_day)
     with db.statement() as connection:
         return _claimed(db.tables, connection, parameters)
 
 
-def _claim_within_day(db: Database, parameters: dict[str, object], most: int) -> Any:
+def _claim_within_day(db: Database, parameters: dict[str, object], limit: int) -> Any:
     """Count the call against the daily limit and claim, both or neither."""
     with db.begin() as connection, connection.begin_nested() as both:
-        spend_one_call(db.tables, connection, most)
+        spend_one_call(db.tables, connection, limit)
         row = _claimed(db.tables, connection, parameters)
         if row is None:
             both.rollback()
@@ -176,9 +176,9 @@ def _claimed_before(db: Database, claim: Mapping[str, Any]) -> Job | None:
 
 
 def _end_at_limit(db: Database, job: Job, max_calls: int) -> None:
-    made = job.calls_made - job.calls_before
-    if made >= max_calls:
-        words = f"{made} calls made, {max_calls} allowed"
+    calls = job.calls_made - job.calls_before
+    if calls >= max_calls:
+        words = f"{calls} calls made, {max_calls} allowed"
         error = JobError(EndCode.CALLS_EXHAUSTED, words, "darkroom")
         limits = {"job_id": job.id, "max_calls": max_calls}
         run_ending(db, _exhaust(db.tables), limits | error_parameters(error))
@@ -192,20 +192,20 @@ EXPIRED = JobError(EndCode.EXPIRED, "not started by its expires_at", "operator")
 
 @cache
 def _claim(tables: Tables) -> Update | Select[Any]:
-    which = tables.jobs.c.id == bindparam("job_id")
-    taken = _take_if_due(tables, which, bindparam("token")).returning(*tables.jobs.c)
-    return taken if tables.is_sqlite else _with_calls_counted(tables, taken)
+    this_job = tables.jobs.c.id == bindparam("job_id")
+    claim = _claim_where(tables, this_job, bindparam("token")).returning(*tables.jobs.c)
+    return claim if tables.is_sqlite else _with_calls_counted(tables, claim)
 
 
 @cache
 def _claim_all(tables: Tables) -> Select[Any]:
-    given = bulk_rows("job_id", "token")
-    taken = _take_if_due(tables, matches_rows(tables, given), given.c.token)
-    return _with_calls_counted(tables, taken.returning(*tables.jobs.c))
+    rows = bulk_rows("job_id", "token")
+    claim = _claim_where(tables, matches_rows(tables, rows), rows.c.token)
+    return _with_calls_counted(tables, claim.returning(*tables.jobs.c))
 
 
-def _with_calls_counted(tables: Tables, taken: Any) -> Select[Any]:
-    claimed = taken.cte("claimed")
+def _with_calls_counted(tables: Tables, claim: Any) -> Select[Any]:
+    claimed = claim.cte("claimed")
     counted = count_one(tables, claimed.c.owner, of=claimed).cte("counted")
     return select(claimed).add_cte(counted)
 
@@ -215,10 +215,10 @@ def _count_call(tables: Tables) -> Any:
     return count_one(tables, bindparam("of_owner", type_=Text()))
 
 
-def _take_if_due(tables: Tables, which: ColumnElement[bool], token: ColumnElement[Any]) -> Update:
+def _claim_where(tables: Tables, matches: ColumnElement[bool], token: ColumnElement[Any]) -> Update:
     jobs = tables.jobs
     due = (
-        which,
+        matches,
         QUEUED,
         or_(jobs.c.not_before.is_(None), jobs.c.not_before <= instant()),
         jobs.c.calls_made - jobs.c.calls_before < bindparam("max_calls"),
@@ -226,7 +226,7 @@ def _take_if_due(tables: Tables, which: ColumnElement[bool], token: ColumnElemen
         open_to_claims(tables),
         is_served_by(tables, bindparam("serves_release")),
     )
-    taken = {
+    changes = {
         "status": JobStatus.RUNNING.value,
         "fence": jobs.c.fence + 1,
         "attempts": jobs.c.attempts + 1,
@@ -238,7 +238,7 @@ def _take_if_due(tables: Tables, which: ColumnElement[bool], token: ColumnElemen
         "not_before": null(),
         "dispatched_at": null(),
     }
-    return update(jobs).where(*due).values(taken)
+    return update(jobs).where(*due).values(changes)
 
 
 @cache
@@ -268,5 +268,5 @@ _CLAIM_GROUP = GroupStatement(
     results=_claimed_jobs,
     gather_s=GATHER_S,
     # Alone, a row that cannot be read is found and quarantined.
-    alone_after=(*UNDECODABLE, RecordUnreadable),
+    ungroup_after=(*UNDECODABLE, RecordUnreadable),
 )

@@ -84,7 +84,7 @@ def mark_storing_if_held(
         **image_parameters(images),
         "by_worker": worker_id,
     }
-    if db.together(_MARK_GROUP, parameters):
+    if db.run_grouped(_MARK_GROUP, parameters):
         return True
     with db.statement() as connection:
         return connection.execute(_mark_storing(db.tables), parameters).rowcount == 1
@@ -110,7 +110,8 @@ def finish_if_held(
         DatabaseUnavailable: Call again.
     """
     parameters = {"job_id": job_id, "at_fence": fence, **image_parameters(images)}
-    if db.together(_FINISH_GROUP, parameters):
+    if db.run_grouped(_FINISH_GROUP, parameters):
+        db.note_ended([job_id])
         return True
     if run_ending(db, _finish(db.tables), parameters):
         return True
@@ -169,10 +170,10 @@ def _mark_storing(tables: Tables) -> Update:
 @cache
 def _mark_all(tables: Tables) -> Update:
     jobs = tables.jobs
-    given = bulk_rows("job_id", "at_fence", "new_images", "new_sha256", "by_worker")
-    storing = _storing(tables, given.c.new_images)
-    holder = _holder(jobs, given.c.by_worker)
-    marked = _held_as_given(tables, given).values({**storing, "worker_id": holder})
+    rows = bulk_rows("job_id", "at_fence", "new_images", "new_sha256", "by_worker")
+    storing = _storing(tables, rows.c.new_images)
+    holder = _holder(jobs, rows.c.by_worker)
+    marked = _held_rows(tables, rows).values({**storing, "worker_id": holder})
     return marked.returning(jobs.c.id, jobs.c.fence)
 
 
@@ -189,20 +190,20 @@ def _finish(tables: Tables) -> Update:
 
 @cache
 def _finish_all(tables: Tables) -> Select[Any]:
-    given = bulk_rows("job_id", "at_fence", "new_images", "new_sha256")
-    finished = _held_as_given(tables, given).values(
-        {**with_images(tables, given.c.new_images), "call_deadline": null()}
+    rows = bulk_rows("job_id", "at_fence", "new_images", "new_sha256")
+    finished = _held_rows(tables, rows).values(
+        {**with_images(tables, rows.c.new_images), "call_deadline": null()}
     )
     return ending_statement(tables, finished)
 
 
-def _held_as_given(tables: Tables, given: Any) -> Update:
+def _held_rows(tables: Tables, rows: Any) -> Update:
     jobs = tables.jobs
     return update(jobs).where(
-        matches_rows(tables, given),
-        jobs.c.fence == given.c.at_fence,
+        matches_rows(tables, rows),
+        jobs.c.fence == rows.c.at_fence,
         HELD,
-        names_no_others(tables, given.c.new_sha256),
+        names_no_others(tables, rows.c.new_sha256),
     )
 
 

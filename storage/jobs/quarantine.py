@@ -41,22 +41,22 @@ def quarantine_row(db: Database, job_id: UUID, *, token: UUID, reason: str) -> b
     """
     error = JobError(EndCode.ROW_UNREADABLE, reason, "darkroom")
     parameters = {"job_id": job_id, "token": token} | error_parameters(error)
-    has_ended = bool(run_ending(db, _set_aside(db.tables), parameters))
-    fate = "it has been set aside as failed" if has_ended else "it is left alone"
-    log.error("a row cannot be read: %s", fate, extra={"job_id": str(job_id), "reason": reason})
+    has_ended = bool(run_ending(db, _quarantine(db.tables), parameters))
+    outcome = "it has been set aside as failed" if has_ended else "it is left alone"
+    log.error("a row cannot be read: %s", outcome, extra={"job_id": str(job_id), "reason": reason})
     return has_ended
 
 
 @cache
-def _set_aside(tables: Tables) -> Update:
+def _quarantine(tables: Tables) -> Update:
     jobs = tables.jobs
-    ours = and_(RUNNING, jobs.c.claim_token == bindparam("token"))
-    given_back = {
-        column: case((ours, jobs.c[column] - 1), else_=jobs.c[column])
+    own_claim = and_(RUNNING, jobs.c.claim_token == bindparam("token"))
+    uncounted = {
+        column: case((own_claim, jobs.c[column] - 1), else_=jobs.c[column])
         for column in ("attempts", "calls_made")
     }
     return (
         update(jobs)
-        .where(jobs.c.id == bindparam("job_id"), or_(QUEUED, ours))
-        .values({**RELEASED, **ended_values(JobStatus.FAILED), **given_back, "images": null()})
+        .where(jobs.c.id == bindparam("job_id"), or_(QUEUED, own_claim))
+        .values({**RELEASED, **ended_values(JobStatus.FAILED), **uncounted, "images": null()})
     )

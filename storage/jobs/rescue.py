@@ -132,7 +132,7 @@ def _rescue_running(tables: Tables) -> Update:
         "calls_unknown": jobs.c.calls_unknown + 1,
         **_errors(stop, UNKNOWN),
     }
-    return _taken(tables, RUNNING, dead, changes)
+    return _released(tables, RUNNING, dead, changes)
 
 
 @cache
@@ -152,7 +152,7 @@ def _rescue_storing(tables: Tables) -> Update:
         "images": null(),
         **_errors(stop, LOST),
     }
-    return _taken(tables, STORING, dead, changes)
+    return _released(tables, STORING, dead, changes)
 
 
 def _errors(stop: ColumnElement[bool], error: JobError) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _errors(stop: ColumnElement[bool], error: JobError) -> dict[str, Any]:
     return {n: case((stop, literal(ended[n])), else_=literal(waiting[n])) for n in NO_ERROR}
 
 
-def _taken(
+def _released(
     tables: Tables, state: ColumnElement[bool], dead: Select[Any], changes: dict[str, Any]
 ) -> Update:
     jobs = tables.jobs

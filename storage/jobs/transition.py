@@ -92,12 +92,15 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
     Returns:
         `id`, `batch_id`, `status` and `fence` of each row it changed.
     """
-    if not db.is_sqlite:
+    if db.is_sqlite:
+        with db.begin() as connection:
+            rows = run_ending_within(db, connection, change, parameters)
+    else:
         with db.statement() as connection:
-            rows = connection.execute(ending_statement(db.tables, change), parameters)
-            return rows.mappings().all()
-    with db.begin() as connection:
-        return run_ending_within(db, connection, change, parameters)
+            changed = connection.execute(ending_statement(db.tables, change), parameters)
+            rows = changed.mappings().all()
+    db.note_ended([row["id"] for row in rows if row["status"] in _COUNTED])
+    return rows
 
 
 def run_ending_within(
@@ -131,9 +134,9 @@ def ending_statement(tables: Tables, change: Update) -> Select[Any]:
     ended = select(changed.c.batch_id, *counts).where(
         changed.c.batch_id.is_not(None), changed.c.status.in_(_COUNTED)
     )
-    told = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("told")
+    deltas = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("deltas")
     answer = select(*(changed.c[column.name] for column in returned))
-    return answer.add_cte(told, insert_deliveries(tables, changed))
+    return answer.add_cte(deltas, insert_deliveries(tables, changed))
 
 
 def _returned(jobs: Table) -> tuple[Column[Any], ...]:

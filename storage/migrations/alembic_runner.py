@@ -23,12 +23,12 @@ __all__ = ["upgrade"]
 _SCRIPTS = Path(__file__).parent
 
 
-def upgrade(connection: Connection, wanted: str) -> None:
+def upgrade(connection: Connection, target: str) -> None:
     """Run the steps that lead to a revision, in the connection's transaction."""
     scripts = _scripts()
 
     def steps(revision: Any, _context: Any) -> Any:
-        return scripts._upgrade_revs(wanted, revision)  # noqa: SLF001 - what Alembic's own command does
+        return scripts._upgrade_revs(target, revision)  # noqa: SLF001 - what Alembic's own command does
 
     context = _context(connection, fn=steps)
     with Operations.context(context):

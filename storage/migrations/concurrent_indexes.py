@@ -59,7 +59,7 @@ LATE: Final = (
 
 # Any number that is not used elsewhere; different from the migration's own lock.
 _TRY_LOCK: Final = text(f"SELECT pg_try_advisory_xact_lock({0x6C617465})")
-_ASK_EVERY_S: Final = 0.2
+_RETRY_LOCK_EVERY_S: Final = 0.2
 
 _WHOLE: Final = text(
     "SELECT c.relname, i.indisvalid FROM pg_index AS i"
@@ -77,9 +77,9 @@ def missing_indexes(db: Database, revision: str | None) -> list[str]:
     """
     if db.is_sqlite or revision is None:
         return []
-    wanted = [late.name for late in LATE if int(late.since) <= int(revision)]
+    names = [late.name for late in LATE if int(late.since) <= int(revision)]
     whole = {name for name, is_whole in _found(db).items() if is_whole}
-    return [name for name in wanted if name not in whole]
+    return [name for name in names if name not in whole]
 
 
 def make_indexes(db: Database, revision: str) -> None:
@@ -90,27 +90,27 @@ def make_indexes(db: Database, revision: str) -> None:
     """
     if not missing_indexes(db, revision):
         return
-    alone, builder = db.twin(INDEX_BUILD), db.twin(INDEX_BUILD)
+    lock_db, build_db = db.with_one_connection(INDEX_BUILD), db.with_one_connection(INDEX_BUILD)
     try:
-        while not _made_in_turn(db, revision, alone, builder):
-            time.sleep(_ASK_EVERY_S)
+        while not _make_if_locked(db, revision, lock_db, build_db):
+            time.sleep(_RETRY_LOCK_EVERY_S)
     finally:
-        alone.close()
-        builder.close()
+        lock_db.close()
+        build_db.close()
 
 
-def _made_in_turn(db: Database, revision: str, alone: Database, builder: Database) -> bool:
+def _make_if_locked(db: Database, revision: str, lock_db: Database, build_db: Database) -> bool:
     """Build the missing indexes if this process gets the lock; return whether it did.
 
     If it does not, no transaction of the request may stay open.
     """
-    with alone.begin() as turn:
-        if not turn.scalar(_TRY_LOCK):
+    with lock_db.begin() as transaction:
+        if not transaction.scalar(_TRY_LOCK):
             return False
         missing = missing_indexes(db, revision)
         for late in LATE:
             if late.name in missing:
-                _make(builder, late)
+                _make(build_db, late)
     return True
 
 

@@ -15,7 +15,7 @@ from storage.db.database import Database
 from storage.db.statement_limits import MIGRATION
 from storage.errors import SchemaOutOfDate
 from storage.migrations.concurrent_indexes import make_indexes
-from storage.schema.revision import PREFIX, SCHEMA, VERSION_TABLE, WANTED
+from storage.schema.revision import CURRENT, PREFIX, SCHEMA, VERSION_TABLE
 
 # Any number that is not used elsewhere on the server: "darkroom" in ASCII, halved.
 _LOCK = 0x6461726B726F6F6D & 0x7FFFFFFF
@@ -50,12 +50,12 @@ def migrate(db: Database) -> str:
             connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         found = _revision(connection)
-        if found is None or int(found) < int(WANTED):
+        if found is None or int(found) < int(CURRENT):
             from storage.migrations.alembic_runner import upgrade  # noqa: PLC0415 - slow to load, and seldom needed
 
-            upgrade(connection, WANTED)
-            found = WANTED
-    if found == WANTED:
+            upgrade(connection, CURRENT)
+            found = CURRENT
+    if found == CURRENT:
         make_indexes(db, found)
     return found
 
@@ -63,9 +63,9 @@ def migrate(db: Database) -> str:
 def schema_status(db: Database) -> tuple[str | None, str]:
     """Return the database's revision (None: no tables) and the one this release needs."""
     if db.is_absent:  # connecting would create an empty file
-        return None, WANTED
+        return None, CURRENT
     with db.read() as connection:
-        return _revision(connection), WANTED
+        return _revision(connection), CURRENT
 
 
 def check_schema(db: Database) -> str:
@@ -78,9 +78,9 @@ def check_schema(db: Database) -> str:
         SchemaOutOfDate: They are missing, older, or more than one release newer.
         DatabaseUnavailable: Unknown; call again.
     """
-    found, wanted = schema_status(db)
-    if found is None or int(found) not in {int(wanted), int(wanted) + 1}:
-        raise SchemaOutOfDate(found, wanted)
+    found, needed = schema_status(db)
+    if found is None or int(found) not in {int(needed), int(needed) + 1}:
+        raise SchemaOutOfDate(found, needed)
     return found
 
 

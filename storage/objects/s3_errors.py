@@ -21,7 +21,7 @@ from storage.errors import (
     ObjectStoreRefused,
     ObjectStoreUnavailable,
 )
-from storage.objects import botocore_garbage as leftovers
+from storage.objects import botocore_garbage
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: codes that ask for a retry.
 _PATIENCE = {
@@ -79,7 +79,7 @@ def translated(address: str, bucket: str, key: str = "", *, size_bytes: int = 0)
     try:
         yield
     except (boto.BotoCoreError, boto.ClientError, Boto3Error, OSError, ValueError) as foreign:
-        leftovers.collect(size_bytes)
+        botocore_garbage.collect(size_bytes)
         raise translate(foreign, address, bucket, key) from foreign
 
 

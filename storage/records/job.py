@@ -184,5 +184,5 @@ def clean_text(text: str) -> str:
 
     PostgreSQL's `text` holds no NUL, and UTF-8 holds no lone surrogate.
     """
-    kept = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    return kept.encode("utf-8", "replace").decode("utf-8")
+    cleaned = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return cleaned.encode("utf-8", "replace").decode("utf-8")

@@ -47,7 +47,7 @@ _FORGETTABLE: ColumnElement[bool] = literal_column(
     "status || '' IN ('queued', 'succeeded', 'failed', 'cancelled')"
 )
 
-_KEPT = (
+_TOMBSTONE_COLUMNS = (
     *("id", "owner", "batch_id", "status", "simulated", "attempts"),
     *("calls_made", "calls_unknown", "calls_useless", "calls_lost", "calls_duplicate"),
     *("accepted_at", "first_call_at", "image_in_hand_at", "ended_at"),
@@ -113,21 +113,23 @@ def _forget(
             .all()
         )
         if rows:
-            _bury(db.tables, connection, rows)
+            _insert_tombstones(db.tables, connection, rows)
             _delete(db.tables, connection, [row["id"] for row in rows])
             shared = still_shared(db.tables, connection, roots)
-            enqueue_deletions_of(db.tables, connection, rows, shared, _strays(rows, key_prefix))
+            enqueue_deletions_of(
+                db.tables, connection, rows, shared, _unnamed_keys(rows, key_prefix)
+            )
         left = connection.execute(_left(db.tables), which).mappings().all()
-    gone = [row["id"] for row in rows]
+    deleted = [row["id"] for row in rows]
     return Forgotten(
-        forgotten=gone,
+        forgotten=deleted,
         cancelled=sum(row["status"] == JobStatus.QUEUED for row in rows),
         under_way=[row["id"] for row in left if row["is_in"]],
         loading=[row["id"] for row in left if not row["is_in"]],
     )
 
 
-def _bury(tables: Tables, connection: Connection, rows: Sequence[RowMapping]) -> None:
+def _insert_tombstones(tables: Tables, connection: Connection, rows: Sequence[RowMapping]) -> None:
     """Insert tombstones, and batch deltas for the jobs that are cancelled here."""
     connection.execute(insert(tables.tombstones), [_tombstone(row) for row in rows])
     cancelled = [
@@ -140,12 +142,12 @@ def _bury(tables: Tables, connection: Connection, rows: Sequence[RowMapping]) ->
 
 
 def _tombstone(row: RowMapping) -> dict[str, Any]:
-    kept = {name: row[name] for name in _KEPT}
+    values = {name: row[name] for name in _TOMBSTONE_COLUMNS}
     if row["status"] == JobStatus.QUEUED:
-        kept |= {"status": JobStatus.CANCELLED.value, "ended_at": row["moment"]}
+        values |= {"status": JobStatus.CANCELLED.value, "ended_at": row["moment"]}
     key = row["idempotency_key"]
-    kept["key_hash"] = None if key is None else hash_of_key(row["owner"], key)
-    return kept
+    values["key_hash"] = None if key is None else hash_of_key(row["owner"], key)
+    return values
 
 
 def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
@@ -153,20 +155,20 @@ def _delete(tables: Tables, connection: Connection, ids: list[UUID]) -> None:
 
     A process that has just sent a delivery holds its row until the log entry is written.
     """
-    told = list(connection.scalars(_delete_deliveries(tables), {"ids": ids}))
-    if told:
-        connection.execute(_delete_log(tables), {"ids": told})
+    deliveries = list(connection.scalars(_delete_deliveries(tables), {"ids": ids}))
+    if deliveries:
+        connection.execute(_delete_log(tables), {"ids": deliveries})
     connection.execute(forget_reuses(tables), {"ids": ids})
     connection.execute(_delete_jobs(tables), {"ids": ids})
 
 
-def _strays(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID]]:
+def _unnamed_keys(rows: Iterable[RowMapping], key_prefix: str) -> list[tuple[str, UUID]]:
     """Return keys at which dead workers may have stored an image that the row does not name."""
-    feared = ("calls_unknown", "calls_lost", "calls_duplicate")
+    counts = ("calls_unknown", "calls_lost", "calls_duplicate")
     return [
         (key, row["id"])
         for row in rows
-        if any(row[count] for count in feared)
+        if any(row[count] for count in counts)
         for fence in range(1, row["fence"] + 1)
         if (key := image_key(key_prefix, row["id"], fence, 0)) not in _own(row)
     ]
@@ -184,7 +186,7 @@ def _ids() -> Any:
 @cache
 def _forgettable(tables: Tables, *, passes_over: bool) -> Select[Any]:
     jobs = tables.jobs
-    columns = [jobs.c[name] for name in (*_KEPT, *_USED)]
+    columns = [jobs.c[name] for name in (*_TOMBSTONE_COLUMNS, *_USED)]
     rows = select(*columns, now().label("moment")).where(
         jobs.c.id.in_(_ids()), _FORGETTABLE, open_to_claims(tables)
     )
@@ -203,10 +205,10 @@ def _left(tables: Tables) -> Select[Any]:
 
 @cache
 def _delete_deliveries(tables: Tables) -> Any:
-    told = tables.deliveries
+    deliveries = tables.deliveries
     # `IS NOT NULL` is implied, but the planner needs to read it to use the partial index.
-    of_jobs = (told.c.job_id.in_(_ids()), told.c.job_id.is_not(None))
-    return delete(told).where(*of_jobs).returning(told.c.id)
+    of_jobs = (deliveries.c.job_id.in_(_ids()), deliveries.c.job_id.is_not(None))
+    return delete(deliveries).where(*of_jobs).returning(deliveries.c.id)
 
 
 @cache

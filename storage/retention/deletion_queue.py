@@ -54,7 +54,7 @@ TAKEN_FOR_S: Final = 60.0
 """How long keys stay claimed unless renewed. If the claimer is killed, new jobs with the same
 initial images wait for as long."""
 
-_SPARE_ASK_S: Final = 0.2
+_SPARE_RETRY_S: Final = 0.2
 _SPARE_MOST_S: Final = 20.0
 
 
@@ -93,7 +93,7 @@ def enqueue_deletions(
     rows = [{"key": key, "job_id": job_id, "wait_s": 0.0} for key, job_id in images]
     rows += [{"key": key, "job_id": None, "wait_s": INIT_GRACE_S} for key in init_images]
     if rows:  # in key order, so that two cannot deadlock
-        connection.execute(_doom(tables), sorted(rows, key=lambda row: str(row["key"])))
+        connection.execute(_enqueue(tables), sorted(rows, key=lambda row: str(row["key"])))
 
 
 def enqueue_deletions_of(
@@ -101,7 +101,7 @@ def enqueue_deletions_of(
     connection: Connection,
     rows: Sequence[RowMapping],
     shared: Mapping[UUID, bool],
-    strays: Iterable[tuple[str, UUID]] = (),
+    unnamed: Iterable[tuple[str, UUID]] = (),
 ) -> None:
     """Enqueue the objects of deleted jobs: images that no other job has, and initial images.
 
@@ -110,9 +110,9 @@ def enqueue_deletions_of(
         connection: In a transaction that deletes these jobs.
         rows: `id`, `images` and `init_image_key` of each.
         shared: For jobs that might share their images, whether another job still has them.
-        strays: Additional keys, each with its job.
+        unnamed: Additional keys, which no row names, each with its job.
     """
-    images: dict[str, UUID] = dict(strays)
+    images: dict[str, UUID] = dict(unnamed)
     for row in rows:
         if not shared.get(row["id"], False):
             images |= dict.fromkeys((image["key"] for image in row["images"] or ()), row["id"])
@@ -132,12 +132,12 @@ def claim_deletions(db: Database, *, limit: int, jobs: Sequence[UUID] | None = N
         DatabaseUnavailable: Call again.
     """
     with db.statement() as connection:
-        connection.execute(_strike_used(db.tables), {"at_most": limit})
+        connection.execute(_dequeue_used(db.tables), {"at_most": limit})
     with db.statement() as connection:
         bounds: dict[str, Any] = {"at_most": limit, "busy_s": TAKEN_FOR_S}
         if jobs is None:
-            return list(connection.scalars(_take(db.tables), bounds))
-        return list(connection.scalars(_take_of(db.tables), bounds | {"jobs": list(jobs)}))
+            return list(connection.scalars(_claim_keys(db.tables), bounds))
+        return list(connection.scalars(_claim_keys_of(db.tables), bounds | {"jobs": list(jobs)}))
 
 
 def renew_deletions(db: Database, keys: Sequence[str]) -> None:
@@ -158,7 +158,7 @@ def mark_deleted(db: Database, keys: Sequence[str]) -> None:
     """
     if keys:
         with db.statement() as connection:
-            connection.execute(_strike_off(db.tables), {"keys": list(keys)})
+            connection.execute(_dequeue(db.tables), {"keys": list(keys)})
 
 
 def deletion_queue_state(db: Database) -> DeletionQueueState:
@@ -194,8 +194,8 @@ def spare_init_image(db: Database, key: str) -> None:
             if not connection.scalar(_is_busy(db.tables), {"of_key": key}):
                 return
         if time.monotonic() > until:
-            raise DatabaseUnavailable("an initial image is being deleted; hand the job in again")
-        time.sleep(_SPARE_ASK_S)
+            raise DatabaseUnavailable("an initial image is being deleted; submit the job again")
+        time.sleep(_SPARE_RETRY_S)
 
 
 def _free(tables: Tables) -> ColumnElement[bool]:
@@ -227,7 +227,7 @@ def _due(tables: Tables, *conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 @cache
-def _doom(tables: Tables) -> Any:
+def _enqueue(tables: Tables) -> Any:
     doomed = tables.doomed_objects
     when = after(seconds_param("wait_s"))
     statement = tables.insert(doomed).values(
@@ -238,28 +238,28 @@ def _doom(tables: Tables) -> Any:
 
 
 @cache
-def _strike_used(tables: Tables) -> Delete:
+def _dequeue_used(tables: Tables) -> Delete:
     doomed = tables.doomed_objects
     used = _due(tables, doomed.c.job_id.is_(None), _in_use(tables))
     return delete(doomed).where(_key_in(tables, used))
 
 
 @cache
-def _take(tables: Tables) -> ReturningUpdate[Any]:
-    return _taken(tables, _due(tables, ~_in_use(tables)))
+def _claim_keys(tables: Tables) -> ReturningUpdate[Any]:
+    return _claimed(tables, _due(tables, ~_in_use(tables)))
 
 
 @cache
-def _take_of(tables: Tables) -> ReturningUpdate[Any]:
+def _claim_keys_of(tables: Tables) -> ReturningUpdate[Any]:
     doomed = tables.doomed_objects
     some = doomed.c.job_id.in_(bindparam("jobs", type_=doomed.c.job_id.type))
-    return _taken(tables, _due(tables, doomed.c.job_id.is_not(None), some))
+    return _claimed(tables, _due(tables, doomed.c.job_id.is_not(None), some))
 
 
-def _taken(tables: Tables, due: Select[Any]) -> ReturningUpdate[Any]:
+def _claimed(tables: Tables, due: Select[Any]) -> ReturningUpdate[Any]:
     doomed = tables.doomed_objects
-    taken = {"busy_until": after(seconds_param("busy_s")), "tries": doomed.c.tries + 1}
-    return update(doomed).where(_key_in(tables, due)).values(taken).returning(doomed.c.key)
+    claim = {"busy_until": after(seconds_param("busy_s")), "tries": doomed.c.tries + 1}
+    return update(doomed).where(_key_in(tables, due)).values(claim).returning(doomed.c.key)
 
 
 def _among(tables: Tables) -> ColumnElement[bool]:
@@ -273,7 +273,7 @@ def _renew(tables: Tables) -> Update:
 
 
 @cache
-def _strike_off(tables: Tables) -> Delete:
+def _dequeue(tables: Tables) -> Delete:
     return delete(tables.doomed_objects).where(_among(tables))
 
 

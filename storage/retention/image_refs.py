@@ -37,16 +37,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
-_TURNS: Final = 256
+_LOCKS: Final = 256
 """How many advisory locks the images are spread over. Images that share a lock by chance wait a
 moment longer. A lock for each would fill the server's table of locks, which holds some thousands in
 total."""
 
 # The first number separates these from Darkroom's other locks, which have one number: "reus" in
 # ASCII.
-_TAKE_TURNS: Final = text(
-    "SELECT pg_advisory_xact_lock(1919251827, turn)"
-    " FROM unnest(CAST(:turns AS integer[])) AS turns(turn)"
+_TAKE_LOCKS: Final = text(
+    "SELECT pg_advisory_xact_lock(1919251827, lock)"
+    " FROM unnest(CAST(:locks AS integer[])) AS locks(lock)"
 )
 
 
@@ -73,7 +73,7 @@ def still_shared(
     """
     alive = _alive_among(tables, connection, set(roots.values()))
     if alive and not tables.is_sqlite:
-        connection.execute(_TAKE_TURNS, {"turns": sorted({_turn(root) for root in alive})})
+        connection.execute(_TAKE_LOCKS, {"locks": sorted({_lock_of(root) for root in alive})})
         alive = _alive_among(tables, connection, alive)
     return {job_id: root in alive for job_id, root in roots.items()}
 
@@ -84,15 +84,15 @@ def forget_reuses(tables: Tables) -> Delete:
     return delete(tables.reuses).where(tables.reuses.c.job_id.in_(_ids()))
 
 
-def _turn(root: UUID) -> int:
-    return root.int % _TURNS
+def _lock_of(root: UUID) -> int:
+    return root.int % _LOCKS
 
 
 def _alive_among(tables: Tables, connection: Connection, roots: Iterable[UUID]) -> set[UUID]:
-    wanted = sorted(roots)
-    if not wanted:
+    requested = sorted(roots)
+    if not requested:
         return set()
-    bounds = {"roots": [str(root) for root in wanted] if tables.is_sqlite else wanted}
+    bounds = {"roots": [str(root) for root in requested] if tables.is_sqlite else requested}
     return set(connection.scalars(_alive(tables), bounds))
 
 
@@ -115,14 +115,14 @@ def _alive(tables: Tables) -> Select[Any]:
 
     It compares by order, not equality, so that no planner gathers all jobs that share an image.
     """
-    jobs, reuses, wanted = tables.jobs, tables.reuses, _wanted(tables)
+    jobs, reuses, requested = tables.jobs, tables.reuses, _requested(tables)
     first = select(reuses.c.root_id).join(jobs, jobs.c.id == reuses.c.job_id)
-    first = first.where(reuses.c.root_id >= wanted.c.value).order_by(reuses.c.root_id).limit(1)
-    found = first.correlate(wanted).scalar_subquery()
-    return select(wanted.c.value).where(found == wanted.c.value)
+    first = first.where(reuses.c.root_id >= requested.c.value).order_by(reuses.c.root_id).limit(1)
+    found = first.correlate(requested).scalar_subquery()
+    return select(requested.c.value).where(found == requested.c.value)
 
 
-def _wanted(tables: Tables) -> Any:
+def _requested(tables: Tables) -> Any:
     """Return the requested images as rows; binds `roots`, a list."""
     if tables.is_sqlite:
         each = func.json_each(bindparam("roots", type_=JSON()))

@@ -96,15 +96,15 @@ def hash_of_key(owner: str, key: str) -> str:
 
 @cache
 def _by_id_or_key(tables: Tables) -> Select[Any]:
-    stones = tables.tombstones
-    columns = [stones.c[name] for name in Tombstone.__slots__]
+    tombstones = tables.tombstones
+    columns = [tombstones.c[name] for name in Tombstone.__slots__]
     key = bindparam("key_hash", type_=Text())
-    same_key = (stones.c.key_hash == key) & stones.c.key_hash.is_not(None)
-    return select(*columns).where(or_(stones.c.id == bindparam("job_id"), same_key))
+    same_key = (tombstones.c.key_hash == key) & tombstones.c.key_hash.is_not(None)
+    return select(*columns).where(or_(tombstones.c.id == bindparam("job_id"), same_key))
 
 
 @cache
 def _among(tables: Tables) -> Select[Any]:
-    stones = tables.tombstones
+    tombstones = tables.tombstones
     ids = bindparam("ids", type_=Uuid())
-    return select(stones.c.id).where(stones.c.id.in_(ids))
+    return select(tombstones.c.id).where(tombstones.c.id.in_(ids))

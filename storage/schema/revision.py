@@ -7,7 +7,7 @@ upgraded one worker at a time.
 
 from __future__ import annotations
 
-WANTED = "0005"
+CURRENT = "0005"
 """The revision this release was written for."""
 
 RELEASE = 2

@@ -26,7 +26,7 @@ SUFFIX = ".spool"
 PART_SUFFIX = ".part"
 
 _VERSION = 1
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAX_HEADER_BYTES = 65536
 _DIGEST_CHARS = 16
 # POSIX guarantees 16 only; Linux and macOS accept 1,024.
@@ -105,7 +105,7 @@ def disk_translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in _DISK_FULL:
             raise SpoolFull(f"no room for the spool: {error.strerror} at {path}") from error
         raise SpoolUnavailable(f"the spool at {path} cannot be used: {error}") from error
 

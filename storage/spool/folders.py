@@ -18,7 +18,7 @@ from uuid import uuid4
 
 LOCK = "lock"
 
-_OURS = re.compile(r"[0-9a-f]{32}")
+_FOLDER_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class LockedFolder:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Release the lock, and delete the folder if it is empty."""
         lock = self.path / LOCK
         try:
@@ -60,11 +60,11 @@ def new_folder(root: Path) -> LockedFolder:
         path = root / uuid4().hex
         path.mkdir(mode=0o700)
         # Between the two lines another process may take the empty folder for an orphan.
-        if (folder := take(path)) is not None:
+        if (folder := lock_folder(path)) is not None:
             return folder
 
 
-def made_again(root: Path, lost: LockedFolder) -> LockedFolder:
+def make_again(root: Path, lost: LockedFolder) -> LockedFolder:
     """Create and lock a folder that was deleted under its process, at its old path if it is free.
 
     Raises:
@@ -72,25 +72,25 @@ def made_again(root: Path, lost: LockedFolder) -> LockedFolder:
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     lost.path.mkdir(mode=0o700, exist_ok=True)
-    folder = take(lost.path) or new_folder(root)
+    folder = lock_folder(lost.path) or new_folder(root)
     os.close(lost.descriptor)
     return folder
 
 
-def orphans(root: Path, mine: Path) -> Iterator[LockedFolder]:
+def orphans(root: Path, own: Path) -> Iterator[LockedFolder]:
     """Yield every other folder that no process holds, locked; the caller releases each one.
 
     Raises:
         OSError: The disk's.
     """
     for path in sorted(root.iterdir()):
-        if path == mine or not _OURS.fullmatch(path.name):
+        if path == own or not _FOLDER_NAME.fullmatch(path.name):
             continue
-        if (folder := take(path)) is not None:
+        if (folder := lock_folder(path)) is not None:
             yield folder
 
 
-def take(path: Path) -> LockedFolder | None:
+def lock_folder(path: Path) -> LockedFolder | None:
     """Lock a folder; return None if it is held by another process or no longer exists."""
     lock = path / LOCK
     try:

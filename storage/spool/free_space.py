@@ -10,7 +10,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
-class DiskRoom:
+class DiskSpace:
     """Track the free space of one disk. The caller calls `has` under its own lock.
 
     Args:
@@ -18,19 +18,19 @@ class DiskRoom:
         make_room: Deletes what may be deleted there; returns whether there was any.
     """
 
-    def __init__(self, folder: Path, make_room: Callable[[], bool]) -> None:
+    def __init__(self, folder: Path, free_more: Callable[[], bool]) -> None:
         self._folder = folder
-        self._make_room = make_room
+        self._free_more = free_more
         self._is_full = False
 
-    def free_bytes(self, wanted_bytes: int) -> int | None:
+    def free_bytes(self, needed_bytes: int) -> int | None:
         """Return the free space of the disk; None if it is unknown, so that the write decides.
 
         If that is less than is wanted, deletable files here are deleted first.
         """
-        free_bytes = self._asked()
-        if free_bytes is not None and free_bytes < wanted_bytes and self._make_room():
-            return self._asked()
+        free_bytes = self._query()
+        if free_bytes is not None and free_bytes < needed_bytes and self._free_more():
+            return self._query()
         return free_bytes
 
     def has(self, size_bytes: int, free_bytes: int | None) -> bool:
@@ -46,7 +46,7 @@ class DiskRoom:
         self._is_full = is_full
         return not is_full
 
-    def _asked(self) -> int | None:
+    def _query(self) -> int | None:
         try:
             disk = os.statvfs(self._folder)
         except OSError:

@@ -19,7 +19,7 @@ class SharedSync:
 
     def __init__(self, sync: Callable[[], None]) -> None:
         self._sync = sync
-        self._turn = Lock()
+        self._lock = Lock()
         self._begun = 0
         self._done = 0
 
@@ -29,9 +29,9 @@ class SharedSync:
         Raises:
             OSError: The disk's. Every other thread that waited for that sync makes its own.
         """
-        wanted = self._begun + 1
-        with self._turn:
-            if self._done >= wanted:
+        needed = self._begun + 1
+        with self._lock:
+            if self._done >= needed:
                 return
             self._begun += 1
             self._sync()

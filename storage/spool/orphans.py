@@ -91,7 +91,7 @@ class OrphanedFiles:
                 try:
                     self._empty(folder.path, into, adopted)
                 finally:
-                    folder.let_go()
+                    folder.release()
 
     def _empty(self, orphan: Path, into: Path, adopted: list[SpoolEntry]) -> None:
         for path in sorted(orphan.iterdir()):

@@ -19,7 +19,7 @@ from storage.spool.file_format import (
     sync_folder,
     write_file,
 )
-from storage.spool.folders import LockedFolder, made_again, new_folder
+from storage.spool.folders import LockedFolder, make_again, new_folder
 from storage.spool.group_fsync import SharedSync
 from storage.spool.recycled_files import SpareFiles
 
@@ -97,7 +97,7 @@ class OwnFolder:
         with self._restoring, disk_translated(self._root):
             if self._locked.is_held():
                 return False
-            self._locked = made_again(self._root, self._locked)
+            self._locked = make_again(self._root, self._locked)
             self._spares.move_to(self.path)
         log.error(
             "the spool folder was deleted under this worker, and is made again",
@@ -111,7 +111,7 @@ class OwnFolder:
         Raises:
             OSError: The disk's; the file may still be there.
         """
-        self._spares.give(path, size_bytes)
+        self._spares.recycle(path, size_bytes)
 
     def clear_spares(self, *, older_than_s: float = 0.0) -> bool:
         """Delete spare files, all or the older ones; return whether there were any."""
@@ -126,8 +126,8 @@ class OwnFolder:
     def close(self) -> None:
         """Release the folder; files still in it are for other processes to adopt."""
         self._spares.clear()
-        self._locked.let_go()
+        self._locked.release()
 
     def _sync_folder(self) -> None:
-        with self._spares.settling():
+        with self._spares.syncing():
             sync_folder(self.path)

@@ -64,7 +64,7 @@ class SpareFiles:
             self._ready.clear()
             self._spare_bytes = 0
 
-    def give(self, path: Path, size_bytes: int) -> None:
+    def recycle(self, path: Path, size_bytes: int) -> None:
         """Rename a file that is no longer needed, or delete it; a missing file is ignored.
 
         Raises:
@@ -86,7 +86,7 @@ class SpareFiles:
         """Return a name to write to: a spare file's, or else an unused one."""
         with self._guard:
             for spare in self._ready.values():
-                self._count_out(spare)
+                self._subtract(spare)
                 return spare.path
         return self.new_name()
 
@@ -95,13 +95,13 @@ class SpareFiles:
         return self._folder / f"{uuid4().hex}{self._suffix}"
 
     @contextmanager
-    def settling(self) -> Iterator[None]:
+    def syncing(self) -> Iterator[None]:
         """Surround a sync of the folder: files renamed before it may be overwritten after it."""
         with self._guard:
-            settled = list(self._renamed)
+            synced = list(self._renamed)
         yield
         with self._guard:
-            for path in settled:
+            for path in synced:
                 if path in self._renamed:
                     self._ready[path] = self._renamed.pop(path)
 
@@ -112,13 +112,13 @@ class SpareFiles:
             spares = [*self._renamed.values(), *self._ready.values()]
             old = [spare for spare in spares if spare.since <= until]
             for spare in old:
-                self._count_out(spare)
+                self._subtract(spare)
         for spare in old:
             with suppress(OSError):
                 spare.path.unlink(missing_ok=True)
         return bool(old)
 
-    def _count_out(self, spare: _Spare) -> None:
+    def _subtract(self, spare: _Spare) -> None:
         self._renamed.pop(spare.path, None)
         self._ready.pop(spare.path, None)
         self._spare_bytes -= spare.size_bytes

@@ -18,25 +18,25 @@ __all__ = ["find_spooled"]
 
 
 def find_spooled(
-    root: Path, wanted: Mapping[UUID, Collection[str]]
+    root: Path, digests: Mapping[UUID, Collection[str]]
 ) -> Iterator[tuple[UUID, str, bytes]]:
     """Find images by job and SHA-256, quarantined files included.
 
     Args:
         root: The folder all processes of this machine share.
-        wanted: The SHA-256 of the wanted images, in hex, by job.
+        digests: The SHA-256 of each image to find, in hex, by job.
 
     Yields:
         Job, SHA-256 and bytes of each image that is found undamaged.
     """
     for path in sorted(root.glob(f"*/*{SUFFIX}")):
         job_id = _job_of(path)
-        if job_id is None or job_id not in wanted:
+        if job_id is None or job_id not in digests:
             continue
         with suppress(NotAsWritten, SpoolError):
             entry = read_header(path)
             for facts, png in zip(entry.images, read_images(entry), strict=True):
-                if facts.sha256 in wanted[job_id]:
+                if facts.sha256 in digests[job_id]:
                     yield job_id, facts.sha256, png
 
 

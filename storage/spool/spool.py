@@ -24,7 +24,7 @@ from storage.spool.file_format import (
     encode,
     read_images,
 )
-from storage.spool.free_space import DiskRoom
+from storage.spool.free_space import DiskSpace
 from storage.spool.orphans import OrphanedFiles
 from storage.spool.own_folder import OwnFolder
 from storage.spool.quarantine import Quarantine
@@ -64,7 +64,7 @@ class Spool:
         self._orphans = OrphanedFiles(self._root, self._quarantine, self._count_in)
         spared_bytes = min(SPARED_BYTES, max_bytes // SPARED_PART)
         self._folder = OwnFolder(self._root, spared_bytes=spared_bytes, fsync=fsync)
-        self._disk = DiskRoom(self._root, self._folder.clear_spares)
+        self._disk = DiskSpace(self._root, self._folder.clear_spares)
 
     @property
     def folder(self) -> Path:
@@ -89,7 +89,7 @@ class Spool:
             SpoolUnavailable: The disk failed.
         """
         line, entry = encode(job_id, fence, images)
-        self._make_room(entry.size_bytes)
+        self._check_space(entry.size_bytes)
         pieces = [line, *(piece for image in images for piece in image.pieces)]
         try:
             entry = self._folder.write(entry, pieces)
@@ -232,7 +232,7 @@ class Spool:
             self._entries[entry.path] = entry
             self._used_bytes += entry.size_bytes
 
-    def _make_room(self, size_bytes: int) -> None:
+    def _check_space(self, size_bytes: int) -> None:
         with self._guard:
             if self._used_bytes + size_bytes > self._max_bytes:
                 raise SpoolFull(

@@ -107,6 +107,10 @@ class AcceptGroups:
         self._entries: deque[Entry] = deque()
         self._is_led = False
 
+    def divide_queues_by(self, processes: int) -> None:
+        """Leave parts of what owners may have queued to other processes of this gateway."""
+        self._queues = QueueAllowances(processes=processes)
+
     def accept(self, member: Member) -> Outcome:
         """Accept a job, waiting in this thread; it may lead a group of others.
 
@@ -122,6 +126,10 @@ class AcceptGroups:
             raise DatabaseUnavailable(str(waiter.answer)) from waiter.answer
         assert waiter.answer is not None  # noqa: S101 - set before it was woken, or led for itself
         return waiter.answer
+
+    def is_queue_full(self, owner: str) -> bool:
+        """Return whether the owner had as many jobs queued as it may have, a moment ago."""
+        return self._queues.is_full(owner)
 
     def add(self, entry: Entry) -> bool:
         """Queue a job for the next group; return whether the caller has to call `lead` now."""

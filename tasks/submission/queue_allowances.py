@@ -22,7 +22,8 @@ MOST_OWNERS: Final = 10_000
 COUNT_S: Final = 1.0
 FULL_S: Final = 0.5
 
-#: One process uses this fraction of what is free before it counts again.
+#: One process uses this fraction of what is free before it counts again; processes of one gateway
+#: divide it between them.
 PART: Final = 4
 
 
@@ -36,10 +37,12 @@ class QueueAllowances:
     """Decide which owners' jobs have to be counted with the next group.
 
     Args:
+        processes: how many processes of this gateway accept jobs.
         clock: returns seconds.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, processes: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._part = PART * processes
         self._clock = clock
         self._lock = threading.Lock()
         self._known: TTLCache[str, _Allowance] = TTLCache(
@@ -63,13 +66,19 @@ class QueueAllowances:
                     left.left -= count
         return GroupLimits(allowances=allowances, recount=recount)
 
+    def is_full(self, owner: str) -> bool:
+        """Return whether a count a moment ago left the owner nothing; it is cheap."""
+        with self._lock:
+            left = self._left(owner)
+        return left is not None and left.left < 0
+
     def note(self, counted: Mapping[str, int]) -> None:
         """Note how many more jobs owners may have queued, counted just now."""
         now_s = self._clock()
         with self._lock:
             for owner, free in counted.items():
                 if free > 0:
-                    allowance = _Allowance(free // PART, now_s + COUNT_S)
+                    allowance = _Allowance(free // self._part, now_s + COUNT_S)
                 else:  # for `FULL_S` no group counts again
                     allowance = _Allowance(-1, now_s + FULL_S)
                 self._known.keep(owner, allowance, now_s)

@@ -106,6 +106,15 @@ def test_what_was_said_about_a_job_comes_back(side: Side) -> None:
     assert state.queue_position == 1
 
 
+def test_a_new_jobs_position_comes_only_where_it_is_asked_for(side: Side) -> None:
+    """A handle that is refreshed always has it."""
+    side.hold()
+    unasked, asked = (side.client.submit("a paper fox", position=p) for p in (False, True))
+    assert unasked.state.queue_position is None
+    assert asked.state.queue_position is not None
+    assert unasked.refresh().state.queue_position == 1
+
+
 def test_a_task_that_is_to_be_sent_comes_back(side: Side) -> None:
     """Where the gateway has keys, it takes an admin's."""
     wanted = {"task": "shop.picture_made", "queue": "shop"}

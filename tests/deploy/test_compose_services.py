@@ -12,7 +12,7 @@ import yaml
 from chaos.fleet.forked import ForkedCommand
 from darkroom import __version__
 from darkroom.settings import load_settings, misspelt
-from gateway.server import STOP_GRACE_S
+from gateway.processes import STOP_GRACE_S
 
 Services = dict[str, Any]
 

@@ -14,7 +14,8 @@ import requests
 from fastapi import FastAPI
 from PIL import Image
 
-from gateway.server import Server, listen
+from gateway.listener import listen
+from gateway.server import Server
 from gateway.services import Services
 from storage.db.database import Database
 from storage.jobs.claim import claim_if_due

@@ -45,9 +45,28 @@ def test_a_job_is_accepted_with_its_seed_chosen_and_waits(gateway: Gateway) -> N
     assert job["metadata"] == {"product": 17}
     assert 1 <= job["request"].pop("seed") <= 65535
     assert job["request"] == FOX["request"]
-    assert job["queue_position"] == 1
+    assert job["queue_position"] is None
     assert job["calls"] == {"made": 0, "unknown": 0, "useless": 0, "lost": 0}
     assert gateway.get(answer.headers["Location"]).json()["id"] == job["id"]
+
+
+def test_a_new_jobs_position_is_estimated_where_it_is_asked_for(gateway: Gateway) -> None:
+    """It takes statements of its own, so it is null without `?position`; after a wait too."""
+
+    def position(query: str, **headers: str) -> int | None:
+        answer = gateway.post(f"/v1/jobs{query}", json=FOX, headers=headers)
+        assert answer.status_code in {200, 202}
+        place: int | None = answer.json()["queue_position"]
+        return place
+
+    key = {"Idempotency-Key": "order-17"}
+    wait = {"Prefer": "wait=1"}
+    for asked in ("?position", "?position=1"):
+        assert None not in (position(asked), position(asked, **key), position(asked, **wait))
+    for unasked in ("", "?position=0", "?position=false"):
+        assert {position(unasked), position(unasked, **key)} == {None}
+    assert position("", **wait) is None
+    assert gateway.post("/v1/jobs?position&position", json=FOX).status_code == 422
 
 
 def test_the_same_key_and_request_are_the_same_job_however_its_keys_are_ordered(

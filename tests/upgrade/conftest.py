@@ -13,14 +13,14 @@ import redis
 
 from storage.db.database import Database
 from storage.migrations.migrate import migrate
-from storage.schema.revision import WANTED
+from storage.schema.revision import CURRENT
 from tests.acceptance.conftest import Fleet, MakeFleet, fleet, lite_fleet, make_fleet
 from tests.services import S3Endpoint
 
 __all__ = ["fleet", "lite_fleet", "make_fleet"]
 
 PREVIOUS = Path(__file__).parent / "previous"
-BEFORE = f"{int(WANTED) - 1:04}"
+BEFORE = f"{int(CURRENT) - 1:04}"
 
 MigrateTo = Callable[[Database, str], None]
 
@@ -31,7 +31,7 @@ def migrate_to(monkeypatch: pytest.MonkeyPatch) -> MigrateTo:
 
     def to(database: Database, revision: str) -> None:
         with monkeypatch.context() as then:
-            then.setattr(importlib.import_module("storage.migrations.migrate"), "WANTED", revision)
+            then.setattr(importlib.import_module("storage.migrations.migrate"), "CURRENT", revision)
             assert migrate(database) == revision
 
     return to

@@ -19,7 +19,7 @@ from storage.errors import StorageError
 from storage.migrations import concurrent_indexes as late_indexes
 from storage.migrations.concurrent_indexes import missing_indexes
 from storage.migrations.migrate import migrate, schema_status
-from storage.schema.revision import WANTED
+from storage.schema.revision import CURRENT
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
 
 EARLIER = (
@@ -61,7 +61,7 @@ def statements_of_migrate(database: Database) -> list[str]:
         sent.append(" ".join(statement.split()))
 
     event.listen(database._engine, "before_cursor_execute", note)
-    assert migrate(database) == WANTED
+    assert migrate(database) == CURRENT
     event.remove(database._engine, "before_cursor_execute", note)
     return sent
 
@@ -113,8 +113,8 @@ def test_a_migration_that_waits_for_a_lock_keeps_nobody_waiting(previous: Databa
                     assert not migrated.done()
                     with third.begin() as working:
                         working.execute(jobs.update().where(jobs.c.id == second).values(priority=1))
-        assert migrated.result() == WANTED
-    assert missing_indexes(previous, WANTED) == []
+        assert migrated.result() == CURRENT
+    assert missing_indexes(previous, CURRENT) == []
     other.close()
     third.close()
 
@@ -145,9 +145,9 @@ def test_an_index_that_broke_off_is_made_anew(previous: Database) -> None:
             "UPDATE pg_index SET indisvalid = false"
             " WHERE indexrelid = 'darkroom.jobs_init_image'::regclass"
         )
-    assert missing_indexes(previous, WANTED) == ["jobs_init_image"]
-    assert migrate(previous) == WANTED
-    assert missing_indexes(previous, WANTED) == []
+    assert missing_indexes(previous, CURRENT) == ["jobs_init_image"]
+    assert migrate(previous) == CURRENT
+    assert missing_indexes(previous, CURRENT) == []
 
 
 def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Database) -> None:
@@ -157,7 +157,7 @@ def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Dat
     migrate(previous)
     with previous.begin() as connection:
         connection.exec_driver_sql("DROP INDEX darkroom.jobs_init_image")
-    turns = previous.twin(INDEX_BUILD)
+    turns = previous.with_one_connection(INDEX_BUILD)
     with ThreadPoolExecutor(1) as threads:
         with turns.begin() as turn:
             assert turn.scalar(late_indexes._TRY_LOCK)
@@ -165,9 +165,9 @@ def test_who_waits_for_the_turn_to_make_an_index_is_in_nobodys_way(previous: Dat
                 migrated = threads.submit(migrate, previous)
                 while heard.count("ask") < 3:
                     assert not migrated.done()
-        assert migrated.result() == WANTED
+        assert migrated.result() == CURRENT
     assert "ask ask" not in " ".join(heard)
-    assert missing_indexes(previous, WANTED) == []
+    assert missing_indexes(previous, CURRENT) == []
     turns.close()
 
 
@@ -202,4 +202,4 @@ def test_an_upgrade_that_breaks_off_leaves_the_release_before(previous: Database
     assert schema_status(previous)[0] == BEFORE
     with previous.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {jobs} DROP COLUMN needs_release")
-    assert migrate(previous) == WANTED
+    assert migrate(previous) == CURRENT

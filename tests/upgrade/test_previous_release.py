@@ -17,7 +17,7 @@ from storage.jobs.cancel import retry_ended
 from storage.migrations.migrate import check_schema, migrate, schema_status
 from storage.queries.get import get_job
 from storage.schema.clock import after
-from storage.schema.revision import WANTED
+from storage.schema.revision import CURRENT
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
@@ -94,10 +94,10 @@ def test_a_worker_refuses_the_schema_of_the_release_before_in_one_line(
     said = [line for line in fleet.logs().splitlines() if "revision" in line]
     assert len(said) == 1, said
     assert (
-        f"is at revision {BEFORE}, this release needs {WANTED}: run `darkroom migrate`" in said[0]
+        f"is at revision {BEFORE}, this release needs {CURRENT}: run `darkroom migrate`" in said[0]
     )
     database = Database(previous_url)
-    assert schema_status(database) == (BEFORE, WANTED)
+    assert schema_status(database) == (BEFORE, CURRENT)
     database.close()
 
 
@@ -108,7 +108,7 @@ def test_the_release_before_goes_on_over_the_new_schema(
     database = Database(database_url)
     migrate_to(database, BEFORE)
     migrate(database)
-    monkeypatch.setattr(importlib.import_module("storage.migrations.migrate"), "WANTED", BEFORE)
+    monkeypatch.setattr(importlib.import_module("storage.migrations.migrate"), "CURRENT", BEFORE)
     check_schema(database)
     insert_frozen_rows(database)
     assert get_job(database, job(2)).idempotency_key == "order-4711-cover"

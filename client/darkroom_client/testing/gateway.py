@@ -113,6 +113,8 @@ class FakeGateway(BaseAdapter):
         job_id = same or self._jobs.add(request, given, None)
         self._jobs.remember("job", asked.key, request, job_id)
         job = {**self._jobs.by_id[job_id], "created": same is None}
+        if asked.query.get("position", "no").lower() in {"0", "false", "no"}:
+            job["queue_position"] = None
         return _json(200 if same or job["status"] in ENDED else 202, job)
 
     def _show(self, _asked: Asked, job_id: str) -> Answer:
@@ -194,7 +196,8 @@ class FakeGateway(BaseAdapter):
 
 def _read(request: requests.PreparedRequest) -> Asked:
     parts = urlsplit(request.url or "")
-    query = {name: values[-1] for name, values in parse_qs(str(parts.query)).items()}
+    given = parse_qs(str(parts.query), keep_blank_values=True)
+    query = {name: values[-1] for name, values in given.items()}
     return Asked(str(parts.path), query, request.headers, _whole(request.body))
 
 

@@ -79,7 +79,7 @@ def verify(
     wiring = opened()
     report = Report(as_json=as_json)
     selection = select_jobs(wiring.database, filters) if all_jobs or is_filtered else None
-    with closing(wiring.database.twin(VERIFY)) as database:
+    with closing(wiring.database.with_one_connection(VERIFY)) as database:
         steps = _steps(
             wiring, database, selection, start, deep=deep, orphans=orphans, threads=threads
         )

@@ -24,8 +24,8 @@ class FleetSettings(BaseSettings):
     )
     redis_url: RedisUrl | None = Field(
         None,
-        description="Redis for the fleet's call limits; by default the broker's, if that is "
-        "Redis. Without one, limits are divided by living workers.",
+        description="Redis for the fleet's call limits and notices of ended jobs; by default the "
+        "broker's, if that is Redis. Without one, limits are divided by living workers.",
     )
     concurrency: Count = Field(256, description="Calls in flight per worker process.")
     max_calls_per_second: float | None = Field(

@@ -35,6 +35,12 @@ class GatewaySettings(BaseSettings):
     gateway_threads: Count = Field(
         32, le=1000, description="Requests at work on storage at once in a gateway process."
     )
+    gateway_processes: Count = Field(
+        1,
+        le=64,
+        description="Processes of a gateway, on one port; on SQLite 1. Each has its own threads "
+        "and database connections.",
+    )
     hooks_file: Path | None = Field(
         None,
         description="TOML file of incoming webhooks; `darkroom hooks check` checks it.",

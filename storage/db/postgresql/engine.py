@@ -70,10 +70,12 @@ def postgresql_engine(
 def _bounded(safe_url: str, parameters: dict[str, Any], limits: Limits) -> Any:
     """Connect, with the limits as start-up options if the server accepts them."""
     if safe_url not in _without_options:
-        ours = " ".join(f"-c {name}={value}" for name, value in limits.on_server.items())
-        theirs = parameters.get("options", "")  # from the URL: later ones win
+        own_options = " ".join(f"-c {name}={value}" for name, value in limits.on_server.items())
+        url_options = parameters.get("options", "")  # from the URL: later ones win
         try:
-            return _connected(parameters | {"options": f"{ours} {theirs}".strip()}, limits)
+            return _connected(
+                parameters | {"options": f"{own_options} {url_options}".strip()}, limits
+            )
         except psycopg.OperationalError as error:
             if not _OPTIONS_REFUSED.search(str(error)):
                 raise

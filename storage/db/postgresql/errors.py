@@ -13,7 +13,7 @@ from storage.errors import (
     RowLocked,
     SchemaOutOfDate,
 )
-from storage.schema.revision import WANTED
+from storage.schema.revision import CURRENT
 
 __all__ = ["POSTGRESQL_ERRORS"]
 
@@ -43,7 +43,7 @@ def _from_postgresql(error: psycopg.Error, safe_url: str) -> DatabaseError:
     state = error.sqlstate or ""
     words = first_line(error)
     if state in _SCHEMA:
-        return SchemaOutOfDate(None, WANTED, words)
+        return SchemaOutOfDate(None, CURRENT, words)
     if state.startswith(_REFUSED_CLASSES) or (not state and isinstance(error, psycopg.DataError)):
         return RecordRefused(f"the database refused a value: {words}")
     if state.startswith(_MISCONFIGURED):

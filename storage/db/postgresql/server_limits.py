@@ -35,4 +35,6 @@ def limits_not_in_force(db: Database) -> list[str]:
         "statement_timeout": db.limits.deadline_s * 1000,
         "idle_in_transaction_session_timeout": db.limits.asleep_s * 1000,
     }
-    return [name for name, most in longest_ms.items() if not 0 < in_force.get(name, 0) <= most]
+    return [
+        name for name, limit_ms in longest_ms.items() if not 0 < in_force.get(name, 0) <= limit_ms
+    ]

@@ -12,7 +12,7 @@ from storage.errors import (
     RecordRefused,
     SchemaOutOfDate,
 )
-from storage.schema.revision import WANTED
+from storage.schema.revision import CURRENT
 
 __all__ = ["SQLITE_ERRORS"]
 
@@ -23,7 +23,7 @@ _MISCONFIGURED = ("readonly database", "file is not a database", "unable to open
 def _from_sqlite(error: sqlite3.Error, safe_url: str) -> DatabaseError:
     words = str(error)
     if any(phrase in words for phrase in _SCHEMA):
-        return SchemaOutOfDate(None, WANTED, words)
+        return SchemaOutOfDate(None, CURRENT, words)
     if any(phrase in words for phrase in _MISCONFIGURED):
         return DatabaseMisconfigured(f"{safe_url}: {words}")
     if isinstance(error, (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError)):

@@ -207,8 +207,8 @@ def _postgresql(code: str) -> Callable[[], Exception]:
 
 
 FOREIGN: list[tuple[Callable[[], Exception], type[DatabaseError]]] = [
-    (_postgresql("40001"), DatabaseUnavailable),
-    (_postgresql("40P01"), DatabaseUnavailable),
+    (_postgresql("40001"), RowLocked),
+    (_postgresql("40P01"), RowLocked),
     (_postgresql("53100"), DatabaseUnavailable),
     (_postgresql("53300"), DatabaseUnavailable),
     (_postgresql("55P03"), RowLocked),

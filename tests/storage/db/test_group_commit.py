@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, literal, select
 
 from storage.batches.counts import batch_progress, fold_batch_deltas
-from storage.db.group_commit import GroupCommit, GroupStatement, made_alone
+from storage.db.group_commit import GroupCommit, GroupStatement, ungrouped
 from storage.errors import DatabaseUnavailable
 from storage.jobs.finish import finish_if_held, mark_storing_if_held
 from storage.records.job import Job
@@ -196,9 +196,9 @@ def test_a_change_that_is_to_be_made_alone_joins_no_group(table: TableUnderTest)
     change, change_too = noting(alone), noting(gathered)
 
     def one(row: Mapping[str, Any]) -> object:
-        with made_alone():
-            first = table.db.together(change, row)
-        return first, table.db.together(change_too, row)
+        with ungrouped():
+            first = table.db.run_grouped(change, row)
+        return first, table.db.run_grouped(change_too, row)
 
     for _ in range(ROUNDS):
         assert at_once(one, [{"n": n} for n in range(THREADS)]) == [(None, None)] * THREADS

@@ -168,7 +168,7 @@ def test_it_locks_in_the_order_of_those_who_delete_jobs(table: TableUnderTest) -
     job = insert_job(table.db, new_job(reuse_hash="h" * 64, reuse=True)).job
     key = table.finished(job.id).images[0].key
     jobs, reuses = table.db.tables.jobs, table.db.tables.reuses
-    other, queued = table.db.twin(VERIFY), []
+    other, queued = table.db.with_one_connection(VERIFY), []
     again = Thread(target=lambda: queued.extend(requeue_lost(other, {job.id: [key]}, error=LOST)))
     with table.db.begin() as connection:
         connection.execute(select(reuses).where(reuses.c.job_id == job.id).with_for_update())

@@ -13,7 +13,7 @@ from storage.db.database import Database
 from storage.errors import SchemaOutOfDate
 from storage.migrations.migrate import check_schema, migrate, schema_status
 from storage.queries.get import get_job
-from storage.schema.revision import PREFIX, VERSION_TABLE, WANTED
+from storage.schema.revision import CURRENT, PREFIX, VERSION_TABLE
 
 _POSTGRESQL = """
 SELECT 'column', table_name || '.' || column_name, data_type || ' ' || is_nullable
@@ -90,18 +90,18 @@ def test_the_migrated_schema_is_the_declared_one(empty: Database) -> None:
 
 def test_migrating_twice_changes_nothing(empty: Database) -> None:
     """The second run finds the schema up to date."""
-    assert schema_status(empty) == (None, WANTED)
-    assert migrate(empty) == WANTED
+    assert schema_status(empty) == (None, CURRENT)
+    assert migrate(empty) == CURRENT
     before = _described(empty)
-    assert migrate(empty) == WANTED
-    assert (_described(empty), schema_status(empty)) == (before, (WANTED, WANTED))
+    assert migrate(empty) == CURRENT
+    assert (_described(empty), schema_status(empty)) == (before, (CURRENT, CURRENT))
 
 
 def test_many_may_migrate_at_once(empty: Database) -> None:
     """Workers that start together do not trip over each other."""
     others = [Database(empty._engine.url.render_as_string(hide_password=False)) for _ in range(4)]
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(migrate, others)) == [WANTED] * 4
+        assert list(threads.map(migrate, others)) == [CURRENT] * 4
     for other in others:
         other.close()
 
@@ -118,7 +118,7 @@ def test_a_database_without_tables_names_the_command(empty: Database) -> None:
 @pytest.mark.parametrize(("beyond", "served"), [(-1, False), (1, True), (2, False)])
 def test_one_release_newer_is_served(db: Database, beyond: int, *, served: bool) -> None:
     """Older and much newer schemas are refused, the next one is not."""
-    _pretend(db, f"{int(WANTED) + beyond:04}")
+    _pretend(db, f"{int(CURRENT) + beyond:04}")
     try:
         if served:
             check_schema(db)
@@ -126,7 +126,7 @@ def test_one_release_newer_is_served(db: Database, beyond: int, *, served: bool)
             with pytest.raises(SchemaOutOfDate):
                 check_schema(db)
     finally:
-        _pretend(db, WANTED)
+        _pretend(db, CURRENT)
 
 
 def _pretend(db: Database, revision: str) -> None:
@@ -139,4 +139,4 @@ def _pretend(db: Database, revision: str) -> None:
 def test_the_last_revision_is_the_wanted_one() -> None:
     """The number that is compared is the newest file's."""
     versions = Path(storage.__file__).parent / "migrations" / "versions"
-    assert max(path.stem for path in versions.glob("[0-9]*.py")) == WANTED
+    assert max(path.stem for path in versions.glob("[0-9]*.py")) == CURRENT

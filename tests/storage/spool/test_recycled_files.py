@@ -250,21 +250,21 @@ def test_a_spare_file_is_handed_out_once_and_a_deleted_one_makes_room(tmp_path: 
     """Two pictures never go into one file, and the bound is for files that are there."""
     spares = SpareFiles(tmp_path, ".part", most_bytes=100, is_synced=False)
 
-    def give() -> bool:
+    def recycle() -> bool:
         path = tmp_path / "picture"
         path.write_bytes(b"x")
-        spares.give(path, 100)
+        spares.recycle(path, 100)
         return bool(list(tmp_path.iterdir()))
 
-    assert give()
+    assert recycle()
     first, second = spares.take(), spares.take()
     assert (first.exists(), second.exists()) == (True, False)
     first.unlink()
-    assert give(), "what was taken makes room"
+    assert recycle(), "what was taken makes room"
     assert spares.clear()
     assert list(tmp_path.iterdir()) == []
     assert not spares.clear()
-    assert give(), "what was deleted makes room"
+    assert recycle(), "what was deleted makes room"
     assert not spares.clear(older_than_s=3600.0)
     assert spares.take().exists()
 
@@ -279,10 +279,10 @@ def test_spare_files_of_a_folder_that_is_left_are_not_used(
     for folder in (old, new):
         folder.mkdir()
         (folder / "picture").write_bytes(b"x")
-        spares.give(folder / "picture", 100)
+        spares.recycle(folder / "picture", 100)
         if folder == old:
             spares.move_to(new)
-        with spares.settling():
+        with spares.syncing():
             pass
         taken = spares.take()
         assert (taken.parent, taken.exists()) == (new, folder == new)

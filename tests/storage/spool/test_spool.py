@@ -16,7 +16,7 @@ import pytest
 
 from storage.errors import SpoolDamaged, SpoolFull, SpoolMissing, SpoolUnavailable
 from storage.spool.file_format import SpooledImage
-from storage.spool.folders import take
+from storage.spool.folders import lock_folder
 from storage.spool.spool import Spool
 
 ROOM = 10_000_000
@@ -362,13 +362,13 @@ def test_a_folder_that_another_process_has_taken_is_left_to_it(tmp_path: Path) -
     """The process whose lock file was deleted writes to a new folder from then on."""
     spool = _spool(tmp_path)
     (spool.folder / "lock").unlink()
-    taken = take(spool.folder)
+    taken = lock_folder(spool.folder)
     assert taken is not None
     spool.tidy()
     assert spool.folder != taken.path
     entry = spool.write(uuid4(), 1, [_picture()])
     assert entry.path.parent == spool.folder
-    taken.let_go()
+    taken.release()
     spool.close()
 
 

@@ -7,7 +7,7 @@ from darkroom.wiring.factory import Wiring
 from tasks.rate_limit.protocol import BudgetLimits
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.circuit_breaker import CircuitBreaker
-from tasks.throttling.fleet_sync import FleetSync, WatchPace
+from tasks.throttling.fleet_sync import FleetSync, SyncIntervals
 from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
 from tasks.throttling.worker_state import PauseTimes
@@ -38,7 +38,7 @@ def make_pauses(
     *,
     storage_pause: StoragePause,
     is_clear: Callable[[], bool],
-    bring_job: Callable[[], bool],
+    take_job: Callable[[], bool],
 ) -> Pauses:
     """Build the parts; none of them runs yet.
 
@@ -48,7 +48,7 @@ def make_pauses(
         flow: whether the worker consumes dispatches.
         storage_pause: pauses the fleet while images cannot be stored.
         is_clear: whether the worker has nothing to store and space for calls.
-        bring_job: gives the worker one due job, if there is one.
+        take_job: gives the worker one due job, if there is one.
     """
     settings = wiring.settings
     worker = WorkerPause(
@@ -56,10 +56,10 @@ def make_pauses(
         worker_id=wiring.worker_id,
         gate=gate,
         dispatches=flow,
-        bring_job=bring_job,
+        take_job=take_job,
         times=_times(wiring),
     )
-    looks = WatchPace(
+    intervals = SyncIntervals(
         every_s=settings.fleet_look_s,
         probe_first_s=settings.probe_first_s,
         probe_most_s=settings.probe_most_s,
@@ -69,7 +69,7 @@ def make_pauses(
         gate=gate,
         worker_pause=worker,
         storage_pause=storage_pause,
-        looks=looks,
+        intervals=intervals,
         is_clear=is_clear,
     )
     breaker = CircuitBreaker(
@@ -90,7 +90,7 @@ def _times(wiring: Wiring) -> PauseTimes:
     return PauseTimes(
         window_s=settings.evidence_window_s,
         report_s=settings.heartbeat_s,
-        settle_s=settings.heartbeat_s if divides else 0.0,
+        share_wait_s=settings.heartbeat_s if divides else 0.0,
         probe_first_s=settings.probe_first_s,
         probe_most_s=settings.probe_most_s,
     )

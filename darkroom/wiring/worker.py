@@ -100,7 +100,7 @@ class WorkerWiring(Wiring):
             limits,
             watch=watch,
             ledger=self._ledger(limits),
-            settle_s=settings.heartbeat_s,
+            share_wait_s=settings.heartbeat_s,
             stopping=self.stopping,
         )
 
@@ -149,7 +149,7 @@ class WorkerWiring(Wiring):
             flow,
             storage_pause=storage_pause,
             is_clear=space.is_clear,
-            bring_job=jobs.bring_one,
+            take_job=jobs.bring_one,
         )
         uploads = make_uploads(self, spool, on_stored=storage_pause.image_was_stored)
         control = CallControl(gate, self.budget, pauses.breaker)

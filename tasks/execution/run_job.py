@@ -62,7 +62,7 @@ class RunJob:
 
     def run(self, job_id: UUID) -> None:
         """Run a job; if it is not due or another worker holds it, change nothing."""
-        if self._control.gate.turns_away or not self._space.reserve():
+        if self._control.gate.hands_back or not self._space.reserve():
             self._claims.hand_back(job_id)
             return
         try:
@@ -118,7 +118,7 @@ class RunJob:
             # The slot is still held: no call may start before what the answer means is known.
             self._failures.record(job, verdict, started=started, on_locked=slot.release)
             return
-        self._control.breaker.went_well(started=started)
+        self._control.breaker.succeeded(started=started)
         if entry is not None:
             self._images.record(job, entry)
 

@@ -42,7 +42,7 @@ class CallBudget:
         limits: the limits of the whole fleet.
         watch: observes how many workers share the limits.
         ledger: the Redis limiter; None if Redis is not configured.
-        settle_s: seconds for which a new worker starts no call, if it has no Redis and other
+        share_wait_s: seconds for which a new worker starts no call, if it has no Redis and other
             workers are alive.
         stopping: set when the process stops; waiting threads are then refused.
     """
@@ -53,13 +53,13 @@ class CallBudget:
         *,
         watch: PlaceWatch,
         ledger: RedisLimiter | None,
-        settle_s: float,
+        share_wait_s: float,
         stopping: threading.Event,
     ) -> None:
         self._limits = limits
         self._watch = watch
         self._ledger = ledger
-        self._settle_s = settle_s
+        self._share_wait_s = share_wait_s
         self._stopping = stopping
         self._division = LocalShare(limits, lambda: watch.place, opens_at_s=0.0)
         self._line = WaitQueue()
@@ -84,7 +84,7 @@ class CallBudget:
             return
         self._watch.start()
         if self._ledger is None and self._watch.place.count > 1:
-            opens_at_s = time.monotonic() + self._settle_s
+            opens_at_s = time.monotonic() + self._share_wait_s
             self._division = LocalShare(
                 self._limits, lambda: self._watch.place, opens_at_s=opens_at_s
             )

@@ -54,10 +54,10 @@ class ByteLimiter:
 
         def shrink_to(smaller_bytes: int) -> None:
             nonlocal held_bytes
-            given_up = self._bounded(held_bytes) - self._bounded(smaller_bytes)
-            if given_up > 0:
+            freed_bytes = self._bounded(held_bytes) - self._bounded(smaller_bytes)
+            if freed_bytes > 0:
                 held_bytes = smaller_bytes
-                self.leave(given_up)
+                self.leave(freed_bytes)
 
         self.enter(size_bytes)
         try:
@@ -78,25 +78,25 @@ class ByteLimiter:
         body = _Waiting(self._bounded(size_bytes))
         with self._guard:
             self._queue.append(body)
-            self._let_in()
-        return body.may_enter.wait(patience_s) or not self._gives_up(body)
+            self._admit_next()
+        return body.may_enter.wait(patience_s) or not self._withdraw(body)
 
     def leave(self, size_bytes: int) -> None:
         """Release the bytes of a body, and admit waiting ones."""
         with self._guard:
             self._inside_bytes -= self._bounded(size_bytes)
-            self._let_in()
+            self._admit_next()
 
-    def _gives_up(self, body: _Waiting) -> bool:
+    def _withdraw(self, body: _Waiting) -> bool:
         """Remove a body from the queue; return False if it has just been admitted."""
         with self._guard:
             if body.may_enter.is_set():
                 return False
             self._queue.remove(body)
-            self._let_in()  # smaller bodies may have waited behind it
+            self._admit_next()  # smaller bodies may have waited behind it
             return True
 
-    def _let_in(self) -> None:
+    def _admit_next(self) -> None:
         while self._queue and self._fits(self._queue[0]):
             first = self._queue.popleft()
             self._inside_bytes += first.size_bytes

@@ -32,9 +32,9 @@ class CallGate:
         self._alive_until = float("inf")
         self._is_paused = False
         self._is_shut = False
-        self._turns_away = False
+        self._hands_back = False
         self._probes = 0
-        self._on_taken: Callable[[], object] = _nothing
+        self._on_probe_used: Callable[[], object] = _nothing
         self._is_stopped = False
 
     @property
@@ -53,9 +53,9 @@ class CallGate:
         return self._is_paused or self._is_shut
 
     @property
-    def turns_away(self) -> bool:
+    def hands_back(self) -> bool:
         """Return whether a job that arrives now must be handed back instead of waiting here."""
-        return self._turns_away and not self._probes
+        return self._hands_back and not self._probes
 
     @property
     def has_waiting(self) -> bool:
@@ -91,7 +91,7 @@ class CallGate:
                 wait_s = self._wait_s()
                 if wait_s == 0:
                     return True
-                if self.turns_away:
+                if self.hands_back:
                     return False
                 self._waiting += 1
                 try:
@@ -111,7 +111,7 @@ class CallGate:
                 self._changed.notify_all()  # jobs that waited for the probe are handed back
             self._inside += 1
         if is_probe:
-            self._on_taken()
+            self._on_probe_used()
         return True
 
     def leave(self) -> None:
@@ -137,35 +137,35 @@ class CallGate:
                 self._held_until = max(self._held_until, time.monotonic() + state.held_s)
             self._changed.notify_all()
 
-    def shut(self, *, turn_away: bool = False) -> None:
+    def shut(self, *, hand_back: bool = False) -> None:
         """Start no call, whatever the fleet's state; a probe that was allowed stays allowed.
 
         Args:
-            turn_away: whether jobs that wait here are handed back instead of waiting longer.
+            hand_back: whether jobs that wait here are handed back instead of waiting longer.
         """
         with self._changed:
-            self._is_shut, self._turns_away = True, turn_away
+            self._is_shut, self._hands_back = True, hand_back
             self._changed.notify_all()
 
     def open(self) -> None:
         """Start calls again, within the state of the fleet."""
         with self._changed:
-            self._is_shut = self._turns_away = False
+            self._is_shut = self._hands_back = False
             self._probes = 0
             self._changed.notify_all()
 
-    def let_one_through(self, *, on_taken: Callable[[], object] | None = None) -> None:
+    def allow_probe(self, *, on_probe_used: Callable[[], object] | None = None) -> None:
         """Allow one call, the probe, although the fleet or this worker is paused.
 
         Args:
-            on_taken: called when a call has used the probe. Must not block.
+            on_probe_used: called when a call has used the probe. Must not block.
         """
         with self._changed:
             self._probes = 1
-            self._on_taken = on_taken or _nothing
+            self._on_probe_used = on_probe_used or _nothing
             self._changed.notify_all()
 
-    def take_probe_back(self) -> None:
+    def withdraw_probe(self) -> None:
         """Withdraw the probe, if no call has used it yet."""
         with self._changed:
             self._probes = 0

@@ -41,7 +41,7 @@ class CircuitBreaker:
         self._last_success = float("-inf")
         self._last_failures: OrderedDict[UUID, float] = OrderedDict()
 
-    def went_well(self, *, started: float) -> None:
+    def succeeded(self, *, started: float) -> None:
         """Note a call that brought an image; it ends a pause that began before the call.
 
         Args:
@@ -70,13 +70,13 @@ class CircuitBreaker:
             self._last_failures[job_id] = now
             if len(self._last_failures) > MOST_REMEMBERED:
                 self._last_failures.popitem(last=False)
-            if _tells_of_the_api(verdict):
+            if _counts(verdict):
                 self._in_a_row += 1
                 self._first_at = now if self._in_a_row == 1 else self._first_at
             trips = self._in_a_row >= self._limit(verdict)
             first_at = self._first_at
             others_succeed = self._last_success > before
-        if trips and _tells_of_the_api(verdict):
+        if trips and _counts(verdict):
             self._pause.begin(verdict, first_failure_at=first_at)
         return others_succeed
 
@@ -86,7 +86,7 @@ class CircuitBreaker:
         return self._blocked if verdict.meaning is Meaning.BLOCKED else self._failures
 
 
-def _tells_of_the_api(verdict: Verdict) -> bool:
+def _counts(verdict: Verdict) -> bool:
     """Return whether a failure counts.
 
     A refused prompt comes from an API that works, and "too fast" is handled by the throttle.

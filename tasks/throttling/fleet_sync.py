@@ -20,7 +20,7 @@ from tasks.throttling.call_gate import CallGate
 from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
 
-__all__ = ["FleetSync", "WatchPace"]
+__all__ = ["FleetSync", "SyncIntervals"]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ FAULT_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class WatchPace:
+class SyncIntervals:
     """Hold the intervals of the sync, by settings.
 
     Attributes:
@@ -52,7 +52,7 @@ class FleetSync:
         gate: the call gate of this process.
         worker_pause: the pause of this worker alone.
         storage_pause: learns whether the fleet is paused because images cannot be stored.
-        looks: the intervals.
+        intervals: the intervals.
         is_clear: returns whether this process has no image to store and has space for calls.
     """
 
@@ -63,7 +63,7 @@ class FleetSync:
         gate: CallGate,
         worker_pause: WorkerPause,
         storage_pause: StoragePause,
-        looks: WatchPace,
+        intervals: SyncIntervals,
         is_clear: Callable[[], bool],
     ) -> None:
         self._database = database
@@ -71,13 +71,13 @@ class FleetSync:
         self._gate = gate
         self._worker_pause = worker_pause
         self._storage_pause = storage_pause
-        self._looks = looks
+        self._intervals = intervals
         self._pause: PauseKind | None = None
         self._slowed_at = float("-inf")
         self.loop = BackgroundLoop(
             "fleet-watch",
-            self.look,
-            every_s=looks.every_s,
+            self.sync,
+            every_s=intervals.every_s,
             on_error=OnError(
                 log,
                 "a look at the fleet broke off",
@@ -88,13 +88,13 @@ class FleetSync:
             ),
         )
 
-    def look(self) -> None:
+    def sync(self) -> None:
         """Read the fleet's row once and act on it.
 
         Raises:
             StorageError: the row could not be read.
         """
-        asked_at = time.monotonic()
+        read_at = time.monotonic()
         state = fleet_state(self._database)
         kind = None if state.pause is None else state.pause.kind
         if kind is not self._pause:
@@ -105,27 +105,27 @@ class FleetSync:
         self._pause = kind
         self._gate.follow(state)
         self._storage_pause.follow(kind)
-        self._worker_pause.follow(kind, asked_at=asked_at)
+        self._worker_pause.follow(kind, read_at=read_at)
         if kind is PauseKind.STORAGE and self._is_clear():
             # Other files may have filled the disk. Then no image is left to be stored, and without
             # this the pause would never end.
             self._storage_pause.lift()
         if kind is PauseKind.BREAKER and self._may_probe():
-            self._gate.let_one_through()
+            self._gate.allow_probe()
 
     def _may_probe(self) -> bool:
         """Ask for the probe if a job waits here; otherwise it is left to another worker."""
         return self._gate.has_waiting and take_probe(
             self._database,
-            first_s=self._looks.probe_first_s,
-            most_s=self._looks.probe_most_s,
+            first_s=self._intervals.probe_first_s,
+            most_s=self._intervals.probe_most_s,
             paused_worker=self._worker_pause.paused_worker,
         )
 
     def too_fast(self, hold_s: float) -> None:
         """Hold calls after a "too fast" answer: here at once, in the fleet at its next read."""
         self._gate.hold(hold_s)
-        if time.monotonic() - self._slowed_at < self._looks.every_s:
+        if time.monotonic() - self._slowed_at < self._intervals.every_s:
             return
         self._slowed_at = time.monotonic()
         try:
@@ -140,6 +140,6 @@ class FleetSync:
             left_s = DAY_S - database_time(self._database).timestamp() % DAY_S
             if pause_fleet(self._database, kind, code=code, message=message, for_s=left_s):
                 log.error("the fleet is paused: %s", message, extra={"kind": kind, "code": code})
-            self.look()
+            self.sync()
         except StorageError as error:
             log.warning("the fleet could not be paused", extra={"error": str(error)})

@@ -52,7 +52,7 @@ class WorkerPause:
         worker_id: the id of this worker's row.
         gate: the call gate of this worker.
         dispatches: pauses and resumes the consumption of dispatch messages.
-        bring_job: takes one due job, if there is any, directly from the table for a probe. A
+        take_job: takes one due job, if there is any, directly from the table for a probe. A
             dispatch message may name many jobs, and other workers would have to wait for them.
         times: the waiting times, by settings.
     """
@@ -64,14 +64,14 @@ class WorkerPause:
         worker_id: UUID,
         gate: CallGate,
         dispatches: Dispatches,
-        bring_job: Callable[[], bool],
+        take_job: Callable[[], bool],
         times: PauseTimes,
     ) -> None:
         self._database = database
         self._worker_id = worker_id
         self._gate = gate
         self._dispatches = dispatches
-        self._bring_job = bring_job
+        self._take_job = take_job
         self._times = times
         self._lock = threading.RLock()
         self._state = WorkerState.RUNNING
@@ -143,19 +143,19 @@ class WorkerPause:
         log.error("calls failed in a row: this worker starts no more", extra={"code": verdict.code})
         self._try(self._decide)
 
-    def follow(self, kind: PauseKind | None, *, asked_at: float) -> None:
+    def follow(self, kind: PauseKind | None, *, read_at: float) -> None:
         """Act on the state of the fleet's row.
 
         Args:
             kind: why the fleet is paused; None if it is not.
-            asked_at: when the row was requested, by `time.monotonic()`. If the state here has
+            read_at: when the row was requested, by `time.monotonic()`. If the state here has
                 changed since, the row's state is older and is ignored.
 
         Raises:
             StorageError: the calls of the other workers could not be read; call again.
         """
         with self._lock:
-            if asked_at < self._changed_at:
+            if read_at < self._changed_at:
                 return
             if kind is not PauseKind.BREAKER:
                 self._fleet_paused_at = None
@@ -226,22 +226,22 @@ class WorkerPause:
                     WorkerState.ALONE, "others succeed: this worker is paused alone and probes"
                 )
             # While the fleet is paused, workers that have not paused get the jobs and the probes.
-            self._turn_away(is_so=peers.unpaused > 0)
+            self._set_hand_back(is_so=peers.unpaused > 0)
 
     def _join_fleet(self) -> None:
         if self._state is not WorkerState.WITH_FLEET:
             self._enter(WorkerState.WITH_FLEET, "this worker waits with the fleet")
-            self._gate.take_probe_back()
-            self._turn_away(is_so=False)
+            self._gate.withdraw_probe()
+            self._set_hand_back(is_so=False)
 
     def _enter(self, state: WorkerState, words: str) -> None:
         self._state, self._changed_at = state, time.monotonic()
         self._probe_at, self._probes = 0.0, 0
         log.warning(words, extra={"code": self._trip.code if self._trip else None})
 
-    def _turn_away(self, *, is_so: bool) -> None:
+    def _set_hand_back(self, *, is_so: bool) -> None:
         """Hand back waiting jobs and pause the consumer, if `is_so`; otherwise keep both going."""
-        self._gate.shut(turn_away=is_so)
+        self._gate.shut(hand_back=is_so)
         if not is_so:
             self._dispatches.resume(REASON)
         elif not self._gate.has_probe:
@@ -259,8 +259,8 @@ class WorkerPause:
                 jitter=NO_JITTER,
             )
             self._probes += 1
-            self._gate.let_one_through(on_taken=lambda: self._dispatches.pause(REASON))
-        if not self._try(self._bring_job):
+            self._gate.allow_probe(on_probe_used=lambda: self._dispatches.pause(REASON))
+        if not self._try(self._take_job):
             self._dispatches.resume(REASON)
 
     def _end(self, words: str) -> None:
@@ -273,7 +273,7 @@ class WorkerPause:
                 return
             self._trip, self._state = None, WorkerState.RUNNING
             self._changed_at = time.monotonic()
-            self._gate.hold(self._times.settle_s)
+            self._gate.hold(self._times.share_wait_s)
             self._gate.open()
             self._dispatches.resume(REASON)
         log.warning(words)

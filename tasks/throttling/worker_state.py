@@ -29,8 +29,8 @@ class PauseTimes:
     Attributes:
         window_s: seconds that other workers may take to succeed before the fleet is paused.
         report_s: seconds by which their success may reach the table late: one heartbeat.
-        settle_s: seconds that a worker waits when it resumes, if workers divide the fleet's limits
-            among themselves: the others must first see that their parts are smaller.
+        share_wait_s: seconds that a worker waits when it resumes, if workers divide the fleet's
+            limits among themselves: the others must first see that their parts are smaller.
         probe_first_s: seconds from a worker's first probe to its second; doubled for each further
             one.
         probe_most_s: the longest wait between two probes, in seconds.
@@ -38,7 +38,7 @@ class PauseTimes:
 
     window_s: float
     report_s: float
-    settle_s: float
+    share_wait_s: float
     probe_first_s: float
     probe_most_s: float
 

@@ -12,20 +12,20 @@ from storage.fleet.leases import WorkerInfo, register_worker
 from storage.fleet.worker_calls import CallReport, report_calls
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.circuit_breaker import CircuitBreaker
-from tasks.throttling.fleet_sync import FleetSync, WatchPace
+from tasks.throttling.fleet_sync import FleetSync, SyncIntervals
 from tasks.throttling.storage_pause import StoragePause
 from tasks.throttling.worker_pause import WorkerPause
 from tasks.throttling.worker_state import PauseTimes
 
 WITHIN_S = 30
 
-__all__ = ["TIMES", "Taking", "WorkerUnderTest", "other_worker", "worker_of"]
+__all__ = ["TIMES", "RecordedDispatches", "WorkerUnderTest", "other_worker", "worker_of"]
 
-TIMES = PauseTimes(window_s=600, report_s=0, settle_s=0, probe_first_s=600, probe_most_s=600)
+TIMES = PauseTimes(window_s=600, report_s=0, share_wait_s=0, probe_first_s=600, probe_most_s=600)
 
 
 @dataclass
-class Taking:
+class RecordedDispatches:
     """Whether a worker consumes dispatches."""
 
     reasons: set[str] = field(default_factory=set)
@@ -45,8 +45,8 @@ class WorkerUnderTest:
 
     database: Database
     id: UUID
-    pace: CallGate
-    taking: Taking
+    gate: CallGate
+    dispatches: RecordedDispatches
     pause: WorkerPause
     breaker: CircuitBreaker
     watch: FleetSync
@@ -54,19 +54,19 @@ class WorkerUnderTest:
 
     def has_a_job(self) -> None:
         """Have a job wait for its call to start, until it may or the process ends."""
-        waiting = threading.Thread(target=self.pace.enter, daemon=True)
-        inside = self.pace.inside
+        waiting = threading.Thread(target=self.gate.enter, daemon=True)
+        inside = self.gate.inside
         waiting.start()
-        self._wait_until(lambda: self.pace.has_waiting or self.pace.inside > inside)
+        self._wait_until(lambda: self.gate.has_waiting or self.gate.inside > inside)
 
     def starts_calls(self, count: int) -> bool:
         """Whether so many calls are under way, or will be within a while."""
-        self._wait_until(lambda: self.pace.inside >= count)
-        return self.pace.inside == count
+        self._wait_until(lambda: self.gate.inside >= count)
+        return self.gate.inside == count
 
     def starts_no_more_than(self, count: int) -> bool:
         """Whether no more calls are under way, and none is allowed."""
-        return self.pace.inside <= count and not self.pace.has_probe
+        return self.gate.inside <= count and not self.gate.has_probe
 
     def _wait_until(self, is_so: Callable[[], bool]) -> None:
         until_s = monotonic() + WITHIN_S
@@ -82,7 +82,7 @@ class WorkerUnderTest:
 
     def succeeds(self, *, started: float | None = None) -> None:
         """Have a call succeed that began now, or then."""
-        self.breaker.went_well(started=monotonic() if started is None else started)
+        self.breaker.succeeded(started=monotonic() if started is None else started)
 
 
 def worker_of(
@@ -92,36 +92,36 @@ def worker_of(
     blocked: int = 1,
     times: PauseTimes = TIMES,
     is_clear: Callable[[], bool] = lambda: False,
-    bring_job: Callable[[], bool] = lambda: False,
+    take_job: Callable[[], bool] = lambda: False,
     every_s: float = 1.0,
     concurrency: int = 4,
 ) -> WorkerUnderTest:
     """Make a worker that has a row."""
     worker_id = uuid4()
     register_worker(database, WorkerInfo(worker_id, "here", 1, "0", concurrency, 60.0))
-    pace, taking = CallGate(concurrency), Taking()
+    gate, dispatches = CallGate(concurrency), RecordedDispatches()
     pause = WorkerPause(
         database,
         worker_id=worker_id,
-        gate=pace,
-        dispatches=taking,
-        bring_job=bring_job,
+        gate=gate,
+        dispatches=dispatches,
+        take_job=take_job,
         times=times,
     )
-    looks = WatchPace(
+    intervals = SyncIntervals(
         every_s=every_s, probe_first_s=times.probe_first_s, probe_most_s=times.probe_most_s
     )
     storage = StoragePause(database)
     watch = FleetSync(
         database,
-        gate=pace,
+        gate=gate,
         worker_pause=pause,
         storage_pause=storage,
-        looks=looks,
+        intervals=intervals,
         is_clear=is_clear,
     )
     breaker = CircuitBreaker(pause, failures=failures, blocked=blocked)
-    return WorkerUnderTest(database, worker_id, pace, taking, pause, breaker, watch, storage)
+    return WorkerUnderTest(database, worker_id, gate, dispatches, pause, breaker, watch, storage)
 
 
 def other_worker(

@@ -72,7 +72,7 @@ def course() -> Course:
 def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
     """Everything that a worker is made of."""
     made: dict[str, Any] = {
-        name: Part(name, course) for name in ("heartbeat", "executor", "pace", "budget", "breaker")
+        name: Part(name, course) for name in ("heartbeat", "executor", "gate", "budget", "breaker")
     }
     made["uploads"] = Part("uploads", course, wait_until_empty=True, adopt=0)
     made["deliverer"] = Part("deliverer", course, wait_until_idle=True)
@@ -92,7 +92,7 @@ def components(parts: dict[str, Any]) -> WorkerComponents:
     return WorkerComponents(
         heartbeat=parts["heartbeat"],
         jobs=DispatchedJobs(parts["inbox"], parts["dispatch"]),
-        control=CallControl(parts["pace"], parts["budget"], parts["breaker"]),
+        control=CallControl(parts["gate"], parts["budget"], parts["breaker"]),
         images=ImageStorage(parts["spool"], parts["uploads"]),
         deliverer=parts["deliverer"],
         loops=parts["loops"],
@@ -165,7 +165,7 @@ def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
     assert parts["dispatch"].back == waiting
     assert course == [
         "executor.grow",
-        "pace.stop",
+        "gate.stop",
         "uploads.wait_until_empty",
         "uploads.stop",
         "deliverer.wait_until_idle",

@@ -7,23 +7,23 @@ from tasks.throttling.call_gate import CallGate
 
 def test_who_ends_a_turn_lets_the_next_one_in() -> None:
     """Long before the course of its job has ended."""
-    pace, settled = CallGate(1), list[bool]()
-    assert pace.try_enter()
-    with CallSlot(pace, Permit(settled.append)) as turn:
+    gate, settled = CallGate(1), list[bool]()
+    assert gate.try_enter()
+    with CallSlot(gate, Permit(settled.append)) as turn:
         turn.spend()
-        assert not pace.try_enter()
+        assert not gate.try_enter()
         turn.release()
-        assert pace.try_enter()
+        assert gate.try_enter()
         turn.release()
-    assert not pace.try_enter()
+    assert not gate.try_enter()
     assert settled == [True]
 
 
 def test_a_turn_that_was_not_used_is_given_back() -> None:
     """Its job was not due any more, say."""
-    pace, settled = CallGate(1), list[bool]()
-    assert pace.try_enter()
-    with CallSlot(pace, Permit(settled.append)):
+    gate, settled = CallGate(1), list[bool]()
+    assert gate.try_enter()
+    with CallSlot(gate, Permit(settled.append)):
         pass
-    assert pace.try_enter()
+    assert gate.try_enter()
     assert settled == [False]

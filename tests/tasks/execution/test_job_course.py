@@ -93,8 +93,8 @@ class Call:
 class Earlier:
     """Images of earlier calls: none, or one that finishes any job."""
 
-    def __init__(self, pace: CallGate) -> None:
-        self.pace = pace
+    def __init__(self, gate: CallGate) -> None:
+        self.gate = gate
         self.found = False
         self.fault: Exception | None = None
         self.inside: list[int] = []
@@ -105,7 +105,7 @@ class Earlier:
             raise self.fault
         if self.found:
             on_locked()
-            self.inside.append(self.pace.inside)
+            self.inside.append(self.gate.inside)
         return self.found
 
 
@@ -158,10 +158,10 @@ class Course:
     def __init__(self, database: Database, root: Path, *, calls_a_day: int | None = None) -> None:
         self.database = database
         self.worker: WorkerUnderTest = worker_of(database, failures=99, blocked=99)
-        self.pace = self.worker.pace
+        self.gate = self.worker.gate
         self.spool = Spool(root, max_bytes=10**8, fsync=False)
         self.stopping, self.budget = threading.Event(), Budget()
-        self.objects, self.call, self.earlier = Objects(), Call(), Earlier(self.pace)
+        self.objects, self.call, self.earlier = Objects(), Call(), Earlier(self.gate)
         self.uploads, self.open_claims = Uploads(), OpenClaims()
         self.back: list[UUID] = []
         policy = RetryPolicy(
@@ -175,7 +175,7 @@ class Course:
         failures = RecordFailure(
             database,
             policy=policy,
-            gate=self.pace,
+            gate=self.gate,
             breaker=self.worker.breaker,
             fleet=self.worker.watch,
         )
@@ -188,12 +188,12 @@ class Course:
             space=SpoolSpace(
                 self.spool, stopping=self.stopping, on_full=self.worker.storage.spool_is_full
             ),
-            control=CallControl(self.pace, budget, self.worker.breaker),
+            control=CallControl(self.gate, budget, self.worker.breaker),
             claims=ClaimJob(
                 database,
                 dispatch,
                 ClaimSettings(self.worker.id, 60.0, 3, calls_a_day),
-                gate=self.pace,
+                gate=self.gate,
                 fleet=self.worker.watch,
                 open_claims=self.open_claims,
             ),
@@ -216,7 +216,7 @@ class Course:
 
     def assert_nothing_is_held(self) -> None:
         """No place of a call, no space for a picture, no open claim."""
-        assert (self.pace.inside, self.budget.open) == (0, 0)
+        assert (self.gate.inside, self.budget.open) == (0, 0)
         assert self.spool.reserved_bytes == 0
         assert self.open_claims.all() == set()
 
@@ -242,15 +242,15 @@ def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course:
     seen: list[object] = []
     job_id, before = course.job(), database_time(course.database)
 
-    def look() -> None:
+    def sync() -> None:
         row = get_job(course.database, job_id)
         seen.append((row.status, row.worker_id, row.calls_made))
         seen.append(course.open_claims.all())
-        seen.append((course.pace.inside, course.spool.reserved_bytes > 0))
+        seen.append((course.gate.inside, course.spool.reserved_bytes > 0))
         deadline = row.call_deadline
         seen.append(deadline is not None and deadline >= before + timedelta(seconds=60))
 
-    course.call.during = look
+    course.call.during = sync
     course.run(job_id)
     assert seen == [
         (JobStatus.RUNNING, course.worker.id, 1),
@@ -278,7 +278,7 @@ def test_a_worker_that_turns_jobs_away_claims_none(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own calls fail: others may have them, at once and not when its disk has room."""
-    course.pace.shut(turn_away=True)
+    course.gate.shut(hand_back=True)
     while course.spool.reserve(4_000_000):
         pass
 
@@ -310,11 +310,11 @@ def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
     course.spool.release(course.spool.reserved_bytes)
 
 
-@pytest.mark.parametrize("how", ["pace", "budget", "space"])
+@pytest.mark.parametrize("how", ["gate", "budget", "space"])
 def test_a_worker_that_stops_hands_back_what_has_not_started(course: Course, how: str) -> None:
     """Wherever it waits: for a call slot, for the fleet's budget, for space on the disk."""
-    if how == "pace":
-        course.pace.stop()
+    if how == "gate":
+        course.gate.stop()
     elif how == "budget":
         course.budget.stopping.set()
     else:
@@ -409,7 +409,7 @@ def claiming_slowly(course: Course) -> Callable[..., object]:
 
     def claim_slowly(*args: Any, **how: Any) -> object:
         claimed = claim_if_due(*args, **how)
-        course.pace.alive_for(-1.0)
+        course.gate.alive_for(-1.0)
         return claimed
 
     return claim_slowly
@@ -468,7 +468,7 @@ def in_hand(course: Course, job_id: UUID) -> None:
         image = entry.images[0]
         sizes = (image.size_bytes, image.width, image.height)
         course.uploads.images = [StoredImage(0, f"x/{job_id}", image.sha256, *sizes)]
-        assert course.pace.inside == 0, "its place is free as soon as the image is in hand"
+        assert course.gate.inside == 0, "its place is free as soon as the image is in hand"
         return entry
 
     course.uploads.keep = keep
@@ -510,7 +510,7 @@ def test_a_call_that_was_sent_before_a_pause_does_not_lift_it(course: Course) ->
 
     def pause() -> None:
         pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
-        course.worker.watch.look()
+        course.worker.watch.sync()
 
     course.call.during = pause
     course.run(job_id)
@@ -543,7 +543,7 @@ def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
     written, inside = resolve_name(write), list[int]()
 
     def locked_once(*args: Any, **how: Any) -> object:
-        inside.append(course.pace.inside)
+        inside.append(course.gate.inside)
         if len(inside) == 1:
             raise RowLocked("locked")
         return written(*args, **how)
@@ -637,8 +637,8 @@ def test_a_call_that_is_sent_is_spent_of_the_fleets_budget_and_no_other(course: 
 
 
 def test_a_pause_that_begins_while_the_budget_is_waited_for_stops_the_call(course: Course) -> None:
-    """The pace is asked again, as it may have been a long wait."""
-    course.budget.on_admit = lambda: course.pace.shut(turn_away=True)
+    """The gate is read again, as it may have been a long wait."""
+    course.budget.on_admit = lambda: course.gate.shut(hand_back=True)
     job_id = course.job()
     course.run(job_id)
     assert (course.call.calls, course.back, course.budget.spent) == ([], [job_id], [False])
@@ -671,5 +671,5 @@ def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
 def allow_probe(course: Course) -> None:
     """Pause the fleet, and let this worker have the probe."""
     pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    course.worker.watch.look()
-    course.pace.let_one_through()
+    course.worker.watch.sync()
+    course.gate.allow_probe()

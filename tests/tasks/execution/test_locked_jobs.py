@@ -109,10 +109,10 @@ def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
     database: Database, migrated_postgres_url: str
 ) -> None:
     """The job stays queued and uncounted, and goes out again later."""
-    job_id, pace, dispatch = accepted(database), CallGate(1), Dispatch()
+    job_id, gate, dispatch = accepted(database), CallGate(1), Dispatch()
     with locked(migrated_postgres_url, job_id):
-        run_job(pace, claiming(database, pace, dispatch))(job_id)
-    assert pace.inside == 0
+        run_job(gate, claiming(database, gate, dispatch))(job_id)
+    assert gate.inside == 0
     assert dispatch.handed_back == [job_id]
     job = get_job(database, job_id)
     assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
@@ -120,21 +120,21 @@ def test_a_claim_that_meets_a_locked_row_gives_its_slot_back(
 
 def test_a_job_that_was_claimed_after_the_lease_is_given_back_unsent(database: Database) -> None:
     """The claim took so long that another worker may have rescued it: no call is sent."""
-    job_id, pace = accepted(database), CallGate(1)
-    pace.alive_for(60)
-    claims = claiming(database, pace)
+    job_id, gate = accepted(database), CallGate(1)
+    gate.alive_for(60)
+    claims = claiming(database, gate)
     claim = claims.claim
 
     def slow_claim(job_id: UUID) -> Job | None:
         job = claim(job_id)
-        pace.alive_for(-1)
+        gate.alive_for(-1)
         return job
 
     claims.claim = slow_claim  # type: ignore[method-assign]  # a database that took its time
-    run_job(pace, claims)(job_id)
+    run_job(gate, claims)(job_id)
     job = get_job(database, job_id)
     assert (job.status, job.attempts, job.calls_made) == (JobStatus.QUEUED, 0, 0)
-    assert pace.inside == 0
+    assert gate.inside == 0
 
 
 def test_jobs_are_dispatched_while_the_leaders_other_work_meets_locked_rows(

@@ -43,7 +43,7 @@ def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0
         hold_s=hold_s,
     )
     return RecordFailure(
-        database, policy=policy, gate=worker.pace, breaker=worker.breaker, fleet=worker.watch
+        database, policy=policy, gate=worker.gate, breaker=worker.breaker, fleet=worker.watch
     )
 
 
@@ -113,11 +113,11 @@ def test_an_answer_of_too_fast_holds_this_process_and_the_fleet(
     job = claimed_job(database)
     verdict = Verdict(Meaning.TOO_FAST, "HTTP_429", "", retry_after_s=600.0)
     end(settle, job, verdict, started=time.monotonic())
-    assert worker.pace.is_held
+    assert worker.gate.is_held
     state = fleet_state(database)
     assert (state.share, 500 < state.held_s <= 600) == (0.5, True)
-    worker.watch.look()
-    assert not worker.pace.try_enter()
+    worker.watch.sync()
+    assert not worker.gate.try_enter()
 
 
 def test_a_refused_key_holds_this_process_alone(
@@ -126,7 +126,7 @@ def test_a_refused_key_holds_this_process_alone(
     """Other workers may have another key."""
     settle = settling(database, worker, hold_s=600.0)
     end(settle, claimed_job(database), started=time.monotonic())
-    assert worker.pace.is_held
+    assert worker.gate.is_held
     state = fleet_state(database)
     assert (state.share, state.held_s) == (1.0, 0.0)
 
@@ -137,7 +137,7 @@ def test_an_ordinary_failure_holds_nothing(
     """It says something about one call: the next may start at once."""
     worker.succeeds()
     end(settle, claimed_job(database), Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=0.0)
-    assert not worker.pace.is_held
+    assert not worker.gate.is_held
 
 
 def test_what_a_call_came_to_is_counted_whether_the_job_waits_or_fails(

@@ -52,7 +52,7 @@ def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudg
             lease_s=fleet.lease_s,
         )
     watch = PlaceWatch(lambda: place, every_s=60.0)
-    budget = CallBudget(limits, watch=watch, ledger=ledger, settle_s=0.0, stopping=stopping)
+    budget = CallBudget(limits, watch=watch, ledger=ledger, share_wait_s=0.0, stopping=stopping)
     budget.start()
     return budget
 

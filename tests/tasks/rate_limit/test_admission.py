@@ -25,7 +25,7 @@ def _budget(
         BudgetLimits(per_second, in_flight),
         watch=watch,
         ledger=None,
-        settle_s=5.0,
+        share_wait_s=5.0,
         stopping=stopping or threading.Event(),
     )
     budget.start()
@@ -92,7 +92,11 @@ def test_nothing_goes_wrong_for_ever_when_a_round_breaks_off() -> None:
     place = [Place(0, 0)]
     watch = PlaceWatch(lambda: place[0], every_s=0.05)
     budget = CallBudget(
-        BudgetLimits(None, 1), watch=watch, ledger=None, settle_s=0.0, stopping=threading.Event()
+        BudgetLimits(None, 1),
+        watch=watch,
+        ledger=None,
+        share_wait_s=0.0,
+        stopping=threading.Event(),
     )
     budget.start()
     place[0] = Place(0, 1)

@@ -86,7 +86,7 @@ def test_the_next_success_lifts_the_breakers_pause_and_no_other(database: Databa
     worker.succeeds()
     assert not is_paused(database)
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
-    worker.watch.look()
+    worker.watch.sync()
     worker.succeeds()
     assert is_paused(database)
 
@@ -99,7 +99,7 @@ def test_a_failure_says_something_about_a_job_only_while_others_succeed(
     job_id, verdict = uuid4(), Verdict(Meaning.NOT_PAID, "HTTP_500", "")
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
-    breaker.went_well(started=time.monotonic())
+    breaker.succeeded(started=time.monotonic())
     assert breaker.failed(job_id, verdict, started=time.monotonic())
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
 
@@ -110,7 +110,7 @@ def test_a_call_sent_before_the_trouble_lifts_and_proves_nothing(database: Datab
     before = time.monotonic()
     job_id, verdict = uuid4(), Verdict(Meaning.BLOCKED, "HTTP_401", "")
     breaker.failed(job_id, verdict, started=time.monotonic())
-    breaker.went_well(started=before)
+    breaker.succeeded(started=before)
     assert is_paused(database)
     assert not breaker.failed(job_id, verdict, started=time.monotonic())
 
@@ -125,7 +125,7 @@ def test_of_many_jobs_that_failed_the_oldest_failures_are_forgotten_first(
     older, newer = uuid4(), uuid4()
     for job_id in (older, newer):
         breaker.failed(job_id, verdict, started=time.monotonic())
-    breaker.went_well(started=time.monotonic())
+    breaker.succeeded(started=time.monotonic())
     assert breaker.failed(newer, verdict, started=time.monotonic())
     assert not breaker.failed(older, verdict, started=time.monotonic())
 
@@ -136,7 +136,7 @@ def test_a_call_that_took_long_does_not_make_an_earlier_success_forgotten(
     """It began before the other one, and ended after it."""
     breaker = worker_of(database, failures=99, blocked=99).breaker
     failed_at = time.monotonic()
-    breaker.went_well(started=failed_at + 1)
-    breaker.went_well(started=failed_at - 50)
+    breaker.succeeded(started=failed_at + 1)
+    breaker.succeeded(started=failed_at - 50)
     verdict = Verdict(Meaning.NOT_PAID, "HTTP_500", "")
     assert breaker.failed(uuid4(), verdict, started=failed_at)

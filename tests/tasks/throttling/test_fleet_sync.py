@@ -34,21 +34,21 @@ def pause_of(database: Database) -> PauseKind | None:
 
 
 def test_a_worker_follows_the_fleet_and_gets_one_probe(database: Database) -> None:
-    """The pause reaches its pace, and one call may go through; a second waits for a new probe."""
+    """The pause reaches its gate, and one call may go through; a second waits for a new probe."""
     worker = worker_of(database)
     worker.fails()
     worker.has_a_job()
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.starts_calls(1)
     worker.has_a_job()
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.starts_no_more_than(1)
-    assert not worker.pace.try_enter()
-    worker.pace.leave()
+    assert not worker.gate.try_enter()
+    worker.gate.leave()
     worker.succeeds()
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.starts_calls(1)
-    assert worker.pace.try_enter()
+    assert worker.gate.try_enter()
 
 
 def test_a_probe_of_the_fleet_goes_to_one_worker_only(database: Database) -> None:
@@ -56,9 +56,9 @@ def test_a_probe_of_the_fleet_goes_to_one_worker_only(database: Database) -> Non
     pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
     workers = [worker_of(database) for _ in range(2)]
     for worker in workers:
-        worker.watch.look()
+        worker.watch.sync()
         worker.has_a_job()
-        worker.watch.look()
+        worker.watch.sync()
     assert workers[0].starts_calls(1)
     assert workers[1].starts_no_more_than(0)
 
@@ -68,11 +68,11 @@ def test_a_worker_without_a_job_leaves_the_probe_to_one_that_has_one(database: D
     pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
     idle, busy = (worker_of(database) for _ in range(2))
     for worker in (idle, busy):
-        worker.watch.look()
+        worker.watch.sync()
     assert idle.starts_no_more_than(0)
     busy.has_a_job()
-    idle.watch.look()
-    busy.watch.look()
+    idle.watch.sync()
+    busy.watch.sync()
     assert busy.starts_calls(1)
     assert idle.starts_no_more_than(0)
 
@@ -81,11 +81,11 @@ def test_an_operators_pause_takes_back_a_probe_that_nobody_has_used(database: Da
     """`darkroom pause` means no call, also where a probe had just been allowed."""
     worker = worker_of(database)
     worker.fails()
-    worker.watch.look()
-    worker.pace.let_one_through()
+    worker.watch.sync()
+    worker.gate.allow_probe()
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
-    worker.watch.look()
-    assert not worker.pace.try_enter()
+    worker.watch.sync()
+    assert not worker.gate.try_enter()
 
 
 def test_a_probe_due_is_left_to_a_worker_that_did_not_pause(database: Database) -> None:
@@ -95,12 +95,12 @@ def test_a_probe_due_is_left_to_a_worker_that_did_not_pause(database: Database) 
     failing.has_a_job()
     healthy = worker_of(database)
     assert pause_of(database) is PauseKind.BREAKER
-    failing.watch.look()
+    failing.watch.sync()
     assert failing.starts_no_more_than(0)
-    assert failing.pace.turns_away
-    healthy.watch.look()
+    assert failing.gate.hands_back
+    healthy.watch.sync()
     healthy.has_a_job()
-    healthy.watch.look()
+    healthy.watch.sync()
     assert healthy.starts_calls(1)
 
 
@@ -110,7 +110,7 @@ def test_a_worker_that_paused_gets_the_probe_where_all_have(database: Database) 
     failing = worker_of(database)
     failing.fails()
     failing.has_a_job()
-    failing.watch.look()
+    failing.watch.sync()
     assert failing.starts_calls(1)
 
 
@@ -165,7 +165,7 @@ def test_a_slow_down_is_told_once_a_look(database: Database) -> None:
     worker.watch.too_fast(30.0)
     first = fleet_state(database)
     worker.watch.too_fast(3000.0)
-    assert worker.pace.is_held
+    assert worker.gate.is_held
     assert 0 < fleet_state(database).held_s <= first.held_s
 
 
@@ -184,7 +184,7 @@ def test_an_image_that_was_stored_lifts_no_other_pause(database: Database) -> No
     """An operator's pause holds."""
     worker = worker_of(database)
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
-    worker.watch.look()
+    worker.watch.sync()
     worker.storage.image_was_stored()
     assert pause_of(database) is PauseKind.OPERATOR
 
@@ -205,7 +205,7 @@ def test_an_image_that_was_stored_costs_no_look_at_the_fleet(
 ) -> None:
     """There is one for each call; only in a storage pause does the table hear of it."""
     worker = worker_of(database)
-    worker.watch.look()
+    worker.watch.sync()
     with away(database):
         worker.storage.image_was_stored()
         assert caplog.messages == []
@@ -230,7 +230,7 @@ def test_a_table_that_is_away_costs_no_call_its_end(
         "the fleet could not be paused",
         "the fleet could not be paused",
     ]
-    assert worker.pace.is_held
+    assert worker.gate.is_held
     assert pause_of(database) is None
 
 
@@ -241,10 +241,10 @@ def test_the_beginning_and_the_end_of_a_pause_are_logged_once(
     watch = worker_of(database).watch
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
     for _ in range(3):
-        watch.look()
+        watch.sync()
     resume_fleet(database)
     for _ in range(3):
-        watch.look()
+        watch.sync()
     assert caplog.messages == ["the fleet is paused", "the fleet goes on"]
 
 
@@ -253,10 +253,10 @@ def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Databa
     clear = threading.Event()
     worker = worker_of(database, is_clear=clear.is_set)
     worker.storage.spool_is_full()
-    worker.watch.look()
+    worker.watch.sync()
     assert pause_of(database) is PauseKind.STORAGE
     clear.set()
-    worker.watch.look()
+    worker.watch.sync()
     assert pause_of(database) is None
 
 
@@ -287,20 +287,20 @@ def test_the_watch_goes_on_while_the_table_is_away(database: Database) -> None:
     """What was known last holds: the pause stays in force, and its end is heard later."""
     worker = worker_of(database, every_s=0.01)
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
-    worker.watch.look()
+    worker.watch.sync()
     fleet = database.tables.fleet
     with database.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {fleet} RENAME TO elsewhere")
     worker.watch.loop.start()
-    assert not worker.pace.try_enter()
+    assert not worker.gate.try_enter()
     with database.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE elsewhere RENAME TO {fleet}")
     resume_fleet(database)
     until_s = time.monotonic() + WITHIN_S
-    while not worker.pace.try_enter() and time.monotonic() < until_s:
+    while not worker.gate.try_enter() and time.monotonic() < until_s:
         time.sleep(0.01)
     assert worker.watch.loop.stop(timeout_s=WITHIN_S)
-    assert worker.pace.inside == 1
+    assert worker.gate.inside == 1
 
 
 def test_a_pause_of_one_worker_is_not_the_fleets(database: Database) -> None:
@@ -308,9 +308,9 @@ def test_a_pause_of_one_worker_is_not_the_fleets(database: Database) -> None:
     other_worker(database, succeeded_s=0.0, began_s=0.0)
     worker = worker_of(database)
     worker.fails(Meaning.BLOCKED)
-    worker.watch.look()
+    worker.watch.sync()
     assert pause_of(database) is None
-    assert worker.pace.turns_away
+    assert worker.gate.hands_back
 
 
 def test_the_worker_that_begins_a_pause_says_so_and_no_other(

@@ -27,71 +27,71 @@ def test_a_call_may_start_at_once_when_nothing_holds() -> None:
 
 def test_no_more_calls_are_inside_than_concurrency_allows() -> None:
     """Who leaves makes room for one."""
-    pace = CallGate(2)
+    gate = CallGate(2)
     came_in = threading.Semaphore(0)
 
     def come_in() -> None:
-        if pace.enter():
+        if gate.enter():
             came_in.release()
 
     for _ in range(5):
         threading.Thread(target=come_in, daemon=True).start()
     inside = [came_in.acquire(timeout=wait_s) for wait_s in (30, 30, 0.2)]
-    pace.leave()
+    gate.leave()
     inside += [came_in.acquire(timeout=wait_s) for wait_s in (30, 0.2)]
     assert inside == [True, True, False, True, False]
-    pace.stop()
+    gate.stop()
 
 
 def test_a_hold_lasts_as_long_as_the_longest_asked_for() -> None:
     """A shorter hold does not shorten one in force."""
-    pace = CallGate(4)
-    pace.hold(60)
-    pace.hold(0.001)
-    assert not pace.try_enter()
-    pace.stop()
+    gate = CallGate(4)
+    gate.hold(60)
+    gate.hold(0.001)
+    assert not gate.try_enter()
+    gate.stop()
 
 
 def test_a_stopped_process_starts_no_call() -> None:
     """A thread that waits is notified that no call will start."""
-    pace = CallGate(4)
-    pace.hold(60)
-    pace.stop()
-    assert not pace.enter()
+    gate = CallGate(4)
+    gate.hold(60)
+    gate.stop()
+    assert not gate.enter()
 
 
 def test_a_paused_fleet_lets_nothing_through_but_one_probe() -> None:
     """And goes on when the pause is lifted."""
-    pace = CallGate(4)
-    pace.follow(paused())
-    assert not pace.try_enter()
-    pace.let_one_through()
-    pace.leave()
-    pace.follow(RUNNING)
-    assert pace.try_enter()
-    pace.stop()
+    gate = CallGate(4)
+    gate.follow(paused())
+    assert not gate.try_enter()
+    gate.allow_probe()
+    gate.leave()
+    gate.follow(RUNNING)
+    assert gate.try_enter()
+    gate.stop()
 
 
 def test_a_slowed_fleet_uses_its_share_and_never_less_than_one_call() -> None:
     """Otherwise no worker would find out that things go better."""
-    pace = CallGate(4)
-    pace.follow(FleetState(None, 0.0, 0.5))
-    assert [pace.try_enter() for _ in range(3)] == [True, True, False]
-    pace.stop()
-    pace = CallGate(4)
-    pace.follow(FleetState(None, 0.0, 1 / 64))
-    assert [pace.try_enter() for _ in range(2)] == [True, False]
-    pace.stop()
+    gate = CallGate(4)
+    gate.follow(FleetState(None, 0.0, 0.5))
+    assert [gate.try_enter() for _ in range(3)] == [True, True, False]
+    gate.stop()
+    gate = CallGate(4)
+    gate.follow(FleetState(None, 0.0, 1 / 64))
+    assert [gate.try_enter() for _ in range(2)] == [True, False]
+    gate.stop()
 
 
 def test_without_a_lease_no_call_starts() -> None:
     """A process that was stopped and woken first has to learn that it is alive."""
-    pace = CallGate(4)
-    pace.alive_for(-1)
-    assert not pace.try_enter()
-    pace.alive_for(60)
-    assert pace.try_enter()
-    pace.stop()
+    gate = CallGate(4)
+    gate.alive_for(-1)
+    assert not gate.try_enter()
+    gate.alive_for(60)
+    assert gate.try_enter()
+    gate.stop()
 
 
 def test_bodies_are_let_in_while_they_fit() -> None:
@@ -157,33 +157,33 @@ def test_the_room_of_one_who_leaves_is_the_next_ones() -> None:
 
 
 def test_a_probe_is_one_call_however_often_it_is_allowed() -> None:
-    """Two looks before a job comes must not let two through; `on_taken` is called once."""
-    pace, taken = CallGate(4), list[bool]()
-    pace.shut()
+    """Two looks before a job comes must not let two through; `on_probe_used` is called once."""
+    gate, taken = CallGate(4), list[bool]()
+    gate.shut()
     for _ in range(2):
-        pace.let_one_through(on_taken=lambda: taken.append(True))
-    assert [pace.try_enter() for _ in range(3)] == [True, False, False]
+        gate.allow_probe(on_probe_used=lambda: taken.append(True))
+    assert [gate.try_enter() for _ in range(3)] == [True, False, False]
     assert taken == [True]
-    pace.leave()
-    assert not pace.try_enter(), "a probe that ended allows no other"
-    pace.let_one_through()
-    assert pace.has_probe
-    pace.take_probe_back()
-    assert (pace.has_probe, pace.try_enter()) == (False, False)
+    gate.leave()
+    assert not gate.try_enter(), "a probe that ended allows no other"
+    gate.allow_probe()
+    assert gate.has_probe
+    gate.withdraw_probe()
+    assert (gate.has_probe, gate.try_enter()) == (False, False)
 
 
 def test_a_worker_that_turns_jobs_away_keeps_the_one_for_its_probe() -> None:
     """All that wait are handed back as soon as the probe has been taken."""
-    pace = CallGate(4)
-    pace.shut(turn_away=True)
-    assert (pace.turns_away, pace.wait_until_open()) == (True, False)
-    pace.let_one_through()
-    assert (pace.turns_away, pace.wait_until_open()) == (False, True)
-    assert pace.try_enter()
-    assert (pace.turns_away, pace.enter()) == (True, False)
-    pace.open()
-    assert (pace.turns_away, pace.is_paused, pace.enter()) == (False, False, True)
-    assert pace.inside == 2
+    gate = CallGate(4)
+    gate.shut(hand_back=True)
+    assert (gate.hands_back, gate.wait_until_open()) == (True, False)
+    gate.allow_probe()
+    assert (gate.hands_back, gate.wait_until_open()) == (False, True)
+    assert gate.try_enter()
+    assert (gate.hands_back, gate.enter()) == (True, False)
+    gate.open()
+    assert (gate.hands_back, gate.is_paused, gate.enter()) == (False, False, True)
+    assert gate.inside == 2
 
 
 def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> None:
@@ -192,75 +192,75 @@ def test_jobs_that_wait_for_their_turn_are_seen_and_go_on_when_it_comes() -> Non
         "lease": (lambda p: p.alive_for(-1), lambda p: p.alive_for(60)),
         "pause": (lambda p: p.follow(paused()), lambda p: p.follow(RUNNING)),
         "own pause": (lambda p: p.shut(), lambda p: p.open()),
-        "probe": (lambda p: p.shut(), lambda p: p.let_one_through()),
+        "probe": (lambda p: p.shut(), lambda p: p.allow_probe()),
         "place": (lambda p: p.try_enter(), lambda p: p.leave()),
     }
     for name, (close, let_in) in opens.items():
-        pace, answers = CallGate(1), list[bool]()
-        close(pace)
-        thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(pace, answers))
+        gate, answers = CallGate(1), list[bool]()
+        close(gate)
+        thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(gate, answers))
         thread.start()
         until_s = time.monotonic() + 30
-        while not pace.has_waiting and time.monotonic() < until_s:
+        while not gate.has_waiting and time.monotonic() < until_s:
             time.sleep(0.001)
-        assert pace.has_waiting, name
-        let_in(pace)
+        assert gate.has_waiting, name
+        let_in(gate)
         thread.join(30)
-        assert (answers, pace.has_waiting) == ([True], False), name
+        assert (answers, gate.has_waiting) == ([True], False), name
 
 
 def test_who_waits_is_told_that_no_call_will_start() -> None:
     """As the process stops, or as its worker's probe is gone and jobs are for other workers."""
     ends: dict[str, Callable[[CallGate], object]] = {
         "stop": lambda p: p.stop(),
-        "no probe": lambda p: p.take_probe_back(),
+        "no probe": lambda p: p.withdraw_probe(),
     }
     for name, end in ends.items():
-        pace, answers = CallGate(1), list[bool]()
-        assert pace.try_enter()
-        pace.shut(turn_away=True)
-        pace.let_one_through()
-        thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(pace, answers))
+        gate, answers = CallGate(1), list[bool]()
+        assert gate.try_enter()
+        gate.shut(hand_back=True)
+        gate.allow_probe()
+        thread = threading.Thread(target=lambda p, a: a.append(p.enter()), args=(gate, answers))
         thread.start()
         until_s = time.monotonic() + 30
-        while not pace.has_waiting and time.monotonic() < until_s:
+        while not gate.has_waiting and time.monotonic() < until_s:
             time.sleep(0.001)
-        end(pace)
+        end(gate)
         thread.join(30)
         assert answers == [False], name
 
 
 def test_a_probe_that_nobody_took_ends_with_the_pause() -> None:
     """The next pause begins without one; in a pause of this worker's own it stays."""
-    pace, has_probe = CallGate(4), list[bool]()
-    pace.follow(paused())
-    pace.let_one_through()
-    pace.follow(RUNNING)
-    has_probe.append(pace.has_probe)
-    pace.shut()
-    pace.let_one_through()
-    pace.follow(RUNNING)
-    has_probe.append(pace.has_probe)
-    pace.open()
-    has_probe.append(pace.has_probe)
+    gate, has_probe = CallGate(4), list[bool]()
+    gate.follow(paused())
+    gate.allow_probe()
+    gate.follow(RUNNING)
+    has_probe.append(gate.has_probe)
+    gate.shut()
+    gate.allow_probe()
+    gate.follow(RUNNING)
+    has_probe.append(gate.has_probe)
+    gate.open()
+    has_probe.append(gate.has_probe)
     assert has_probe == [False, True, False]
 
 
 def test_a_fleet_that_is_held_holds_this_process_as_long() -> None:
     """A hold of its own that is longer stays, and another worker's does not shorten it."""
-    pace = CallGate(4)
-    pace.follow(FleetState(None, 600.0, 1.0))
-    assert pace.is_held
-    pace.follow(RUNNING)
-    pace.follow(FleetState(None, 0.001, 1.0))
-    assert (pace.is_held, pace.try_enter()) == (True, False)
+    gate = CallGate(4)
+    gate.follow(FleetState(None, 600.0, 1.0))
+    assert gate.is_held
+    gate.follow(RUNNING)
+    gate.follow(FleetState(None, 0.001, 1.0))
+    assert (gate.is_held, gate.try_enter()) == (True, False)
 
 
 def test_a_process_is_alive_until_its_lease_ends() -> None:
     """Before the first lease nothing is known to the contrary."""
-    pace, alive = CallGate(4), list[bool]()
-    alive.append(pace.is_alive)
+    gate, alive = CallGate(4), list[bool]()
+    alive.append(gate.is_alive)
     for seconds in (-1, 60):
-        pace.alive_for(seconds)
-        alive.append(pace.is_alive)
+        gate.alive_for(seconds)
+        alive.append(gate.is_alive)
     assert alive == [True, False, True]

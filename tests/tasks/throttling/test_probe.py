@@ -50,7 +50,7 @@ class Answering:
 def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
     """The course of a job in a fleet that is paused, with one probe allowed."""
     worker = worker_of(database, failures=99, blocked=99, concurrency=1)
-    pace, breaker, watch = worker.pace, worker.breaker, worker.watch
+    gate, breaker, watch = worker.gate, worker.breaker, worker.watch
     policy = RetryPolicy(
         max_attempts=1,
         max_useless_calls=0,
@@ -59,12 +59,12 @@ def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
         backoff_max_s=0.01,
         hold_s=60.0,
     )
-    failures = RecordFailure(database, policy=policy, gate=pace, breaker=breaker, fleet=watch)
+    failures = RecordFailure(database, policy=policy, gate=gate, breaker=breaker, fleet=watch)
     budget = CallBudget(
         BudgetLimits(None, None),
         watch=PlaceWatch(lambda: Place(0, 1), every_s=60.0),
         ledger=None,
-        settle_s=0.0,
+        share_wait_s=0.0,
         stopping=Event(),
     )
     nothing_stored: Any = Nothing()
@@ -74,12 +74,12 @@ def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
     spool = Spool(tmp_path / "spool", max_bytes=10**8, fsync=False)
     run = RunJob(
         space=SpoolSpace(spool, stopping=Event(), on_full=lambda: None),
-        control=CallControl(pace, budget, breaker),
+        control=CallControl(gate, budget, breaker),
         claims=ClaimJob(
             database,
             returned,
             ClaimSettings(uuid4(), 60.0, 3, None),
-            gate=pace,
+            gate=gate,
             fleet=watch,
             open_claims=OpenClaims(),
         ),
@@ -88,16 +88,16 @@ def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
         **parts,
     )
     pause_fleet(database, PauseKind.BREAKER, code="NO_PICTURE", message="Sign in")
-    watch.look()
-    pace.let_one_through()
-    return run, pace
+    watch.sync()
+    gate.allow_probe()
+    return run, gate
 
 
 def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(
     probing: tuple[RunJob, CallGate], database: Database
 ) -> None:
     """The call stays counted, the attempt comes back, and the job at hand has to wait."""
-    generate, pace = probing
+    generate, gate = probing
     tried, fresh = (waiting_job(database) for _ in range(2))
     set_calls(database, tried, 1)
     course = Thread(target=generate.run, args=(tried,))
@@ -105,7 +105,7 @@ def test_a_probe_calls_for_the_job_with_the_fewest_calls_and_ends_none(
     until_s = time.monotonic() + 30
     while get_job(database, fresh).calls_unknown < 1 and time.monotonic() < until_s:
         time.sleep(0.01)
-    pace.stop()
+    gate.stop()
     course.join(30)
     for job_id in (tried, fresh):
         job = get_job(database, job_id)
@@ -118,7 +118,7 @@ def test_calls_of_a_job_are_bounded_though_a_page_ends_none(
     probing: tuple[RunJob, CallGate], database: Database
 ) -> None:
     """Whatever is given back: after `max_calls` the job ends, and says so."""
-    generate, pace = probing
+    generate, gate = probing
     spent = waiting_job(database)
     set_calls(database, spent, 3)
     generate.run(spent)
@@ -126,7 +126,7 @@ def test_calls_of_a_job_are_bounded_though_a_page_ends_none(
     assert (job.status, job.calls_made) == (JobStatus.FAILED, 3)
     assert job.error is not None
     assert job.error.code == EndCode.CALLS_EXHAUSTED
-    assert pace.inside == 0
+    assert gate.inside == 0
 
 
 class Nothing:

@@ -47,7 +47,7 @@ def alone(database: Database) -> WorkerUnderTest:
     worker = worker_of(database)
     worker.fails(Meaning.BLOCKED, "HTTP_401")
     report_calls(database, other, SUCCESS)
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.state is WorkerState.ALONE
     return worker
 
@@ -73,12 +73,12 @@ def test_a_failing_worker_stops_before_it_knows_about_the_others(database: Datab
     worker = worker_of(database)
     worker.fails(Meaning.BLOCKED, "HTTP_401")
     assert worker.pause.state is WorkerState.UNDECIDED
-    assert not worker.pace.try_enter()
-    assert worker.taking.reasons
+    assert not worker.gate.try_enter()
+    assert worker.dispatches.reasons
     assert row_of(worker) == (True, "HTTP_401", "words")
-    worker.watch.look()
+    worker.watch.sync()
     assert not is_paused(database)
-    assert not worker.pace.try_enter()
+    assert not worker.gate.try_enter()
 
 
 def test_the_fleet_is_paused_when_no_other_worker_succeeds_in_time(database: Database) -> None:
@@ -86,7 +86,7 @@ def test_the_fleet_is_paused_when_no_other_worker_succeeds_in_time(database: Dat
     other_worker(database, succeeded_s=1000.0, began_s=1000.0)
     worker = worker_of(database, times=AT_ONCE)
     worker.fails(code="HTTP_502")
-    worker.watch.look()
+    worker.watch.sync()
     pause = fleet_state(database).pause
     assert pause is not None
     assert (pause.kind, pause.code, pause.message) == (PauseKind.BREAKER, "HTTP_502", "words")
@@ -99,7 +99,7 @@ def test_a_success_on_a_call_that_began_before_the_trouble_proves_nothing(
     other_worker(database, succeeded_s=0.0, began_s=30.0)
     worker = worker_of(database, times=replace(TIMES, window_s=0.0, report_s=0.0))
     worker.fails()
-    worker.watch.look()
+    worker.watch.sync()
     assert is_paused(database)
 
 
@@ -112,7 +112,7 @@ def test_a_success_long_ago_proves_nothing_however_long_the_failures_took(
     other_worker(database, succeeded_s=-0.01, began_s=-0.01)
     time.sleep(0.4)  # longer than the window
     worker.fails()
-    worker.watch.look()
+    worker.watch.sync()
     assert is_paused(database)
 
 
@@ -121,7 +121,7 @@ def test_the_others_get_as_long_as_their_heartbeat_to_say_so(database: Database)
     other_worker(database)
     worker = worker_of(database, times=replace(TIMES, window_s=0.0, report_s=600.0))
     worker.fails()
-    worker.watch.look()
+    worker.watch.sync()
     assert not is_paused(database)
 
 
@@ -129,11 +129,11 @@ def test_while_another_succeeds_only_the_failing_worker_is_paused(database: Data
     """It consumes no dispatches, hands back what comes, and the fleet goes on."""
     worker = alone(database)
     assert not is_paused(database)
-    assert worker.taking.reasons == set()  # for the probe's job
-    assert worker.pace.try_enter()
-    assert worker.taking.reasons
-    assert worker.pace.turns_away
-    assert not worker.pace.enter()
+    assert worker.dispatches.reasons == set()  # for the probe's job
+    assert worker.gate.try_enter()
+    assert worker.dispatches.reasons
+    assert worker.gate.hands_back
+    assert not worker.gate.enter()
 
 
 def test_jobs_that_wait_here_are_handed_back_when_the_worker_pauses_alone(
@@ -142,10 +142,10 @@ def test_jobs_that_wait_here_are_handed_back_when_the_worker_pauses_alone(
     """Threads that wait for a call slot are notified that there will be none."""
     other_worker(database)
     worker = worker_of(database)
-    worker.pace.shut()
+    worker.gate.shut()
     answers: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(worker.pace.enter())) for _ in range(3)
+        threading.Thread(target=lambda: answers.append(worker.gate.enter())) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
@@ -158,12 +158,12 @@ def test_jobs_that_wait_here_are_handed_back_when_the_worker_pauses_alone(
 def test_a_worker_paused_alone_probes_itself_once_and_then_waits(database: Database) -> None:
     """One call goes through; while it is under way or has failed, no second one does."""
     worker = alone(database)
-    assert worker.pace.try_enter()
-    assert not worker.pace.try_enter()
+    assert worker.gate.try_enter()
+    assert not worker.gate.try_enter()
     worker.fails(Meaning.BLOCKED, "HTTP_401")
-    worker.pace.leave()
-    worker.watch.look()
-    assert not worker.pace.try_enter()
+    worker.gate.leave()
+    worker.watch.sync()
+    assert not worker.gate.try_enter()
     assert worker.pause.state is WorkerState.ALONE
 
 
@@ -173,10 +173,10 @@ def test_the_next_probe_of_a_worker_comes_when_it_is_due(database: Database) -> 
     other_worker(database, succeeded_s=0.0, began_s=-1.0)
     worker.fails()
     for _ in range(3):
-        worker.watch.look()
-        assert worker.pace.try_enter()
-        worker.pace.leave()
-        assert worker.taking.reasons
+        worker.watch.sync()
+        assert worker.gate.try_enter()
+        worker.gate.leave()
+        assert worker.dispatches.reasons
     assert not is_paused(database)
 
 
@@ -184,22 +184,22 @@ def test_a_probe_takes_its_job_from_the_table_and_no_messages(database: Database
     """Where a job is due there; a table that cannot be asked is no reason to wait indefinitely."""
     found = iter([True, False])
 
-    def bring_job() -> bool:
+    def take_job() -> bool:
         try:
             return next(found)
         except StopIteration:
             raise DatabaseUnavailable("away") from None
 
     times = replace(TIMES, probe_first_s=0.0, probe_most_s=0.0)
-    worker = worker_of(database, times=times, bring_job=bring_job)
+    worker = worker_of(database, times=times, take_job=take_job)
     other_worker(database, succeeded_s=0.0, began_s=-1.0)
     worker.fails()
     consumes = []
     for _ in range(3):
-        worker.watch.look()
-        consumes.append(not worker.taking.reasons)
-        assert worker.pace.try_enter()
-        worker.pace.leave()
+        worker.watch.sync()
+        consumes.append(not worker.dispatches.reasons)
+        assert worker.gate.try_enter()
+        worker.gate.leave()
     assert consumes == [False, True, True]
 
 
@@ -207,24 +207,24 @@ def test_no_probe_is_given_while_calls_are_held(database: Database) -> None:
     """It would wait here with a dozen jobs until the hold is over."""
     other = other_worker(database)
     worker = worker_of(database)
-    worker.pace.hold(600)
+    worker.gate.hold(600)
     worker.fails()
     report_calls(database, other, SUCCESS)
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.state is WorkerState.ALONE
-    assert not worker.pace.has_probe
-    assert worker.taking.reasons
+    assert not worker.gate.has_probe
+    assert worker.dispatches.reasons
 
 
 def test_a_probe_that_succeeds_ends_the_pause(database: Database) -> None:
     """The worker takes dispatches again, at full speed, and its row says so."""
     worker = alone(database)
-    assert worker.pace.try_enter()
+    assert worker.gate.try_enter()
     worker.succeeds()
     assert worker.pause.state is WorkerState.RUNNING
-    assert worker.taking.reasons == set()
+    assert worker.dispatches.reasons == set()
     assert row_of(worker) == (False, None, None)
-    assert [worker.pace.try_enter() for _ in range(4)] == [True, True, True, False]
+    assert [worker.gate.try_enter() for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_call_sent_before_the_pause_does_not_end_it(database: Database) -> None:
@@ -243,9 +243,9 @@ def test_the_last_worker_that_was_doing_better_pauses_the_fleet(database: Databa
     assert not is_paused(database)
     second.fails()
     assert is_paused(database)
-    first.watch.look()
+    first.watch.sync()
     assert first.pause.state is WorkerState.WITH_FLEET
-    assert first.taking.reasons == set()
+    assert first.dispatches.reasons == set()
 
 
 def test_a_worker_paused_alone_pauses_the_fleet_when_the_others_are_gone(
@@ -256,9 +256,9 @@ def test_a_worker_paused_alone_pauses_the_fleet_when_the_others_are_gone(
     workers = database.tables.workers
     with database.begin() as connection:
         connection.execute(workers.delete().where(workers.c.id != worker.id))
-    worker.watch.look()
+    worker.watch.sync()
     assert is_paused(database)
-    assert worker.taking.reasons == set()
+    assert worker.dispatches.reasons == set()
 
 
 def test_after_the_fleets_pause_a_worker_that_had_failed_probes_first(database: Database) -> None:
@@ -268,13 +268,13 @@ def test_after_the_fleets_pause_a_worker_that_had_failed_probes_first(database: 
     second.fails()
     second.succeeds()
     assert not is_paused(database)
-    first.watch.look()
+    first.watch.sync()
     assert first.pause.state is WorkerState.ALONE
     assert not is_paused(database)
-    assert first.pace.try_enter()
-    assert not first.pace.try_enter()
-    second.watch.look()
-    assert [second.pace.try_enter() for _ in range(2)] == [True, True]
+    assert first.gate.try_enter()
+    assert not first.gate.try_enter()
+    second.watch.sync()
+    assert [second.gate.try_enter() for _ in range(2)] == [True, True]
 
 
 def test_an_operator_resumes_one_worker_or_all(database: Database) -> None:
@@ -283,10 +283,10 @@ def test_an_operator_resumes_one_worker_or_all(database: Database) -> None:
     other = other_worker(database, paused_s=3.0)
     other_worker(database, paused_s=3.0, lease_s=-1.0)
     assert ask_to_resume(database, other) == 1
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.paused_worker == worker.id
     assert ask_to_resume(database) == 2
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.state is WorkerState.RUNNING
     assert ask_to_resume(database, worker.id) == 0
 
@@ -308,9 +308,9 @@ def test_an_older_request_to_resume_does_not_end_a_later_pause(database: Databas
     """What an operator lifted was another pause."""
     worker = alone(database)
     ask_to_resume(database, worker.id)
-    worker.watch.look()
+    worker.watch.sync()
     worker.fails(Meaning.BLOCKED, "HTTP_401")
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.state is WorkerState.ALONE
 
 
@@ -318,11 +318,11 @@ def test_an_operators_pause_gives_a_worker_no_probe(database: Database) -> None:
     """`darkroom pause` means no call."""
     worker = alone(database)
     pause_fleet(database, PauseKind.OPERATOR, code="PAUSED", message="")
-    worker.watch.look()
-    worker.watch.look()
-    assert not worker.pace.try_enter()
+    worker.watch.sync()
+    worker.watch.sync()
+    assert not worker.gate.try_enter()
     resume_fleet(database)
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.state is WorkerState.ALONE
 
 
@@ -334,10 +334,10 @@ def test_while_the_table_is_away_a_failing_worker_stays_stopped(database: Databa
         connection.exec_driver_sql(f"ALTER TABLE {workers} RENAME TO elsewhere")
     worker.fails()
     assert worker.pause.state is WorkerState.UNDECIDED
-    assert not worker.pace.try_enter()
+    assert not worker.gate.try_enter()
     with database.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE elsewhere RENAME TO {workers}")
-    worker.watch.look()
+    worker.watch.sync()
     assert is_paused(database)
 
 
@@ -365,7 +365,7 @@ def test_a_worker_that_does_not_know_yet_joins_the_pause_of_the_fleet(database: 
     worker.fails()
     assert worker.pause.state is WorkerState.UNDECIDED
     pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    worker.watch.look()
+    worker.watch.sync()
     found: WorkerState = worker.pause.state
     assert found is WorkerState.WITH_FLEET
     worker.succeeds()
@@ -380,7 +380,7 @@ def test_answers_that_say_nothing_of_the_trouble_do_not_pause_a_resumed_worker(
     worker.fails()
     ask_to_resume(database, worker.id)
     resume_fleet(database)
-    worker.watch.look()
+    worker.watch.sync()
     worker.fails(Meaning.TOO_FAST, "HTTP_429")
     worker.fails(Meaning.REFUSED, "PROMPT_UNSAFE")
     assert worker.pause.state is WorkerState.RUNNING
@@ -392,24 +392,24 @@ def test_what_the_fleets_row_said_before_a_change_here_is_not_followed(database:
     worker = worker_of(database)
     worker.fails()
     assert worker.pause.state is WorkerState.WITH_FLEET
-    worker.pause.follow(None, asked_at=time.monotonic() - 60)
+    worker.pause.follow(None, read_at=time.monotonic() - 60)
     assert worker.pause.state is WorkerState.WITH_FLEET
 
 
 def test_a_worker_that_goes_on_waits_until_the_others_have_heard(database: Database) -> None:
     """For as long as the settings say."""
-    worker = worker_of(database, times=replace(TIMES, settle_s=600.0))
+    worker = worker_of(database, times=replace(TIMES, share_wait_s=600.0))
     worker.fails()
     worker.succeeds()
     assert worker.pause.state is WorkerState.RUNNING
-    assert worker.pace.is_held
+    assert worker.gate.is_held
 
 
 def test_a_worker_that_joins_the_fleets_pause_gives_its_own_probe_up(database: Database) -> None:
     """The fleet's probe may be another's, and one call is enough."""
     worker = alone(database)
-    assert worker.pace.has_probe
+    assert worker.gate.has_probe
     pause_fleet(database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    worker.watch.look()
+    worker.watch.sync()
     assert worker.pause.state is WorkerState.WITH_FLEET
-    assert not worker.pace.try_enter()
+    assert not worker.gate.try_enter()

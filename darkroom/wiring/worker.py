@@ -99,12 +99,12 @@ class WorkerWiring(Wiring):
         return CallBudget(
             limits,
             watch=watch,
-            ledger=self._ledger(limits),
+            redis_limiter=self._redis_limiter(limits),
             share_wait_s=settings.heartbeat_s,
             stopping=self.stopping,
         )
 
-    def _ledger(self, limits: BudgetLimits) -> RedisLimiter | None:
+    def _redis_limiter(self, limits: BudgetLimits) -> RedisLimiter | None:
         settings = self.settings
         if limits.are_none or self.limits_redis is None:
             return None

@@ -13,7 +13,7 @@ import time
 from tasks.background import BackgroundLoop, OnError
 from tasks.rate_limit.local_share import LocalShare
 from tasks.rate_limit.permit import Permit
-from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
+from tasks.rate_limit.protocol import BudgetLimits, Demand, Grant
 from tasks.rate_limit.redis_limiter import RedisLimiter
 from tasks.rate_limit.wait_queue import WaitQueue
 from tasks.rate_limit.worker_share import PlaceWatch
@@ -41,7 +41,7 @@ class CallBudget:
     Args:
         limits: the limits of the whole fleet.
         watch: observes how many workers share the limits.
-        ledger: the Redis limiter; None if Redis is not configured.
+        redis_limiter: the Redis limiter; None if Redis is not configured.
         share_wait_s: seconds for which a new worker starts no call, if it has no Redis and other
             workers are alive.
         stopping: set when the process stops; waiting threads are then refused.
@@ -52,20 +52,20 @@ class CallBudget:
         limits: BudgetLimits,
         *,
         watch: PlaceWatch,
-        ledger: RedisLimiter | None,
+        redis_limiter: RedisLimiter | None,
         share_wait_s: float,
         stopping: threading.Event,
     ) -> None:
         self._limits = limits
         self._watch = watch
-        self._ledger = ledger
+        self._redis_limiter = redis_limiter
         self._share_wait_s = share_wait_s
         self._stopping = stopping
-        self._division = LocalShare(limits, lambda: watch.place, opens_at_s=0.0)
-        self._line = WaitQueue()
+        self._local_share = LocalShare(limits, lambda: watch.place, opens_at_s=0.0)
+        self._queue = WaitQueue()
         self._changed = threading.Condition()
-        self._tell_at_s = 0.0
-        self._want_at_s = 0.0
+        self._report_at_s = 0.0
+        self._request_at_s = 0.0
         self._loop = BackgroundLoop(
             "call-budget",
             self._round,
@@ -83,9 +83,9 @@ class CallBudget:
         if self._limits.are_none:
             return
         self._watch.start()
-        if self._ledger is None and self._watch.place.count > 1:
+        if self._redis_limiter is None and self._watch.place.count > 1:
             opens_at_s = time.monotonic() + self._share_wait_s
-            self._division = LocalShare(
+            self._local_share = LocalShare(
                 self._limits, lambda: self._watch.place, opens_at_s=opens_at_s
             )
         self._loop.start()
@@ -97,7 +97,7 @@ class CallBudget:
         with self._changed:
             if self._loop.stopping.is_set() or self._stopping.is_set():
                 return None
-            ticket = self._line.join()
+            ticket = self._queue.join()
             self._changed.notify()
         ticket.called.wait()
         return Permit(self._leave) if ticket.is_admitted else None
@@ -115,58 +115,58 @@ class CallBudget:
     def _leave(self, spent: bool) -> None:  # noqa: FBT001 - Permit's callback has this one argument
         now_s = time.monotonic()
         with self._changed:
-            self._line.leave(now_s, spent=spent)
+            self._queue.leave(now_s, spent=spent)
             if self._limits.in_flight is not None or not spent:
-                self._tell_at_s = min(self._tell_at_s, now_s + GATHER_S)
+                self._report_at_s = min(self._report_at_s, now_s + GATHER_S)
             self._changed.notify()
 
     def _report_last(self) -> None:
         with self._changed:
-            self._line.turn_away()
+            self._queue.refuse_all()
         self._exchange()
-        if self._ledger is not None:
-            self._ledger.close()
+        if self._redis_limiter is not None:
+            self._redis_limiter.close()
 
     def _round(self) -> None:
         """Wake threads whose calls may start, then exchange or wait until something is due."""
         with self._changed:
             now_s = time.monotonic()
             if self._stopping.is_set():
-                self._line.turn_away()
-            self._line.let_in(now_s)
-            ask_in_s = self._ask_at_s() - now_s
-            if ask_in_s > 0:
-                self._changed.wait(self._idle_s(ask_in_s, now_s))
-        if ask_in_s <= 0:
+                self._queue.refuse_all()
+            self._queue.admit_due(now_s)
+            exchange_in_s = self._exchange_at_s() - now_s
+            if exchange_in_s > 0:
+                self._changed.wait(self._idle_s(exchange_in_s, now_s))
+        if exchange_in_s <= 0:
             self._exchange()
 
-    def _ask_at_s(self) -> float:
-        if self._line.wanted:
-            return min(self._tell_at_s, self._want_at_s)
-        return self._tell_at_s
+    def _exchange_at_s(self) -> float:
+        if self._queue.needed:
+            return min(self._report_at_s, self._request_at_s)
+        return self._report_at_s
 
-    def _idle_s(self, ask_in_s: float, now_s: float) -> float:
+    def _idle_s(self, exchange_in_s: float, now_s: float) -> float:
         """Return the seconds in which nothing happens unless a thread joins or leaves."""
-        next_s = self._line.next_start_s
-        start_in_s = ask_in_s if next_s is None else max(next_s - now_s, 0.0)
-        notice_s = ask_in_s if self._line.is_empty else STOP_NOTICED_S
-        return min(ask_in_s, start_in_s, notice_s)
+        next_s = self._queue.next_start_s
+        start_in_s = exchange_in_s if next_s is None else max(next_s - now_s, 0.0)
+        notice_s = exchange_in_s if self._queue.is_empty else STOP_NOTICED_S
+        return min(exchange_in_s, start_in_s, notice_s)
 
     def _exchange(self) -> None:
         """Report and request without the lock, so that threads can join and leave."""
         with self._changed:
-            self._tell_at_s = time.monotonic() + RENEW_S
-            ask = self._line.ask()
-        grant = self._granted(ask)
+            self._report_at_s = time.monotonic() + RENEW_S
+            demand = self._queue.demand()
+        grant = self._granted(demand)
         with self._changed:
             now_s = time.monotonic()
-            self._line.add(grant, now_s)
-            self._want_at_s = now_s + (grant.again_in_s if grant.count < ask.wanted else 0.0)
+            self._queue.add(grant, now_s)
+            self._request_at_s = now_s + (grant.again_in_s if grant.count < demand.needed else 0.0)
 
-    def _granted(self, ask: Ask) -> Grant:
+    def _granted(self, demand: Demand) -> Grant:
         now_s = time.monotonic()
-        if self._ledger is not None:
-            grant = self._ledger.exchange(ask, now_s, live=self._watch.place.count)
+        if self._redis_limiter is not None:
+            grant = self._redis_limiter.exchange(demand, now_s, live=self._watch.place.count)
             if grant is not None:
                 return grant
-        return self._division.exchange(ask, time.monotonic())
+        return self._local_share.exchange(demand, time.monotonic())

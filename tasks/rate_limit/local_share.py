@@ -8,7 +8,7 @@ others.
 import logging
 from collections.abc import Callable
 
-from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
+from tasks.rate_limit.protocol import BudgetLimits, Demand, Grant
 from tasks.rate_limit.worker_share import Place
 
 __all__ = ["LocalShare"]
@@ -25,7 +25,7 @@ TOLERANCE_S = 0.05
 
 
 class LocalShare:
-    """Answer an `Ask` from this process's own part.
+    """Answer a `Demand` from this process's own part.
 
     Args:
         limits: the limits of the whole fleet.
@@ -43,24 +43,24 @@ class LocalShare:
         self._next_s = 0.0
         self._has_part = True
 
-    def exchange(self, ask: Ask, now_s: float) -> Grant:
+    def exchange(self, demand: Demand, now_s: float) -> Grant:
         """Return how many of the wanted starts are granted from this process's part.
 
         Args:
-            ask: what the process holds and wants.
+            demand: what the process holds and wants.
             now_s: the time of the monotonic clock.
         """
         if now_s < self._opens_at_s:
             return Grant(0, 0.0, 0.0, self._opens_at_s - now_s)
         place = self._place()
-        count = min(ask.wanted, self._free(ask, place))
+        count = min(demand.needed, self._free(demand, place))
         if self._limits.per_second is None:
             return Grant(count, 0.0, 0.0, POLL_S)
-        return self._paced(count, ask.returned, place.count / self._limits.per_second, now_s)
+        return self._paced(count, demand.returned, place.count / self._limits.per_second, now_s)
 
-    def _free(self, ask: Ask, place: Place) -> int:
+    def _free(self, demand: Demand, place: Place) -> int:
         if self._limits.in_flight is None:
-            return ask.wanted
+            return demand.needed
         part = place.part_of(self._limits.in_flight)
         if self._has_part and not part:
             log.warning(
@@ -69,7 +69,7 @@ class LocalShare:
                 extra={"limit": self._limits.in_flight, "workers": place.count},
             )
         self._has_part = part > 0
-        return max(0, part - ask.held)
+        return max(0, part - demand.held)
 
     def _paced(self, count: int, returned: int, apart_s: float, now_s: float) -> Grant:
         """Return the starts that are due now, and when to ask for the next one."""

@@ -17,11 +17,11 @@ class Permit:
     It is a context manager. A permit belongs to one thread.
 
     Args:
-        settle: called once, when the permit ends, with whether the call was sent.
+        on_end: called once, when the permit ends, with whether the call was sent.
     """
 
-    def __init__(self, settle: Callable[[bool], None]) -> None:
-        self._settle: Callable[[bool], None] | None = settle
+    def __init__(self, on_end: Callable[[bool], None]) -> None:
+        self._on_end: Callable[[bool], None] | None = on_end
         self._is_spent = False
 
     def spend(self) -> None:
@@ -30,9 +30,9 @@ class Permit:
 
     def end(self) -> None:
         """Release the slot, and the token if it was not used. May be repeated."""
-        settle, self._settle = self._settle, None
-        if settle is not None:
-            settle(self._is_spent)
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self._is_spent)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ depend on which of them answers.
 
 from dataclasses import dataclass
 
-__all__ = ["Ask", "BudgetLimits", "Grant"]
+__all__ = ["BudgetLimits", "Demand", "Grant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class BudgetLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Demand:
     """Report a process's state and request starts.
 
     Attributes:
         held: slots that it holds: calls in flight, and starts that were granted for later.
-        wanted: the number of further starts for which threads wait.
+        needed: the number of further starts for which threads wait.
         returned: start tokens that it was granted and did not use.
     """
 
     held: int
-    wanted: int
+    needed: int
     returned: int
 
 

@@ -15,7 +15,7 @@ from redis import ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
+from tasks.rate_limit.protocol import BudgetLimits, Demand, Grant
 
 __all__ = ["RedisLimiter"]
 
@@ -83,11 +83,11 @@ class RedisLimiter:
         self._away_until_s = 0.0
         self._is_away = False
 
-    def exchange(self, ask: Ask, now_s: float, *, live: int) -> Grant | None:
+    def exchange(self, demand: Demand, now_s: float, *, live: int) -> Grant | None:
         """Report what this process holds, and request starts.
 
         Args:
-            ask: the state of this process.
+            demand: the state of this process.
             now_s: the time of the monotonic clock.
             live: the number of live workers, as far as known. Workers that have not reported to
                 Redis are assumed to use their own part of the limits.
@@ -98,7 +98,7 @@ class RedisLimiter:
         if now_s < self._away_until_s:
             return None
         try:
-            answer = self._script(keys=[self._key], args=self._arguments(ask, live))
+            answer = self._script(keys=[self._key], args=self._arguments(demand, live))
         except (RedisError, OSError) as error:
             self._note_away(error, now_s)
             return None
@@ -112,9 +112,9 @@ class RedisLimiter:
         """Close the connection."""
         self._redis.close()
 
-    def _arguments(self, ask: Ask, live: int) -> list[str | int | float]:
-        wish = (ask.held, ask.wanted, ask.returned, live)
-        return [self._process_id, *wish, *self._limits, *self._times_us]
+    def _arguments(self, demand: Demand, live: int) -> list[str | int | float]:
+        counts = (demand.held, demand.needed, demand.returned, live)
+        return [self._process_id, *counts, *self._limits, *self._times_us]
 
     def _note_away(self, error: Exception, now_s: float) -> None:
         self._away_until_s = now_s + PAUSE_S

@@ -6,7 +6,7 @@ The queue is plain state, protected by its owner's lock. It has no clock, thread
 import threading
 from collections import deque
 
-from tasks.rate_limit.protocol import Ask, Grant
+from tasks.rate_limit.protocol import Demand, Grant
 
 __all__ = ["WaitQueue"]
 
@@ -45,7 +45,7 @@ class WaitQueue:
         self._starts_s: deque[float] = deque()
 
     @property
-    def wanted(self) -> int:
+    def needed(self) -> int:
         """Return the number of starts that threads wait for and that are not granted yet."""
         return max(0, len(self._tickets) - len(self._starts_s))
 
@@ -75,12 +75,12 @@ class WaitQueue:
         self.in_use -= 1
         if spent:
             return
-        if self.wanted:
+        if self.needed:
             self._starts_s.appendleft(now_s)
         else:
             self.returned += 1
 
-    def let_in(self, now_s: float) -> None:
+    def admit_due(self, now_s: float) -> None:
         """Wake every thread whose start is due."""
         while self._starts_s and self._starts_s[0] < now_s - LATE_S:
             self._starts_s.popleft()
@@ -89,15 +89,15 @@ class WaitQueue:
             self.in_use += 1
             self._tickets.popleft().call(admitted=True)
 
-    def turn_away(self) -> None:
-        """Wake every thread with a refusal; `ask` then returns the starts granted to them."""
+    def refuse_all(self) -> None:
+        """Wake every thread with a refusal; `demand` then returns the starts granted to them."""
         while self._tickets:
             self._tickets.popleft().call(admitted=False)
 
-    def ask(self) -> Ask:
+    def demand(self) -> Demand:
         """Return the state to report; starts for which no thread waits any more are returned."""
         while len(self._starts_s) > len(self._tickets):
             self._starts_s.pop()
             self.returned += 1
         returned, self.returned = self.returned, 0
-        return Ask(self.in_use + len(self._starts_s), self.wanted, returned)
+        return Demand(self.in_use + len(self._starts_s), self.needed, returned)

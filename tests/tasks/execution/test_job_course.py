@@ -242,7 +242,7 @@ def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course:
     seen: list[object] = []
     job_id, before = course.job(), database_time(course.database)
 
-    def sync() -> None:
+    def note_state() -> None:
         row = get_job(course.database, job_id)
         seen.append((row.status, row.worker_id, row.calls_made))
         seen.append(course.open_claims.all())
@@ -250,7 +250,7 @@ def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course:
         deadline = row.call_deadline
         seen.append(deadline is not None and deadline >= before + timedelta(seconds=60))
 
-    course.call.during = sync
+    course.call.during = note_state
     course.run(job_id)
     assert seen == [
         (JobStatus.RUNNING, course.worker.id, 1),

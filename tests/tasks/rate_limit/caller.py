@@ -42,9 +42,9 @@ class Fleet:
 def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudget:
     """A started budget, as the wiring would build it."""
     limits = BudgetLimits(fleet.per_second, fleet.in_flight)
-    ledger = None
+    redis_limiter = None
     if fleet.url is not None:
-        ledger = RedisLimiter(
+        redis_limiter = RedisLimiter(
             RedisAddress.read(fleet.url).options,
             namespace="darkroom",
             process_id=uuid4(),
@@ -52,7 +52,9 @@ def budget_of(fleet: Fleet, place: Place, stopping: threading.Event) -> CallBudg
             lease_s=fleet.lease_s,
         )
     watch = PlaceWatch(lambda: place, every_s=60.0)
-    budget = CallBudget(limits, watch=watch, ledger=ledger, share_wait_s=0.0, stopping=stopping)
+    budget = CallBudget(
+        limits, watch=watch, redis_limiter=redis_limiter, share_wait_s=0.0, stopping=stopping
+    )
     budget.start()
     return budget
 

@@ -9,7 +9,7 @@ import pytest
 from storage.db.database import Database
 from storage.fleet.leases import WorkerInfo, register_worker
 from tasks.rate_limit.limiter import CallBudget
-from tasks.rate_limit.protocol import Ask, BudgetLimits, Grant
+from tasks.rate_limit.protocol import BudgetLimits, Demand, Grant
 from tasks.rate_limit.wait_queue import LATE_S, WaitQueue
 from tasks.rate_limit.worker_share import Place, PlaceWatch, place_of
 
@@ -24,7 +24,7 @@ def _budget(
     budget = CallBudget(
         BudgetLimits(per_second, in_flight),
         watch=watch,
-        ledger=None,
+        redis_limiter=None,
         share_wait_s=5.0,
         stopping=stopping or threading.Event(),
     )
@@ -82,7 +82,7 @@ def test_a_slot_is_free_once_the_answer_is_in() -> None:
         first.end()
         second = budget.admit()
         assert second is not None
-    assert budget._line.in_use == 1
+    assert budget._queue.in_use == 1
     second.end()
     budget.close()
 
@@ -94,7 +94,7 @@ def test_nothing_goes_wrong_for_ever_when_a_round_breaks_off() -> None:
     budget = CallBudget(
         BudgetLimits(None, 1),
         watch=watch,
-        ledger=None,
+        redis_limiter=None,
         share_wait_s=0.0,
         stopping=threading.Event(),
     )
@@ -109,9 +109,9 @@ def test_starts_that_come_too_late_are_void() -> None:
     line = WaitQueue()
     tickets = [line.join() for _ in range(3)]
     line.add(Grant(3, 0.0, LATE_S, 0.0), 100.0)
-    line.let_in(100.0 + 2 * LATE_S + 0.1)
+    line.admit_due(100.0 + 2 * LATE_S + 0.1)
     assert [ticket.is_admitted for ticket in tickets] == [True, False, False]
-    assert line.ask() == Ask(held=1, wanted=2, returned=0)
+    assert line.demand() == Demand(held=1, needed=2, returned=0)
 
 
 def test_what_nobody_waits_for_goes_back() -> None:
@@ -119,9 +119,9 @@ def test_what_nobody_waits_for_goes_back() -> None:
     line = WaitQueue()
     line.join()
     line.add(Grant(1, 5.0, 1.0, 0.0), 100.0)
-    assert line.ask() == Ask(held=1, wanted=0, returned=0)
-    line.turn_away()
-    assert line.ask() == Ask(held=0, wanted=0, returned=1)
+    assert line.demand() == Demand(held=1, needed=0, returned=0)
+    line.refuse_all()
+    assert line.demand() == Demand(held=0, needed=0, returned=1)
 
 
 def test_places_come_from_the_table(migrated_url: str) -> None:

@@ -8,13 +8,13 @@ import pytest
 import redis
 
 from darkroom.settings.addresses import RedisAddress
-from tasks.rate_limit.protocol import Ask, BudgetLimits
+from tasks.rate_limit.protocol import BudgetLimits, Demand
 from tasks.rate_limit.redis_limiter import RedisLimiter
 from tests.tasks.rate_limit.caller import Fleet, started, wait_for_calls, wait_for_window
 from tests.tasks.rate_limit.conftest import StartCallers
 
 
-def _ledger(url: str, per_second: float) -> RedisLimiter:
+def _redis_limiter(url: str, per_second: float) -> RedisLimiter:
     limits = BudgetLimits(per_second, None)
     options = RedisAddress.read(url).options
     return RedisLimiter(
@@ -30,18 +30,18 @@ def _server_s(client: "redis.Redis") -> float:
 @pytest.mark.parametrize("per_second", [40.0, 333.0])
 def test_starts_given_out_are_the_limit_exactly(redis_url: str, per_second: float) -> None:
     """Whatever is asked, by whom and how often, starts lie apart as the limit says."""
-    ledgers = [_ledger(redis_url, per_second) for _ in range(3)]
+    limiters = [_redis_limiter(redis_url, per_second) for _ in range(3)]
     with redis.Redis.from_url(redis_url) as client:
-        for ledger in ledgers:
-            ledger.exchange(Ask(0, 0, 0), 0.0, live=3)
+        for redis_limiter in limiters:
+            redis_limiter.exchange(Demand(0, 0, 0), 0.0, live=3)
         began_s = _server_s(client)
         given, stalled_s, last_s = 0, 0.0, began_s
         while last_s < began_s + 0.6:
             now_s = _server_s(client)
             stalled_s += max(0.0, now_s - last_s - 0.05)  # starts not requested in time are void
             last_s = now_s
-            for ledger in ledgers:
-                grant = ledger.exchange(Ask(0, 50, 0), 0.0, live=3)
+            for redis_limiter in limiters:
+                grant = redis_limiter.exchange(Demand(0, 50, 0), 0.0, live=3)
                 assert grant is not None
                 given += grant.count
         until_s = _server_s(client) - began_s
@@ -92,11 +92,11 @@ def test_lost_claims_cost_the_fleet_nothing(
 
 def test_a_returned_token_is_given_out_again(redis_url: str) -> None:
     """With one start in a hundred seconds, giving it back makes it another's at once."""
-    first, second = _ledger(redis_url, 0.01), _ledger(redis_url, 0.01)
-    assert first.exchange(Ask(0, 1, 0), 0.0, live=1)
-    refused = second.exchange(Ask(0, 1, 0), 0.0, live=1)
-    first.exchange(Ask(0, 0, 1), 0.0, live=1)
-    again = second.exchange(Ask(0, 1, 0), 0.0, live=1)
+    first, second = _redis_limiter(redis_url, 0.01), _redis_limiter(redis_url, 0.01)
+    assert first.exchange(Demand(0, 1, 0), 0.0, live=1)
+    refused = second.exchange(Demand(0, 1, 0), 0.0, live=1)
+    first.exchange(Demand(0, 0, 1), 0.0, live=1)
+    again = second.exchange(Demand(0, 1, 0), 0.0, live=1)
     assert refused is not None
     assert (refused.count, refused.again_in_s > 30) == (0, True)
     assert again is not None
@@ -104,18 +104,18 @@ def test_a_returned_token_is_given_out_again(redis_url: str) -> None:
 
 
 def test_a_clock_that_goes_back_stops_nobody(redis_url: str) -> None:
-    """A ledger written an hour in the future is begun anew."""
+    """A state written an hour in the future is begun anew."""
     with redis.Redis.from_url(redis_url) as client:
         later_us = int((_server_s(client) + 3600) * 1e6)
         client.hset("darkroom:call-budget", mapping={"tat": later_us, "heard": later_us})
-    grant = _ledger(redis_url, 1.0).exchange(Ask(0, 1, 0), 0.0, live=1)
+    grant = _redis_limiter(redis_url, 1.0).exchange(Demand(0, 1, 0), 0.0, live=1)
     assert grant is not None
     assert (grant.count, grant.first_in_s < 1) == (1, True)
 
 
 def test_keys_begin_with_the_namespace(redis_url: str) -> None:
     """Two fleets on one Redis know nothing of each other."""
-    _ledger(redis_url, 1.0).exchange(Ask(0, 1, 0), 0.0, live=1)
+    _redis_limiter(redis_url, 1.0).exchange(Demand(0, 1, 0), 0.0, live=1)
     with redis.Redis.from_url(redis_url) as client:
         assert client.keys() == [b"darkroom:call-budget"]
         assert client.pttl("darkroom:call-budget") > 0

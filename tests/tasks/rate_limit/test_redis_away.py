@@ -29,14 +29,14 @@ REPAIR: dict[str, Callable[[RedisServer], None]] = {
 
 
 def _wait_until_heard(server: RedisServer, processes: int) -> None:
-    """Wait until so many processes have told the ledger what they hold, after this moment."""
+    """Wait until so many processes have reported to Redis what they hold, after this moment."""
     deadline_s = time.monotonic() + PATIENCE_S
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
         seconds, micros = client.time()
         since_us = int(seconds) * 1_000_000 + int(micros)
         while time.monotonic() < deadline_s:
-            ledger = client.hgetall("darkroom:call-budget")
-            told_us = [int(v.split()[2]) for k, v in ledger.items() if k.startswith("p:")]
+            redis_limiter = client.hgetall("darkroom:call-budget")
+            told_us = [int(v.split()[2]) for k, v in redis_limiter.items() if k.startswith("p:")]
             if sum(at_us > since_us for at_us in told_us) >= processes:
                 return
             time.sleep(0.05)

@@ -63,7 +63,7 @@ def probing(tmp_path: Path, database: Database) -> tuple[RunJob, CallGate]:
     budget = CallBudget(
         BudgetLimits(None, None),
         watch=PlaceWatch(lambda: Place(0, 1), every_s=60.0),
-        ledger=None,
+        redis_limiter=None,
         share_wait_s=0.0,
         stopping=Event(),
     )

@@ -22,7 +22,7 @@ from darkroom.wiring.pauses import Pauses, budget_limits, make_pauses
 from darkroom.wiring.storing import adopt_every_s, make_reconcile, make_spool, make_uploads
 from darkroom.wiring.webhooks import make_deliverer
 from storage.fleet.leases import WorkerInfo
-from tasks.dispatch.leader import DispatcherPace, DispatchLeader
+from tasks.dispatch.leader import DispatchLeader, LeaderTimes
 from tasks.execution.call_control import CallControl
 from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.executor import Executor
@@ -234,14 +234,14 @@ class WorkerWiring(Wiring):
 
     def _dispatcher(self) -> DispatchLeader:
         settings = self.settings
-        pace = DispatcherPace(
+        times = LeaderTimes(
             every_s=settings.dispatch_every_s,
-            turn_s=settings.heartbeat_s,
+            term_s=settings.heartbeat_s,
             lease_s=settings.lease_s,
             max_unknown_calls=settings.max_unknown_calls,
             spool_grace_s=settings.spool_grace_s,
         )
-        return DispatchLeader(self.database, self.dispatch, worker_id=self.worker_id, pace=pace)
+        return DispatchLeader(self.database, self.dispatch, worker_id=self.worker_id, times=times)
 
     def _set_up_logs(self, **_: object) -> None:
         configure_logs(self.settings.log_level, self.settings.log_format)

@@ -33,19 +33,19 @@ class Leadership:
     since_s: float
 
 
-def lead(db: Database, name: str, *, holder: UUID, turn_s: float) -> Leadership:
+def lead(db: Database, name: str, *, holder: UUID, term_s: float) -> Leadership:
     """Take or renew the term, if it is free or held by this process.
 
     Args:
         db: The results table.
         name: Name of the leadership.
         holder: The calling process; new for every process.
-        turn_s: How long the term lasts unless renewed.
+        term_s: How long the term lasts unless renewed.
 
     Raises:
         DatabaseUnavailable: Treat it as not leading.
     """
-    parameters = {"name": name, "holder": holder, "turn_s": turn_s}
+    parameters = {"name": name, "holder": holder, "term_s": term_s}
     with db.statement() as connection:
         row = connection.execute(_take_or_renew(db.tables), parameters).first()
     if row is None:
@@ -72,7 +72,7 @@ def _take_or_renew(tables: Tables) -> Any:
         name=bindparam("name"),
         holder=bindparam("holder", type_=Uuid()),
         since=now(),
-        until=after(seconds_param("turn_s")),
+        until=after(seconds_param("term_s")),
     )
     new = statement.excluded
     expired = leaders.c.until <= instant()

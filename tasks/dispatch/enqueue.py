@@ -22,7 +22,7 @@ __all__ = ["Dispatch"]
 log = logging.getLogger(__name__)
 
 #: The most lost dispatches requeued in one round: a window of any size takes some seconds.
-MOST_FORGOTTEN = 1000
+MAX_REQUEUED = 1000
 
 
 class Dispatch:
@@ -55,7 +55,7 @@ class Dispatch:
         self._lost_s = lost_s
         self._stale_s = again_s
         self._rotation = Rotation()
-        self._turn = threading.Lock()
+        self._reserving = threading.Lock()
         self._sender = SendThread(self._publish_reserved, self.send_due)
 
     @property
@@ -67,15 +67,15 @@ class Dispatch:
         """Reset `failing_s`; it counts again from the next failure."""
         self._publisher.forget_failures()
 
-    def send_due(self, most: int) -> int:
-        """Dispatch up to `most` due jobs if enough of the window is free; return their number.
+    def send_due(self, limit: int) -> int:
+        """Dispatch up to `limit` due jobs if enough of the window is free; return their number.
 
         Raises:
             StorageError: the due jobs could not be read or reserved.
         """
         if not self._publisher.is_open:
             return 0
-        return self._publish(self._reserve(min(most, self._window.room_for_round())))
+        return self._publish(self._reserve(min(limit, self._window.free_places_for_round())))
 
     def send_new(self, job_id: UUID) -> int:
         """Dispatch a job that was just accepted, or the job that is due before it.
@@ -83,7 +83,7 @@ class Dispatch:
         Raises:
             StorageError: the due jobs could not be read or reserved.
         """
-        if not self._publisher.is_open or not self._window.room():
+        if not self._publisher.is_open or not self._window.free_places():
             return 0
         is_alone = reserve_if_alone(self._database, job_id)
         return self._publish([job_id] if is_alone else self._reserve(1))
@@ -119,11 +119,11 @@ class Dispatch:
         Raises:
             StorageError: the due jobs could not be read or reserved.
         """
-        taken = self._reserve(1)
-        self._window.went_out(len(taken))
-        return taken
+        reserved = self._reserve(1)
+        self._window.add_sent(len(reserved))
+        return reserved
 
-    def take_stock(self) -> None:
+    def requeue_lost(self) -> None:
         """Measure how fast jobs start, and requeue lost dispatches.
 
         If the broker's queue is empty, dispatches count as lost after `lost_s`, otherwise after
@@ -133,12 +133,12 @@ class Dispatch:
         self._window.measure()
         is_empty = self._depth.waiting() == 0
         self._stale_s = self._lost_s if is_empty else self._again_s
-        lost = forget_lost(self._database, limit=MOST_FORGOTTEN, stale_after_s=self._stale_s)
-        self._window.came_back(lost)
+        lost = forget_lost(self._database, limit=MAX_REQUEUED, stale_after_s=self._stale_s)
+        self._window.subtract_requeued(lost)
 
     def hand_back(self, job_ids: list[UUID]) -> None:
         """Make jobs due again at once that were dispatched and will not start here."""
-        self._window.came_back(unreserve(self._database, job_ids))
+        self._window.subtract_requeued(unreserve(self._database, job_ids))
 
     def _publish_reserved(self, job_ids: Sequence[UUID]) -> int:
         return self._note_sent(job_ids, self._publisher.publish(job_ids, fewest=1))
@@ -149,17 +149,17 @@ class Dispatch:
     def _note_sent(self, job_ids: Sequence[UUID], unsent: list[UUID]) -> int:
         unreserve(self._database, unsent)
         sent = len(job_ids) - len(unsent)
-        self._window.went_out(sent)
+        self._window.add_sent(sent)
         return sent
 
-    def _reserve(self, room: int) -> list[UUID]:
-        if not room:
+    def _reserve(self, limit: int) -> list[UUID]:
+        if not limit:
             return []
-        with self._turn:
+        with self._reserving:
             return reserve_due(
                 self._database,
-                limit=room,
+                limit=limit,
                 stale_after_s=self._stale_s,
                 rotation=self._rotation,
-                on_lost=self._window.came_back,
+                on_lost=self._window.subtract_requeued,
             )

@@ -25,11 +25,11 @@ from storage.jobs.rescue import rescue_dead
 from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.dispatch.enqueue import Dispatch
 
-__all__ = ["DispatchLeader", "DispatcherPace"]
+__all__ = ["DispatchLeader", "LeaderTimes"]
 
 log = logging.getLogger(__name__)
 
-TURN = "dispatcher"
+LEADERSHIP = "dispatcher"
 
 #: Seconds after which a load counts as abandoned: a million lines take minutes to load.
 ABANDONED_AFTER_S = 86_400.0
@@ -57,17 +57,17 @@ ROUND_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class DispatcherPace:
+class LeaderTimes:
     """Hold the leader's intervals and limits, by settings.
 
     Attributes:
         every_s: seconds between two rounds of dispatching.
-        turn_s: the length of a term: seconds without a renewal after which leadership ends.
+        term_s: the length of a term: seconds without a renewal after which leadership ends.
         lease_s: seconds without a renewed lease after which a worker counts as dead.
     """
 
     every_s: float
-    turn_s: float
+    term_s: float
     lease_s: float
     max_unknown_calls: int
     spool_grace_s: float
@@ -77,21 +77,21 @@ class DispatchLeader:
     """Run the leader's rounds until the process stops."""
 
     def __init__(
-        self, database: Database, dispatch: Dispatch, *, worker_id: UUID, pace: DispatcherPace
+        self, database: Database, dispatch: Dispatch, *, worker_id: UUID, times: LeaderTimes
     ) -> None:
         self._database = database
         self._dispatch = dispatch
         self._worker_id = worker_id
-        self._pace = pace
+        self._times = times
         self._is_leading = False
-        self._next_turn = 0.0
+        self._renew_at = 0.0
         self._next_tidy = 0.0
         self._next_sweep = 0.0
-        self._left_out_until: dict[str, float] = {}
+        self._skipped_until: dict[str, float] = {}
         self.loop = BackgroundLoop(
             "dispatcher",
             self.round,
-            every_s=pace.every_s,
+            every_s=times.every_s,
             on_error=OnError(
                 log,
                 "a round of the dispatcher failed",
@@ -101,7 +101,7 @@ class DispatchLeader:
                         "the dispatcher waits for the database", rest_s=1.0
                     ),
                 },
-                rest_s=pace.turn_s,  # another worker may lead meanwhile
+                rest_s=times.term_s,  # another worker may lead meanwhile
             ),
             at_end=self._resign,
         )
@@ -112,37 +112,37 @@ class DispatchLeader:
         Raises:
             StorageError: the table could not be read or written.
         """
-        if time.monotonic() >= self._next_turn:
-            turn = self._take_turn()
-            if turn.leading and self._must_step_aside():
-                self._step_aside()
-            elif turn.leading and time.monotonic() >= self._next_tidy:
+        if time.monotonic() >= self._renew_at:
+            term = self._renew_term()
+            if term.leading and self._must_yield_lead():
+                self._yield_lead()
+            elif term.leading and time.monotonic() >= self._next_tidy:
                 self._next_tidy = time.monotonic() + TIDY_EVERY_S
-                self._tidy(may_rescue=turn.since_s >= self._pace.lease_s)
-                self._dispatch.take_stock()
-        return self._dispatch.send_due(most=ROUND_LIMIT) if self._is_leading else 0
+                self._tidy(may_rescue=term.since_s >= self._times.lease_s)
+                self._dispatch.requeue_lost()
+        return self._dispatch.send_due(limit=ROUND_LIMIT) if self._is_leading else 0
 
-    def _take_turn(self) -> Leadership:
+    def _renew_term(self) -> Leadership:
         """Renew this worker's term well before its end, or try to become the leader."""
         self._is_leading = False
-        turn = lead(self._database, TURN, holder=self._worker_id, turn_s=self._pace.turn_s)
-        self._is_leading = turn.leading
-        self._next_turn = time.monotonic() + min(TIDY_EVERY_S, self._pace.turn_s / 4)
-        return turn
+        term = lead(self._database, LEADERSHIP, holder=self._worker_id, term_s=self._times.term_s)
+        self._is_leading = term.leading
+        self._renew_at = time.monotonic() + min(TIDY_EVERY_S, self._times.term_s / 4)
+        return term
 
-    def _must_step_aside(self) -> bool:
+    def _must_yield_lead(self) -> bool:
         """Return whether this leader cannot reach the broker and another worker is alive."""
-        if self._dispatch.failing_s < LEASES_WITHOUT_BROKER * self._pace.lease_s:
+        if self._dispatch.failing_s < LEASES_WITHOUT_BROKER * self._times.lease_s:
             return False
         return any(worker.id != self._worker_id for worker in live_workers(self._database))
 
-    def _step_aside(self) -> None:
+    def _yield_lead(self) -> None:
         """Resign, leave the lead to others for one lease, and reset the count of failures."""
         log.warning("this worker sends no messages: it lets another lead")
         self._is_leading = False
-        self._next_turn = time.monotonic() + self._pace.lease_s
+        self._renew_at = time.monotonic() + self._times.lease_s
         self._dispatch.forget_failures()
-        resign(self._database, TURN, holder=self._worker_id)
+        resign(self._database, LEADERSHIP, holder=self._worker_id)
 
     def _sweep(self) -> None:
         """Delete old rows, and batches whose loading was abandoned."""
@@ -154,7 +154,7 @@ class DispatchLeader:
 
     def _resign(self) -> None:
         with suppress(StorageError):  # the term ends by itself in a few seconds
-            resign(self._database, TURN, holder=self._worker_id)
+            resign(self._database, LEADERSHIP, holder=self._worker_id)
 
     def _tidy(self, *, may_rescue: bool) -> None:
         """Expire jobs, fold batch counts, end a pause, raise a throttled rate, and rescue.
@@ -172,14 +172,14 @@ class DispatchLeader:
         if may_rescue:
             self._step("rescue", self._rescue)
 
-    def _step(self, name: str, make: Callable[[], object]) -> None:
+    def _step(self, name: str, run: Callable[[], object]) -> None:
         """Run one step, unless it met a locked row in the last `LOCKED_AGAIN_S` seconds."""
-        if time.monotonic() < self._left_out_until.get(name, 0.0):
+        if time.monotonic() < self._skipped_until.get(name, 0.0):
             return
         try:
-            make()
+            run()
         except RowLocked as error:
-            self._left_out_until[name] = time.monotonic() + LOCKED_AGAIN_S
+            self._skipped_until[name] = time.monotonic() + LOCKED_AGAIN_S
             log.warning(
                 "a step of the dispatcher met a locked row and is made later",
                 extra={"step": name, "error": str(error)},
@@ -188,8 +188,8 @@ class DispatchLeader:
     def _rescue(self) -> None:
         rescued = rescue_dead(
             self._database,
-            max_unknown_calls=self._pace.max_unknown_calls,
-            spool_grace_s=self._pace.spool_grace_s,
+            max_unknown_calls=self._times.max_unknown_calls,
+            spool_grace_s=self._times.spool_grace_s,
             limit=ROUND_LIMIT,
         )
         if rescued.running or rescued.storing:

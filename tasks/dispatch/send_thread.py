@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ROUND_EVERY_S = 0.05
 
 #: The most waiting jobs that one round sends; the leader does the rest.
-MOST_A_ROUND = 500
+MAX_PER_ROUND = 500
 
 #: Seconds for which a process that ends waits for what has still to be sent.
 DRAIN_S = 5.0
@@ -63,7 +63,7 @@ class SendThread:
             return
         with self._changed:
             self._reserved += reserved
-            self._waiting = min(self._waiting + waiting, MOST_A_ROUND)
+            self._waiting = min(self._waiting + waiting, MAX_PER_ROUND)
             self._changed.notify_all()
         self._start()
 

@@ -22,22 +22,22 @@ AHEAD_S = 2.0
 
 #: The smallest window, however slow the fleet is: otherwise the leader would need a round for each
 #: job. If the fleet's rate limit permits fewer starts in `AHEAD_S`, the window is that number.
-LEAST = 16
+MIN_WIDTH = 16
 
 #: The part of the window that must be free before a round dispatches: a round costs a dozen
 #: statements, however few jobs it sends.
-WORTHWHILE = 0.25
+MIN_FREE_PART = 0.25
 
 #: Number of measurements, a second apart, over which the rate of starts is smoothed. Calls that
 #: start together end together. So starts come in bursts, and a pause between two means little.
 RISING, FALLING = 2, 8
 
 #: Seconds between two reads of the fleet's free slots; each round asks for the window.
-LOOK_EVERY_S = 0.25
+READ_EVERY_S = 0.25
 
 #: The same for jobs that are being accepted: the statement that inserts them counts what is on its
 #: way already, so only the width may be old.
-LOOK_FOR_NEW_JOBS_S = 1.0
+READ_FOR_NEW_JOBS_S = 1.0
 
 
 class Window:
@@ -53,21 +53,21 @@ class Window:
         self._fixed = fixed
         self._per_second = per_second
         self._lock = threading.Lock()
-        self._looked_at = float("-inf")
-        self._free = CONCURRENCY_OF_AN_EMPTY_FLEET
+        self._read_at = float("-inf")
+        self._free_slots = CONCURRENCY_OF_AN_EMPTY_FLEET
         self._starts_per_s = 0.0
         self._sent = 0
         self._before = 0
         self._measured_at = time.monotonic()
 
-    def room(self) -> int:
+    def free_places(self) -> int:
         """Return the number of jobs that may be dispatched now.
 
         Raises:
             StorageError: the table could not be read.
         """
-        _, room = self._width_and_room()
-        return room
+        _, free = self._width_and_free()
+        return free
 
     def width(self) -> int:
         """Return how many jobs broker and inboxes may hold; it may be a second old.
@@ -75,23 +75,23 @@ class Window:
         Raises:
             StorageError: the table could not be read.
         """
-        return self._fixed or self._width(LOOK_FOR_NEW_JOBS_S)
+        return self._fixed or self._width(READ_FOR_NEW_JOBS_S)
 
-    def room_for_round(self) -> int:
+    def free_places_for_round(self) -> int:
         """Return the same number, or 0 if it is too small for a round of the leader.
 
         Raises:
             StorageError: the table could not be read.
         """
-        width, room = self._width_and_room()
-        return room if room >= WORTHWHILE * width else 0
+        width, free = self._width_and_free()
+        return free if free >= MIN_FREE_PART * width else 0
 
-    def went_out(self, count: int) -> None:
+    def add_sent(self, count: int) -> None:
         """Note that so many jobs were dispatched."""
         with self._lock:
             self._sent += count
 
-    def came_back(self, count: int) -> None:
+    def subtract_requeued(self, count: int) -> None:
         """Note that so many dispatched jobs were requeued without having started."""
         with self._lock:
             self._sent -= count
@@ -110,17 +110,19 @@ class Window:
             self._starts_per_s += (rate - self._starts_per_s) / lag
             self._sent, self._before, self._measured_at = 0, waiting, now
 
-    def _width_and_room(self) -> tuple[int, int]:
-        width = self._fixed or self._width(LOOK_EVERY_S)
+    def _width_and_free(self) -> tuple[int, int]:
+        width = self._fixed or self._width(READ_EVERY_S)
         return width, max(0, width - count_dispatched(self._database, limit=width))
 
-    def _width(self, look_every_s: float) -> int:
+    def _width(self, read_every_s: float) -> int:
         with self._lock:
-            if time.monotonic() - self._looked_at >= look_every_s:
-                self._free = free_slots(self._database, otherwise=CONCURRENCY_OF_AN_EMPTY_FLEET)
-                self._looked_at = time.monotonic()
-            ahead = self._free + math.ceil(AHEAD_S * self._starts_per_s)
+            if time.monotonic() - self._read_at >= read_every_s:
+                self._free_slots = free_slots(
+                    self._database, otherwise=CONCURRENCY_OF_AN_EMPTY_FLEET
+                )
+                self._read_at = time.monotonic()
+            ahead = self._free_slots + math.ceil(AHEAD_S * self._starts_per_s)
             if self._per_second is None:
-                return max(LEAST, ahead)
-            most = math.ceil(AHEAD_S * math.ceil(self._per_second))
-            return max(min(LEAST, most), min(ahead, most))
+                return max(MIN_WIDTH, ahead)
+            limit = math.ceil(AHEAD_S * math.ceil(self._per_second))
+            return max(min(MIN_WIDTH, limit), min(ahead, limit))

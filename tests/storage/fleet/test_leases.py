@@ -157,24 +157,24 @@ def test_long_dead_workers_are_forgotten_unless_they_hold_something(
 def test_one_leads_until_its_turn_ends(table: TableUnderTest) -> None:
     """Another takes over when the turn has run out or was given up, and not before."""
     first, second = uuid4(), uuid4()
-    assert lead(table.db, "x", holder=first, turn_s=60).leading
-    assert not lead(table.db, "x", holder=second, turn_s=60).leading
-    assert lead(table.db, "y", holder=second, turn_s=60).leading
+    assert lead(table.db, "x", holder=first, term_s=60).leading
+    assert not lead(table.db, "x", holder=second, term_s=60).leading
+    assert lead(table.db, "y", holder=second, term_s=60).leading
     assert not resign(table.db, "x", holder=second)
     assert resign(table.db, "x", holder=first)
-    assert lead(table.db, "x", holder=second, turn_s=-1).leading
-    assert lead(table.db, "x", holder=first, turn_s=60).leading
+    assert lead(table.db, "x", holder=second, term_s=-1).leading
+    assert lead(table.db, "x", holder=first, term_s=60).leading
 
 
 def test_a_turn_tells_how_long_it_has_been_held_without_a_gap(table: TableUnderTest) -> None:
     """A renewal in time adds up; one that comes late begins anew."""
     holder = uuid4()
-    assert lead(table.db, "x", holder=holder, turn_s=60).since_s < 50
+    assert lead(table.db, "x", holder=holder, term_s=60).since_s < 50
     leaders = table.db.tables.leaders
     with table.db.begin() as connection:
         connection.execute(update(leaders).values(since=after(-50.0)))
-    assert lead(table.db, "x", holder=holder, turn_s=-1).since_s >= 50
-    assert lead(table.db, "x", holder=holder, turn_s=60).since_s < 50
+    assert lead(table.db, "x", holder=holder, term_s=-1).since_s >= 50
+    assert lead(table.db, "x", holder=holder, term_s=60).since_s < 50
 
 
 def test_an_ended_lease_begins_anew_where_its_worker_registers_again(table: TableUnderTest) -> None:
@@ -239,7 +239,7 @@ def test_who_gives_up_one_turn_keeps_the_others(table: TableUnderTest) -> None:
     """A process may lead more than one thing."""
     holder = uuid4()
     for name in ("a", "b", "c"):
-        assert lead(table.db, name, holder=holder, turn_s=60).leading
+        assert lead(table.db, name, holder=holder, term_s=60).leading
     assert resign(table.db, "b", holder=holder)
-    led = [lead(table.db, name, holder=uuid4(), turn_s=60).leading for name in ("a", "b", "c")]
+    led = [lead(table.db, name, holder=uuid4(), term_s=60).leading for name in ("a", "b", "c")]
     assert led == [False, True, False]

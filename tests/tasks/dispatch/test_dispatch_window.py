@@ -115,7 +115,7 @@ def test_jobs_that_came_back_or_were_never_sent_count_as_not_started(
     dispatch.send_due(9)
     dispatch.hand_back(broker.rung)
     window.measure()
-    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    assert window.free_places() == CONCURRENCY_OF_AN_EMPTY_FLEET
 
 
 def test_jobs_that_started_widen_the_window(database: Database) -> None:
@@ -127,7 +127,7 @@ def test_jobs_that_started_widen_the_window(database: Database) -> None:
     assert dispatch.send_due(9) == 9
     assert cancel_jobs(database, ids).cancelled == 9
     window.measure()
-    assert window.room() > CONCURRENCY_OF_AN_EMPTY_FLEET
+    assert window.free_places() > CONCURRENCY_OF_AN_EMPTY_FLEET
 
 
 def test_a_full_window_sends_nothing(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Dispatching: what is due goes out, as far as the window has room."""
+"""Dispatching: what is due goes out, as far as the window is free."""
 
 import itertools
 import time
@@ -23,12 +23,12 @@ from storage.intake.group_members import GroupLimits, Made, member_of
 from storage.intake.insert import insert_job
 from storage.records.job import NewJob
 from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.leader import DispatcherPace, DispatchLeader
+from tasks.dispatch.leader import DispatchLeader, LeaderTimes
 from tasks.dispatch.window import CONCURRENCY_OF_AN_EMPTY_FLEET, Window
 from tests.storage.table import TableUnderTest
 
 WITHIN_S = 30
-PACE = DispatcherPace(every_s=0.01, turn_s=0.05, lease_s=60, max_unknown_calls=1, spool_grace_s=60)
+TIMES = LeaderTimes(every_s=0.01, term_s=0.05, lease_s=60, max_unknown_calls=1, spool_grace_s=60)
 
 
 class Broker:
@@ -69,13 +69,13 @@ def database(migrated_sqlite_url: str) -> Iterator[Database]:
 
 
 def test_a_window_full_of_lost_messages_is_sent_again(database: Database) -> None:
-    """They are all that it holds, so no room would ever come by itself."""
+    """They are all that it holds, so no place would ever become free by itself."""
     broker: Any = Broker()
     window = Window(database, fixed=3, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=-1)
     assert dispatch.send_due(10) == 3
     assert dispatch.send_due(10) == 0
-    dispatch.take_stock()
+    dispatch.requeue_lost()
     assert dispatch.send_due(10) == 3
 
 
@@ -97,7 +97,7 @@ def test_what_is_long_over_is_swept_once_in_a_while(
     broker: Any = Broker()
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=60, lost_s=60)
-    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
+    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), times=TIMES)
     abandoned = begun_long_ago(database)
     dispatcher.round()
     with pytest.raises(BatchNotFound):
@@ -124,7 +124,7 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
     broker.publish = publish
     window = Window(database, fixed=5, per_second=None)
     dispatch = Dispatch(database, broker, broker, window=window, again_s=-1, lost_s=-1)
-    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
+    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), times=TIMES)
     dispatcher.loop.start()
     until_s = time.monotonic() + WITHIN_S
     while not rung and time.monotonic() < until_s:
@@ -151,7 +151,7 @@ def test_a_leader_that_reaches_no_broker_lets_another_worker_lead(database: Data
     """One whose way to the broker is cut would keep all jobs of the fleet back."""
     brokers: list[Any] = [Broker(), Broker()]
     ids = [uuid7(), uuid7()]
-    pace = replace(PACE, turn_s=600.0, lease_s=600.0)
+    times = replace(TIMES, term_s=600.0, lease_s=600.0)
     dispatchers = [
         DispatchLeader(
             database,
@@ -164,24 +164,24 @@ def test_a_leader_that_reaches_no_broker_lets_another_worker_lead(database: Data
                 lost_s=60,
             ),
             worker_id=worker_id,
-            pace=pace,
+            times=times,
         )
         for worker_id, broker in zip(ids, brokers, strict=True)
     ]
     first, second = dispatchers
     first.round()
     brokers[0].failing_s = 1201.0
-    first._next_turn = 0.0
+    first._renew_at = 0.0
     first.round()
     assert leader(database) == ids[0]  # the only one that lives
     for worker_id in ids:
         register_worker(database, WorkerInfo(worker_id, "here", 1, "0", 4, 600.0))
     brokers[0].failing_s = 1199.0
-    first._next_turn = 0.0
+    first._renew_at = 0.0
     first.round()
     assert leader(database) == ids[0]
     brokers[0].failing_s = 1201.0
-    first._next_turn = 0.0
+    first._renew_at = 0.0
     assert first.round() == 0
     assert leader(database) is None
     first.round()
@@ -208,7 +208,7 @@ def dispatch_to(
 
 
 def test_a_round_sends_no_more_than_it_was_asked_for(database: Database) -> None:
-    """However much room there is."""
+    """However much of the window is free."""
     broker = Broker()
     assert dispatch_to(broker, database).send_due(3) == 3
     assert len(broker.sent) == 3
@@ -283,7 +283,7 @@ def test_accepted_jobs_that_were_never_sent_are_due_again_when_stale(
     database, broker = Database(migrated_sqlite_url), Broker()
     dispatch = dispatch_to(broker, database, again_s=60, lost_s=-1)
     ids = accepted_at_once(database, 3)
-    dispatch.take_stock()
+    dispatch.requeue_lost()
     assert dispatch.send_due(10) == 3
     assert set(broker.sent) == set(ids)
     database.close()
@@ -319,7 +319,7 @@ def test_a_dispatch_counts_as_lost_sooner_only_while_the_broker_is_empty(
     broker.depth = depth
     dispatch = dispatch_to(broker, database, again_s=60, lost_s=-1)
     assert dispatch.send_due(10) == 5
-    dispatch.take_stock()
+    dispatch.requeue_lost()
     assert dispatch.send_due(10) == sent_again
 
 
@@ -331,7 +331,7 @@ def test_dispatches_come_again_after_their_time_though_the_broker_is_not_empty(
     broker.depth = 1
     dispatch = dispatch_to(broker, database, again_s=-1, lost_s=60)
     assert dispatch.send_due(10) == 5
-    dispatch.take_stock()
+    dispatch.requeue_lost()
     assert dispatch.send_due(10) == 5
 
 
@@ -351,9 +351,9 @@ class Stock:
     def widened(self) -> bool:
         """Whether the window is wider than that of a fleet in which nothing starts."""
         for _ in range(3):
-            self.dispatch.take_stock()
+            self.dispatch.requeue_lost()
         busy = count_dispatched(self.table.db, 100)
-        return self.window.room() + busy > CONCURRENCY_OF_AN_EMPTY_FLEET
+        return self.window.free_places() + busy > CONCURRENCY_OF_AN_EMPTY_FLEET
 
 
 @pytest.fixture

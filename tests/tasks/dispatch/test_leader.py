@@ -1,4 +1,4 @@
-"""The leader's work: what it does while it holds the turn, and leaves alone while it does not."""
+"""The leader's work: what it does while it holds the term, and leaves alone while it does not."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,13 +19,13 @@ from storage.queries.filter import database_time
 from storage.records.states import JobStatus
 from storage.schema.clock import after
 from tasks.dispatch.enqueue import Dispatch
-from tasks.dispatch.leader import TURN, DispatcherPace, DispatchLeader
+from tasks.dispatch.leader import LEADERSHIP, DispatchLeader, LeaderTimes
 from tasks.dispatch.window import Window
 from tests.storage.table import TableUnderTest
 from tests.tasks.rests import Rests
 
 WITHIN_S = 30
-PACE = DispatcherPace(every_s=0.01, turn_s=60, lease_s=0, max_unknown_calls=1, spool_grace_s=60)
+TIMES = LeaderTimes(every_s=0.01, term_s=60, lease_s=0, max_unknown_calls=1, spool_grace_s=60)
 
 
 class Broker:
@@ -56,13 +56,13 @@ def table(migrated_sqlite_url: str) -> Iterator[TableUnderTest]:
 
 
 def dispatcher_of(
-    table: TableUnderTest, pace: DispatcherPace = PACE, broker: Broker | None = None
+    table: TableUnderTest, times: LeaderTimes = TIMES, broker: Broker | None = None
 ) -> DispatchLeader:
     """One worker's dispatcher."""
     window = Window(table.db, fixed=9, per_second=None)
     bell = broker or Broker()
     dispatch = Dispatch(table.db, bell, bell, window=window, again_s=60, lost_s=60)  # type: ignore[arg-type]  # as far as it is used
-    return DispatchLeader(table.db, dispatch, worker_id=uuid4(), pace=pace)
+    return DispatchLeader(table.db, dispatch, worker_id=uuid4(), times=times)
 
 
 def held_by_a_dead_worker(table: TableUnderTest) -> UUID:
@@ -71,11 +71,11 @@ def held_by_a_dead_worker(table: TableUnderTest) -> UUID:
     return table.claimed(table.accept(), call_deadline_s=-3600).id
 
 
-def test_only_the_worker_that_holds_the_turn_acts(table: TableUnderTest) -> None:
+def test_only_the_worker_that_holds_the_term_acts(table: TableUnderTest) -> None:
     """Another worker dispatches nothing, expires nothing and rescues no job."""
     waiting, over = table.accept(), table.accept(expires_in_s=-1.0)
     dead = held_by_a_dead_worker(table)
-    assert lead(table.db, TURN, holder=uuid4(), turn_s=60).leading
+    assert lead(table.db, LEADERSHIP, holder=uuid4(), term_s=60).leading
     broker = Broker()
     watching = dispatcher_of(table, broker=broker)
     assert [watching.round() for _ in range(3)] == [0, 0, 0]
@@ -84,7 +84,7 @@ def test_only_the_worker_that_holds_the_turn_acts(table: TableUnderTest) -> None
     assert table.status(dead) is JobStatus.RUNNING
 
 
-def test_a_leader_whose_turn_was_taken_stops_at_its_next_look(
+def test_a_leader_whose_term_another_took_stops_at_its_next_renewal(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was asleep for longer than its term; what it believed before does not count."""
@@ -111,7 +111,7 @@ def test_the_table_being_away_ends_the_leading(
     assert dispatcher.round() == 0
 
     def away(*_: object, **__: object) -> None:
-        raise RowLocked("the turn's row is locked")
+        raise RowLocked("the term's row is locked")
 
     monkeypatch.setattr("tasks.dispatch.leader.lead", away)
     with pytest.raises(RowLocked):
@@ -140,13 +140,13 @@ def test_the_leader_expires_counts_lifts_and_speeds_up(table: TableUnderTest) ->
 def test_a_leader_rescues_only_after_a_whole_lease_of_leading(table: TableUnderTest) -> None:
     """After an outage every lease has run out; the living need as long to renew theirs."""
     dead = held_by_a_dead_worker(table)
-    dispatcher_of(table, replace(PACE, lease_s=60)).round()
+    dispatcher_of(table, replace(TIMES, lease_s=60)).round()
     assert table.status(dead) is JobStatus.RUNNING
     leaders = table.db.tables.leaders
     with table.db.begin() as connection:
         connection.execute(leaders.delete())
-    patient = dispatcher_of(table, replace(PACE, lease_s=60))
-    lead(table.db, TURN, holder=patient._worker_id, turn_s=60)
+    patient = dispatcher_of(table, replace(TIMES, lease_s=60))
+    lead(table.db, LEADERSHIP, holder=patient._worker_id, term_s=60)
     with table.db.begin() as connection:
         connection.execute(update(leaders).values(since=after(-61.0)))
     patient.round()
@@ -159,7 +159,7 @@ def test_a_rescue_keeps_the_limits_that_it_was_given(table: TableUnderTest) -> N
     table.alive(lease_s=-1)
     running = table.claimed(table.accept(), call_deadline_s=-3600).id
     storing = table.in_hand(table.accept()).id
-    dispatcher_of(table, replace(PACE, max_unknown_calls=0, spool_grace_s=3600)).round()
+    dispatcher_of(table, replace(TIMES, max_unknown_calls=0, spool_grace_s=3600)).round()
     assert table.status(running) is JobStatus.FAILED
     assert table.status(storing) is JobStatus.STORING
 
@@ -200,14 +200,14 @@ def test_a_step_that_met_a_locked_row_is_left_out_for_a_while_and_the_others_are
     assert len(tries) == 2
 
 
-def test_a_dispatcher_that_stops_gives_its_turn_up(table: TableUnderTest) -> None:
-    """Another one leads at once, not when the turn has run out."""
+def test_a_dispatcher_that_stops_resigns(table: TableUnderTest) -> None:
+    """Another one leads at once, not when the term has run out."""
     dispatcher = dispatcher_of(table)
     dispatcher.loop.start()
     other = uuid4()
-    _wait_until(lambda: not lead(table.db, TURN, holder=other, turn_s=-1).leading)
+    _wait_until(lambda: not lead(table.db, LEADERSHIP, holder=other, term_s=-1).leading)
     assert dispatcher.loop.stop(timeout_s=WITHIN_S)
-    assert lead(table.db, TURN, holder=other, turn_s=60).leading
+    assert lead(table.db, LEADERSHIP, holder=other, term_s=60).leading
 
 
 def test_a_dispatcher_that_is_told_to_stop_makes_no_round(table: TableUnderTest) -> None:
@@ -220,13 +220,13 @@ def test_a_dispatcher_that_is_told_to_stop_makes_no_round(table: TableUnderTest)
     assert broker.sent == []
 
 
-def test_a_turn_is_renewed_long_before_its_end(
+def test_a_term_is_renewed_long_before_its_end(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a quarter of it, or a slow round would lose it to another."""
     clock = [0.0]
     monkeypatch.setattr("tasks.dispatch.leader.time.monotonic", lambda: clock[0])
-    dispatcher = dispatcher_of(table, replace(PACE, turn_s=2.0))
+    dispatcher = dispatcher_of(table, replace(TIMES, term_s=2.0))
     leaders = table.db.tables.leaders
 
     def until() -> float:
@@ -262,7 +262,7 @@ def test_a_round_that_failed_is_followed_by_a_rest(
     dispatcher = dispatcher_of(table)
     rests = Rests(dispatcher.loop, last=3)
     dispatcher.loop.run()
-    assert rests.seconds == [PACE.every_s, rest_s, PACE.every_s]
+    assert rests.seconds == [TIMES.every_s, rest_s, TIMES.every_s]
 
 
 def _wait_until(question: Callable[[], object]) -> None:

@@ -33,9 +33,9 @@ class Sent:
             raise self.fails.pop()
         self.messages.append(list(ids))
 
-    def send_due(self, most: int) -> None:
+    def send_due(self, limit: int) -> None:
         """Remember a round."""
-        self.rounds.append(most)
+        self.rounds.append(limit)
 
 
 @pytest.fixture

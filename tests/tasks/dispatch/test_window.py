@@ -33,17 +33,19 @@ def a_second_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize(("per_second", "room"), [(1 / 60, 2), (3.0, 6), (100.0, 200)])
+@pytest.mark.parametrize(("per_second", "free"), [(1 / 60, 2), (3.0, 6), (100.0, 200)])
 def test_a_fleet_that_may_start_few_calls_gets_few_jobs_ahead(
-    database: Database, per_second: float, room: int
+    database: Database, per_second: float, free: int
 ) -> None:
     """What is in an inbox is in order already: an urgent job must not wait a minute behind it."""
-    assert Window(database, fixed=None, per_second=per_second).room() == room
+    assert Window(database, fixed=None, per_second=per_second).free_places() == free
 
 
 def test_a_fleet_without_a_limit_gets_what_it_can_hold(database: Database) -> None:
     """Before any worker has said how much that is, as much as one of them takes by default."""
-    assert Window(database, fixed=None, per_second=None).room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    assert (
+        Window(database, fixed=None, per_second=None).free_places() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    )
 
 
 @pytest.mark.usefixtures("a_second_a_look")
@@ -55,9 +57,9 @@ def test_a_pause_between_two_bursts_of_starts_narrows_the_window_little(
 
     def ahead_after(starts: list[int]) -> int:
         for count in starts:
-            window.went_out(count)
+            window.add_sent(count)
             window.measure()
-        return window.room() - CONCURRENCY_OF_AN_EMPTY_FLEET
+        return window.free_places() - CONCURRENCY_OF_AN_EMPTY_FLEET
 
     assert ahead_after([100] * 10) in range(190, 201)
     assert ahead_after([0, 0]) in range(140, 160)
@@ -70,12 +72,12 @@ def test_what_comes_back_unstarted_does_not_widen_the_window(
 ) -> None:
     """A fleet that is held starts nothing, however often the same jobs go out."""
     window = Window(database, fixed=None, per_second=None)
-    before = window.room()
+    before = window.free_places()
     for _ in range(40):
-        window.went_out(50)
-        window.came_back(50)
+        window.add_sent(50)
+        window.subtract_requeued(50)
         window.measure()
-    assert window.room() == before
+    assert window.free_places() == before
 
 
 @pytest.mark.usefixtures("a_second_a_look")
@@ -85,9 +87,9 @@ def test_a_fleet_with_a_limit_gets_two_seconds_of_it_ahead_at_most(
     """Whatever was measured."""
     window = Window(database, fixed=None, per_second=20.0)
     for _ in range(10):
-        window.went_out(100)
+        window.add_sent(100)
         window.measure()
-    assert window.room() == 40
+    assert window.free_places() == 40
 
 
 def test_the_width_for_new_jobs_may_be_a_second_old(
@@ -100,14 +102,14 @@ def test_the_width_for_new_jobs_may_be_a_second_old(
     assert window.width() == CONCURRENCY_OF_AN_EMPTY_FLEET
     register_worker(database, WorkerInfo(uuid7(), "here", 1, "0", 40, 3600.0))
     assert window.width() == CONCURRENCY_OF_AN_EMPTY_FLEET
-    window.room()
+    window.free_places()
     assert window.width() == 40
 
 
 def test_an_operators_own_window_is_kept(database: Database) -> None:
     """`DARKROOM_DISPATCH_WINDOW` is for who knows better."""
     window = Window(database, fixed=7, per_second=1.0)
-    assert (window.room(), window.width()) == (7, 7)
+    assert (window.free_places(), window.width()) == (7, 7)
 
 
 def test_a_round_waits_until_a_part_of_the_window_is_free(database: Database) -> None:
@@ -116,9 +118,9 @@ def test_a_round_waits_until_a_part_of_the_window_is_free(database: Database) ->
         insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64))
     window = Window(database, fixed=8, per_second=None)
     job_ids = reserve_due(database, limit=7, stale_after_s=60)
-    assert (window.room(), window.room_for_round()) == (1, 0)
+    assert (window.free_places(), window.free_places_for_round()) == (1, 0)
     unreserve(database, job_ids[:1])
-    assert (window.room(), window.room_for_round()) == (2, 2)
+    assert (window.free_places(), window.free_places_for_round()) == (2, 2)
 
 
 def test_the_fleets_size_is_looked_up_once_in_a_while(
@@ -128,12 +130,12 @@ def test_the_fleets_size_is_looked_up_once_in_a_while(
     clock = [1000.0]
     monkeypatch.setattr("tasks.dispatch.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
     window = Window(database, fixed=None, per_second=None)
-    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    assert window.free_places() == CONCURRENCY_OF_AN_EMPTY_FLEET
     register_worker(database, WorkerInfo(uuid7(), "here", 1, "0", 1000, 60.0))
     clock[0] += 0.24
-    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET
+    assert window.free_places() == CONCURRENCY_OF_AN_EMPTY_FLEET
     clock[0] += 0.02
-    assert window.room() == 1000
+    assert window.free_places() == 1000
 
 
 def test_what_still_waits_has_not_started(
@@ -148,16 +150,16 @@ def test_what_still_waits_has_not_started(
     monkeypatch.setattr("tasks.dispatch.window.time", SimpleNamespace(monotonic=lambda: clock[0]))
     window = Window(database, fixed=None, per_second=None)
     assert sorted(reserve_due(database, limit=4, stale_after_s=60)) == sorted(ids)
-    window.went_out(4)
+    window.add_sent(4)
     for _ in range(2):
         clock[0] += 1.0
         window.measure()
-    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET - 4
+    assert window.free_places() == CONCURRENCY_OF_AN_EMPTY_FLEET - 4
     assert cancel_jobs(database, ids[:3]).cancelled == 3
     clock[0] += 1.0
     window.measure()
     ahead = 3  # two seconds of half of the three: the rate rises in two steps
-    assert window.room() == CONCURRENCY_OF_AN_EMPTY_FLEET + ahead - 1
+    assert window.free_places() == CONCURRENCY_OF_AN_EMPTY_FLEET + ahead - 1
 
 
 def test_a_window_is_narrower_by_what_is_on_its_way(database: Database) -> None:
@@ -165,5 +167,5 @@ def test_a_window_is_narrower_by_what_is_on_its_way(database: Database) -> None:
     for _ in range(5):
         insert_job(database, NewJob(id=uuid7(), request={}, request_hash="0" * 64))
     reserve_due(database, limit=5, stale_after_s=60)
-    rooms = [Window(database, fixed=fixed, per_second=None).room() for fixed in (3, 5, 7)]
-    assert rooms == [0, 0, 2]
+    free = [Window(database, fixed=fixed, per_second=None).free_places() for fixed in (3, 5, 7)]
+    assert free == [0, 0, 2]

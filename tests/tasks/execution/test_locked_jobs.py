@@ -38,7 +38,7 @@ from tasks.storing.open_claims import OpenClaims
 from tasks.storing.uploader import Uploader
 from tasks.throttling.call_gate import CallGate
 from tests.storage.jobs.test_locked_rows import locked
-from tests.tasks.dispatch.test_enqueue import PACE, Broker
+from tests.tasks.dispatch.test_enqueue import TIMES, Broker
 from tests.tasks.jobs import claimed_job
 from tests.tasks.storing.test_reconcile import Worker
 
@@ -148,7 +148,7 @@ def test_jobs_are_dispatched_while_the_leaders_other_work_meets_locked_rows(
     broker: Any = Broker()
     window = Window(database, fixed=5, per_second=None)
     dispatch = DispatchOf(database, broker, broker, window=window, again_s=60, lost_s=60)
-    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), pace=PACE)
+    dispatcher = DispatchLeader(database, dispatch, worker_id=uuid7(), times=TIMES)
     with locked(migrated_postgres_url, batch.id, table="batches"):
         job_id = accepted(database)
         until(lambda: dispatcher.round() == 1, "the dispatch")

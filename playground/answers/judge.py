@@ -4,7 +4,7 @@ Every status, every body and every exception has a row; nothing here raises. The
 documents only the statuses 200 and 400. For the others the rows follow HTTP (RFC 9110) and assume
 the worst about money: a response that could hide a finished image is UNKNOWN, not NOT_PAID.
 
-A success (2xx) is judged in this order. An intact image in any form is IN_HAND. A 200 of the API's
+A success (2xx) is judged in this order. An intact image in any form is RECEIVED. A 200 of the API's
 own shape without an image is USELESS. Every other success may have been paid, and may come from
 another server.
 """
@@ -135,7 +135,7 @@ def _as_promised(body: bytes) -> list[Png]:
 
 def _in_hand(images: Sequence[Png], faults: Sequence[tuple[str, str]] = ()) -> Verdict:
     spoilt = f", {len(faults)} damaged ({faults[0][1]})" if faults else ""
-    return Verdict(Meaning.IN_HAND, "OK", f"{len(images)} image(s){spoilt}", None, tuple(images))
+    return Verdict(Meaning.RECEIVED, "OK", f"{len(images)} image(s){spoilt}", None, tuple(images))
 
 
 def _of_no_images(answer: Answer, found: Found) -> Verdict:

@@ -14,7 +14,7 @@ from playground.answers.png import Png
 class Meaning(StrEnum):
     """What a call's end means for the job, the money and the fleet."""
 
-    IN_HAND = "in_hand"  # at least one whole PNG: paid, store it
+    RECEIVED = "received"  # at least one whole PNG: paid, store it
     USELESS = "useless"  # paid, without a usable image
     REFUSED = "refused"  # this request will never be served
     BLOCKED = "blocked"  # the key, the balance, or one refused prompt
@@ -48,7 +48,7 @@ class Verdict:
         code: a constant name for programs: the API's own if it sent one.
         message: a message for people, at most 500 characters: the API's own if it sent one.
         retry_after_s: how long the API asks the caller to wait, if it does.
-        images: the whole PNGs, in the API's order; empty unless the meaning is IN_HAND.
+        images: the whole PNGs, in the API's order; empty unless the meaning is RECEIVED.
         is_foreign: whether a success contained nothing that the API sends, so that another server
             may have answered; the meaning is then UNKNOWN.
     """

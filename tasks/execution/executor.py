@@ -33,7 +33,7 @@ class Executor:
     """
 
     def __init__(self, *, threads: int, inbox: Inbox, run: Callable[[UUID], None]) -> None:
-        self._most = threads
+        self._max_threads = threads
         self._inbox = inbox
         self._run = run
         self._threads: list[threading.Thread] = []
@@ -42,7 +42,7 @@ class Executor:
     def grow(self) -> None:
         """Start threads for the ids that wait in the inbox, up to the limit."""
         with self._growing:
-            for _ in range(min(self._most, self._inbox.demand) - len(self._threads)):
+            for _ in range(min(self._max_threads, self._inbox.demand) - len(self._threads)):
                 self._start_one()
 
     def _start_one(self) -> None:

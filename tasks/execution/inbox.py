@@ -73,9 +73,9 @@ class Inbox:
         with self._changed:
             if self._is_closed:
                 return False
-            came = list(job_ids)
-            self._arrived += len(came)
-            new = (job_id for job_id in came if job_id not in self._under_way)
+            added = list(job_ids)
+            self._arrived += len(added)
+            new = (job_id for job_id in added if job_id not in self._under_way)
             self._waiting.update(dict.fromkeys(new))
             self._changed.notify(len(self._waiting))
             filled = not self._is_full and self._held >= self._full_at

@@ -46,7 +46,7 @@ class RecordFailure:
 
         Args:
             job: the job as it was claimed.
-            verdict: the verdict on its call; any meaning but `IN_HAND`.
+            verdict: the verdict on its call; any meaning but `RECEIVED`.
             started: when the call began, by `time.monotonic()`.
             on_locked: called before a wait for a row that another transaction has locked.
         """

@@ -21,7 +21,7 @@ __all__ = ["RecoverStored"]
 log = logging.getLogger(__name__)
 
 #: How many earlier fences are looked up, the newest first: a rescue is never far behind the claim.
-MOST_FENCES = 16
+MAX_FENCES = 16
 
 
 class RecoverStored:
@@ -49,7 +49,7 @@ class RecoverStored:
         """
         if not job.calls_unknown + job.calls_lost:
             return False
-        for fence in range(job.fence - 1, max(0, job.fence - 1 - MOST_FENCES), -1):
+        for fence in range(job.fence - 1, max(0, job.fence - 1 - MAX_FENCES), -1):
             if images := self._stored.find(job.id, fence):
                 self._adopt(job, fence, images, on_locked)
                 return True

@@ -52,7 +52,7 @@ class RetryPolicy:
     uniform: Callable[[float, float], float] = random.uniform
 
     def decide(self, verdict: Verdict, job: Job, *, others_succeed: bool) -> Decision:
-        """Return the decision for a verdict of any meaning but `IN_HAND`.
+        """Return the decision for a verdict of any meaning but `RECEIVED`.
 
         Args:
             verdict: the classified answer.
@@ -66,19 +66,19 @@ class RetryPolicy:
             case Meaning.USELESS:
                 decision = self._useless(error, job)
             case Meaning.UNKNOWN if verdict.is_foreign and not others_succeed:
-                decision = self._perhaps_another_server(error)
+                decision = self._maybe_foreign(error)
             case Meaning.UNKNOWN:
                 decision = self._unknown(error, job)
             case Meaning.NOT_PAID:
                 decision = self._not_paid(error, job, others_succeed=others_succeed)
             case Meaning.TOO_FAST:
                 wait_s = max(verdict.retry_after_s or 0.0, self.backoff_base_s)
-                decision = self._everyone_waits(error, wait_s)
+                decision = self._hold_all(error, wait_s)
             case Meaning.BLOCKED if others_succeed and _was_blocked(job, verdict):
                 # The key works for other jobs, so the API refuses this request.
                 decision = Decision(CallOutcome(replace(error, whose="request"), call_counts=False))
             case Meaning.BLOCKED | Meaning.NOT_THE_API:
-                decision = self._everyone_waits(error, self.hold_s)
+                decision = self._hold_all(error, self.hold_s)
             case _:
                 decision = Decision(CallOutcome(error))
         return decision
@@ -106,14 +106,14 @@ class RetryPolicy:
         final = JobError(EndCode.OUTCOME_UNKNOWN, message, error.whose)
         return Decision(CallOutcome(final, counted_as=CallCount.UNKNOWN))
 
-    def _perhaps_another_server(self, error: JobError) -> Decision:
+    def _maybe_foreign(self, error: JobError) -> Decision:
         """Retry the job later; this call may be paid and stays counted.
 
         While no later call has succeeded, the answer may come from a captive portal or a wrong
         address. Then it proves nothing about the job.
         """
         outcome = CallOutcome(error, attempt_counts=False, counted_as=CallCount.UNKNOWN)
-        return replace(self._everyone_waits(error, self.hold_s), outcome=outcome)
+        return replace(self._hold_all(error, self.hold_s), outcome=outcome)
 
     def _not_paid(self, error: JobError, job: Job, *, others_succeed: bool) -> Decision:
         """Count the attempt only if other calls succeed: else the fault may not be the job's."""
@@ -123,7 +123,7 @@ class RetryPolicy:
         outcome = CallOutcome(error, call_counts=False)
         return Decision(outcome, None if job.attempts >= self.max_attempts else delay_s)
 
-    def _everyone_waits(self, error: JobError, hold_s: float) -> Decision:
+    def _hold_all(self, error: JobError, hold_s: float) -> Decision:
         """Hold all calls and do not count the attempt: the answer proves nothing about the job."""
         delay_s = self.uniform(hold_s, hold_s * 1.5)
         return Decision(_uncounted(error), delay_s, hold_s=hold_s)

@@ -114,7 +114,7 @@ class RunJob:
             return
         started = time.monotonic()
         verdict, entry = self._send(call, slot)
-        if verdict.meaning is not Meaning.IN_HAND:
+        if verdict.meaning is not Meaning.RECEIVED:
             # The slot is still held: no call may start before what the answer means is known.
             self._failures.record(job, verdict, started=started, on_locked=slot.release)
             return

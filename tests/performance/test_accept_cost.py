@@ -64,7 +64,7 @@ def intake(
     tap: tuple[Wiretap, str], broker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Intake]:
     """An intake that has accepted a job of each kind already."""
-    monkeypatch.setattr("tasks.dispatch.window.LOOK_FOR_NEW_JOBS_S", 3600.0)
+    monkeypatch.setattr("tasks.dispatch.window.READ_FOR_NEW_JOBS_S", 3600.0)
     monkeypatch.setattr("tasks.submission.accept_groups.DEFAULTS_S", 3600.0)
     database = Database(tap[1], pool_size=JOBS)
     window = Window(database, fixed=None, per_second=None)

@@ -49,14 +49,14 @@ def test_every_status_has_the_tables_meaning(status: int, meaning: Meaning) -> N
 def test_a_whole_picture_is_in_hand() -> None:
     """200 with a PNG is paid for and here, with its size."""
     verdict = of(200, {"images": [WHOLE]})
-    assert verdict.meaning is Meaning.IN_HAND
+    assert verdict.meaning is Meaning.RECEIVED
     assert [(png.width, png.height, png.data) for png in verdict.images] == [(6, 5, picture(6, 5))]
 
 
 def test_good_pictures_are_kept_beside_damaged_ones() -> None:
     """One whole PNG is enough; the others are reported."""
     verdict = of(200, {"images": ["***", WHOLE, None, WHOLE]})
-    assert verdict.meaning is Meaning.IN_HAND
+    assert verdict.meaning is Meaning.RECEIVED
     assert len(verdict.images) == 2
     assert "2 damaged" in verdict.message
 
@@ -64,7 +64,7 @@ def test_good_pictures_are_kept_beside_damaged_ones() -> None:
 def test_a_data_url_is_read_as_what_it_holds() -> None:
     """The page says bare base64; a prefix never costs a paid picture."""
     verdict = of(200, {"images": [f"data:image/png;base64,{WHOLE}"]})
-    assert verdict.meaning is Meaning.IN_HAND
+    assert verdict.meaning is Meaning.RECEIVED
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ STATUSES = st.sampled_from([200, 400, 429, 503]) | st.integers()
 def test_the_table_is_total(outcome: Any) -> None:
     """Any status, headers, body or exception gets a verdict that fits its row."""
     verdict = judge(outcome)
-    assert bool(verdict.images) == (verdict.meaning is Meaning.IN_HAND)
+    assert bool(verdict.images) == (verdict.meaning is Meaning.RECEIVED)
     assert verdict.code
     assert 0 < len(verdict.message) <= 500
     assert verdict.message.isprintable()

@@ -50,7 +50,7 @@ def test_an_escaped_letter_is_the_parsers() -> None:
     escaped = WHOLE.replace("i", "\\u0069", 1)
     data = f'{{"images":["{escaped}"]}}'.encode()
     assert lone_image(data) is None
-    assert judge(Answer(200, {}, data)).meaning is Meaning.IN_HAND
+    assert judge(Answer(200, {}, data)).meaning is Meaning.RECEIVED
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ UNTIDY: dict[str, bytes] = {
 def test_an_intact_picture_is_received_however_it_is_wrapped(name: str, status: int) -> None:
     """What is kept is the picture alone, byte for byte."""
     verdict = received(UNTIDY[name], status)
-    assert verdict.meaning is Meaning.IN_HAND, verdict
+    assert verdict.meaning is Meaning.RECEIVED, verdict
     assert [hashlib.sha256(png.data).digest() for png in verdict.images] == [
         hashlib.sha256(NOTED).digest()
     ]
@@ -306,5 +306,5 @@ def test_a_text_of_nothing_but_beginnings_is_not_tried_to_its_end(
 def test_what_is_packed_is_unpacked_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small answer must not fill the memory."""
     monkeypatch.setattr("playground.answers.untidy._MAX_UNPACKED_BYTES", 100)
-    assert received(gzip.compress(answer(WHOLE))).meaning is not Meaning.IN_HAND
+    assert received(gzip.compress(answer(WHOLE))).meaning is not Meaning.RECEIVED
     assert received(gzip.compress(b"")).meaning is Meaning.UNKNOWN

@@ -69,7 +69,7 @@ def serving(
     is_opened = is_later and greet is None
     with raw_server(play, greet=greet) as server, client_for(server.url, **more) as client:
         if is_opened:
-            assert call(client).meaning is Meaning.IN_HAND
+            assert call(client).meaning is Meaning.RECEIVED
             server.seen.clear()
         opened.set()
         yield client, server
@@ -97,7 +97,7 @@ def outcome_of(client: PlaygroundClient) -> Exception:
 def test_the_request_is_the_pages_own() -> None:
     """POST, JSON body, bearer key, no encoding asked for: what public clients send."""
     with serving(good) as (client, server):
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
     (seen,) = server.seen
     assert seen.line == "POST /api/models/external/v1 HTTP/1.1"
     assert json.loads(seen.body) == WIRE
@@ -126,7 +126,7 @@ def test_a_process_without_threads_sends_nothing(monkeypatch: pytest.MonkeyPatch
             patch.setattr(threading.Thread, "start", refuse)
             assert getattr(outcome_of(client), "code", None) == "NO_THREADS"
         assert server.seen == []
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
 
 
 def test_netrc_does_not_replace_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
     """Only settings name a proxy."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with serving(good) as (client, _):
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
 
 
 def test_a_proxy_from_the_settings_is_used() -> None:
@@ -154,7 +154,7 @@ def test_a_proxy_from_the_settings_is_used() -> None:
             "http://api.invalid/v1", proxy_url=f"http://me:pw@127.0.0.1:{proxy.port}"
         ) as client,
     ):
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
     assert proxy.seen[0].line == "POST http://api.invalid/v1 HTTP/1.1"
     assert proxy.seen[0].headers["proxy-authorization"].startswith("Basic ")
 
@@ -200,7 +200,7 @@ def test_a_connection_the_server_closed_meanwhile_is_noticed() -> None:
     with serving(script) as (client, server):
         call(client)
         time.sleep(0.1)
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
     assert server.accepted == 2
 
 
@@ -239,7 +239,7 @@ def test_interim_responses_before_an_answer_are_skipped(name: str) -> None:
     """One call, one picture, and the connection stays good for the next."""
     with serving(says(INTERIM[name])) as (client, server):
         for _ in range(2):
-            assert call(client).meaning is Meaning.IN_HAND
+            assert call(client).meaning is Meaning.RECEIVED
         assert (server.accepted, len(server.seen)) == (1, 2)
 
 
@@ -284,7 +284,7 @@ def test_an_answer_with_many_header_lines_is_a_picture(interim: bytes) -> None:
         conn.sendall(interim + b"HTTP/1.1 200 OK\r\n" + MANY_LINES + size + body)
 
     with serving(script) as (client, _server):
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
 
 
 @pytest.mark.parametrize("name", ["103", "100 and 103"])
@@ -295,7 +295,7 @@ def test_interim_responses_of_a_proxy_are_skipped(name: str) -> None:
         client_for("http://api.invalid/v1", proxy_url=f"http://127.0.0.1:{proxy.port}") as client,
     ):
         for _ in range(2):
-            assert call(client).meaning is Meaning.IN_HAND
+            assert call(client).meaning is Meaning.RECEIVED
     assert len(proxy.seen) == 2
 
 
@@ -304,7 +304,7 @@ def test_an_answer_left_unread_closes_its_connection() -> None:
     with serving(good) as (client, server):
         with client.send(WIRE) as pending:
             assert pending.size_hint_bytes == len(json.dumps(GOOD))
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
     assert server.accepted == 2
 
 
@@ -448,7 +448,7 @@ def test_a_deadline_does_not_cut_the_connections_next_call() -> None:
     """A kept connection outlives the deadline of a call that ended in time."""
     with serving(good, total_timeout_s=0.3) as (client, server):
         for _ in range(4):
-            assert call(client).meaning is Meaning.IN_HAND
+            assert call(client).meaning is Meaning.RECEIVED
             time.sleep(0.15)
     assert server.accepted == 1
 
@@ -527,8 +527,8 @@ def test_every_framing_of_a_good_answer_is_read(framing: str) -> None:
             conn.shutdown(socket.SHUT_RDWR)
 
     with serving(script) as (client, _):
-        assert call(client).meaning is Meaning.IN_HAND
-        assert call(client).meaning is Meaning.IN_HAND
+        assert call(client).meaning is Meaning.RECEIVED
+        assert call(client).meaning is Meaning.RECEIVED
 
 
 TEXT = json.dumps(GOOD).encode()

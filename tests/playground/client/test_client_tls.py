@@ -72,7 +72,7 @@ def test_a_trusted_server_is_called_over_one_kept_connection(
         for _ in range(3):
             with client.send({"prompt": "x"}) as pending:
                 answer = Answer(pending.status, pending.headers, pending.read())
-            assert judge(answer).meaning is Meaning.IN_HAND
+            assert judge(answer).meaning is Meaning.RECEIVED
     assert server.accepted == 1
 
 

@@ -95,9 +95,9 @@ def test_a_fleet_with_a_limit_gets_two_seconds_of_it_ahead_at_most(
 def test_the_width_for_new_jobs_may_be_a_second_old(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An accepted job costs no look at the fleet; the leader's own look renews it."""
-    monkeypatch.setattr("tasks.dispatch.window.LOOK_FOR_NEW_JOBS_S", 3600.0)
-    monkeypatch.setattr("tasks.dispatch.window.LOOK_EVERY_S", 0.0)
+    """An accepted job reads nothing about the fleet; the leader's own read renews it."""
+    monkeypatch.setattr("tasks.dispatch.window.READ_FOR_NEW_JOBS_S", 3600.0)
+    monkeypatch.setattr("tasks.dispatch.window.READ_EVERY_S", 0.0)
     window = Window(database, fixed=None, per_second=None)
     assert window.width() == CONCURRENCY_OF_AN_EMPTY_FLEET
     register_worker(database, WorkerInfo(uuid7(), "here", 1, "0", 40, 3600.0))

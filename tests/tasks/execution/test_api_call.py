@@ -125,7 +125,7 @@ def test_a_call_is_over_before_its_picture_is_on_the_disk(
     """The next one need not wait for a disk, and of the answer only the picture is held."""
     request = check_request({"prompt": "a fox"}, Limits())
     assert called(client, uploads, claimed_job(database), request) == (
-        Meaning.IN_HAND,
+        Meaning.RECEIVED,
         ["over", "spooled, picture in memory"],
     )
 
@@ -137,7 +137,7 @@ def test_a_call_that_failed_is_not_over_until_somebody_knows_why(
     simulator.put_faults([{"kind": "status", "status": 429, "rate": 1.0}])
     request = check_request({"prompt": "a fox"}, Limits())
     meaning, events = called(client, uploads, claimed_job(database), request)
-    assert meaning is not Meaning.IN_HAND
+    assert meaning is not Meaning.RECEIVED
     assert events == []
 
 
@@ -176,7 +176,7 @@ def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
     job, request = claimed_job(database), check_request({"prompt": "a fox"}, Limits())
     verdict, entry = sent(call_of(client), uploads, job, request)
-    assert (verdict.meaning, entry) == (Meaning.IN_HAND, None)
+    assert (verdict.meaning, entry) == (Meaning.RECEIVED, None)
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
     spool.close()
 

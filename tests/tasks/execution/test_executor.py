@@ -29,13 +29,13 @@ def test_every_waiting_job_gets_a_thread_of_its_own() -> None:
 def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
     """Each has a stack and a picture in memory, so there is a bound."""
     inbox, lock, together = Inbox(100), threading.Lock(), threading.Barrier(3)
-    running, most = 0, 0
+    running, highest = 0, 0
 
     def run(_: UUID) -> None:
-        nonlocal running, most
+        nonlocal running, highest
         with lock:
             running += 1
-            most = max(most, running)
+            highest = max(highest, running)
         together.wait(30)
         with lock:
             running -= 1
@@ -47,7 +47,7 @@ def test_no_more_jobs_run_at_once_than_threads_allow() -> None:
         threading.Event().wait(0.01)
     assert inbox.wait_until_idle(30)
     inbox.close()
-    assert most == 3
+    assert highest == 3
 
 
 def test_a_course_that_breaks_off_costs_only_itself(caplog: pytest.LogCaptureFixture) -> None:

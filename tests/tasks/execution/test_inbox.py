@@ -29,29 +29,29 @@ def test_an_id_that_waits_already_is_not_added_again() -> None:
 
 def test_full_is_said_once_and_low_again_at_half() -> None:
     """The consumer that feeds the inbox is notified of each change once."""
-    said: list[str] = []
+    calls: list[str] = []
     inbox = Inbox(
-        4, slots=2, on_full=lambda: said.append("full"), on_low=lambda: said.append("low")
+        4, slots=2, on_full=lambda: calls.append("full"), on_low=lambda: calls.append("low")
     )
     inbox.add([uuid4() for _ in range(5)])
-    assert said == []
+    assert calls == []
     inbox.add([uuid4() for _ in range(3)])
-    assert said == ["full"]
+    assert calls == ["full"]
     for _ in range(3):
         end_one(inbox)
-    assert said == ["full"]
+    assert calls == ["full"]
     end_one(inbox)
-    assert said == ["full", "low"]
+    assert calls == ["full", "low"]
 
 
 def test_a_burst_for_free_slots_does_not_fill_it() -> None:
     """Stopping and starting a consumer takes a second, in which those slots would stand empty."""
-    said: list[str] = []
-    inbox = Inbox(4, slots=100, on_full=lambda: said.append("full"))
+    calls: list[str] = []
+    inbox = Inbox(4, slots=100, on_full=lambda: calls.append("full"))
     inbox.add([uuid4() for _ in range(103)])
-    assert said == []
+    assert calls == []
     inbox.add([uuid4()])
-    assert said == ["full"]
+    assert calls == ["full"]
 
 
 def end_one(inbox: Inbox) -> None:
@@ -71,14 +71,14 @@ def test_adding_never_waits_however_full() -> None:
 def test_closing_wakes_takers_and_gives_back_what_is_left() -> None:
     """A stopping worker hands back what it has not started."""
     inbox = Inbox(4)
-    taken: list[object] = []
-    takers = [threading.Thread(target=lambda: taken.append(inbox.take())) for _ in range(3)]
+    received: list[object] = []
+    takers = [threading.Thread(target=lambda: received.append(inbox.take())) for _ in range(3)]
     for taker in takers:
         taker.start()
     assert inbox.close() == []
     for taker in takers:
         taker.join(30)
-    assert taken == [None, None, None]
+    assert received == [None, None, None]
     assert not inbox.add([uuid4()])
 
 
@@ -86,10 +86,10 @@ def test_demand_counts_what_waits_and_what_is_under_way() -> None:
     """The executor sizes itself by it."""
     inbox = Inbox(10)
     inbox.add([uuid4(), uuid4()])
-    taken = inbox.take()
-    assert taken is not None
+    received = inbox.take()
+    assert received is not None
     assert (inbox.demand, inbox.under_way, len(inbox)) == (2, 1, 1)
-    inbox.done(taken)
+    inbox.done(received)
     assert (inbox.demand, inbox.under_way) == (1, 0)
     assert inbox.wait_until_idle(0)
 

@@ -164,10 +164,10 @@ def test_a_call_slot_is_free_while_the_end_of_its_job_waits_for_a_lock(
 ) -> None:
     """The end is written as soon as the row is free."""
     job, slot_is_free = claimed_job(database), threading.Event()
-    settle = RecordFailure(database, policy=None, gate=None, breaker=None, fleet=None)  # type: ignore[arg-type]  # only writing is asked of it
+    recorder = RecordFailure(database, policy=None, gate=None, breaker=None, fleet=None)  # type: ignore[arg-type]  # only writing is asked of it
     decision = Decision(CallOutcome(JobError("HTTP_500", "the API stumbled", "api")), delay_s=None)
     ending = threading.Thread(
-        target=settle.write, args=(job, decision), kwargs={"on_locked": slot_is_free.set}
+        target=recorder.write, args=(job, decision), kwargs={"on_locked": slot_is_free.set}
     )
     with locked(migrated_postgres_url, job.id):
         ending.start()

@@ -27,12 +27,14 @@ def worker(database: Database) -> WorkerUnderTest:
 
 
 @pytest.fixture
-def settle(database: Database, worker: WorkerUnderTest) -> RecordFailure:
+def recorder(database: Database, worker: WorkerUnderTest) -> RecordFailure:
     """What ends attempts; a job whose call failed is due again at once."""
-    return settling(database, worker)
+    return recorder_with(database, worker)
 
 
-def settling(database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0) -> RecordFailure:
+def recorder_with(
+    database: Database, worker: WorkerUnderTest, *, hold_s: float = 0.0
+) -> RecordFailure:
     """What ends attempts, and holds calls for so long where the key is refused."""
     policy = RetryPolicy(
         max_attempts=3,
@@ -57,19 +59,19 @@ def claim_again(database: Database, job_id: UUID) -> Job:
     return job
 
 
-def end(settle: RecordFailure, job: Job, verdict: Verdict = REFUSED, *, started: float) -> None:
+def end(recorder: RecordFailure, job: Job, verdict: Verdict = REFUSED, *, started: float) -> None:
     """End a call that began then."""
-    settle.record(job, verdict, started=started, on_locked=lambda: None)
+    recorder.record(job, verdict, started=started, on_locked=lambda: None)
 
 
 def test_the_first_401_while_others_succeed_does_not_fail_a_job(
-    database: Database, worker: WorkerUnderTest, settle: RecordFailure
+    database: Database, worker: WorkerUnderTest, recorder: RecordFailure
 ) -> None:
     """It may be the key's trouble: attempt and call come back, and the job is due again."""
     job = claimed_job(database)
     started = time.monotonic()
     worker.succeeds()
-    end(settle, job, started=started)
+    end(recorder, job, started=started)
     waiting = get_job(database, job.id)
     assert (waiting.status, waiting.attempts, waiting.calls_made) == (JobStatus.QUEUED, 0, 0)
     assert waiting.error is not None
@@ -77,18 +79,18 @@ def test_the_first_401_while_others_succeed_does_not_fail_a_job(
 
 
 def test_the_second_401_fails_a_job_only_if_others_succeeded_in_between(
-    database: Database, worker: WorkerUnderTest, settle: RecordFailure
+    database: Database, worker: WorkerUnderTest, recorder: RecordFailure
 ) -> None:
     """Then it is this request that is refused; without a success it is the key."""
     job = claimed_job(database)
-    end(settle, job, started=time.monotonic())
+    end(recorder, job, started=time.monotonic())
     again = claim_again(database, job.id)
-    end(settle, again, started=time.monotonic())
+    end(recorder, again, started=time.monotonic())
     assert get_job(database, job.id).status is JobStatus.QUEUED
     third = claim_again(database, job.id)
     started = time.monotonic()
     worker.succeeds()
-    end(settle, third, started=started)
+    end(recorder, third, started=started)
     failed = get_job(database, job.id)
     assert (failed.status, failed.attempts, failed.calls_made) == (JobStatus.FAILED, 1, 0)
     assert failed.error is not None
@@ -96,23 +98,23 @@ def test_the_second_401_fails_a_job_only_if_others_succeeded_in_between(
 
 
 def test_what_another_worker_succeeded_with_says_nothing_about_a_job(
-    database: Database, settle: RecordFailure
+    database: Database, recorder: RecordFailure
 ) -> None:
     """Whether others succeed is asked of the same process: the other may have another key."""
     job = claimed_job(database)
     worker_of(database).succeeds()
-    end(settle, job, Verdict(Meaning.NOT_PAID, "NOT_SENT", ""), started=time.monotonic())
+    end(recorder, job, Verdict(Meaning.NOT_PAID, "NOT_SENT", ""), started=time.monotonic())
     waiting = get_job(database, job.id)
     assert (waiting.status, waiting.attempts, waiting.calls_made) == (JobStatus.QUEUED, 0, 0)
 
 
 def test_an_answer_of_too_fast_holds_this_process_and_the_fleet(
-    database: Database, worker: WorkerUnderTest, settle: RecordFailure
+    database: Database, worker: WorkerUnderTest, recorder: RecordFailure
 ) -> None:
     """For as long as the API asks; the fleet also goes on with half its speed."""
     job = claimed_job(database)
     verdict = Verdict(Meaning.TOO_FAST, "HTTP_429", "", retry_after_s=600.0)
-    end(settle, job, verdict, started=time.monotonic())
+    end(recorder, job, verdict, started=time.monotonic())
     assert worker.gate.is_held
     state = fleet_state(database)
     assert (state.share, 500 < state.held_s <= 600) == (0.5, True)
@@ -124,36 +126,38 @@ def test_a_refused_key_holds_this_process_alone(
     database: Database, worker: WorkerUnderTest
 ) -> None:
     """Other workers may have another key."""
-    settle = settling(database, worker, hold_s=600.0)
-    end(settle, claimed_job(database), started=time.monotonic())
+    recorder = recorder_with(database, worker, hold_s=600.0)
+    end(recorder, claimed_job(database), started=time.monotonic())
     assert worker.gate.is_held
     state = fleet_state(database)
     assert (state.share, state.held_s) == (1.0, 0.0)
 
 
 def test_an_ordinary_failure_holds_nothing(
-    database: Database, worker: WorkerUnderTest, settle: RecordFailure
+    database: Database, worker: WorkerUnderTest, recorder: RecordFailure
 ) -> None:
     """It says something about one call: the next may start at once."""
     worker.succeeds()
-    end(settle, claimed_job(database), Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=0.0)
+    end(recorder, claimed_job(database), Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=0.0)
     assert not worker.gate.is_held
 
 
 def test_what_a_call_came_to_is_counted_whether_the_job_waits_or_fails(
-    database: Database, settle: RecordFailure
+    database: Database, recorder: RecordFailure
 ) -> None:
     """A useless answer has cost money, and so may a refused prompt."""
     useless = Verdict(Meaning.USELESS, "NO_IMAGE", "")
     job = claimed_job(database)
-    end(settle, job, useless, started=time.monotonic())
+    end(recorder, job, useless, started=time.monotonic())
     waiting = get_job(database, job.id)
     assert (waiting.status, waiting.calls_useless, waiting.calls_made) == (JobStatus.QUEUED, 1, 1)
-    end(settle, claim_again(database, job.id), useless, started=time.monotonic())
+    end(recorder, claim_again(database, job.id), useless, started=time.monotonic())
     failed = get_job(database, job.id)
     assert (failed.status, failed.calls_useless, failed.calls_made) == (JobStatus.FAILED, 2, 2)
     refused = claimed_job(database)
-    end(settle, refused, Verdict(Meaning.REFUSED, "PROMPT_UNSAFE", "no"), started=time.monotonic())
+    end(
+        recorder, refused, Verdict(Meaning.REFUSED, "PROMPT_UNSAFE", "no"), started=time.monotonic()
+    )
     row = get_job(database, refused.id)
     assert (row.status, row.calls_made) == (JobStatus.FAILED, 1)
     assert row.error is not None
@@ -161,7 +165,7 @@ def test_what_a_call_came_to_is_counted_whether_the_job_waits_or_fails(
 
 
 def test_a_job_that_was_taken_away_meanwhile_is_left_alone(
-    database: Database, settle: RecordFailure
+    database: Database, recorder: RecordFailure
 ) -> None:
     """Its call took too long: a rescue gave it to another worker, whose claim holds."""
     job = claimed_job(database)
@@ -169,6 +173,6 @@ def test_a_job_that_was_taken_away_meanwhile_is_left_alone(
     with database.begin() as connection:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(fence=job.fence + 1))
     before = get_job(database, job.id)
-    end(settle, job, Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=time.monotonic())
-    end(settle, job, Verdict(Meaning.REFUSED, "PROMPT_UNSAFE", ""), started=time.monotonic())
+    end(recorder, job, Verdict(Meaning.NOT_PAID, "HTTP_500", ""), started=time.monotonic())
+    end(recorder, job, Verdict(Meaning.REFUSED, "PROMPT_UNSAFE", ""), started=time.monotonic())
     assert get_job(database, job.id) == before

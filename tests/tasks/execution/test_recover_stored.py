@@ -22,12 +22,12 @@ class Objects(Bucket):
     def __init__(self) -> None:
         super().__init__()
         self.there: dict[str, bytes] = {}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.is_away = False
 
     def get(self, key: str) -> bytes:
         """Read an object."""
-        self.asked.append(key)
+        self.requested.append(key)
         if self.is_away:
             raise ObjectStoreUnavailable("away")
         if key not in self.there:
@@ -78,7 +78,7 @@ def test_the_newest_fence_is_asked_for_first_and_its_own_never(
     """A rescue is never far behind the claim; under its own fence nothing can be yet."""
     job = claimed_after(database, 2, CallCount.UNKNOWN)
     assert not RecoverStored(database, bucket, key_prefix="x").finish(job)
-    assert bucket.asked == [key(job, 2), key(job, 1)]
+    assert bucket.requested == [key(job, 2), key(job, 1)]
     assert get_job(database, job.id) == job
 
 
@@ -86,17 +86,17 @@ def test_only_so_many_fences_are_asked_for(
     database: Database, bucket: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is a request to the bucket, before every call."""
-    monkeypatch.setattr("tasks.execution.recover_stored.MOST_FENCES", 1)
+    monkeypatch.setattr("tasks.execution.recover_stored.MAX_FENCES", 1)
     job = claimed_after(database, 2, CallCount.UNKNOWN)
     assert not RecoverStored(database, bucket, key_prefix="x").finish(job)
-    assert bucket.asked == [key(job, 2)]
+    assert bucket.requested == [key(job, 2)]
 
 
 def test_a_job_that_lost_no_worker_is_not_looked_up(database: Database, bucket: Objects) -> None:
     """Nearly all jobs: a request for each would cost more than it finds."""
     job = claimed_after(database, 1, CallCount.USELESS)
     assert not RecoverStored(database, bucket, key_prefix="x").finish(job)
-    assert bucket.asked == []
+    assert bucket.requested == []
 
 
 def test_while_the_bucket_cannot_answer_no_call_may_start(

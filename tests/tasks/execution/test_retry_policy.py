@@ -76,13 +76,13 @@ def test_an_unknown_outcome_fails_at_once_where_the_limit_is_none() -> None:
 FOREIGN = dataclasses.replace(verdict(Meaning.UNKNOWN, "NO_PICTURE"), is_foreign=True)
 
 
-@pytest.mark.parametrize("most", [0, 1])
+@pytest.mark.parametrize("limit", [0, 1])
 @pytest.mark.parametrize("unknown", [0, 1, 2])
 def test_a_success_that_may_be_another_servers_is_counted_and_ends_no_job(
-    most: int, unknown: int
+    limit: int, unknown: int
 ) -> None:
     """Until a later call has succeeded: the attempt comes back, the call stays counted."""
-    policy = dataclasses.replace(POLICY, max_unknown_calls=most)
+    policy = dataclasses.replace(POLICY, max_unknown_calls=limit)
     row = job(calls_unknown=unknown, attempts=99)
     decision = policy.decide(FOREIGN, row, others_succeed=False)
     assert (decision.outcome.counted_as, decision.outcome.call_counts) == (CallCount.UNKNOWN, True)
@@ -148,7 +148,7 @@ def test_a_job_refused_again_while_others_succeed_fails_as_refused() -> None:
 
 
 @given(
-    meaning=st.sampled_from([meaning for meaning in Meaning if meaning is not Meaning.IN_HAND]),
+    meaning=st.sampled_from([meaning for meaning in Meaning if meaning is not Meaning.RECEIVED]),
     attempts=st.integers(1, 10_000),
     unknown=st.integers(0, 10),
     useless=st.integers(0, 10),

@@ -1,4 +1,4 @@
-"""A job's course on an executor thread: what is claimed, called, given back and counted."""
+"""A job's run on an executor thread: what is claimed, called, given back and counted."""
 
 import threading
 from base64 import b64encode
@@ -55,7 +55,7 @@ from tests.tasks.storing.test_upload_threads import Bucket
 IMAGE = SpooledImage([PNG], width=1, height=1)
 WITH_IMAGE = {"prompt": "a fox", "seed": 7, "strength": 0.5}
 FAILED = Verdict(Meaning.NOT_PAID, "HTTP_500", "down")
-IN_HAND = Verdict(Meaning.IN_HAND, "OK", "")
+IMAGE_RECEIVED = Verdict(Meaning.RECEIVED, "OK", "")
 
 
 class Objects(Bucket):
@@ -85,7 +85,7 @@ class Call:
         self.calls.append(call.job.id)
         self.init_images.append(call.wire.get("init_image"))
         self.during()
-        if self.verdict.meaning is not Meaning.IN_HAND:
+        if self.verdict.meaning is not Meaning.RECEIVED:
             return nullcontext(CallAnswer(self.verdict))
         return nullcontext(CallAnswer(self.verdict, [IMAGE]))
 
@@ -145,14 +145,14 @@ class Budget:
             return None
         self.on_admit()
         self.open += 1
-        return Permit(self._settle)
+        return Permit(self._on_end)
 
-    def _settle(self, is_spent: bool) -> None:  # noqa: FBT001 - as an admission calls it
+    def _on_end(self, is_spent: bool) -> None:  # noqa: FBT001 - as an admission calls it
         self.open -= 1
         self.spent.append(is_spent)
 
 
-class Course:
+class Harness:
     """One worker's course of a job, with its parts at hand."""
 
     def __init__(self, database: Database, root: Path, *, calls_a_day: int | None = None) -> None:
@@ -222,143 +222,143 @@ class Course:
 
 
 @pytest.fixture
-def course(database: Database, tmp_path: Path) -> Iterator[Course]:
+def harness(database: Database, tmp_path: Path) -> Iterator[Harness]:
     """A course whose call fails, of a worker that pauses for nothing."""
-    made = Course(database, tmp_path / "spool")
-    yield made
-    made.assert_nothing_is_held()
-    made.spool.close()
+    harness = Harness(database, tmp_path / "spool")
+    yield harness
+    harness.assert_nothing_is_held()
+    harness.spool.close()
 
 
-def test_a_job_is_called_for_with_its_initial_image(course: Course) -> None:
+def test_a_job_is_called_for_with_its_initial_image(harness: Harness) -> None:
     """The row has its key alone; a job without one gets none."""
-    course.run(course.job(request=WITH_IMAGE, init_image_key="init/ab"))
-    course.run(course.job())
-    assert course.call.init_images == [b64encode(PNG).decode(), None]
+    harness.run(harness.job(request=WITH_IMAGE, init_image_key="init/ab"))
+    harness.run(harness.job())
+    assert harness.call.init_images == [b64encode(PNG).decode(), None]
 
 
-def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(course: Course) -> None:
+def test_while_a_call_is_under_way_its_claim_is_open_and_its_place_taken(harness: Harness) -> None:
     """So that no process takes its row for one without an owner, and no call too many starts."""
     seen: list[object] = []
-    job_id, before = course.job(), database_time(course.database)
+    job_id, before = harness.job(), database_time(harness.database)
 
     def note_state() -> None:
-        row = get_job(course.database, job_id)
+        row = get_job(harness.database, job_id)
         seen.append((row.status, row.worker_id, row.calls_made))
-        seen.append(course.open_claims.all())
-        seen.append((course.gate.inside, course.spool.reserved_bytes > 0))
+        seen.append(harness.open_claims.all())
+        seen.append((harness.gate.inside, harness.spool.reserved_bytes > 0))
         deadline = row.call_deadline
         seen.append(deadline is not None and deadline >= before + timedelta(seconds=60))
 
-    course.call.during = note_state
-    course.run(job_id)
+    harness.call.during = note_state
+    harness.run(job_id)
     assert seen == [
-        (JobStatus.RUNNING, course.worker.id, 1),
+        (JobStatus.RUNNING, harness.worker.id, 1),
         {(job_id, 1)},
         (1, True),
         True,
     ]
-    row = get_job(course.database, job_id)
+    row = get_job(harness.database, job_id)
     assert (row.status, row.calls_made) == (JobStatus.QUEUED, 0)
     assert row.error == JobError("HTTP_500", "down", "api")
 
 
-def test_a_call_that_breaks_off_leaves_nothing_held(course: Course) -> None:
+def test_a_call_that_breaks_off_leaves_nothing_held(harness: Harness) -> None:
     """The fault is logged by the executor; the next job finds a place and space."""
 
     def fail() -> None:
         raise ZeroDivisionError("never heard of")
 
-    course.call.during = fail
+    harness.call.during = fail
     with pytest.raises(ZeroDivisionError):
-        course.run(course.job())
+        harness.run(harness.job())
 
 
 def test_a_worker_that_turns_jobs_away_claims_none(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own calls fail: others may have them, at once and not when its disk has room."""
-    course.gate.shut(hand_back=True)
-    while course.spool.reserve(4_000_000):
+    harness.gate.shut(hand_back=True)
+    while harness.spool.reserve(4_000_000):
         pass
 
     def wait(_: float) -> bool:
         raise AssertionError("it waits for room")
 
-    monkeypatch.setattr(course.stopping, "wait", wait)
-    job_id = course.job()
-    course.run(job_id)
-    assert (course.back, course.call.calls) == ([job_id], [])
-    assert get_job(course.database, job_id).status is JobStatus.QUEUED
-    course.spool.release(course.spool.reserved_bytes)
+    monkeypatch.setattr(harness.stopping, "wait", wait)
+    job_id = harness.job()
+    harness.run(job_id)
+    assert (harness.back, harness.call.calls) == ([job_id], [])
+    assert get_job(harness.database, job_id).status is JobStatus.QUEUED
+    harness.spool.release(harness.spool.reserved_bytes)
 
 
 def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A picture that could not be kept is not paid for."""
     monkeypatch.setattr("tasks.storing.spool_space.LOOKS_BEFORE_ALARM", 1)
-    while course.spool.reserve(4_000_000):
+    while harness.spool.reserve(4_000_000):
         pass
     waits = iter([False, True])
-    monkeypatch.setattr(course.stopping, "wait", lambda _: next(waits))
-    job_id = course.job()
-    course.run(job_id)
-    pause = fleet_state(course.database).pause
+    monkeypatch.setattr(harness.stopping, "wait", lambda _: next(waits))
+    job_id = harness.job()
+    harness.run(job_id)
+    pause = fleet_state(harness.database).pause
     assert pause is not None
-    assert (pause.kind, course.back) == (PauseKind.STORAGE, [job_id])
-    course.spool.release(course.spool.reserved_bytes)
+    assert (pause.kind, harness.back) == (PauseKind.STORAGE, [job_id])
+    harness.spool.release(harness.spool.reserved_bytes)
 
 
 @pytest.mark.parametrize("how", ["gate", "budget", "space"])
-def test_a_worker_that_stops_hands_back_what_has_not_started(course: Course, how: str) -> None:
+def test_a_worker_that_stops_hands_back_what_has_not_started(harness: Harness, how: str) -> None:
     """Wherever it waits: for a call slot, for the fleet's budget, for space on the disk."""
     if how == "gate":
-        course.gate.stop()
+        harness.gate.stop()
     elif how == "budget":
-        course.budget.stopping.set()
+        harness.budget.stopping.set()
     else:
-        while course.spool.reserve(4_000_000):
+        while harness.spool.reserve(4_000_000):
             pass
-        course.stopping.set()
-    job_id = course.job()
-    course.run(job_id)
-    assert (course.back, course.call.calls) == ([job_id], [])
-    assert get_job(course.database, job_id).calls_made == 0
-    course.spool.release(course.spool.reserved_bytes)
+        harness.stopping.set()
+    job_id = harness.job()
+    harness.run(job_id)
+    assert (harness.back, harness.call.calls) == ([job_id], [])
+    assert get_job(harness.database, job_id).calls_made == 0
+    harness.spool.release(harness.spool.reserved_bytes)
 
 
-def test_a_job_that_is_not_due_is_left_alone(course: Course) -> None:
+def test_a_job_that_is_not_due_is_left_alone(harness: Harness) -> None:
     """Another worker has it, or it waits: its message came twice."""
-    course.run(uuid4())
-    held = course.job()
-    claim(course, held)
-    before = get_job(course.database, held)
-    course.run(held)
-    assert get_job(course.database, held) == before
-    assert (course.back, course.call.calls) == ([], [])
+    harness.run(uuid4())
+    held = harness.job()
+    claim(harness, held)
+    before = get_job(harness.database, held)
+    harness.run(held)
+    assert get_job(harness.database, held) == before
+    assert (harness.back, harness.call.calls) == ([], [])
 
 
 def test_the_call_that_is_one_too_many_for_the_day_pauses_the_fleet(
     database: Database, tmp_path: Path
 ) -> None:
     """The job goes back uncounted, and no other is claimed until the next day."""
-    course = Course(database, tmp_path / "spool", calls_a_day=1)
-    first, second = course.job(), course.job()
-    course.run(first)
-    course.run(second)
-    assert (course.call.calls, course.back) == ([first], [second])
+    harness = Harness(database, tmp_path / "spool", calls_a_day=1)
+    first, second = harness.job(), harness.job()
+    harness.run(first)
+    harness.run(second)
+    assert (harness.call.calls, harness.back) == ([first], [second])
     pause = fleet_state(database).pause
     assert pause is not None
     assert (pause.kind, calls_today(database)) == (PauseKind.BUDGET, 1)
     row = get_job(database, second)
     assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
-    course.assert_nothing_is_held()
-    course.spool.close()
+    harness.assert_nothing_is_held()
+    harness.spool.close()
 
 
 def test_a_job_whose_row_is_locked_goes_out_again_later(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its thread, place and space are for other jobs meanwhile."""
 
@@ -366,13 +366,13 @@ def test_a_job_whose_row_is_locked_goes_out_again_later(
         raise RowLocked("a row is locked")
 
     monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", locked)
-    job_id = course.job()
-    course.run(job_id)
-    assert (course.back, course.call.calls) == ([job_id], [])
+    job_id = harness.job()
+    harness.run(job_id)
+    assert (harness.back, harness.call.calls) == ([job_id], [])
 
 
 def test_a_claim_whose_answer_was_lost_is_made_once(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim is repeated with its token, and the call counted once."""
     monkeypatch.setattr("tasks.db_retry.FIRST_WAIT_S", 0.001, raising=False)
@@ -385,145 +385,145 @@ def test_a_claim_whose_answer_was_lost_is_made_once(
         return claimed
 
     monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claim_and_lose)
-    course.call.verdict = Verdict(Meaning.USELESS, "NO_IMAGE", "")
-    job_id = course.job()
-    course.run(job_id)
-    row = get_job(course.database, job_id)
-    assert (course.call.calls, row.calls_made, row.fence) == ([job_id], 1, 1)
+    harness.call.verdict = Verdict(Meaning.USELESS, "NO_IMAGE", "")
+    job_id = harness.job()
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
+    assert (harness.call.calls, row.calls_made, row.fence) == ([job_id], 1, 1)
 
 
 def test_a_claim_that_took_longer_than_the_lease_is_given_back_uncalled(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job may be another worker's by now; nothing was sent, so nothing is counted."""
-    monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claiming_slowly(course))
-    job_id = course.job()
-    course.run(job_id)
-    row = get_job(course.database, job_id)
+    monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claiming_slowly(harness))
+    job_id = harness.job()
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
     assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
-    assert course.call.calls == []
+    assert harness.call.calls == []
 
 
-def claiming_slowly(course: Course) -> Callable[..., object]:
+def claiming_slowly(harness: Harness) -> Callable[..., object]:
     """A claim that takes longer than the lease."""
 
     def claim_slowly(*args: Any, **how: Any) -> object:
         claimed = claim_if_due(*args, **how)
-        course.gate.alive_for(-1.0)
+        harness.gate.alive_for(-1.0)
         return claimed
 
     return claim_slowly
 
 
-def test_a_job_whose_image_was_stored_before_is_not_called_again(course: Course) -> None:
+def test_a_job_whose_image_was_stored_before_is_not_called_again(harness: Harness) -> None:
     """It was paid for already; while its row is locked another call may start."""
-    course.earlier.found = True
-    course.run(course.job())
-    assert course.call.calls == []
-    assert course.earlier.inside == [0]
+    harness.earlier.found = True
+    harness.run(harness.job())
+    assert harness.call.calls == []
+    assert harness.earlier.inside == [0]
 
 
-def test_a_request_that_cannot_be_sent_fails_its_job_uncalled(course: Course) -> None:
+def test_a_request_that_cannot_be_sent_fails_its_job_uncalled(harness: Harness) -> None:
     """Trying again would not help."""
-    job_id = course.job(request={"prompt": "a fox", "steps": "many"})
-    course.run(job_id)
-    row = get_job(course.database, job_id)
-    assert (row.status, row.calls_made, course.call.calls) == (JobStatus.FAILED, 0, [])
+    job_id = harness.job(request={"prompt": "a fox", "steps": "many"})
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
+    assert (row.status, row.calls_made, harness.call.calls) == (JobStatus.FAILED, 0, [])
     assert row.error is not None
     assert row.error.code == EndCode.ROW_UNREADABLE
 
 
-def test_a_job_whose_initial_image_is_gone_fails_uncalled(course: Course) -> None:
+def test_a_job_whose_initial_image_is_gone_fails_uncalled(harness: Harness) -> None:
     """Without it the picture would be another, and paid for."""
-    course.objects.fault = ObjectMissing("init/ab")
-    job_id = course.job(request=WITH_IMAGE, init_image_key="init/ab")
-    course.run(job_id)
-    row = get_job(course.database, job_id)
-    assert (row.status, row.calls_made, course.call.calls) == (JobStatus.FAILED, 0, [])
+    harness.objects.fault = ObjectMissing("init/ab")
+    job_id = harness.job(request=WITH_IMAGE, init_image_key="init/ab")
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
+    assert (row.status, row.calls_made, harness.call.calls) == (JobStatus.FAILED, 0, [])
     assert row.error is not None
     assert (row.error.code, row.error.whose) == (INIT_IMAGE_MISSING, "storage")
 
 
-def test_a_job_is_put_off_while_storage_cannot_be_asked(course: Course) -> None:
+def test_a_job_is_put_off_while_storage_cannot_be_asked(harness: Harness) -> None:
     """Its attempt and call come back; it is due again in a few seconds and not at once."""
-    course.objects.fault = ObjectStoreUnavailable("away")
-    job_id = course.job(request=WITH_IMAGE, init_image_key="init/ab")
-    before = database_time(course.database)
-    course.run(job_id)
-    row = get_job(course.database, job_id)
+    harness.objects.fault = ObjectStoreUnavailable("away")
+    job_id = harness.job(request=WITH_IMAGE, init_image_key="init/ab")
+    before = database_time(harness.database)
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
     assert (row.status, row.calls_made, row.attempts) == (JobStatus.QUEUED, 0, 0)
     assert row.error is not None
     assert row.not_before is not None
     assert (row.error.code, row.error.whose) == (STORAGE_AWAY, "storage")
     assert row.not_before >= before + timedelta(seconds=STORAGE_AWAY_S)
-    assert course.call.calls == []
+    assert harness.call.calls == []
 
 
-def in_hand(course: Course, job_id: UUID) -> None:
+def receive_image(harness: Harness, job_id: UUID) -> None:
     """Let the call bring a picture."""
-    course.call.verdict = IN_HAND
+    harness.call.verdict = IMAGE_RECEIVED
 
     def keep(_: UUID, fence: int) -> object:
-        entry = course.spool.write(job_id, fence, [IMAGE])
+        entry = harness.spool.write(job_id, fence, [IMAGE])
         image = entry.images[0]
         sizes = (image.size_bytes, image.width, image.height)
-        course.uploads.images = [StoredImage(0, f"x/{job_id}", image.sha256, *sizes)]
-        assert course.gate.inside == 0, "its place is free as soon as the image is in hand"
+        harness.uploads.images = [StoredImage(0, f"x/{job_id}", image.sha256, *sizes)]
+        assert harness.gate.inside == 0, "its place is free as soon as the image is in hand"
         return entry
 
-    course.uploads.keep = keep
+    harness.uploads.keep = keep
 
 
 def test_a_picture_is_named_by_the_row_and_queued_for_the_bucket_once(
-    course: Course, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A success ends a row of failures, whatever the bucket does."""
-    job_id = course.job()
-    in_hand(course, job_id)
-    course.run(job_id)
-    row = get_job(course.database, job_id)
-    assert (row.status, list(row.images)) == (JobStatus.STORING, course.uploads.images)
-    assert [named for _, named in course.uploads.queued] == [True]
+    job_id = harness.job()
+    receive_image(harness, job_id)
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
+    assert (row.status, list(row.images)) == (JobStatus.STORING, harness.uploads.images)
+    assert [named for _, named in harness.uploads.queued] == [True]
     assert "no longer held" not in caplog.text
-    assert course.worker.pause.report().succeeded_s is not None
+    assert harness.worker.pause.report().succeeded_s is not None
 
 
-def test_a_picture_in_hand_makes_its_worker_the_holder_of_the_row(course: Course) -> None:
+def test_a_picture_in_hand_makes_its_worker_the_holder_of_the_row(harness: Harness) -> None:
     """A failover gave its fence to another worker as well, whose call is under way."""
-    job_id, jobs = course.job(), course.database.tables.jobs
-    in_hand(course, job_id)
+    job_id, jobs = harness.job(), harness.database.tables.jobs
+    receive_image(harness, job_id)
 
     def give_to_another() -> None:
-        with course.database.begin() as connection:
+        with harness.database.begin() as connection:
             connection.execute(jobs.update().values(worker_id=uuid4()))
 
-    course.call.during = give_to_another
-    course.run(job_id)
-    row = get_job(course.database, job_id)
-    assert (row.status, row.worker_id) == (JobStatus.STORING, course.worker.id)
+    harness.call.during = give_to_another
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
+    assert (row.status, row.worker_id) == (JobStatus.STORING, harness.worker.id)
 
 
-def test_a_call_that_was_sent_before_a_pause_does_not_lift_it(course: Course) -> None:
+def test_a_call_that_was_sent_before_a_pause_does_not_lift_it(harness: Harness) -> None:
     """It proves nothing about the API now, however late its picture came."""
-    job_id = course.job()
-    in_hand(course, job_id)
+    job_id = harness.job()
+    receive_image(harness, job_id)
 
     def pause() -> None:
-        pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
-        course.worker.watch.sync()
+        pause_fleet(harness.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+        harness.worker.watch.sync()
 
-    course.call.during = pause
-    course.run(job_id)
-    assert get_job(course.database, job_id).status is JobStatus.STORING
-    assert fleet_state(course.database).pause is not None
+    harness.call.during = pause
+    harness.run(job_id)
+    assert get_job(harness.database, job_id).status is JobStatus.STORING
+    assert fleet_state(harness.database).pause is not None
 
 
-def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(course: Course) -> None:
+def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(harness: Harness) -> None:
     """While none succeeds, a failure says nothing about the job."""
-    job_id = course.job()
-    course.call.during = course.worker.succeeds
-    course.run(job_id)
-    row = get_job(course.database, job_id)
+    job_id = harness.job()
+    harness.call.during = harness.worker.succeeds
+    harness.run(job_id)
+    row = get_job(harness.database, job_id)
     assert (row.status, row.attempts) == (JobStatus.QUEUED, 1)
 
 
@@ -537,61 +537,61 @@ def test_an_attempt_counts_that_fails_while_a_call_sent_after_it_succeeds(course
     ],
 )
 def test_the_place_of_a_call_is_free_while_the_end_of_its_job_waits_for_a_lock(
-    course: Course, monkeypatch: pytest.MonkeyPatch, end: str, write: str
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, end: str, write: str
 ) -> None:
     """Whichever way it ends: another call may start meanwhile."""
     written, inside = resolve_name(write), list[int]()
 
     def locked_once(*args: Any, **how: Any) -> object:
-        inside.append(course.gate.inside)
+        inside.append(harness.gate.inside)
         if len(inside) == 1:
             raise RowLocked("locked")
         return written(*args, **how)
 
     monkeypatch.setattr(write, locked_once)
     if end == "storage away":
-        course.earlier.fault = ObjectStoreUnavailable("away")
+        harness.earlier.fault = ObjectStoreUnavailable("away")
     if end == "a late claim":
-        monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claiming_slowly(course))
+        monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claiming_slowly(harness))
     request = {"prompt": "a fox", "steps": "many"} if end == "a bad request" else {"prompt": "a"}
-    job_id = course.job(request=request)
-    course.run(job_id)
+    job_id = harness.job(request=request)
+    harness.run(job_id)
     assert inside == [1, 0]
-    assert get_job(course.database, job_id).worker_id is None
+    assert get_job(harness.database, job_id).worker_id is None
 
 
-def test_a_picture_for_a_job_that_was_taken_away_is_queued_all_the_same(course: Course) -> None:
+def test_a_picture_for_a_job_that_was_taken_away_is_queued_all_the_same(harness: Harness) -> None:
     """It is paid for: the upload finds out who may have it."""
-    job_id = course.job()
-    in_hand(course, job_id)
+    job_id = harness.job()
+    receive_image(harness, job_id)
 
     def take_away() -> None:
         error = JobError("X", "", "api")
         assert retry_later_if_held(
-            course.database,
+            harness.database,
             job_id,
             fence=1,
             delay_s=60,
             outcome=CallOutcome(error, counted_as=CallCount.UNKNOWN),
         )
 
-    course.call.during = take_away
-    course.run(job_id)
-    assert get_job(course.database, job_id).status is JobStatus.QUEUED
-    assert [named for _, named in course.uploads.queued] == [False]
+    harness.call.during = take_away
+    harness.run(job_id)
+    assert get_job(harness.database, job_id).status is JobStatus.QUEUED
+    assert [named for _, named in harness.uploads.queued] == [False]
 
 
-def test_a_picture_that_the_bucket_has_already_is_not_queued(course: Course) -> None:
+def test_a_picture_that_the_bucket_has_already_is_not_queued(harness: Harness) -> None:
     """The disk was full, and it was put from memory."""
-    course.call.verdict = IN_HAND
-    course.run(course.job())
-    assert course.uploads.queued == []
+    harness.call.verdict = IMAGE_RECEIVED
+    harness.run(harness.job())
+    assert harness.uploads.queued == []
 
 
-def claim(course: Course, job_id: UUID) -> None:
+def claim(harness: Harness, job_id: UUID) -> None:
     """Another worker's claim."""
     assert claim_if_due(
-        course.database,
+        harness.database,
         job_id,
         worker_id=uuid4(),
         token=uuid4(),
@@ -601,21 +601,21 @@ def claim(course: Course, job_id: UUID) -> None:
 
 
 @pytest.mark.parametrize("is_due", [True, False])
-def test_a_probes_course_ends_with_its_call(course: Course, *, is_due: bool) -> None:
+def test_a_probes_course_ends_with_its_call(harness: Harness, *, is_due: bool) -> None:
     """Where its job is the only one that is due, or where none is: it waits for no second probe."""
-    allow_probe(course)
-    job_id = course.job()
+    allow_probe(harness)
+    job_id = harness.job()
     if not is_due:
-        claim(course, job_id)
-    thread = threading.Thread(target=course.run, args=(job_id,), daemon=True)
+        claim(harness, job_id)
+    thread = threading.Thread(target=harness.run, args=(job_id,), daemon=True)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
-    assert course.call.calls == ([job_id] if is_due else [])
+    assert harness.call.calls == ([job_id] if is_due else [])
 
 
 def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A probe that was given must not be lost."""
 
@@ -623,34 +623,36 @@ def test_a_table_that_cannot_choose_a_probe_leaves_it_to_the_job_at_hand(
         raise DatabaseUnavailable("away")
 
     monkeypatch.setattr("tasks.execution.claim_job.due_job_with_fewest_calls", away)
-    allow_probe(course)
-    job_id = course.job()
-    course.run(job_id)
-    assert course.call.calls == [job_id]
+    allow_probe(harness)
+    job_id = harness.job()
+    harness.run(job_id)
+    assert harness.call.calls == [job_id]
 
 
-def test_a_call_that_is_sent_is_spent_of_the_fleets_budget_and_no_other(course: Course) -> None:
+def test_a_call_that_is_sent_is_spent_of_the_fleets_budget_and_no_other(harness: Harness) -> None:
     """An admission without a call goes to another job that waits."""
-    course.run(course.job())
-    course.run(uuid4())
-    assert course.budget.spent == [True, False]
+    harness.run(harness.job())
+    harness.run(uuid4())
+    assert harness.budget.spent == [True, False]
 
 
-def test_a_pause_that_begins_while_the_budget_is_waited_for_stops_the_call(course: Course) -> None:
+def test_a_pause_that_begins_while_the_budget_is_waited_for_stops_the_call(
+    harness: Harness,
+) -> None:
     """The gate is read again, as it may have been a long wait."""
-    course.budget.on_admit = lambda: course.gate.shut(hand_back=True)
-    job_id = course.job()
-    course.run(job_id)
-    assert (course.call.calls, course.back, course.budget.spent) == ([], [job_id], [False])
+    harness.budget.on_admit = lambda: harness.gate.shut(hand_back=True)
+    job_id = harness.job()
+    harness.run(job_id)
+    assert (harness.call.calls, harness.back, harness.budget.spent) == ([], [job_id], [False])
 
 
 def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
-    course: Course, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A probe that was given must not be lost."""
-    tried, fresh = course.job(), course.job()
-    with course.database.begin() as connection:
-        jobs = course.database.tables.jobs
+    tried, fresh = harness.job(), harness.job()
+    with harness.database.begin() as connection:
+        jobs = harness.database.tables.jobs
         made = {"calls_made": 1, "calls_unknown": 1}
         connection.execute(jobs.update().where(jobs.c.id == tried).values(made))
 
@@ -660,16 +662,16 @@ def test_a_probe_whose_job_is_locked_goes_to_the_job_at_hand(
         return claim_if_due(database, job_id, **how)
 
     monkeypatch.setattr("tasks.execution.claim_job.claim_if_due", claim_unless_locked)
-    allow_probe(course)
-    thread = threading.Thread(target=course.run, args=(tried,), daemon=True)
+    allow_probe(harness)
+    thread = threading.Thread(target=harness.run, args=(tried,), daemon=True)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
-    assert (course.call.calls, course.back) == ([tried], [fresh])
+    assert (harness.call.calls, harness.back) == ([tried], [fresh])
 
 
-def allow_probe(course: Course) -> None:
+def allow_probe(harness: Harness) -> None:
     """Pause the fleet, and let this worker have the probe."""
-    pause_fleet(course.database, PauseKind.BREAKER, code="HTTP_500", message="down")
-    course.worker.watch.sync()
-    course.gate.allow_probe()
+    pause_fleet(harness.database, PauseKind.BREAKER, code="HTTP_500", message="down")
+    harness.worker.watch.sync()
+    harness.gate.allow_probe()

@@ -20,7 +20,6 @@ The private attributes of botocore in use are in `storage/private_attributes.py`
 from __future__ import annotations
 
 import logging
-import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,13 +31,10 @@ from urllib3.util import Retry
 from http1 import exchange, host_header
 from storage.buffers import Pieces, size_of
 from storage.objects import botocore_garbage
-from storage.objects.sigv4 import signed_headers
+from storage.objects.sigv4 import PLAIN_BUCKET, PLAIN_KEY, signed_headers
 
 log = logging.getLogger(__name__)
 
-# Keys that need no escaping in a URL, and buckets that are neither ARNs nor S3 Express.
-_PLAIN_KEY = re.compile(r"(?!/)(?:[A-Za-z0-9_~-]|/(?!/)|\.(?!\.))+")
-_PLAIN_BUCKET = re.compile(r"(?!.*--x-s3$)[a-z0-9.-]+")
 _PLAIN_HEADERS = {"user-agent": "darkroom-queue", "accept-encoding": "identity"}
 _STORED = 200
 
@@ -64,7 +60,7 @@ class SignedPut:
         self._folder_path = urlsplit(folder_url).path
         self._host = host_header(folder_url)
         self._connections, self._folder_target = _connections_to(folder_url, client)
-        self._is_of_use = credentials is not None and _PLAIN_BUCKET.fullmatch(bucket) is not None
+        self._is_of_use = credentials is not None and PLAIN_BUCKET.fullmatch(bucket) is not None
 
     def put(
         self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None = None
@@ -83,7 +79,7 @@ class SignedPut:
         self, key: str, pieces: Pieces, content_type: str, payload_sha256: str | None
     ) -> int | None:
         """Try once, and return the store's HTTP status; None if there was no answer."""
-        if not self._is_of_use or _PLAIN_KEY.fullmatch(key) is None:
+        if not self._is_of_use or PLAIN_KEY.fullmatch(key) is None:
             return None
         try:
             status = self._send(key, pieces, content_type, payload_sha256)

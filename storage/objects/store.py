@@ -23,6 +23,7 @@ from storage.objects.s3_config import StoreSettings, s3_config
 from storage.objects.s3_connections import use_final_responses
 from storage.objects.s3_errors import check_stored, translated
 from storage.objects.sent_digest import SentDigest
+from storage.objects.signed_links import SignedLinks
 
 _PIECE_BYTES = 1 << 18
 _MAX_LINK_S = 7 * 24 * 3600  # the longest that signature version 4 allows
@@ -48,6 +49,7 @@ class ObjectStore:
         self._config = s3_config(settings)
         self._clients: dict[str | None, Any] = {}
         self._signed_put: SignedPut | None = None
+        self._links: SignedLinks | None = None
         self._sign_payload = settings.sign_payload
         self._sent = SentDigest()
         self._is_plain = not self._extra_put_args and settings.checksums == "when_required"
@@ -169,13 +171,15 @@ class ObjectStore:
             key: Of the object, which is not looked up.
             expires_s: Up to a week, the most that signature version 4 allows.
         """
+        for_s = min(int(expires_s), _MAX_LINK_S)
         with self._translated(key):
-            link: str = self._client(self._public_url).generate_presigned_url(
-                "get_object",
-                Params={"Bucket": self.bucket, "Key": key},
-                ExpiresIn=min(int(expires_s), _MAX_LINK_S),
+            link = self._signed_links().link(key, for_s)
+            if link is not None:
+                return link
+            by_boto3: str = self._client(self._public_url).generate_presigned_url(
+                "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=for_s
             )
-        return link
+        return by_boto3
 
     def put_signed_as(self, key: str, data: bytes, sha256: str) -> int | None:
         """Put once, signed with a SHA-256 that need not be right, and return the HTTP status.
@@ -250,6 +254,13 @@ class ObjectStore:
         if self._signed_put is None:
             self._signed_put = SignedPut(client, self._session.get_credentials(), self.bucket)
         return self._signed_put
+
+    def _signed_links(self) -> SignedLinks:
+        """Return what signs links, created at first use, like the client."""
+        if self._links is None:
+            client = self._client(self._public_url)
+            self._links = SignedLinks(client, self._session.get_credentials(), self.bucket)
+        return self._links
 
     def _new_client(self, endpoint_url: str | None) -> Any:
         region = self._session.region_name or _HOME_REGION

@@ -1,9 +1,11 @@
-"""The signature of a put is botocore's own, header by header."""
+"""The signature of a put is botocore's own, header by header, and a link letter by letter."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import SimpleNamespace
+from typing import Any
 
+import boto3
 import botocore.auth
 import pytest
 from botocore.auth import S3SigV4Auth
@@ -11,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 
+from storage.objects.signed_links import SignedLinks
 from storage.objects.sigv4 import signed_headers
 
 NOON = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
@@ -80,3 +83,61 @@ def test_another_secret_is_another_signature() -> None:
         for secret in ("one", "two", "one")
     }
     assert len(signatures) == 2
+
+
+def client_for(who: ReadOnlyCredentials, signature: str = "s3v4", **where: str) -> Any:
+    """boto3's client for these keys."""
+    session = boto3.session.Session(
+        aws_access_key_id=who.access_key,
+        aws_secret_access_key=who.secret_key,
+        aws_session_token=who.token,
+        region_name=where.pop("region", "us-east-1"),
+    )
+    s3: Any = {"addressing_style": where.pop("addressing", "auto")}
+    config = Config(signature_version=signature, s3=s3)
+    return session.client("s3", config=config, **where)  # type: ignore[call-overload]
+
+
+def links(client: Any, who: ReadOnlyCredentials | None, bucket: str = "pictures") -> SignedLinks:
+    """What signs links beside this client."""
+    kept = None if who is None else SimpleNamespace(get_frozen_credentials=lambda: who)
+    return SignedLinks(client, kept, bucket)
+
+
+@pytest.mark.parametrize("who", [LASTING, ROTATING], ids=["lasting", "rotating"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        {},
+        {"region": "eu-central-1"},
+        {"addressing": "path"},
+        {"endpoint_url": "http://127.0.0.1:9000", "addressing": "path"},
+        {"endpoint_url": "https://s3.example.com:443", "addressing": "virtual", "region": "auto"},
+    ],
+)
+def test_a_link_is_the_one_that_botocore_makes(
+    monkeypatch: pytest.MonkeyPatch, where: dict[str, str], who: ReadOnlyCredentials
+) -> None:
+    """Letter by letter, at any address."""
+    client = client_for(who, **where)
+    moment = [NOON]
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment[0])
+    ours = links(client, who)
+    moment[0] = datetime.now(UTC)
+    monkeypatch.setattr(
+        "storage.objects.signed_links.datetime", SimpleNamespace(now=lambda _: moment[0])
+    )
+    named = {"Bucket": "pictures", "Key": "darkroom/images/a/1-0.png"}
+    theirs = client.generate_presigned_url("get_object", Params=named, ExpiresIn=3600)
+    assert ours.link(named["Key"], 3600) == theirs
+
+
+def test_an_unusual_link_is_left_to_boto3() -> None:
+    """Keys that need escaping, no credentials, an ARN, another signature version."""
+    usual = links(client_for(LASTING), LASTING)
+    assert usual.link("a.png", 60) is not None
+    assert [usual.link(key, 60) for key in ("a b.png", "/a", "ä.png", "a//b", "..")] == [None] * 5
+    assert links(client_for(LASTING), None).link("a.png", 60) is None
+    assert links(client_for(LASTING), LASTING, "arn:aws:s3:::x").link("a.png", 60) is None
+    assert links(client_for(LASTING, "s3"), LASTING).link("a.png", 60) is None
+    assert links(client_for(LASTING), ROTATING).link("a.png", 60) is None

@@ -3,6 +3,8 @@
 A malformed id gets the same 404 as another owner's id, so neither can be probed.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 from gateway.auth.caller import Caller
@@ -11,11 +13,14 @@ from storage.batches.batches import Batch, get_batch
 from storage.db.database import Database
 from storage.errors import BatchNotFound, JobForgotten, JobNotFound
 from storage.queries.get import get_job
+from storage.queries.shown_job import ShownJob, shown_job
 from storage.records.delivery import Delivery
 from storage.records.job import Job
 from storage.webhooks.log import find_delivery
 
-__all__ = ["own_batch", "own_delivery", "own_job"]
+__all__ = ["own_batch", "own_delivery", "own_job", "own_shown_job"]
+
+J = TypeVar("J", Job, ShownJob)
 
 
 def own_job(database: Database, caller: Caller, job_id: str) -> Job:
@@ -26,9 +31,24 @@ def own_job(database: Database, caller: Caller, job_id: str) -> Job:
         JobForgotten: a job of the caller's owner with this id was deleted.
         StorageError: the job cannot be read.
     """
+    return _own(get_job, database, caller, job_id)
+
+
+def own_shown_job(database: Database, caller: Caller, job_id: str) -> ShownJob:
+    """Return what is shown of a job of the caller's owner, with its latest delivery.
+
+    Raises:
+        NotFound: no job has this id, or it belongs to another owner.
+        JobForgotten: a job of the caller's owner with this id was deleted.
+        StorageError: the job cannot be read.
+    """
+    return _own(shown_job, database, caller, job_id)
+
+
+def _own(read: Callable[[Database, UUID], J], database: Database, caller: Caller, job_id: str) -> J:
     missing = NotFound("there is no such job")
     try:
-        job = get_job(database, _id(job_id, missing))
+        job = read(database, _id(job_id, missing))
     except JobForgotten as forgotten:
         if forgotten.tombstone.owner != caller.owner:
             raise missing from None

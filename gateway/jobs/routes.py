@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_batch, own_job
+from gateway.auth.owned import own_batch, own_job, own_shown_job
 from gateway.errors import NotFound, NotThere
 from gateway.http.body import read_body
 from gateway.http.openapi import SUBMISSION, job_answer
@@ -25,10 +25,12 @@ from gateway.jobs.submission import Submission, idempotency_key_of, prepare, wai
 from gateway.jobs.waiting import wait_for_end
 from gateway.services import Services
 from gateway.views.job import HandedInView, JobPage, JobView, Links, SubmittedRef
+from gateway.views.job_json import job_bytes, page_bytes
 from storage.dispatch.position import queue_position
+from storage.dispatch.queue_outline import QueueOutline
 from storage.intake.insert import Accepted
 from storage.queries.get import get_job
-from storage.queries.pages import page_of_jobs
+from storage.queries.pages import page_of_shown_jobs
 from storage.records.job import Job
 from storage.records.states import ENDED, JobStatus
 from storage.webhooks.log import latest_delivery
@@ -65,12 +67,18 @@ def router(services: Services) -> APIRouter:
         | responses(400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 503),
         openapi_extra=SUBMISSION,
     )(jobs.submit)
-    routes.get("", summary="Jobs, newest first", responses=responses(401, 403, 404, 422, 503))(
-        jobs.page
-    )
-    routes.get("/{job_id}", summary="One job", responses=responses(401, 403, 404, 410, 422, 503))(
-        jobs.show
-    )
+    routes.get(
+        "",
+        summary="Jobs, newest first",
+        response_model=JobPage,
+        responses=responses(401, 403, 404, 422, 503),
+    )(jobs.page)
+    routes.get(
+        "/{job_id}",
+        summary="One job",
+        response_model=JobView,
+        responses=responses(401, 403, 404, 410, 422, 503),
+    )(jobs.show)
     routes.get(
         "/{job_id}/images/{n}",
         summary="One picture",
@@ -100,6 +108,7 @@ class Jobs:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._database = services.database
+        self._queue = QueueOutline(services.database)
         self._links = Links(services.objects, services.settings.url_expires_s)
         self._jobs = AcceptJobs(services)
 
@@ -162,13 +171,13 @@ class Jobs:
     def _read_submitted(self, accepted: Accepted, *, with_position: bool) -> bytes:
         return _submitted(accepted, self._view(accepted.job, with_position=with_position))
 
-    def show(self, job_id: JobId, caller: Reader) -> JobView:
+    def show(self, job_id: JobId, caller: Reader) -> Response:
         """Returns everything about a job, with links to its images that work for a limited time."""
-        return self._view(own_job(self._database, caller, job_id), with_position=True)
+        job = own_shown_job(self._database, caller, job_id)
+        return _json(job_bytes(job, self._links.sign_if_possible, self._queue.position(job)))
 
     def page(
         self,
-        response: Response,
         caller: Reader,
         *,
         status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
@@ -181,11 +190,11 @@ class Jobs:
         cursor: Annotated[
             str | None, Query(max_length=200, description="From the `next` of a page.")
         ] = None,
-    ) -> JobPage:
+    ) -> Response:
         """Lists jobs; each page costs the same, and `Link` gives the next one."""
         if batch is not None:
             own_batch(self._database, caller, batch)
-        found = page_of_jobs(
+        found = page_of_shown_jobs(
             self._database,
             status=status,
             batch_id=batch,
@@ -195,13 +204,13 @@ class Jobs:
             before=None if cursor is None else read_cursor(cursor),
             limit=limit,
         )
-        page = [JobView.of(job, self._links.sign_if_possible) for job in found.jobs]
+        sign = self._links.sign_if_possible
         if found.next is None:
-            return JobPage(jobs=page, next=None)
+            return _json(page_bytes(found.jobs, sign, None))
         asked = {"status": status, "batch": batch, "since": since, "code": code, "limit": limit}
         following = _path(asked, write_cursor(found.next))
-        response.headers["Link"] = f'<{following}>; rel="next"'
-        return JobPage(jobs=page, next=following)
+        link = {"Link": f'<{following}>; rel="next"'}
+        return _json(page_bytes(found.jobs, sign, following), link)
 
     def picture(
         self,
@@ -247,6 +256,10 @@ def _submitted_ref(accepted: Accepted) -> bytes:
     job = accepted.job
     ref = SubmittedRef(id=job.id, status=job.status, created=accepted.created)
     return ref.model_dump_json().encode()
+
+
+def _json(content: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(content, headers=headers, media_type="application/json")
 
 
 def _path(asked: Mapping[str, object], cursor: str) -> str:

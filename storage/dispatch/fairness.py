@@ -42,7 +42,7 @@ from storage.schema.predicates import ANY_READY, QUEUED, open_to_claims
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
-_MAX_STREAMS = 256
+MAX_STREAMS = 256
 _MAX_ROWS = 4096
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
@@ -115,15 +115,15 @@ def _choose_between(
         open_streams = without_spent(db.tables, connection, streams, allowances)
         queues = _queues(db, connection, priority, open_streams, remaining)
         chosen = list(_round_robin(queues, remaining, allowances))
-        if chosen or len(streams) < _MAX_STREAMS:
+        if chosen or len(streams) < MAX_STREAMS:
             return chosen
         low = max(streams)
     return []
 
 
-def count_open_streams(db: Database, connection: Connection, priority: int) -> int:
-    """Count the streams of a priority that have a ready job, up to a bound."""
-    return len(_open_streams(db, connection, priority, _FIRST, _LAST))
+def ready_streams(db: Database, connection: Connection, priority: int) -> list[UUID]:
+    """Return the streams of a priority that have a ready job, up to a bound."""
+    return _open_streams(db, connection, priority, _FIRST, _LAST)
 
 
 def _round_robin(
@@ -141,7 +141,7 @@ def _open_streams(
 ) -> list[UUID]:
     if low >= high:
         return []
-    bounds = {"priority": priority, "low": low, "high": high, "at_most": _MAX_STREAMS}
+    bounds = {"priority": priority, "low": low, "high": high, "at_most": MAX_STREAMS}
     return list(connection.scalars(_skip_scan(db.tables), bounds))
 
 
@@ -239,12 +239,21 @@ def _head(tables: Tables) -> Select[Any]:
 def _heads(tables: Tables) -> Select[Any]:
     stream_ids = bindparam("streams", type_=ARRAY(AnyUuid()))
     streams = func.unnest(stream_ids).table_valued("stream", name="streams").render_derived()
-    # A range from the stream to itself, not an equality. An equality spares the planner the sort by
-    # stream. If nearly all jobs are of one batch, it then searches for the few of another batch in
-    # the order of all jobs, which is that of their times as well.
-    jobs = tables.jobs
-    beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
-    above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(streams.c.stream, beginning)
-    same = (above, jobs.c.stream <= streams.c.stream)
+    same = in_stream(tables, streams.c.stream)
     line = _of_one_stream(tables, *same).where(open_to_claims(tables)).lateral("line")
     return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))
+
+
+def in_stream(
+    tables: Tables, stream: ColumnElement[Any]
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return PostgreSQL's conditions that a job is of this stream, for the index of ready jobs.
+
+    They are a range from the stream to itself, not an equality. An equality spares the planner the
+    sort by stream. If nearly all jobs are of one batch, it then searches for the few of another
+    batch in the order of all jobs, which is that of their times as well.
+    """
+    jobs = tables.jobs
+    beginning: ColumnElement[Any] = literal_column("'-infinity'::timestamptz")
+    above = tuple_(jobs.c.stream, jobs.c.accepted_at) >= tuple_(stream, beginning)
+    return above, jobs.c.stream <= stream

@@ -8,31 +8,36 @@ not necessarily the last. Jobs of an unopened batch are left out, unless filtere
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict, Unpack
+from functools import cache
+from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, literal_column, select, tuple_
 
 from storage.db.database import Database
 from storage.db.keyset import Cursor
 from storage.errors import RecordUnreadable
 from storage.jobs.rows import job_from_row
 from storage.jobs.transition import UNDECODABLE, read_job, whole_jobs
+from storage.queries.shown_job import ShownJob, read_shown, shown_from_row, shown_jobs
 from storage.records.job import Job
 from storage.records.states import JobStatus
 from storage.retention.tombstones import no_such_job
 from storage.schema.clock import UtcDateTime, after
 from storage.schema.predicates import ANY_HELD, open_to_claims
+from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R", Job, ShownJob)
+
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[R]):
     """Some jobs, and the cursor of the next page.
 
     Attributes:
@@ -40,8 +45,29 @@ class Page:
         next: Where this page ended, for the next page; None if there is none.
     """
 
-    jobs: list[Job]
+    jobs: list[R]
     next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Form(Generic[R]):
+    """Say how much of each job is read.
+
+    Attributes:
+        record: What a row becomes.
+        select: Returns the columns.
+        from_row: Makes the record of a row.
+        read: Reads one job by its id.
+    """
+
+    record: type[R]
+    select: Callable[[Tables], Select[Any]]
+    from_row: Callable[[Tables, Any], R]
+    read: Callable[[Database, UUID], R | None]
+
+
+_WHOLE: Final = _Form(Job, whole_jobs, lambda _, row: job_from_row(row._mapping), read_job)  # noqa: SLF001 - SQLAlchemy's public name
+_SHOWN: Final = _Form(ShownJob, shown_jobs, shown_from_row, read_shown)
 
 
 class JobFilters(TypedDict, total=False):
@@ -65,7 +91,7 @@ def page_of_jobs(
     before: Cursor | UUID | None = None,
     limit: int = 50,
     **meant: Unpack[JobFilters],
-) -> Page:
+) -> Page[Job]:
     """Return a page of jobs, newest first, and whether another follows.
 
     Args:
@@ -78,10 +104,18 @@ def page_of_jobs(
         JobNotFound: No job has the id `before`; `JobForgotten` if one had.
         DatabaseUnavailable: Call again.
     """
-    rows = _rows(db, _newest(db, _place_of(db, before), meant).limit(limit + 1))
-    page = rows[:limit]
-    jobs = [row for row in page if isinstance(row, Job)]
-    return Page(jobs, _end_of(db, page) if len(rows) > limit else None)
+    return _page(db, _WHOLE, _place_of(db, before), limit, meant)
+
+
+def page_of_shown_jobs(
+    db: Database, *, before: Cursor | None = None, limit: int = 50, **meant: Unpack[JobFilters]
+) -> Page[ShownJob]:
+    """Return the same page with what callers are shown of each job: see `page_of_jobs`.
+
+    Raises:
+        DatabaseUnavailable: Call again.
+    """
+    return _page(db, _SHOWN, before, limit, meant)
 
 
 def list_jobs(
@@ -98,7 +132,8 @@ def list_jobs(
     Raises:
         DatabaseUnavailable: Call again.
     """
-    return _readable(db, _newest(db, before, meant).limit(limit))
+    rows = _rows(db, _WHOLE, *_newest(db.tables, _WHOLE, before, limit, meant))
+    return [row for row in rows if isinstance(row, Job)]
 
 
 def stuck_jobs(db: Database, *, held_longer_than_s: float, limit: int = 50) -> list[Job]:
@@ -111,37 +146,59 @@ def stuck_jobs(db: Database, *, held_longer_than_s: float, limit: int = 50) -> l
     """
     jobs = db.tables.jobs
     old = whole_jobs(db.tables).where(ANY_HELD, jobs.c.first_call_at < after(-held_longer_than_s))
-    return _readable(db, old.order_by(jobs.c.first_call_at).limit(limit))
+    rows = _rows(db, _WHOLE, old.order_by(jobs.c.first_call_at).limit(limit), {})
+    return [row for row in rows if isinstance(row, Job)]
 
 
-def _newest(db: Database, before: Cursor | None, meant: JobFilters) -> Select[tuple[object, ...]]:
-    jobs = db.tables.jobs
-    page = whole_jobs(db.tables).where(*_conditions(db, **meant))
-    if before is not None:
-        edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
-        page = page.where(tuple_(jobs.c.accepted_at, jobs.c.id) < edge)
-    return page.order_by(jobs.c.accepted_at.desc(), jobs.c.id.desc())
+def _page(
+    db: Database, form: _Form[R], before: Cursor | None, limit: int, meant: JobFilters
+) -> Page[R]:
+    rows = _rows(db, form, *_newest(db.tables, form, before, limit + 1, meant))
+    page = rows[:limit]
+    jobs = [row for row in page if isinstance(row, form.record)]
+    return Page(jobs, _end_of(db, page) if len(rows) > limit else None)
 
 
-def _conditions(
-    db: Database,
+def _newest(
+    tables: Tables, form: _Form[R], before: Cursor | None, limit: int, meant: JobFilters
+) -> tuple[Select[Any], Mapping[str, Any]]:
+    """Return a page's statement, built once for these filters, and its parameters."""
+    given = {name: value for name, value in meant.items() if value is not None}
+    status = meant.get("status")
+    statement = _statement(tables, form, frozenset(given), status, is_first=before is None)
+    edge = {} if before is None else {"before_at": before.accepted_at, "before_id": before.id}
+    given.pop("status", None)
+    return statement, given | edge | {"rows": limit}
+
+
+@cache
+def _statement(
+    tables: Tables,
+    form: _Form[R],
+    given: frozenset[str],
+    status: JobStatus | None,
     *,
-    status: JobStatus | None = None,
-    batch_id: UUID | None = None,
-    owner: str | None = None,
-    since: datetime | None = None,
-    code: str | None = None,
-) -> list[ColumnElement[bool]]:
-    jobs = db.tables.jobs
-    wanted = [
-        status is not None and _in_state(status),
-        batch_id is not None and jobs.c.batch_id == batch_id,
-        owner is not None and jobs.c.owner == owner,
-        since is not None and jobs.c.accepted_at >= since,
-        code is not None and jobs.c.error_code == code,
-        batch_id is None and open_to_claims(db.tables),
-    ]
-    return [rule for rule in wanted if not isinstance(rule, bool)]
+    is_first: bool,
+) -> Select[Any]:
+    jobs = tables.jobs
+    conditions = {
+        "batch_id": jobs.c.batch_id == bindparam("batch_id", type_=Uuid()),
+        "owner": jobs.c.owner == bindparam("owner"),
+        "since": jobs.c.accepted_at >= bindparam("since", type_=UtcDateTime()),
+        "code": jobs.c.error_code == bindparam("code"),
+    }
+    page = form.select(tables).where(*(conditions[name] for name in conditions if name in given))
+    if status is not None:
+        page = page.where(_in_state(status))
+    if "batch_id" not in given:
+        page = page.where(open_to_claims(tables))
+    if not is_first:
+        edge = tuple_(
+            bindparam("before_at", type_=UtcDateTime()), bindparam("before_id", type_=Uuid())
+        )
+        page = page.where(tuple_(jobs.c.accepted_at, jobs.c.id) < edge)
+    newest = page.order_by(jobs.c.accepted_at.desc(), jobs.c.id.desc())
+    return newest.limit(bindparam("rows", type_=Integer()))
 
 
 def _in_state(status: JobStatus) -> ColumnElement[bool]:
@@ -149,36 +206,37 @@ def _in_state(status: JobStatus) -> ColumnElement[bool]:
     return literal_column(f"status = '{JobStatus(status).value}'")
 
 
-def _readable(db: Database, page: Select[tuple[object, ...]]) -> list[Job]:
-    return [row for row in _rows(db, page) if isinstance(row, Job)]
-
-
-def _rows(db: Database, page: Select[tuple[object, ...]]) -> list[Job | UUID]:
+def _rows(
+    db: Database, form: _Form[R], page: Select[Any], parameters: Mapping[str, Any]
+) -> list[R | UUID]:
     """Return the rows of a page: jobs, and the ids of rows that cannot be read."""
     try:
         with db.read() as connection:
-            rows = connection.execute(page).mappings().all()
-        return [job_from_row(row) for row in rows]
+            rows = connection.execute(page, parameters).all()
+        return [form.from_row(db.tables, row) for row in rows]
     except (*UNDECODABLE, RecordUnreadable):
-        return list(_one_by_one(db, page))
+        return list(_one_by_one(db, form, page, parameters))
 
 
-def _one_by_one(db: Database, page: Select[tuple[object, ...]]) -> Iterator[Job | UUID]:
+def _one_by_one(
+    db: Database, form: _Form[R], page: Select[Any], parameters: Mapping[str, Any]
+) -> Iterator[R | UUID]:
     """Read a page that contains an unreadable row; a row deleted since is returned as its id."""
+    only_ids = page.with_only_columns(db.tables.jobs.c.id)
     with db.read() as connection:
-        ids = connection.scalars(page.with_only_columns(db.tables.jobs.c.id)).all()
+        ids = connection.scalars(only_ids, parameters).all()
     for job_id in ids:
         try:
-            yield read_job(db, job_id) or job_id
+            yield form.read(db, job_id) or job_id
         except RecordUnreadable as error:
             log.warning("a row was left out: %s", error, extra={"job_id": str(job_id)})
             yield job_id
 
 
-def _end_of(db: Database, page: Sequence[Job | UUID]) -> Cursor | None:
+def _end_of(db: Database, page: Sequence[Job | ShownJob | UUID]) -> Cursor | None:
     """Return the cursor of the last row that has one; rows after it stay left out."""
     for row in reversed(page):
-        place = Cursor.after(row) if isinstance(row, Job) else _find_place(db, row)
+        place = _find_place(db, row) if isinstance(row, UUID) else Cursor(row.accepted_at, row.id)
         if place is not None:
             return place
     return None

@@ -44,6 +44,7 @@ LARGER = {
     "job.Job": ROW,
     "job.NewJob": ROW,
     "tombstone.Tombstone": ROW,
+    "shown_job.ShownJob": ROW,
     "tables.Tables": "the tables of one dialect, by name",
     "claim_delivery.Verdict": ROW,
     "checked_batch.BatchOptions": "the options of a batch: plain values",

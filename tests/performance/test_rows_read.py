@@ -23,12 +23,16 @@ from benchmarks.figures.explain import explained
 from benchmarks.figures.many_rows import crowd
 from storage.db.database import Database
 from storage.db.postgresql.pipelined import Statement
+from storage.dispatch.position import MAX_POSITION
+from storage.dispatch.queue_outline import QueueOutline
 from storage.dispatch.reserve import reserve_due, reserve_if_alone
 from storage.intake import accept_postgresql
 from storage.intake.accept import accept_group
 from storage.intake.group_members import GroupLimits, Known, Made, member_of
 from storage.intake.insert import insert_job
+from storage.jobs.cancel import cancel_jobs
 from storage.queries.filter import database_time
+from storage.queries.shown_job import shown_job
 from storage.records.delivery import DeliveryState
 from storage.records.job import NewJob
 from storage.webhooks.log import DeliveryFilter, list_deliveries
@@ -103,6 +107,29 @@ def test_a_batch_that_is_being_loaded_is_passed_over_unread(
         assert reserve_due(database, limit=DUE, stale_after_s=60) == [alone]
     assert plans.rows_read <= 2 * DUE
     assert not plans.scans
+
+
+def test_a_place_in_a_long_queue_is_found_without_reading_the_queue(
+    database: Database, new_migrated_postgres_url: str
+) -> None:
+    """An outline reads as far as positions are counted, and no job is read for its request."""
+    crowd(database, new_migrated_postgres_url, {"prompt": "a fox"}, 2 * MAX_POSITION)
+    job = insert_job(database, NewJob(uuid7(), {"prompt": "an owl"}, "hash")).job
+    with explained() as plans:
+        assert QueueOutline(database).position(job) is not None
+    assert plans.rows_read <= MAX_POSITION + 100
+    assert not plans.scans
+
+
+def test_a_job_and_its_delivery_are_read_by_their_keys(database: Database) -> None:
+    """Of twenty thousand deliveries those of the job alone are looked at."""
+    receiver = "https://shop.example.com/"
+    job = insert_job(database, NewJob(uuid7(), {"prompt": "a"}, "hash", callback_url=receiver)).job
+    deliver_most(database)
+    cancel_jobs(database, [job.id])
+    with explained() as plans:
+        assert shown_job(database, job.id).delivery is not None
+    assert plans.rows_read <= 3
 
 
 def deliver_most(database: Database) -> None:

@@ -100,7 +100,7 @@ def test_many_streams_of_a_limited_owner_hide_nobody(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of them than one look sees, wherever the round stands."""
-    monkeypatch.setattr(importlib.import_module("storage.dispatch.fairness"), "_MAX_STREAMS", 2)
+    monkeypatch.setattr(importlib.import_module("storage.dispatch.fairness"), "MAX_STREAMS", 2)
     set_owner_limits(table.db, "shop", max_in_flight=0)
     for _ in range(7):
         table.batch(1, owner="shop")
@@ -220,7 +220,7 @@ def test_many_streams_of_an_owner_being_handed_out_elsewhere_hide_nobody(
     """More of them than one look sees; others' jobs go out at once."""
     if table.db.dialect == "sqlite":
         pytest.skip("SQLite has one writer at a time: there is nothing to get past")
-    monkeypatch.setattr(importlib.import_module("storage.dispatch.fairness"), "_MAX_STREAMS", 2)
+    monkeypatch.setattr(importlib.import_module("storage.dispatch.fairness"), "MAX_STREAMS", 2)
     set_owner_limits(table.db, "shop", max_in_flight=9)
     for _ in range(7):
         table.batch(1, owner="shop")

@@ -20,6 +20,7 @@ class Scale:
         lines: of the batch that the gateway accepts.
         backlog: jobs queued, against a thousand.
         worked_off: jobs of such a backlog that are run.
+        messages: that wait in a queue to be accepted.
         rows: of the table whose plans are read.
         is_darkroom_only: whether no other contender is measured, and calls in flight only at their
             largest number.
@@ -35,6 +36,7 @@ class Scale:
     lines: int
     backlog: int
     worked_off: int
+    messages: int
     rows: int
     is_darkroom_only: bool = False
 
@@ -50,6 +52,7 @@ FULL = Scale(
     lines=200_000,
     backlog=1_000_000,
     worked_off=800,
+    messages=20_000,
     rows=300_000,
 )
 QUICK = Scale(
@@ -63,5 +66,6 @@ QUICK = Scale(
     lines=20_000,
     backlog=20_000,
     worked_off=300,
+    messages=4_000,
     rows=20_000,
 )

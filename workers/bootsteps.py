@@ -11,6 +11,7 @@ from celery.signals import worker_init
 
 from storage.errors import StorageError
 from tasks.messages.gate import MessageGate
+from tasks.submission.message_groups import MessageGroups
 from workers.components import WorkerComponents
 from workers.consumer import consumer_of
 from workers.consumer_control import ConsumerControl
@@ -41,6 +42,10 @@ class WorkerParts(Protocol):
     @property
     def gate(self) -> MessageGate:
         """Return the gate that every message passes."""
+
+    @property
+    def groups(self) -> MessageGroups:
+        """Return what accepts submitted jobs in groups."""
 
 
 def install(app: Celery, parts: WorkerParts) -> None:
@@ -75,13 +80,17 @@ def install(app: Celery, parts: WorkerParts) -> None:
         terminate = stop
 
     class FlowStep(bootsteps.StartStopStep):
-        """Attach the consumer to its controls, at every new connection."""
+        """Attach the consumer to its controls at every new connection; give up its messages."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, parent: Any) -> None:
+            parts.groups.attach(parent)
             for flow in parts.flows:
                 flow.attach(parent)
+
+        def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+            parts.groups.leave()
 
     app.conf.worker_consumer = consumer_of(parts)
     worker_init.connect(_require_threads, sender=None, weak=False)

@@ -4,6 +4,8 @@ Celery rejects a message for three kinds of errors. Any other error that a messa
 worker; the message returns to its queue and ends the next worker. Here the gate reads a message
 before Celery's own code does. If Celery still raises an error, the message is rejected when the
 error is the message's fault.
+
+An admitted submit message usually joins a group, and Celery's own code never gets it.
 """
 
 import logging
@@ -17,6 +19,7 @@ from celery.worker import state
 from redis.exceptions import ResponseError
 
 from tasks.messages.gate import MessageGate, is_fault_of_message
+from tasks.submission.message_groups import MessageGroups
 
 __all__ = ["consumer_of"]
 
@@ -44,6 +47,11 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
     @property
     def gate(self) -> MessageGate:
         """Return the gate that every message passes."""
+        raise NotImplementedError
+
+    @property
+    def groups(self) -> MessageGroups:
+        """Return what accepts submitted jobs in groups."""
         raise NotImplementedError
 
     def create_task_handler(self, *args: Any) -> Callable[[Any], Any]:
@@ -90,8 +98,17 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         _wait_after_refusal(exc)
 
     def _admit(self, message: Any, queue: str, hand_over: Callable[[Any], Any]) -> None:
-        if self.gate.admit(message, queue, self.timer.call_after):
+        body_bytes = len(message.body or b"")  # the gate removes the body
+        if not self.gate.admit(message, queue, self.timer.call_after):
+            return
+        if self.groups.takes(message, queue) and not self._is_revoked(message):
+            self.groups.add(message, body_bytes)
+        else:
             hand_over(message)
+
+    def _is_revoked(self, message: Any) -> bool:
+        """Return whether a remote command revoked the message's task, which Celery then drops."""
+        return message.headers["id"] in self.controller.state.revoked
 
     def _end(self, message: Any, error: BaseException) -> None:
         self._guarded(message, lambda queue: self.gate.reject(message, queue, error))
@@ -115,17 +132,25 @@ class GatedConsumer(_Consumer):  # type: ignore[misc]  # the stubs lack most of 
         return str(names[0] if names else delivery.get("routing_key", ""))
 
 
-class HasGate(Protocol):
-    """Provide the gate, which is built when it is first read."""
+class ReceivesMessages(Protocol):
+    """Provide what receives messages; each is built when it is first read."""
 
     @property
     def gate(self) -> MessageGate:
         """Return the gate that every message passes."""
 
+    @property
+    def groups(self) -> MessageGroups:
+        """Return what accepts submitted jobs in groups."""
 
-def consumer_of(parts: HasGate) -> type[GatedConsumer]:
-    """Return the consumer class for a worker with this gate."""
-    return type("DarkroomConsumer", (GatedConsumer,), {"gate": property(lambda _: parts.gate)})
+
+def consumer_of(parts: ReceivesMessages) -> type[GatedConsumer]:
+    """Return the consumer class for a worker with this gate and these groups."""
+    members = {
+        "gate": property(lambda _: parts.gate),
+        "groups": property(lambda _: parts.groups),
+    }
+    return type("DarkroomConsumer", (GatedConsumer,), members)
 
 
 def _wait_after_refusal(exc: Exception) -> None:

@@ -41,12 +41,14 @@ class WatchedQueue:
         could_take: returns whether this process would accept a message: it has space, and storage
             is available.
         looks: the number of checks in a row without progress after which the queue is starved.
+        taken: returns how many messages this process took off the queue that have not ended.
     """
 
     depth: QueueDepth
     progress: Callable[[], int]
     could_take: Callable[[], bool]
     looks: int = LOOKS
+    taken: Callable[[], int] = lambda: 0
 
 
 class StarvationWatchdog:
@@ -91,8 +93,11 @@ class _Look:
     def is_starved(self) -> bool:
         before, self._progress = self._progress, self._queue.progress()
         is_still = before == self._progress and self._queue.could_take()
-        self._in_vain = self._in_vain + 1 if is_still and self._queue.depth.waiting() else 0
+        self._in_vain = self._in_vain + 1 if is_still and self._has_messages() else 0
         return self._in_vain >= self._queue.looks
+
+    def _has_messages(self) -> bool:
+        return bool(self._queue.taken() or self._queue.depth.waiting())
 
 
 def leave_for_supervisor(drain_s: float) -> None:

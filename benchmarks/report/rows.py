@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.figures.accept_messages import BROKERS, MESSAGES, REFERENCE
 from benchmarks.figures.backlog import BACKLOG, BROKER, SMALL
 from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS, CROWDED, RAW, TWO
 from benchmarks.figures.flight import FLIGHT, FLIGHT_SLOW, FLIGHT_TLS
@@ -33,6 +34,7 @@ def rows(book: Book) -> list[Row]:
         *_idle(book),
         *_million(book),
         *_backlog(book),
+        *_messages(book),
         *(_plans(book) if book.largest(PLANS, "rows") else ()),
         _row(
             book,
@@ -144,6 +146,20 @@ def _backlog(book: Book) -> Iterator[Row]:
     ratio = divided(cost, book.values(BACKLOG, OURS, "cost_ms", small))
     yield Row(f"… against {SMALL:,} queued", {OURS: ratio}, Goal(1.1))
     yield _row(book, f"{label}: broker memory, MB", BROKER, "memory_mb", where=large, goal=Goal(10))
+
+
+def _messages(book: Book) -> Iterator[Row]:
+    queued = {"producers": 0.0}
+    for broker in BROKERS:
+        figure = MESSAGES.format(broker=broker)
+        label = f"submit messages, {broker}"
+        cost = book.values(figure, OURS, "worker_ms", queued)
+        yield Row(f"{label}: worker CPU per message, ms", {OURS: cost}, is_gated=True)
+        reference = book.values(figure, REFERENCE, "worker_ms", queued)
+        against = f"{label}: against a Celery task that inserts one row"
+        yield Row(against, {OURS: divided(cost, reference)}, Goal(1.2))
+        per_s = book.values(figure, OURS, "messages_per_s", queued)
+        yield Row(f"{label}: rows a second", {OURS: per_s}, Goal(250, at_least=True))
 
 
 def _plans(book: Book) -> Iterator[Row]:

@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.servers.certificate import make_certificate
 from benchmarks.servers.processes import charged_s
 from benchmarks.servers.sink_process import Sink, sink_in
 from chaos import Ground, Scale
+from chaos.fleet.servers import start_rabbitmq
 from tests.services.postgres import installed, running
 from tests.services.redis import valkey_in
 from tests.services.simulator import simulator_in
@@ -76,6 +78,7 @@ class Servers(Ground):
                 postgres=stack.enter_context(running(stack.enter_context(installed()))),
                 s3=sink_in(folder),
                 simulator=simulator_in(folder, "--canned"),
+                rabbitmq=cache(partial(start_rabbitmq, folder, stack)),
             )
             for server in (servers.redis, servers.s3, servers.simulator):
                 server.start()

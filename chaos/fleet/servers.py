@@ -22,7 +22,7 @@ from tests.services.redis import RedisServer, valkey_in
 from tests.services.s3 import S3Server, rclone_in
 from tests.services.simulator import Simulator, simulator_in
 
-__all__ = ["Ground"]
+__all__ = ["Ground", "start_rabbitmq"]
 
 #: Alembic keeps the current migration in a global, so rows that run in parallel must not migrate at
 #: once.
@@ -82,7 +82,7 @@ class Ground:
                 postgres=postgres,
                 s3=rclone_in(folder),
                 simulator=simulator_in(folder, *canned, *ledger),
-                rabbitmq=rabbitmq or cache(partial(_start_rabbitmq, folder, stack)),
+                rabbitmq=rabbitmq or cache(partial(start_rabbitmq, folder, stack)),
             )
             for server in (ground.redis, ground.s3, ground.simulator):
                 server.start()
@@ -112,7 +112,8 @@ class Ground:
         return path
 
 
-def _start_rabbitmq(folder: Path, stack: ExitStack) -> RabbitServer:
+def start_rabbitmq(folder: Path, stack: ExitStack) -> RabbitServer:
+    """Start a RabbitMQ that is stopped at the end of the stack."""
     server = rabbitmq_in(folder)
     server.start()
     stack.callback(server.stop)

@@ -28,6 +28,7 @@ from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.executor import Executor
 from tasks.execution.inbox import Inbox
 from tasks.messages.gate import MessageGate
+from tasks.messages.group_ack import GroupAck
 from tasks.messages.postpone import Postpone
 from tasks.rate_limit.limiter import CallBudget
 from tasks.rate_limit.protocol import BudgetLimits
@@ -35,6 +36,7 @@ from tasks.rate_limit.redis_limiter import RedisLimiter
 from tasks.rate_limit.worker_share import PlaceWatch, place_of
 from tasks.storing.open_claims import OpenClaims
 from tasks.storing.spool_space import SpoolSpace
+from tasks.submission.message_groups import MessageGroups
 from tasks.throttling.call_gate import CallGate
 from tasks.throttling.storage_pause import StoragePause
 from workers.adoption import Adoption
@@ -87,6 +89,13 @@ class WorkerWiring(Wiring):
             rejected=self.rejected,
             postpone=Postpone(self.app, timeout_s=self.settings.publish_timeout_s),
         )
+
+    @cached_property
+    def groups(self) -> MessageGroups:
+        """Return what accepts the jobs of submit messages in groups."""
+        flow, every_s = self.submit_flow, self.settings.submit_again_s / 3
+        ack = GroupAck(flow, renew_every_s=every_s)
+        return MessageGroups(self.intake, self.submit, ack, tap=flow, queue=self.queues.submit)
 
     @cached_property
     def budget(self) -> CallBudget:
@@ -193,12 +202,15 @@ class WorkerWiring(Wiring):
         return CpuAffinity() if self.settings.cpu_affinity == "auto" else None
 
     def _watchdog(self, inbox: Inbox) -> StarvationWatchdog:
-        settings, submit, gate = self.settings, self.submit, self.gate
-        flow, submit_flow = self.flows
+        settings, submit, gate, groups = self.settings, self.submit, self.gate, self.groups
+        flow = self.generate_flow
+
+        def is_waiting() -> bool:
+            return submit.is_waiting or groups.is_waiting
 
         def could_start() -> bool:
             has_room = inbox.demand < settings.concurrency
-            return has_room and not flow.is_paused and not submit.is_waiting
+            return has_room and not flow.is_paused and not is_waiting()
 
         dispatches = WatchedQueue(
             self.queue_depth(self.queues.generate),
@@ -207,9 +219,10 @@ class WorkerWiring(Wiring):
         )
         submits = WatchedQueue(
             self.queue_depth(self.queues.submit),
-            progress=lambda: submit.ended + gate.ended,
-            could_take=lambda: not submit_flow.is_paused and not submit.is_waiting,
+            progress=lambda: submit.ended + groups.ended + gate.ended,
+            could_take=lambda: not is_waiting(),
             looks=PATIENT_LOOKS,
+            taken=lambda: groups.gathered,
         )
         leave = partial(leave_for_supervisor, settings.drain_seconds)
         return StarvationWatchdog([dispatches, submits], leave=leave)

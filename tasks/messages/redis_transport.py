@@ -12,6 +12,7 @@ to the one that its fields name.
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty
@@ -95,6 +96,37 @@ class _QoS(_redis.QoS):  # type: ignore[misc]  # Kombu's stubs lack most of what
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._not_noted: dict[str, Any] = {}
+        self._apart: set[str] = set()
+
+    def can_consume(self) -> bool:
+        """Return whether the prefetch limit allows a further message; some do not count."""
+        limit = self.prefetch_count
+        return not limit or len(self._delivered) - len(self._dirty) - len(self._apart) < limit
+
+    def set_apart(self, delivery_tag: str) -> None:
+        """Have a message not count for the prefetch limit; its bound is the caller's."""
+        self._apart.add(delivery_tag)
+
+    def ack_many(self, delivery_tags: Sequence[str]) -> None:
+        """Remove the records of served messages in one round trip."""
+        for tag in delivery_tags:
+            self._apart.discard(tag)
+            self._not_noted.pop(tag, None)
+            self._delivered.pop(tag, None)
+        with self.pipe_or_acquire() as pipe:
+            pipe.zrem(self.unacked_index_key, *delivery_tags)
+            pipe.hdel(self.unacked_key, *delivery_tags).execute()
+
+    def renew(self, delivery_tags: Sequence[str]) -> None:
+        """Record messages as if they had just been read, so that no worker requeues them."""
+        now = time.time()
+        with self.channel.conn_or_acquire() as client:
+            client.zadd(self.unacked_index_key, dict.fromkeys(delivery_tags, now), xx=True)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - Kombu's signature
+        """Remove the record of a message, and requeue it if that is wanted."""
+        super().reject(delivery_tag, requeue=requeue)
+        self._apart.discard(delivery_tag)
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Record a message that was taken off its list.
@@ -113,6 +145,7 @@ class _QoS(_redis.QoS):  # type: ignore[misc]  # Kombu's stubs lack most of what
         """Remove the record of a served message."""
         self._not_noted.pop(delivery_tag, None)
         super().ack(delivery_tag)
+        self._apart.discard(delivery_tag)
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - Kombu's signature
         """Requeue a message."""

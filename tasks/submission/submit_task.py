@@ -154,7 +154,19 @@ class SubmitTask:
         raise Reject("the job could not be kept yet", requeue=True)
 
     def _keep(self, job_id: UUID, submission: Submission) -> bool:
-        """Insert the row; return False if storage is unavailable for now, for any reason.
+        """Insert the row; return False if storage is unavailable for now, for any reason."""
+        return self._try_to_keep(job_id, submission) is None
+
+    def keep_or_wait(self, submission: Submission) -> Exception | None:
+        """Insert the row of a valid message; if storage is unavailable for now, return the error.
+
+        Raises:
+            Exception: the job can never be stored, not even as a failed row.
+        """
+        return self._try_to_keep(UUID(submission.task_id), submission)
+
+    def _try_to_keep(self, job_id: UUID, submission: Submission) -> Exception | None:
+        """Insert the row; if storage is unavailable for now, return the error.
 
         Celery acknowledges a message whose task raises. So an error that an operator can remove (a
         full disk, a missing privilege) must not leave this method.
@@ -168,7 +180,7 @@ class SubmitTask:
                 "a locked row" if is_locked else "storage to come back",
                 extra={"job_id": str(job_id), "error": str(error)},
             )
-            return False
+            return error
         except Exception as error:
             if not is_machine_trouble(error):
                 raise
@@ -176,8 +188,8 @@ class SubmitTask:
                 "a submitted job waits: this machine lacks something",
                 extra={"job_id": str(job_id), "error": type(error).__name__},
             )
-            return False
-        return True
+            return error
+        return None
 
     def _keep_somehow(self, job_id: UUID, submission: Submission) -> None:
         """Accept the job; else insert it as failed, with its fields; else insert only its id.

@@ -19,12 +19,16 @@ from benchmarks.servers.until import until
 from storage.db.database import Database
 from tasks.dispatch.enqueue import Dispatch
 from tasks.dispatch.window import Window
+from tasks.messages.group_ack import GroupAck
 from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.message_groups import MessageGroups
+from tests.tasks.submissions import Loop, Message, Tap, submit_over
 
 JOBS = 16
 
 MOST_WHEN_IDLE = 1  # one statement, which commits itself
 MOST_WITH_A_KEY = 2  # insert and search for a tombstone in one round trip, and COMMIT
+MOST_FOR_A_MESSAGE = 2  # the same: its producer chose its id
 MOST_TOGETHER = 0.5  # 0.19 measured: the first job alone, then fifteen in one group
 
 
@@ -150,3 +154,64 @@ def test_jobs_that_arrive_together_share_statements_and_a_message(
 
 def _are_waiting(intake: Intake, number: int) -> bool:
     return len(intake.groups._entries) == number
+
+
+@pytest.fixture
+def loop() -> Loop:
+    """Celery's consumer."""
+    return Loop()
+
+
+@pytest.fixture
+def messages(intake: Intake, loop: Loop) -> Iterator[MessageGroups]:
+    """A worker's message groups."""
+    tap = Tap()
+    ack = GroupAck(tap, renew_every_s=3600)
+    made = MessageGroups(intake, submit_over(intake), ack, tap=tap, queue="darkroom.submit")
+    made.attach(loop)
+    yield made
+    made.leave()
+
+
+def has_ended(message: Message, loop: Loop) -> bool:
+    """Whether a message is acknowledged by now."""
+    loop.run()
+    return message.acknowledged
+
+
+def test_a_message_that_comes_alone_is_two_round_trips(
+    tap: tuple[Wiretap, str], messages: MessageGroups, loop: Loop
+) -> None:
+    """It waits for no other, and is acknowledged after its commit."""
+    wire, _ = tap
+    before = wire.statements, wire.round_trips
+    for _ in range(JOBS):
+        message = Message()
+        messages.add(message, 100)
+        until(partial(has_ended, message, loop), "the message's end", look_again_s=0.01)
+    assert wire.statements - before[0] == MOST_FOR_A_MESSAGE * JOBS
+    assert wire.round_trips - before[1] == MOST_FOR_A_MESSAGE * JOBS
+
+
+def test_messages_that_arrive_together_share_statements_and_acknowledgements(
+    tap: tuple[Wiretap, str], intake: Intake, messages: MessageGroups, loop: Loop
+) -> None:
+    """The first group is written while the others gather; then they are one group."""
+    wire, _ = tap
+    begin = threading.Event()
+    write = intake.groups.write
+
+    def held_up(members: Any) -> Any:
+        assert begin.wait(timeout=60)
+        return write(members)
+
+    intake.groups.write = held_up  # type: ignore[method-assign]
+    before = wire.statements, wire.round_trips
+    sent = [Message() for _ in range(JOBS)]
+    for message in sent:
+        messages.add(message, 100)
+    begin.set()
+    for message in sent:
+        until(partial(has_ended, message, loop), "the message's end", look_again_s=0.01)
+    assert wire.statements - before[0] <= MOST_TOGETHER * JOBS
+    assert wire.round_trips - before[1] <= MOST_TOGETHER * JOBS

@@ -156,3 +156,15 @@ def test_a_process_that_leaves_and_hangs_is_ended_with_a_failing_status(
     assert vars(state)["should_stop"] == 1
     assert ended.wait(30)
     assert codes == [1]
+
+
+def test_messages_that_were_taken_and_never_end_are_starved_too() -> None:
+    """The queue is empty then, because this process gathers its messages."""
+    queue = WatchedQueue(
+        depth=Depth(0),  # type: ignore[arg-type]  # only its length is asked
+        progress=lambda: 0,
+        could_take=lambda: True,
+        taken=lambda: 3,
+    )
+    watched = StarvationWatchdog([queue], leave=lambda: None)
+    assert [watched.is_starved() for _ in range(LOOKS)] == [False] * (LOOKS - 1) + [True]

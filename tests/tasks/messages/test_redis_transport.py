@@ -151,3 +151,51 @@ def test_a_note_that_cannot_be_read_keeps_no_other_message_back(
     taking.take(1)
     assert len(taking.faults) == 1
     assert (client.llen(QUEUE), client.hlen("darkroom.unacked")) == (0, 0)
+
+
+def test_messages_that_are_set_apart_do_not_count_for_the_prefetch_limit(
+    taking: Taking, client: redis.Redis
+) -> None:
+    """They are acknowledged together, in one round trip."""
+    taking.channel.basic_qos(0, 2, False)  # noqa: FBT003 - Kombu's signature
+    qos = taking.channel.qos
+    for number in range(3):
+        put_on_redis(client, QUEUE, VALID, uuid4())
+        messages = taking.take(number + 1)
+        assert qos.can_consume()
+        qos.set_apart(messages[-1].delivery_tag)
+    tags = [message.delivery_tag for message in messages]
+    qos.reject(tags[0], requeue=True)
+    taking.take(4)
+    put_on_redis(client, QUEUE, VALID, uuid4())
+    taking.take(5)
+    assert not qos.can_consume()
+    qos.ack_many([message.delivery_tag for message in messages])
+    assert qos.can_consume()
+    assert (client.hlen("darkroom.unacked"), client.zcard("darkroom.unacked_index")) == (0, 0)
+
+
+def test_a_message_whose_note_is_renewed_does_not_come_to_others(
+    taking: Taking, client: redis.Redis
+) -> None:
+    """Workers look for notes that are older than the time after which a message comes again."""
+    put_on_redis(client, QUEUE, VALID, uuid4())
+    [message] = taking.take()
+    client.zadd("darkroom.unacked_index", {message.delivery_tag: 1.0})
+    taking.channel.qos.renew([message.delivery_tag])
+    taking.channel.qos.restore_visible(num=10, interval=1)
+    assert client.llen(QUEUE) == 0
+    message.ack()
+    taking.channel.qos.renew([message.delivery_tag])
+    assert client.zcard("darkroom.unacked_index") == 0
+
+
+def test_a_connection_that_closes_gives_back_messages_that_were_set_apart(
+    taking: Taking, client: redis.Redis
+) -> None:
+    """As those that count for the limit."""
+    put_on_redis(client, QUEUE, VALID, uuid4())
+    [message] = taking.take()
+    taking.channel.qos.set_apart(message.delivery_tag)
+    taking.connection.close()
+    assert (client.llen(QUEUE), client.hlen("darkroom.unacked")) == (1, 0)

@@ -39,7 +39,7 @@ class LockedRows:
         """Remove a change that is made or given up."""
         self._keys.discard(key)
 
-    def turn(self, key: Hashable) -> AbstractContextManager[bool]:
+    def attempt(self, key: Hashable) -> AbstractContextManager[bool]:
         """Return whether a change may be tried now, in the block; never waits."""
         if not self._keys or key not in self._keys:
             return nullcontext(True)  # noqa: FBT003 - the value of `as`

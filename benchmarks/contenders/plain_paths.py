@@ -71,7 +71,7 @@ FAST_PATHS = (
         "memory cache",
         module="tasks.storing.picture_cache",
         owner="tasks.storing.uploader",
-        attribute="IN_HAND_BYTES",
+        attribute="CACHE_BYTES",
         plain=0,
     ),
     FastPath(

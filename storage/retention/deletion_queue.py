@@ -50,7 +50,7 @@ INIT_GRACE_S: Final = 900.0
 """Longest time that may pass between storing an initial image and inserting its job's row. A chunk
 of a batch stores up to a thousand before it is inserted, and both are retried for a while."""
 
-TAKEN_FOR_S: Final = 60.0
+CLAIM_S: Final = 60.0
 """How long keys stay claimed unless renewed. If the claimer is killed, new jobs with the same
 initial images wait for as long."""
 
@@ -121,7 +121,7 @@ def enqueue_deletions_of(
 
 
 def claim_deletions(db: Database, *, limit: int, jobs: Sequence[UUID] | None = None) -> list[str]:
-    """Claim keys to be deleted now; no other process gets them for `TAKEN_FOR_S`.
+    """Claim keys to be deleted now; no other process gets them for `CLAIM_S`.
 
     Args:
         db: The results table.
@@ -134,20 +134,20 @@ def claim_deletions(db: Database, *, limit: int, jobs: Sequence[UUID] | None = N
     with db.statement() as connection:
         connection.execute(_dequeue_used(db.tables), {"at_most": limit})
     with db.statement() as connection:
-        bounds: dict[str, Any] = {"at_most": limit, "busy_s": TAKEN_FOR_S}
+        bounds: dict[str, Any] = {"at_most": limit, "busy_s": CLAIM_S}
         if jobs is None:
             return list(connection.scalars(_claim_keys(db.tables), bounds))
         return list(connection.scalars(_claim_keys_of(db.tables), bounds | {"jobs": list(jobs)}))
 
 
 def renew_deletions(db: Database, keys: Sequence[str]) -> None:
-    """Renew the claim on keys for another `TAKEN_FOR_S` from now.
+    """Renew the claim on keys for another `CLAIM_S` from now.
 
     Raises:
         DatabaseUnavailable: Call again, before the claim expires.
     """
     with db.statement() as connection:
-        connection.execute(_renew(db.tables), {"keys": list(keys), "busy_s": TAKEN_FOR_S})
+        connection.execute(_renew(db.tables), {"keys": list(keys), "busy_s": CLAIM_S})
 
 
 def mark_deleted(db: Database, keys: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from storage.db.database import Database
 from storage.errors import ObjectStoreRefused, StorageError
 from storage.objects.store import ObjectStore
 from storage.retention.deletion_queue import (
-    TAKEN_FOR_S,
+    CLAIM_S,
     claim_deletions,
     mark_deleted,
     renew_deletions,
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 2.0
 
 #: Keys claimed at once, and requests to the bucket under way at once.
-TAKEN_AT_ONCE = 200
+CLAIM_LIMIT = 200
 THREADS = 4
 
 FIRST_WAIT_S = 5.0
@@ -55,7 +55,7 @@ LONGEST_REFUSED_S = 3600.0
 #: The latter is half of the claim's time in the table: requests to the bucket take time, and clocks
 #: differ.
 RENEW_EVERY_S = 10.0
-SURE_S = TAKEN_FOR_S / 2
+CLAIM_SURE_S = CLAIM_S / 2
 
 
 @dataclass(slots=True)
@@ -63,24 +63,24 @@ class _Tally:
     """Collect the results for the claimed keys. Several threads write to it."""
 
     keys: Sequence[str]
-    sure_until: float
+    claimed_until: float
     stopping: threading.Event
-    gone: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def untouched(self) -> list[str]:
         """Return the keys that were not tried."""
-        known = {*self.gone, *self.refused, *self.failed}
-        return [key for key in self.keys if key not in known]
+        decided = {*self.deleted, *self.refused, *self.failed}
+        return [key for key in self.keys if key not in decided]
 
     def may_go_on(self) -> bool:
         """Return whether another deletion may begin; not after a failure of the bucket."""
-        return not self.failed and not self.stopping.is_set() and self.is_ours()
+        return not self.failed and not self.stopping.is_set() and self.is_claimed()
 
-    def is_ours(self) -> bool:
+    def is_claimed(self) -> bool:
         """Return whether the claim is surely valid, so no other process has claimed the keys."""
-        return time.monotonic() < self.sure_until
+        return time.monotonic() < self.claimed_until
 
     def why(self) -> str | None:
         """Return the first error, failures before refusals; None if there is none."""
@@ -126,16 +126,16 @@ class ObjectDeleter:
         Raises:
             StorageError: the table could not be read or written.
         """
-        sure_until = time.monotonic() + SURE_S
-        keys = claim_deletions(self._database, limit=TAKEN_AT_ONCE, jobs=jobs)
+        claimed_until = time.monotonic() + CLAIM_SURE_S
+        keys = claim_deletions(self._database, limit=CLAIM_LIMIT, jobs=jobs)
         if not keys:
             return 0
-        tally = _Tally(keys, sure_until, stopping or threading.Event())
+        tally = _Tally(keys, claimed_until, stopping or threading.Event())
         try:
             self._delete(tally)
         finally:  # after an unexpected error too: other processes may claim the rest
-            is_away = self._settle(tally)
-        return 0 if is_away else len(tally.gone)
+            is_away = self._record(tally)
+        return 0 if is_away else len(tally.deleted)
 
     def _delete(self, tally: _Tally) -> None:
         """Delete the claimed objects while `may_go_on` allows it, and renew the claim."""
@@ -151,7 +151,7 @@ class ObjectDeleter:
             except StorageError as error:
                 tally.failed[key] = str(error)
             else:
-                tally.gone.append(key)
+                tally.deleted.append(key)
 
         with ThreadPoolExecutor(min(THREADS, len(tally.keys)), "sweep") as threads:
             under_way = [threads.submit(delete, key) for key in tally.keys]
@@ -162,17 +162,17 @@ class ObjectDeleter:
 
     def _renew(self, tally: _Tally) -> None:
         """Renew the claim on the keys, if it is surely valid."""
-        sure_until = time.monotonic() + SURE_S
-        if tally.is_ours():
-            with suppress(StorageError):  # then no deletion begins after `sure_until`
+        claimed_until = time.monotonic() + CLAIM_SURE_S
+        if tally.is_claimed():
+            with suppress(StorageError):  # then no deletion begins after `claimed_until`
                 renew_deletions(self._database, tally.keys)
-                tally.sure_until = sure_until
+                tally.claimed_until = claimed_until
 
-    def _settle(self, tally: _Tally) -> bool:
+    def _record(self, tally: _Tally) -> bool:
         """Record the results; return whether the bucket is unavailable or the claim has ended."""
-        if not tally.is_ours():
+        if not tally.is_claimed():
             return True
-        mark_deleted(self._database, tally.gone)
+        mark_deleted(self._database, tally.deleted)
         put_back_refused(
             self._database,
             tally.refused,
@@ -189,7 +189,7 @@ class ObjectDeleter:
         if why is not None:
             log.warning(
                 "objects of forgotten jobs wait to be deleted",
-                extra={"objects": len(tally.keys) - len(tally.gone), "error": why},
+                extra={"objects": len(tally.keys) - len(tally.deleted), "error": why},
             )
         return is_away
 

@@ -36,31 +36,31 @@ class PictureCache:
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
-        self._room = ByteLimiter(capacity_bytes)
-        self._kept: dict[Path, list[Pieces]] = {}
+        self._limiter = ByteLimiter(capacity_bytes)
+        self._images: dict[Path, list[Pieces]] = {}
         self._guard = threading.Lock()
-        self._is_worth_waiting = True
+        self._may_wait = True
 
     def keep(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> None:
         """Keep an answer's pictures, if there is space now or within `PATIENCE_S` seconds."""
-        if entry.size_bytes <= self._capacity_bytes and self._has_room(entry):
+        if entry.size_bytes <= self._capacity_bytes and self._admit(entry):
             with self._guard:
-                self._kept[entry.path] = [image.pieces for image in images]
+                self._images[entry.path] = [image.pieces for image in images]
 
     def take(self, entry: SpoolEntry) -> list[Pieces] | None:
         """Remove and return an answer's pictures; None if they are not in the cache."""
         with self._guard:
-            images = self._kept.pop(entry.path, None)
+            images = self._images.pop(entry.path, None)
         if images is not None:
-            self._room.leave(entry.size_bytes)
-            if self._room.inside_bytes <= self._capacity_bytes // 2:
-                self._is_worth_waiting = True
+            self._limiter.leave(entry.size_bytes)
+            if self._limiter.inside_bytes <= self._capacity_bytes // 2:
+                self._may_wait = True
         return images
 
-    def _has_room(self, entry: SpoolEntry) -> bool:
+    def _admit(self, entry: SpoolEntry) -> bool:
         """Reserve space, waiting if that is worthwhile; return whether there was space."""
-        patience_s = PATIENCE_S if self._is_worth_waiting else 0.0
-        has_room = self._room.enter(entry.size_bytes, patience_s=patience_s)
-        if not has_room:
-            self._is_worth_waiting = False  # until the cache is half empty
-        return has_room
+        patience_s = PATIENCE_S if self._may_wait else 0.0
+        is_admitted = self._limiter.enter(entry.size_bytes, patience_s=patience_s)
+        if not is_admitted:
+            self._may_wait = False  # until the cache is half empty
+        return is_admitted

@@ -9,9 +9,9 @@ from storage.spool.spool import Spool
 __all__ = ["SpoolSpace"]
 
 #: Bytes reserved for a call before its answer is known: an uncompressed 1024² picture and more.
-ROOM_PER_CALL_BYTES = 4_000_000
-ROOM_POLL_S = 0.5
-LOOKS_BEFORE_ALARM = 20
+BYTES_PER_CALL = 4_000_000
+SPACE_POLL_S = 0.5
+CHECKS_BEFORE_ALARM = 20
 
 
 class SpoolSpace:
@@ -32,19 +32,19 @@ class SpoolSpace:
 
     def reserve(self) -> bool:
         """Wait for space and reserve it for one call; return False if the process stops first."""
-        for looks in itertools.count(1):
-            if self._spool.reserve(ROOM_PER_CALL_BYTES):
+        for checks in itertools.count(1):
+            if self._spool.reserve(BYTES_PER_CALL):
                 return True
-            if self._stopping.wait(ROOM_POLL_S):
+            if self._stopping.wait(SPACE_POLL_S):
                 return False
-            if looks == LOOKS_BEFORE_ALARM:
+            if checks == CHECKS_BEFORE_ALARM:
                 self._on_full()
         raise AssertionError("unreachable: the looks have no end")
 
     def release(self) -> None:
         """Release a call's space, when its picture is in the spool or no longer needed."""
-        self._spool.release(ROOM_PER_CALL_BYTES)
+        self._spool.release(BYTES_PER_CALL)
 
     def is_clear(self) -> bool:
         """Return whether no image waits for the bucket here and there is space for calls."""
-        return self._spool.is_clear(ROOM_PER_CALL_BYTES)
+        return self._spool.is_clear(BYTES_PER_CALL)

@@ -45,7 +45,7 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 
 #: Bytes of pictures kept in memory until their upload; little of it is used if the bucket keeps up.
-IN_HAND_BYTES = 24_000_000
+CACHE_BYTES = 24_000_000
 
 #: Seconds after the row has named an answer's images in which they are put without reading the row
 #: again. It is less than a failover of the database, a claim and a call take together.
@@ -93,7 +93,7 @@ class Uploader:
             on_stored=on_stored,
         )
         self._lost = LostImages(database, StoredImages(objects, key_prefix=key_prefix))
-        self._in_hand = PictureCache(IN_HAND_BYTES)
+        self._cache = PictureCache(CACHE_BYTES)
         self._thread_count = threads
         self._queue: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
@@ -118,7 +118,7 @@ class Uploader:
             SpoolError: the disk is full or cannot be written; nothing half-written is left.
         """
         entry = self._spool.write(job_id, fence, images)
-        self._in_hand.keep(entry, images)
+        self._cache.keep(entry, images)
         return entry
 
     def stored(self, entry: SpoolEntry) -> list[StoredImage]:
@@ -144,7 +144,7 @@ class Uploader:
             self._unfinished.add(entry)
         try:
             for failures in itertools.count():
-                with self._locked.turn(entry) as may_try:
+                with self._locked.attempt(entry) as may_try:
                     if may_try and self._put_from_memory(entry, images):
                         return
                 time.sleep(_wait_s(failures))
@@ -198,7 +198,7 @@ class Uploader:
     def _work(self) -> None:
         while (task := self._next()) is not None:
             try:
-                with self._locked.turn(task.entry) as may_try:
+                with self._locked.attempt(task.entry) as may_try:
                     is_done = may_try and self._try(task)
             except Exception:
                 log.exception("an upload broke off", extra={"job_id": str(task.entry.job_id)})
@@ -251,7 +251,7 @@ class Uploader:
             self._report(entry, error)
             return False
         finally:
-            self._in_hand.take(entry)  # retries read the file
+            self._cache.take(entry)  # retries read the file
         return True
 
     def _is_lost(self, entry: SpoolEntry, error: ObjectDigestMismatch) -> bool:
@@ -268,7 +268,7 @@ class Uploader:
         return False
 
     def _images(self, entry: SpoolEntry) -> Sequence[Pieces]:
-        return self._in_hand.take(entry) or [[image] for image in self._spool.read(entry)]
+        return self._cache.take(entry) or [[image] for image in self._spool.read(entry)]
 
     def _put_from_memory(self, entry: SpoolEntry, images: Sequence[SpooledImage]) -> bool:
         """Store an answer that has no spool file; return False if it must be retried."""

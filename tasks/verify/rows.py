@@ -55,7 +55,7 @@ class VerifyRows:
             while True:
                 page = page_of_stored(self._database, selection, after=after, limit=PAGE_ROWS)
                 questions = list(self._questions(page))
-                found = [one for one in pool.map(lambda ask: ask(), questions) if one is not None]
+                found = [one for one in pool.map(lambda run: run(), questions) if one is not None]
                 yield VerifyStep(
                     objects=len(questions),
                     differences=self._still_there(found),

@@ -121,7 +121,7 @@ def test_without_the_memory_cache_every_image_is_read_from_the_disk(
     off("memory cache", monkeypatch)
     spool = Spool(tmp_path, max_bytes=10**6, fsync=False)
     entry = spool.write(uuid4(), 1, [IMAGE])
-    cache = PictureCache(uploader.IN_HAND_BYTES)
+    cache = PictureCache(uploader.CACHE_BYTES)
     cache.keep(entry, [IMAGE])
     assert cache.take(entry) is None
     spool.close()

@@ -25,7 +25,7 @@ from storage.retention.delete import forget_jobs
 from storage.retention.deletion_queue import INIT_GRACE_S
 from tasks.execution.recover_stored import RecoverStored
 from tasks.storing.object_deleter import LONGEST_REFUSED_S
-from tasks.storing.spool_space import ROOM_PER_CALL_BYTES
+from tasks.storing.spool_space import BYTES_PER_CALL
 from tests.docs.conftest import blocks
 from tests.services import S3Endpoint
 from tests.storage.table import TableUnderTest, picture
@@ -193,7 +193,7 @@ def test_every_line_of_a_log_is_logged(operations: str) -> None:
 def test_the_page_counts_as_the_code_does(operations: str) -> None:
     """Room in the spool for a call, how long a starved worker waits and a revoked key lives."""
     text = " ".join(operations.split())
-    assert f"reserves {ROOM_PER_CALL_BYTES // 1_000_000} MB" in text
+    assert f"reserves {BYTES_PER_CALL // 1_000_000} MB" in text
     assert f"after about {EVERY_S * LOOKS:.0f} seconds" in text
     assert f"refused within {keys.REMEMBER_S:.0f} seconds" in text
     assert f"seen within {limits.REMEMBER_S:.0f} seconds" in text

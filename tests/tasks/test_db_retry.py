@@ -80,10 +80,11 @@ def test_a_change_that_met_a_lock_waits_for_one_of_few_turns() -> None:
         rows.note(key)
     rows.forget("freed")
     for _ in range(2):
-        with ExitStack() as turns:
+        with ExitStack() as attempts:
             taken = [
-                turns.enter_context(rows.turn("locked")) for _ in range(LOCKED_CONNECTIONS + 1)
+                attempts.enter_context(rows.attempt("locked"))
+                for _ in range(LOCKED_CONNECTIONS + 1)
             ]
             assert taken == [*[True] * LOCKED_CONNECTIONS, False]
-            assert turns.enter_context(rows.turn("freed"))
-            assert turns.enter_context(rows.turn("never locked"))
+            assert attempts.enter_context(rows.attempt("freed"))
+            assert attempts.enter_context(rows.attempt("never locked"))

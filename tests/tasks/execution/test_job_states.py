@@ -297,7 +297,7 @@ def test_a_worker_whose_disk_stays_full_pauses_the_fleet(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A picture that could not be kept is not paid for."""
-    monkeypatch.setattr("tasks.storing.spool_space.LOOKS_BEFORE_ALARM", 1)
+    monkeypatch.setattr("tasks.storing.spool_space.CHECKS_BEFORE_ALARM", 1)
     while harness.spool.reserve(4_000_000):
         pass
     waits = iter([False, True])

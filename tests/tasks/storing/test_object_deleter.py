@@ -233,7 +233,7 @@ def test_a_sweep_that_was_asleep_too_long_touches_nothing(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another may be deleting the same by then, or have spared it for a new job."""
-    monkeypatch.setattr(sweep, "SURE_S", -1.0)
+    monkeypatch.setattr(sweep, "CLAIM_SURE_S", -1.0)
     pictures(table, 3)
     bucket = Away()
     bucket.is_away = False
@@ -266,7 +266,7 @@ def test_after_a_full_round_the_next_one_follows_at_once(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A million objects must not take two seconds for each few hundred; then it rests."""
-    monkeypatch.setattr(sweep, "TAKEN_AT_ONCE", 2)
+    monkeypatch.setattr(sweep, "CLAIM_LIMIT", 2)
     monkeypatch.setattr(sweep, "EVERY_S", 0.001)
     keys = pictures(table, 5)
     bucket = Away()
@@ -281,7 +281,7 @@ def test_a_worker_that_stops_between_two_rounds_begins_no_other(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However much there is left to delete; nothing is taken from others either."""
-    monkeypatch.setattr(sweep, "TAKEN_AT_ONCE", 2)
+    monkeypatch.setattr(sweep, "CLAIM_LIMIT", 2)
     monkeypatch.setattr(sweep, "THREADS", 1)
     keys = pictures(table, 6)
 

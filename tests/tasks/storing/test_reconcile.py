@@ -189,7 +189,7 @@ def test_a_spool_folder_deleted_under_a_worker_leaves_no_job_behind(worker: Work
     lost, entry_lost = worker.storing()
     worker.bucket.put(worker.uploads.stored(entry_put)[0].key, PNG)
     for entry in (entry_put, entry_lost):
-        worker.uploads._in_hand.take(entry)
+        worker.uploads._cache.take(entry)
         worker.uploads.add(entry)
     shutil.rmtree(worker.spool.folder.parent)
     later, entry_later = worker.storing()

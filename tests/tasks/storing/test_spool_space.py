@@ -10,14 +10,14 @@ import pytest
 from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
 from tasks.storing import spool_space
-from tasks.storing.spool_space import ROOM_PER_CALL_BYTES, SpoolSpace
+from tasks.storing.spool_space import BYTES_PER_CALL, SpoolSpace
 from tests.tasks.jobs import PNG
 
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
     """One with room for two calls."""
-    spool = Spool(tmp_path / "spool", max_bytes=2 * ROOM_PER_CALL_BYTES, fsync=False)
+    spool = Spool(tmp_path / "spool", max_bytes=2 * BYTES_PER_CALL, fsync=False)
     yield spool
     spool.close()
 
@@ -31,7 +31,7 @@ def test_a_call_waits_for_room_and_says_so_once(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The third call gets the space that the first releases."""
-    monkeypatch.setattr(spool_space, "ROOM_POLL_S", 0.001)
+    monkeypatch.setattr(spool_space, "SPACE_POLL_S", 0.001)
     said: list[int] = []
 
     def note() -> None:
@@ -43,8 +43,8 @@ def test_a_call_waits_for_room_and_says_so_once(
         assert space.reserve()
     assert said == []
     assert space.reserve()
-    assert said == [2 * ROOM_PER_CALL_BYTES]
-    assert spool.reserved_bytes == 2 * ROOM_PER_CALL_BYTES
+    assert said == [2 * BYTES_PER_CALL]
+    assert spool.reserved_bytes == 2 * BYTES_PER_CALL
 
 
 def test_a_call_that_waits_for_room_ends_with_its_process(spool: Spool) -> None:
@@ -55,7 +55,7 @@ def test_a_call_that_waits_for_room_ends_with_its_process(spool: Spool) -> None:
         assert space.reserve()
     stopping.set()
     assert not space.reserve()
-    assert spool.reserved_bytes == 2 * ROOM_PER_CALL_BYTES
+    assert spool.reserved_bytes == 2 * BYTES_PER_CALL
 
 
 def test_space_is_clear_while_nothing_waits_and_a_call_would_fit(
@@ -68,6 +68,6 @@ def test_space_is_clear_while_nothing_waits_and_a_call_would_fit(
     assert not space.is_clear()
     spool.drop(entry)
     assert space.is_clear()
-    small = Spool(tmp_path / "small", max_bytes=ROOM_PER_CALL_BYTES - 1, fsync=False)
+    small = Spool(tmp_path / "small", max_bytes=BYTES_PER_CALL - 1, fsync=False)
     assert not space_in(small).is_clear()
     small.close()

@@ -237,10 +237,10 @@ def test_a_try_that_failed_leaves_no_picture_in_memory(
 
     bucket.before = refuse
     _, entry = spooled(database, uploads)
-    assert uploads._in_hand._room.inside_bytes > 0
+    assert uploads._cache._limiter.inside_bytes > 0
     uploads.start()
     uploads.add(entry)
-    _wait_until(lambda: uploads._in_hand._room.inside_bytes == 0)
+    _wait_until(lambda: uploads._cache._limiter.inside_bytes == 0)
 
 
 def test_an_answer_whose_job_was_deleted_is_not_put(
@@ -259,7 +259,7 @@ def test_an_answer_whose_job_was_deleted_is_not_put(
     uploads.add(entry)
     assert uploads.wait_until_empty(WITHIN_S)
     assert (bucket.stored, spool.entries(), entry.path.exists()) == ([], [], False)
-    assert uploads._in_hand._room.inside_bytes == 0
+    assert uploads._cache._limiter.inside_bytes == 0
 
 
 @pytest.mark.parametrize("named", [(60.0, 1), (-1.0, 0)], ids=["just now", "long ago"])
@@ -388,10 +388,10 @@ def test_a_try_that_failed_asks_the_row_again(
 
     bucket.before = name_another_and_refuse
     other, next_one = spooled(database, uploads)
-    turns = _count_turns(uploads, monkeypatch)
+    attempts = _count_attempts(uploads, monkeypatch)
     uploads.start()
     uploads.add(entry, is_named=True)
-    _wait_until(lambda: turns.count(entry) >= 2)
+    _wait_until(lambda: attempts.count(entry) >= 2)
     bucket.before = lambda _: None
     uploads.add(next_one)
     _wait_until(lambda: spool.entries() == [entry])
@@ -412,13 +412,13 @@ def test_an_answer_whose_row_is_locked_is_tried_on_few_connections(
             raise RowLocked("locked")
 
     bucket.before = lock_once
-    turns = _count_turns(uploads, monkeypatch)
+    attempts = _count_attempts(uploads, monkeypatch)
     with ExitStack() as others:
         for _ in range(LOCKED_CONNECTIONS):
             others.enter_context(locked_row_retry())
         uploads.start()
         uploads.add(entry)
-        _wait_until(lambda: turns.count(entry) >= 3)
+        _wait_until(lambda: attempts.count(entry) >= 3)
         assert len(tries) == 1
     assert uploads.wait_until_empty(WITHIN_S)
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
@@ -482,10 +482,10 @@ def test_an_answer_whose_locked_row_cannot_name_it_is_put_for_its_own_claim_alon
         raise RowLocked("locked")
 
     monkeypatch.setattr("tasks.storing.image_writer.mark_storing_if_held", locked)
-    turns = _count_turns(uploads, monkeypatch)
+    attempts = _count_attempts(uploads, monkeypatch)
     uploads.start()
     uploads.add(entry)
-    _wait_until(lambda: turns.count(entry) >= 2 or bucket.stored)
+    _wait_until(lambda: attempts.count(entry) >= 2 or bucket.stored)
     assert len(bucket.stored) == (1 if holder == "itself" else 0)
     monkeypatch.setattr("tasks.storing.image_writer.mark_storing_if_held", mark_storing_if_held)
     assert uploads.wait_until_empty(WITHIN_S)
@@ -510,14 +510,14 @@ def test_an_answer_without_a_file_waits_for_another_at_its_fence(
 ) -> None:
     """That one may still be lost; once the job has ended, this one is not wanted."""
     job, _ = spooled(database, uploads)
-    ended, turns = threading.Event(), _count_turns(uploads, monkeypatch)
+    ended, attempts = threading.Event(), _count_attempts(uploads, monkeypatch)
 
     def put() -> None:
         uploads.put_now(job.id, job.fence, [SpooledImage([b"another"], width=9, height=11)])
         ended.set()
 
     threading.Thread(target=put, daemon=True).start()
-    _wait_until(lambda: len(turns) >= 2)
+    _wait_until(lambda: len(attempts) >= 2)
     assert (bucket.stored, ended.is_set()) == ([], False)
     assert fail_if_held(
         database, job.id, fence=1, outcome=CallOutcome(ERROR, counted_as=CallCount.LOST)
@@ -532,16 +532,16 @@ def _as_dict(uploads: Uploader, entry: SpoolEntry) -> dict[str, object]:
     return {name: getattr(image, name) for name in names}
 
 
-def _count_turns(uploads: Uploader, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def _count_attempts(uploads: Uploader, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The answers that a thread has come to, each as often as it did."""
-    turns, turn = list[object](), uploads._locked.turn
+    attempts, attempt = list[object](), uploads._locked.attempt
 
     def counted(entry: SpoolEntry) -> AbstractContextManager[bool]:
-        turns.append(entry)
-        return turn(entry)
+        attempts.append(entry)
+        return attempt(entry)
 
-    monkeypatch.setattr(uploads._locked, "turn", counted)
-    return turns
+    monkeypatch.setattr(uploads._locked, "attempt", counted)
+    return attempts
 
 
 def _upload_threads() -> list[threading.Thread]:

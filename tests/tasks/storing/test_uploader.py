@@ -179,14 +179,14 @@ def test_an_upload_thread_outlives_whatever_happens_to_it(
     spool = Spool(tmp_path / "spool", max_bytes=10**6, fsync=False)
     uploads = uploads_to(bucket, database, spool)
     entry = spooled(database, uploads, job)
-    take, failures = uploads._in_hand.take, iter([True])
+    take, failures = uploads._cache.take, iter([True])
 
     def fail_once(entry: SpoolEntry) -> object:
         if next(failures, False):
             raise RuntimeError("nobody foresaw it")
         return take(entry)
 
-    monkeypatch.setattr(uploads._in_hand, "take", fail_once)
+    monkeypatch.setattr(uploads._cache, "take", fail_once)
     uploads.start()
     uploads.add(entry)
     assert uploads.wait_until_empty(20)
@@ -381,7 +381,7 @@ def test_a_damaged_file_whose_image_is_in_the_bucket_is_not_lost(
     uploads = uploads_to(bucket, database, spool)
     entry = spooled(database, uploads, job)
     bucket.put(uploads.stored(entry)[0].key, b"png" * 99)
-    uploads._in_hand.take(entry)
+    uploads._cache.take(entry)
     flip_bit(entry.path, -5)
     deliver(uploads, entry)
     done = get_job(database, job.id)
@@ -466,7 +466,7 @@ def test_images_that_are_not_wanted_leave_no_memory_behind(
     winner, loser = spooled(database, uploads, job), uploads.spool(job.id, 1, [image()])
     deliver(uploads, winner)
     again = uploads_to(bucket, database, spool)
-    again._in_hand = uploads._in_hand
+    again._cache = uploads._cache
     deliver(again, loser)
-    assert uploads._in_hand._room.inside_bytes == 0
+    assert uploads._cache._limiter.inside_bytes == 0
     spool.close()

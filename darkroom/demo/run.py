@@ -109,18 +109,18 @@ class Run:
     def _hand_in(self) -> tuple[UUID, list[LineFault]]:
         batches = Batches(self._wiring.intake, self._database)
         bound = self._wiring.settings.max_init_image_bytes
-        beside = ImageFiles(self._file.parent, bound)
+        image_files = ImageFiles(self._file.parent, bound)
         with (
             self._file.open("rb") as stream,
             batches.check(
-                LineFile(stream, "jsonl"), BatchOptions(name="demo"), beside=beside
+                LineFile(stream, "jsonl"), BatchOptions(name="demo"), image_files=image_files
             ) as checked,
         ):
             return batches.load(checked).batch_id, list(checked.faults)
 
     def _wait(self, batch_id: UUID, bar: Bar) -> list[Job]:
         """Wait until all jobs have ended; each is reported once."""
-        told: set[UUID] = set()
+        reported: set[UUID] = set()
         last_s = time.monotonic()
         while True:
             if self._stop.asked.is_set():
@@ -129,11 +129,11 @@ class Run:
             bar.tell(progress)
             jobs = list_jobs(self._database, batch_id=batch_id, limit=MOST_JOBS)
             for job in jobs:
-                if job.status in ENDED and job.id not in told:
-                    told.add(job.id)
+                if job.status in ENDED and job.id not in reported:
+                    reported.add(job.id)
                     last_s = time.monotonic()
                     bar.ended(_name(job), job)
-            if len(told) == len(jobs):
+            if len(reported) == len(jobs):
                 return jobs
             if Disk(self._folder).is_full():
                 raise UserError(

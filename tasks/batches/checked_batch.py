@@ -18,12 +18,12 @@ from uuid_utils.compat import uuid7
 from playground.request.request import ImageRequest
 from tasks.batches.duplicate_keys import DuplicateKeys
 from tasks.batches.staging import Staging
-from tasks.batches.valid_line import GoodLine
+from tasks.batches.valid_line import ValidLine
 from tasks.errors import BatchFaulty, LineFault
 
 __all__ = ["BatchOptions", "CheckedBatch"]
 
-MAX_FAULTS_TOLD: Final = 100
+MAX_FAULTS_LISTED: Final = 100
 
 #: Measured on the simulator's pictures: the bytes of a PNG per pixel, roughly.
 PNG_BYTES_PER_PIXEL: Final = 1.5
@@ -68,8 +68,8 @@ class BatchOptions:
         """Return the hash that a repeat under the same key must match."""
         common: list[Any] = [content_sha256, self.priority, dict(self.defaults)]
         # Left out without a callback, so that the hashes of earlier batches stay valid.
-        if (told := self.callback_url or self.on_end) is not None:
-            common.append(told)
+        if (target := self.callback_url or self.on_end) is not None:
+            common.append(target)
         shared = json.dumps(common, sort_keys=True, default=dict)
         return hashlib.sha256(shared.encode()).hexdigest()
 
@@ -80,7 +80,7 @@ class CheckedBatch:
     Attributes:
         batch_id: the id of the batch, loaded or not.
         callback: the target that is notified when all its jobs have ended, as its row stores it.
-        faults: the first invalid lines, at most `MAX_FAULTS_TOLD`.
+        faults: the first invalid lines, at most `MAX_FAULTS_LISTED`.
         fault_count: the number of invalid lines.
         count: the number of valid lines.
         estimated_bytes: the estimated size of their images.
@@ -126,10 +126,10 @@ class CheckedBatch:
     def fault(self, fault: LineFault) -> None:
         """Record an invalid line."""
         self.fault_count += 1
-        if len(self.faults) < MAX_FAULTS_TOLD:
+        if len(self.faults) < MAX_FAULTS_LISTED:
             self.faults.append(fault)
 
-    def keep(self, line: GoodLine, job_id: uuid_utils.UUID, request: ImageRequest) -> None:
+    def keep(self, line: ValidLine, job_id: uuid_utils.UUID, request: ImageRequest) -> None:
         """Stage a valid line for the load, under the id of its job."""
         self._staging.add(line)
         self.count += 1
@@ -145,17 +145,17 @@ class CheckedBatch:
             return
         first: dict[str, int] = {}
         found = []
-        for good in self._staging:
-            line, key = good.number, good.key
-            if key is None or DuplicateKeys.half_of(UUID(good.job_id).bytes) not in halves:
+        for valid in self._staging:
+            line, key = valid.number, valid.key
+            if key is None or DuplicateKeys.half_of(UUID(valid.job_id).bytes) not in halves:
                 continue
             if first.setdefault(key, line) != line:
                 found.append(LineFault(line, f"key {key!r} is that of line {first[key]} already"))
         self._left_out = {fault.line for fault in found}
         self.count -= len(found)
         self.fault_count += len(found)
-        self.faults = heapq.nsmallest(MAX_FAULTS_TOLD, [*self.faults, *found])
+        self.faults = heapq.nsmallest(MAX_FAULTS_LISTED, [*self.faults, *found])
 
-    def lines(self) -> Iterator[GoodLine]:
+    def lines(self) -> Iterator[ValidLine]:
         """Iterate over the valid lines."""
         return (line for line in self._staging if line.number not in self._left_out)

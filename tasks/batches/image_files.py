@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pybase64
 
-__all__ = ["MARK", "ImageFiles", "NotBeside", "follow_mark"]
+__all__ = ["MARK", "ImageFileInvalid", "ImageFiles", "follow_mark"]
 
 MARK: Final = "@"
 
 
-class NotBeside(Exception):
+class ImageFileInvalid(Exception):
     """The named file cannot be used; the message is the reason."""
 
 
@@ -35,30 +35,30 @@ class ImageFiles:
         """Return the content of a file, named without the mark, as base64 text.
 
         Raises:
-            NotBeside: the file is missing, not a regular file, too large, or outside the folder.
+            ImageFileInvalid: the file is missing, not regular, too large, or outside the folder.
         """
         try:
             path = self._folder.joinpath(name).resolve(strict=True)
             if name.startswith("/") or not path.is_relative_to(self._folder) or ".." in name:
-                raise NotBeside("lies outside the batch file's folder")
+                raise ImageFileInvalid("lies outside the batch file's folder")
             if not path.is_file():
-                raise NotBeside("is no file")
+                raise ImageFileInvalid("is no file")
             with path.open("rb") as file:
                 data = file.read(self._max_bytes + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no such name"
-            raise NotBeside(f"cannot be read: {reason}") from error
+            raise ImageFileInvalid(f"cannot be read: {reason}") from error
         if len(data) > self._max_bytes:
-            raise NotBeside(f"is larger than {self._max_bytes} bytes")
+            raise ImageFileInvalid(f"is larger than {self._max_bytes} bytes")
         return pybase64.b64encode_as_string(data)
 
 
-def follow_mark(request: dict[str, Any], beside: ImageFiles | None) -> None:
+def follow_mark(request: dict[str, Any], image_files: ImageFiles | None) -> None:
     """Replace a marked file name in a request by the file's content.
 
     Raises:
-        NotBeside: the file cannot be read, or is outside the batch file's folder.
+        ImageFileInvalid: the file cannot be read, or is outside the batch file's folder.
     """
     name = request.get("init_image")
-    if beside is not None and isinstance(name, str) and name.startswith(MARK):
-        request["init_image"] = beside.base64_of(name.removeprefix(MARK))
+    if image_files is not None and isinstance(name, str) and name.startswith(MARK):
+        request["init_image"] = image_files.base64_of(name.removeprefix(MARK))

@@ -22,14 +22,14 @@ from storage.intake.batch_rows import BatchRow, RowsInCommon, insert_batch_rows
 from storage.retention.tombstones import forgotten_among
 from tasks.batches.checked_batch import CheckedBatch
 from tasks.batches.chunks import chunks_of
-from tasks.batches.valid_line import GoodLine
+from tasks.batches.valid_line import ValidLine
 from tasks.errors import BatchKeyTaken
 from tasks.retries import retry
 from tasks.submission.intake import Intake
 
-__all__ = ["Load", "Loaded", "Told"]
+__all__ = ["Load", "Loaded", "OnProgress"]
 
-Told = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 #: Chosen: chunks that are inserted at once. Most of the cost of a row is its indexes, which take
 #: one processor per connection.
@@ -67,23 +67,23 @@ class Load:
         self._database = database
         self._batch = batch
 
-    def run(self, told: Told) -> Loaded:
+    def run(self, on_progress: OnProgress) -> Loaded:
         """Load the lines; the errors are those of `Batches.load`.
 
         Args:
-            told: called with the number of jobs inserted so far.
+            on_progress: called with the number of jobs inserted so far.
         """
-        found, is_ours = self._begin()
+        found, is_own = self._begin()
         if found.opened_at is not None:
             return Loaded(found.id, found.total or 0, created=False)
         try:
-            total = self._batch.count - self._insert(found, told)
+            total = self._batch.count - self._insert(found, on_progress)
             self._open(found, total)
         except BaseException:
-            opened = self._broke_off(found, is_ours=is_ours)
+            opened = self._clean_up(found, is_own=is_own)
             if opened is None:
                 raise
-            return Loaded(opened.id, opened.total or 0, created=is_ours)
+            return Loaded(opened.id, opened.total or 0, created=is_own)
         return Loaded(found.id, total, created=True)
 
     @_patiently
@@ -110,7 +110,7 @@ class Load:
             raise DatabaseUnavailable(f"batch {found.id} is being deleted")
         return found, is_new or options.key is None
 
-    def _insert(self, found: Batch, told: Told) -> int:
+    def _insert(self, found: Batch, on_progress: OnProgress) -> int:
         """Insert all lines; return how many were left out because their jobs were deleted."""
         chunks = chunks_of(map(self._row, self._batch.lines()))
         owner = self._batch.options.owner
@@ -123,11 +123,11 @@ class Load:
             size, insert = under_way.popleft()
             forgotten += insert.result()
             done += size
-            told(done)
+            on_progress(done)
 
         # The next chunk is prepared while the database inserts these.
         with ThreadPoolExecutor(AT_ONCE, "batch-load") as loader:
-            told(0)
+            on_progress(0)
             for chunk in chunks:
                 if len(under_way) == AT_ONCE:
                     first_ended()
@@ -136,7 +136,7 @@ class Load:
                 first_ended()
         return forgotten
 
-    def _row(self, line: GoodLine) -> BatchRow:
+    def _row(self, line: ValidLine) -> BatchRow:
         image = line.init_image
         return BatchRow(
             line.job_id,
@@ -167,13 +167,13 @@ class Load:
         if not open_batch(self._database, found.id, total, begun_at=found.created_at):
             raise BatchShut(found.id)
 
-    def _broke_off(self, found: Batch, *, is_ours: bool) -> Batch | None:
+    def _clean_up(self, found: Batch, *, is_own: bool) -> Batch | None:
         """Delete the batch after a failed load; return the batch if it was opened after all.
 
         If another load created the batch, it stays for that load. If that load was killed, the next
         load under its key continues it, or the leader deletes it a day later.
         """
-        if is_ours and delete_loading(self._database, found.id, begun_at=found.created_at):
+        if is_own and delete_loading(self._database, found.id, begun_at=found.created_at):
             return None
         now = find_batch(self._database, found.id)
         if now is None or now.opened_at is None:

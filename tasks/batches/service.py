@@ -20,10 +20,10 @@ from storage.intake.insert import MAX_CHUNK_JOBS
 from storage.intake.reuse import owner_reuses
 from storage.schema.revision import OLDEST_RELEASE
 from tasks.batches.checked_batch import BatchOptions, CheckedBatch
-from tasks.batches.image_files import ImageFiles, NotBeside, follow_mark
-from tasks.batches.loader import Load, Loaded, Told
+from tasks.batches.image_files import ImageFileInvalid, ImageFiles, follow_mark
+from tasks.batches.loader import Load, Loaded, OnProgress
 from tasks.batches.reader import MAX_TEXT_BYTES, TOO_MUCH_TEXT, Line, LineFile
-from tasks.batches.valid_line import GoodLine
+from tasks.batches.valid_line import ValidLine
 from tasks.errors import LineFault, LinesUnreadable
 from tasks.submission.fingerprint import hash_of, reuse_hash_of
 from tasks.submission.intake import Intake
@@ -51,16 +51,16 @@ class Batches:
         lines: LineFile,
         options: BatchOptions,
         *,
-        beside: ImageFiles | None = None,
-        told: Told = _nothing,
+        image_files: ImageFiles | None = None,
+        on_progress: OnProgress = _nothing,
     ) -> CheckedBatch:
         """Check every line, and store only a temporary file on this machine.
 
         Args:
             lines: the batch file.
             options: the options that all lines share.
-            beside: reads `@name` initial images, if the file came from a folder.
-            told: called with the number of lines checked so far, at intervals.
+            image_files: reads `@name` initial images, if the file came from a folder.
+            on_progress: called with the number of lines checked so far, at intervals.
 
         Returns:
             The valid lines and the faults; the caller closes it.
@@ -72,18 +72,18 @@ class Batches:
         """
         batch = CheckedBatch(self._with_reuse(options), self._callback_of(options))
         try:
-            self._check_lines(batch, lines, beside, told)
+            self._check_lines(batch, lines, image_files, on_progress)
         except BaseException:
             batch.close()
             raise
         return batch
 
-    def load(self, batch: CheckedBatch, *, told: Told = _nothing) -> Loaded:
+    def load(self, batch: CheckedBatch, *, on_progress: OnProgress = _nothing) -> Loaded:
         """Load the valid lines; all their jobs become visible at once.
 
         Args:
             batch: the result of `check`.
-            told: called with the number of jobs inserted so far.
+            on_progress: called with the number of jobs inserted so far.
 
         Returns:
             The batch; if its key was used before for the same content, the existing batch.
@@ -93,7 +93,7 @@ class Batches:
             BatchShut: the concurrent load that created the batch was abandoned.
             StorageError: the batch could not be stored. None of its jobs will run.
         """
-        return Load(self._intake, self._database, batch).run(told)
+        return Load(self._intake, self._database, batch).run(on_progress)
 
     def _with_reuse(self, options: BatchOptions) -> BatchOptions:
         """Return options with the owner's setting for reuse, read once for the whole batch."""
@@ -117,32 +117,36 @@ class Batches:
         try:
             return self._intake.check_options(wanted).callback
         except RequestInvalid as error:
-            raise RequestInvalid([_as_told(fault) for fault in error.faults]) from None
+            raise RequestInvalid([_as_batch_field(fault) for fault in error.faults]) from None
 
     def _check_lines(
-        self, batch: CheckedBatch, lines: LineFile, beside: ImageFiles | None, told: Told
+        self,
+        batch: CheckedBatch,
+        lines: LineFile,
+        image_files: ImageFiles | None,
+        on_progress: OnProgress,
     ) -> None:
         seen = 0
         for seen, line in enumerate(lines, start=1):
             if isinstance(line, Line):
-                self._check_line(batch, line, beside)
+                self._check_line(batch, line, image_files)
             else:
                 batch.fault(line)
             if seen % MAX_CHUNK_JOBS == 0:
-                told(seen)
-        told(seen)
+                on_progress(seen)
+        on_progress(seen)
         if not seen:
             raise LinesUnreadable("has no requests in it")
         batch.request_hash = batch.options.hash_with(lines.sha256)
         batch.find_repeats()
 
-    def _check_line(self, batch: CheckedBatch, line: Line, beside: ImageFiles | None) -> None:
+    def _check_line(self, batch: CheckedBatch, line: Line, image_files: ImageFiles | None) -> None:
         request = {**batch.options.defaults, **line.fields}
         options = _options_of(request, batch.options)
         try:
-            follow_mark(request, beside)
+            follow_mark(request, image_files)
             parsed, checked = self._intake.check(request, options)
-        except NotBeside as error:
+        except ImageFileInvalid as error:
             batch.fault(LineFault(line.number, f"init_image = {request['init_image']!r}: {error}"))
         except RequestInvalid as error:
             batch.fault(_fault_of(line.number, error.faults))
@@ -157,13 +161,13 @@ def _keep(
     parsed: ImageRequest,
     options: JobOptions,
 ) -> None:
-    kept = kept_form(parsed)
-    text = orjson.dumps(kept)
+    stored_form = kept_form(parsed)
+    text = orjson.dumps(stored_form)
     if len(text) > MAX_TEXT_BYTES:
         batch.fault(LineFault(number, TOO_MUCH_TEXT))
         return
     job_id = batch.job_id(number, options.idempotency_key)
-    good = GoodLine(
+    line = ValidLine(
         number=number,
         key=options.idempotency_key,
         job_id=str(job_id),
@@ -172,10 +176,10 @@ def _keep(
         metadata=None if options.metadata is None else json_text(options.metadata),
         priority=options.priority,
         init_image=parsed.init_image,
-        reuse_hash=reuse_hash_of(parsed, kept) if batch.options.reuse else None,
-        needs_release=needed_release(kept, oldest=OLDEST_RELEASE),
+        reuse_hash=reuse_hash_of(parsed, stored_form) if batch.options.reuse else None,
+        needs_release=needed_release(stored_form, oldest=OLDEST_RELEASE),
     )
-    batch.keep(good, job_id, parsed)
+    batch.keep(line, job_id, parsed)
 
 
 def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
@@ -194,14 +198,14 @@ def _options_of(fields: dict[str, Any], shared: BatchOptions) -> dict[str, Any]:
 
 def _fault_of(number: int, found: Sequence[Fault]) -> LineFault:
     """Return a fault with the first broken rules of a line, and the number of the others."""
-    faults = tuple(map(_as_told, found[:MAX_FAULTS_OF_LINE]))
+    faults = tuple(map(_as_batch_field, found[:MAX_FAULTS_OF_LINE]))
     words = [*map(str, faults)]
     if len(found) > len(faults):
         words.append(f"and {len(found) - len(faults)} more")
     return LineFault(number, "; ".join(words), faults)
 
 
-def _as_told(fault: Fault) -> Fault:
+def _as_batch_field(fault: Fault) -> Fault:
     """Return the fault under the name that the field has in a batch file."""
     if fault.field != "idempotency_key":
         return fault

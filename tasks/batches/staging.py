@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from tasks.batches.valid_line import GoodLine
+from tasks.batches.valid_line import ValidLine
 from tasks.errors import StagingFailed
 
 __all__ = ["Staging"]
@@ -27,7 +27,7 @@ class Staging:
         except OSError as error:
             raise _failed(error) from error
 
-    def add(self, line: GoodLine) -> None:
+    def add(self, line: ValidLine) -> None:
         """Append a line.
 
         Raises:
@@ -38,7 +38,7 @@ class Staging:
         except OSError as error:
             raise _failed(error) from error
 
-    def __iter__(self) -> Iterator[GoodLine]:
+    def __iter__(self) -> Iterator[ValidLine]:
         """Yield every line, from the first.
 
         Raises:
@@ -48,7 +48,7 @@ class Staging:
             self._file.flush()
             self._file.seek(0)
             for text in self._file:
-                yield GoodLine._make(orjson.loads(text))
+                yield ValidLine._make(orjson.loads(text))
             self._file.seek(0, 2)
         except OSError as error:
             raise _failed(error) from error

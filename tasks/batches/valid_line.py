@@ -5,10 +5,10 @@ Everything that depends only on the line is computed when it is checked, so load
 
 from typing import NamedTuple
 
-__all__ = ["GoodLine"]
+__all__ = ["ValidLine"]
 
 
-class GoodLine(NamedTuple):
+class ValidLine(NamedTuple):
     """Holds one valid line.
 
     Attributes:

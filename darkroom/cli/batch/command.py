@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli.batch import options
-from darkroom.cli.batch.file import defaults_of, mistakes_told, name_of, opened_lines
+from darkroom.cli.batch.file import defaults_of, errors_reported, name_of, opened_lines
 from darkroom.cli.batch.summary import report
 from darkroom.cli.common.options import AsJson
 from darkroom.cli.common.output import interruptible, note, overwrite
@@ -67,11 +67,14 @@ def batch(
         reuse=reuse,
     )
     wiring = opened()
-    with mistakes_told(file), opened_lines(wiring, file, line_format, common) as (lines, beside):
-        told = _counter("lines checked")
+    with (
+        errors_reported(file),
+        opened_lines(wiring, file, line_format, common) as (lines, image_files),
+    ):
+        on_progress = _counter("lines checked")
         batches = Batches(wiring.intake, wiring.database)
         with _nothing_handed_in():
-            checked = batches.check(lines, common, beside=beside, told=told)
+            checked = batches.check(lines, common, image_files=image_files, on_progress=on_progress)
         with checked:
             is_simulated = wiring.settings.simulated
             _announce(checked, skip_invalid=skip_invalid, is_simulated=is_simulated)
@@ -123,7 +126,7 @@ def _ask(checked: "CheckedBatch", *, yes: bool) -> None:
 def _load(wiring: "Wiring", batches: Any, checked: "CheckedBatch") -> UUID:
     """Submit the lines and return the batch's id."""
     try:
-        loaded = batches.load(checked, told=_counter("jobs handed in"))
+        loaded = batches.load(checked, on_progress=_counter("jobs handed in"))
     except KeyboardInterrupt:
         note(f"stopped; {_whether_in(wiring.database, checked.batch_id)}")
         raise typer.Exit(130) from None
@@ -158,7 +161,7 @@ def _follow(database: "Database", batch_id: UUID) -> "BatchProgress":
 def _counter(what: str) -> Any:
     """Show the progress of a long load on a terminal."""
 
-    def told(count: int) -> None:
+    def on_progress(count: int) -> None:
         overwrite(f"{count:,} {what}")
 
-    return told
+    return on_progress

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from tasks.batches.image_files import ImageFiles
     from tasks.batches.reader import FileFormat, LineFile
 
-__all__ = ["defaults_of", "mistakes_told", "name_of", "opened_lines"]
+__all__ = ["defaults_of", "errors_reported", "name_of", "opened_lines"]
 
 
 def name_of(file: str) -> str:
@@ -67,8 +67,8 @@ def opened_lines(
         return
     with _opened(Path(file)) as stream:
         folder = Path(file).absolute().parent
-        beside = ImageFiles(folder, wiring.settings.max_init_image_bytes)
-        yield LineFile(stream, as_kind, given=given), beside
+        image_files = ImageFiles(folder, wiring.settings.max_init_image_bytes)
+        yield LineFile(stream, as_kind, given=given), image_files
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -79,7 +79,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def mistakes_told(file: str) -> Iterator[None]:
+def errors_reported(file: str) -> Iterator[None]:
     """Report faults of the file in the words of a command line.
 
     Raises:

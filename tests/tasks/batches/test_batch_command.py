@@ -171,11 +171,11 @@ def test_ctrl_c_while_watching_says_that_the_batch_goes_on(
 def test_no_temporary_file_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So nothing of the prompts stays behind even after a kill -9."""
     from tasks.batches.staging import Staging  # noqa: PLC0415 - after the folder is set
-    from tasks.batches.valid_line import GoodLine  # noqa: PLC0415 - as below
+    from tasks.batches.valid_line import ValidLine  # noqa: PLC0415 - as below
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     staging = Staging()
-    staging.add(GoodLine(1, None, "", "", '{"prompt":"secret"}', None, 0, None))
+    staging.add(ValidLine(1, None, "", "", '{"prompt":"secret"}', None, 0, None))
     assert list(tmp_path.iterdir()) == []
     staging.close()
 

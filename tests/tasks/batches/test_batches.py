@@ -35,7 +35,7 @@ from tasks.batches.loader import Loaded
 from tasks.batches.reader import FileFormat, LineFile
 from tasks.batches.service import Batches
 from tasks.batches.staging import Staging
-from tasks.batches.valid_line import GoodLine
+from tasks.batches.valid_line import ValidLine
 from tasks.dispatch.enqueue import Dispatch
 from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
 from tasks.submission.intake import Intake, RequestLimits
@@ -147,14 +147,14 @@ def test_one_faulty_line_keeps_all_of_them_out(database: Database, batches: Batc
     )
     with pytest.raises(BatchFaulty) as error:
         hand_in(batches, file)
-    told = str(error.value).splitlines()
+    messages = str(error.value).splitlines()
     assert error.value.count == 5
-    assert told[0].startswith("line 2: prompt = ''")
-    assert "seed = 0" in told[0]
-    assert "colour" in told[1]
-    assert told[2].startswith("line 4: key = 7: must be ")
-    assert told[3].startswith("line 5: metadata = ")
-    assert told[4].startswith("line 6: not JSON")
+    assert messages[0].startswith("line 2: prompt = ''")
+    assert "seed = 0" in messages[0]
+    assert "colour" in messages[1]
+    assert messages[2].startswith("line 4: key = 7: must be ")
+    assert messages[3].startswith("line 5: metadata = ")
+    assert messages[4].startswith("line 6: not JSON")
     assert list_batches(database) == []
     assert list_jobs(database) == []
 
@@ -424,8 +424,8 @@ def test_a_picture_beside_the_file_is_the_initial_image(
     picture = _png()
     (tmp_path / "sketch.png").write_bytes(picture)
     file = lines({"prompt": "a harbour", "init_image": "@sketch.png", "strength": 0.5})
-    beside = ImageFiles(tmp_path, 1_000_000)
-    with batches.check(file, BatchOptions(), beside=beside) as checked:
+    image_files = ImageFiles(tmp_path, 1_000_000)
+    with batches.check(file, BatchOptions(), image_files=image_files) as checked:
         checked.require_good()
         assert shelf.kept == {}
         loaded = batches.load(checked)
@@ -459,7 +459,7 @@ def test_no_other_file_of_this_machine_can_be_named(
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "large.png").write_bytes(bytes(10_001))
     file = lines({"prompt": "x", "init_image": name})
-    with batches.check(file, BatchOptions(), beside=ImageFiles(folder, 10_000)) as checked:
+    with batches.check(file, BatchOptions(), image_files=ImageFiles(folder, 10_000)) as checked:
         (fault,) = checked.faults
     assert fault.reason.startswith(f"init_image = {name!r}: ")
 
@@ -522,7 +522,7 @@ def test_long_lines_go_in_a_few_at_a_time(
 def test_staged_lines_can_be_read_more_than_once() -> None:
     """Looking for doubles and loading both go over them."""
     staging = Staging()
-    line = GoodLine(1, "k", str(uuid4()), "0" * 64, '{"prompt":"ü \\"fox\\""}', None, -3, None)
+    line = ValidLine(1, "k", str(uuid4()), "0" * 64, '{"prompt":"ü \\"fox\\""}', None, -3, None)
     staging.add(line)
     assert list(staging) == list(staging) == [line]
     staging.close()

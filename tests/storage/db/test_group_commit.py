@@ -95,11 +95,12 @@ def test_a_group_that_fails_is_called_again_or_made_one_by_one(
 def test_jobs_that_go_their_course_together_each_end_as_they_would_alone(
     table: TableUnderTest,
 ) -> None:
-    """Claimed once, their calls counted, one of them asked to stop, one no longer held."""
+    """Claimed once, their calls counted, one of them asked to stop, some no longer held."""
     with table.db.begin() as connection:
         owners = table.db.tables.owners
         connection.execute(insert(owners).values(name="a", max_calls_per_day=99))
     batch_id, ids = table.batch(THREADS * ROUNDS, owner="a")
+    stale = ids[1::3]  # several, because a change that comes first or last is made alone
 
     def course(job_id: UUID) -> object:
         job = table.claim(job_id)
@@ -107,7 +108,7 @@ def test_jobs_that_go_their_course_together_each_end_as_they_would_alone(
         assert job.id == job_id
         if job_id == ids[0]:
             table.overwrite(job_id, cancel_asked=True)
-        if job_id == ids[1]:
+        if job_id in stale:
             table.overwrite(job_id, fence=job.fence + 1)
         return stored(job)
 
@@ -119,18 +120,18 @@ def test_jobs_that_go_their_course_together_each_end_as_they_would_alone(
     came = [at_once(course, ids[n::ROUNDS]) for n in range(ROUNDS)]
     ended = [table.job(job_id) for job_id in ids]
     outcomes = Counter(outcome for group in came for outcome in group)
-    assert outcomes == {(True, True): len(ids) - 1, (False, False): 1}
-    assert [job.status for job in ended[:2]] == [JobStatus.CANCELLED, JobStatus.RUNNING]
-    assert {job.status for job in ended[2:]} == {JobStatus.SUCCEEDED}
-    assert [job.images[0].key for job in ended[2:]] == [
-        f"images/{job_id}/1-0.png" for job_id in ids[2:]
-    ]
+    assert outcomes == {(True, True): len(ids) - len(stale), (False, False): len(stale)}
+    assert ended[0].status is JobStatus.CANCELLED
+    assert {job.status for job in ended[1::3]} == {JobStatus.RUNNING}
+    done = [job for job in ended[1:] if job.id not in stale]
+    assert {job.status for job in done} == {JobStatus.SUCCEEDED}
+    assert [job.images[0].key for job in done] == [f"images/{job.id}/1-0.png" for job in done]
     assert {job.calls_made for job in ended} == {1}
     with table.db.read() as connection:
         assert connection.scalar(select(table.db.tables.owner_calls.c.calls)) == len(ids)
     fold_batch_deltas(table.db)
     progress = batch_progress(table.db, batch_id)
-    assert (progress.succeeded, progress.cancelled) == (len(ids) - 2, 1)
+    assert (progress.succeeded, progress.cancelled) == (len(done), 1)
 
 
 def test_one_claim_among_many_at_once_takes_a_job(table: TableUnderTest) -> None:

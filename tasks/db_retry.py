@@ -53,12 +53,15 @@ def persist(
             if raises_if_locked and not failures:
                 raise
             if not was_locked:
-                log.info("a write waits for a locked row", extra={"error": str(error)})
+                log.info("a write met a locked row; it is retried", extra={"error": str(error)})
                 on_locked()
             is_locked = was_locked = True
         except DatabaseUnavailable as error:
             if not failures:
-                log.warning("a write waits for the database", extra={"error": str(error)})
+                log.warning(
+                    "a write failed: the database is unavailable; it is retried",
+                    extra={"error": str(error)},
+                )
             is_locked = False
         time.sleep(
             backoff_s(failures, base_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, jitter=HALF_JITTER)

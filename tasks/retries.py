@@ -45,7 +45,7 @@ def retry(
                         raise
                     wait_s = backoff_s(failures, base_s=base_s, cap_s=cap_s, jitter=HALF_JITTER)
                     facts = {"error": str(error), "wait_s": round(wait_s, 2)}
-                log.warning("a step is tried again", extra=facts)
+                log.warning("a step failed; it is retried", extra=facts)
                 time.sleep(wait_s)
             raise AssertionError("unreachable: the last attempt raises")
 

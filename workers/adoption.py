@@ -29,7 +29,7 @@ class Adoption:
             every_s=every_s,
             on_error=OnError(
                 log,
-                "a search of the spool broke off",
+                "searching the spool failed",
                 expected={StorageError: Expected("the spool could not be searched")},
             ),
         )

@@ -102,11 +102,11 @@ class WorkerComponents:
         is_stored = uploads.wait_until_empty(deadline - time.monotonic())
         uploads.stop()
         if not self.deliverer.wait_until_idle(deadline - time.monotonic()):
-            log.warning("stopping with webhooks under way; they are sent again")
+            log.warning("stopped with webhooks under way; they are sent again")
         self.control.budget.close()
         self.heartbeat.stop()
         if not is_idle or not is_stored:
-            log.warning("stopping with work under way; leases and the spool see to it")
+            log.warning("stopped with work under way; other workers adopt it")
             return False
         self.images.spool.close()
         return True

@@ -78,7 +78,7 @@ class CpuAffinity:
             "one-core",
             self._look_or_end,
             every_s=EVERY_S,
-            on_error=OnError(log, "a choice of the core broke off"),
+            on_error=OnError(log, "choosing a core failed"),
             at_end=self._spread_if_possible,
         )
 
@@ -111,7 +111,7 @@ class CpuAffinity:
                 self.loop.end()
                 _note_end(error)
             else:
-                log.debug("a look at the cores failed", exc_info=True)
+                log.debug("reading the cores' load failed", exc_info=True)
 
     def _spread_if_possible(self) -> None:
         try:
@@ -138,18 +138,18 @@ class CpuAffinity:
                 _let_all_threads_run_on(self._allowed)
             raise
         self._core, self._crowded_looks = core, 0
-        log.debug("all threads stay on core %d", core)
+        log.debug("all threads run on core %d", core)
 
     def _spread(self) -> None:
         if self._core is None:
             return
         _let_all_threads_run_on(self._allowed)
         self._core = None
-        log.debug("threads run wherever the kernel puts them")
+        log.debug("threads run on all cores")
 
 
 def _note_end(error: Exception) -> None:
-    log.info("threads run wherever the kernel puts them: %s", error)
+    log.info("threads run on all cores: %s", error)
 
 
 def _idlest(loads: Mapping[int, float]) -> int:

@@ -51,7 +51,7 @@ class Heartbeat:
             every_s=every_s,
             on_error=OnError(
                 log,
-                "a heartbeat broke off",
+                "a heartbeat failed",
                 expected={StorageError: Expected("a heartbeat was missed")},
             ),
         )
@@ -71,7 +71,7 @@ class Heartbeat:
         try:
             end_lease(self._database, self._worker.id)
         except StorageError as error:
-            log.warning("the lease could not be ended; it runs out", extra={"error": str(error)})
+            log.warning("the lease could not be ended; it expires", extra={"error": str(error)})
         self._database.close()
 
     def beat(self) -> None:
@@ -86,7 +86,7 @@ class Heartbeat:
             # Counted from before the statement, so the lease in the database never ends earlier.
             self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
         else:
-            log.warning("the lease had run out; this worker takes a new one")
+            log.warning("the lease had expired; a new one was taken")
             self._take_lease()
 
     def _beat_or_reconnect(self) -> None:
@@ -97,7 +97,7 @@ class Heartbeat:
             raise
         except DatabaseUnavailable as error:
             log.warning(
-                "a heartbeat got no answer: it is sent over a new connection",
+                "a heartbeat got no answer; it was sent over a new connection",
                 extra={"error": str(error)},
             )
             self.beat()

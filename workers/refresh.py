@@ -39,7 +39,7 @@ class DispatchRefresh:
             every_s=every_s,
             on_error=OnError(
                 log,
-                "a refresh of waiting jobs broke off",
+                "refreshing waiting jobs failed",
                 expected={StorageError: Expected("waiting jobs could not be refreshed")},
             ),
         )

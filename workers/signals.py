@@ -28,7 +28,7 @@ def leave_on_signals() -> None:
 def _let_calls_end(signum: int, _frame: FrameType | None) -> None:
     for other in FIRST_LETS_CALLS_END:
         signal.signal(other, _leave_at_once)
-    log.info("stopping; the same signal again leaves at once", extra={"signal": signum})
+    log.info("stopping; the same signal again stops at once", extra={"signal": signum})
     # Celery's own flag: the consumer's loop checks it and begins the warm shutdown.
     state.should_stop = 0  # type: ignore[assignment]  # the stubs know only its first value
 

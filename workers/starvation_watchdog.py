@@ -66,13 +66,13 @@ class StarvationWatchdog:
             "watchdog",
             self._leave_if_starved,
             every_s=EVERY_S,
-            on_error=OnError(log, "a look of the watchdog broke off"),
+            on_error=OnError(log, "a check of the watchdog failed"),
         )
 
     def _leave_if_starved(self) -> None:
         """Check all queues; if one is starved, call `leave` and end the loop."""
         if self.is_starved():
-            log.critical("messages wait and none arrives: leaving, to be started again")
+            log.critical("worker stopped: messages wait and none arrives; it must be started again")
             self.loop.end()
             self._leave()
 

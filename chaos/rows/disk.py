@@ -37,7 +37,11 @@ def disk_full(stage: Stage) -> None:
         stage.must(
             "no call starts while the disk is full", kept=later == at_rest, found=later - at_rest
         )
-        stage.must("the log says so", kept=fleet.said("no room"), found="nothing in the logs")
+        stage.must(
+            "the log says so",
+            kept=fleet.said("the spool's disk is full"),
+            found="nothing in the logs",
+        )
         stage.all_succeed(found)
         stage.one_call_each(found)
 
@@ -79,7 +83,7 @@ def spool_deleted(stage: Stage) -> None:
 
 
 def _is_at_rest(fleet: Fleet) -> bool:
-    return fleet.said("no room") and not fleet.counts()["running"]
+    return fleet.said("the spool's disk is full") and not fleet.counts()["running"]
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def _others_go_on(stage: Stage, alone: float) -> None:
 def _ends_unharmed(stage: Stage, failing: WorkerProcess) -> None:
     stage.recovered(lambda: True)
     stage.must("it is still paused alone", kept=_is_paused(stage, failing))
-    stage.must("the fleet was never paused", kept=not stage.fleet.said("the fleet is paused"))
+    stage.must("the fleet was never paused", kept=not stage.fleet.said("fleet paused"))
     found = stage.finish()
     stage.all_succeed(found)
     stage.one_call_each(found)

@@ -65,7 +65,7 @@ class LocalStack:
             "darkroom-stack",
             self._look,
             every_s=_LOOK_EVERY_S,
-            on_error=OnError(log, "a look at the children broke off", rest_s=_FAULT_REST_S),
+            on_error=OnError(log, "checking the child processes failed", rest_s=_FAULT_REST_S),
         )
 
     def __enter__(self) -> Self:
@@ -162,7 +162,7 @@ class LocalStack:
         try:
             self._say(line)
         except Exception:  # for example a closed terminal: watching must go on
-            log.exception("could not tell that %s", line)
+            log.exception("could not print: %s", line)
 
     def _end(self, children: list[Child]) -> None:
         for child in children:

@@ -154,12 +154,16 @@ class GroupCommit(Generic[Row, Result]):
             # The lock of a batch or an owner: jobs that are locked are skipped. Such waits are
             # rare.
             facts = {"error": str(error)}
-            log.info("a change of %d rows met a lock; each is made alone", len(group), extra=facts)
+            log.info(
+                "a change of %d rows met a lock; each row was changed alone",
+                len(group),
+                extra=facts,
+            )
         except DatabaseUnavailable as error:
             for member in group:
                 member.error = error
         except Exception:
-            log.exception("a change of %d rows failed; each is made alone", len(group))
+            log.exception("a change of %d rows failed; each row was changed alone", len(group))
         else:
             for member, result in zip(group, results, strict=True):
                 member.result = result

@@ -42,8 +42,10 @@ def quarantine_row(db: Database, job_id: UUID, *, token: UUID, reason: str) -> b
     error = JobError(EndCode.ROW_UNREADABLE, reason, "darkroom")
     parameters = {"job_id": job_id, "token": token} | error_parameters(error)
     has_ended = bool(run_ending(db, _quarantine(db.tables), parameters))
-    outcome = "it has been set aside as failed" if has_ended else "it is left alone"
-    log.error("a row cannot be read: %s", outcome, extra={"job_id": str(job_id), "reason": reason})
+    outcome = "it was quarantined as failed" if has_ended else "it was left unchanged"
+    log.error(
+        "a row could not be read: %s", outcome, extra={"job_id": str(job_id), "reason": reason}
+    )
     return has_ended
 
 

@@ -84,7 +84,7 @@ class SignedPut:
         try:
             status = self._send(key, pieces, content_type, payload_sha256)
         except (BotoCoreError, HTTPError, OSError) as error:
-            log.debug("a put failed and is made again", extra={"error": str(error)})
+            log.debug("a put failed; it was retried by boto3", extra={"error": str(error)})
             botocore_garbage.collect(size_of(pieces))
             return None
         if status in _ELSEWHERE:

@@ -38,11 +38,11 @@ class DiskSpace:
         is_full = free_bytes is not None and free_bytes < size_bytes
         if is_full and not self._is_full:
             log.error(
-                "no room on the spool's disk: no call starts until there is",
+                "the spool's disk is full: no call starts until space is free",
                 extra={"path": str(self._folder), "free_bytes": free_bytes},
             )
         elif self._is_full and not is_full:
-            log.info("the spool's disk has room again", extra={"path": str(self._folder)})
+            log.info("the spool's disk has free space again", extra={"path": str(self._folder)})
         self._is_full = is_full
         return not is_full
 

@@ -76,7 +76,7 @@ class OrphanedFiles:
                     if (entry := self._move(path, folder)) is not None:
                         adopted.append(entry)
             except SpoolError as error:
-                log.warning("a quarantined image stays there", extra={"error": str(error)})
+                log.warning("a quarantined image could not be adopted", extra={"error": str(error)})
         return adopted
 
     def take_damaged(self) -> list[SpoolDamaged]:
@@ -102,7 +102,9 @@ class OrphanedFiles:
                     elif path.suffix == SUFFIX and (entry := self._move(path, into)) is not None:
                         adopted.append(entry)
             except SpoolError as error:
-                log.warning("a dead worker's image is left for later", extra={"error": str(error)})
+                log.warning(
+                    "a dead worker's image could not be adopted yet", extra={"error": str(error)}
+                )
 
     def _move(self, path: Path, into: Path) -> SpoolEntry | None:
         try:

@@ -100,7 +100,7 @@ class OwnFolder:
             self._locked = make_again(self._root, self._locked)
             self._spares.move_to(self.path)
         log.error(
-            "the spool folder was deleted under this worker, and is made again",
+            "the spool folder was deleted while in use; it was created again",
             extra={"path": str(self.path)},
         )
         return True

@@ -111,7 +111,7 @@ class Publisher:
             self._closed_until = time.monotonic() + self._pause_s
             self._failing_since = self._failing_since or time.monotonic()
             log.warning(
-                "the broker did not take a message; jobs stay in the table and go out later",
+                "the broker did not accept a message; its jobs are dispatched later",
                 extra={"error": type(error).__name__, "pause_s": self._pause_s},
             )
             return False

@@ -35,7 +35,9 @@ class QueueDepth:
         try:
             return self._ask()
         except BROKER_ERRORS as error:
-            log.debug("the broker was not to be asked", extra={"error": str(error)})
+            log.debug(
+                "the depth of the broker's queue could not be read", extra={"error": str(error)}
+            )
             self._forget()
             return None
 

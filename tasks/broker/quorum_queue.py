@@ -32,7 +32,7 @@ class QueueAsFound(Queue):
             name = super().queue_declare(nowait, passive, channel=trial)
         except PreconditionFailed as error:
             log.warning(
-                "a queue exists with other properties than ours, and is used as it is",
+                "a queue exists with other properties; it is used unchanged",
                 extra={"queue": self.name, "broker_says": error.reply_text},
             )
             return super().queue_declare(nowait, passive=True, channel=usual)

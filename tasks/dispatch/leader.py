@@ -94,11 +94,11 @@ class DispatchLeader:
             every_s=times.every_s,
             on_error=OnError(
                 log,
-                "a round of the dispatcher failed",
+                "a dispatcher round failed",
                 expected={
-                    RowLocked: Expected("the dispatcher waits for a locked row", rest_s=1.0),
+                    RowLocked: Expected("a dispatcher round met a locked row", rest_s=1.0),
                     DatabaseUnavailable: Expected(
-                        "the dispatcher waits for the database", rest_s=1.0
+                        "a dispatcher round failed: the database is unavailable", rest_s=1.0
                     ),
                 },
                 rest_s=times.term_s,  # another worker may lead meanwhile
@@ -138,7 +138,7 @@ class DispatchLeader:
 
     def _yield_lead(self) -> None:
         """Resign, leave the lead to others for one lease, and reset the count of failures."""
-        log.warning("this worker sends no messages: it lets another lead")
+        log.warning("leadership resigned: this worker cannot reach the broker")
         self._is_leading = False
         self._renew_at = time.monotonic() + self._times.lease_s
         self._dispatch.forget_failures()
@@ -150,7 +150,9 @@ class DispatchLeader:
         forget_days(self._database, older_than_days=DAYS_KEPT)
         for batch in loading_batches(self._database, older_than_s=ABANDONED_AFTER_S):
             delete_loading(self._database, batch.id, begun_at=batch.created_at)
-            log.warning("a batch that was never opened is gone", extra={"batch_id": str(batch.id)})
+            log.warning(
+                "a batch that was never opened was deleted", extra={"batch_id": str(batch.id)}
+            )
 
     def _resign(self) -> None:
         with suppress(StorageError):  # the term ends by itself in a few seconds
@@ -181,7 +183,7 @@ class DispatchLeader:
         except RowLocked as error:
             self._skipped_until[name] = time.monotonic() + LOCKED_AGAIN_S
             log.warning(
-                "a step of the dispatcher met a locked row and is made later",
+                "a step of the dispatcher met a locked row; it is retried later",
                 extra={"step": name, "error": str(error)},
             )
 

@@ -75,7 +75,7 @@ class SendThread:
             try:
                 thread.start()
             except RuntimeError:  # no thread can be started now; the next call tries again
-                log.warning("jobs were accepted; their dispatch waits for a thread")
+                log.warning("accepted jobs could not be sent yet: no thread could start")
                 return
             self._thread = thread
         atexit.register(self.close)
@@ -130,7 +130,7 @@ class SendThread:
                 self._send_due(waiting)
         except StorageError as error:
             log.warning(
-                "jobs were accepted; their dispatch is left to the dispatcher",
+                "accepted jobs were left to the dispatcher",
                 extra={"error": str(error)},
             )
         except Exception:  # later jobs depend on this thread; the dispatcher sends these

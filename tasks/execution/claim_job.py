@@ -96,7 +96,7 @@ class ClaimJob:
             raise
         except RowLocked as error:
             log.info(
-                "a job goes out again later: another transaction has locked its row",
+                "a job was handed back: another transaction locked its row",
                 extra={"job_id": str(job_id), "error": str(error)},
             )
             self.hand_back(job_id)
@@ -111,7 +111,7 @@ class ClaimJob:
         if self._gate.is_alive:
             return True
         log.warning(
-            "a job is given back: its claim took longer than the lease",
+            "a job was handed back: its claim took longer than the lease",
             extra={"job_id": str(job.id)},
         )
         persist(
@@ -134,6 +134,6 @@ class ClaimJob:
             self._dispatch.hand_back([job_id])
         except StorageError as error:
             log.warning(
-                "a job that had not started goes out again later",
+                "a job that had not started could not be handed back; dispatched again later",
                 extra={"job_id": str(job_id), "error": str(error)},
             )

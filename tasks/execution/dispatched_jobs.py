@@ -47,6 +47,6 @@ class DispatchedJobs:
             self._dispatch.hand_back(left)
         except StorageError as error:
             log.warning(
-                "jobs that had not started go out again later",
+                "jobs that had not started could not be handed back; dispatched again later",
                 extra={"jobs": len(left), "error": str(error)},
             )

@@ -60,6 +60,6 @@ class Executor:
             try:
                 self._run(job_id)
             except Exception:
-                log.exception("a job's course broke off", extra={"job_id": str(job_id)})
+                log.exception("running a job failed", extra={"job_id": str(job_id)})
             finally:
                 self._inbox.done(job_id)

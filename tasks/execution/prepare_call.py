@@ -83,13 +83,13 @@ class PrepareCall:
         return None
 
     def _fail(self, job: Job, error: JobError, slot: CallSlot) -> None:
-        log.error("a job cannot be called for: %s", error.code, extra={"job_id": str(job.id)})
+        log.error("a job was failed before its call: %s", error.code, extra={"job_id": str(job.id)})
         outcome = CallOutcome(error, call_counts=False)
         self._failures.write(job, Decision(outcome), on_locked=slot.release)
 
     def _put_off(self, job: Job, why: StorageError, slot: CallSlot) -> None:
         log.warning(
-            "a job is put off: storage could not be asked before its call",
+            "a job was postponed: storage was unavailable before its call",
             extra={"job_id": str(job.id), "error": str(why)},
         )
         error = JobError(STORAGE_AWAY, str(why), "storage")

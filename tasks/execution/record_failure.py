@@ -53,7 +53,7 @@ class RecordFailure:
         others_succeed = self._breaker.failed(job.id, verdict, started=started)
         decision = self._policy.decide(verdict, job, others_succeed=others_succeed)
         log.info(
-            "a call brought no image",
+            "a call returned no image",
             extra={
                 "job_id": str(job.id),
                 "meaning": verdict.meaning.value,

@@ -67,4 +67,6 @@ class RecoverStored:
             lambda: adopt_image(self._database, job.id, fence=fence, images=images),
             on_locked=on_locked,
         ):
-            log.info("an image stored before was found", extra={"job_id": str(job.id)})
+            log.info(
+                "an image that an earlier worker stored was found", extra={"job_id": str(job.id)}
+            )

@@ -131,5 +131,7 @@ class RunJob:
             try:
                 slot.release()  # the call is over; the next one need not wait for the disk
             except Exception:  # a paid image is spooled all the same
-                log.exception("the end of a call was not noted", extra={"job_id": str(call.job.id)})
+                log.exception(
+                    "the end of a call could not be recorded", extra={"job_id": str(call.job.id)}
+                )
             return answer.verdict, self._images.spool(call.job, answer.images)

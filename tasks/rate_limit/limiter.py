@@ -70,7 +70,7 @@ class CallBudget:
             "call-budget",
             self._round,
             every_s=0.0,  # a round waits by itself
-            on_error=OnError(log, "a round of the call budget broke off", rest_s=RENEW_S),
+            on_error=OnError(log, "a round of the call budget failed", rest_s=RENEW_S),
             at_end=self._report_last,
         )
 

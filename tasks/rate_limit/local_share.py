@@ -64,7 +64,7 @@ class LocalShare:
         part = place.part_of(self._limits.in_flight)
         if self._has_part and not part:
             log.warning(
-                "without Redis, this worker makes no calls: the limit in flight is smaller than "
+                "no call starts here: without Redis, the limit in flight is smaller than "
                 "the number of workers",
                 extra={"limit": self._limits.in_flight, "workers": place.count},
             )

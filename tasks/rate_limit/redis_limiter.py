@@ -121,6 +121,6 @@ class RedisLimiter:
         if not self._is_away:
             self._is_away = True
             log.warning(
-                "Redis does not answer for the call budget; this worker keeps to its part of it",
+                "Redis is unavailable; this worker uses its own share of the call budget",
                 extra={"error": f"{type(error).__name__}: {error}"},
             )

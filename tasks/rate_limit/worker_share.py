@@ -68,9 +68,11 @@ class PlaceWatch:
             every_s=every_s,
             on_error=OnError(
                 log,
-                "counting the living broke off",
+                "counting the live workers failed",
                 expected={
-                    StorageError: Expected("the living could not be counted", level=logging.DEBUG)
+                    StorageError: Expected(
+                        "the live workers could not be counted", level=logging.DEBUG
+                    )
                 },
             ),
         )

@@ -40,7 +40,7 @@ class KeepImages:
             return self._uploads.spool(job.id, job.fence, images)
         except SpoolError as error:
             log.warning(
-                "the spool cannot take an image; it is put from memory",
+                "the spool is unavailable; an image was uploaded from memory",
                 extra={"job_id": str(job.id), "error": str(error)},
             )
             self._uploads.put_now(job.id, job.fence, images)
@@ -70,6 +70,9 @@ class KeepImages:
                 on_locked=queue_upload,
             )
             if not is_named and not is_queued:
-                log.warning("an image came for a job no longer held", extra={"job_id": str(job.id)})
+                log.warning(
+                    "an image was received for a job that is no longer held",
+                    extra={"job_id": str(job.id)},
+                )
         finally:  # the image is paid, and only this process can upload it from its spool
             queue_upload()

@@ -41,7 +41,7 @@ class LostImages:
         try:
             self._resolve_file(lost)
         except (StorageError, OSError) as error:
-            log.warning("a lost image is noted later", extra={"error": str(error)})
+            log.warning("a lost image could not be recorded yet", extra={"error": str(error)})
             self._unnoted.append(lost)
 
     def note_again(self) -> None:
@@ -67,7 +67,7 @@ class LostImages:
                 return
         except ObjectStoreError as error:
             log.warning(
-                "the bucket could not be asked for a lost image",
+                "the bucket could not be searched for a lost image",
                 extra={"job_id": str(job_id), "error": str(error)},
             )
         self.count_lost(job_id, fence, why)
@@ -91,7 +91,7 @@ class LostImages:
 
     def count_lost(self, job_id: UUID, fence: int, why: str) -> None:
         """Queue the job again, if it is still held at this fence; write the reason to its row."""
-        log.error("a paid image is lost: %s", why, extra={"job_id": str(job_id)})
+        log.error("a paid image was lost: %s", why, extra={"job_id": str(job_id)})
         error = JobError(IMAGE_LOST, why, "storage")
         persist(
             lambda: retry_later_if_held(
@@ -107,7 +107,7 @@ class LostImages:
     def _resolve_file(self, lost: SpoolLost) -> None:
         job_id, fence = lost.job_id, lost.fence
         if job_id is None or fence is None:
-            log.error("a paid image is lost: %s", lost)
+            log.error("a paid image was lost: %s", lost)
             return  # its name cannot be read; the job is called again after the grace period
         try:
             self.resolve(job_id, fence, f"the image in the spool was lost: {lost}")
@@ -115,4 +115,4 @@ class LostImages:
             if isinstance(lost, SpoolDamaged):
                 lost.path.unlink(missing_ok=True)
         except JobNotFound as error:
-            log.warning("a lost image was of no job: %s", error)
+            log.warning("a lost image belonged to no job: %s", error)

@@ -106,8 +106,10 @@ class ObjectDeleter:
             jitter=0.5,
             on_error=OnError(
                 log,
-                "a sweep broke off",
-                expected={StorageError: Expected("the sweep waits for the database")},
+                "deleting objects failed",
+                expected={
+                    StorageError: Expected("deleting objects failed: the database is unavailable")
+                },
             ),
         )
 
@@ -188,7 +190,7 @@ class ObjectDeleter:
         put_back(self._database, untouched, error=None, delay_s=0.0 if stopped else delay_s)
         if why is not None:
             log.warning(
-                "objects of forgotten jobs wait to be deleted",
+                "objects of deleted jobs could not be deleted yet",
                 extra={"objects": len(tally.keys) - len(tally.deleted), "error": why},
             )
         return is_away

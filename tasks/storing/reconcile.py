@@ -70,9 +70,7 @@ class Reconcile:
             "reconcile",
             lambda: self.look(self.loop.stopping),
             every_s=every_s,
-            on_error=OnError(
-                log, "a comparison of held rows broke off", expected={StorageError: away}
-            ),
+            on_error=OnError(log, "comparing held rows failed", expected={StorageError: away}),
         )
 
     def look(self, stopping: threading.Event | None = None) -> int:
@@ -96,7 +94,7 @@ class Reconcile:
                 answer = self._resolve(missing[claim], waited_s=now - before[claim])
             except RowLocked as error:
                 facts = {"job_id": str(claim[0]), "error": str(error)}
-                log.info("a held row is compared later: another has locked it", extra=facts)
+                log.info("a held row was skipped: another transaction locked it", extra=facts)
                 self._done.discard(claim)
                 continue
             if answer is None:
@@ -120,7 +118,7 @@ class Reconcile:
             return True
         except ObjectStoreError as error:
             log.warning(
-                "the bucket could not be asked for an image that this worker does not have",
+                "the bucket could not be searched for an image that is not in this spool",
                 extra={"job_id": str(row.job_id), "error": str(error)},
             )
             if not row.is_storing or waited_s < self._grace_s:
@@ -157,6 +155,6 @@ def _is_here(row: HeldRow, here: set[Claimed]) -> bool:
 
 def _report_found(job: Job) -> None:
     log.warning(
-        "an image that this worker had stored was found in the bucket: the row had been taken back",
+        "an image of a job that was rescued was found in the bucket",
         extra={"job_id": str(job.id)},
     )

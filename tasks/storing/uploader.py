@@ -51,7 +51,7 @@ CACHE_BYTES = 24_000_000
 #: again. It is less than a failover of the database, a claim and a call take together.
 NAMED_FOR_S = 5.0
 
-KEYS_TAKEN = "an image waits in the spool: another worker stores its job at the same fence"
+KEYS_TAKEN = "an image stays in the spool: another worker stores its job at the same fence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class Uploader:
                 with self._locked.attempt(task.entry) as may_try:
                     is_done = may_try and self._try(task)
             except Exception:
-                log.exception("an upload broke off", extra={"job_id": str(task.entry.job_id)})
+                log.exception("an upload failed", extra={"job_id": str(task.entry.job_id)})
                 is_done = False
             with self._changed:
                 if is_done:
@@ -222,9 +222,9 @@ class Uploader:
         facts = {"job_id": str(entry.job_id), "error": str(error)}
         if isinstance(error, RowLocked):
             self._locked.note(entry)
-            log.info("an image waits in the spool: its row is locked", extra=facts)
+            log.info("an image stays in the spool: its row is locked", extra=facts)
         else:
-            log.warning("an image waits in the spool: storage did not take it", extra=facts)
+            log.warning("an image stays in the spool: storage did not accept it", extra=facts)
 
     def _try(self, task: _Task) -> bool:
         """Store one spooled answer; return False if it must be retried."""
@@ -237,12 +237,12 @@ class Uploader:
                 return False
             self._spool.drop(entry)
         except JobForgotten as error:
-            log.warning("a spooled image is dropped: %s", error)
+            log.warning("a spooled image was deleted: %s", error)
             self._spool.delete(entry)
         except JobNotFound as error:
             # It may be another fleet's, or the table an older copy: the paid image must be kept.
             path = self._spool.quarantine(entry)
-            log.warning("a spooled image is kept: %s", error, extra={"file": str(path)})
+            log.warning("a spooled image was kept: %s", error, extra={"file": str(path)})
         except SpoolLost as error:
             self._lost.note(error)
         except ObjectDigestMismatch as error:
@@ -276,7 +276,9 @@ class Uploader:
             pieces = [image.pieces for image in images]
             written = self._writer.write(entry, lambda: pieces, is_named=False)
         except JobNotFound:
-            log.warning("an image came for a deleted job", extra={"job_id": str(entry.job_id)})
+            log.warning(
+                "an image was stored for a deleted job", extra={"job_id": str(entry.job_id)}
+            )
         except StorageError as error:
             if isinstance(error, ObjectDigestMismatch) and not is_unchanged(entry, images):
                 path = self._spool.folder / f"{entry.job_id}.{entry.fence}"

@@ -80,7 +80,7 @@ class FleetSync:
             every_s=intervals.every_s,
             on_error=OnError(
                 log,
-                "a look at the fleet broke off",
+                "reading the fleet's state failed",
                 expected={
                     StorageError: Expected("the fleet's row could not be read", level=logging.DEBUG)
                 },
@@ -99,7 +99,7 @@ class FleetSync:
         kind = None if state.pause is None else state.pause.kind
         if kind is not self._pause:
             log.warning(
-                "the fleet goes on" if kind is None else "the fleet is paused",
+                "fleet resumed" if kind is None else "fleet paused",
                 extra={"kind": kind, "code": state.pause.code if state.pause else None},
             )
         self._pause = kind
@@ -139,7 +139,7 @@ class FleetSync:
         try:
             left_s = DAY_S - database_time(self._database).timestamp() % DAY_S
             if pause_fleet(self._database, kind, code=code, message=message, for_s=left_s):
-                log.error("the fleet is paused: %s", message, extra={"kind": kind, "code": code})
+                log.error("fleet paused: %s", message, extra={"kind": kind, "code": code})
             self.sync()
         except StorageError as error:
             log.warning("the fleet could not be paused", extra={"error": str(error)})

@@ -30,7 +30,7 @@ class StoragePause:
         try:
             if pause_fleet(self._database, PauseKind.STORAGE, code=SPOOL_FULL, message=WHY):
                 facts = {"kind": PauseKind.STORAGE, "code": SPOOL_FULL}
-                log.error("the fleet is paused: %s", WHY, extra=facts)
+                log.error("fleet paused: %s", WHY, extra=facts)
                 self._is_in_force = True
         except StorageError as error:
             log.warning("the fleet could not be paused", extra={"error": str(error)})
@@ -48,7 +48,7 @@ class StoragePause:
         """Resume the fleet, if storage is why it is paused."""
         try:
             if resume_fleet(self._database, kind=PauseKind.STORAGE):
-                log.warning("images can be kept again: the fleet goes on")
+                log.warning("fleet resumed: images can be stored again")
             self._is_in_force = False
         except StorageError as error:
             log.warning("the pause could not be lifted", extra={"error": str(error)})

@@ -122,7 +122,7 @@ class WorkerPause:
             paused_at = self._fleet_paused_at
             ends_fleets = ends_own or (paused_at is not None and started >= paused_at)
         if ends_own:
-            self._end("a call succeeded: this worker goes on")
+            self._end("worker resumed: a call succeeded")
         if ends_fleets:
             self._resume_fleet()
 
@@ -140,7 +140,7 @@ class WorkerPause:
             self._trip = Trip(now, first_failure_at, verdict.code, verdict.message)
             self._state = WorkerState.UNDECIDED
             self._gate.shut()
-        log.error("calls failed in a row: this worker starts no more", extra={"code": verdict.code})
+        log.error("worker paused: calls failed in a row", extra={"code": verdict.code})
         self._try(self._decide)
 
     def follow(self, kind: PauseKind | None, *, read_at: float) -> None:
@@ -166,7 +166,7 @@ class WorkerPause:
             if kind is PauseKind.BREAKER:
                 self._join_fleet()
             elif kind is None and self._state is WorkerState.WITH_FLEET:
-                self._enter(WorkerState.ALONE, "the fleet goes on: this worker probes first")
+                self._enter(WorkerState.ALONE, "fleet resumed: this worker stays paused and probes")
         self._decide()
         if kind is None and self._state is WorkerState.ALONE:
             self._probe_if_due()
@@ -190,7 +190,7 @@ class WorkerPause:
             paused_s=now - trip.at,
         )
         if peers.resume_asked:
-            self._end("an operator resumed this worker")
+            self._end("worker resumed by an operator")
         elif self._is_fleets(trip, peers, now):
             self._pause_fleet(trip)
         else:
@@ -209,7 +209,7 @@ class WorkerPause:
         code, message = trip.code, trip.message
         if pause_fleet(self._database, PauseKind.BREAKER, code=code, message=message):
             log.error(
-                "calls failed in a row: the fleet is paused until one goes well",
+                "fleet paused until a call succeeds: calls failed in a row",
                 extra={"code": code},
             )
         with self._lock:
@@ -223,14 +223,15 @@ class WorkerPause:
                 return
             if self._state is WorkerState.UNDECIDED and peers.have_succeeded:
                 self._enter(
-                    WorkerState.ALONE, "others succeed: this worker is paused alone and probes"
+                    WorkerState.ALONE,
+                    "only this worker is paused: calls of other workers succeeded",
                 )
             # While the fleet is paused, workers that have not paused get the jobs and the probes.
             self._set_hand_back(is_so=peers.unpaused > 0)
 
     def _join_fleet(self) -> None:
         if self._state is not WorkerState.WITH_FLEET:
-            self._enter(WorkerState.WITH_FLEET, "this worker waits with the fleet")
+            self._enter(WorkerState.WITH_FLEET, "worker paused with the fleet")
             self._gate.withdraw_probe()
             self._set_hand_back(is_so=False)
 
@@ -283,7 +284,7 @@ class WorkerPause:
         with self._lock:
             self._fleet_paused_at = None
         if self._try(lambda: resume_fleet(self._database, kind=PauseKind.BREAKER)):
-            log.warning("a call went well: the fleet goes on")
+            log.warning("fleet resumed: a call succeeded")
 
     def _try(self, write: Callable[[], bool | None]) -> bool:
         try:

@@ -27,7 +27,7 @@ def test_a_step_is_repeated_until_it_succeeds(caplog: pytest.LogCaptureFixture) 
     calls: list[tuple[str, int]] = []
     assert failing(2, Away("not there"), calls) == "made of a secret fox"
     assert calls == [("a secret fox", 7)] * 3
-    assert caplog.messages == ["a step is tried again"] * 2
+    assert caplog.messages == ["a step failed; it is retried"] * 2
     assert [vars(each)["error"] for each in caplog.records] == ["not there"] * 2
     assert "secret" not in str([vars(each) for each in caplog.records])
 

@@ -216,7 +216,7 @@ def test_webhooks_under_way_do_not_make_a_drain_fail(
     """They are sent again by another worker."""
     parts["deliverer"] = Part("deliverer", course, wait_until_idle=False)
     assert components(parts).drain()
-    assert "stopping with webhooks under way; they are sent again" in caplog.text
+    assert "stopped with webhooks under way; they are sent again" in caplog.text
 
 
 def test_a_table_that_is_away_does_not_keep_a_worker_from_stopping(
@@ -227,4 +227,6 @@ def test_a_table_that_is_away_does_not_keep_a_worker_from_stopping(
     crew.jobs.take([uuid4()])
     assert crew.drain()
     assert course[-1] == "heartbeat.stop"
-    assert "jobs that had not started go out again later" in caplog.text
+    assert (
+        "jobs that had not started could not be handed back; dispatched again later" in caplog.text
+    )

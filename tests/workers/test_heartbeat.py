@@ -91,7 +91,7 @@ def test_an_unexpected_exception_does_not_end_the_heartbeat(
     beating = heartbeat(Database(migrated_sqlite_url), worker, on_alive=on_alive)
     beating.start()
     try:
-        wait_until(lambda: "a heartbeat broke off" in caplog.text, "the exception")
+        wait_until(lambda: "a heartbeat failed" in caplog.text, "the exception")
         workers = database.tables.workers
         with database.begin() as connection:
             long_ago = live_workers(database)[0].lease_until - timedelta(days=1)
@@ -141,7 +141,7 @@ def test_a_heartbeat_without_an_answer_goes_over_a_new_connection(
         beating.stop()
         proxy.close()
     lines = [line for line in caplog.messages if "heartbeat" in line]
-    assert lines == ["a heartbeat got no answer: it is sent over a new connection"]
+    assert lines == ["a heartbeat got no answer; it was sent over a new connection"]
     assert all(LEASE_S - 5 < seconds <= LEASE_S for seconds in alive)
 
 

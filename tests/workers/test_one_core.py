@@ -216,9 +216,7 @@ def test_a_kernel_that_forbids_the_choice_is_asked_once(
     with monkeypatch.context() as patch:
         patch.setattr(os, "sched_setaffinity", forbidden)
         one_core.loop.run()
-    assert caplog.messages == [
-        "threads run wherever the kernel puts them: [Errno 1] Operation not permitted"
-    ]
+    assert caplog.messages == ["threads run on all cores: [Errno 1] Operation not permitted"]
 
 
 def test_a_move_that_fails_halfway_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

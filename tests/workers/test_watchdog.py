@@ -104,8 +104,8 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watchdog(
     monkeypatch.setattr("workers.starvation_watchdog.EVERY_S", 0.0)
     watchdog = dog(Inbox(4), Faulty(3))
     watchdog.loop.run()
-    assert "a look of the watchdog broke off" in caplog.text
-    assert "leaving, to be started again" in caplog.text
+    assert "a check of the watchdog failed" in caplog.text
+    assert "it must be started again" in caplog.text
 
 
 def test_each_queue_has_a_count_of_its_own() -> None:

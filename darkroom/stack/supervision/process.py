@@ -150,7 +150,7 @@ class Child:
         deadline_s = time.monotonic() + self.program.stop_within_s
         while self._process.poll() is None:
             if hurried.wait(LOOK_AGAIN_S) or time.monotonic() > deadline_s:
-                log.warning("%s did not end in time and is killed", self.program.name)
+                log.warning("%s did not end in time and was killed", self.program.name)
                 break
         self.kill()
 

@@ -83,7 +83,7 @@ def _bounded(safe_url: str, parameters: dict[str, Any], limits: Limits) -> Any:
     if safe_url not in _without_options:
         _without_options.add(safe_url)
         log.warning(
-            "a pooler refused the start-up options: the database role's own limits apply",
+            "a pooler refused the start-up options; the database role's limits apply",
             extra={"database": safe_url},
         )
     return connection

@@ -298,7 +298,7 @@ def test_a_file_that_cannot_be_taken_over_keeps_no_other_back(
     adopted = spool.adopt()
     assert {entry.job_id for entry in adopted} == {entry.job_id for entry in entries}
     assert spool.adopt() == []
-    assert sum("left for later" in line for line in caplog.messages) == 2
+    assert sum("could not be adopted yet" in line for line in caplog.messages) == 2
     assert spool.take_damaged() == []
     spool.close()
 
@@ -432,6 +432,6 @@ def test_no_room_is_promised_that_the_disk_does_not_have(
     room = pages * disk.f_frsize
     assert not spool.reserve(room + 1)
     assert not spool.reserve(room + 1)
-    assert len([line for line in caplog.messages if "no room" in line]) == 1
+    assert len([line for line in caplog.messages if "disk is full" in line]) == 1
     assert spool.reserve(room)
     assert not spool.reserve(1)

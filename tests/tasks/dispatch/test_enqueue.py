@@ -131,7 +131,7 @@ def test_a_fault_nobody_foresaw_ends_no_housekeeping(
         time.sleep(0.01)
     assert dispatcher.loop.stop(timeout_s=WITHIN_S)
     assert len(set(rung)) == 5
-    assert caplog.text.count("a round of the dispatcher failed") == 2
+    assert caplog.text.count("a dispatcher round failed") == 2
 
 
 def test_a_job_taken_for_a_probe_is_dispatched_to_nobody_else(database: Database) -> None:

@@ -194,7 +194,7 @@ def test_a_step_that_met_a_locked_row_is_left_out_for_a_while_and_the_others_are
     assert dispatcher.round() == 2, "the one that waited and the one that was rescued"
     assert table.status(dead) is JobStatus.QUEUED
     dispatcher.round()
-    assert len(tries) == caplog.text.count("met a locked row and is made later") == 1
+    assert len(tries) == caplog.text.count("met a locked row; it is retried later") == 1
     monkeypatch.setattr("tasks.dispatch.leader.time.monotonic", lambda: 10.0**9)
     dispatcher.round()
     assert len(tries) == 2

@@ -165,7 +165,7 @@ def test_a_picture_is_kept_though_the_end_of_its_call_could_not_be_noted(
     verdict, entry = sent(call_of(client), uploads, job, request, on_end=fail)
     assert entry is not None
     assert verdict.images == ()
-    assert "the end of a call was not noted" in caplog.text
+    assert "the end of a call could not be recorded" in caplog.text
 
 
 def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(

@@ -54,4 +54,4 @@ def test_a_worker_without_a_part_says_so_once(caplog: pytest.LogCaptureFixture) 
     division = LocalShare(BudgetLimits(None, 2), lambda: Place(2, 3), opens_at_s=0.0)
     with caplog.at_level(logging.WARNING):
         assert [division.exchange(Demand(0, 1, 0), float(i)).count for i in range(3)] == [0, 0, 0]
-    assert ["makes no calls" in record.message for record in caplog.records] == [True]
+    assert ["no call starts here" in record.message for record in caplog.records] == [True]

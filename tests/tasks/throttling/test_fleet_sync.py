@@ -245,7 +245,7 @@ def test_the_beginning_and_the_end_of_a_pause_are_logged_once(
     resume_fleet(database)
     for _ in range(3):
         watch.sync()
-    assert caplog.messages == ["the fleet is paused", "the fleet goes on"]
+    assert caplog.messages == ["fleet paused", "fleet resumed"]
 
 
 def test_storages_pause_is_lifted_when_nothing_is_left_to_store(database: Database) -> None:
@@ -280,7 +280,7 @@ def test_a_fault_nobody_foresaw_does_not_end_the_watch(
         time.sleep(0.01)
     assert worker.watch.loop.stop(timeout_s=WITHIN_S)
     assert pause_of(database) is None
-    assert "a look at the fleet broke off" in caplog.text
+    assert "reading the fleet's state failed" in caplog.text
 
 
 def test_the_watch_goes_on_while_the_table_is_away(database: Database) -> None:

@@ -25,8 +25,11 @@ log = logging.getLogger(__name__)
 #: The longest wait for a connection to Redis.
 TIMEOUT_S: Final = 2.0
 
-#: Seconds after which the loop checks whether it is to stop, and whether the connection lives.
+#: Seconds without a message after which the connection is checked.
 LOOK_EVERY_S: Final = 5.0
+
+#: Checks without an answer after which the connection is replaced: its host may be gone.
+MOST_UNANSWERED: Final = 2
 
 FIRST_BACKOFF_S: Final = 1.0
 LONGEST_BACKOFF_S: Final = 15.0
@@ -86,6 +89,8 @@ class EndedSubscriber:
             pubsub.subscribe(self._channel)
             while not self._stopping.is_set():
                 message = pubsub.get_message(timeout=LOOK_EVERY_S)
+                if pubsub.health_check_response_counter > MOST_UNANSWERED:
+                    raise ConnectionError("PING is not answered")
                 if message is None:
                     continue
                 if message["type"] == "subscribe":

@@ -116,6 +116,24 @@ def test_without_redis_the_poll_tells_an_end_and_with_it_again_a_notice(
         subscribed(redis_server)
 
 
+def test_a_redis_that_hangs_is_noticed_and_the_connection_replaced(
+    start: Callable[[str], GatewayWiring],
+    migrated_sqlite_url: str,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A connection that is open and silent would be waited at for hours."""
+    monkeypatch.setattr("gateway.ended_subscriber.LOOK_EVERY_S", 0.05)
+    caplog.set_level("INFO", "gateway.ended_subscriber")
+    with polling(start(migrated_sqlite_url), NEVER_S):
+        subscribed(redis_server)
+        redis_server.pause()
+        wait_until(lambda: "not heard of" in caplog.text)
+        redis_server.resume()
+        wait_until(lambda: "heard of through Redis again" in caplog.text)
+
+
 def test_a_thousand_callers_cost_one_statement_and_their_ends_one_more(
     migrated_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

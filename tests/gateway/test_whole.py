@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import requests
 
@@ -12,9 +13,11 @@ from chaos.fleet.forked import ForkedCommand
 from chaos.fleet.worker import WorkerProcess
 from storage.db.database import Database
 from storage.owners.api_keys import create_key
+from tasks.notices.ended import ids_of
 from tests.darkroom.cli.conftest import plain_environment
 from tests.gateway.running import WITHIN_S, wait_until
 from tests.services import S3Endpoint, Simulator
+from tests.tasks.notices.heard import heard
 
 
 def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(
@@ -46,6 +49,7 @@ def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(
     with (
         working(environment, tmp_path / "worker.log"),
         running_gateway(environment, log),
+        heard(redis_url, "darkroom") as notices,
     ):
         url = wait_until(lambda: _address(log.read_text("utf-8")))
         me = {"Authorization": f"Bearer {secret}"}
@@ -59,6 +63,8 @@ def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(
         assert again.json()["id"] == job["id"]
         path = f"{url}/v1/jobs/{job['id']}/images/0"
         picture = requests.get(path, headers=me, timeout=WITHIN_S).content
+        wait_until(lambda: notices)
+    assert [ids_of(each) for each in notices] == [[UUID(job["id"])]]
     assert simulator.charged("a paper fox") == 1
     assert hashlib.sha256(picture).hexdigest() == job["images"][0]["sha256"]
     assert picture.startswith(b"\x89PNG")

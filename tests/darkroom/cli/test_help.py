@@ -77,10 +77,11 @@ def test_no_option_is_cut_short(
 
 
 def options_of(command: str) -> set[str]:
-    """Every option a command knows."""
+    """Every option a command knows, but those with which Darkroom starts its own processes."""
     group = get_command(app)
     parameters = group.commands[command].params  # type: ignore[attr-defined]  # a group has them
-    return {name for parameter in parameters for name in parameter.opts if name.startswith("--")}
+    shown = [each for each in parameters if not getattr(each, "hidden", False)]
+    return {name for parameter in shown for name in parameter.opts if name.startswith("--")}
 
 
 def test_submit_has_an_option_for_every_parameter_of_the_request_and_the_job() -> None:

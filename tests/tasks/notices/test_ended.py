@@ -1,18 +1,17 @@
 """What is published about ended jobs, and that publishing holds nothing up."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
-import redis
 
 from darkroom.settings.addresses import RedisAddress
 from tasks.notices import ended
-from tasks.notices.ended import AT_ONCE, EndedNotices, ended_channel, ids_of
+from tasks.notices.ended import AT_ONCE, EndedNotices, ids_of
 from tests.gateway.running import wait_until
 from tests.services.redis import RedisServer
+from tests.tasks.notices.heard import heard
 
 
 @pytest.fixture
@@ -29,25 +28,12 @@ def notices_in() -> Iterator[Callable[[str], EndedNotices]]:
         each.close()
 
 
-@contextmanager
-def heard(url: str) -> Iterator[list[bytes]]:
-    """Subscribe to the fleet's channel; messages are added as they arrive."""
-    messages: list[bytes] = []
-    with redis.Redis.from_url(url) as client, client.pubsub() as pubsub:
-        pubsub.subscribe(**{ended_channel("fleet"): lambda each: messages.append(each["data"])})
-        thread = pubsub.run_in_thread(sleep_time=0.05, daemon=True)
-        wait_until(lambda: client.pubsub_numsub(ended_channel("fleet"))[0][1])
-        yield messages
-        thread.stop()
-        thread.join()
-
-
 def test_all_ids_are_published_and_nothing_else(
     redis_url: str, notices_in: Callable[[str], EndedNotices]
 ) -> None:
     """Each once, at most a thousand in a message, in fewer messages than there were ends."""
     notices, ids = notices_in(redis_url), [uuid4() for _ in range(2500)]
-    with heard(redis_url) as messages:
+    with heard(redis_url, "fleet") as messages:
         for job_id in ids:
             notices.add([job_id])
         wait_until(lambda: sum(len(orjson.loads(each)) for each in messages) == len(ids))
@@ -76,7 +62,7 @@ def test_ids_are_dropped_while_redis_hangs_and_published_afterwards(
         return any(last in ids_of(each) for each in messages)
 
     last = uuid4()
-    with heard(redis_server.url) as messages:
+    with heard(redis_server.url, "fleet") as messages:
         wait_until(is_heard)
     assert sum(record.levelname == "WARNING" for record in caplog.records) == 1
 

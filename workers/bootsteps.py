@@ -15,7 +15,7 @@ from tasks.submission.message_groups import MessageGroups
 from workers.components import WorkerComponents
 from workers.consumer import consumer_of
 from workers.consumer_control import ConsumerControl
-from workers.gc_freeze import leave_libraries_alone
+from workers.gc_freeze import freeze_libraries
 from workers.signals import leave_on_signals
 
 __all__ = ["WorkerParts", "install"]
@@ -32,7 +32,7 @@ class WorkerParts(Protocol):
     """Provide what a worker process consists of; each is built when it is first read."""
 
     @property
-    def crew(self) -> WorkerComponents:
+    def components(self) -> WorkerComponents:
         """Return the components that run beside Celery."""
 
     @property
@@ -56,26 +56,26 @@ def install(app: Celery, parts: WorkerParts) -> None:
         parts: the components and the gate, not read before a worker starts.
     """
 
-    class CrewStep(bootsteps.StartStopStep):
+    class ComponentsStep(bootsteps.StartStopStep):
         """Start before the consumer takes messages, and stop after it has stopped."""
 
         requires = ("celery.worker.components:Pool",)
 
         def __init__(self, parent: Any, **kwargs: Any) -> None:
             super().__init__(parent, **kwargs)
-            parent.crew = self.crew = parts.crew
+            parent.components = self.components = parts.components
 
         def start(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
             try:
-                self.crew.start()
+                self.components.start()
             except StorageError as error:
                 log.critical("this worker cannot start: %s", error)
                 raise SystemExit(1) from error
-            leave_libraries_alone()
+            freeze_libraries()
             leave_on_signals()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-            self.crew.drain()
+            self.components.drain()
 
         terminate = stop
 
@@ -94,7 +94,7 @@ def install(app: Celery, parts: WorkerParts) -> None:
 
     app.conf.worker_consumer = consumer_of(parts)
     worker_init.connect(_require_threads, sender=None, weak=False)
-    app.steps["worker"].add(CrewStep)
+    app.steps["worker"].add(ComponentsStep)
     app.steps["consumer"].add(FlowStep)
 
 

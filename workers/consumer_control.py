@@ -49,23 +49,23 @@ class ConsumerControl:
         """
         with self._lock:
             self._consumer = consumer
-            self._tell()
+            self._switch()
 
     def pause(self, reason: str = FULL) -> None:
         """Stop consuming the queue, for this reason."""
         with self._lock:
             if reason not in self._reasons:
                 self._reasons.add(reason)
-                self._tell()
+                self._switch()
 
     def resume(self, reason: str = FULL) -> None:
         """Remove this reason, and consume again if no other reason holds."""
         with self._lock:
             if reason in self._reasons:
                 self._reasons.remove(reason)
-                self._tell()
+                self._switch()
 
-    def _tell(self) -> None:
+    def _switch(self) -> None:
         consumer = self._consumer
         if consumer is not None:
             consumer.call_soon(self._apply, consumer)
@@ -76,5 +76,5 @@ class ConsumerControl:
         The state at the time of the request is not used. The consumer's event loop keeps requests
         in a set and runs them in any order, so a stop could run after the start that revoked it.
         """
-        told = consumer.cancel_task_queue if self._reasons else consumer.add_task_queue
-        told(self._queue)
+        change = consumer.cancel_task_queue if self._reasons else consumer.add_task_queue
+        change(self._queue)

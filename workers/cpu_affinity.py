@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 1.0
 
 #: A worker that uses less than this part of a core gains nothing from staying on one.
-WORTHWHILE = 0.1
+MIN_LOAD = 0.1
 
 #: When a worker moves to another core: if other processes used this much more of its core than of
 #: the other one, in this many readings in a row. If its core is full, the worker gets less than it
@@ -91,9 +91,9 @@ class CpuAffinity:
         used, loads = self._used(), self._load()
         if self._core is None:
             self._allowed = _allowed()
-            rooms = {core: load for core, load in loads.items() if core in self._allowed}
-            if used >= WORTHWHILE and len(rooms) > 1:
-                self._stay_on(_idlest(rooms))
+            allowed_loads = {core: load for core, load in loads.items() if core in self._allowed}
+            if used >= MIN_LOAD and len(allowed_loads) > 1:
+                self._stay_on(_idlest(allowed_loads))
         elif _allowed() != {self._core}:
             self._core = None  # another program has set the affinity; it stays
         else:
@@ -132,10 +132,10 @@ class CpuAffinity:
 
     def _stay_on(self, core: int) -> None:
         try:
-            _let_all_threads_run_on({core})
+            _set_cores_of_all_threads({core})
         except OSError:
             with suppress(OSError):  # threads must not be split over two sets
-                _let_all_threads_run_on(self._allowed)
+                _set_cores_of_all_threads(self._allowed)
             raise
         self._core, self._crowded_looks = core, 0
         log.debug("all threads run on core %d", core)
@@ -143,7 +143,7 @@ class CpuAffinity:
     def _spread(self) -> None:
         if self._core is None:
             return
-        _let_all_threads_run_on(self._allowed)
+        _set_cores_of_all_threads(self._allowed)
         self._core = None
         log.debug("threads run on all cores")
 
@@ -162,7 +162,7 @@ def _allowed() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
-def _let_all_threads_run_on(cores: set[int]) -> None:
+def _set_cores_of_all_threads(cores: set[int]) -> None:
     """Set the cores of all threads.
 
     A new thread inherits the cores of the thread that starts it. So repeat until no new one exists.

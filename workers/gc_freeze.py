@@ -7,14 +7,14 @@ default of one collection per 700 new objects is far too frequent.
 
 import gc
 
-__all__ = ["leave_libraries_alone"]
+__all__ = ["freeze_libraries"]
 
 #: New container objects between two collections of the youngest generation; a picture creates some
 #: thousands.
 YOUNG = 20_000
 
 
-def leave_libraries_alone() -> None:
+def freeze_libraries() -> None:
     """Freeze all objects that exist now, and collect new objects less often."""
     gc.collect()
     gc.freeze()

@@ -80,11 +80,11 @@ class Heartbeat:
         Raises:
             StorageError: the table could not be written.
         """
-        asked = time.monotonic()
+        sent_at = time.monotonic()
         lease_s, report = self._worker.lease_s, self._report()
         if renew_lease(self._database, self._worker.id, lease_s, report=report):
             # Counted from before the statement, so the lease in the database never ends earlier.
-            self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
+            self._on_alive(self._worker.lease_s - (time.monotonic() - sent_at))
         else:
             log.warning("the lease had expired; a new one was taken")
             self._take_lease()
@@ -103,6 +103,6 @@ class Heartbeat:
             self.beat()
 
     def _take_lease(self) -> None:
-        asked = time.monotonic()
+        sent_at = time.monotonic()
         register_worker(self._database, self._worker)
-        self._on_alive(self._worker.lease_s - (time.monotonic() - asked))
+        self._on_alive(self._worker.lease_s - (time.monotonic() - sent_at))

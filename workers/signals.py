@@ -21,11 +21,11 @@ FIRST_LETS_CALLS_END = (signal.SIGTERM, signal.SIGINT)
 def leave_on_signals() -> None:
     """Install the handlers in place of Celery's. Must be called from the main thread."""
     for signum in FIRST_LETS_CALLS_END:
-        signal.signal(signum, _let_calls_end)
+        signal.signal(signum, _stop_gracefully)
     signal.signal(signal.SIGQUIT, _leave_at_once)
 
 
-def _let_calls_end(signum: int, _frame: FrameType | None) -> None:
+def _stop_gracefully(signum: int, _frame: FrameType | None) -> None:
     for other in FIRST_LETS_CALLS_END:
         signal.signal(other, _leave_at_once)
     log.info("stopping; the same signal again stops at once", extra={"signal": signum})

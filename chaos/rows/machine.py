@@ -10,20 +10,20 @@ def machine_killed(stage: Stage) -> None:
     ground = stage.ground
     fleet = stage.make_fleet(**stage.scale.short_lease)
     stage.load()
-    crew = fleet.start(2)
+    workers = fleet.start(2)
     stage.wait_for_load()
     stage.fault_begins()
-    for worker in crew:
+    for worker in workers:
         worker.kill()
     ground.redis.kill()
     ground.postgres.kill()
     ground.postgres.start()
     ground.redis.start()
     # Read from the rows, because a number read before the kill would be out of date.
-    in_flight = sum(len(fleet.held_at_death(worker, "running")) for worker in crew)
+    in_flight = sum(len(fleet.held_at_death(worker, "running")) for worker in workers)
     stage.fault_ends()
     fleet.start(2)
-    stage.recovered(lambda: not any(fleet.held_by(worker, "running") for worker in crew))
+    stage.recovered(lambda: not any(fleet.held_by(worker, "running") for worker in workers))
     found = stage.finish()
     stage.all_succeed(found)
     extra = found.charged - len(stage.accepted)

@@ -146,13 +146,13 @@ def rolling_restart(stage: Stage) -> None:
     """Replace every worker three times by SIGTERM, as a deploy does."""
     fleet = stage.make_fleet()
     stage.load()
-    crew = fleet.start(2)
+    workers = fleet.start(2)
     stage.wait_for_load(0.1)
     stage.fault_begins()
     patience_s = stage.scale.shortened(150) + 60
     for _ in range(3):
-        for place, old in enumerate(crew):
-            [crew[place]] = fleet.start(1)
+        for place, old in enumerate(workers):
+            [workers[place]] = fleet.start(1)
             old.signal(signal.SIGTERM)
             status = old.wait(patience_s)
             stage.must("a worker leaves with status 0", kept=status == 0, found=status)

@@ -136,7 +136,7 @@ class WorkerWiring(Wiring):
         return self.generate_flow, self.submit_flow
 
     @cached_property
-    def crew(self) -> WorkerComponents:
+    def components(self) -> WorkerComponents:
         """Return a worker process's components, built once when the worker starts."""
         announce_ends(self)
         settings, flow = self.settings, self.generate_flow

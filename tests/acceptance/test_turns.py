@@ -19,25 +19,25 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def crew(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerComponents]:
+def components(lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerComponents]:
     """What a job's course needs of a worker."""
     for name, value in lite_fleet.environment.items():
         monkeypatch.setenv(name, value)
     wiring = WorkerWiring(load_settings(concurrency=1))
-    crew = wiring.crew
-    for part in (crew.heartbeat, crew.control.budget, crew.images.uploads):
+    components = wiring.components
+    for part in (components.heartbeat, components.control.budget, components.images.uploads):
         part.start()
-    yield crew
-    crew.drain()
+    yield components
+    components.drain()
     wiring.app.close()
     wiring.objects.close()
     wiring.playground.close()
     wiring.database.close()
 
 
-def test_a_worker_runs_all_its_loops(crew: WorkerComponents) -> None:
+def test_a_worker_runs_all_its_loops(components: WorkerComponents) -> None:
     """Each on a thread of its own; the heartbeat and the rate limiter have theirs."""
-    assert {loop.name for loop in crew.loops} == {
+    assert {loop.name for loop in components.loops} == {
         "dispatcher",
         "refresh",
         "deliverer",
@@ -56,7 +56,7 @@ def two_jobs(fleet: Fleet) -> list[UUID]:
 
 
 def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
-    crew: WorkerComponents, lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    components: WorkerComponents, lite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk may take its time: the API's is dearer."""
     may_write, write = threading.Event(), Spool.write
@@ -67,7 +67,7 @@ def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
 
     monkeypatch.setattr(Spool, "write", wait_and_write)
     jobs = two_jobs(lite_fleet)
-    crew.jobs.take(jobs)
+    components.jobs.take(jobs)
     lite_fleet.wait_until(lambda: lite_fleet.charged() == 2, "no second call")
     may_write.set()
     for job in jobs:
@@ -76,22 +76,25 @@ def test_the_next_call_starts_while_a_picture_is_brought_to_the_disk(
 
 
 def test_no_call_starts_before_all_know_what_a_failure_means(
-    crew: WorkerComponents, lite_fleet: Fleet, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    components: WorkerComponents,
+    lite_fleet: Fleet,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A 429 holds them all."""
-    is_settling, may_settle, settle = threading.Event(), threading.Event(), RecordFailure.record
+    is_recording, may_record, record = threading.Event(), threading.Event(), RecordFailure.record
 
-    def wait_and_settle(*args: Any, **more: Any) -> Any:
-        is_settling.set()
-        assert may_settle.wait(PATIENCE_S)
-        return settle(*args, **more)
+    def wait_and_record(*args: Any, **more: Any) -> Any:
+        is_recording.set()
+        assert may_record.wait(PATIENCE_S)
+        return record(*args, **more)
 
-    monkeypatch.setattr(RecordFailure, "record", wait_and_settle)
+    monkeypatch.setattr(RecordFailure, "record", wait_and_record)
     simulator.put_faults([{"kind": "status", "status": 429, "retry_after": "0.2", "count": 1}])
     jobs, asked = two_jobs(lite_fleet), simulator.asked()
-    crew.jobs.take(jobs)
-    assert is_settling.wait(PATIENCE_S)
+    components.jobs.take(jobs)
+    assert is_recording.wait(PATIENCE_S)
     threading.Event().wait(0.3)  # a second call would come within milliseconds
     assert simulator.asked() == asked + 1
-    may_settle.set()
+    may_record.set()
     lite_fleet.wait_until(lambda: lite_fleet.charged() >= 1, "no call after the hold")

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.servers.servers import DEFAULTS, Servers
 from benchmarks.servers.sink_process import sink_in
-from tests.performance.course import Course
+from tests.performance.warm_worker import WarmWorker
 from tests.services.postgres import PostgresServer
 from tests.services.redis import RedisServer
 from tests.services.simulator import simulator_in
@@ -36,12 +36,12 @@ def servers(
 
 
 @pytest.fixture(scope="module")
-def course(servers: Servers) -> Iterator[Course]:
-    """A worker's crew in this process, without Celery, that has done a job already."""
+def worker(servers: Servers) -> Iterator[WarmWorker]:
+    """A worker's components in this process, without Celery, that has done a job already."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "test-access-key")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key")
-        made = Course(servers)
+        made = WarmWorker(servers)
         made.start()
         yield made
         made.close()

@@ -9,7 +9,7 @@ import tracemalloc
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until
-from tests.performance.course import Course
+from tests.performance.warm_worker import WarmWorker
 
 JOBS = 20
 PICTURE_BYTES = 1_500_000
@@ -20,22 +20,22 @@ MOST_CALLS = 3_800  # 3,071 measured alone; a quarter more beside four other tes
 MOST_MEMORY_BYTES = 280_000_000  # 219 measured; a picture more per call would be 300 more
 
 
-def test_a_job_takes_few_round_trips(course: Course) -> None:
+def test_a_job_takes_few_round_trips(worker: WarmWorker) -> None:
     """Claim, in hand, finish: the database is asked three times for a job, and hardly more."""
-    jobs = course.load(JOBS)
-    before = course.tap.round_trips
-    course.take(jobs)
-    trips = (course.tap.round_trips - before) / JOBS
+    jobs = worker.load(JOBS)
+    before = worker.tap.round_trips
+    worker.take(jobs)
+    trips = (worker.tap.round_trips - before) / JOBS
     assert 0 < trips <= MOST_ROUND_TRIPS, f"{trips} round trips a job"
 
 
-def test_a_picture_is_held_few_times_over(course: Course) -> None:
+def test_a_picture_is_held_few_times_over(worker: WarmWorker) -> None:
     """While a picture passes, memory rises by no copy of it more than it used to."""
-    jobs = course.load(1)
+    jobs = worker.load(1)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        course.take(jobs)
+        worker.take(jobs)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -43,12 +43,12 @@ def test_a_picture_is_held_few_times_over(course: Course) -> None:
     assert 1 < pictures <= MOST_BYTES / PICTURE_BYTES, f"{pictures:.2f} pictures at once"
 
 
-def test_a_job_is_few_function_calls(course: Course) -> None:
+def test_a_job_is_few_function_calls(worker: WarmWorker) -> None:
     """The interpreter is kept busy by a job no longer than it used to be, counted in calls."""
-    jobs = course.load(JOBS)
-    before = course.calls.count
-    course.take(jobs)
-    each = (course.calls.count - before) / JOBS
+    jobs = worker.load(JOBS)
+    before = worker.calls.count
+    worker.take(jobs)
+    each = (worker.calls.count - before) / JOBS
     assert 0 < each <= MOST_CALLS, f"{each:.0f} function calls a job"
 
 

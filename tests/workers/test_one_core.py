@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.settings import load_settings
 from darkroom.wiring.worker import WorkerWiring
-from workers.cpu_affinity import LOOKS, WILLING, CpuAffinity, _let_all_threads_run_on
+from workers.cpu_affinity import LOOKS, WILLING, CpuAffinity, _set_cores_of_all_threads
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("only Linux lets a process choose its cores", allow_module_level=True)
@@ -24,7 +24,7 @@ ONE, OTHER = [*sorted(ALLOWED), 0, 0][:2]
 def _all_cores_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("workers.cpu_affinity.random.random", lambda: 0.0)
     yield
-    _let_all_threads_run_on(set(ALLOWED))
+    _set_cores_of_all_threads(set(ALLOWED))
 
 
 class Machine:
@@ -147,7 +147,7 @@ def test_whoever_moves_the_worker_is_obeyed() -> None:
     """An operator's `taskset`, or an orchestrator that gives a container other cores."""
     machine = Machine(busy={ONE: 0.1})
     one_core = machine.settled()
-    _let_all_threads_run_on({OTHER})
+    _set_cores_of_all_threads({OTHER})
     machine.busy[OTHER] = 1.0
     for _ in range(LOOKS + 1):
         one_core.look()

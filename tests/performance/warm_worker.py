@@ -1,4 +1,4 @@
-"""A worker's crew inside the test's own process, so that what a job costs can be looked at.
+"""A worker's components inside the test's own process, so that what a job costs can be looked at.
 
 The loops that look for something every so often are left out, and the heartbeat is set to be
 rare: what is counted is the jobs', however long they take.
@@ -40,8 +40,8 @@ class Calls:
         return sum(count for name, count in self._counts.items() if name not in OURS)
 
 
-class Course:
-    """One crew with one call in flight at most, and jobs that go through it."""
+class WarmWorker:
+    """The components of one worker with one call in flight at most, and jobs that go through it."""
 
     def __init__(self, servers: Servers) -> None:
         self._fleet = DarkroomFleet(
@@ -59,14 +59,18 @@ class Course:
         self._wiring = WorkerWiring(load_settings(**fleet.settings | {"database_url": through}))
 
     def start(self) -> None:
-        """Start what a job's course needs of a worker.
+        """Start what a job's worker needs of a worker.
 
         Two jobs at once make all connections, and start all threads while calls are counted.
         """
-        crew = self._wiring.crew
+        components = self._wiring.components
         threading.setprofile(self.calls)
         try:
-            for part in (crew.heartbeat, crew.control.budget, crew.images.uploads):
+            for part in (
+                components.heartbeat,
+                components.control.budget,
+                components.images.uploads,
+            ):
                 part.start()
             self.take(self.load(2))
         finally:
@@ -75,9 +79,9 @@ class Course:
         assert len(callers) == call_threads(self._wiring.settings), callers
 
     def take(self, jobs: list[UUID]) -> None:
-        """Give ids to the crew as a dispatch does, and wait for their ends."""
+        """Give ids to the worker as a dispatch does, and wait for their ends."""
         wanted = self._fleet.fleet.ended + len(jobs)
-        self._wiring.crew.jobs.take(jobs)
+        self._wiring.components.jobs.take(jobs)
         until(lambda: self._fleet.fleet.ended >= wanted, "the last job's end")
 
     def load(self, count: int) -> list[UUID]:
@@ -85,8 +89,8 @@ class Course:
         return self._fleet.fleet.load(count)
 
     def close(self) -> None:
-        """Drain the crew and let all connections go."""
-        self._wiring.crew.drain()
+        """Drain the worker and let all connections go."""
+        self._wiring.components.drain()
         self._wiring.app.close()
         self._wiring.objects.close()
         self._wiring.playground.close()

@@ -6,9 +6,9 @@ import sys
 LOOK = """
 import gc, json
 import darkroom.wiring.worker
-from workers.gc_freeze import leave_libraries_alone
+from workers.gc_freeze import freeze_libraries
 before = len(gc.get_objects())
-leave_libraries_alone()
+freeze_libraries()
 print(before > 50_000, gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 1000)
 """
 

@@ -16,7 +16,7 @@ from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.execution.inbox import Inbox
 from workers.components import ImageStorage, Shutdown, WorkerComponents
 
-Course = list[str]
+Events = list[str]
 
 log = logging.getLogger("tests")
 
@@ -26,8 +26,8 @@ class Part:
 
     inside = 0
 
-    def __init__(self, name: str, course: Course, **answers: object) -> None:
-        self._name, self._course, self._answers = name, course, answers
+    def __init__(self, name: str, events: Events, **answers: object) -> None:
+        self._name, self._course, self._answers = name, events, answers
 
     def __getattr__(self, what: str) -> Any:
         if what.startswith("_"):
@@ -63,19 +63,19 @@ class Dispatch:
 
 
 @pytest.fixture
-def course() -> Course:
+def events() -> Events:
     """What the parts were asked to do, in order."""
     return []
 
 
 @pytest.fixture
-def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
+def parts(events: Events, tmp_path: Path) -> dict[str, Any]:
     """Everything that a worker is made of."""
     made: dict[str, Any] = {
-        name: Part(name, course) for name in ("heartbeat", "executor", "gate", "budget", "breaker")
+        name: Part(name, events) for name in ("heartbeat", "executor", "gate", "budget", "breaker")
     }
-    made["uploads"] = Part("uploads", course, wait_until_empty=True, adopt=0)
-    made["deliverer"] = Part("deliverer", course, wait_until_idle=True)
+    made["uploads"] = Part("uploads", events, wait_until_empty=True, adopt=0)
+    made["deliverer"] = Part("deliverer", events, wait_until_idle=True)
     return made | {
         "inbox": Inbox(9),
         "dispatch": Dispatch(),
@@ -86,7 +86,7 @@ def parts(course: Course, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def components(parts: dict[str, Any]) -> WorkerComponents:
+def make_components(parts: dict[str, Any]) -> WorkerComponents:
     """A worker of these parts."""
     parts["inbox"].call_when_added(parts["executor"].grow)
     return WorkerComponents(
@@ -101,69 +101,69 @@ def components(parts: dict[str, Any]) -> WorkerComponents:
 
 
 def test_dispatched_jobs_wait_in_the_inbox_and_threads_grow_with_them(
-    parts: dict[str, Any], course: Course
+    parts: dict[str, Any], events: Events
 ) -> None:
     """Once the worker stops they are handed back at once instead."""
-    crew, jobs = components(parts), [uuid4(), uuid4()]
-    crew.jobs.take(jobs)
-    assert (crew.jobs.inbox.ids(), course) == (jobs, ["executor.grow"])
-    crew.jobs.inbox.close()
+    components, jobs = make_components(parts), [uuid4(), uuid4()]
+    components.jobs.take(jobs)
+    assert (components.jobs.inbox.ids(), events) == (jobs, ["executor.grow"])
+    components.jobs.inbox.close()
     late = [uuid4()]
-    crew.jobs.take(late)
+    components.jobs.take(late)
     assert parts["dispatch"].back == late
-    assert course == ["executor.grow"]
+    assert events == ["executor.grow"]
 
 
 def test_a_probes_job_comes_straight_from_the_table(parts: dict[str, Any]) -> None:
     """Whether there was one is what the pause goes by."""
-    crew = components(parts)
-    assert not crew.jobs.bring_one()
-    assert crew.jobs.inbox.ids() == []
+    components = make_components(parts)
+    assert not components.jobs.bring_one()
+    assert components.jobs.inbox.ids() == []
     job_id = uuid4()
     parts["dispatch"].due = [job_id]
-    assert crew.jobs.bring_one()
-    assert crew.jobs.inbox.ids() == [job_id]
+    assert components.jobs.bring_one()
+    assert components.jobs.inbox.ids() == [job_id]
 
 
 def test_the_lease_is_taken_before_anything_else_starts(
-    parts: dict[str, Any], course: Course
+    parts: dict[str, Any], events: Events
 ) -> None:
     """A worker that is not registered holds no job, and adopts no image."""
     away = DatabaseUnavailable("away")
-    parts["heartbeat"] = Part("heartbeat", course, start=away)
+    parts["heartbeat"] = Part("heartbeat", events, start=away)
     with pytest.raises(DatabaseUnavailable):
-        components(parts).start()
-    assert course == ["heartbeat.start"]
+        make_components(parts).start()
+    assert events == ["heartbeat.start"]
 
 
-def test_a_worker_starts_all_its_loops(parts: dict[str, Any], course: Course) -> None:
+def test_a_worker_starts_all_its_loops(parts: dict[str, Any], events: Events) -> None:
     """Each on a thread of its own, which keeps no process from ending."""
     before = set(threading.enumerate())
     parts["loops"] = tuple(
         BackgroundLoop(name, int, every_s=3600.0, on_error=OnError(log, "failed")) for name in "abc"
     )
-    crew = components(parts)
-    crew.start()
+    components = make_components(parts)
+    components.start()
     started = set(threading.enumerate()) - before
-    assert course == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
+    assert events == ["heartbeat.start", "budget.start", "uploads.start", "uploads.adopt"]
     assert {thread.name for thread in started} == set("abc")
     assert all(thread.daemon for thread in started)
-    assert crew.drain()
+    assert components.drain()
     for thread in started:
         thread.join(30)
         assert not thread.is_alive()
 
 
 def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
-    parts: dict[str, Any], course: Course
+    parts: dict[str, Any], events: Events
 ) -> None:
     """So that nothing which is still under way is rescued meanwhile."""
-    crew, waiting = components(parts), [uuid4(), uuid4()]
-    crew.jobs.take(waiting)
-    assert crew.drain()
+    components, waiting = make_components(parts), [uuid4(), uuid4()]
+    components.jobs.take(waiting)
+    assert components.drain()
     assert parts["stopping"].is_set()
     assert parts["dispatch"].back == waiting
-    assert course == [
+    assert events == [
         "executor.grow",
         "gate.stop",
         "uploads.wait_until_empty",
@@ -176,57 +176,57 @@ def test_a_drain_hands_back_what_has_not_started_and_ends_the_lease_last(
 
 def test_a_drain_waits_for_the_calls_under_way(parts: dict[str, Any]) -> None:
     """Their answers are paid for."""
-    crew, job_id = components(parts | {"drain_s": 30.0}), uuid4()
-    crew.jobs.take([job_id])
-    assert crew.jobs.inbox.take() == job_id
+    components, job_id = make_components(parts | {"drain_s": 30.0}), uuid4()
+    components.jobs.take([job_id])
+    assert components.jobs.inbox.take() == job_id
     ended: list[str] = []
 
     def end() -> None:
         ended.append("call")
-        crew.jobs.inbox.done(job_id)
+        components.jobs.inbox.done(job_id)
 
     timer = threading.Timer(0.05, end)
     timer.start()
-    assert crew.drain()
+    assert components.drain()
     assert ended == ["call"]
     assert parts["dispatch"].back == []
 
 
 @pytest.mark.parametrize("left", ["a call", "an upload"])
 def test_a_drain_that_runs_out_of_time_says_so_and_keeps_the_spool(
-    parts: dict[str, Any], course: Course, left: str
+    parts: dict[str, Any], events: Events, left: str
 ) -> None:
     """The lease ends all the same: what is left is another worker's to find."""
     if left == "an upload":
-        parts["uploads"] = Part("uploads", course, wait_until_empty=False)
-    crew = components(parts)
-    folder = crew.images.spool.folder
+        parts["uploads"] = Part("uploads", events, wait_until_empty=False)
+    components = make_components(parts)
+    folder = components.images.spool.folder
     if left == "a call":
-        crew.jobs.take([uuid4()])
-        crew.jobs.inbox.take()
-    assert not crew.drain()
-    assert course[-1] == "heartbeat.stop"
+        components.jobs.take([uuid4()])
+        components.jobs.inbox.take()
+    assert not components.drain()
+    assert events[-1] == "heartbeat.stop"
     assert folder.exists()
-    crew.images.spool.close()
+    components.images.spool.close()
 
 
 def test_webhooks_under_way_do_not_make_a_drain_fail(
-    parts: dict[str, Any], course: Course, caplog: pytest.LogCaptureFixture
+    parts: dict[str, Any], events: Events, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are sent again by another worker."""
-    parts["deliverer"] = Part("deliverer", course, wait_until_idle=False)
-    assert components(parts).drain()
+    parts["deliverer"] = Part("deliverer", events, wait_until_idle=False)
+    assert make_components(parts).drain()
     assert "stopped with webhooks under way; they are sent again" in caplog.text
 
 
 def test_a_table_that_is_away_does_not_keep_a_worker_from_stopping(
-    parts: dict[str, Any], course: Course, caplog: pytest.LogCaptureFixture
+    parts: dict[str, Any], events: Events, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What could not be handed back is due again when its reservation is stale."""
-    crew = components(parts | {"dispatch": Dispatch(is_away=True)})
-    crew.jobs.take([uuid4()])
-    assert crew.drain()
-    assert course[-1] == "heartbeat.stop"
+    components = make_components(parts | {"dispatch": Dispatch(is_away=True)})
+    components.jobs.take([uuid4()])
+    assert components.drain()
+    assert events[-1] == "heartbeat.stop"
     assert (
         "jobs that had not started could not be handed back; dispatched again later" in caplog.text
     )

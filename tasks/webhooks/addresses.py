@@ -3,7 +3,8 @@
 Users choose the addresses that a worker calls, so one of them could be the database's, or a cloud's
 metadata service. A host name is resolved once. Each of its IP addresses must be on the public
 Internet or allowed by the operator. The returned `Target` contains the checked IP addresses, so a
-later change of the DNS has no effect. The connection is made in `sender.py`.
+later change of the DNS has no effect. The connection is made in `sender.py`, and may be kept for
+further requests as long as `kept_connections.py` allows.
 """
 
 from dataclasses import dataclass
@@ -62,18 +63,28 @@ class AddressGuard:
         self._allowed: Final = allowed or AllowList()
         self._resolver: Final = resolver
 
-    def target_of(self, url: str, *, timeout_s: float) -> Target:
-        """Resolve a webhook's address, and check every IP address of its host.
+    def receiver_of(self, url: str) -> Receiver:
+        """Parse a webhook's address, without resolving its host.
 
         Args:
             url: the address as the user wrote it.
+
+        Raises:
+            ReceiverRefused: the address breaks a rule.
+        """
+        return receiver_of(url, self._rules)
+
+    def target_of(self, receiver: Receiver, *, timeout_s: float) -> Target:
+        """Resolve a receiver's host, and check every IP address of it.
+
+        Args:
+            receiver: the address.
             timeout_s: the timeout of the name lookup.
 
         Raises:
             ReceiverRefused: the address must not be called; one refused IP address is enough.
             ReceiverNotFound: the host has no IP address now.
         """
-        receiver = receiver_of(url, self._rules)
         found = look_up(self._resolver, receiver.host, timeout_s=timeout_s)
         addresses = tuple(_without_zone(text) for text in found)
         for address in addresses:

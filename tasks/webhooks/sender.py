@@ -1,9 +1,11 @@
 """Post one signed webhook to a checked address, and return the outcome.
 
-The sender connects to an IP address that the guard has checked, and passes the open connection to
-`http.client`. That module does not resolve names again, follow redirects, or log. It uses no
+The sender connects to an IP address that the guard has checked, and writes the request to it
+itself. So no name is resolved again, no redirect is followed, and nothing is logged. It uses no
 proxies, cookies or `~/.netrc`. Higher-level libraries do some of this, or log the address, whose
-query may contain a secret. The time of attempts is decided in `schedule.py` and `delivery_loop.py`.
+query may contain a secret. Connections are kept for a short time (`kept_connections.py`), and the
+answer is read in `answer.py`. The time of attempts is decided in `schedule.py` and
+`delivery_loop.py`.
 """
 
 import http.client
@@ -11,17 +13,18 @@ import logging
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from http1 import FinalResponse
-from playground.answers.retry_after import retry_after_s
+from http1.request import request_head
 from tasks.errors import ReceiverNotFound, ReceiverRefused
 from tasks.webhooks.addresses import AddressGuard, Target
+from tasks.webhooks.answer import FOREIGN, Answer, read_answer
+from tasks.webhooks.kept_connections import Connection, KeptConnections
 from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.receiver import Receiver
 from tasks.webhooks.signature import signed_headers
 from tasks.webhooks.timed_socket import (
     TimedSocket,
@@ -37,12 +40,6 @@ _log: Final = logging.getLogger(__name__)
 TOTAL_TIMEOUT_S: Final = 20.0
 #: If one IP address of several is unreachable, the same attempt tries the others.
 CONNECT_TIMEOUT_S: Final = 5.0
-#: The part of an answer that is stored, enough to recognise it in the delivery log.
-FIRST_BYTES: Final = 1024
-
-# The documented errors of `http.client`, ssl and sockets, and ValueError for host names that only
-# the TLS handshake finds invalid.
-FOREIGN: Final = (http.client.HTTPException, OSError, ValueError)
 
 # The first match counts: `RemoteDisconnected` is a ConnectionError and an HTTPException.
 _FAILURES: Final[tuple[tuple[type[BaseException], Failure], ...]] = (
@@ -59,24 +56,17 @@ _HEADERS: Final = {
     "User-Agent": "darkroom-queue",
     "Accept": "*/*",
     "Accept-Encoding": "identity",
-    "Connection": "close",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    retry_after_s: float | None
-    first_bytes: bytes
-
-
 class Sender:
-    """Posts webhooks. Thread-safe; keeps no connections.
+    """Posts webhooks. Thread-safe.
 
     Args:
         guard: checks the addresses.
         total_timeout_s: the timeout of an attempt, from the name lookup to the last byte read.
         ca_bundle: path of a PEM file with the trusted authorities, or None for the default ones.
+        connections: keeps connections between attempts.
     """
 
     def __init__(
@@ -85,10 +75,16 @@ class Sender:
         *,
         total_timeout_s: float = TOTAL_TIMEOUT_S,
         ca_bundle: str | None = None,
+        connections: KeptConnections | None = None,
     ) -> None:
         self._guard: Final = guard
         self._total_timeout_s: Final = total_timeout_s
         self._trusted: Final = None if ca_bundle is None else _trusting(ca_bundle)
+        self._connections: Final = connections or KeptConnections()
+
+    def close_old_connections(self) -> None:
+        """Close connections that were unused for too long; to be called every few seconds."""
+        self._connections.close_old()
 
     def send(
         self, url: str, *, message_id: str, body: bytes, signing_secrets: Sequence[str]
@@ -118,10 +114,10 @@ class Sender:
 
     def _answer(
         self, url: str, signature: Mapping[str, str], body: bytes, *, deadline: float
-    ) -> _Answer | Failure:
+    ) -> Answer | Failure:
         try:
-            target = self._guard.target_of(url, timeout_s=seconds_left(deadline))
-            return self._post(target, signature, body, deadline=deadline)
+            receiver = self._guard.receiver_of(url)
+            return self._post(receiver, _request(receiver, signature, body), deadline)
         except ReceiverRefused as refused:
             # The user sees only the code: the message would disclose the internal network.
             _log.warning("webhook %s is not sent: %s", signature["webhook-id"], refused)
@@ -131,22 +127,38 @@ class Sender:
         except FOREIGN as error:
             return _failure(error)
 
-    def _post(
-        self, target: Target, signature: Mapping[str, str], body: bytes, *, deadline: float
-    ) -> _Answer:
-        receiver = target.receiver
-        conn = http.client.HTTPConnection(receiver.name, receiver.port)
-        conn.response_class = FinalResponse  # interim responses are skipped
-        conn.auto_open = 0  # `http.client` must never reconnect by itself
-        conn.sock = self._connected(target, deadline)
+    def _post(self, receiver: Receiver, request: bytes, deadline: float) -> Answer:
+        kept = self._connections.take(receiver)
+        if kept is not None:
+            try:
+                return self._exchange(kept, request, deadline)
+            except TimeoutError:
+                raise
+            except FOREIGN:
+                # A receiver may close an unused connection at any time, also while a request is on
+                # its way. If it did read the request, the repeat has the same id.
+                if kept.socket.has_received:
+                    raise
+        return self._exchange(self._opened(receiver, deadline), request, deadline)
+
+    def _exchange(self, connection: Connection, request: bytes, deadline: float) -> Answer:
+        sock = connection.socket
+        sock.deadline, sock.has_received = deadline, False
+        answer = None
         try:
-            headers = {"Host": receiver.host_header, **_HEADERS, **signature}
-            conn.request("POST", receiver.path, body, headers)
-            with conn.getresponse() as response:
-                wait_s = retry_after_s(response.headers)
-                return _Answer(response.status, wait_s, _first_bytes(response))
+            sock.sendall(request)
+            answer = read_answer(sock)
         finally:
-            conn.close()
+            if answer is not None and answer.is_whole:
+                self._connections.put(connection)
+            else:
+                connection.close()
+        return answer
+
+    def _opened(self, receiver: Receiver, deadline: float) -> Connection:
+        checked_at = self._connections.clock()
+        target = self._guard.target_of(receiver, timeout_s=seconds_left(deadline))
+        return Connection(self._connected(target, deadline), receiver, checked_at)
 
     def _connected(self, target: Target, deadline: float) -> TimedSocket | TimedTLSSocket:
         sock = self._reached(target, deadline)
@@ -185,15 +197,10 @@ def _usual_authorities() -> ssl.SSLContext:
     return _trusting(DEFAULT_CA_BUNDLE_PATH)
 
 
-def _first_bytes(response: http.client.HTTPResponse) -> bytes:
-    """Return the beginning of the body; if its transfer fails, return what has arrived."""
-    body = b""
-    try:
-        while len(body) < FIRST_BYTES and (piece := response.read1(FIRST_BYTES - len(body))):
-            body += piece
-    except FOREIGN:
-        pass
-    return body
+def _request(receiver: Receiver, signature: Mapping[str, str], body: bytes) -> bytes:
+    length = {"Content-Length": str(len(body))}
+    headers = {"Host": receiver.host_header, **_HEADERS, **length, **signature}
+    return request_head("POST", receiver.path, headers) + body
 
 
 def _failure(error: BaseException) -> Failure:

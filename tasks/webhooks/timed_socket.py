@@ -1,9 +1,8 @@
 """Give sockets a deadline, so that a slow answer cannot block a thread.
 
 An ordinary timeout limits the silence between two bytes, and begins again with each byte. Here the
-timeout of every operation is the time left until the deadline. The paid API's client needs a
-watchdog for that, because its connections are reused for several calls. A webhook's connection
-serves one request, so its socket can have the deadline.
+timeout of every operation is the time left until the deadline. The deadline is that of the attempt
+under way; a kept connection gets a new one with each request.
 """
 
 import socket
@@ -24,19 +23,28 @@ def seconds_left(deadline: float) -> float:
     return left_s
 
 
+def seconds_from_now(seconds: float) -> float:
+    """Return a deadline on the monotonic clock."""
+    return time.monotonic() + seconds
+
+
 class TimedSocket(socket.socket):
     """A TCP connection with a deadline.
 
     Attributes:
         deadline: the deadline on the monotonic clock.
+        has_received: whether data arrived since a caller last cleared it.
     """
 
     deadline: float
+    has_received: bool = False
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Receive data before the deadline."""
         self.settimeout(seconds_left(self.deadline))
-        return super().recv_into(*args, **kwargs)
+        size = super().recv_into(*args, **kwargs)
+        self.has_received |= size > 0
+        return size
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         """Send all data before the deadline."""
@@ -49,14 +57,18 @@ class TimedTLSSocket(ssl.SSLSocket):
 
     Attributes:
         deadline: the deadline on the monotonic clock.
+        has_received: whether data arrived since a caller last cleared it.
     """
 
     deadline: float
+    has_received: bool = False
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Receive data before the deadline."""
         self.settimeout(seconds_left(self.deadline))
-        return super().recv_into(*args, **kwargs)
+        size = super().recv_into(*args, **kwargs)
+        self.has_received |= size > 0
+        return size
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         """Send a part of the data before the deadline; `sendall` calls this method."""
@@ -74,7 +86,7 @@ def connect(host: str, port: int, *, deadline: float, timeout_s: float) -> Timed
     sock = TimedSocket(family, socket.SOCK_STREAM)
     try:
         sock.deadline = deadline
-        # Head and body are written separately; without this, the body waits for the head's ACK.
+        # A large body is written in several parts; without this, a part may wait for an ACK.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(min(timeout_s, seconds_left(deadline)))
         sock.connect((host, port))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.webhooks.addresses import AddressGuard, AllowList
+from tasks.webhooks.kept_connections import KeptConnections
 from tasks.webhooks.outcome import Outcome
 from tasks.webhooks.sender import Sender
 from tasks.webhooks.signature import new_secret
@@ -25,13 +26,18 @@ def at(*answers: Sequence[str]) -> AddressGuard:
 
 
 def sender(
-    guard: AddressGuard | None = None, *, total_s: float = 30.0, ca_bundle: Path | None = None
+    guard: AddressGuard | None = None,
+    *,
+    total_s: float = 30.0,
+    ca_bundle: Path | None = None,
+    connections: KeptConnections | None = None,
 ) -> Sender:
     """Make a sender."""
     return Sender(
         guard or AddressGuard(allowed=LOOPBACK),
         total_timeout_s=total_s,
         ca_bundle=None if ca_bundle is None else str(ca_bundle),
+        connections=connections,
     )
 
 

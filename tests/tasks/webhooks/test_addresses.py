@@ -160,7 +160,8 @@ class Names:
 
 def target_of(guard: AddressGuard, host: str, path: str = "/") -> list[str]:
     """Ask the guard; the addresses that may be called."""
-    return [str(found) for found in guard.target_of(f"http://{host}{path}", timeout_s=5).addresses]
+    receiver = guard.receiver_of(f"http://{host}{path}")
+    return [str(found) for found in guard.target_of(receiver, timeout_s=5).addresses]
 
 
 def test_the_table_is_as_long_as_promised() -> None:
@@ -236,9 +237,11 @@ def test_a_slow_name_server_holds_nobody() -> None:
         released.wait(30)
         return [PUBLIC]
 
+    guard = AddressGuard(resolver=slow)
+    receiver = guard.receiver_of("http://slow.example.com/")
     try:
         with pytest.raises(ReceiverNotFound, match="in time"):
-            AddressGuard(resolver=slow).target_of("http://slow.example.com/", timeout_s=0.05)
+            guard.target_of(receiver, timeout_s=0.05)
     finally:
         released.set()
 
@@ -294,6 +297,7 @@ def test_a_refusal_says_where_the_name_led_and_not_what_it_was_asked() -> None:
     assert "private" in str(caught.value)
     assert "hush" not in str(caught.value)
     public = AddressGuard(resolver=Names([PUBLIC]))
-    target = public.target_of("https://x.example.com/hush?hush", timeout_s=5)
+    receiver = public.receiver_of("https://x.example.com/hush?hush")
+    target = public.target_of(receiver, timeout_s=5)
     assert "hush" not in repr(target)
     assert target.addresses == (ip_address(PUBLIC),)

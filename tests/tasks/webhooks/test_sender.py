@@ -246,7 +246,7 @@ def test_no_answer_whatever_its_bytes_makes_the_sender_fail(start: bytes, rest: 
 
 def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     """The name exists in no DNS, and its next answer would be another: neither matters."""
-    with raw_server(says("200 OK")) as server:
+    with raw_server(says("200 OK", "Connection: close")) as server:
         by = sender(at(["127.0.0.1"], ["10.0.0.1"]))
         assert send(f"http://rebinds.invalid:{server.port}/", by).status == 200
         again = send(f"http://rebinds.invalid:{server.port}/", by)

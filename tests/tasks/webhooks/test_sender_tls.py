@@ -61,12 +61,27 @@ def test_host_name_and_handshake_are_the_originals_at_the_pinned_address(
 ) -> None:
     """The name exists in no DNS: the connection went where the guard said, under its own name."""
     with raw_server(good, tls=tls) as server:
-        by = sender(at(["127.0.0.1"]), ca_bundle=certificate)
-        outcome = send(f"https://hooks.test:{server.port}/x", by)
-        assert send(f"https://hooks.test.:{server.port}/x", by).status == 200
+        first, second = (sender(at(["127.0.0.1"]), ca_bundle=certificate) for _ in range(2))
+        outcome = send(f"https://hooks.test:{server.port}/x", first)
+        assert send(f"https://hooks.test.:{server.port}/x", second).status == 200
     assert (outcome.status, outcome.first_bytes) == (200, b"thanks")
     assert names == ["hooks.test"] * 2
     assert {seen.headers["host"] for seen in server.seen} == {f"hooks.test:{server.port}"}
+
+
+def test_a_kept_connection_needs_no_second_handshake(
+    certificate: Path, tls: ssl.SSLContext, names: list[str | None]
+) -> None:
+    """It is kept for the name that its certificate proved; another name has its own."""
+    with raw_server(good, tls=tls) as server:
+        by = sender(at(["127.0.0.1"]), ca_bundle=certificate)
+        for _ in range(3):
+            assert send(f"https://hooks.test:{server.port}/", by).status == 200
+        other = send(f"https://other.test:{server.port}/", by)
+        assert send(f"http://hooks.test:{server.port}/", by).status is None
+    assert names == ["hooks.test", "other.test"]
+    assert other.failure is Failure.TLS_FAILED
+    assert [seen.connection for seen in server.seen] == [0, 0, 0]
 
 
 def test_a_receiver_named_by_its_ip_address_proves_that(

@@ -25,8 +25,9 @@ def make_deliverer(wiring: Wiring) -> DeliveryLoop:
         UserError: a setting cannot work; the line names it.
     """
     settings = wiring.settings
+    sender = _sender(settings)
     attempt = DeliveryAttempt(
-        _sender(settings),
+        sender,
         TaskCallback(wiring.app, queues=wiring.on_end_queues, timeout_s=settings.publish_timeout_s),
         default_secret=_default_secret(settings),
     )
@@ -37,6 +38,7 @@ def make_deliverer(wiring: Wiring) -> DeliveryLoop:
         # Longer than an attempt, by as long as a worker may be silent without being dead.
         lease_s=settings.webhook_timeout_s + settings.lease_s,
         keep_s=settings.webhook_log_days * DAY_S,
+        tidy=sender.close_old_connections,
     )
 
 

@@ -1,10 +1,10 @@
-"""Build PostgreSQL indexes on the jobs after the migration, so that nothing waits for them.
+"""Build indexes on large tables after the migration, so that nothing waits for them.
 
-In a transaction, CREATE INDEX would block every worker's writes until it is done, which on a table
-of millions takes minutes. CONCURRENTLY does not, but it cannot run in a transaction. It may also
-fail, and then leaves an index that is maintained and never used. So `migrate` checks each index
-here by name: a valid one is left alone, an invalid one is dropped, and a missing one is built.
-While one is missing, queries are slow but correct.
+On PostgreSQL, CREATE INDEX in a transaction would block every write until it is done, which on a
+table of millions takes minutes. CONCURRENTLY does not, but it cannot run in a transaction. It may
+also fail, and then leaves an index that is maintained and never used. So `migrate` checks each
+index here by name: a valid one is left alone, an invalid one is dropped, and a missing one is
+built. While one is missing, queries are slow but correct.
 
 The process that builds an index holds an advisory lock. It holds it in a transaction of a separate,
 otherwise idle connection, because a pooler in between would break a session lock. Other processes
@@ -13,7 +13,9 @@ waiting in one. CONCURRENTLY waits for the whole transaction of every running st
 wait for them as they wait for it. PostgreSQL would not detect that deadlock, as the lock and the
 index belong to two sessions.
 
-SQLite has only one writer, and its migrations build these indexes themselves.
+An index that comes with a revision is built by the migration itself on SQLite, which has only one
+writer. An index that no release depends on needs no revision of its own: any release may run with
+or without it, and the next `migrate` builds it on both databases.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from sqlalchemy import text
 
 from storage.db.database import Database
 from storage.db.statement_limits import INDEX_BUILD
-from storage.schema.revision import SCHEMA
+from storage.schema.revision import PREFIX, SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class LateIndex:
         since: The revision.
         name: The index's name.
         on: Table, columns and condition, as CREATE INDEX has them after ON.
+        on_sqlite: The same for SQLite, if it is not built by a migration there.
     """
 
     since: str
     name: str
     on: str
+    on_sqlite: str | None = None
 
 
 LATE: Final = (
@@ -54,6 +58,19 @@ LATE: Final = (
         "0005",
         "jobs_needs_release",
         f"{SCHEMA}.jobs (needs_release) WHERE needs_release IS NOT NULL AND ended_at IS NULL",
+    ),
+    LateIndex(
+        "0005",
+        "deliveries_receiver",
+        f"{SCHEMA}.deliveries (owner,"
+        " lower(coalesce(substring(target from '^[^/?#]*//[^/?#]*'), target)), next_attempt_at)"
+        " WHERE next_attempt_at IS NOT NULL",
+        f"{PREFIX}deliveries (owner, lower(CASE WHEN instr(target, '//') = 0 THEN target"
+        " ELSE substr(target, 1, instr(target, '//') + min("
+        "instr(substr(target, instr(target, '//') + 2) || '/', '/'),"
+        " instr(substr(target, instr(target, '//') + 2) || '?', '?'),"
+        " instr(substr(target, instr(target, '//') + 2) || '#', '#'))) END), next_attempt_at)"
+        " WHERE next_attempt_at IS NOT NULL",
     ),
 )
 
@@ -75,11 +92,13 @@ def missing_indexes(db: Database, revision: str | None) -> list[str]:
     Raises:
         DatabaseUnavailable: Unknown; call again.
     """
-    if db.is_sqlite or revision is None:
+    if revision is None:
         return []
-    names = [late.name for late in LATE if int(late.since) <= int(revision)]
+    wanted = [late for late in LATE if int(late.since) <= int(revision)]
+    if db.is_sqlite:
+        wanted = [late for late in wanted if late.on_sqlite is not None]
     whole = {name for name, is_whole in _found(db).items() if is_whole}
-    return [name for name in names if name not in whole]
+    return [late.name for late in wanted if late.name not in whole]
 
 
 def make_indexes(db: Database, revision: str) -> None:
@@ -88,7 +107,11 @@ def make_indexes(db: Database, revision: str) -> None:
     Raises:
         DatabaseUnavailable: Call again; it continues where it stopped.
     """
-    if not missing_indexes(db, revision):
+    missing = missing_indexes(db, revision)
+    if not missing:
+        return
+    if db.is_sqlite:
+        _make_on_sqlite(db, missing)
         return
     lock_db, build_db = db.with_one_connection(INDEX_BUILD), db.with_one_connection(INDEX_BUILD)
     try:
@@ -121,6 +144,18 @@ def _make(db: Database, late: LateIndex) -> None:
         connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {late.name} ON {late.on}")
 
 
+def _make_on_sqlite(db: Database, missing: list[str]) -> None:
+    for late in LATE:
+        if late.name in missing:
+            with db.begin() as connection:
+                connection.exec_driver_sql(
+                    f"CREATE INDEX IF NOT EXISTS {PREFIX}{late.name} ON {late.on_sqlite}"
+                )
+
+
 def _found(db: Database) -> dict[str, bool]:
     with db.read() as connection:
+        if db.is_sqlite:
+            names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'index'"))
+            return {name.removeprefix(PREFIX): True for name in names}
         return dict(connection.execute(_WHOLE, {"schema": SCHEMA}).all())

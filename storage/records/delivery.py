@@ -66,12 +66,14 @@ class ClaimedDelivery:
     Attributes:
         delivery: The row, with this attempt counted.
         token: The claim's token; a process with another token may not record the outcome.
+        receiver: Scheme, host and port of its target, or task and queue.
         body: The bytes to send; None if they were deleted.
         is_gone: Whether the receiver has refused further deliveries.
     """
 
     delivery: Delivery
     token: UUID
+    receiver: str
     body: str | None = field(repr=False)
     is_gone: bool
 

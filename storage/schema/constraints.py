@@ -26,6 +26,17 @@ NEEDS_RELEASE_SQL = "needs_release IS NOT NULL AND ended_at IS NULL"
 
 # Deliveries that are due at some time, and those that a person may want to replay.
 DUE_SQL = "next_attempt_at IS NOT NULL"
+
+# A delivery's receiver: scheme, host and port of its URL, or the task and queue. Receivers share
+# threads fairly. It is never empty. SQLite has no regular expressions.
+RECEIVER_SQL = "lower(coalesce(substring(target from '^[^/?#]*//[^/?#]*'), target))"
+_AFTER_SCHEME = "substr(target, instr(target, '//') + 2)"
+RECEIVER_SQLITE = (
+    "lower(CASE WHEN instr(target, '//') = 0 THEN target"
+    " ELSE substr(target, 1, instr(target, '//') + min("
+    f"instr({_AFTER_SCHEME} || '/', '/'), instr({_AFTER_SCHEME} || '?', '?'),"
+    f" instr({_AFTER_SCHEME} || '#', '#'))) END)"
+)
 UNDELIVERED_SQL = "state IN ('failed', 'disabled')"
 
 LISTED = ("queued", "failed", "cancelled")

@@ -10,7 +10,14 @@ from sqlalchemy import Column, Integer, String, Table, Text, text
 
 from storage.schema.clock import UtcDateTime, now
 from storage.schema.columns import BIG, TableDialect, checks, count, moment
-from storage.schema.constraints import ATTEMPT_CHECKS, DELIVERY_CHECKS, DUE_SQL, UNDELIVERED_SQL
+from storage.schema.constraints import (
+    ATTEMPT_CHECKS,
+    DELIVERY_CHECKS,
+    DUE_SQL,
+    RECEIVER_SQL,
+    RECEIVER_SQLITE,
+    UNDELIVERED_SQL,
+)
 from storage.schema.uuid_column import Uuid
 
 
@@ -45,6 +52,13 @@ def deliveries(dialect: TableDialect) -> Table:
         moment("ended_at"),
         *checks(name, DELIVERY_CHECKS),
         dialect.index(f"{name}_due", "owner", "next_attempt_at", where=DUE_SQL),
+        dialect.index(
+            f"{name}_receiver",
+            "owner",
+            RECEIVER_SQLITE if dialect.name == "sqlite" else RECEIVER_SQL,
+            "next_attempt_at",
+            where=DUE_SQL,
+        ),
         dialect.index(f"{name}_newest", "created_at", "id"),
         dialect.index(f"{name}_owner", "owner", "created_at", "id"),
         dialect.index(f"{name}_undelivered", "created_at", "id", where=UNDELIVERED_SQL),

@@ -7,6 +7,7 @@ Then both sign, and receivers change over at any time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, select
@@ -17,14 +18,21 @@ from storage.db.database import Database
 MAX_SECRETS = 2
 
 
-def signing_secrets(db: Database, owner: str) -> list[str]:
-    """Return the owner's secrets, the newest first; empty if none was ever created.
+def signing_secrets(db: Database, owners: Sequence[str]) -> dict[str, list[str]]:
+    """Return several owners' secrets, the newest first; an owner without one has an empty list.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
+    secrets = db.tables.callback_secrets
+    theirs = select(secrets.c.owner, secrets.c.secret).where(secrets.c.owner.in_(list(owners)))
+    newest = theirs.order_by(secrets.c.created_at.desc(), secrets.c.id.desc())
+    found: dict[str, list[str]] = {owner: [] for owner in owners}
     with db.read() as connection:
-        return [secret for _, secret in _newest(db, connection, owner)[:MAX_SECRETS]]
+        for row in connection.execute(newest):
+            if len(found[row.owner]) < MAX_SECRETS:
+                found[row.owner].append(row.secret)
+    return found
 
 
 def add_secret(db: Database, owner: str, secret: str, *, most: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from storage.records.delivery import ClaimedDelivery, DeliveryState
-from storage.webhooks.claim_delivery import Verdict
+from storage.webhooks.record_attempts import Verdict
 from tasks.backoff import backoff_s
 from tasks.errors import SecretUnusable
 from tasks.webhooks.callback_target import OnEnd, is_task_target, on_end_of

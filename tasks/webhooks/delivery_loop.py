@@ -1,51 +1,52 @@
-"""Run the threads that deliver: claim due deliveries, make attempts, record the verdicts.
+"""Claim due deliveries for the free threads, make the attempts, and have the results recorded.
 
 Every worker has one delivery loop. A delivery is claimed by one loop at a time, so more workers
-only deliver more. Owners are served in round robin, and an owner with slow receivers gets fewer
-threads, down to one. An owner begins with two threads and gets one more for each quick answer. If
-an answer is slow or missing, the owner falls back to one thread. While an attempt waits for its
-receiver, it holds no connection to the database. The loop never uses more than two connections.
+only deliver more. Owners are served in round robin, and each owner's receivers are
+(`storage/webhooks/due_receivers.py`). How many threads a receiver gets is decided in
+`receiver_limits.py`. A thread makes several deliveries to one receiver, one after the other, as
+long as the answers are quick; the rest is handed back after a slow one. While an attempt waits for
+its receiver, it holds no connection to the database. One thread claims and one records, so there
+are never more than two connections.
 """
 
 import logging
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 from uuid import uuid4
 
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked
 from storage.records.delivery import ClaimedDelivery
-from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_due, record_attempt
+from storage.webhooks.claim_delivery import Wanted, claim_deliveries
+from storage.webhooks.due_receivers import DueOwner, owners_due
 from storage.webhooks.log import sweep_deliveries
+from storage.webhooks.record_attempts import Verdict, hand_back
 from storage.webhooks.secrets import signing_secrets
 from tasks.background import BackgroundLoop, Expected, OnError
-from tasks.backoff import NO_JITTER, backoff_s
+from tasks.ttl_cache import TTLCache
+from tasks.webhooks.attempt_records import AttemptRecords
+from tasks.webhooks.delivery_threads import DeliveryThreads
+from tasks.webhooks.receiver_limits import Key, ReceiverLimits, Run
 
 __all__ = ["DeliveryLoop"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two queries for due deliveries.
+#: Seconds between two queries for due deliveries …
 LOOK_EVERY_S: Final = 0.5
+#: … and the least between two while there are some, so that a claim serves several threads.
+GATHER_S: Final = 0.2
+#: Limit of rounds without a claim that follow each other, each for other receivers.
+MOST_LOOKS: Final = 50
 #: Seconds between two deletions of old deliveries.
 SWEEP_EVERY_S: Final = 60.0
 SWEEP_ROWS: Final = 1000
 #: The same, while more old deliveries remain than one deletion covers.
 SWEEP_AGAIN_S: Final = 1.0
-#: Limit of database connections used at once; the others are for the calls.
-CONNECTIONS: Final = 2
-#: Seconds after which an answer counts as slow.
-QUICK_S: Final = 2.0
-FIRST_THREADS: Final = 2
-#: Limit of owners with a known thread count; beyond it, all counts are reset.
-MAX_OWNERS: Final = 10_000
-RECORD_AGAIN_S: Final = 0.5
-#: Longest wait before the record of a delivery with a locked row is retried.
-LOCKED_AGAIN_S: Final = 8.0
+#: Seconds for which an owner's secrets are cached, and the limit of owners.
+SECRETS_FOR_S: Final = 1.0
+MOST_SECRETS: Final = 1000
 #: Wait after an unexpected error, such as a process at its limit of threads.
 FAULT_WAIT_S: Final = 5.0
 
@@ -59,6 +60,7 @@ class DeliveryLoop:
         threads: the limit of concurrent attempts.
         lease_s: the lease of a claimed delivery; longer than an attempt may take.
         keep_s: the time for which ended deliveries and their log are kept.
+        tidy: called between two rounds, to close old connections to receivers.
     """
 
     def __init__(
@@ -69,17 +71,21 @@ class DeliveryLoop:
         threads: int,
         lease_s: float,
         keep_s: float,
+        tidy: Callable[[], object] = lambda: None,
     ) -> None:
         self._database = database
         self._deliver = deliver
-        self._threads = threads
         self._lease_s = lease_s
         self._keep_s = keep_s
-        self._busy: Counter[str] = Counter()
-        self._allowed: dict[str, int] = {}
-        self._changed = threading.Condition()
-        self._connections = threading.Semaphore(CONNECTIONS)
+        self._tidy = tidy
+        self._threads = DeliveryThreads()
+        self._limits = ReceiverLimits(threads)
+        self._records = AttemptRecords(database)
+        self._secrets = TTLCache[str, list[str]](for_s=SECRETS_FOR_S, most=MOST_SECRETS)
         self._after_owner = ""
+        self._after_receivers: dict[str, str] = {}
+        self._looks = 0
+        self._next_round = 0.0
         self._next_sweep = 0.0
         self.loop = BackgroundLoop(
             "deliverer",
@@ -98,9 +104,22 @@ class DeliveryLoop:
 
     def _deliver_and_sweep(self) -> bool:
         """Make a round; return whether more deliveries may be due and a thread is free for them."""
+        if (wait_s := self._next_round - time.monotonic()) > 0:
+            self.loop.stopping.wait(wait_s)
         claimed = self.round()
+        if claimed:
+            self._next_round, self._looks = time.monotonic() + GATHER_S, 0
+        self._tidy()
         self._sweep()
-        return claimed > 0 and self._free > 0
+        return (claimed > 0 or self._goes_on()) and self._limits.free > 0
+
+    def _goes_on(self) -> bool:
+        """Return whether a round without a claim is to be followed at once by the next owners."""
+        self._looks += 1
+        if (self._after_owner or self._after_receivers) and self._looks < MOST_LOOKS:
+            return True
+        self._looks = 0
+        return False
 
     def round(self) -> int:
         """Claim due deliveries for the free threads, start them, and return how many.
@@ -109,123 +128,151 @@ class DeliveryLoop:
             StorageError: the table could not be read or written.
             RuntimeError: no thread could be started; claimed deliveries are due after their lease.
         """
-        claimed = 0
-        owners = self._owners(self._free)
-        for place, owner in enumerate(owners):
-            share = -(-self._free // (len(owners) - place))
-            room = min(share, self._room(owner))
-            claimed += self._begin(owner, room) if room > 0 else 0
-            self._after_owner = owner
-        return claimed
+        free = self._limits.free
+        if free <= 0:
+            return 0
+        runs: dict[Key, list[Run]] = {}
+        try:
+            self._divide(self._owners(free), free, runs)
+            return self._begin(runs)
+        finally:  # of the threads that were reserved, those without a delivery
+            for run in (run for each in runs.values() for run in each):
+                self._limits.end(run)
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Wait for the running attempts; return False after the timeout."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._busy.total(), max(0.0, timeout_s))
+        """Wait for the running attempts and their records; return False after the timeout."""
+        until = time.monotonic() + timeout_s
+        return self._limits.wait_until_free(timeout_s) and self._records.wait_until_empty(
+            until - time.monotonic()
+        )
 
-    @property
-    def _free(self) -> int:
-        with self._changed:
-            return self._threads - self._busy.total()
-
-    def _room(self, owner: str) -> int:
-        with self._changed:
-            return self._allowed.get(owner, FIRST_THREADS) - self._busy[owner]
-
-    def _owners(self, free: int) -> list[str]:
+    def _owners(self, free: int) -> list[DueOwner]:
         """Return owners with due deliveries in round robin, after the last owner served."""
-        if free <= 0:
-            return []
-        with self._connected():
-            found = owners_due(self._database, after_owner=self._after_owner, limit=free)
-            if len(found) < free and self._after_owner:
-                more = owners_due(self._database, after_owner="", limit=free - len(found))
-                found += [owner for owner in more if owner not in found]
+        found = self._due(self._after_owner, free)
+        if len(found) < free and self._after_owner:
+            known = {each.owner for each in found}
+            more = self._due("", free - len(found))
+            found += [each for each in more if each.owner not in known]
         return found
 
-    def _begin(self, owner: str, limit: int) -> int:
+    def _due(self, after_owner: str, limit: int) -> list[DueOwner]:
+        return owners_due(
+            self._database,
+            after_owner=after_owner,
+            after_receivers=self._after_receivers,
+            limit=limit,
+        )
+
+    def _divide(self, owners: Sequence[DueOwner], free: int, runs: dict[Key, list[Run]]) -> None:
+        """Reserve the free threads for the owners' receivers, and note where to continue."""
+        is_whole = len(owners) < free
+        left = free
+        for place, each in enumerate(owners):
+            share = -(-left // (len(owners) - place))
+            if share:
+                left -= self._reserve(each, share, runs)
+                self._after_owner = each.owner
+        if is_whole:
+            known = {each.owner for each in owners}
+            self._after_owner = "" if left else self._after_owner
+            self._after_receivers = {
+                owner: last for owner, last in self._after_receivers.items() if owner in known
+            }
+
+    def _reserve(self, due: DueOwner, share: int, runs: dict[Key, list[Run]]) -> int:
+        """Reserve an owner's share of threads for its receivers in turn; return how many."""
+        looked_at, lap = 0, list[str]()
+        for receiver in due.receivers:
+            if len(lap) == share:
+                break
+            looked_at += 1
+            if self._reserve_one((due.owner, receiver), runs):
+                lap.append(receiver)
+        last = due.last if looked_at == len(due.receivers) else due.receivers[looked_at - 1]
+        if last is None:
+            self._after_receivers.pop(due.owner, None)
+        else:
+            self._after_receivers[due.owner] = last
+        reserved = len(lap)
+        while lap and reserved < share:
+            left = lap[: share - reserved]
+            lap = [each for each in left if self._reserve_one((due.owner, each), runs)]
+            reserved += len(lap)
+        return reserved
+
+    def _reserve_one(self, key: Key, runs: dict[Key, list[Run]]) -> bool:
+        if self._limits.allowed(key) <= 0:
+            return False
+        runs.setdefault(key, []).append(self._limits.begin(key))
+        return True
+
+    def _begin(self, runs: dict[Key, list[Run]]) -> int:
+        """Claim deliveries for the reserved threads, and start these; take them from `runs`."""
+        secrets = self._secrets_of({owner for owner, _ in runs})
         until = time.monotonic() + self._lease_s
-        with self._connected():
-            claimed = claim_deliveries(
-                self._database, owner, token=uuid4(), limit=limit, lease_s=self._lease_s
-            )
-            secrets = signing_secrets(self._database, owner) if claimed else []
-        for each in claimed:
-            self._start(each, secrets, until)
+        limits = {
+            key: Wanted(*key, len(threads) * self._limits.deliveries_in_run(key))
+            for key, threads in runs.items()
+        }
+        claimed = claim_deliveries(
+            self._database, list(limits.values()), token=uuid4(), lease_s=self._lease_s
+        )
+        found: dict[Key, list[ClaimedDelivery]] = {}
+        for one in claimed:
+            found.setdefault((one.delivery.owner, one.receiver), []).append(one)
+        for key, deliveries in found.items():
+            threads, each = runs[key], limits[key].limit // len(runs[key])
+            for n in range(0, len(deliveries), each):
+                self._start(threads[-1], deliveries[n : n + each], secrets[key[0]], until)
+                threads.pop()
         return len(claimed)
 
-    def _start(self, claimed: ClaimedDelivery, secrets: Sequence[str], until: float) -> None:
-        owner, args = claimed.delivery.owner, (claimed, secrets, until)
-        self._note(owner, +1)
-        try:
-            threading.Thread(target=self._work, args=args, name="delivery", daemon=True).start()
-        except BaseException:
-            self._note(owner, -1)
-            raise
+    def _secrets_of(self, owners: Collection[str]) -> dict[str, list[str]]:
+        known = {owner: self._secrets.recall(owner) for owner in owners}
+        missing = [owner for owner, found in known.items() if found is None]
+        asked_s = time.monotonic()
+        new = signing_secrets(self._database, missing) if missing else {}
+        for owner, found in new.items():
+            self._secrets.keep(owner, found, asked_s)
+        return new | {owner: found[0] for owner, found in known.items() if found is not None}
 
-    def _work(self, claimed: ClaimedDelivery, secrets: Sequence[str], until: float) -> None:
-        owner, began = claimed.delivery.owner, time.monotonic()
+    def _start(
+        self, run: Run, deliveries: list[ClaimedDelivery], secrets: Sequence[str], until: float
+    ) -> None:
+        self._threads.run(lambda: self._work(run, deliveries, secrets, until))
+
+    def _work(
+        self, run: Run, deliveries: list[ClaimedDelivery], secrets: Sequence[str], until: float
+    ) -> None:
+        """Make the attempts of one thread; after a slow answer, hand the others back."""
+        left = deliveries[::-1]
         try:
-            if began > until:  # the process was suspended beyond the lease
-                return
+            self._limits.begin_attempt(run)
+            while left:
+                self._attempt(left.pop(), secrets, until)
+                if not self._limits.answered(run) or self.loop.stopping.is_set():
+                    break
+        finally:
+            for claimed in left:
+                self._records.add(claimed, hand_back(claimed.delivery), until)
+            self._limits.end(run)
+            self.loop.wake()  # a thread is free again
+
+    def _attempt(self, claimed: ClaimedDelivery, secrets: Sequence[str], until: float) -> None:
+        if time.monotonic() > until:  # the process was suspended beyond the lease
+            return
+        try:
             verdict = self._deliver(claimed, secrets)
-            self._judge(owner, time.monotonic() - began)
-            self._record(claimed, verdict, until)
         except Exception:
             log.exception("a delivery broke off", extra={"delivery_id": str(claimed.delivery.id)})
-        finally:
-            self._note(owner, -1)
-
-    def _record(self, claimed: ClaimedDelivery, verdict: Verdict, until: float) -> None:
-        """Record the verdict; while the database is unavailable, retry until the lease expires."""
-        facts = {"delivery_id": str(claimed.delivery.id)}
-        locked = 0
-        while time.monotonic() < until:
-            try:
-                with self._connected():
-                    is_ours = record_attempt(self._database, claimed, verdict)
-            except RowLocked:  # each retry holds one of the two connections
-                wait_s = backoff_s(
-                    locked, base_s=RECORD_AGAIN_S, cap_s=LOCKED_AGAIN_S, jitter=NO_JITTER
-                )
-                time.sleep(wait_s)
-                locked += 1
-            except DatabaseUnavailable:
-                time.sleep(RECORD_AGAIN_S)
-            else:
-                if not is_ours:
-                    log.warning("a delivery took longer than its claim", extra=facts)
-                return
-        log.warning("what became of a delivery is lost; it is repeated", extra=facts)
-
-    def _judge(self, owner: str, took_s: float) -> None:
-        most = max(FIRST_THREADS, self._threads // 2)
-        with self._changed:
-            if len(self._allowed) > MAX_OWNERS:
-                self._allowed.clear()
-            allowed = self._allowed.get(owner, FIRST_THREADS)
-            self._allowed[owner] = 1 if took_s > QUICK_S else min(most, allowed + 1)
-
-    def _note(self, owner: str, change: int) -> None:
-        with self._changed:
-            self._busy[owner] += change
-            if not self._busy[owner]:
-                del self._busy[owner]
-            self._changed.notify_all()
-        if change < 0:
-            self.loop.wake()  # a thread is free again
+        else:
+            self._records.add(claimed, verdict, until)
 
     def _sweep(self) -> None:
         """Delete only one chunk of old deliveries, because this thread also claims due ones."""
         if time.monotonic() < self._next_sweep:
             return
         self._next_sweep = time.monotonic() + SWEEP_EVERY_S
-        with self._connected():
-            swept = sweep_deliveries(self._database, ended_before_s=self._keep_s, limit=SWEEP_ROWS)
+        swept = sweep_deliveries(self._database, ended_before_s=self._keep_s, limit=SWEEP_ROWS)
         if swept == SWEEP_ROWS:
             self._next_sweep = time.monotonic() + SWEEP_AGAIN_S
-
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
-        with self._connections:
-            yield

@@ -46,7 +46,7 @@ LARGER = {
     "tombstone.Tombstone": ROW,
     "shown_job.ShownJob": ROW,
     "tables.Tables": "the tables of one dialect, by name",
-    "claim_delivery.Verdict": ROW,
+    "record_attempts.Verdict": ROW,
     "checked_batch.BatchOptions": "the options of a batch: plain values",
 }
 

@@ -10,9 +10,10 @@ from gateway.errors import Unauthenticated
 from storage.batches.counts import fold_batch_deltas
 from storage.jobs.cancel import ask_cancel
 from storage.records.delivery import DeliveryState
-from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
 from storage.webhooks.log import latest_delivery
+from storage.webhooks.record_attempts import Verdict
 from tests.gateway.running import Gateway, fields_of
+from tests.storage.deliveries import claim_deliveries, record_attempt
 
 URL = "https://shop.example.com/done"
 PATH = "/v1/webhooks/deliveries"

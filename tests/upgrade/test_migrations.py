@@ -19,7 +19,8 @@ from storage.errors import StorageError
 from storage.migrations import concurrent_indexes as late_indexes
 from storage.migrations.concurrent_indexes import missing_indexes
 from storage.migrations.migrate import migrate, schema_status
-from storage.schema.revision import CURRENT
+from storage.schema.revision import CURRENT, PREFIX
+from storage.webhooks.due_receivers import owners_due
 from tests.upgrade.conftest import BEFORE, MigrateTo, insert_frozen_rows
 
 EARLIER = (
@@ -36,7 +37,8 @@ HARMLESS = (
     r"(SELECT|PRAGMA|BEGIN|CREATE SCHEMA IF NOT EXISTS darkroom$|SET LOCAL lock_timeout)",
     r"(CREATE OR REPLACE|CREATE|DROP) VIEW darkroom[._]results_v1\b",
     r"(CREATE|DROP) INDEX CONCURRENTLY ",
-    r"CREATE INDEX darkroom_jobs_needs_release ",  # SQLite: one machine, one writer
+    # SQLite: one machine, one writer
+    r"CREATE INDEX (darkroom_jobs_needs_release|IF NOT EXISTS darkroom_deliveries_receiver) ",
     r"(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) ",
     r"LOCK TABLE darkroom\.jobs, darkroom\.workers IN ACCESS EXCLUSIVE MODE$",
     r"ALTER TABLE darkroom[._](jobs|workers) ADD COLUMN \w+ (TIMESTAMP|DATETIME|TEXT|INTEGER)\b",
@@ -69,7 +71,7 @@ def statements_of_migrate(database: Database) -> list[str]:
 def test_no_step_of_this_release_rewrites_a_table_of_the_release_before(
     previous: Database,
 ) -> None:
-    """Columns that may be NULL, and tables, indexes and rows of its own, in one transaction."""
+    """Columns that may be NULL, and tables, indexes and rows of its own."""
     made = statements_of_migrate(previous)
     changes = [
         statement
@@ -146,6 +148,19 @@ def test_an_index_that_broke_off_is_made_anew(previous: Database) -> None:
             " WHERE indexrelid = 'darkroom.jobs_init_image'::regclass"
         )
     assert missing_indexes(previous, CURRENT) == ["jobs_init_image"]
+    assert migrate(previous) == CURRENT
+    assert missing_indexes(previous, CURRENT) == []
+
+
+def test_an_index_without_a_revision_is_made_by_the_next_migrate(previous: Database) -> None:
+    """A database of an earlier build of this release gets it, too; without it, all is found."""
+    migrate(previous)
+    index = "deliveries_receiver"
+    prefix = PREFIX if previous.dialect == "sqlite" else "darkroom."
+    with previous.begin() as connection:
+        connection.exec_driver_sql(f"DROP INDEX {prefix}{index}")
+    assert missing_indexes(previous, CURRENT) == [index]
+    assert owners_due(previous, after_owner="", after_receivers={}, limit=9) == []
     assert migrate(previous) == CURRENT
     assert missing_indexes(previous, CURRENT) == []
 

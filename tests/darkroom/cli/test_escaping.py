@@ -17,8 +17,9 @@ from storage.owners.limits import set_owner_limits
 from storage.records.call_outcome import CallOutcome
 from storage.records.delivery import DeliveryState
 from storage.records.job import Job, JobError, StoredImage
-from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
+from storage.webhooks.record_attempts import Verdict
 from tests.darkroom.cli.conftest import CommandLine, Ran, claim
+from tests.storage.deliveries import claim_deliveries, record_attempt
 
 #: Clears the screen, begins a line, goes back, colours by a C1 control, and turns the direction.
 HOSTILE = "x\x1b[2J\nforged succeeded\r\x9b31m\u202e\u2028forged"

@@ -9,10 +9,11 @@ from standardwebhooks.webhooks import Webhook
 from storage.db.database import Database
 from storage.jobs.cancel import ask_cancel
 from storage.records.delivery import DeliveryState
-from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
 from storage.webhooks.log import latest_delivery
+from storage.webhooks.record_attempts import Verdict
 from storage.webhooks.secrets import signing_secrets
 from tests.darkroom.cli.conftest import CommandLine
+from tests.storage.deliveries import claim_deliveries, record_attempt
 
 URL = "https://shop.example.com/done"
 
@@ -109,15 +110,15 @@ def test_a_secret_is_printed_once_and_two_sign_while_they_change(
     first = made.out.strip()
     Webhook(first)
     assert first not in made.err
-    assert signing_secrets(tables, "shop") == [first]
+    assert signing_secrets(tables, ["shop"])["shop"] == [first]
     again = at_table("owners", "secret", "shop")
     assert (again.status, again.out) == (1, "")
     assert again.lines == ["shop has one already: --rotate it"]
     second = at_table("owners", "secret", "shop", "--rotate", "--json").json["secret"]
-    assert signing_secrets(tables, "shop") == [second, first]
+    assert signing_secrets(tables, ["shop"])["shop"] == [second, first]
     assert at_table("owners", "secret", "shop", "--rotate").status == 1
     assert at_table("owners", "secret", "shop", "--retire").out == ""
-    assert signing_secrets(tables, "shop") == [second]
+    assert signing_secrets(tables, ["shop"])["shop"] == [second]
     assert at_table("owners", "secret", "shop", "--retire", "--rotate").status == 2
     assert at_table("owners", "secret", "no such\nname").status == 2
 

@@ -23,8 +23,8 @@ from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job
 from storage.records.states import JobStatus
 from storage.retention.delete import forget_jobs
-from storage.webhooks.claim_delivery import claim_deliveries
 from tests.storage.db.test_group_commit import at_once
+from tests.storage.deliveries import claim_deliveries
 from tests.storage.table import FAULT, TableUnderTest
 
 THREADS = 6

@@ -19,7 +19,7 @@ from storage.intake.insert import insert_jobs
 from storage.jobs.cancel import ask_cancel, retry_ended
 from storage.queries.filter import database_time
 from storage.records.delivery import ClaimedDelivery, Delivery, DeliveryState
-from storage.webhooks.claim_delivery import Verdict, claim_deliveries, owners_due, record_attempt
+from storage.webhooks.due_receivers import owners_due
 from storage.webhooks.log import (
     UNDELIVERED,
     DeliveryFilter,
@@ -29,8 +29,10 @@ from storage.webhooks.log import (
     list_deliveries,
     sweep_deliveries,
 )
+from storage.webhooks.record_attempts import Verdict
 from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
 from storage.webhooks.secrets import add_secret, drop_old_secrets, signing_secrets
+from tests.storage.deliveries import claim_deliveries, record_attempt
 from tests.storage.table import TableUnderTest, new_job
 
 URL = "https://shop.example.com/done"
@@ -90,12 +92,18 @@ def test_owners_take_turns(table: TableUnderTest) -> None:
     for _ in range(5):
         ended(table, "ada")
     db = table.db
-    assert owners_due(db, after_owner="", limit=10) == ["ada", "bob", "cy"]
-    assert owners_due(db, after_owner="", limit=1) == ["ada"]
-    assert owners_due(db, after_owner="ada", limit=10) == ["bob", "cy"]
+    assert due(db) == ["ada", "bob", "cy"]
+    assert due(db, limit=1) == ["ada"]
+    assert due(db, after="ada") == ["bob", "cy"]
     assert len(claim(db, limit=4)) == 4
     assert len(claim(db, limit=4)) == 2
-    assert owners_due(db, after_owner="", limit=10) == ["bob", "cy"]
+    assert due(db) == ["bob", "cy"]
+
+
+def due(db: Database, *, after: str = "", limit: int = 10) -> list[str]:
+    """Owners with something due."""
+    found = owners_due(db, after_owner=after, after_receivers={}, limit=limit)
+    return [each.owner for each in found]
 
 
 def test_an_attempt_is_written_down_with_what_follows(table: TableUnderTest) -> None:
@@ -114,7 +122,7 @@ def test_an_attempt_is_written_down_with_what_follows(table: TableUnderTest) -> 
         (2, 500, None),
     ]
     assert log[1].answer == "oh\N{REPLACEMENT CHARACTER} no"
-    assert owners_due(table.db, after_owner="", limit=1) == []
+    assert due(table.db) == []
 
 
 def test_a_receiver_that_is_gone_is_told_of_at_the_next_claim(table: TableUnderTest) -> None:
@@ -285,16 +293,16 @@ def test_a_batch_that_ended_before_it_was_opened_is_told(table: TableUnderTest) 
 def test_an_owner_has_one_secret_or_two_while_they_change(table: TableUnderTest) -> None:
     """The newest first; the others are dropped when a caller asks for it."""
     db = table.db
-    assert signing_secrets(db, "ada") == []
+    assert signing_secrets(db, ["ada"])["ada"] == []
     assert add_secret(db, "ada", "whsec_1", most=1)
     assert not add_secret(db, "ada", "whsec_2", most=1)
     assert add_secret(db, "ada", "whsec_2", most=2)
     assert not add_secret(db, "ada", "whsec_3", most=2)
     add_secret(db, "bob", "whsec_b", most=1)
-    assert signing_secrets(db, "ada") == ["whsec_2", "whsec_1"]
+    assert signing_secrets(db, ["ada"])["ada"] == ["whsec_2", "whsec_1"]
     assert drop_old_secrets(db, "ada") == 1
-    assert signing_secrets(db, "ada") == ["whsec_2"]
-    assert signing_secrets(db, "bob") == ["whsec_b"]
+    assert signing_secrets(db, ["ada"])["ada"] == ["whsec_2"]
+    assert signing_secrets(db, ["bob"])["bob"] == ["whsec_b"]
 
 
 @pytest.mark.parametrize("column", ["id", "target"])

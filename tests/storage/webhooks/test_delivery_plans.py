@@ -10,7 +10,7 @@ from storage.db.database import Database
 from storage.db.keyset import Cursor
 from storage.queries.filter import database_time
 from storage.records.delivery import DeliveryState
-from storage.webhooks.claim_delivery import owners_due, record_attempt
+from storage.webhooks.due_receivers import owners_due
 from storage.webhooks.log import (
     UNDELIVERED,
     DeliveryFilter,
@@ -20,6 +20,7 @@ from storage.webhooks.log import (
     sweep_deliveries,
 )
 from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
+from tests.storage.deliveries import record_attempt
 from tests.storage.many_rows import insert_copies, random_id
 from tests.storage.table import TableUnderTest
 from tests.storage.webhooks.test_deliveries import LOST, URL, claim, ended
@@ -86,7 +87,7 @@ def _story(table: TableUnderTest) -> None:
     """Every question about deliveries, once."""
     db = table.db
     job_id = ended(table)
-    owners_due(db, after_owner="", limit=5)
+    owners_due(db, after_owner="", after_receivers={}, limit=5)
     (claimed, *_) = claim(db)
     record_attempt(db, claimed, LOST)
     latest_delivery(db, job_id=job_id)

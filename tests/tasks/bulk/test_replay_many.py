@@ -7,10 +7,11 @@ import pytest
 
 from storage.jobs.cancel import ask_cancel
 from storage.records.delivery import DeliveryState
-from storage.webhooks.claim_delivery import Verdict, claim_deliveries, record_attempt
 from storage.webhooks.log import DeliveryFilter, find_delivery, latest_delivery
+from storage.webhooks.record_attempts import Verdict
 from tasks.bulk import steps
 from tasks.bulk.replay_many import BulkReplay, ReplayResult, find_deliveries, select_deliveries
+from tests.storage.deliveries import claim_deliveries, record_attempt
 from tests.storage.table import TableUnderTest
 
 URL = "https://shop.example.com/done"

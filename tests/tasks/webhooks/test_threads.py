@@ -7,17 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked
 from storage.records.delivery import ClaimedDelivery, DeliveryState
-from storage.webhooks.claim_delivery import Verdict, record_attempt
+from storage.webhooks.record_attempts import Recorded, Verdict, record_attempts
 from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, DeliveryAttempt
 from tasks.webhooks.callback_target import OnEnd
 from tasks.webhooks.delivery_loop import FAULT_WAIT_S, LOOK_EVERY_S, DeliveryLoop
 from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.receiver_limits import MOST_IN_RUN, QUICK_S
 from tasks.webhooks.schedule import JITTER
 from tests.storage.table import TableUnderTest
 from tests.tasks.rests import Rests
@@ -66,31 +68,6 @@ def rounds(worker: DeliveryLoop, count: int) -> list[int]:
     return claimed
 
 
-def test_an_owner_gets_one_more_thread_for_each_quick_answer(
-    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two at first, and half of all at most."""
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.QUICK_S", 600.0)
-    for _ in range(20):
-        ended(table, ANYWHERE)
-    assert rounds(deliverer(table, noting([]), threads=10), 4) == [2, 4, 5, 5]
-
-
-def test_an_owner_whose_answers_take_long_has_one_thread(
-    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Other owners' threads stay as many as they were."""
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.QUICK_S", -1.0)
-    for _ in range(6):
-        ended(table, ANYWHERE, owner="slow")
-    worker = deliverer(table, noting([]), threads=10)
-    assert rounds(worker, 2) == [2, 1]
-    ended(table, ANYWHERE, owner="other")
-    ended(table, ANYWHERE, owner="other")
-    assert worker.round() == 1 + 2
-    assert worker.wait_until_idle(WITHIN_S)
-
-
 def test_owners_take_turns_where_there_are_more_of_them_than_threads(
     table: TableUnderTest,
 ) -> None:
@@ -104,21 +81,28 @@ def test_owners_take_turns_where_there_are_more_of_them_than_threads(
 
 def test_threads_are_divided_between_the_owners_of_a_round(table: TableUnderTest) -> None:
     """None gets them all, and together they get no more than there are."""
-    for owner in "abc" * 4:
+    for owner in "abc":
         ended(table, ANYWHERE, owner=owner)
-    owners, release = list[str](), threading.Event()
+    owners, release, is_known = list[str](), threading.Event(), threading.Event()
     note = noting(owners)
 
     def attempt(claimed: ClaimedDelivery, secrets: Sequence[str]) -> Verdict:
         verdict = note(claimed, secrets)
-        release.wait(WITHIN_S)
+        if is_known.is_set():
+            release.wait(WITHIN_S)
         return verdict
 
     worker = deliverer(table, attempt, threads=4)
-    assert worker.round() == 4
+    assert rounds(worker, 1) == [3], "a receiver that was never tried gets one"
+    owners.clear()
+    is_known.set()
+    for owner in "abc" * (MOST_IN_RUN + 1):
+        ended(table, ANYWHERE, owner=owner)
+    assert worker.round() > 0
+    _wait_until(lambda: len(owners) == 4)
+    assert sorted(Counter(owners).values()) == [1, 1, 2]
     release.set()
     assert worker.wait_until_idle(WITHIN_S)
-    assert sorted(Counter(owners).values()) == [1, 1, 2]
 
 
 def test_a_worker_without_a_free_thread_claims_nothing_and_rests(
@@ -235,15 +219,15 @@ def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     """Sent once, however often the table refuses."""
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
+    monkeypatch.setattr("tasks.webhooks.attempt_records.RECORD_AGAIN_S", 0.001)
     faults, owners = iter([fault] * 3), list[str]()
 
-    def record(*args: Any) -> bool:
+    def record(*args: Any) -> Recorded:
         for each in faults:
             raise each
-        return record_attempt(*args)
+        return record_attempts(*args)
 
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
+    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
     job_id = ended(table, ANYWHERE)
     rounds(deliverer(table, noting(owners)), 1)
     assert (told(table, job_id).state, len(owners)) == (DeliveryState.DELIVERED, 1)
@@ -253,44 +237,126 @@ def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another process has the delivery from then on; a thread does not wait indefinitely."""
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.RECORD_AGAIN_S", 0.001)
+    monkeypatch.setattr("tasks.webhooks.attempt_records.RECORD_AGAIN_S", 0.001)
 
-    def record(*_: Any) -> bool:
+    def record(*_: Any) -> Recorded:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
+    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
     job_id = ended(table, ANYWHERE)
     rounds(deliverer(table, noting([]), lease_s=3.0), 1)
     assert told(table, job_id).state is DeliveryState.PENDING
     assert "what became of a delivery is lost; it is repeated" in caplog.text
 
 
-def test_attempts_that_end_together_use_few_connections(
+def test_attempts_that_end_together_are_recorded_together(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All others of the pool are for the calls."""
-    together = threading.Barrier(6)
-    lock, now, most = threading.Lock(), 0, 0
+    """The threads do not wait for it, and one connection serves all."""
+    together, sizes = threading.Barrier(6), list[int]()
 
-    def record(*args: Any) -> bool:
-        nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.01)  # so that others come meanwhile, if they may
-        with lock:
-            now -= 1
-        return record_attempt(*args)
+    def record(db: Database, attempts: Sequence[Any]) -> Recorded:
+        assert worker._limits.wait_until_free(WITHIN_S)
+        sizes.append(len(attempts))
+        return record_attempts(db, attempts)
 
     def attempt(*_: object) -> Verdict:
         together.wait(WITHIN_S)
         return DONE
 
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.record_attempt", record)
-    for owner in "abc" * 2:
-        ended(table, ANYWHERE, owner=owner)
-    rounds(deliverer(table, attempt, threads=6), 1)
-    assert most <= 2
+    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    jobs = [ended(table, ANYWHERE, owner=owner) for owner in "abcdef"]
+    worker = deliverer(table, attempt, threads=8)
+    assert rounds(worker, 1) == [6]
+    assert sum(sizes) == 6
+    assert len(sizes) <= 2
+    assert {told(table, each).state for each in jobs} == {DeliveryState.DELIVERED}
+
+
+def test_a_result_that_no_row_can_hold_harms_no_other(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A group that fails is recorded one by one."""
+    both = threading.Barrier(2)
+
+    def record(db: Database, attempts: Sequence[Any]) -> Recorded:
+        assert worker._limits.wait_until_free(WITHIN_S)
+        return record_attempts(db, attempts)
+
+    def attempt(claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
+        both.wait(WITHIN_S)
+        if claimed.delivery.owner == "bad":
+            return Verdict(DeliveryState.DELIVERED)  # neither a status nor an error
+        return DONE
+
+    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    good, bad = ended(table, ANYWHERE, owner="good"), ended(table, ANYWHERE, owner="bad")
+    worker = deliverer(table, attempt)
+    rounds(worker, 1)
+    assert told(table, good).state is DeliveryState.DELIVERED
+    assert told(table, bad).state is DeliveryState.PENDING
+    assert "the result of a delivery could not be recorded" in caplog.text
+
+
+def test_dead_receivers_of_an_owner_do_not_delay_its_live_one(table: TableUnderTest) -> None:
+    """However many deliveries wait for the dead ones, all of them older."""
+    release, arrived = threading.Event(), list[UUID]()
+
+    def attempt(claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
+        assert claimed.delivery.job_id is not None
+        if "dead" in claimed.receiver:
+            release.wait(WITHIN_S)
+        arrived.append(claimed.delivery.job_id)
+        return DONE
+
+    for number in range(40):
+        for _ in range(3):
+            ended(table, f"http://dead{number}.invalid/")
+    # The receivers that were tried before are known; this one is the first in no order.
+    live = [ended(table, "http://live.invalid/") for _ in range(20)]
+    worker = deliverer(table, attempt, threads=8, lease_s=3600.0)
+    for number in range(40):
+        run = worker._limits.begin(("ada", f"http://dead{number}.invalid"))
+        run.began_at -= 2 * QUICK_S
+        worker._limits.answered(run)
+        worker._limits.end(run)
+    worker.loop.start()
+    _wait_until(lambda: all(told(table, each).state == "delivered" for each in live))
+    assert worker._limits.free == 4
+    assert set(arrived) == set(live)
+    release.set()
+    worker.loop.stop(timeout_s=WITHIN_S)
+    assert worker.wait_until_idle(WITHIN_S)
+
+
+def test_what_was_claimed_for_a_receiver_that_turns_slow_is_handed_back(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due at once, and the claim is no attempt."""
+    monkeypatch.setattr("tasks.webhooks.receiver_limits.QUICK_S", 600.0)
+    sent = list[UUID]()
+
+    def attempt(claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
+        sent.append(claimed.delivery.id)
+        if len(sent) == 3:
+            monkeypatch.setattr("tasks.webhooks.receiver_limits.QUICK_S", -1.0)
+        return DONE
+
+    worker = deliverer(table, attempt, threads=2)
+    jobs = [ended(table, ANYWHERE)]
+    assert rounds(worker, 1) == [1]
+    jobs += [ended(table, ANYWHERE) for _ in range(6)]
+    claimed = worker.round()
+    assert worker.wait_until_idle(WITHIN_S)
+    assert claimed == 6
+    left = [told(table, each) for each in jobs if told(table, each).id not in sent]
+    assert left
+    for delivery in left:
+        assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 0)
+    while worker.round():
+        assert worker.wait_until_idle(WITHIN_S)
+    assert len(sent) == len(set(sent)) == 7
+    assert {told(table, each).attempts for each in jobs} == {1}
 
 
 @pytest.mark.parametrize(

@@ -70,15 +70,22 @@ class AttemptRecords:
             self._pending.append(_Pending(claimed, verdict, until))
             self._changed.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="delivery-records", daemon=True
-                )
-                self._thread.start()
+                self._thread = self._started()
 
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait until all results are recorded or lost; return False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._pending, max(0.0, timeout_s))
+
+    def _started(self) -> threading.Thread | None:
+        """Start the thread; return None if the process may have no more, until the next result."""
+        thread = threading.Thread(target=self._run, name="delivery-records", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            log.exception("results of deliveries wait for a thread")
+            return None
+        return thread
 
     def _run(self) -> None:
         while True:

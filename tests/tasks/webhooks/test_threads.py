@@ -298,6 +298,29 @@ def test_a_result_that_no_row_can_hold_harms_no_other(
     assert "the result of a delivery could not be recorded" in caplog.text
 
 
+def test_results_wait_for_a_thread_that_could_not_be_started(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are recorded with the next one; the thread that delivered is free."""
+    start, refusals = threading.Thread.start, iter([True])
+
+    def start_if_it_may(thread: threading.Thread) -> None:
+        if thread.name == "delivery-records" and next(refusals, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_it_may)
+    jobs = [ended(table, ANYWHERE)]
+    worker = deliverer(table, noting([]), lease_s=3600.0)
+    assert worker.round() == 1
+    _wait_until(lambda: "results of deliveries wait for a thread" in caplog.text)
+    assert worker._limits.wait_until_free(WITHIN_S)
+    assert not worker.wait_until_idle(0.01)
+    jobs.append(ended(table, ANYWHERE))
+    assert rounds(worker, 1) == [1]
+    assert {told(table, each).state for each in jobs} == {DeliveryState.DELIVERED}
+
+
 def test_dead_receivers_of_an_owner_do_not_delay_its_live_one(table: TableUnderTest) -> None:
     """However many deliveries wait for the dead ones, all of them older."""
     release, arrived = threading.Event(), list[UUID]()

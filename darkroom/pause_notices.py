@@ -28,7 +28,7 @@ def in_words(pause: Pause) -> str:
     """Describe a pause in one line: why no call starts, since when, and how much longer."""
     since = _moment(pause.since)
     until = "" if pause.until is None else f" until {pause.until.astimezone():%H:%M:%S %Z}"
-    return f"paused {_WHY[pause.kind]}, since {since}{until}{_said(pause)}"
+    return f"paused {_WHY[pause.kind]}, since {since}{until}{_detail(pause)}"
 
 
 WORKER_ADVICE: Final = "mend its cause; it probes by itself, or `darkroom resume --worker ID`"
@@ -60,11 +60,11 @@ def as_facts(pause: Pause | None) -> dict[str, Any] | None:
     return {name: getattr(pause, name) for name in pause.__slots__}
 
 
-def _said(pause: Pause) -> str:
+def _detail(pause: Pause) -> str:
     """Return code and message if they say more than the kind, without control characters."""
     code = "" if pause.kind is PauseKind.OPERATOR else pause.code
-    told = ": ".join(part for part in (code, pause.message) if part)
-    return f" ({_plain(told)})" if told else ""
+    text = ": ".join(part for part in (code, pause.message) if part)
+    return f" ({_plain(text)})" if text else ""
 
 
 def _plain(text: str) -> str:

@@ -27,10 +27,10 @@ def check_key(wiring: Wiring) -> Iterator[Finding]:
             "DARKROOM_PLAYGROUND_API_KEY is not set, and the real API wants one; "
             "`darkroom simulator` needs none"
         )
-    yield _finding(settings.playground_url, _ask(settings))
+    yield _finding(settings.playground_url, _send_probe(settings))
 
 
-def _ask(settings: Settings) -> Verdict:
+def _send_probe(settings: Settings) -> Verdict:
     """Ask with a separate client, whose timeouts are shorter than those for images."""
     patience = {"read_timeout_s": TIMEOUT_S, "call_deadline_s": TIMEOUT_S, "concurrency": 1}
     try:
@@ -45,22 +45,22 @@ def _ask(settings: Settings) -> Verdict:
 
 def _finding(url: str, verdict: Verdict) -> Finding:
     address = safe_address(url)
-    said = f"({verdict.code}: {verdict.message})"
+    detail = f"({verdict.code}: {verdict.message})"
     match verdict.meaning:
         case Meaning.REFUSED if verdict.code.startswith("HTTP_"):
-            text = f"{address} refuses a request without a prompt, but in words of no API {said}"
+            text = f"{address} refuses a request without a prompt, but in words of no API {detail}"
             return Finding(ABOUT, Level.WARN, text, "look whether DARKROOM_PLAYGROUND_URL is right")
         case Meaning.REFUSED:
-            return Finding(ABOUT, Level.OK, f"{address} takes it and only misses a prompt {said}")
+            return Finding(ABOUT, Level.OK, f"{address} takes it and only misses a prompt {detail}")
         case Meaning.BLOCKED:
-            text = f"DARKROOM_PLAYGROUND_API_KEY: refused by {address} {said}"
+            text = f"DARKROOM_PLAYGROUND_API_KEY: refused by {address} {detail}"
             return Finding(ABOUT, Level.BAD, text, "check the key and the account's balance")
         case Meaning.TOO_FAST:
-            text = f"{address} has no time to tell now {said}"
+            text = f"{address} has no time to tell now {detail}"
             return Finding(ABOUT, Level.WARN, text, "try again in a minute")
         case Meaning.NOT_PAID | Meaning.UNKNOWN if not verdict.is_foreign:
-            text = f"DARKROOM_PLAYGROUND_URL: {address} does not answer now {said}"
+            text = f"DARKROOM_PLAYGROUND_URL: {address} does not answer now {detail}"
             return Finding(ABOUT, Level.BAD, text, stops_worker=False)
         case _:
-            text = f"DARKROOM_PLAYGROUND_URL: {address} is not the image API {said}"
+            text = f"DARKROOM_PLAYGROUND_URL: {address} is not the image API {detail}"
             return Finding(ABOUT, Level.BAD, text, f"the real one is {REAL_API_URL}")

@@ -13,7 +13,7 @@ __all__ = ["check_pause"]
 ABOUT = "calls"
 
 #: Pauses that are intended; all others are faults.
-WANTED = frozenset({PauseKind.OPERATOR, PauseKind.BUDGET})
+EXPECTED = frozenset({PauseKind.OPERATOR, PauseKind.BUDGET})
 
 
 def check_pause(wiring: Wiring) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def check_pause(wiring: Wiring) -> Iterator[Finding]:
 
 
 def _paused(pause: Pause) -> Finding:
-    level = Level.WARN if pause.kind in WANTED else Level.BAD
+    level = Level.WARN if pause.kind in EXPECTED else Level.BAD
     return Finding(ABOUT, level, in_words(pause), ADVICE[pause.kind], stops_worker=False)
 
 

@@ -23,7 +23,7 @@ from darkroom.cli.admin.verify import verify
 from darkroom.cli.admin.webhooks import webhooks
 from darkroom.cli.batch.command import batch
 from darkroom.cli.common.error_messages import lines_of
-from darkroom.cli.common.output import note, say
+from darkroom.cli.common.output import echo, note
 from darkroom.cli.jobs.cancel import cancel
 from darkroom.cli.jobs.forget import forget
 from darkroom.cli.jobs.list_jobs import list_
@@ -78,9 +78,9 @@ for group in (keys, owners, hooks, webhooks):
     app.add_typer(group)
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
-    if wanted:
-        say(f"darkroom {__version__}")
+def _version(requested: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if requested:
+        echo(f"darkroom {__version__}")
         raise typer.Exit
 
 

@@ -22,7 +22,7 @@ GAP_PX: Final = 18
 CAPTION_PX: Final = 80
 
 #: Longer than any two lines of a caption.
-_MOST_CHARS: Final = 300
+_MAX_CHARS: Final = 300
 
 _GROUND: Final = (16, 15, 18)
 _PAPER: Final = (236, 231, 222)
@@ -94,17 +94,17 @@ def _print(page: Image.Image, made: Made, place: Place) -> None:
 
 
 def _caption(draw: ImageDraw.ImageDraw, fonts: _Type, made: Made, place: Place) -> None:
-    room = place.width
-    words = _lines(made.prompt, fonts.caption, room, most=2)
+    width = place.width
+    words = _lines(made.prompt, fonts.caption, width, max_lines=2)
     y = place.y + place.height + 9
     for words_of_line in words:
         _text(draw, (place.x, y), words_of_line, fonts.caption, _PAPER)
         y += 24
     seed = f"seed {made.seed}"
     facts = f"{made.look} \N{MIDDLE DOT} {seed}" if made.look else seed
-    if fonts.fact.getlength(facts) > room:
+    if fonts.fact.getlength(facts) > width:
         facts = seed
-    _text(draw, (place.x, y + 1), _cut(facts, fonts.fact, room), fonts.fact, _FAINT)
+    _text(draw, (place.x, y + 1), _cut(facts, fonts.fact, width), fonts.fact, _FAINT)
 
 
 def _text(
@@ -113,23 +113,23 @@ def _text(
     draw.text(at, text, font=font, fill=fill)
 
 
-def _lines(text: str, font: _Font, room_px: int, *, most: int) -> list[str]:
+def _lines(text: str, font: _Font, width_px: int, *, max_lines: int) -> list[str]:
     """Break a text into at most so many lines; the last one is cut if necessary."""
     lines: list[str] = []
-    words = text[:_MOST_CHARS].split()
-    while words and len(lines) < most - 1:
-        taken = 1
-        while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= room_px:
-            taken += 1
-        lines.append(_cut(" ".join(words[:taken]), font, room_px))
-        words = words[taken:]
-    return [*lines, _cut(" ".join(words), font, room_px)] if words else lines
+    words = text[:_MAX_CHARS].split()
+    while words and len(lines) < max_lines - 1:
+        count = 1
+        while count < len(words) and font.getlength(" ".join(words[: count + 1])) <= width_px:
+            count += 1
+        lines.append(_cut(" ".join(words[:count]), font, width_px))
+        words = words[count:]
+    return [*lines, _cut(" ".join(words), font, width_px)] if words else lines
 
 
-def _cut(text: str, font: _Font, room_px: int) -> str:
-    if font.getlength(text) <= room_px:
+def _cut(text: str, font: _Font, width_px: int) -> str:
+    if font.getlength(text) <= width_px:
         return text
-    while text and font.getlength(text + "\N{HORIZONTAL ELLIPSIS}") > room_px:
+    while text and font.getlength(text + "\N{HORIZONTAL ELLIPSIS}") > width_px:
         text = text[:-1]
     return text.rstrip(" ,.;") + "\N{HORIZONTAL ELLIPSIS}"
 

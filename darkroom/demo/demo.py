@@ -47,18 +47,18 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
     plan = demo_plan(folder, real=real)
     if real:
         _try_key()
-        _ask(show, yes=yes)
+        _confirm(show, yes=yes)
     leave_settings_behind(folder)
     _greet(show, real=real)
     prepare = partial(prepare_table, simulated=not real)
     with stop_on_signals() as stop:
         try:
-            with LocalStack(plan, stop=stop, prepare=prepare, say=show.say) as stack:
+            with LocalStack(plan, stop=stop, prepare=prepare, echo=show.echo) as stack:
                 outcome = _run(stack, stop, show, simulated=not real)
-                _tell(show, outcome)
+                _report(show, outcome)
                 show.where(place.folder, place.command)
         except KeyboardInterrupt:
-            show.say(
+            show.echo(
                 f"\nStopped; nothing is left running. What was handed in is kept in {place.folder} "
                 f"and goes on with the next\n  {place.command} demo --data-dir {place.folder}\n"
                 f"Look again meanwhile: . {place.folder}/env && {place.command} list"
@@ -82,15 +82,15 @@ class Place:
     @classmethod
     def seen_from(cls, here: Path, folder: Path) -> "Place":
         """Return the names as seen from a folder."""
-        ours = Path(sys.executable).with_name("darkroom")
+        script = Path(sys.executable).with_name("darkroom")
         is_found = shutil.which("darkroom") is not None
-        name = "darkroom" if is_found or not ours.exists() else relative(ours, here)
+        name = "darkroom" if is_found or not script.exists() else relative(script, here)
         return cls(shlex.quote(relative(folder, here)), shlex.quote(name))
 
 
 def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outcome:
     names = {service.name: service.address for service in stack.services}
-    show.say(
+    show.echo(
         f"  [dim]broker {names['broker']}, bucket {names['s3']}\n  table {names['database']}\n"
     )
     write_env_file(stack.plan.data_dir, stack.variables)
@@ -99,21 +99,21 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
     try:
         outcome = run.run(show)
     except KeyboardInterrupt:
-        show.say("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
+        show.echo("\nStopping: calls under way may end; Ctrl-C again leaves at once.")
         raise
     except UserError as error:  # printed now as well: images in progress may take minutes to save
-        stop.ask()
-        show.say(f"\n{error}\nStopping: what is in hand is being saved; Ctrl-C leaves at once.")
+        stop.request()
+        show.echo(f"\n{error}\nStopping: what is in hand is being saved; Ctrl-C leaves at once.")
         raise
-    show.say(f"  [dim]{len(outcome.pictures)} pictures in {time.monotonic() - began_s:.1f} s\n")
+    show.echo(f"  [dim]{len(outcome.pictures)} pictures in {time.monotonic() - began_s:.1f} s\n")
     return outcome
 
 
 def _greet(show: Show, *, real: bool) -> None:
-    who = "the real API answers" if real else "the simulator answers: no key, no cost"
-    show.say(
+    source = "the real API answers" if real else "the simulator answers: no key, no cost"
+    show.echo(
         "\n[bold]Darkroom[/]  prompts through Celery, a real Redis and real HTTP, into an S3 bucket"
-        f"\n  [dim]{who}"
+        f"\n  [dim]{source}"
     )
 
 
@@ -124,9 +124,9 @@ def _try_key() -> None:
             raise UserError(finding.line)
 
 
-def _ask(show: Show, *, yes: bool) -> None:
+def _confirm(show: Show, *, yes: bool) -> None:
     calls = sum(prompt.is_call for prompt in demo_prompts(prompts_file()))
-    show.say(f"{calls} paid calls to the real API, more only where an answer is lost or useless.")
+    show.echo(f"{calls} paid calls to the real API, more only where an answer is lost or useless.")
     if yes:
         return
     if not sys.stdin.isatty():
@@ -135,7 +135,7 @@ def _ask(show: Show, *, yes: bool) -> None:
         raise UserError("nothing was called")
 
 
-def _tell(show: Show, outcome: Outcome) -> None:
+def _report(show: Show, outcome: Outcome) -> None:
     show.table(outcome.pictures, outcome.refused)
     count = len(outcome.pictures)
     sentence = f"{count} rows agree with {count} objects in the bucket: SHA-256, size, PNG, pixels."

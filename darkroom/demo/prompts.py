@@ -64,14 +64,14 @@ def _read(line: Line) -> DemoPrompt:
         name=str(line.fields["key"]),
         prompt=str(line.fields["prompt"]),
         is_refused=metadata.get("expect") == "refused",
-        is_call=_is_good(line.fields),
+        is_call=_is_valid(line.fields),
     )
 
 
-def _is_good(fields: dict[str, Any]) -> bool:
-    not_ours = {*JOB_FIELDS, "init_image"}
+def _is_valid(fields: dict[str, Any]) -> bool:
+    excluded = {*JOB_FIELDS, "init_image"}
     try:
-        parse_request({name: value for name, value in fields.items() if name not in not_ours})
+        parse_request({name: value for name, value in fields.items() if name not in excluded})
     except RequestInvalid:
         return False
     return True

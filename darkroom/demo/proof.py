@@ -56,9 +56,9 @@ def _differences(data: bytes, image: StoredImage, job: Job) -> Iterable[str]:
     except PngDamaged as error:
         yield f"is no whole PNG: {error}"
         return
-    asked = tuple(job.request.get(side, 1024) for side in ("width", "height"))
-    if not (png.width, png.height) == (image.width, image.height) == asked:
-        yield f"is {png.width}x{png.height}, asked for was {asked[0]}x{asked[1]}"
+    requested = tuple(job.request.get(side, 1024) for side in ("width", "height"))
+    if not (png.width, png.height) == (image.width, image.height) == requested:
+        yield f"is {png.width}x{png.height}, asked for was {requested[0]}x{requested[1]}"
 
 
 def charges(playground_url: str) -> Charges:
@@ -88,13 +88,13 @@ def wrong_charges(charged: Charges, jobs: Sequence[Job], others: Charges) -> lis
         others: calls since the start for jobs of an earlier, interrupted run.
     """
     made = [job for job in jobs if job.status is JobStatus.SUCCEEDED]
-    wanted = Counter(_call_of(job) for job in made)
-    ours = {_call_of(job) for job in jobs}
+    delivered = Counter(_call_of(job) for job in made)
+    own_calls = {_call_of(job) for job in jobs}
     return [
         f"{prompt[:40]!r} with seed {seed}: {charged[prompt, seed]} calls charged, "
-        f"{wanted[prompt, seed]} pictures delivered"
-        for prompt, seed in sorted(ours)
-        if charged[prompt, seed] - others[prompt, seed] != wanted[prompt, seed]
+        f"{delivered[prompt, seed]} pictures delivered"
+        for prompt, seed in sorted(own_calls)
+        if charged[prompt, seed] - others[prompt, seed] != delivered[prompt, seed]
     ]
 
 

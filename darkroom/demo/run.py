@@ -37,7 +37,7 @@ from tasks.errors import LineFault
 __all__ = ["Outcome", "Run"]
 
 LOOK_EVERY_S: Final = 0.2
-MOST_JOBS: Final = 1000
+MAX_JOBS: Final = 1000
 
 #: If no job ended for this long, something is broken, and its log says what.
 PATIENCE_S: Final = 300.0
@@ -100,13 +100,13 @@ class Run:
         if not self._wiring.objects.bucket_exists():
             self._wiring.objects.create_bucket()
         unfinished = unfinished_jobs(self._database)
-        batch_id, faults = self._hand_in()
+        batch_id, faults = self._submit()
         with show.bar() as bar:
             jobs = self._wait(batch_id, bar)
         others = self._calls_since(unfinished)
         return self._outcome(batch_id, jobs, faults, others)
 
-    def _hand_in(self) -> tuple[UUID, list[LineFault]]:
+    def _submit(self) -> tuple[UUID, list[LineFault]]:
         batches = Batches(self._wiring.intake, self._database)
         bound = self._wiring.settings.max_init_image_bytes
         image_files = ImageFiles(self._file.parent, bound)
@@ -123,11 +123,11 @@ class Run:
         reported: set[UUID] = set()
         last_s = time.monotonic()
         while True:
-            if self._stop.asked.is_set():
+            if self._stop.requested.is_set():
                 raise KeyboardInterrupt
             progress = batch_progress(self._database, batch_id)
-            bar.tell(progress)
-            jobs = list_jobs(self._database, batch_id=batch_id, limit=MOST_JOBS)
+            bar.report(progress)
+            jobs = list_jobs(self._database, batch_id=batch_id, limit=MAX_JOBS)
             for job in jobs:
                 if job.status in ENDED and job.id not in reported:
                     reported.add(job.id)
@@ -144,7 +144,7 @@ class Run:
                 raise UserError(
                     f"nothing ended for {PATIENCE_S:.0f} s: see {self._folder / 'logs'}"
                 )
-            self._stop.asked.wait(LOOK_EVERY_S)
+            self._stop.requested.wait(LOOK_EVERY_S)
 
     def _calls_since(self, before: Sequence[Job]) -> Charges:
         calls: Charges = Counter()
@@ -158,13 +158,13 @@ class Run:
         self, batch_id: UUID, jobs: list[Job], faults: list[LineFault], others: Charges
     ) -> Outcome:
         by_name = {_name(job): job for job in jobs}
-        at_the_door = {fault.line: fault.reason for fault in faults}
+        rejected = {fault.line: fault.reason for fault in faults}
         pictures: list[Made] = []
         refused: list[Refused] = []
         problems: list[str] = []
         for number, prompt in enumerate(self._prompts, start=1):
-            if prompt.line in at_the_door:
-                reason = at_the_door[prompt.line]
+            if prompt.line in rejected:
+                reason = rejected[prompt.line]
                 refused.append(Refused(prompt.name, prompt.prompt, "at the door", reason))
                 wrong = [] if prompt.is_refused else [f"{prompt.name}: {reason}"]
             else:
@@ -174,8 +174,8 @@ class Run:
         if self._simulated:
             ledger = charges(self._wiring.settings.playground_url)
             problems += wrong_charges(ledger, jobs, others)
-            ours = {(job.request["prompt"], job.request["seed"]) for job in jobs}
-            charged = sum(ledger[call] - others[call] for call in ours)
+            own_calls = {(job.request["prompt"], job.request["seed"]) for job in jobs}
+            charged = sum(ledger[call] - others[call] for call in own_calls)
         self._write(batch_id, pictures, refused)
         return Outcome(batch_id, tuple(pictures), tuple(refused), tuple(problems), charged)
 

@@ -32,12 +32,12 @@ def _size_text(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.1f} MB"
 
 
-def _elided(key: str, room_chars: int) -> str:
+def _elided(key: str, max_chars: int) -> str:
     """Return a key, with its middle left out if the line is too short for it."""
-    if len(key) <= room_chars:
+    if len(key) <= max_chars:
         return key
-    tail = room_chars // 2
-    return f"{key[: room_chars - tail - 1]}\N{HORIZONTAL ELLIPSIS}{key[-tail:]}"
+    tail = max_chars // 2
+    return f"{key[: max_chars - tail - 1]}\N{HORIZONTAL ELLIPSIS}{key[-tail:]}"
 
 
 class Show:
@@ -52,7 +52,7 @@ class Show:
         width = None if file.isatty() else _PLAIN_WIDTH
         self.console = Console(file=file, highlight=False, width=width)
 
-    def say(self, text: str = "") -> None:
+    def echo(self, text: str = "") -> None:
         """Print a paragraph with rich markup."""
         self.console.print(text)
 
@@ -80,10 +80,10 @@ class Show:
         table.add_column("size", no_wrap=True)
         table.add_column("seconds", justify="right", no_wrap=True)
         table.add_column("object key", no_wrap=True, style="dim")
-        room = max(_LEAST_KEY_CHARS, self.console.width - _OTHER_COLUMNS_CHARS)
+        max_chars = max(_LEAST_KEY_CHARS, self.console.width - _OTHER_COLUMNS_CHARS)
         for made in pictures:
             size, took = f"{made.width}x{made.height}", f"{made.seconds:.1f}"
-            key = _elided(made.object_key, room)
+            key = _elided(made.object_key, max_chars)
             table.add_row(
                 "[green]succeeded",
                 made.name,
@@ -96,7 +96,7 @@ class Show:
             table.add_row(f"[{_LAMP}]refused", one.name, "-", "-", "-", "-")
         self.console.print(table)
         for one in refused:
-            self.say(
+            self.echo(
                 f"[{_LAMP}]refused[/] {one.name}, {one.where}: {_plain(one.reason)} "
                 "[dim](as it should be)"
             )
@@ -104,15 +104,15 @@ class Show:
     def verdict(self, problems: Sequence[str], sentence: str) -> None:
         """Print whether everything agrees."""
         if not problems:
-            self.say(f"\n[bold green]Checked.[/] {sentence}")
+            self.echo(f"\n[bold green]Checked.[/] {sentence}")
             return
-        self.say(f"\n[bold red]Not as it should be:[/] {len(problems)}")
+        self.echo(f"\n[bold red]Not as it should be:[/] {len(problems)}")
         for problem in problems:
-            self.say(f"  {_plain(problem)}")
+            self.echo(f"  {_plain(problem)}")
 
     def where(self, folder: str, command: str) -> None:
         """Print where the files are, and what to do next."""
-        self.say(
+        self.echo(
             f"\n  [bold]gallery[/]        {folder}/gallery.html   [dim]open it in a browser[/]\n"
             f"  [bold]contact sheet[/]  {folder}/contact-sheet.png\n"
             f"  [bold]pictures[/]       {folder}/pictures\n\n"
@@ -129,7 +129,7 @@ class Bar:
         self._progress = progress
         self._task = progress.add_task("", total=None, under_way="")
 
-    def tell(self, now: BatchProgress) -> None:
+    def report(self, now: BatchProgress) -> None:
         """Move the bar."""
         self._progress.update(
             self._task,

@@ -17,7 +17,7 @@ from storage.records.states import JobStatus
 
 __all__ = ["prepare_table", "unfinished_jobs"]
 
-_MOST_JOBS: Final = 1000
+_MAX_JOBS: Final = 1000
 _UNFINISHED: Final = (JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.STORING)
 
 
@@ -35,9 +35,9 @@ def prepare_table(variables: Mapping[str, str], *, simulated: bool) -> None:
     finally:
         database.close()
     if any(job.simulated is not simulated for job in jobs):
-        theirs, ours = ("real", "simulated") if simulated else ("simulated", "real")
+        existing, own = ("real", "simulated") if simulated else ("simulated", "real")
         raise UserError(
-            f"this folder holds {theirs} pictures, and {ours} ones don't go among them: "
+            f"this folder holds {existing} pictures, and {own} ones don't go among them: "
             "name another with --data-dir"
         )
 
@@ -45,7 +45,5 @@ def prepare_table(variables: Mapping[str, str], *, simulated: bool) -> None:
 def unfinished_jobs(database: Database) -> list[Job]:
     """Count jobs of earlier, interrupted runs: they continue now."""
     return [
-        job
-        for status in _UNFINISHED
-        for job in list_jobs(database, status=status, limit=_MOST_JOBS)
+        job for status in _UNFINISHED for job in list_jobs(database, status=status, limit=_MAX_JOBS)
     ]

@@ -20,8 +20,8 @@ def choose_ports(plan: StackPlan, folder: DataFolder, services: Iterable[str]) -
     Raises:
         UserError: A requested port is taken, or the choice can't be written.
     """
-    kept = folder.remembered(_FILE)
-    before = {n: p for n, p in kept.items() if isinstance(p, int) and 0 < p <= LAST_PORT}
+    saved = folder.remembered(_FILE)
+    before = {n: p for n, p in saved.items() if isinstance(p, int) and 0 < p <= LAST_PORT}
     chosen: dict[str, int] = {}
     for service in services:
         chosen[service] = _port(service, plan.ports.get(service, 0), before.get(service))
@@ -29,14 +29,14 @@ def choose_ports(plan: StackPlan, folder: DataFolder, services: Iterable[str]) -
     return chosen
 
 
-def _port(service: str, wanted: int, before: int | None) -> int:
-    if wanted:
-        if not _becomes_free(wanted):
+def _port(service: str, requested: int, before: int | None) -> int:
+    if requested:
+        if not _becomes_free(requested):
             raise UserError(
-                f"port {wanted} on {LOOPBACK}, asked for {service}, is taken: "
+                f"port {requested} on {LOOPBACK}, asked for {service}, is taken: "
                 "stop what listens there, or choose another port (0 takes a free one)"
             )
-        return wanted
+        return requested
     if before and _becomes_free(before):
         return before
     return free_port()

@@ -78,14 +78,14 @@ class StackPlan:
                 "or unset both to start a local S3"
             )
         if self.playground_url is None:
-            self._refuse_simulator_beside("DARKROOM_S3_BUCKET", self.s3_bucket)
-            self._refuse_simulator_beside("DARKROOM_DATABASE_URL", self.database_url)
+            self._refuse_simulator_with("DARKROOM_S3_BUCKET", self.s3_bucket)
+            self._refuse_simulator_with("DARKROOM_DATABASE_URL", self.database_url)
         for name, port in self.ports.items():
             if name not in SERVICE_PORTS or not 0 <= port <= LAST_PORT:
                 raise UserError(f"port {port} for {name!r}: ports are 0 to 65535", exit_status=2)
 
     @staticmethod
-    def _refuse_simulator_beside(setting: str, value: str | None) -> None:
+    def _refuse_simulator_with(setting: str, value: str | None) -> None:
         if value is not None:
             raise UserError(
                 f"{setting} is set, DARKROOM_PLAYGROUND_API_KEY is not: simulated pictures don't "

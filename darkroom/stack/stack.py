@@ -34,7 +34,7 @@ class LocalStack:
             drain.
         prepare: Called with the variables while services start and before any worker or gateway.
             Migrate the database here.
-        say: Gets a line for a person when a child died or was started again.
+        echo: Gets a line for a person when a child died or was started again.
 
     Attributes:
         variables: The settings (and AWS keys) that this stack selected, as environment variables.
@@ -48,7 +48,7 @@ class LocalStack:
         *,
         stop: Stop | None = None,
         prepare: Callable[[Mapping[str, str]], None] | None = None,
-        say: Callable[[str], None] | None = None,
+        echo: Callable[[str], None] | None = None,
     ) -> None:
         self.plan = plan
         self.stop = stop if stop is not None else Stop()
@@ -56,7 +56,7 @@ class LocalStack:
         self.environment: Mapping[str, str] = {}
         self.services: tuple[Service, ...] = ()
         self._prepare = prepare
-        self._say = say
+        self._echo = echo
         self._folder: DataFolder | None = None
         self._service_children: list[Child] = []
         self._our_children: list[Child] = []
@@ -91,7 +91,7 @@ class LocalStack:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until `stop` is set; return whether it was."""
-        return self.stop.asked.wait(timeout_s)
+        return self.stop.requested.wait(timeout_s)
 
     def close(self) -> None:
         """End workers (drained, unless hurried) and gateway, then services; unlock the folder."""
@@ -125,14 +125,14 @@ class LocalStack:
         if self._prepare is not None:
             self._prepare(self.variables)
         for child in self._service_children:
-            child.wait_ready(self.stop.asked)
-        self._launch(self._ours(made, self._folder), self._our_children)
+            child.wait_ready(self.stop.requested)
+        self._launch(self._programs(made, self._folder), self._our_children)
         for child in self._our_children:
             if child.program.answers is not None:
-                child.wait_ready(self.stop.asked)
+                child.wait_ready(self.stop.requested)
         self._watcher.start()
 
-    def _ours(self, made: Composition, folder: DataFolder) -> list[Program]:
+    def _programs(self, made: Composition, folder: DataFolder) -> list[Program]:
         programs = workers(self.plan, folder, self.environment)
         if self.plan.with_gateway:
             port = made.ports["gateway"]
@@ -149,23 +149,23 @@ class LocalStack:
     def _look(self) -> None:
         """Report a disk that fills up, and restart children that died."""
         if (line := self._disk.look()) is not None:
-            self._tell("disk", line)
+            self._report("disk", line)
         for child in self._children:
             line = child.look()
             if line is not None:
-                self._tell(child.program.name, line)
+                self._report(child.program.name, line)
 
-    def _tell(self, who: str, line: str) -> None:
-        log.warning("%s", line, extra={"child": who})
-        if self._say is None:
+    def _report(self, name: str, line: str) -> None:
+        log.warning("%s", line, extra={"child": name})
+        if self._echo is None:
             return
         try:
-            self._say(line)
+            self._echo(line)
         except Exception:  # for example a closed terminal: watching must go on
             log.exception("could not print: %s", line)
 
     def _end(self, children: list[Child]) -> None:
         for child in children:
-            child.ask_to_end()
+            child.terminate()
         for child in children:
             child.wait_ended(self.stop.hurried)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -56,7 +56,7 @@ def check(
         if as_json:
             print_json(_hook_as_json(hook))
         else:
-            say(f"{_address(hook):<32} {hook.scheme:<10} owner {hook.owner}")
+            echo(f"{_address(hook):<32} {hook.scheme:<10} owner {hook.owner}")
 
 
 @hooks.command("test")
@@ -79,13 +79,13 @@ def try_(
 
     settings = _settings(file)
     hook = _named(name, _load(settings, with_secrets=False))
-    asked, faults = _asked(hook, _read(payload), settings)
+    submission, faults = _submission(hook, _read(payload), settings)
     if as_json:
-        print_json(_answer(asked, faults))
-    elif asked is None and not faults:
-        say("filtered: the sender would be thanked, and no job made")
-    elif asked is not None:
-        say(*_lines(asked))
+        print_json(_answer(submission, faults))
+    elif submission is None and not faults:
+        echo("filtered: the sender would be thanked, and no job made")
+    elif submission is not None:
+        echo(*_lines(submission))
     if faults and as_json:
         raise typer.Exit(2)
     if faults:
@@ -136,7 +136,7 @@ def _read(file: Path) -> bytes:
         raise UserError(f"cannot read {file}: {error.strerror}", exit_status=2) from error
 
 
-def _asked(
+def _submission(
     hook: "Hook", body: bytes, settings: "Settings"
 ) -> "tuple[Asked | None, tuple[Fault, ...]]":
     """Return the job a body would become, and its faults; neither if the filter leaves it out."""
@@ -149,12 +149,12 @@ def _asked(
         parsed = parse_json(body)
         if not hook.wants(parsed):
             return None, ()
-        asked = hook.ask(parsed, body, VerifiedSignature(_id_of(hook)))
+        submission = hook.ask(parsed, body, VerifiedSignature(_id_of(hook)))
     except PayloadUnfit as error:
         return None, error.faults
     except GatewayError as error:
         raise UserError(error.detail, exit_status=2) from None
-    return asked, _faults_of(asked, settings)
+    return submission, _faults_of(submission, settings)
 
 
 def _id_of(hook: "Hook") -> str | None:
@@ -162,17 +162,17 @@ def _id_of(hook: "Hook") -> str | None:
     return "WEBHOOK-ID" if hook.scheme == "standard" else None
 
 
-def _faults_of(asked: "Asked", settings: "Settings") -> "tuple[Fault, ...]":
+def _faults_of(submission: "Asked", settings: "Settings") -> "tuple[Fault, ...]":
     from darkroom.wiring.factory import Wiring
     from playground.errors import RequestInvalid
     from playground.request.request import parse_request
     from tasks.submission.options import parse_options
 
     limits = Wiring(settings).request_limits
-    _, faults = parse_options(dict(asked.options))
+    _, faults = parse_options(dict(submission.options))
     try:
         parse_request(
-            asked.request,
+            submission.request,
             extra_models=limits.extra_models,
             max_side_px=limits.max_side_px,
             max_prompt_chars=limits.max_prompt_chars,
@@ -183,32 +183,34 @@ def _faults_of(asked: "Asked", settings: "Settings") -> "tuple[Fault, ...]":
     return tuple(faults)
 
 
-def _answer(asked: "Asked | None", faults: "tuple[Fault, ...]") -> dict[str, Any]:
-    told = [{"field": fault.field, "value": fault.value, "rule": fault.rule} for fault in faults]
-    if asked is None:
-        return {"accepted": False, "faults": told} if told else _FILTERED
+def _answer(submission: "Asked | None", faults: "tuple[Fault, ...]") -> dict[str, Any]:
+    faults_json = [
+        {"field": fault.field, "value": fault.value, "rule": fault.rule} for fault in faults
+    ]
+    if submission is None:
+        return {"accepted": False, "faults": faults_json} if faults_json else _FILTERED
     return {
-        "accepted": not told,
-        "request": asked.request,
-        "options": asked.options,
-        "faults": told,
+        "accepted": not faults_json,
+        "request": submission.request,
+        "options": submission.options,
+        "faults": faults_json,
     }
 
 
 _FILTERED = {"accepted": False, "reason": "filtered", "faults": []}
 
 
-def _lines(asked: "Asked") -> list[str]:
+def _lines(submission: "Asked") -> list[str]:
     """Return every field as it would be submitted; anything but plain text as JSON."""
     import orjson
 
     def text(value: Any) -> str:
         return value if isinstance(value, str) else orjson.dumps(value).decode()
 
-    given = {**asked.request, **asked.options}
-    if isinstance(given.get("init_image"), str):
-        given["init_image"] = f"({len(given['init_image'])} characters)"
-    return [f"{name:<24} {text(value)}" for name, value in given.items()]
+    fields = {**submission.request, **submission.options}
+    if isinstance(fields.get("init_image"), str):
+        fields["init_image"] = f"({len(fields['init_image'])} characters)"
+    return [f"{name:<24} {text(value)}" for name, value in fields.items()]
 
 
 def _hook_as_json(hook: "Hook") -> dict[str, Any]:

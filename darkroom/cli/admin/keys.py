@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -68,7 +68,7 @@ def create(
     if as_json:
         print_json(key_as_json(made.key) | {"secret": made.secret})
     else:
-        say(made.secret)
+        echo(made.secret)
     note(f"key {made.key.id} of {owner} may {_scopes(made.key)}; its secret is not shown again")
     if is_first:
         note("the first key: from now on the gateway asks everybody for one")
@@ -111,14 +111,14 @@ def revoke(
     from darkroom.cli.common.formatting import local_time
     from storage.owners.api_keys import revoke_key
 
-    wanted = _parse_id(key_id)
-    revoked = revoke_key(opened().database, wanted)
+    parsed_id = _parse_id(key_id)
+    revoked = revoke_key(opened().database, parsed_id)
     if revoked is None:
-        raise UserError(f"there is no key {wanted}: `darkroom keys list` shows them")
+        raise UserError(f"there is no key {parsed_id}: `darkroom keys list` shows them")
     if as_json:
         print_json(key_as_json(revoked))
     else:
-        say(f"{revoked.id} of {revoked.owner}: revoked since {local_time(revoked.revoked_at)}")
+        echo(f"{revoked.id} of {revoked.owner}: revoked since {local_time(revoked.revoked_at)}")
 
 
 def scopes_of(chosen: list[Scope] | None) -> set[str]:
@@ -173,4 +173,4 @@ def _print_table(found: "list[ApiKey]") -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         start = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        say(f"{start}  {row[4]}")
+        echo(f"{start}  {row[4]}")

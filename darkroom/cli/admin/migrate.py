@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import print_json, say
+from darkroom.cli.common.output import echo, print_json
 
 __all__ = ["migrate"]
 
@@ -31,26 +31,26 @@ def migrate(
     from storage.migrations.migrate import schema_status
 
     database = Wiring(load_settings()).database
-    found, wanted = schema_status(database)
+    found, needed = schema_status(database)
     missing = missing_indexes(database, found)
     now = found if check else bring_up(database)
     if as_json:
         address = database.safe_url
-        print_json({"database": address, "found": found, "wanted": wanted, "revision": now})
+        print_json({"database": address, "found": found, "wanted": needed, "revision": now})
     else:
-        say(f"{database.safe_url}: {_sentence(found, wanted, now, missing)}")
-    is_old = now is None or int(now) < int(wanted)
+        echo(f"{database.safe_url}: {_sentence(found, needed, now, missing)}")
+    is_old = now is None or int(now) < int(needed)
     raise typer.Exit(1 if is_old or (check and missing) else 0)
 
 
-def _sentence(found: str | None, wanted: str, now: str | None, missing: list[str]) -> str:
+def _sentence(found: str | None, needed: str, now: str | None, missing: list[str]) -> str:
     start = f"revision {found}" if found else "no tables"
     if found != now:
         return f"from {start} to revision {now}"
-    if now is None or int(now) < int(wanted):
-        return f"{start}; this release needs {wanted}: run `darkroom migrate`"
-    if int(now) > int(wanted):
-        return f"{start}, newer than this release's {wanted}: nothing to do"
+    if now is None or int(now) < int(needed):
+        return f"{start}; this release needs {needed}: run `darkroom migrate`"
+    if int(now) > int(needed):
+        return f"{start}, newer than this release's {needed}: nothing to do"
     if missing:
         return f"{start}; missing or made now: index {', '.join(missing)}"
     return f"{start}: nothing to do"

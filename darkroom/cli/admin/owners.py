@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -130,8 +130,8 @@ def secret(
     check_owner(name)
     database = opened().database
     if retire:
-        gone = drop_old_secrets(database, name)
-        note(f"{gone} older secret{'' if gone == 1 else 's'} of {name} dropped")
+        dropped = drop_old_secrets(database, name)
+        note(f"{dropped} older secret{'' if dropped == 1 else 's'} of {name} dropped")
         return
     made = new_secret()
     if not add_secret(database, name, made, most=MAX_SECRETS if rotate else 1):
@@ -140,7 +140,7 @@ def secret(
     if as_json:
         print_json({"owner": name, "secret": made})
     else:
-        say(made)
+        echo(made)
     note(f"signs the webhooks of {name} from now on; it is not shown again")
 
 
@@ -153,15 +153,15 @@ def _print(database: "Database", found: "list[Owner]", *, as_json: bool) -> None
         if as_json:
             print_json(_as_json(owner) | {"reuse": reuses})
         else:
-            say(f"{owner.name}: {_in_words(owner)}{'; reuses pictures' if reuses else ''}")
+            echo(f"{owner.name}: {_in_words(owner)}{'; reuses pictures' if reuses else ''}")
 
 
 def _changes(max_per_second: str | None, counts: dict[str, str | None]) -> "OwnerChanges":
     changes: OwnerChanges = {}
     if max_per_second is not None:
         changes["max_per_second"] = _rate(max_per_second)
-    given = {name: _count(name, text) for name, text in counts.items() if text is not None}
-    changes.update(cast("OwnerChanges", given))
+    counted = {name: _count(name, text) for name, text in counts.items() if text is not None}
+    changes.update(cast("OwnerChanges", counted))
     return changes
 
 
@@ -199,5 +199,5 @@ def _in_words(owner: "Owner") -> str:
     return f"hands in {rate} times a second; {waiting} waiting; calls: {calls}"
 
 
-def _limit(most: int | None) -> str:
-    return "any number" if most is None else f"{most:,}"
+def _limit(limit: int | None) -> str:
+    return "any number" if limit is None else f"{limit:,}"

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 
 __all__ = ["pause"]
 
@@ -39,8 +39,8 @@ def pause(
     if as_json:
         print_json({"paused": now is not None, "changed": is_new, "pause": as_facts(now)})
     elif is_new:
-        say("paused: calls under way end, and no other begins until `darkroom resume`")
+        echo("paused: calls under way end, and no other begins until `darkroom resume`")
     else:
-        say("nothing changed" if now is None else f"nothing changed: {in_words(now)}")
+        echo("nothing changed" if now is None else f"nothing changed: {in_words(now)}")
     if not is_new and message:
         note("for another reason: `darkroom resume`, then pause again")

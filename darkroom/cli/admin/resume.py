@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -52,12 +52,12 @@ def _resume_all(database: "Database", *, as_json: bool) -> None:
         facts = {"paused": False, "changed": is_lifted or workers > 0, "pause": as_facts(before)}
         print_json(facts | {"workers": workers})
     elif is_lifted:
-        say("resumed" if before is None else f"resumed; it was {in_words(before)}")
+        echo("resumed" if before is None else f"resumed; it was {in_words(before)}")
     elif not workers:
-        say("nothing changed: there is no pause")
+        echo("nothing changed: there is no pause")
     if workers and not as_json:
         noun = "worker was" if workers == 1 else "workers were"
-        say(f"{workers} paused {noun} asked to resume")
+        echo(f"{workers} paused {noun} asked to resume")
     is_own = workers or (before is not None and before.kind is not PauseKind.OPERATOR)
     if is_own and (is_lifted or workers):
         note("if its cause is still there, the fleet will pause again; see `darkroom doctor`")
@@ -68,14 +68,14 @@ def _resume_worker(database: "Database", named: str, *, as_json: bool) -> None:
     from storage.fleet.leases import live_workers
     from storage.fleet.worker_calls import ask_to_resume
 
-    wanted = parse_job_id(named)
-    if wanted not in {each.id for each in live_workers(database)}:
+    worker_id = parse_job_id(named)
+    if worker_id not in {each.id for each in live_workers(database)}:
         raise UserError(f"no live worker has the id {named[:60]}; see `darkroom doctor`")
-    asked = ask_to_resume(database, wanted)
+    count = ask_to_resume(database, worker_id)
     if as_json:
-        print_json({"worker": wanted, "changed": asked > 0})
-    elif asked:
-        say(f"worker {wanted}: asked to resume")
+        print_json({"worker": worker_id, "changed": count > 0})
+    elif count:
+        echo(f"worker {worker_id}: asked to resume")
         note("if its cause is still there, it will pause again; see `darkroom doctor`")
     else:
-        say("nothing changed: this worker has not paused itself")
+        echo("nothing changed: this worker has not paused itself")

@@ -158,7 +158,7 @@ def _repair(wiring: "Wiring", database: "Database", report: Report, *, yes: bool
     plan = repair.plan(report.unresolved)
     _announce(plan, report)
     if plan.lost:
-        _ask(report, yes=yes)
+        _confirm(report, yes=yes)
         _retry(repair, plan, report)
 
 
@@ -176,7 +176,7 @@ def _announce(plan: "RepairPlan", report: Report) -> None:
         )
 
 
-def _ask(report: Report, *, yes: bool) -> None:
+def _confirm(report: Report, *, yes: bool) -> None:
     """Ask the operator to agree to paying twice, as `darkroom retry` does."""
     if yes:
         return
@@ -197,9 +197,9 @@ def _ask(report: Report, *, yes: bool) -> None:
 def _retry(repair: "Repair", plan: "RepairPlan", report: Report) -> None:
     from darkroom.cli.common.stoppable import meter, stoppable
 
-    told = meter("jobs queued again")
+    show_count = meter("jobs queued again")
     with stoppable(report.print) as step_done:
         for ids in repair.retry(plan):
             report.mark_retried(ids)
-            told(report.retried)
+            show_count(report.retried)
             step_done()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
 
 __all__ = ["verify_bar"]
 
-SAY_EVERY_S: Final = 10.0
+REPORT_EVERY_S: Final = 10.0
 
 
 @contextmanager
@@ -59,12 +59,12 @@ def verify_bar() -> "Iterator[Callable[[Report], None]]":
 
 
 def _lines() -> "Callable[[Report], None]":
-    said_at_s = time.monotonic()
+    reported_at_s = time.monotonic()
 
     def show(report: "Report") -> None:
-        nonlocal said_at_s
-        if time.monotonic() - said_at_s >= SAY_EVERY_S:
-            said_at_s = time.monotonic()
+        nonlocal reported_at_s
+        if time.monotonic() - reported_at_s >= REPORT_EVERY_S:
+            reported_at_s = time.monotonic()
             note(f"{report.objects:,} objects compared, {len(report.differences):,} differ")
 
     return show

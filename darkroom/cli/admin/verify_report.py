@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from datetime import datetime
@@ -96,11 +96,11 @@ class Report:
             return
         kinds = Counter(one.kind.value for one in self.differences)
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-        say(f"{self.objects:,} objects compared: {counts or 'no difference'}")
+        echo(f"{self.objects:,} objects compared: {counts or 'no difference'}")
         if self.unreadable:
             note(f"{self.unreadable:,} rows cannot be read by this release")
         if self.repaired or self.retried:
-            say(f"{self.repaired:,} put again, {self.retried:,} jobs queued again")
+            echo(f"{self.repaired:,} put again, {self.retried:,} jobs queued again")
 
     def _document(self) -> dict[str, object]:
         return {
@@ -119,4 +119,4 @@ def _print_line(one: "Difference") -> None:
     """Print one difference; keys and digests come from the rows, or from the bucket's listing."""
     job = "-" if one.job_id is None else str(one.job_id)
     words = f"{one.expected} expected, {one.found} found" if one.expected else one.found
-    say(f"{one.kind.value:<12} {job} {one.key} {words}")
+    echo(f"{one.kind.value:<12} {job} {one.key} {words}")

@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -63,15 +63,15 @@ def list_(
     from darkroom.cli.common.context import opened
     from storage.webhooks.log import list_deliveries
 
-    meant = _filter(state, event, owner, job, batch, since)
+    filter_ = _filter(state, event, owner, job, batch, since)
     database = opened().database
     edge = None if before is None else _cursor(database, before)
-    page = list_deliveries(database, meant, before=edge, limit=limit + 1)
+    page = list_deliveries(database, filter_, before=edge, limit=limit + 1)
     for delivery in page[:limit]:
         if as_json:
             print_json(_as_json(delivery))
         else:
-            say(_line(delivery))
+            echo(_line(delivery))
     if not page:
         note("no deliveries")
     elif len(page) > limit:
@@ -98,12 +98,14 @@ def show(
     if as_json:
         print_json(_as_json(delivery) | {"log": [asdict(line) for line in log]})
         return
-    say(_line(delivery))
-    say(f"to {delivery.target}")
+    echo(_line(delivery))
+    echo(f"to {delivery.target}")
     for line in log:
-        came = line.status if line.error is None else line.error
+        result = line.status if line.error is None else line.error
         answer = f" {line.answer[:200]}" if line.answer else ""
-        say(f"{line.number}. {local_time(line.ended_at)} {came} in {line.latency_ms:,} ms{answer}")
+        echo(
+            f"{line.number}. {local_time(line.ended_at)} {result} in {line.latency_ms:,} ms{answer}"
+        )
 
 
 @webhooks.command()
@@ -139,11 +141,11 @@ def replay(
     if bool(delivery_ids) == (undelivered or any(filters)):
         raise UserError("replay what? Give ids, or --undelivered, or filters", exit_status=2)
     named = read_ids(delivery_ids or [])
-    meant = _filter(*filters)
+    filter_ = _filter(*filters)
     database = opened().database
     again = BulkReplay(
         database,
-        find_deliveries(database, named) if named else select_deliveries(database, meant),
+        find_deliveries(database, named) if named else select_deliveries(database, filter_),
     )
     if not dry_run:
         _carry_out(again, as_json=as_json)
@@ -171,9 +173,9 @@ def _report(result: "ReplayResult", *, dry_run: bool = False, as_json: bool) -> 
     kinds = ", ".join(f"{number:,} {event}" for event, number in result.events.items())
     about = f" ({kinds})" if kinds else ""
     if dry_run:
-        say(f"{result.deliveries:,} would be sent again{about}")
+        echo(f"{result.deliveries:,} would be sent again{about}")
     else:
-        say(f"{result.replayed:,} are sent again{about}")
+        echo(f"{result.replayed:,} are sent again{about}")
 
 
 def _filter(
@@ -207,10 +209,10 @@ def _parse(text: str) -> UUID:
 def _found(database: "Database", text: str) -> "Delivery":
     from storage.webhooks.log import find_delivery
 
-    wanted = _parse(text)
-    delivery = find_delivery(database, wanted)
+    delivery_id = _parse(text)
+    delivery = find_delivery(database, delivery_id)
     if delivery is None:
-        raise UserError(f"there is no delivery {wanted}: `darkroom webhooks list` shows them")
+        raise UserError(f"there is no delivery {delivery_id}: `darkroom webhooks list` shows them")
     return delivery
 
 

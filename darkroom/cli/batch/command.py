@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
 __all__ = ["batch"]
 
 #: Above this many calls the command asks first, if it runs on a terminal.
-ASK_ABOVE_CALLS: Final = 1000
+CONFIRM_ABOVE_CALLS: Final = 1000
 
 
 def batch(
@@ -73,12 +73,12 @@ def batch(
     ):
         on_progress = _counter("lines checked")
         batches = Batches(wiring.intake, wiring.database)
-        with _nothing_handed_in():
+        with _nothing_submitted():
             checked = batches.check(lines, common, image_files=image_files, on_progress=on_progress)
         with checked:
             is_simulated = wiring.settings.simulated
             _announce(checked, skip_invalid=skip_invalid, is_simulated=is_simulated)
-            _ask(checked, yes=yes or file == "-")
+            _confirm(checked, yes=yes or file == "-")
             found = _load(wiring, batches, checked)
     counts = _follow(wiring.database, found) if wait else None
     report(wiring.database, found, checked, counts, as_json=as_json)
@@ -86,7 +86,7 @@ def batch(
 
 
 @contextmanager
-def _nothing_handed_in() -> Iterator[None]:
+def _nothing_submitted() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -116,8 +116,8 @@ def _size(size_bytes: int) -> str:
     return size_text(size_bytes) if size_bytes < 1e8 else f"{size_bytes / 1e9:,.1f} GB"  # noqa: PLR2004 - 0.1 GB
 
 
-def _ask(checked: "CheckedBatch", *, yes: bool) -> None:
-    if yes or checked.count <= ASK_ABOVE_CALLS or not sys.stdin.isatty():
+def _confirm(checked: "CheckedBatch", *, yes: bool) -> None:
+    if yes or checked.count <= CONFIRM_ABOVE_CALLS or not sys.stdin.isatty():
         return
     if not typer.confirm("Hand them in?", err=True):
         raise UserError("nothing was handed in")

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.batches.counts import BatchProgress
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
 __all__ = ["report"]
 
 #: Most failed jobs whose codes are read; the counts are exact in any case.
-MOST_CODES: Final = 1000
+MAX_CODES: Final = 1000
 
 
 def report(
@@ -41,15 +41,15 @@ def report(
         print_json(facts | {"total": checked.count} | shown)
         return
     if counts is None:
-        say(batch_id)
+        echo(batch_id)
         note(f"look: darkroom watch --batch {batch_id}")
         return
-    say(
+    echo(
         f"batch {batch_id}: {counts.succeeded:,} succeeded, {counts.failed:,} failed, "
         f"{counts.cancelled:,} cancelled"
     )
     for code, times in codes.items():
-        say(f"  {times:>6,} {code}")
+        echo(f"  {times:>6,} {code}")
 
 
 def _codes(database: "Database", batch_id: UUID) -> dict[str, int]:
@@ -57,5 +57,5 @@ def _codes(database: "Database", batch_id: UUID) -> dict[str, int]:
     from storage.queries.pages import list_jobs
     from storage.records.states import JobStatus
 
-    jobs = list_jobs(database, status=JobStatus.FAILED, batch_id=batch_id, limit=MOST_CODES)
+    jobs = list_jobs(database, status=JobStatus.FAILED, batch_id=batch_id, limit=MAX_CODES)
     return dict(Counter(job.error.code for job in jobs if job.error is not None).most_common())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
 __all__ = ["follow_batch", "snapshots"]
 
 LOOK_EVERY_S: Final = 0.5
-SAY_EVERY_S: Final = 10.0
+REPORT_EVERY_S: Final = 10.0
 RATE_OVER_S: Final = 30.0
 
 
@@ -34,11 +34,11 @@ def snapshots(database: "Database", batch_id: UUID) -> "Iterator[BatchProgress]"
     Raises:
         BatchNotFound: the batch does not exist.
     """
-    from darkroom.cli.common.pause_notice import PauseRemarks
+    from darkroom.cli.common.pause_notice import PauseNotices
     from storage.batches.counts import batch_progress
     from storage.errors import DatabaseUnavailable
 
-    pauses = PauseRemarks(database)
+    pauses = PauseNotices(database)
     is_away = False
     while True:
         try:
@@ -75,7 +75,7 @@ def follow_batch(database: "Database", batch_id: UUID, *, label: str = "") -> "B
     last = None
     with _shown(label) as show:
         for last in snapshots(database, batch_id):
-            show.tell(last)
+            show.report(last)
     assert last is not None  # noqa: S101 - the loop runs at least once
     return last
 
@@ -96,7 +96,7 @@ class _Bar:
         self._progress = progress
         self._task = progress.add_task(label, total=None, failed="", under_way="")
 
-    def tell(self, now: "BatchProgress") -> None:
+    def report(self, now: "BatchProgress") -> None:
         not_made = now.failed + now.cancelled
         self._progress.update(
             self._task,
@@ -111,11 +111,11 @@ class _Lines:
     """Show the counts as an occasional line."""
 
     def __init__(self) -> None:
-        self._said_at_s = time.monotonic()
+        self._reported_at_s = time.monotonic()
 
-    def tell(self, now: "BatchProgress") -> None:
-        if time.monotonic() - self._said_at_s >= SAY_EVERY_S:
-            self._said_at_s = time.monotonic()
+    def report(self, now: "BatchProgress") -> None:
+        if time.monotonic() - self._reported_at_s >= REPORT_EVERY_S:
+            self._reported_at_s = time.monotonic()
             note(f"{now.ended:,} of {now.total:,} ended, {now.failed} failed")
 
 

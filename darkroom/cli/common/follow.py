@@ -29,10 +29,10 @@ def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
     Raises:
         JobNotFound: the job does not exist.
     """
-    from darkroom.cli.common.pause_notice import PauseRemarks
+    from darkroom.cli.common.pause_notice import PauseNotices
     from storage.records.states import ENDED
 
-    pauses = PauseRemarks(database)
+    pauses = PauseNotices(database)
     seen: dict[UUID, tuple[object, ...]] = {}
     waiting = list(dict.fromkeys(job_ids))
     while waiting:
@@ -92,12 +92,12 @@ def _jobs(database: "Database", job_ids: list[UUID]) -> "list[Job]":
 def _when_answered(question: Callable[[], Seen]) -> Seen:
     from storage.errors import DatabaseUnavailable
 
-    is_told = False
+    is_noted = False
     while True:
         try:
             return question()
         except DatabaseUnavailable as error:
-            if not is_told:
+            if not is_noted:
                 note(f"waiting for the database: {error}")
-            is_told = True
+            is_noted = True
             time.sleep(DATABASE_AGAIN_S)

@@ -17,16 +17,16 @@ from darkroom.escape import escaped, escaped_json
 __all__ = [
     "clear_line",
     "complain",
+    "echo",
     "interruptible",
     "note",
     "overwrite",
     "print_json",
-    "say",
     "warnings_as_notes",
 ]
 
 
-def say(*lines: object) -> None:
+def echo(*lines: object) -> None:
     """Print lines of data for a person, on stdout."""
     for line in lines:
         print(escaped(str(line)), flush=True)

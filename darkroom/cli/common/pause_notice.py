@@ -12,17 +12,17 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.fleet.leases import Worker
     from storage.fleet.pause import Pause
 
-__all__ = ["PauseRemarks", "remark_on_pause"]
+__all__ = ["PauseNotices", "note_pauses"]
 
 LOOK_EVERY_S: Final = 2.0
 
 
-def remark_on_pause(database: "Database") -> None:
+def note_pauses(database: "Database") -> None:
     """Say whether the fleet is paused, and which workers have paused themselves."""
-    PauseRemarks(database).look()
+    PauseNotices(database).look()
 
 
-class PauseRemarks:
+class PauseNotices:
     """Report each pause once, however long the wait and however often it checks.
 
     Args:
@@ -31,8 +31,8 @@ class PauseRemarks:
 
     def __init__(self, database: "Database") -> None:
         self._database = database
-        self._told: Pause | None = None
-        self._told_workers: set[UUID] = set()
+        self._shown: Pause | None = None
+        self._shown_workers: set[UUID] = set()
         self._look_at_s = 0.0
 
     def look(self) -> None:
@@ -49,11 +49,11 @@ class PauseRemarks:
             return
         found = fleet_state(self._database).pause
         self._look_at_s = time.monotonic() + LOOK_EVERY_S
-        if found is not None and found != self._told:
+        if found is not None and found != self._shown:
             note(f"no call begins: {in_words(found)}; {ADVICE[found.kind]}")
-        elif found is None and self._told is not None:
+        elif found is None and self._shown is not None:
             note("the pause is over")
-        self._told = found
+        self._shown = found
         if found is None:  # during a fleet pause, worker pauses add nothing
             self._look_at(live_workers(self._database))
 
@@ -62,6 +62,6 @@ class PauseRemarks:
 
         paused = [worker for worker in workers if worker.paused_at is not None]
         for worker in paused:
-            if worker.id not in self._told_workers:
+            if worker.id not in self._shown_workers:
                 note(f"{worker_in_words(worker)}; {WORKER_ADVICE}")
-        self._told_workers = {worker.id for worker in paused}
+        self._shown_workers = {worker.id for worker in paused}

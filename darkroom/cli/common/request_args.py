@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from playground.errors import Fault
     from tasks.submission.intake import Intake
 
-__all__ = ["HandedIn", "on_end_from"]
+__all__ = ["RequestArgs", "on_end_from"]
 
 _NUMBERS: Final = ("width", "height", "num_inference_steps", "guidance_scale", "seed")
 _AS_THEY_ARE: Final = (
@@ -35,7 +35,7 @@ _WHOLE_NUMBER: Final = re.compile(r"[+-]?\d{1,20}", re.ASCII)
 _SHOWN_CHARS: Final = 80
 
 
-class HandedIn:
+class RequestArgs:
     """A request and its options, with the faults found while reading them.
 
     Args:

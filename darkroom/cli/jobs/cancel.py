@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import print_json, say
+from darkroom.cli.common.output import echo, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -73,4 +73,4 @@ def _report(result: "CancelResult", *, dry_run: bool = False, as_json: bool) -> 
         words.append(f"{result.asked:,} under way {would or 'are '}asked to stop after their call")
     if result.ended_before:
         words.append(f"{result.ended_before:,} had ended before")
-    say("; ".join(words))
+    echo("; ".join(words))

@@ -33,10 +33,10 @@ def first_try(wiring: "Wiring", jobs: Sequence[UUID]) -> Iterator[int]:
     """
     from storage.errors import StorageError
 
-    gone = 0
+    deleted = 0
     try:
         while jobs and (more := wiring.sweep.round(jobs=jobs)):
-            gone += more
-            yield gone
+            deleted += more
+            yield deleted
     except (StorageError, UserError) as error:
         note(f"the objects are left to the workers: {error}")

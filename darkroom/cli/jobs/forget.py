@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -56,7 +56,7 @@ def forget(
     objects_left: int | None = 0
     if not dry_run:
         if extent.forgotten:
-            _ask(extent.forgotten, extent.cancelled, yes=yes)
+            _confirm(extent.forgotten, extent.cancelled, yes=yes)
         objects_left = _carry_out(wiring, deletion, as_json=as_json)
     result = extent if dry_run else deletion.result
     for job_id in deletion.loading:
@@ -110,8 +110,8 @@ def _carry_out(wiring: "Wiring", deletion: "BulkDelete", *, as_json: bool) -> in
             first += forgotten[: FIRST_JOBS - len(first)]
             show(result.forgotten)
             step_done()
-        for gone in first_try(wiring, first):
-            show_objects(gone)
+        for deleted in first_try(wiring, first):
+            show_objects(deleted)
             step_done()
         return deletion_queue_state(wiring.database).objects
 
@@ -121,7 +121,7 @@ def _rest(result: "DeleteResult") -> str:
     return "the workers do the rest" if result.complete else "the same command does the rest"
 
 
-def _ask(count: int, waiting: int, *, yes: bool) -> None:
+def _confirm(count: int, waiting: int, *, yes: bool) -> None:
     """Ask for agreement: a forgotten job cannot be restored."""
     if yes:
         return
@@ -156,4 +156,4 @@ def _report(
         words.append(f"{objects_left:,} objects are still to be deleted, by the workers")
     if result.forgotten and objects_left is None:  # stopped before the count
         words.append("what is left of their objects is deleted by the workers")
-    say("; ".join(words))
+    echo("; ".join(words))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -47,7 +47,7 @@ def list_(
     from darkroom.cli.common.context import opened
     from darkroom.cli.common.formatting import parse_job_id
     from darkroom.cli.common.job_filter import read_filter
-    from darkroom.cli.common.pause_notice import remark_on_pause
+    from darkroom.cli.common.pause_notice import note_pauses
     from storage.queries.pages import page_of_jobs
     from storage.records.states import JobStatus
 
@@ -73,13 +73,13 @@ def list_(
         limit=limit,
     )
     _print_page(page.jobs, last=None if page.next is None else page.next.id, as_json=as_json)
-    remark_on_pause(database)
+    note_pauses(database)
 
 
 def _list_stuck(limit: int, *, is_filtered: bool, as_json: bool) -> None:
     from darkroom.cli.common.context import opened
     from darkroom.cli.common.formatting import job_as_json
-    from darkroom.cli.common.pause_notice import remark_on_pause
+    from darkroom.cli.common.pause_notice import note_pauses
     from darkroom.cli.jobs.stuck import stuck_and_why
 
     if is_filtered:
@@ -91,12 +91,12 @@ def _list_stuck(limit: int, *, is_filtered: bool, as_json: bool) -> None:
             print_json(job_as_json(job) | {"stuck": why})
     else:
         for job, why in found[:limit]:
-            say(f"{job.id} {job.status:<7} {why}")
+            echo(f"{job.id} {job.status:<7} {why}")
     if not found:
         note("nothing is stuck")
     elif len(found) > limit:
         note(f"{len(found):,} are stuck, the oldest of them shown")
-    remark_on_pause(wiring.database)
+    note_pauses(wiring.database)
 
 
 def _list_workers(*, as_json: bool) -> None:
@@ -138,7 +138,7 @@ def _print_table(page: "list[Job]") -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         start = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        say(f"{start} {_cut(row[3], _columns() - len(start) - 1)}")
+        echo(f"{start} {_cut(row[3], _columns() - len(start) - 1)}")
 
 
 def _columns() -> int:
@@ -148,13 +148,13 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _cut(text: str, most: int) -> str:
+def _cut(text: str, width: int) -> str:
     """Cut a text to so many columns, however wide its characters are."""
     from rich.cells import cell_len, set_cell_size
 
-    if cell_len(text) <= most:
+    if cell_len(text) <= width:
         return text
-    return set_cell_size(text, max(0, most - 1)).rstrip() + "…"
+    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 
 
 def _about(job: "Job") -> str:

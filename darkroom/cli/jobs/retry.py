@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import note, print_json, say
+from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -25,7 +25,7 @@ __all__ = ["retry"]
 MAX_CODES: Final = 5
 
 #: Above this many jobs the command asks in any case, if it runs on a terminal.
-ASK_ABOVE_JOBS: Final = 1000
+CONFIRM_ABOVE_JOBS: Final = 1000
 
 
 def retry(
@@ -54,7 +54,7 @@ def retry(
     """
     from darkroom.cli.common.context import opened
     from darkroom.cli.common.job_filter import note_missing, read_filter, read_ids
-    from darkroom.cli.common.pause_notice import remark_on_pause
+    from darkroom.cli.common.pause_notice import note_pauses
     from tasks.bulk.retry_many import BulkRetry, select_ended
     from tasks.bulk.selection import find_named, select_jobs
 
@@ -77,7 +77,7 @@ def retry(
         _carry_out(again, pay_again=pay_again, as_json=as_json)
     _report(result, dry_run=dry_run, as_json=as_json)
     if result.retried:
-        remark_on_pause(wiring.database)
+        note_pauses(wiring.database)
     raise typer.Exit(1 if result.missing else 0)
 
 
@@ -105,8 +105,8 @@ def _check_call(
 def _announce(price: "RetryResult") -> None:
     """Print which jobs are selected and what they may cost."""
     for status, number in price.left_alone.items():
-        kept = "cancelled with its picture" if status == "cancelled" else status
-        note(f"left alone: {number:,} {kept}")
+        state = "cancelled with its picture" if status == "cancelled" else status
+        note(f"left alone: {number:,} {state}")
     if not price.jobs:
         return
     jobs = "1 job" if price.jobs == 1 else f"{price.jobs:,} jobs"
@@ -131,7 +131,7 @@ def _causes(codes: Mapping[str, int]) -> str:
 
 def _is_agreed(price: "RetryResult", *, yes: bool) -> bool:
     """Ask for agreement to paying twice, or to paying much; without a terminal, do not agree."""
-    if yes or not (price.outcome_unknown or price.jobs > ASK_ABOVE_JOBS):
+    if yes or not (price.outcome_unknown or price.jobs > CONFIRM_ABOVE_JOBS):
         return yes
     if not sys.stdin.isatty():
         return False
@@ -159,6 +159,6 @@ def _report(result: "RetryResult", *, dry_run: bool = False, as_json: bool) -> N
     if as_json:
         print_json({"dry_run": dry_run, **asdict(result)})
     elif dry_run:
-        say(f"{result.jobs:,} would be queued again")
+        echo(f"{result.jobs:,} would be queued again")
     else:
-        say(f"{result.retried:,} queued again")
+        echo(f"{result.retried:,} queued again")

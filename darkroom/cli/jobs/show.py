@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import print_json, say
+from darkroom.cli.common.output import echo, print_json
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
@@ -36,23 +36,23 @@ def show(
     from storage.queries.get import get_job
     from storage.webhooks.log import latest_delivery
 
-    wanted = parse_job_id(job_id)
+    parsed_id = parse_job_id(job_id)
     wiring = opened()
-    job = get_job(wiring.database, wanted)
+    job = get_job(wiring.database, parsed_id)
     if out is not None or url:
         require_images(job)
     saved = [] if out is None else _save(wiring, job, out)
     links = _links(wiring, job) if url else []
-    told = latest_delivery(wiring.database, job_id=job.id) if job.callback_url else None
+    delivery = latest_delivery(wiring.database, job_id=job.id) if job.callback_url else None
     waits_for = _waits_for(wiring, job)
     if as_json:
-        facts = job_as_json(job) | {"delivery": told and asdict(told)}
+        facts = job_as_json(job) | {"delivery": delivery and asdict(delivery)}
         waits = {} if waits_for is None else {"waits_for": waits_for}
         print_json(facts | waits | ({"urls": links} if url else {}) | _if_any(saved))
     elif saved or links:
-        say(*saved, *links)
+        echo(*saved, *links)
     else:
-        say(*_lines(job, told, waits_for=waits_for))
+        echo(*_lines(job, delivery, waits_for=waits_for))
 
 
 def _if_any(saved: list[str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _waits_for(wiring: "Wiring", job: "Job") -> str | None:
     )
 
 
-def _lines(job: "Job", told: "Delivery | None", *, waits_for: str | None) -> list[str]:
+def _lines(job: "Job", delivery: "Delivery | None", *, waits_for: str | None) -> list[str]:
     facts = [
         ("job", f"{job.id}{' (simulated)' if job.simulated else ''}"),
         ("status", _status(job)),
@@ -96,7 +96,7 @@ def _lines(job: "Job", told: "Delivery | None", *, waits_for: str | None) -> lis
         *_request(job),
         *_calls(job),
         *_belongings(job),
-        *_delivery(told),
+        *_delivery(delivery),
         *_times(job),
     ]
     return [f"{name:<24} {value}" for name, value in facts]
@@ -126,8 +126,8 @@ def _request(job: "Job") -> list[tuple[str, str]]:
     def text(value: Any) -> str:
         return value if isinstance(value, str) else orjson.dumps(value).decode()
 
-    given = [(name, text(value)) for name, value in job.request.items()]
-    return [*given, *([("init_image", job.init_image_key)] if job.init_image_key else [])]
+    parameters = [(name, text(value)) for name, value in job.request.items()]
+    return [*parameters, *([("init_image", job.init_image_key)] if job.init_image_key else [])]
 
 
 def _calls(job: "Job") -> list[tuple[str, str]]:
@@ -154,10 +154,12 @@ def _belongings(job: "Job") -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in facts.items() if value is not None]
 
 
-def _delivery(told: "Delivery | None") -> list[tuple[str, str]]:
+def _delivery(delivery: "Delivery | None") -> list[tuple[str, str]]:
     from darkroom.cli.common.formatting import delivery_in_words
 
-    return [] if told is None else [("delivery", f"{told.id} {delivery_in_words(told)}")]
+    return (
+        [] if delivery is None else [("delivery", f"{delivery.id} {delivery_in_words(delivery)}")]
+    )
 
 
 def _times(job: "Job") -> list[tuple[str, str]]:

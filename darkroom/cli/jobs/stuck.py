@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
 __all__ = ["stuck_and_why"]
 
 #: Most held jobs that are checked, the oldest first: a fleet rarely holds more.
-MOST_HELD: Final = 20_000
+MAX_HELD: Final = 20_000
 
 
 def stuck_and_why(database: "Database", settings: "Settings") -> "list[tuple[Job, str]]":
@@ -26,7 +26,7 @@ def stuck_and_why(database: "Database", settings: "Settings") -> "list[tuple[Job
 
     alive = {worker.id for worker in live_workers(database)}
     now = database_time(database)
-    held = stuck_jobs(database, held_longer_than_s=settings.lease_s, limit=MOST_HELD)
+    held = stuck_jobs(database, held_longer_than_s=settings.lease_s, limit=MAX_HELD)
     reasons = [(job, _why(job, now, alive, settings)) for job in held]
     return [(job, why) for job, why in reasons if why is not None]
 

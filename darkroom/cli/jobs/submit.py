@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from darkroom.cli.common.options import AsJson
-from darkroom.cli.common.output import interruptible, note, print_json, say
+from darkroom.cli.common.output import echo, interruptible, note, print_json
 from darkroom.cli.jobs import submit_options as options
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -55,7 +55,7 @@ def submit(
     given = dict(locals())  # every parameter of the API is a parameter here, with the same name
     accepted, wiring = _accept(given, out)
     will_wait = wait or out is not None
-    _tell(wiring, accepted, will_wait=will_wait)
+    _report(wiring, accepted, will_wait=will_wait)
     if will_wait:
         _wait(wiring, accepted.job, out, as_json=as_json)
     else:
@@ -67,23 +67,23 @@ def _accept(given: dict[str, object], out: Path | None) -> "tuple[Accepted, Wiri
     from darkroom.checks import connection_to_check
     from darkroom.cli.common.context import check_tables, wired
     from darkroom.cli.common.download import check_target
-    from darkroom.cli.common.request_args import HandedIn
+    from darkroom.cli.common.request_args import RequestArgs
 
     wiring = wired()
-    handed_in = HandedIn(given, max_init_image_bytes=wiring.settings.max_init_image_bytes)
-    handed_in.check(wiring.intake)
+    request_args = RequestArgs(given, max_init_image_bytes=wiring.settings.max_init_image_bytes)
+    request_args.check(wiring.intake)
     if out is not None:
         check_target(out)
     connection_to_check(wiring)  # the broker may be unavailable, but its address must be valid
     check_tables(wiring)
-    accepted = wiring.intake.accept(handed_in.request, handed_in.options)
+    accepted = wiring.intake.accept(request_args.request, request_args.options)
     wiring.dispatch.drain()  # what is said about the job depends on whether the broker has it
     return accepted, wiring
 
 
-def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
+def _report(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
     """Print remarks on what may delay the job."""
-    from darkroom.cli.common.pause_notice import remark_on_pause
+    from darkroom.cli.common.pause_notice import note_pauses
     from storage.fleet.leases import live_workers
     from storage.queries.get import get_job
     from storage.records.states import JobStatus
@@ -100,7 +100,7 @@ def _tell(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
     elif job.dispatched_at is None:
         note("the job is kept; it starts when its turn comes, or the broker is back")
     if not will_wait:  # otherwise the wait prints it
-        remark_on_pause(wiring.database)
+        note_pauses(wiring.database)
 
 
 def _print(job: "Job", *, as_json: bool) -> None:
@@ -109,7 +109,7 @@ def _print(job: "Job", *, as_json: bool) -> None:
     if as_json:
         print_json(job_as_json(job))
         return
-    say(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
+    echo(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
     note(f"look again: darkroom watch {job.id}")
 
 
@@ -123,9 +123,9 @@ def _wait(wiring: "Wiring", job: "Job", out: Path | None, *, as_json: bool) -> N
     if as_json:
         print_json(job_as_json(job) | {"saved": saved})
     else:
-        say(what_became_of(job))
+        echo(what_became_of(job))
         for path in saved:
-            say(path)
+            echo(path)
     raise typer.Exit(0 if job.images else 1)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli.common import options
-from darkroom.cli.common.output import interruptible, print_json, say
+from darkroom.cli.common.output import echo, interruptible, print_json
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -67,7 +67,7 @@ def _show_job(job: "Job", *, as_json: bool) -> None:
         facts = {"id": job.id, "status": job.status, "attempts": job.attempts}
         print_json(facts | {"error": job.error, "images": job.images})
     else:
-        say(f"{_now()} {job.id} {what_became_of(job)}")
+        echo(f"{_now()} {job.id} {what_became_of(job)}")
 
 
 def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
@@ -80,7 +80,7 @@ def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
         last = _print_batch(database, batch_id)
     else:
         last = follow_batch(database, batch_id)
-        say(_in_words(last))
+        echo(_in_words(last))
     return 0 if last.succeeded == last.total else 1
 
 

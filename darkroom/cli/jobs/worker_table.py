@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from darkroom.cli.common.formatting import local_time
-from darkroom.cli.common.output import say
+from darkroom.cli.common.output import echo
 from darkroom.escape import escaped
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -21,7 +21,7 @@ def print_workers(workers: Iterable["Worker"]) -> None:
     rows = [_HEADS, *(_row(worker) for worker in workers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        say("  ".join(map(str.ljust, row, widths)).rstrip())
+        echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def _row(worker: "Worker") -> tuple[str, ...]:

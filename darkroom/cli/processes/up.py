@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from darkroom.cli.common.output import say
+from darkroom.cli.common.output import echo
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.stack import Service
@@ -63,26 +63,26 @@ def up(
     prepare = partial(prepare_table, simulated=plan.playground_url is None)
     with (
         stop_on_signals() as stop,
-        LocalStack(plan, stop=stop, prepare=prepare, say=say) as stack,
+        LocalStack(plan, stop=stop, prepare=prepare, echo=echo) as stack,
     ):
         env_file = write_env_file(data_dir, stack.variables)
-        _say_what_is_up(stack.services, workers, data_dir)
-        _say_how_to_go_on(stack.services, env_file)
+        _print_services(stack.services, workers, data_dir)
+        _print_next_steps(stack.services, env_file)
         stack.wait()
-        say("", "Stopping: calls under way may end; Ctrl-C again leaves at once.")
-    say(f"Stopped. The data is in {data_dir}.")
+        echo("", "Stopping: calls under way may end; Ctrl-C again leaves at once.")
+    echo(f"Stopped. The data is in {data_dir}.")
 
 
-def _say_what_is_up(services: "Iterable[Service]", workers: int, data_dir: Path) -> None:
+def _print_services(services: "Iterable[Service]", workers: int, data_dir: Path) -> None:
     for service in services:
-        say(f"  {service.name:<11} {service.address}  ({service.origin})")
-    say(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
+        echo(f"  {service.name:<11} {service.address}  ({service.origin})")
+    echo(f"  {'workers':<11} {workers}; logs in {data_dir}/logs")
 
 
-def _say_how_to_go_on(services: "Iterable[Service]", env_file: Path) -> None:
+def _print_next_steps(services: "Iterable[Service]", env_file: Path) -> None:
     from shlex import quote
 
-    say(
+    echo(
         "",
         "Up. In another terminal:",
         "",
@@ -91,11 +91,11 @@ def _say_how_to_go_on(services: "Iterable[Service]", env_file: Path) -> None:
     )
     for service in services:
         if service.name == "gateway":
-            say(
+            echo(
                 "",
                 "or, from any language:",
                 "",
                 f"  curl {service.address}/v1/jobs -H 'Prefer: wait=60' \\",
                 """    --json '{"request": {"prompt": "a paper fox"}}'""",
             )
-    say("", "Ctrl-C stops everything; what was handed in is kept and goes on next time.")
+    echo("", "Ctrl-C stops everything; what was handed in is kept and goes on next time.")

@@ -88,10 +88,10 @@ class DataFolder:
     def remembered(self, name: str) -> dict[str, object]:
         """Read what `remember()` wrote under this name; empty if nothing is readable."""
         try:
-            kept = json.loads((self.path / name).read_text("utf-8"))
+            saved = json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        return kept if isinstance(kept, dict) else {}
+        return saved if isinstance(saved, dict) else {}
 
     def remember(self, name: str, facts: Mapping[str, object]) -> None:
         """Write a few facts to a file that only this user may read: all of them, or none.

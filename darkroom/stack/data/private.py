@@ -50,6 +50,6 @@ def narrow_files(path: Path) -> None:
     Raises:
         OSError: the mode of one cannot be changed.
     """
-    for beside in path.parent.glob(f"{path.name}[-.]*"):
+    for related in path.parent.glob(f"{path.name}[-.]*"):
         with suppress(FileNotFoundError):  # removed in the meantime
-            beside.chmod(FILE_MODE)
+            related.chmod(FILE_MODE)

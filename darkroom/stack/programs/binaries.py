@@ -36,9 +36,9 @@ def rclone_binary(search_path: str) -> Path:
     Raises:
         UserError: No binary is found.
     """
-    ours = Path(sysconfig.get_path("scripts"), "rclone")
-    if ours.exists():
-        return ours
+    bundled = Path(sysconfig.get_path("scripts"), "rclone")
+    if bundled.exists():
+        return bundled
     found = shutil.which("rclone", path=search_path)
     if found is not None:
         return Path(found)

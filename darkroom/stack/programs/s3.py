@@ -36,8 +36,8 @@ def local_keys(folder: DataFolder) -> S3Keys:
     Raises:
         UserError: They can't be written.
     """
-    kept = folder.remembered(_KEYS_FILE)
-    match kept:
+    saved = folder.remembered(_KEYS_FILE)
+    match saved:
         case {"access_key_id": str(key_id), "secret_access_key": str(secret)}:
             return S3Keys(key_id, secret)
     keys = S3Keys(f"local{secrets.token_hex(8)}", secrets.token_hex(20))

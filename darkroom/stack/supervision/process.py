@@ -137,7 +137,7 @@ class Child:
         base_s, cap_s = _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S
         return backoff_s(self._deaths, base_s=base_s, cap_s=cap_s, jitter=NO_JITTER)
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         """Send SIGTERM and don't restart it."""
         self._start_at_s = None
         if self._process is not None:

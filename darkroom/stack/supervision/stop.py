@@ -10,17 +10,17 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Two flags: `asked` to end when the current work is done, `hurried` to end at once."""
+    """Two flags: `requested` to end when the current work is done, `hurried` to end at once."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self.hurried = threading.Event()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Ask once to end; ask again to hurry."""
-        if self.asked.is_set():
+        if self.requested.is_set():
             self.hurried.set()
-        self.asked.set()
+        self.requested.set()
 
 
 @contextmanager
@@ -28,10 +28,10 @@ def stop_on_signals() -> Iterator[Stop]:
     """Turn Ctrl-C, SIGTERM and SIGHUP into a `Stop` for the block; main thread only."""
     stop = Stop()
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.ask()
+    def request(_number: int, _frame: FrameType | None) -> None:
+        stop.request()
 
-    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    before = {number: signal.signal(number, request) for number in _SIGNALS}
     try:
         yield stop
     finally:

@@ -98,7 +98,7 @@ def test_workers_are_told_where_everything_is(make_plan: MakePlan, report: Path)
 def test_every_killed_child_comes_back_at_its_address(make_plan: MakePlan) -> None:
     """Broker, bucket and worker killed with -9 are back, and say so, with the data still there."""
     lines: list[str] = []
-    with LocalStack(make_plan(), say=lines.append) as stack:
+    with LocalStack(make_plan(), echo=lines.append) as stack:
         with redis.Redis.from_url(stack.variables["DARKROOM_BROKER_URL"]) as client:
             client.set("kept", "yes")
             client.execute_command("WAITAOF", 1, 0, 5000)
@@ -163,16 +163,16 @@ def test_a_hurried_stop_does_not_wait(make_plan: MakePlan, report: Path) -> None
     with LocalStack(make_plan(environment=environment), stop=stop) as stack:
         wait_until(report.exists)
         assert not stack.wait(0)
-        stop.ask()
+        stop.request()
         assert stack.wait()
-        stop.ask()
+        stop.request()
     assert not report.with_name("drained").exists()
 
 
 def test_a_stop_during_the_start_ends_it(make_plan: MakePlan) -> None:
     """Ctrl-C before everything answers leaves nothing behind."""
     stop = Stop()
-    stop.ask()
+    stop.request()
     plan = make_plan()
     with pytest.raises(KeyboardInterrupt):
         LocalStack(plan, stop=stop, prepare=lambda _: None).__enter__()

@@ -85,7 +85,7 @@ def test_stopping_ends_what_the_child_started(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
     grandchild = int(told.read_text())
-    child.ask_to_end()
+    child.terminate()
     child.wait_ended(NEVER)
     wait_until(lambda: not is_running(grandchild))
 
@@ -95,7 +95,7 @@ def test_a_child_deaf_to_sigterm_is_killed_after_its_time(tmp_path: Path) -> Non
     child = _python(tmp_path, DEAF, stop_within_s=0.2)
     child.start()
     wait_until(lambda: (tmp_path / "child.log").read_bytes() == b"\n")
-    child.ask_to_end()
+    child.terminate()
     child.wait_ended(NEVER)
     assert child.pid is None
 

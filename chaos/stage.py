@@ -175,7 +175,7 @@ class Stage:
             worker.signal(signal.SIGTERM)
         for worker in running:
             if worker.wait(self.scale.shortened(120) + 60) is None:
-                self.must("a worker stops when told to", kept=False, found=f"pid {worker.pid}")
+                self.must("a worker stops on its signal", kept=False, found=f"pid {worker.pid}")
                 worker.kill()
 
     def count(self) -> Tally:

@@ -18,8 +18,8 @@ _WHY: Final[Mapping[PauseKind, str]] = {
 
 ADVICE: Final[Mapping[PauseKind, str]] = {
     PauseKind.OPERATOR: "`darkroom resume` lifts it",
-    PauseKind.BREAKER: "mend their cause; the next good call lifts it, or `darkroom resume`",
-    PauseKind.STORAGE: "mend the bucket; the next image stored lifts it, or `darkroom resume`",
+    PauseKind.BREAKER: "repair their cause; the next success ends it, or `darkroom resume`",
+    PauseKind.STORAGE: "repair the bucket; the next image stored ends it, or `darkroom resume`",
     PauseKind.BUDGET: "wait for the next day, or raise DARKROOM_MAX_CALLS_PER_DAY",
 }
 
@@ -31,7 +31,9 @@ def in_words(pause: Pause) -> str:
     return f"paused {_WHY[pause.kind]}, since {since}{until}{_detail(pause)}"
 
 
-WORKER_ADVICE: Final = "mend its cause; it probes by itself, or `darkroom resume --worker ID`"
+WORKER_ADVICE: Final = (
+    "repair its cause; the worker probes by itself, or `darkroom resume --worker ID`"
+)
 
 
 def worker_in_words(worker: Worker) -> str:

@@ -97,7 +97,7 @@ def _read_latency(raw: object) -> Latency:
         range_s = None if low_high is None else (float(low_high[0]), float(low_high[1]))
         return Latency(float(raw.get("scale", 1.0)), range_s)
     except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise ControlRefused("latency is told in numbers") from error
+        raise ControlRefused("latency values are numbers") from error
 
 
 async def _refuse_control(_request: Request, error: Exception) -> Response:

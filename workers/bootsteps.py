@@ -103,5 +103,5 @@ def _require_threads(sender: Any, **_: object) -> None:
     if not issubclass(get_implementation(sender.pool_cls), TaskPool):
         raise PoolRefused(
             "darkroom: only Celery's `threads` pool is supported: its threads take messages in, "
-            "and the worker's own threads wait for the API; leave out --pool, or say --pool=threads"
+            "and the worker's own threads wait for the API; leave out --pool, or set --pool=threads"
         )

@@ -255,7 +255,7 @@ def _check(database: Database, lines: int) -> None:
     page = list_jobs(database, batch_id=batch.id, limit=100)
     whole = get_jobs(database, [job.id for job in page])
     if batch.opened_at is None or batch.total != lines or len(whole) != min(lines, 100):
-        raise RuntimeError(f"batch {batch.id} is not what was handed in")
+        raise RuntimeError(f"batch {batch.id} is not what was submitted")
 
 
 def _mb(size_bytes: int) -> float:

@@ -176,10 +176,10 @@ SHAPES: tuple[Shape, ...] = (
     Shape("plain text", content_type="text/plain"),
     Shape("raw data", content_type="application/data", content_encoding="binary"),
     Shape("no content type", content_type=""),
-    Shape("a content type of nobody's", content_type=MARK),
+    Shape("an unknown content type", content_type=MARK),
     Shape("a content type that is a list", content_type=[MARK]),
     Shape("a content type that is a number", content_type=7),
-    Shape("an encoding of nobody's", content_type="text/plain", content_encoding=MARK),
+    Shape("an unknown encoding", content_type="text/plain", content_encoding=MARK),
     Shape("an encoding that is a number", content_type="text/plain", content_encoding=7),
     # Protocol 1.
     Shape(

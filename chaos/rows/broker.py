@@ -190,4 +190,4 @@ def _producing(stage: Stage, fleet: Fleet) -> Iterator[list[float]]:
     finally:
         over.set()
         producer.join()
-        stage.note(f"{len(waits_s)} jobs were handed in meanwhile")
+        stage.note(f"{len(waits_s)} jobs were submitted meanwhile")

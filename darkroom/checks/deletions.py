@@ -21,5 +21,5 @@ def check_deletions(wiring: Wiring) -> Iterator[Finding]:
     since = f" since {state.oldest:%Y-%m-%d %H:%M} UTC" if state.oldest else ""
     tried = f"{state.overdue:,} of them failed to go: {state.error}"
     text = f"{state.objects:,} objects of forgotten jobs wait{since}; {tried}"
-    advice = "mend the bucket, or the right to delete; workers try again by themselves"
+    advice = "repair the bucket, or the right to delete; workers retry by themselves"
     yield Finding(ABOUT, Level.WARN, text, advice, stops_worker=False)

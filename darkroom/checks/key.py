@@ -48,15 +48,15 @@ def _finding(url: str, verdict: Verdict) -> Finding:
     detail = f"({verdict.code}: {verdict.message})"
     match verdict.meaning:
         case Meaning.REFUSED if verdict.code.startswith("HTTP_"):
-            text = f"{address} refuses a request without a prompt, but in words of no API {detail}"
-            return Finding(ABOUT, Level.WARN, text, "look whether DARKROOM_PLAYGROUND_URL is right")
+            text = f"{address} refused a request without a prompt, but not as the API does {detail}"
+            return Finding(ABOUT, Level.WARN, text, "check DARKROOM_PLAYGROUND_URL")
         case Meaning.REFUSED:
-            return Finding(ABOUT, Level.OK, f"{address} takes it and only misses a prompt {detail}")
+            return Finding(ABOUT, Level.OK, f"{address} accepted the API key {detail}")
         case Meaning.BLOCKED:
             text = f"DARKROOM_PLAYGROUND_API_KEY: refused by {address} {detail}"
             return Finding(ABOUT, Level.BAD, text, "check the key and the account's balance")
         case Meaning.TOO_FAST:
-            text = f"{address} has no time to tell now {detail}"
+            text = f"{address} is too busy to check the key now {detail}"
             return Finding(ABOUT, Level.WARN, text, "try again in a minute")
         case Meaning.NOT_PAID | Meaning.UNKNOWN if not verdict.is_foreign:
             text = f"DARKROOM_PLAYGROUND_URL: {address} does not answer now {detail}"

@@ -59,7 +59,7 @@ def run_demo(data_dir: Path, *, real: bool, yes: bool, show: Show) -> Outcome:
                 show.where(place.folder, place.command)
         except KeyboardInterrupt:
             show.echo(
-                f"\nStopped; nothing is left running. What was handed in is kept in {place.folder} "
+                f"\nStopped; nothing is left running. Submitted jobs are kept in {place.folder} "
                 f"and goes on with the next\n  {place.command} demo --data-dir {place.folder}\n"
                 f"Look again meanwhile: . {place.folder}/env && {place.command} list"
             )
@@ -130,7 +130,7 @@ def _confirm(show: Show, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UserError("nobody is there to be asked; say --yes to pay for them", exit_status=2)
+        raise UserError("standard input is no terminal; add --yes to pay for them", exit_status=2)
     if not typer.confirm("Make them?", err=True):
         raise UserError("nothing was called")
 

@@ -138,7 +138,7 @@ class Run:
             if Disk(self._folder).is_full():
                 raise UserError(
                     f"the disk that holds {self._folder} is full: make room and start the demo "
-                    "again; what was handed in is kept, and goes on then"
+                    "again; submitted jobs are kept, and run then"
                 )
             if time.monotonic() - last_s > PATIENCE_S:
                 raise UserError(

@@ -65,7 +65,7 @@ class JobError:
     def columns(self) -> dict[str, str]:
         """Return the row's error columns: without NULs or lone surrogates, limited in length."""
         if self.whose not in get_args(Whose):
-            raise ValueError(f"an error is nobody's: {self.whose!r}")
+            raise ValueError(f"an unknown error source: {self.whose!r}")
         return {
             "error_code": clean_text(self.code)[:100],
             "error_message": clean_text(self.message)[:MAX_ERROR_MESSAGE_CHARS],

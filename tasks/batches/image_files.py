@@ -42,7 +42,7 @@ class ImageFiles:
             if name.startswith("/") or not path.is_relative_to(self._folder) or ".." in name:
                 raise ImageFileInvalid("lies outside the batch file's folder")
             if not path.is_file():
-                raise ImageFileInvalid("is no file")
+                raise ImageFileInvalid("is not a file")
             with path.open("rb") as file:
                 data = file.read(self._max_bytes + 1)
         except (OSError, ValueError) as error:

@@ -63,6 +63,6 @@ class Staging:
 
 def _failed(error: OSError) -> StagingFailed:
     return StagingFailed(
-        f"no room for the checked lines in {tempfile.gettempdir()}: {error.strerror} "
+        f"no space for the checked lines in {tempfile.gettempdir()}: {error.strerror} "
         "(TMPDIR names another folder)"
     )

@@ -83,7 +83,7 @@ def try_(
     if as_json:
         print_json(_answer(submission, faults))
     elif submission is None and not faults:
-        echo("filtered: the sender would be thanked, and no job made")
+        echo("filtered: answered with success, and no job submitted")
     elif submission is not None:
         echo(*_lines(submission))
     if faults and as_json:

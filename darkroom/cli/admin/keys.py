@@ -42,7 +42,9 @@ keys = typer.Typer(
 @keys.command()
 def create(
     *,
-    owner: Annotated[str, typer.Option(metavar="NAME", help="Whose jobs it hands in and sees.")],
+    owner: Annotated[
+        str, typer.Option(metavar="NAME", help="Owner of the jobs that it submits and reads.")
+    ],
     scope: Annotated[
         list[Scope] | None,
         typer.Option(help="What it may do; again for more. By default submit and read."),
@@ -71,7 +73,7 @@ def create(
         echo(made.secret)
     note(f"key {made.key.id} of {owner} may {_scopes(made.key)}; its secret is not shown again")
     if is_first:
-        note("the first key: from now on the gateway asks everybody for one")
+        note("the first key: from now on the gateway requires one of every caller")
 
 
 @keys.command("list")

@@ -14,7 +14,7 @@ def migrate(
     *,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only tell; exit status 1 where there is something to do."),
+        typer.Option("--check", help="Only report; exit status 1 if a migration is due."),
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:

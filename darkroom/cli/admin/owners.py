@@ -38,17 +38,19 @@ def set_(
     *,
     max_per_second: Annotated[
         str | None,
-        typer.Option(metavar="RATE", help="Jobs or batches handed in each second; none: any."),
+        typer.Option(metavar="RATE", help="Jobs or batches submitted per second; none: no limit."),
     ] = None,
     max_queued: Annotated[
         str | None,
-        typer.Option(metavar="COUNT", help="Waiting jobs above which none is taken in; none: any."),
+        typer.Option(
+            metavar="COUNT", help="Queued jobs above which none is accepted; none: no limit."
+        ),
     ] = None,
     max_in_flight: Annotated[
-        str | None, typer.Option(metavar="COUNT", help="Calls to the API at once; none: any.")
+        str | None, typer.Option(metavar="COUNT", help="Calls to the API at once; none: no limit.")
     ] = None,
     max_calls_per_day: Annotated[
-        str | None, typer.Option(metavar="COUNT", help="Calls in a day (UTC); none: any.")
+        str | None, typer.Option(metavar="COUNT", help="Calls in a day (UTC); none: no limit.")
     ] = None,
     reuse: Annotated[
         bool | None,
@@ -196,7 +198,7 @@ def _in_words(owner: "Owner") -> str:
     rate = "any number of" if owner.max_per_second is None else f"{owner.max_per_second:g}"
     waiting, at_once = _limit(owner.max_queued), _limit(owner.max_in_flight)
     calls = f"{at_once} in flight, {_limit(owner.max_calls_per_day)} a day"
-    return f"hands in {rate} times a second; {waiting} waiting; calls: {calls}"
+    return f"submits {rate} times a second; {waiting} waiting; calls: {calls}"
 
 
 def _limit(limit: int | None) -> str:

@@ -27,7 +27,7 @@ Event = Literal["job.succeeded", "job.failed", "job.cancelled", "batch.completed
 MAX_PAGE = 10_000
 
 OfState = Annotated[State | None, typer.Option(help="Only deliveries in this state.")]
-OfEvent = Annotated[Event | None, typer.Option(help="Only those that tell of this.")]
+OfEvent = Annotated[Event | None, typer.Option(help="Only deliveries of this event.")]
 OfOwner = Annotated[str | None, typer.Option(metavar="NAME", help="Only this owner's.")]
 OfJob = Annotated[str | None, typer.Option(metavar="ID", help="Only those of this job.")]
 OfBatch = Annotated[str | None, options.batch_id("Only those of this batch and its jobs.")]

@@ -90,7 +90,7 @@ def _nothing_submitted() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        note("stopped; nothing was handed in")
+        note("stopped; nothing was submitted")
         raise typer.Exit(130) from None
 
 
@@ -120,18 +120,18 @@ def _confirm(checked: "CheckedBatch", *, yes: bool) -> None:
     if yes or checked.count <= CONFIRM_ABOVE_CALLS or not sys.stdin.isatty():
         return
     if not typer.confirm("Hand them in?", err=True):
-        raise UserError("nothing was handed in")
+        raise UserError("nothing was submitted")
 
 
 def _load(wiring: "Wiring", batches: Any, checked: "CheckedBatch") -> UUID:
     """Submit the lines and return the batch's id."""
     try:
-        loaded = batches.load(checked, on_progress=_counter("jobs handed in"))
+        loaded = batches.load(checked, on_progress=_counter("jobs submitted"))
     except KeyboardInterrupt:
         note(f"stopped; {_whether_in(wiring.database, checked.batch_id)}")
         raise typer.Exit(130) from None
     if not loaded.created:
-        note(f"this batch was handed in before: {loaded.batch_id}, {loaded.total:,} jobs")
+        note(f"this batch was submitted before: {loaded.batch_id}, {loaded.total:,} jobs")
     found: UUID = loaded.batch_id
     return found
 
@@ -144,7 +144,7 @@ def _whether_in(database: "Database", batch_id: UUID) -> str:
         is_open = get_batch(database, batch_id).opened_at is not None
     except BatchNotFound:
         is_open = False
-    return f"batch {batch_id} was handed in before" if is_open else "nothing was handed in"
+    return f"batch {batch_id} was submitted before" if is_open else "nothing was submitted"
 
 
 def _follow(database: "Database", batch_id: UUID) -> "BatchProgress":

@@ -59,7 +59,7 @@ def opened_lines(
     kind = line_format or ("jsonl" if file == "-" else format_of(file))
     if kind is None:
         _opened(Path(file)).close()  # report a missing file before an unknown format
-        raise UserError(f"{file}: say --format jsonl or --format csv", exit_status=2)
+        raise UserError(f"{file}: add --format jsonl or --format csv", exit_status=2)
     as_kind = cast("FileFormat", kind)
     given = frozenset(options.defaults)
     if file == "-":
@@ -101,7 +101,7 @@ def errors_reported(file: str) -> Iterator[None]:
         if error.count > len(error.faults):
             complain(f"… and {error.count - len(error.faults):,} more")
         raise UserError(
-            f"nothing was handed in: faulty lines: {error.count:,}; mend them, or leave them out "
+            f"nothing was submitted: faulty lines: {error.count:,}; repair them, or skip them "
             "with --skip-invalid",
             exit_status=2,
         ) from error

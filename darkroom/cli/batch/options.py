@@ -9,16 +9,16 @@ from darkroom.cli.common import options
 File = Annotated[str, typer.Argument(help="JSONL or CSV, perhaps gzipped; - reads standard input.")]
 LineFormat = Annotated[
     Literal["jsonl", "csv"] | None,
-    typer.Option("--format", help="How to read the lines; the file's name tells otherwise."),
+    typer.Option("--format", help="Format of the lines; by default from the file's name."),
 ]
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Leave faulty lines out instead of refusing all.")
 ]
 Key = Annotated[
     str | None,
-    typer.Option(help="Handing the same in again under this key hands in nothing twice."),
+    typer.Option(help="Submitting the same again under this key submits nothing twice."),
 ]
-Owner = Annotated[str, typer.Option(help="Whose jobs they are.")]
+Owner = Annotated[str, typer.Option(help="Owner of the jobs.")]
 Priority = Annotated[int, typer.Option(help="Higher goes first; a line may have its own.")]
 Given = Annotated[
     list[str] | None,
@@ -29,7 +29,7 @@ Given = Annotated[
     ),
 ]
 CallbackUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Who is told, by webhook, when all have ended.")
+    str | None, typer.Option(metavar="URL", help="URL that a webhook notifies when all have ended.")
 ]
 OnEnd = Annotated[
     str | None,

@@ -151,7 +151,7 @@ def _report(
     if result.forgotten_before:
         words.append(f"{result.forgotten_before:,} had been before")
     if result.under_way:
-        words.append(f"{result.under_way:,} under way, and left alone")
+        words.append(f"{result.under_way:,} under way, not deleted")
     if objects_left:
         words.append(f"{objects_left:,} objects are still to be deleted, by the workers")
     if result.forgotten and objects_left is None:  # stopped before the count

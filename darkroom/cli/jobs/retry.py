@@ -106,7 +106,7 @@ def _announce(price: "RetryResult") -> None:
     """Print which jobs are selected and what they may cost."""
     for status, number in price.left_alone.items():
         state = "cancelled with its picture" if status == "cancelled" else status
-        note(f"left alone: {number:,} {state}")
+        note(f"not retried: {number:,} {state}")
     if not price.jobs:
         return
     jobs = "1 job" if price.jobs == 1 else f"{price.jobs:,} jobs"

@@ -90,7 +90,7 @@ def _report(wiring: "Wiring", accepted: "Accepted", *, will_wait: bool) -> None:
 
     job = accepted.job
     if not accepted.created:
-        note(f"this job was handed in before: {job.status}")
+        note(f"this job was submitted before: {job.status}")
         return
     job = get_job(wiring.database, job.id)
     if job.status is not JobStatus.QUEUED:
@@ -110,7 +110,7 @@ def _print(job: "Job", *, as_json: bool) -> None:
         print_json(job_as_json(job))
         return
     echo(f"{job.id} {job.status}, seed {job.request.get('seed', '-')}")
-    note(f"look again: darkroom watch {job.id}")
+    note(f"check again: darkroom watch {job.id}")
 
 
 def _wait(wiring: "Wiring", job: "Job", out: Path | None, *, as_json: bool) -> None:

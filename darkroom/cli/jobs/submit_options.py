@@ -77,7 +77,9 @@ Key = Annotated[
 ]
 Priority = Annotated[str | None, _job(metavar="NUMBER", help="Higher goes first; 0.")]
 Metadata = Annotated[str | None, _job(metavar="JSON", help="A small object, kept with the job.")]
-CallbackUrl = Annotated[str | None, _job(metavar="URL", help="Who is told at its end, by webhook.")]
+CallbackUrl = Annotated[
+    str | None, _job(metavar="URL", help="URL that a webhook notifies at its end.")
+]
 OnEnd = Annotated[
     str | None,
     _job(metavar="QUEUE=TASK", help="Or a Celery task that is sent then, and its queue."),

@@ -75,7 +75,7 @@ def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
     from storage.batches.batches import get_batch
 
     if get_batch(database, batch_id).opened_at is None:
-        raise UserError(f"batch {batch_id} is still being handed in; none of it has begun")
+        raise UserError(f"batch {batch_id} is still being submitted; none of its jobs has started")
     if as_json:
         last = _print_batch(database, batch_id)
     else:

@@ -142,7 +142,7 @@ def _check_keys(wiring: "Wiring") -> None:
             f"{variable('gateway_host')}={host}: there is no API key yet, so only this machine may "
             "reach the gateway; make one with `darkroom keys create --owner NAME`"
         )
-    note("no API key exists: everybody on this machine may hand in jobs, and nobody else")
+    note("no API key exists: any process on this machine may submit jobs, and no other machine")
 
 
 def _listener(settings: "Settings") -> "socket":

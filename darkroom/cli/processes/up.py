@@ -98,4 +98,4 @@ def _print_next_steps(services: "Iterable[Service]", env_file: Path) -> None:
                 f"  curl {service.address}/v1/jobs -H 'Prefer: wait=60' \\",
                 """    --json '{"request": {"prompt": "a paper fox"}}'""",
             )
-    echo("", "Ctrl-C stops everything; what was handed in is kept and goes on next time.")
+    echo("", "Ctrl-C stops everything; submitted jobs are kept and run at the next start.")

@@ -34,5 +34,5 @@ class Disk:
             return None
         self._was_full = is_full
         if is_full:
-            return f"the disk that holds {self._folder} is full: make room, and the work goes on"
+            return f"the disk that holds {self._folder} is full: free space, and work resumes"
         return f"the disk that holds {self._folder} has room again"

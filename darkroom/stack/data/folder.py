@@ -137,5 +137,5 @@ class DataFolder:
 def _unusable(path: Path, error: OSError) -> UserError:
     return UserError(
         f"cannot write {error.filename or path}: {error.strerror}; "
-        "make room or rights there, or choose another folder"
+        "free space or grant rights there, or choose another folder"
     )

@@ -36,7 +36,7 @@ def test_a_whole_installation_is_well(
     ((level, told),) = found(ran, "API key")
     assert (level, told.split(" (")[0]) == (
         "ok",
-        f"{simulator.url} takes it and only misses a prompt",
+        f"{simulator.url} accepted the API key",
     )
     assert ("ok", "a probe object was put, read and deleted") in found(ran, "bucket")
     # What the test's S3 server is like: it takes a body whatever SHA-256 was signed for it.

@@ -127,7 +127,7 @@ def test_an_owner_no_job_could_have_gets_no_key(
 def test_limits_are_set_one_by_one_and_lifted(at_table: CommandLine) -> None:
     """What is not named stays."""
     assert at_table("owners", "set", "shop", "--max-per-second", "0.5").out == (
-        "shop: hands in 0.5 times a second; any number waiting;"
+        "shop: submits 0.5 times a second; any number waiting;"
         " calls: any number in flight, any number a day\n"
     )
     at_table("owners", "set", "shop", "--max-queued", "10000", "--max-in-flight", "4")
@@ -135,7 +135,7 @@ def test_limits_are_set_one_by_one_and_lifted(at_table: CommandLine) -> None:
     ran = at_table("owners", "set", "shop", "--max-per-second", "none", "--json")
     assert (ran.json["max_per_second"], ran.json["max_queued"]) == (None, 10_000)
     assert at_table("owners", "list").out == (
-        "shop: hands in any number of times a second; 10,000 waiting;"
+        "shop: submits any number of times a second; 10,000 waiting;"
         " calls: 4 in flight, 500 a day\n"
     )
     assert at_table("owners", "list", "--json").json == ran.json

@@ -124,15 +124,15 @@ def test_the_doctor_tells_of_a_pause(at_table: CommandLine, tables: Database) ->
     (line,) = [line for line in ran.out.splitlines() if line.startswith("bad   calls")]
     assert "paused by the breaker, as calls failed in a row, since " in line
     assert line.endswith("(HTTP_401: no such key)")
-    assert "do: mend their cause; the next good call lifts it" in ran.out
+    assert "do: repair their cause; the next success ends it" in ran.out
 
 
 @pytest.mark.parametrize(
     ("kind", "level", "cure"),
     [
         (PauseKind.BUDGET, Level.WARN, "DARKROOM_MAX_CALLS_PER_DAY"),
-        (PauseKind.BREAKER, Level.BAD, "the next good call lifts it"),
-        (PauseKind.STORAGE, Level.BAD, "mend the bucket"),
+        (PauseKind.BREAKER, Level.BAD, "the next success ends it"),
+        (PauseKind.STORAGE, Level.BAD, "repair the bucket"),
         (PauseKind.OPERATOR, Level.WARN, "`darkroom resume`"),
     ],
 )

@@ -130,8 +130,8 @@ def test_what_is_left_alone_is_printed(
     assert (ran.status, ran.out) == (1, "0 queued again\n")
     assert set(ran.lines) == {
         f"there is no job {stranger}",
-        "left alone: 1 cancelled with its picture",
-        "left alone: 1 queued",
+        "not retried: 1 cancelled with its picture",
+        "not retried: 1 queued",
     }
     result = at_table("retry", *ids, "--json").json
     assert result["left_alone"] == {"cancelled": 1, "queued": 1}

@@ -133,7 +133,7 @@ def test_the_same_key_is_the_same_job(at_table: CommandLine, tables: Database) -
     other = at_table("submit", "a tin fox", "--key", "order-17")
     (job,) = list_jobs(tables)
     assert first.out == again.out
-    assert "this job was handed in before: queued" in again.lines
+    assert "this job was submitted before: queued" in again.lines
     assert other.status == 1
     assert other.lines == [f"this idempotency key belongs to {job.id}, made from another request"]
 

@@ -48,7 +48,7 @@ def test_a_folder_without_rights_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     code = "os.getuid() or os.setuid(65534)\ntry: DataFolder(path)\nexcept Exception as e: print(e)"
     shown = _run(code, tmp_path)
-    assert "Permission denied; make room or rights there" in shown.stdout, shown.stderr
+    assert "Permission denied; free space or grant rights there" in shown.stdout, shown.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,7 +57,7 @@ def test_a_full_disk_shows_at_the_start(tmp_path: Path) -> None:
     code = "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
     code += "try: DataFolder(path)\nexcept Exception as e: print(e)"
     shown = _run(code, tmp_path)
-    assert f"cannot write {tmp_path}: File too large; make room" in shown.stdout, shown.stderr
+    assert f"cannot write {tmp_path}: File too large; free space" in shown.stdout, shown.stderr
 
 
 def test_facts_are_kept_whole_or_not_at_all(tmp_path: Path) -> None:

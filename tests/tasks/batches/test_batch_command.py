@@ -66,7 +66,7 @@ def test_faulty_lines_are_told_by_number_and_nothing_goes_in(
     assert (status, out) == (2, "")
     assert said.splitlines()[0].startswith("a.jsonl, line 2: width = 1000: must be a multiple of")
     assert said.splitlines()[1].startswith("a.jsonl, line 3: not JSON")
-    assert "nothing was handed in" in said.splitlines()[2]
+    assert "nothing was submitted" in said.splitlines()[2]
     assert list_batches(database) == []
     status, out, said = run(batch, "a.jsonl", "--skip-invalid", "--no-wait", "--json")
     assert (status, json.loads(out)["invalid"], json.loads(out)["total"]) == (0, 2, 1)
@@ -82,7 +82,7 @@ def test_a_pipe_of_csv_with_shared_settings_goes_in_once(
     first = run(batch, *words, given=csv)
     again = run(batch, *words, given=csv)
     assert (first[0], again[0], first[1]) == (0, 0, again[1])
-    assert "handed in before" in again[2]
+    assert "submitted before" in again[2]
     (job,) = list_jobs(database)
     assert (job.request["seed"], job.request["width"]) == (5, 512)
     other = run(batch, *words, given=csv.replace(b"512", b"640"))
@@ -95,7 +95,7 @@ def test_a_pipe_of_csv_with_shared_settings_goes_in_once(
     [
         ("a.jsonl", "", "a.jsonl: has no requests in it"),
         ("a.csv", "width\n512\n", "a.csv: line 1: the column 'prompt' is missing"),
-        ("a.txt", GOOD, "a.txt: say --format jsonl or --format csv"),
+        ("a.txt", GOOD, "a.txt: add --format jsonl or --format csv"),
         ("missing.jsonl", None, "missing.jsonl: No such file or directory"),
     ],
 )
@@ -144,7 +144,7 @@ def test_ctrl_c_while_lines_are_read_hands_in_nothing(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "nothing was handed in" in said.decode()
+    assert "nothing was submitted" in said.decode()
     assert list_batches(database) == []
     assert list((tmp_path / "tmp").iterdir()) == []
 

@@ -23,8 +23,9 @@ __all__ = ["CHECKED_S", "IDLE_S", "Connection", "KeptConnections"]
 IDLE_S: Final = 10.0
 #: Seconds for which the check of a connection's address counts.
 CHECKED_S: Final = 30.0
-#: Limit of unused connections to one receiver …
-MOST_TO_ONE: Final = 4
+#: Limit of unused connections to one receiver: a server may need a process for each. Up to half of
+#: a worker's threads use one at a time, so with fewer, a busy receiver gets many new connections …
+MOST_TO_ONE: Final = 8
 #: … and to all receivers.
 MOST_IN_ALL: Final = 64
 

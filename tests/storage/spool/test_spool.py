@@ -435,3 +435,31 @@ def test_no_room_is_promised_that_the_disk_does_not_have(
     assert len([line for line in caplog.messages if "disk is full" in line]) == 1
     assert spool.reserve(room)
     assert not spool.reserve(1)
+
+
+@pytest.mark.parametrize("searched", [0, 1])
+def test_a_search_that_the_disk_ends_reports_what_it_had_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searched: int
+) -> None:
+    """Adopted files belong to this process already; only a search without any is a failure."""
+    for dead in (_spool(tmp_path), _spool(tmp_path)):
+        dead.write(uuid4(), 1, [_picture()])
+        dead.close()
+    locked: list[Path] = []
+
+    def lock(path: Path) -> object:
+        if len(locked) == searched:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        locked.append(path)
+        return lock_folder(path)
+
+    spool = _spool(tmp_path)
+    monkeypatch.setattr("storage.spool.folders.lock_folder", lock)
+    if searched:
+        assert len(spool.adopt()) == 1
+    else:
+        with pytest.raises(SpoolUnavailable):
+            spool.adopt()
+    monkeypatch.undo()
+    spool.adopt()
+    assert len(spool.entries()) == 2

@@ -54,6 +54,16 @@ def test_a_burst_for_free_slots_does_not_fill_it() -> None:
     assert calls == ["full"]
 
 
+def test_without_slots_it_is_full_at_its_capacity() -> None:
+    """Nothing is under way that could absorb an id."""
+    calls: list[str] = []
+    inbox = Inbox(2, on_full=lambda: calls.append("full"))
+    inbox.add([uuid4()])
+    assert calls == []
+    inbox.add([uuid4()])
+    assert calls == ["full"]
+
+
 def end_one(inbox: Inbox) -> None:
     """A job's whole course."""
     job_id = inbox.take()

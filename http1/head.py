@@ -27,7 +27,7 @@ _INTERIM: Final = re.compile(rb"HTTP/1\.\S*[ \t]+(1\d\d)(?!\S)")
 _PROTOCOL: Final = b"HTTP/"
 _END: Final = re.compile(rb"\n\r?\n")
 # This much of it may have come with an earlier piece.
-_MOST_OF_END_BYTES: Final = 2
+_MAX_SPLIT_END_BYTES: Final = 2
 
 
 def read_final_head(stream: BufferedReader[Any], sock: Any, *, renews_timeout: bool) -> bytes:
@@ -90,9 +90,7 @@ class _Remaining:
             self._sock.settimeout(self._timeout_s)
 
 
-def _read_head(
-    stream: BufferedReader[Any], remaining: _Remaining, most_interim_bytes: int
-) -> bytes:
+def _read_head(stream: BufferedReader[Any], remaining: _Remaining, max_interim_bytes: int) -> bytes:
     head = bytearray()
     while True:
         remaining.begin_read()
@@ -101,10 +99,10 @@ def _read_head(
             raise _closed_within(head)
         before = len(head)
         head += piece
-        end = _end_of(head, max(0, before - _MOST_OF_END_BYTES))
+        end = _end_of(head, max(0, before - _MAX_SPLIT_END_BYTES))
         stream.read(end - before if end else len(piece))
         del head[end or len(head) :]
-        limit_bytes = most_interim_bytes if _INTERIM.match(head) else MAX_HEAD_BYTES
+        limit_bytes = max_interim_bytes if _INTERIM.match(head) else MAX_HEAD_BYTES
         if len(head) > limit_bytes:
             raise HTTPException(f"a head of a response is larger than {limit_bytes} bytes")
         if end:

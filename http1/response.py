@@ -56,9 +56,9 @@ class Answer:
             ReadTimeoutError: Nothing arrived for too long (urllib3's).
             OSError: A network error.
         """
-        wanted = self._left_bytes if amount is None else min(amount, self._left_bytes)
-        with _silence_told(self._pool):
-            body = self._stream.read(wanted)
+        limit_bytes = self._left_bytes if amount is None else min(amount, self._left_bytes)
+        with _translate_timeout(self._pool):
+            body = self._stream.read(limit_bytes)
         self._left_bytes -= len(body)
         return body
 
@@ -98,7 +98,7 @@ def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
     response_class = connection.response_class
     stream = connection.sock.makefile("rb")
     try:
-        with _silence_told(pool):
+        with _translate_timeout(pool):
             head = read_final_head(
                 stream, connection.sock, renews_timeout=response_class.renews_timeout
             )
@@ -112,7 +112,7 @@ def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
 
 
 @contextmanager
-def _silence_told(pool: Any) -> Iterator[None]:
+def _translate_timeout(pool: Any) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:

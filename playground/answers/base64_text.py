@@ -51,10 +51,10 @@ def decode_base64(text: object) -> bytes:
     body = text.strip()[head.end() :] if head else text
     if body and _RUN.fullmatch(body) is None:
         raise ValueError("not base64")
-    return _decoded(_INVISIBLE.sub("", _ESCAPED.sub(_meant, body)).encode())
+    return _decoded(_INVISIBLE.sub("", _ESCAPED.sub(_unescape, body)).encode())
 
 
-def _meant(escape: re.Match[str]) -> str:
+def _unescape(escape: re.Match[str]) -> str:
     code = escape[0].lstrip("\\")
     if code in {"n", "r", "t"}:
         return "\n"

@@ -86,7 +86,7 @@ def _of_exception(error: BaseException) -> Verdict:
     if isinstance(error, OutcomeUnknown) and error.received:
         found = find_images(error.received)
         if found.images:
-            return _in_hand(found.images, found.faults)
+            return _received(found.images, found.faults)
     if isinstance(error, CallFailed):
         return Verdict(Meaning.UNKNOWN, error.code, plain(error.message))
     name = type(error).__name__
@@ -114,10 +114,10 @@ def _of_success(answer: Answer) -> Verdict:
     """Judge a 2xx: the documented form first, on a fast path, then any other content."""
     images = _as_promised(answer.body)
     if images:
-        return _in_hand(images)
+        return _received(images)
     found = find_images(answer.body)
     if found.images:
-        return _in_hand(found.images, found.faults)
+        return _received(found.images, found.faults)
     return _of_no_images(answer, found)
 
 
@@ -133,7 +133,7 @@ def _as_promised(body: bytes) -> list[Png]:
         return []
 
 
-def _in_hand(images: Sequence[Png], faults: Sequence[tuple[str, str]] = ()) -> Verdict:
+def _received(images: Sequence[Png], faults: Sequence[tuple[str, str]] = ()) -> Verdict:
     spoilt = f", {len(faults)} damaged ({faults[0][1]})" if faults else ""
     return Verdict(Meaning.RECEIVED, "OK", f"{len(images)} image(s){spoilt}", None, tuple(images))
 

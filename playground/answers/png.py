@@ -130,8 +130,8 @@ def _chunk_at(view: memoryview, at: int) -> _Chunk:
     end = at + 8 + length
     if end + 4 > len(view):
         raise PngDamaged(f"cut short inside {kind.decode()}")
-    (wanted,) = struct.unpack_from(">I", view, end)
-    is_whole = crc32(view[at + 4 : end]) == wanted
+    (expected_crc,) = struct.unpack_from(">I", view, end)
+    is_whole = crc32(view[at + 4 : end]) == expected_crc
     if not is_whole and not kind[0] & _ANCILLARY_BIT:
         raise PngDamaged(f"{kind.decode()} at byte {at} has a wrong CRC")
     return kind, view[at + 8 : end], end + 4, is_whole

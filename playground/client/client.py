@@ -123,7 +123,7 @@ class PlaygroundClient:
         try:
             response = self._post(body)
         except FOREIGN as error:
-            clock.let_go()
+            clock.detach()
             raise call_failed(error, clock, self._address) from None
         finally:
             current_call.clock = None

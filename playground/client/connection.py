@@ -130,7 +130,7 @@ class _FreshPool(HTTPConnectionPool):
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None and conn.clock is not None:
-            if not conn.clock.let_go():
+            if not conn.clock.detach():
                 conn.close()
             conn.clock = None
             conn.idle_since = time.monotonic()

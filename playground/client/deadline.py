@@ -55,7 +55,7 @@ class CallClock:
                 self.expired = True
                 raise DeadlinePassed("the call's total deadline has passed")
 
-    def let_go(self) -> bool:
+    def detach(self) -> bool:
         """Drop the socket, so that it may serve another call; return False if it was cut."""
         with self._lock:
             self._sock = None

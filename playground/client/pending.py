@@ -86,7 +86,7 @@ class PendingAnswer:
         """Give the connection back if the body was read to its end; close it otherwise."""
         self._raw.close()
         self._raw.release_conn()
-        self._clock.let_go()
+        self._clock.detach()
 
     def _whole_body(self) -> bytes:
         size_bytes = self.size_hint_bytes

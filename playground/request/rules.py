@@ -17,7 +17,7 @@ from playground.request import vocabulary as words
 MAX_VALUE_CHARS: Final = 80
 MAX_INIT_IMAGE_CHARS: Final = 16
 _MAX_SHOWN_BITS: Final = 128
-_HOUSE_RULE: Final = "house_rule"
+_OWN_RULE: Final = "house_rule"
 _SECRET_WORDS: Final = ("key", "token", "secret", "password", "auth")
 
 _SIDE: Final = f"a whole number from {words.MIN_SIDE_PX} to {words.INT32_MAX} (pixels)"
@@ -45,7 +45,7 @@ RULES: Final[Mapping[str, str]] = {
 
 def broken(rule: str) -> PydanticCustomError:
     """Make the error a validator raises when it can be more specific than the field's rule."""
-    return PydanticCustomError(_HOUSE_RULE, "{rule}", {"rule": rule})
+    return PydanticCustomError(_OWN_RULE, "{rule}", {"rule": rule})
 
 
 def faults_of(errors: Iterable[ErrorDetails]) -> list[Fault]:
@@ -82,7 +82,7 @@ def shown(value: object) -> str:
 def _fault_of(error: ErrorDetails) -> Fault:
     name, *path = error["loc"] or ("request",)
     field = str(name) + "".join(f"[{index}]" for index in path)
-    if error["type"] == _HOUSE_RULE:
+    if error["type"] == _OWN_RULE:
         rule = str(error["ctx"]["rule"])
     else:
         rule = RULES.get(str(name), "a valid value")

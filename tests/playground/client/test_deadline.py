@@ -33,7 +33,7 @@ def test_a_call_that_let_go_is_not_cut() -> None:
     with ours, theirs:
         clock.watch(ours)
         watchdog.guard(clock)
-        assert clock.let_go()
+        assert clock.detach()
         time.sleep(0.15)
         theirs.sendall(b"x")
         assert ours.recv(1) == b"x"
@@ -64,7 +64,7 @@ def test_a_deadline_that_passed_lets_no_socket_be_used() -> None:
     with pytest.raises(DeadlinePassed):
         clock.watch(None)
     assert clock.expired
-    assert not clock.let_go()
+    assert not clock.detach()
 
 
 def test_a_thread_that_could_not_start_is_started_with_the_next_call(

@@ -75,24 +75,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    asked = _arguments().parse_args(argv)
+    args = _arguments().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     # the simulator logs what matters itself
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     try:
-        latency = _latency(asked.latency_scale, asked.latency_range)
-        faults = _faults(asked.faults)
-        ledger = Ledger(asked.ledger)
+        latency = _latency(args.latency_scale, args.latency_range)
+        faults = _faults(args.faults)
+        ledger = Ledger(args.ledger)
     except (ControlRefused, OSError) as refused:
         sys.stderr.write(f"simulator: {refused}\n")
         return 2
-    studio = Studio(canned=asked.canned)
-    api = Api(studio, ledger, faults, latency, asked.api_key)
+    studio = Studio(canned=args.canned)
+    api = Api(studio, ledger, faults, latency, args.api_key)
     try:
-        tls = {"tls_cert": asked.tls_cert, "tls_key": asked.tls_key}
-        serve(build_app(api), host=asked.host, port=asked.port, **tls)
+        tls = {"tls_cert": args.tls_cert, "tls_key": args.tls_key}
+        serve(build_app(api), host=args.host, port=args.port, **tls)
     except (OSError, OverflowError) as failed:
-        sys.stderr.write(f"simulator: cannot listen on {asked.host}:{asked.port}: {failed}\n")
+        sys.stderr.write(f"simulator: cannot listen on {args.host}:{args.port}: {failed}\n")
         return 1
     finally:
         studio.close()

@@ -17,7 +17,7 @@ from simulator.faults.fault_book import FaultBook, FaultRule, Moment
 from simulator.faults.latency import Latency
 from simulator.faults.mishaps import door_answer, spoil
 from simulator.ledger import Ledger
-from simulator.request.rules import Wanted, read_request
+from simulator.request.rules import ImageCall, read_request
 from simulator.request.safety import check_prompt
 from simulator.studio import Studio
 from simulator.wire import Scope, read_body, reset
@@ -64,30 +64,30 @@ class Api:
         if self.faults.strike(Moment.UNREAD):
             await reset(scope, receive)
             return
-        turned_away = self._turn_away(scope)
+        refusal = self._refuse_early(scope)
         try:
             raw = await read_body(receive)
         except BodyTooLarge as large:
             await send(error(413, "BODY_TOO_LARGE", str(large), headers=CLOSE), out)
             return
-        if turned_away is not None:
-            await send(turned_away, out)
+        if refusal is not None:
+            await send(refusal, out)
             return
         body = _parse(raw)
         rule = self.faults.strike(Moment.DOOR, _prompt_of(body))
         if rule is not None:
-            await send(await self._at_the_door(rule, body), out)
+            await send(await self._answer_before_work(rule, body), out)
             return
         try:
-            wanted = read_request(body)
-            await self._check_safety(wanted)
-            await self._work(wanted, scope, receive, out)
+            call = read_request(body)
+            await self._check_safety(call)
+            await self._work(call, scope, receive, out)
         except RequestBroken as refused:
             await send(_invalid(refused), out)
         except PromptUnsafe as unsafe:
             await send(error(400, "PROMPT_UNSAFE", str(unsafe)), out)
 
-    def _turn_away(self, scope: Scope) -> Answer | None:
+    def _refuse_early(self, scope: Scope) -> Answer | None:
         if scope["method"] != "POST":
             return error(405, "METHOD_NOT_ALLOWED", "Use POST.", headers=(("allow", "POST"),))
         if self.api_key is None:
@@ -97,31 +97,29 @@ class Api:
             return None
         return error(401, "UNAUTHORIZED", "The API key is missing or wrong.")
 
-    async def _at_the_door(self, rule: FaultRule, body: object) -> Answer:
+    async def _answer_before_work(self, rule: FaultRule, body: object) -> Answer:
         await asyncio.sleep(rule.after_s)
         if rule.costs:
             try:
-                wanted = read_request(body)
+                call = read_request(body)
             except RequestBroken as refused:  # an invalid request is never charged
                 return _invalid(refused)
-            self.ledger.charge(wanted.prompt, wanted.seed)
+            self.ledger.charge(call.prompt, call.seed)
         return door_answer(rule)
 
-    async def _check_safety(self, wanted: Wanted) -> None:
-        await asyncio.sleep(self.latency.safety_s(wanted))
-        check_prompt(
-            wanted.prompt, verify=wanted.verify_prompt_safety, topics=wanted.rejection_topics
-        )
+    async def _check_safety(self, call: ImageCall) -> None:
+        await asyncio.sleep(self.latency.safety_s(call))
+        check_prompt(call.prompt, verify=call.verify_prompt_safety, topics=call.rejection_topics)
 
-    async def _work(self, wanted: Wanted, scope: Scope, receive: Receive, out: Send) -> None:
-        first = await self.studio.first_picture(wanted)
-        rule = self.faults.strike(Moment.WORK, wanted.prompt)
+    async def _work(self, call: ImageCall, scope: Scope, receive: Receive, out: Send) -> None:
+        first = await self.studio.first_picture(call)
+        rule = self.faults.strike(Moment.WORK, call.prompt)
         loop = asyncio.get_running_loop()
-        due = loop.time() + self.latency.work_s(wanted)
-        finished = await self.studio.finish(wanted, first)
+        due = loop.time() + self.latency.work_s(call)
+        finished = await self.studio.finish(call, first)
         await asyncio.sleep(max(0.0, due - loop.time()))
         if rule is None or rule.costs:
-            self.ledger.charge(wanted.prompt, wanted.seed)
+            self.ledger.charge(call.prompt, call.seed)
         if rule is None:
             await send(finished.answer, out)
         else:

@@ -77,13 +77,13 @@ async def _json_of(request: Request) -> Any:
 
 
 def _ledger_filter(request: Request) -> LedgerFilter:
-    asked = request.query_params
+    params = request.query_params
     try:
         return LedgerFilter(
-            prompt=asked.get("prompt"),
-            contains=asked.get("contains"),
-            seed=int(asked["seed"]) if "seed" in asked else None,
-            over=int(asked.get("over", "0")),
+            prompt=params.get("prompt"),
+            contains=params.get("contains"),
+            seed=int(params["seed"]) if "seed" in params else None,
+            over=int(params.get("over", "0")),
         )
     except ValueError as error:
         raise ControlRefused("seed and over are whole numbers") from error

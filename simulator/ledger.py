@@ -73,12 +73,12 @@ class Ledger:
         """Count all charged calls."""
         return self._counts.total()
 
-    def report(self, wanted: LedgerFilter) -> dict[str, Any]:
+    def report(self, selection: LedgerFilter) -> dict[str, Any]:
         """Summarise the charged calls that a filter admits, as plain JSON values."""
         calls = [
             {"prompt": prompt, "seed": seed, "count": count}
             for (prompt, seed), count in self._counts.items()
-            if wanted.admits(prompt, seed, count)
+            if selection.admits(prompt, seed, count)
         ]
         return {
             "total": sum(int(str(call["count"])) for call in calls),

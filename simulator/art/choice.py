@@ -33,7 +33,7 @@ from simulator.art.scenes.sea import sea
 from simulator.art.scenes.spheres import spheres
 from simulator.art.scenes.strata import strata
 from simulator.art.scenes.tiles import tiles
-from simulator.request.rules import Wanted
+from simulator.request.rules import ImageCall
 
 __all__ = ["Scene", "choose", "words_of"]
 
@@ -182,34 +182,34 @@ def _hit(words: frozenset[str], key: str) -> bool:
     return any(word in words or f"{word}s" in words for word in key.split())
 
 
-def _scene(words: frozenset[str], wanted: Wanted, rng: np.random.Generator) -> Scene:
+def _scene(words: frozenset[str], call: ImageCall, rng: np.random.Generator) -> Scene:
     for scene, key in SCENES:
         if _hit(words, key):
             return scene
-    if wanted.prompt_filter in PLAIN:
-        return PLAIN[wanted.prompt_filter]
+    if call.prompt_filter in PLAIN:
+        return PLAIN[call.prompt_filter]
     return SCENES[int(rng.integers(len(SCENES)))][0]
 
 
-def _colours(words: frozenset[str], wanted: Wanted, rng: np.random.Generator) -> str:
-    if wanted.prompt_filter in FILTER_COLOURS:
-        return FILTER_COLOURS[wanted.prompt_filter]
+def _colours(words: frozenset[str], call: ImageCall, rng: np.random.Generator) -> str:
+    if call.prompt_filter in FILTER_COLOURS:
+        return FILTER_COLOURS[call.prompt_filter]
     for name, key in COLOURS:
         if _hit(words, key):
             return name
     return OFFERED[int(rng.integers(len(OFFERED)))]
 
 
-def choose(wanted: Wanted, rng: np.random.Generator) -> Choice:
+def choose(call: ImageCall, rng: np.random.Generator) -> Choice:
     """Choose for a request.
 
     Args:
-        wanted: The request.
+        call: The request.
         rng: A random generator that depends on the prompt alone, so that seeds vary one motif.
 
     Returns:
         The choice.
     """
-    words = words_of(wanted.prompt)
-    colours = _colours(words, wanted, rng)
-    return Choice(_scene(words, wanted, rng), MEDIA.get(wanted.prompt_filter or ""), colours)
+    words = words_of(call.prompt)
+    colours = _colours(words, call, rng)
+    return Choice(_scene(words, call, rng), MEDIA.get(call.prompt_filter or ""), colours)

@@ -16,7 +16,7 @@ from simulator.art.noise import Picture
 from simulator.art.palettes import PALETTES
 from simulator.art.treatment import develop
 from simulator.png import Pixels
-from simulator.request.rules import Wanted
+from simulator.request.rules import ImageCall
 
 __all__ = ["paint"]
 
@@ -39,50 +39,50 @@ def _coarse(scene: Scene, canvas: Canvas) -> Picture:
     return small.repeat(2, axis=0).repeat(2, axis=1)[: canvas.height, : canvas.width]
 
 
-def _compose(wanted: Wanted) -> Pixels:
-    motif = _dice("motif", wanted.prompt.casefold().split())
-    choice = choose(wanted, motif)
+def _compose(call: ImageCall) -> Pixels:
+    motif = _dice("motif", call.prompt.casefold().split())
+    choice = choose(call, motif)
     composition = _dice(
         "composition",
-        wanted.prompt,
-        wanted.negative_prompt,
-        wanted.expand_prompt,
-        wanted.model,
-        wanted.prompt_filter,
-        wanted.seed,
+        call.prompt,
+        call.negative_prompt,
+        call.expand_prompt,
+        call.model,
+        call.prompt_filter,
+        call.seed,
     )
     canvas = Canvas(
-        width=max(wanted.width, SMALLEST_PX),
-        height=max(wanted.height, SMALLEST_PX),
+        width=max(call.width, SMALLEST_PX),
+        height=max(call.height, SMALLEST_PX),
         rng=composition,
         palette=PALETTES[choice.colours],
-        detail=(wanted.steps / MAX_STEPS) ** 0.5,
-        words=words_of(wanted.prompt),
+        detail=(call.steps / MAX_STEPS) ** 0.5,
+        words=words_of(call.prompt),
     )
     picture = choice.scene(canvas) if choice.medium not in COARSE else _coarse(choice.scene, canvas)
     if choice.medium is not None:
         picture = choice.medium(canvas, picture)
-    picture = picture[: wanted.height, : wanted.width]
-    everything = astuple(replace(wanted, init_image=None, strength=1.0))
-    return develop(picture.astype(np.float32), wanted, _dice("grain", *everything))
+    picture = picture[: call.height, : call.width]
+    everything = astuple(replace(call, init_image=None, strength=1.0))
+    return develop(picture.astype(np.float32), call, _dice("grain", *everything))
 
 
-def _sized(wanted: Wanted) -> Pixels:
+def _sized(call: ImageCall) -> Pixels:
     """Compose at a size that fits in memory, and enlarge pictures that are larger."""
-    shrink = LARGEST_PX / max(wanted.width, wanted.height)
+    shrink = LARGEST_PX / max(call.width, call.height)
     if shrink >= 1:
-        return _compose(wanted)
-    width, height = (max(1, round(side * shrink)) for side in (wanted.width, wanted.height))
-    small = Image.fromarray(_compose(replace(wanted, width=width, height=height)))
-    large = small.resize((wanted.width, wanted.height), Image.Resampling.BICUBIC)
+        return _compose(call)
+    width, height = (max(1, round(side * shrink)) for side in (call.width, call.height))
+    small = Image.fromarray(_compose(replace(call, width=width, height=height)))
+    large = small.resize((call.width, call.height), Image.Resampling.BICUBIC)
     return np.asarray(large)
 
 
-def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
+def paint(call: ImageCall, first: Pixels | None = None) -> Pixels:
     """Paint a picture.
 
     Args:
-        wanted: The request. Without a seed the prompt's own hash takes its place, so that the same
+        call: The request. Without a seed the prompt's own hash takes its place, so that the same
             request always gives the same picture.
         first: For img2img, the first picture at the requested size.
 
@@ -90,12 +90,12 @@ def paint(wanted: Wanted, first: Pixels | None = None) -> Pixels:
         height x width x 3 bytes of sRGB.
     """
     if first is None:
-        return _sized(wanted)
-    if wanted.strength == 0:
+        return _sized(call)
+    if call.strength == 0:
         return first
-    fresh = _sized(wanted)
-    if wanted.strength == 1:
+    fresh = _sized(call)
+    if call.strength == 1:
         return fresh
-    share = np.float32(wanted.strength)
+    share = np.float32(call.strength)
     blend = first * (1 - share) + fresh * share
     return np.asarray(blend + np.float32(0.5), np.uint8)

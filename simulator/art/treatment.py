@@ -6,7 +6,7 @@ import numpy as np
 
 from simulator.art.noise import Field, Picture, enlarge
 from simulator.png import Pixels
-from simulator.request.rules import Wanted
+from simulator.request.rules import ImageCall
 
 __all__ = ["develop"]
 
@@ -123,20 +123,20 @@ def _grain(rng: np.random.Generator, height: int, width: int, levels: float) -> 
     return grain
 
 
-def develop(picture: Picture, wanted: Wanted, rng: np.random.Generator) -> Pixels:
+def develop(picture: Picture, call: ImageCall, rng: np.random.Generator) -> Pixels:
     """Turn a painting into the pixels that are sent.
 
     Args:
         picture: The painting; changed in place.
-        wanted: The request, for its model, filter, guidance and steps.
+        call: The request, for its model, filter, guidance and steps.
         rng: The random generator of the grain; it depends on every parameter.
 
     Returns:
         height x width x 3 bytes.
     """
-    model = MODELS[wanted.model]
-    look = FILTERS.get(wanted.prompt_filter or "", Grade())
-    pull = np.clip((wanted.guidance - GUIDANCE_MIDDLE) / GUIDANCE_REACH, -0.3, 0.6)
+    model = MODELS[call.model]
+    look = FILTERS.get(call.prompt_filter or "", Grade())
+    pull = np.clip((call.guidance - GUIDANCE_MIDDLE) / GUIDANCE_REACH, -0.3, 0.6)
     bloom = model.bloom + look.bloom
     if bloom:
         _bloom(picture, bloom)
@@ -145,7 +145,7 @@ def develop(picture: Picture, wanted: Wanted, rng: np.random.Generator) -> Pixel
         picture = _grade(picture, look, 1.0)
     _vignette(picture, min(0.75, model.vignette + look.vignette))
     height, width, _ = picture.shape
-    rough = (model.grain + look.grain) * (1.25 - 0.5 * wanted.steps / 150)
+    rough = (model.grain + look.grain) * (1.25 - 0.5 * call.steps / 150)
     picture *= 255
     picture += _grain(rng, height, width, rough)[..., None]
     picture += np.float32(0.5)

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from simulator.errors import ControlRefused
-from simulator.request.rules import Wanted
+from simulator.request.rules import ImageCall
 
 __all__ = ["Latency"]
 
@@ -38,17 +38,17 @@ class Latency:
         if not (0.0 <= self.scale <= MAX_S and 0.0 <= low <= high <= MAX_S):
             raise ControlRefused("latency must be 0 or more, and a range must go from low to high")
 
-    def work_s(self, wanted: Wanted) -> float:
+    def work_s(self, call: ImageCall) -> float:
         """Return the seconds the picture takes."""
         if self.range_s is not None:
             return self._dice.uniform(*self.range_s)
-        share = wanted.steps * wanted.width * wanted.height / DEFAULT_STEP_PIXELS
+        share = call.steps * call.width * call.height / DEFAULT_STEP_PIXELS
         jitter = self._dice.uniform(1 - SPREAD, 1 + SPREAD)
         return self.scale * jitter * (BASE_S + DEFAULT_WORK_S * share)
 
-    def safety_s(self, wanted: Wanted) -> float:
+    def safety_s(self, call: ImageCall) -> float:
         """Return the seconds the safety check takes."""
-        if not (wanted.verify_prompt_safety or wanted.rejection_topics):
+        if not (call.verify_prompt_safety or call.rejection_topics):
             return 0.0
         return self.scale * self._dice.uniform(0.1, SAFETY_S)
 

@@ -19,7 +19,7 @@ from simulator.request.vocabulary import (
     SCHEDULERS,
 )
 
-__all__ = ["Wanted", "read_request"]
+__all__ = ["ImageCall", "read_request"]
 
 INT32 = range(-(2**31), 2**31)
 SEEDS = range(1, 2**16)  # page: 0 < seed < 2^16
@@ -30,7 +30,7 @@ DEFAULT_STRENGTH = 0.7  # the simulator's choice: the page gives none
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImageCall:
     """A request that breaks no rule, with the page's defaults filled in.
 
     Sizes are in pixels; `strength` is 0 (the first picture again) to 1 (completely new).
@@ -158,7 +158,7 @@ class _Reader:
         return tuple(value)
 
 
-def read_request(body: object) -> Wanted:
+def read_request(body: object) -> ImageCall:
     """Turn a decoded JSON body into a request.
 
     Args:
@@ -175,7 +175,7 @@ def read_request(body: object) -> Wanted:
     reader = _Reader(body)
     model = reader.one_of("filter_model", MODELS, LATEST_MODEL)
     v3 = model == "Playground_v3"
-    wanted = Wanted(
+    call = ImageCall(
         prompt=reader.prompt(),
         negative_prompt=reader.text("negative_prompt"),
         model=model,
@@ -194,4 +194,4 @@ def read_request(body: object) -> Wanted:
     )
     if reader.broken:
         raise RequestBroken(reader.broken)
-    return wanted
+    return call

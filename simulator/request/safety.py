@@ -43,8 +43,8 @@ def _normal(text: str) -> str:
 
 
 def _mentions(prompt: str, phrase: str) -> bool:
-    wanted = _normal(phrase)
-    return bool(wanted) and f" {wanted} " in f" {prompt} "
+    call = _normal(phrase)
+    return bool(call) and f" {call} " in f" {prompt} "
 
 
 def check_prompt(prompt: str, *, verify: bool, topics: tuple[str, ...]) -> None:

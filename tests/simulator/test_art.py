@@ -87,11 +87,11 @@ def test_the_models_look_different() -> None:
 def test_the_ends_of_strength_are_pure(strength: str, origin: str) -> None:
     """Strength 0 is the first picture pixel for pixel, 1 a wholly new one."""
     first = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    wanted = read_request(
+    call = read_request(
         {"prompt": "a fox", "seed": 7, "width": 64, "height": 64} | {"strength": strength}
     )
     expected = {"first": first, "fresh": painted()}[origin]
-    assert np.array_equal(paint(wanted, first), expected)
+    assert np.array_equal(paint(call, first), expected)
 
 
 def test_strength_between_blends() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.errors import RequestBroken
-from simulator.request.rules import Wanted, read_request
+from simulator.request.rules import ImageCall, read_request
 
 MODELS = ["Playground_v2.5", "Photorealism", "Playground_v3"]
 SCHEDULERS = [
@@ -70,7 +70,7 @@ FILTERS = [
 ]
 
 
-def read(**fields: Any) -> Wanted:
+def read(**fields: Any) -> ImageCall:
     """Reads a request that has a prompt and these fields."""
     return read_request({"prompt": "a fox", **fields})
 
@@ -84,10 +84,10 @@ def broken(**fields: Any) -> set[str]:
 
 def test_a_bare_prompt_gets_the_pages_defaults() -> None:
     """1024 x 1024, 50 steps, guidance 7, DPMPP_2M_K, the latest model, everything else off."""
-    wanted = read()
-    assert (wanted.width, wanted.height, wanted.steps, wanted.guidance) == (1024, 1024, 50, 7)
-    assert (wanted.model, wanted.scheduler, wanted.seed) == ("Playground_v3", "DPMPP_2M_K", None)
-    switches = (wanted.expand_prompt, wanted.verify_prompt_safety, wanted.rejection_topics)
+    call = read()
+    assert (call.width, call.height, call.steps, call.guidance) == (1024, 1024, 50, 7)
+    assert (call.model, call.scheduler, call.seed) == ("Playground_v3", "DPMPP_2M_K", None)
+    switches = (call.expand_prompt, call.verify_prompt_safety, call.rejection_topics)
     assert not any(switches)
 
 

@@ -88,48 +88,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure the requested figures."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _arguments()
-    asked = parser.parse_args(words)
-    if asked.against:
-        if asked.write_docs or asked.rounds:
+    args = parser.parse_args(words)
+    if args.against:
+        if args.write_docs or args.rounds:
             parser.error("--against goes with neither --write-docs nor --rounds; see --pairs")
-        return _compare(parser, asked)
-    given = {name: getattr(asked, name) for name in SIZES if getattr(asked, name) is not None}
+        return _compare(parser, args)
+    given = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     scale = dataclasses.replace(
-        QUICK if asked.quick else FULL, is_darkroom_only=asked.darkroom_only, **given
+        QUICK if args.quick else FULL, is_darkroom_only=args.darkroom_only, **given
     )
     book = Book()
     with Servers.started() as servers:
-        for reading in _measure(servers, scale, asked.only or list(FIGURES)):
+        for reading in _measure(servers, scale, args.only or list(FIGURES)):
             book.readings.append(reading)
             _tell(reading)
-            write_json(asked.json, book, words)
-    write_plots(asked.json.parent, book)
+            write_json(args.json, book, words)
+    write_plots(args.json.parent, book)
     tables = (paths_table(book), table(book) if rows(book) else "")
     sys.stdout.write("\n" + "\n\n".join([*filter(None, tables), made_on()]) + "\n")
-    if asked.write_docs:
+    if args.write_docs:
         # The path of the JSON file is left out of the page.
-        where = {"--json", str(asked.json), f"--json={asked.json}"}
+        where = {"--json", str(args.json), f"--json={args.json}"}
         said = [word for word in words if word not in where]
         write_page(DOCS, book, " ".join(["python -m benchmarks", *said]))
     return 0
 
 
-def _compare(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
+def _compare(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Measure this checkout and another alternately."""
-    pairs = asked.pairs or (QUICK_PAIRS if asked.quick else PAIRS)
-    if pairs < PAIRS and not asked.quick:
+    pairs = args.pairs or (QUICK_PAIRS if args.quick else PAIRS)
+    if pairs < PAIRS and not args.quick:
         parser.error(f"--pairs must be {PAIRS} or more; --quick allows fewer for a short try")
-    sizes = {name: getattr(asked, name) for name in SIZES if name != "rounds"}
+    sizes = {name: getattr(args, name) for name in SIZES if name != "rounds"}
     given = [word for name, n in sizes.items() if n is not None for word in (f"--{name}", str(n))]
     arguments = [
         "--only",
-        *(asked.only or [name for name in FIGURES if name not in RECENT]),
+        *(args.only or [name for name in FIGURES if name not in RECENT]),
         "--rounds=1",
-        *(["--quick"] if asked.quick else []),
+        *(["--quick"] if args.quick else []),
         *given,
     ]
     return compare_with(
-        asked.against, arguments, pairs=pairs, is_gate=not asked.quick, json_path=asked.json
+        args.against, arguments, pairs=pairs, is_gate=not args.quick, json_path=args.json
     )
 
 

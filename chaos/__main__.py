@@ -30,17 +30,17 @@ def _arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play the requested rows; return 1 if any promise was broken, else 0."""
-    asked = _arguments().parse_args(argv)
-    scale = SMALL if asked.small else QUICK if asked.quick else FULL
-    if asked.jobs:
-        scale = dataclasses.replace(scale, jobs=asked.jobs, first_jobs=asked.jobs)
-    rows = [row for row in MATRIX if not asked.rows or row.name in asked.rows]
+    args = _arguments().parse_args(argv)
+    scale = SMALL if args.small else QUICK if args.quick else FULL
+    if args.jobs:
+        scale = dataclasses.replace(scale, jobs=args.jobs, first_jobs=args.jobs)
+    rows = [row for row in MATRIX if not args.rows or row.name in args.rows]
     results: list[Result] = []
     with Ground.of(scale) as ground:
         for row in rows:
-            results.extend(_play(ground, row, beside=not asked.no_textbook))
-            if asked.json:  # after each row, because a run of an hour may be interrupted
-                write_json(asked.json, results)
+            results.extend(_play(ground, row, beside=not args.no_textbook))
+            if args.json:  # after each row, because a run of an hour may be interrupted
+                write_json(args.json, results)
     sys.stdout.write(f"\n{table(results)}\n")
     return 1 if any(result.broken for result in results) else 0
 

@@ -34,15 +34,15 @@ class Playable(Protocol):
 
 
 @contextmanager
-def _mended(ground: Ground) -> Iterator[None]:
+def _restored(ground: Ground) -> Iterator[None]:
     """Restart servers that a row has stopped, so that the next row finds them running."""
     try:
         yield
     finally:
-        _mend(ground)
+        _restore(ground)
 
 
-def _mend(ground: Ground) -> None:
+def _restore(ground: Ground) -> None:
     for server in (ground.redis, ground.postgres, ground.s3, ground.simulator):
         if server.is_running:
             server.resume()
@@ -55,14 +55,14 @@ def run_row(ground: Ground, row: Playable) -> Result:
     """Play one row and judge it. A failure of the fleet never raises."""
     began = time.monotonic()
     stage = Stage(ground, row.fault, on_sqlite=row.on_sqlite)
-    with _mended(ground):
+    with _restored(ground):
         try:
             row.play(stage)
         except CannotRun as reason:
             stage.result.skipped = str(reason)
         except (Stuck, StorageError) as error:
             stage.must("the row could be played to its end", kept=False, found=error)
-            _mend(ground)  # the ledger is read over HTTP
+            _restore(ground)  # the ledger is read over HTTP
             _count_what_there_is(stage)
         finally:
             stage.close()

@@ -27,7 +27,7 @@ HEAD = (
 def table(results: Sequence[Result]) -> str:
     """Return aligned Markdown, followed by what was broken, noted and skipped."""
     lines = aligned([HEAD, *(_cells(result) for result in results)])
-    return "\n".join([*lines, "", *_remarks(results)])
+    return "\n".join([*lines, "", *_notes(results)])
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:
@@ -64,7 +64,7 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _remarks(results: Sequence[Result]) -> list[str]:
+def _notes(results: Sequence[Result]) -> list[str]:
     lines = []
     for result in results:
         about = result.fault if result.runner == "darkroom" else f"{result.fault} ({result.runner})"

@@ -18,7 +18,7 @@ from mutants.trial import Copy, Outcome
 ROOT = Path(__file__).parents[1]
 
 #: A run with a larger share of survivors fails.
-MOST_SURVIVORS = 0.10
+MAX_SURVIVORS_SHARE = 0.10
 
 #: A mutant may take this many times what the same tests take without it, plus some seconds.
 PATIENCE, PATIENCE_S = 4.0, 30.0
@@ -103,29 +103,29 @@ class Run:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw, try and report; return 1 if too many survived, else 0."""
-    asked = _arguments().parse_args(argv)
+    args = _arguments().parse_args(argv)
     plan = Plan.read()
-    files = asked.files or list(plan.nearest)
+    files = args.files or list(plan.nearest)
     if unknown := sorted(set(files) - set(plan.nearest)):
         sys.stderr.write(f"mutants: mutants/nearest.toml names no tests for {unknown[0]}\n")
         return 2
-    mutants = draw(ROOT, files, asked.count, asked.seed)
+    mutants = draw(ROOT, files, args.count, args.seed)
     findings: list[Finding] = []
     with ExitStack() as stack:
         folders = [
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mutants-")))
-            for _ in range(asked.at_once)
+            for _ in range(args.at_once)
         ]
-        run = Run(plan, Copies([Copy(ROOT, folder, asked.python) for folder in folders]))
-        pool = stack.enter_context(ThreadPoolExecutor(asked.at_once))
+        run = Run(plan, Copies([Copy(ROOT, folder, args.python) for folder in folders]))
+        pool = stack.enter_context(ThreadPoolExecutor(args.at_once))
         for future in as_completed([pool.submit(run.try_one, mutant) for mutant in mutants]):
             findings.append(future.result())
-            _tell(findings[-1], len(findings), len(mutants))
-    sys.stdout.write(f"\nseed {asked.seed}\n\n{report(findings)}\n")
-    return 1 if survivors_share(findings) > MOST_SURVIVORS else 0
+            _report(findings[-1], len(findings), len(mutants))
+    sys.stdout.write(f"\nseed {args.seed}\n\n{report(findings)}\n")
+    return 1 if survivors_share(findings) > MAX_SURVIVORS_SHARE else 0
 
 
-def _tell(finding: Finding, done: int, count: int) -> None:
+def _report(finding: Finding, done: int, count: int) -> None:
     """Print a line as soon as a mutant is done, because a run takes long."""
     outcome = finding.outcome.value if finding.outcome else "equivalent"
     sys.stderr.write(f"{done}/{count} {outcome}: {finding.file}:{finding.line}\n")

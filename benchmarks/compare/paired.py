@@ -79,9 +79,17 @@ def abba(pairs: int) -> list[tuple[str, str]]:
 
 def compare(reference: Sequence[Book], here: Sequence[Book]) -> list[Comparison]:
     """Return every figure that either checkout measured, in the table's order."""
-    theirs, own = [_by_label(book) for book in reference], [_by_label(book) for book in here]
-    known = {label: row for books in (own, theirs) for book in books for label, row in book.items()}
-    return [_comparison(label, row, theirs, own) for label, row in known.items()]
+    theirs_by_label, own = (
+        [_by_label(book) for book in reference],
+        [_by_label(book) for book in here],
+    )
+    known = {
+        label: row
+        for books in (own, theirs_by_label)
+        for book in books
+        for label, row in book.items()
+    }
+    return [_comparison(label, row, theirs_by_label, own) for label, row in known.items()]
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
@@ -96,12 +104,12 @@ def _by_label(book: Book) -> dict[str, Row]:
 def _comparison(
     label: str,
     row: Row,
-    theirs: Sequence[Mapping[str, Row]],
+    theirs_by_label: Sequence[Mapping[str, Row]],
     own: Sequence[Mapping[str, Row]],
 ) -> Comparison:
     both = [
         (statistics.median(a[label].values[OURS]), statistics.median(b[label].values[OURS]))
-        for a, b in zip(theirs, own, strict=True)
+        for a, b in zip(theirs_by_label, own, strict=True)
         if label in a and label in b
     ]
     return Comparison(

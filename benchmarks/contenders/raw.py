@@ -76,22 +76,22 @@ def check(png: bytes) -> str:
     return hashlib.sha256(png).hexdigest()
 
 
-def _images(asked: argparse.Namespace, count: int) -> None:
-    buffer, trusted = bytearray(BUFFER_BYTES), asked.ca_bundle
+def _images(args: argparse.Namespace, count: int) -> None:
+    buffer, trusted = bytearray(BUFFER_BYTES), args.ca_bundle
     tls = None if trusted is None else ssl.create_default_context(cafile=trusted)
     post = (
-        f"POST {asked.path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {asked.key}\r\n"
+        f"POST {args.path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {args.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(REQUEST)}\r\n\r\n"
     ).encode()
     with (
-        closing(Line(asked.api_port, buffer, tls)) as api,
-        closing(Line(asked.s3_port, bytearray(4096), tls)) as store,
+        closing(Line(args.api_port, buffer, tls)) as api,
+        closing(Line(args.s3_port, bytearray(4096), tls)) as store,
     ):
         for number in range(count):
             png = _decoded(buffer, api.ask(post + REQUEST, b""))
-            if asked.checks:
+            if args.checks:
                 check(png)
-            put = f"PUT /{asked.bucket}/{number}.png HTTP/1.1\r\nHost: s\r\n"
+            put = f"PUT /{args.bucket}/{number}.png HTTP/1.1\r\nHost: s\r\n"
             store.ask(f"{put}Content-Length: {len(png)}\r\n\r\n".encode(), png)
 
 
@@ -113,13 +113,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, required=True)
     parser.add_argument("--checks", action="store_true")
     parser.add_argument("--ca-bundle", type=Path, metavar="FILE", help="speak TLS, and trust these")
-    asked = parser.parse_args(argv)
-    _images(asked, WARM_UP)
+    args = parser.parse_args(argv)
+    _images(args, WARM_UP)
     before = resource.getrusage(resource.RUSAGE_SELF)
-    _images(asked, asked.images)
+    _images(args, args.images)
     after = resource.getrusage(resource.RUSAGE_SELF)
     charged_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    sys.stdout.write(json.dumps({"cpu_ms": 1000 * charged_s / asked.images}) + "\n")
+    sys.stdout.write(json.dumps({"cpu_ms": 1000 * charged_s / args.images}) + "\n")
     return 0
 
 

@@ -26,7 +26,7 @@ BROKER = "broker memory in a backlog"
 SMALL = 1_000
 CALLS = 64
 LATENCY_S = 0.5
-TURNS = 2
+ROUNDS = 2
 MESSAGES = 5_000
 
 
@@ -37,8 +37,8 @@ def backlog(servers: Servers, scale: Scale) -> Iterator[Reading]:
     fleets = [(size, DarkroomFleet(servers, concurrency=CALLS)) for size in sizes]
     try:
         for size, fleet in fleets:
-            _queue(fleet, size + TURNS * scale.worked_off)
-        for _ in range(TURNS):
+            _queue(fleet, size + ROUNDS * scale.worked_off)
+        for _ in range(ROUNDS):
             for size, fleet in fleets:
                 yield from _worked_off(servers, fleet, size, scale.worked_off)
     finally:

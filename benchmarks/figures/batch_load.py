@@ -120,14 +120,14 @@ def _by_http(
             ["-m", "benchmarks.figures.batch_load", "--send-to", url, "--lines", str(lines)]
         )
         after = charged_s(gateway.pid), charged_s(postgres.pid)
-        told = json.loads(done)
+        result = json.loads(done)
         return Figures(
             way="http",
             lines=lines,
-            body_mb=told["body_mb"],
-            took_s=told["took_s"],
-            lines_per_s=round(lines / told["took_s"]),
-            client=Side(told["cpu_s"], told["peak_memory_mb"]),
+            body_mb=result["body_mb"],
+            took_s=result["took_s"],
+            lines_per_s=round(lines / result["took_s"]),
+            client=Side(result["cpu_s"], result["peak_memory_mb"]),
             gateway=Side(round(after[0] - before[0], 2), _mb(peak_bytes(gateway.pid))),
             postgresql=Side(round(after[1] - before[1], 2)),
             idle_memory_mb=idle_mb,
@@ -180,10 +180,10 @@ def _send(url: str, lines: int) -> None:
     took_s = time.monotonic() - began
     side = _side_of(resource.getrusage(resource.RUSAGE_SELF))
     size = sum(len(json.dumps(line)) for line in _lines(min(lines, 1000))) / min(lines, 1000)
-    told = {"took_s": round(took_s, 1), "body_mb": round(size * lines / 1e6, 1), **asdict(side)}
+    result = {"took_s": round(took_s, 1), "body_mb": round(size * lines / 1e6, 1), **asdict(side)}
     if batch.state.total != lines:
         raise RuntimeError(f"{batch.state.total} jobs of {lines} lines")
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(result))
 
 
 @contextmanager
@@ -231,8 +231,8 @@ def _gateway(
         process.communicate()
 
 
-def _address(said: IO[str] | None) -> str:
-    for line in said or ():
+def _address(stdout: IO[str] | None) -> str:
+    for line in stdout or ():
         if found := re.search(r"listening on (http://\S+)", line):
             return found[1]
     raise RuntimeError("the gateway did not start")
@@ -273,11 +273,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--lines", type=int, default=1_000_000, help="how many (default: a million)")
     add("--way", choices=("http", "command"), default="http", help="over HTTP, or darkroom batch")
     add("--send-to", help=argparse.SUPPRESS)
-    asked = parser.parse_args(argv)
-    if asked.send_to:
-        _send(asked.send_to, asked.lines)
+    args = parser.parse_args(argv)
+    if args.send_to:
+        _send(args.send_to, args.lines)
     else:
-        sys.stdout.write(json.dumps(measure(asked.lines, way=asked.way).as_json(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(measure(args.lines, way=args.way).as_json(), indent=2) + "\n")
     return 0
 
 

@@ -98,10 +98,10 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
         *(["--checks"] if checks else []),
     ]
     loops = [subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE) for _ in range(at_once)]
-    said = [loop.communicate()[0] for loop in loops]
+    outputs = [loop.communicate()[0] for loop in loops]
     if any(loop.returncode for loop in loops):
         raise RuntimeError("the raw limit could not be measured; what it said is above")
-    return statistics.mean(float(json.loads(each)["cpu_ms"]) for each in said)
+    return statistics.mean(float(json.loads(each)["cpu_ms"]) for each in outputs)
 
 
 def _one_and_two(servers: Servers, images: int, figure: str) -> Iterator[Reading]:

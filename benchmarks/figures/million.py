@@ -32,12 +32,12 @@ def million(servers: Servers, scale: Scale) -> Iterator[Reading]:
     try:
         with _gateway(fleet, folder) as gateway:
             before_s, before = charged_s(gateway.pid), charged_s(servers.postgres.pid)
-            told = _upload(gateway.port, scale.lines)
+            result = _upload(gateway.port, scale.lines)
             numbers = {
                 "lines": scale.lines,
-                "seconds": told["seconds"],
-                "lines_per_s": scale.lines / told["seconds"],
-                "client_mb": told["peak_mb"],
+                "seconds": result["seconds"],
+                "lines_per_s": scale.lines / result["seconds"],
+                "client_mb": result["peak_mb"],
                 "gateway_mb": peak_bytes(gateway.pid) / 1e6,
                 "gateway_s": charged_s(gateway.pid) - before_s,
                 "postgres_s": charged_s(servers.postgres.pid) - before,
@@ -89,5 +89,5 @@ def _upload(port: int, lines: int) -> dict[str, float]:
         check=True,
         capture_output=True,
     )
-    told: dict[str, float] = json.loads(done.stdout)
-    return told
+    result: dict[str, float] = json.loads(done.stdout)
+    return result

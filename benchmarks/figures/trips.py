@@ -40,5 +40,5 @@ def _per_job(servers: Servers, fleet: DarkroomFleet, tap: Wiretap, jobs: int) ->
     before = tap.round_trips
     begin()
     until(lambda: servers.s3.puts(fleet.bucket) >= wanted, "the last image")
-    made = tap.round_trips - before
-    return Reading(TRIPS, fleet.name, {"trips": made / jobs, "idle_trips_per_s": idle_per_s})
+    total = tap.round_trips - before
+    return Reading(TRIPS, fleet.name, {"trips": total / jobs, "idle_trips_per_s": idle_per_s})

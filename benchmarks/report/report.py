@@ -28,13 +28,13 @@ def made_on() -> str:
 
 def write_json(path: Path, book: Book, arguments: list[str]) -> None:
     """Write every reading as JSON, for programs."""
-    told = {
+    record = {
         "machine": machine(),
         "versions": versions(),
         "arguments": arguments,
         "readings": [asdict(reading) for reading in book.readings],
     }
-    path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -67,8 +67,8 @@ def _cpu(book: Book) -> Iterator[Row]:
     yield _row(book, "worker CPU per image, ms", CPU, "worker_ms", is_gated=True)
     checked = divided(ours, book.values(CPU, CHECKED, "worker_ms"))
     yield Row("… against the raw limit with checks", {OURS: checked}, Goal(2))
-    beside = divided(ours, book.values(CPU, CROWDED, "worker_ms"))
-    yield Row("… against two such raw loops at once", {OURS: beside})
+    crowded = divided(ours, book.values(CPU, CROWDED, "worker_ms"))
+    yield Row("… against two such raw loops at once", {OURS: crowded})
     celery = divided(ours, book.values(CPU, "Celery", "worker_ms"))
     yield Row("… against Celery", {OURS: celery}, Goal(1 / 6))
     yield Row("… of two processes against one", {OURS: divided(two, ours)}, Goal(1.15))
@@ -90,14 +90,14 @@ def _cpu_over_tls(book: Book) -> Iterator[Row]:
 
 
 def _flight(book: Book) -> Iterator[Row]:
-    most = {"calls": book.largest(FLIGHT, "calls")}
-    calls = f"{most['calls']:,.0f} calls in flight"
+    most_calls = {"calls": book.largest(FLIGHT, "calls")}
+    calls = f"{most_calls['calls']:,.0f} calls in flight"
     yield _row(
         book,
         f"{calls}: peak memory, MB",
         FLIGHT,
         "memory_mb",
-        where=most,
+        where=most_calls,
         goal=Goal(400),
         is_gated=True,
     )
@@ -113,11 +113,13 @@ def _flight(book: Book) -> Iterator[Row]:
             f"{label}: delivered of what is possible",
             figure,
             "of_possible",
-            where=most,
+            where=most_calls,
             goal=Goal(share, at_least=True),
             is_gated=figure == FLIGHT,
         )
-        yield _row(book, f"{label}: worker CPU per image, ms", figure, "worker_ms", where=most)
+        yield _row(
+            book, f"{label}: worker CPU per image, ms", figure, "worker_ms", where=most_calls
+        )
 
 
 def _idle(book: Book) -> Iterator[Row]:
@@ -165,7 +167,7 @@ def _messages(book: Book) -> Iterator[Row]:
 def _plans(book: Book) -> Iterator[Row]:
     rows = f"{book.largest(PLANS, 'rows'):,.0f}"
     for step, bound in STEPS.items():
-        most = max(book.values(PLANS, step, "rows_read"), default=0.0)
-        yield Row(f"most rows read, up to {rows} rows: {step}", {OURS: [most]}, Goal(bound))
+        most_rows = max(book.values(PLANS, step, "rows_read"), default=0.0)
+        yield Row(f"most rows read, up to {rows} rows: {step}", {OURS: [most_rows]}, Goal(bound))
     scans = [sum(book.values(PLANS, step, "scans")) for step in STEPS]
     yield Row(f"… sequential scans of the jobs, up to {rows} rows", {OURS: [sum(scans)]}, Goal(0))

@@ -163,10 +163,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS with this")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key")
-    asked = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(_serve(asked.host, asked.port, _tls(asked.tls_cert, asked.tls_key)))
+    asyncio.run(_serve(args.host, args.port, _tls(args.tls_cert, args.tls_key)))
     return 0
 
 

@@ -27,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="upload", description="Hands in a batch.")
     parser.add_argument("--url", required=True)
     parser.add_argument("--lines", type=int, required=True)
-    asked = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     began = time.monotonic()
-    with Client(asked.url) as client:
-        batch = client.submit_many(_lines(asked.lines))
+    with Client(args.url) as client:
+        batch = client.submit_many(_lines(args.lines))
     seconds = time.monotonic() - began
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    told = {"id": batch.id, "seconds": seconds, "peak_mb": peak_mb}
-    sys.stdout.write(json.dumps(told) + "\n")
+    result = {"id": batch.id, "seconds": seconds, "peak_mb": peak_mb}
+    sys.stdout.write(json.dumps(result) + "\n")
     return 0
 
 

@@ -221,8 +221,8 @@ class Fleet:
 
     def _held_by(self, worker: WorkerProcess, states: Sequence[str]) -> list[UUID]:
         jobs, workers = self.database.tables.jobs, self.database.tables.workers
-        mine = select(workers.c.id).where(workers.c.pid == worker.pid)
-        held = select(jobs.c.id).where(jobs.c.worker_id.in_(mine), jobs.c.status.in_(states))
+        own = select(workers.c.id).where(workers.c.pid == worker.pid)
+        held = select(jobs.c.id).where(jobs.c.worker_id.in_(own), jobs.c.status.in_(states))
         with self.database.read() as connection:
             return list(connection.scalars(held))
 

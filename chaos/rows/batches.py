@@ -213,14 +213,14 @@ def _each_once(
 
 def _whole_and_once(stage: Stage, *, batches: int = 1, lines: int | None = None) -> None:
     """Require so many open batches; each line is a job, each job one picture and one call."""
-    fleet, wanted = stage.fleet, lines or stage.scale.jobs
+    fleet, expected = stage.fleet, lines or stage.scale.jobs
     found = list_batches(fleet.database)
     totals = [batch.total for batch in found if batch.opened_at is not None]
     stage.must("each batch is there once", kept=len(found) == batches, found=len(found))
-    stage.must("and whole", kept=sum(total or 0 for total in totals) == wanted, found=totals)
+    stage.must("and whole", kept=sum(total or 0 for total in totals) == expected, found=totals)
     stage.accepted.extend(fleet.all_ids())
     many = len(stage.accepted)
-    stage.must("every line is one job", kept=many == wanted, found=f"{many} of {wanted}")
+    stage.must("every line is one job", kept=many == expected, found=f"{many} of {expected}")
     fleet.start(2)
     tally = stage.finish()
     stage.all_succeed(tally)

@@ -80,8 +80,8 @@ def submits_waiting(stage: Stage) -> None:
     found = stage.finish()
     stage.all_succeed(found)
     ids = fleet.all_ids()
-    wanted = sorted(stage.accepted)
-    stage.must("each message is exactly one row", kept=sorted(ids) == wanted, found=len(ids))
+    expected = sorted(stage.accepted)
+    stage.must("each message is exactly one row", kept=sorted(ids) == expected, found=len(ids))
 
 
 def delivered_five_times(stage: Stage) -> None:
@@ -89,15 +89,15 @@ def delivered_five_times(stage: Stage) -> None:
     fleet = stage.make_fleet()
     fleet.start(2)
     ids = stage.load(stage.scale.jobs // 2)
-    handed_in = [uuid4() for _ in range(stage.scale.jobs // 2)]
-    stage.accepted.extend(handed_in)
+    submitted = [uuid4() for _ in range(stage.scale.jobs // 2)]
+    stage.accepted.extend(submitted)
     stage.fault_begins()
     dice = random.Random(5)
     for _ in range(5):
         dice.shuffle(ids)
         for start in range(0, len(ids), 4):
             fleet.ring(ids[start : start + 4])
-        for number, job_id in enumerate(handed_in):
+        for number, job_id in enumerate(submitted):
             fleet.send(number, str(job_id))
     found = stage.finish()
     stage.all_succeed(found)

@@ -15,7 +15,7 @@ __all__ = ["database_away", "database_locked", "database_restarted", "reply_lost
 # Each matches the statement for one row and the one for several.
 CLAIM = re.compile(rb"claim_token=(?!NULL)")
 FINISH = re.compile(rb"ended_at=clock_timestamp\(\) (WHERE|FROM)")
-IN_HAND = b"image_in_hand_at=coalesce"
+IMAGE_RECEIVED = b"image_in_hand_at=coalesce"
 
 
 def database_restarted(stage: Stage) -> None:
@@ -44,14 +44,14 @@ def database_locked(stage: Stage) -> None:
 def reply_lost(stage: Stage) -> None:
     """Commit a claim or a finish, and cut the connection before the database can confirm it."""
     postgres = stage.ground.postgres
-    most = max(6, stage.scale.jobs // 20)
+    limit = max(6, stage.scale.jobs // 20)
     cuts = {"claim": 0, "in hand": 0, "finish": 0}
     guard = Lock()
 
     def judge(_line: Line, chunk: bytes) -> Act:
         what = _transition(chunk)
         with guard:
-            if what is None or cuts[what] >= most:
+            if what is None or cuts[what] >= limit:
                 return Act.PASS_ON
             cuts[what] += 1
         return Act.CUT_AT_REPLY
@@ -104,6 +104,6 @@ def _hold_the_lock(stage: Stage, path: Path) -> None:
 def _transition(chunk: bytes) -> str | None:
     if CLAIM.search(chunk):
         return "claim"
-    if IN_HAND in chunk:
+    if IMAGE_RECEIVED in chunk:
         return "finish" if FINISH.search(chunk) else "in hand"
     return None

@@ -90,11 +90,11 @@ def _note_what_was_lost(
 ) -> None:
     """Report what was lost: jobs whose acceptance was lost, and calls or ends of others."""
     stage.rolled_back = before.lost_by(after)
-    gone = before.rows.keys() - after.rows.keys()
-    stage.accepted = [job_id for job_id in stage.accepted if job_id not in gone]
-    stage.note(f"{len(gone)} jobs and {len(stage.rolled_back) - len(gone)} changes of others lost")
-    stage.must("commits were lost", kept=bool(stage.rolled_back - gone), found=len(gone))
-    early = gone & replicated
+    lost = before.rows.keys() - after.rows.keys()
+    stage.accepted = [job_id for job_id in stage.accepted if job_id not in lost]
+    stage.note(f"{len(lost)} jobs and {len(stage.rolled_back) - len(lost)} changes of others lost")
+    stage.must("commits were lost", kept=bool(stage.rolled_back - lost), found=len(lost))
+    early = lost & replicated
     stage.must("only jobs whose commit was lost are gone", kept=not early, found=len(early))
 
 

@@ -37,11 +37,11 @@ def _nothing_of_the_apis(stage: Stage, fault: ApiFault) -> Tally:
     stage.all_succeed(found)
     no_attempt_burned(stage, found)
     in_flight = WORKERS * stage.scale.concurrency
-    most = in_flight + _most_probes(stage, took_s)
+    limit = in_flight + _most_probes(stage, took_s)
     stage.must(
         f"unknown calls are at most those in flight ({in_flight}) and the probes",
-        kept=0 < found.unknown <= most,
-        found=f"{found.unknown} of at most {most}",
+        kept=0 < found.unknown <= limit,
+        found=f"{found.unknown} of at most {limit}",
     )
     return found
 

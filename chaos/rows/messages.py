@@ -102,13 +102,13 @@ def _judge(stage: Stage, rows: list[UUID]) -> None:
     wrong = [job_id for job_id in rows if why.get(job_id) != "INVALID_MESSAGE"]
     stage.must("a malformed message with an id is a failed row", kept=not wrong, found=wrong[:3])
     every = len(fleet.all_ids())
-    wanted = len(stage.accepted) + len(rows)
-    stage.must("nothing else is a row", kept=every == wanted, found=f"{every} of {wanted}")
+    expected = len(stage.accepted) + len(rows)
+    stage.must("nothing else is a row", kept=every == expected, found=f"{every} of {expected}")
 
 
 def _wait_for(stage: Stage, rows: int) -> None:
-    wanted = len(stage.accepted) + rows
-    stage.wait_until(lambda: len(stage.fleet.all_ids()) >= wanted, "a row for every message")
+    expected = len(stage.accepted) + rows
+    stage.wait_until(lambda: len(stage.fleet.all_ids()) >= expected, "a row for every message")
 
 
 def _valid(fleet: Fleet, number: int) -> Shape:

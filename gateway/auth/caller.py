@@ -6,16 +6,18 @@ How a key becomes a caller is not decided here: `Services.authenticate` does it.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URL
 
 from gateway.auth.loopback import is_loopback
 from gateway.errors import Forbidden
 
-__all__ = ["Authenticate", "Caller", "Lookup", "Scope", "anyone", "caller_with"]
+__all__ = ["Authenticate", "Caller", "Lookup", "Scope", "anyone", "caller_of", "caller_with"]
 
 # For the OpenAPI document only; `Services.authenticate` reads the header itself.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="apiKey", description="`darkroom keys create`")
@@ -79,8 +81,17 @@ def _refuse_pages(request: Request) -> None:
     resolve to this machine, and then the page may send any header. So no header that is present
     proves that the caller is not a page.
     """
-    if "origin" in request.headers or not is_loopback(request.url.hostname or ""):
+    server = request.scope.get("server")
+    if "origin" in request.headers or not _is_for_loopback(request.headers.get("host"), server):
         raise Forbidden("without an API key the gateway answers programs on its own machine only")
+
+
+@lru_cache(maxsize=64)  # few hosts are asked for, and to parse one takes 0.1 ms
+def _is_for_loopback(host: str | None, server: tuple[str, int | None] | None) -> bool:
+    """Return whether a request's host, or else the address that it came to, is this machine."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    scope = {"scheme": "http", "server": server, "path": "/", "headers": headers}
+    return is_loopback(URL(scope=scope).hostname or "")
 
 
 def caller_with(scope: Scope) -> Callable[..., Awaitable[Caller]]:
@@ -93,14 +104,25 @@ def caller_with(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         request: Request,
         _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
     ) -> Caller:
-        authenticate: Authenticate = request.app.state.services.authenticate
-        known = authenticate(request.headers.get("authorization"))
-        # A key that is cached, as nearly all are, costs no thread: that is 0.2 ms of a request.
-        found = known if isinstance(known, Caller) else await run_in_threadpool(known)
-        if found.is_keyless:
-            _refuse_pages(request)
-        if scope not in found.scopes:
-            raise Forbidden(f"it takes a key with the scope {scope}")
-        return found
+        return await caller_of(request, scope)
 
     return caller
+
+
+async def caller_of(request: Request, scope: Scope) -> Caller:
+    """Return the caller of a request if its key has this scope.
+
+    Raises:
+        Unauthenticated: the key is missing or invalid.
+        Forbidden: the key lacks the scope, or a web page may have sent the request.
+        DatabaseUnavailable: the keys cannot be read.
+    """
+    authenticate: Authenticate = request.app.state.services.authenticate
+    known = authenticate(request.headers.get("authorization"))
+    # A key that is cached, as nearly all are, costs no thread: that is 0.2 ms of a request.
+    found = known if isinstance(known, Caller) else await run_in_threadpool(known)
+    if found.is_keyless:
+        _refuse_pages(request)
+    if scope not in found.scopes:
+        raise Forbidden(f"it takes a key with the scope {scope}")
+    return found

@@ -31,6 +31,7 @@ from gateway.hooks.errors import SignatureInvalid
 from gateway.hooks.hook import Asked, Hook
 from gateway.hooks.signatures import BodyHmac, Headers, VerifiedSignature
 from gateway.http.body import parse_json, read_body
+from gateway.http.direct_route import DirectRoute
 from gateway.http.openapi import json_body
 from gateway.http.problems import responses
 from gateway.jobs.accepting import AcceptJobs, run_small_inline
@@ -69,14 +70,17 @@ def router(
     """
     deliveries = Deliveries(services, hooks, clock)
     routes = APIRouter(prefix="/v1/hooks", tags=["hooks"])
-    routes.post(
+    routes.add_api_route(
         "/{name}",
+        deliveries.receive,
+        methods=["POST"],
+        route_class_override=DirectRoute,
         status_code=202,
         summary="Take a webhook in",
         response_model=Delivered,
         responses=responses(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_BODY,
-    )(deliveries.receive)
+    )
     return routes
 
 

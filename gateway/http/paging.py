@@ -68,6 +68,8 @@ async def known_parameters_once(request: Request) -> None:
     Raises:
         ParameterInvalid: a parameter is unknown or repeated.
     """
+    if not request.scope["query_string"]:
+        return
     route = request.scope["route"]
     assert isinstance(route, APIRoute)  # noqa: S101 - FastAPI has no other with dependencies
     known = {field.alias for field in route.dependant.query_params}

@@ -119,7 +119,10 @@ class AcceptJobs:
         groups = self._services.intake.groups
         waiting = _Waiting(prepared.member, _tell, answered=loop.create_future())
         if groups.add(waiting):
-            self._leader.submit(groups.lead)
+            try:
+                self._leader.submit(groups.lead)
+            except RuntimeError:  # no thread can be started now: the event loop waits instead
+                groups.lead()
         answer = await waiting.answered
         if isinstance(answer, DatabaseUnavailable):
             raise DatabaseUnavailable(str(answer)) from answer

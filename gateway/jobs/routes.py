@@ -13,37 +13,42 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from gateway.auth.caller import Caller, Scope, caller_with
+from gateway.auth.caller import Caller, Scope, caller_of, caller_with
 from gateway.auth.owned import own_batch, own_job, own_shown_job
 from gateway.errors import NotFound, NotThere
 from gateway.http.body import read_body
+from gateway.http.direct_route import DirectRoute
 from gateway.http.openapi import SUBMISSION, job_answer
 from gateway.http.paging import Since, is_asked, known_parameters_once, read_cursor, write_cursor
 from gateway.http.problems import responses
 from gateway.jobs.accepting import AcceptJobs, run_small_inline
-from gateway.jobs.submission import Submission, idempotency_key_of, prepare, wait_s_of
+from gateway.jobs.submission import (
+    IDEMPOTENCY_KEY,
+    MAX_KEY_CHARS,
+    Submission,
+    idempotency_key_of,
+    prepare,
+    wait_s_of,
+)
 from gateway.jobs.waiting import wait_for_end
 from gateway.services import Services
 from gateway.views.job import HandedInView, JobPage, JobView, Links, SubmittedRef
-from gateway.views.job_json import job_bytes, page_bytes
-from storage.dispatch.position import queue_position
+from gateway.views.job_json import job_bytes, page_bytes, submitted_bytes, submitted_ref_bytes
 from storage.dispatch.queue_outline import QueueOutline
 from storage.intake.insert import Accepted
-from storage.queries.get import get_job
 from storage.queries.pages import page_of_shown_jobs
-from storage.records.job import Job
+from storage.queries.shown_job import ShownJob, shown_job
 from storage.records.states import ENDED, JobStatus
-from storage.webhooks.log import latest_delivery
 
 __all__ = ["router"]
 
 MAX_PAGE_JOBS = 200
+POSITION = "position"
 
 JobId = Annotated[
     str, Path(description="The job's id, a UUID.", json_schema_extra={"format": "uuid"})
 ]
 Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
-Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
 Code = Annotated[
     str | None, Query(pattern="^[A-Z0-9_]{1,100}$", description="Only jobs with this error code.")
 ]
@@ -55,8 +60,11 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(
         prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(known_parameters_once)]
     )
-    routes.post(
+    routes.add_api_route(
         "",
+        jobs.submit,
+        methods=["POST"],
+        route_class_override=DirectRoute,
         status_code=202,
         summary="Hand in a job",
         response_model=HandedInView | SubmittedRef,
@@ -66,7 +74,7 @@ def router(services: Services) -> APIRouter:
         | job_answer(202, "Accepted.")
         | responses(400, 401, 403, 408, 409, 410, 413, 415, 422, 429, 503),
         openapi_extra=SUBMISSION,
-    )(jobs.submit)
+    )
     routes.get(
         "",
         summary="Jobs, newest first",
@@ -115,16 +123,17 @@ class Jobs:
     async def submit(
         self,
         request: Request,
-        caller: Submitter,
-        position: Annotated[
-            str | None, Query(description="Estimate `queue_position`; without it, it is null.")
+        _caller: Annotated[Caller | None, Depends(caller_with(Scope.SUBMIT))] = None,
+        _position: Annotated[
+            str | None,
+            Query(alias=POSITION, description="Estimate `queue_position`; without it, it is null."),
         ] = None,
         _key: Annotated[
             str | None,
             Header(
-                alias="Idempotency-Key",
+                alias=IDEMPOTENCY_KEY,
                 min_length=1,
-                max_length=255,
+                max_length=MAX_KEY_CHARS,
                 description="The same key with the same request is the same job.",
             ),
         ] = None,
@@ -134,10 +143,11 @@ class Jobs:
         ] = None,
     ) -> Response:
         """Checks a request, stores it as a job, and responds at once, or when the job has ended."""
-        limits = self._services.settings.limits
-        wait_s = wait_s_of(request, limits.max_wait_s)
+        await known_parameters_once(request)
+        caller = await caller_of(request, Scope.SUBMIT)
         key = idempotency_key_of(request)
         max_queued = await self._jobs.admit(caller.owner, key)
+        limits = self._services.settings.limits
         body = await read_body(
             request, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s
         )
@@ -150,26 +160,34 @@ class Jobs:
             max_text_bytes=limits.max_text_bytes,
         )
         accepted = await self._jobs.accept(prepared, max_queued)
-        headers = {"Location": f"/v1/jobs/{accepted.job.id}"}
-        if wait_s and accepted.job.status not in ENDED:
-            if await wait_for_end(self._services.watch, accepted.job.id, caller.owner, wait_s):
-                headers["Preference-Applied"] = f"wait={wait_s:g}"
-            job = await run_in_threadpool(get_job, self._database, accepted.job.id)
-            accepted = Accepted(job, created=accepted.created)
-        is_done = not accepted.created or accepted.job.status in ENDED
-        if not caller.may_read:
-            content = _submitted_ref(accepted)
-        elif is_done or is_asked(position):
-            content = await run_in_threadpool(
-                self._read_submitted, accepted, with_position=is_asked(position)
-            )
-        else:  # a new job has no delivery and no image: nothing is read or signed
-            content = _submitted(accepted, JobView.of(accepted.job, self._links.sign_if_possible))
-        status = 200 if is_done else 202
-        return Response(content, status, headers=headers, media_type="application/json")
+        return await self._answer(request, caller, accepted)
 
-    def _read_submitted(self, accepted: Accepted, *, with_position: bool) -> bytes:
-        return _submitted(accepted, self._view(accepted.job, with_position=with_position))
+    async def _answer(self, request: Request, caller: Caller, accepted: Accepted) -> Response:
+        job, created = ShownJob.of(accepted.job), accepted.created
+        headers = {"Location": f"/v1/jobs/{job.id}"}
+        wait_s = wait_s_of(request, self._services.settings.limits.max_wait_s)
+        with_position = is_asked(request.query_params.get(POSITION))
+        if wait_s and job.status not in ENDED:
+            if await wait_for_end(self._services.watch, job.id, caller.owner, wait_s):
+                headers["Preference-Applied"] = f"wait={wait_s:g}"
+            job = await run_in_threadpool(shown_job, self._database, job.id)
+        if not caller.may_read:
+            content = submitted_ref_bytes(job, created=created)
+        elif created and not with_position and job.status not in ENDED:
+            # It has no delivery and no image, so nothing is read or signed.
+            content = submitted_bytes(job, self._links.sign_if_possible, created=created)
+        else:
+            content = await run_in_threadpool(
+                self._read_submitted, job, created=created, with_position=with_position
+            )
+        status = 200 if not created or job.status in ENDED else 202
+        return _json(content, headers, status)
+
+    def _read_submitted(self, job: ShownJob, *, created: bool, with_position: bool) -> bytes:
+        if job.callback_url is not None and job.delivery is None:
+            job = shown_job(self._database, job.id)
+        place = self._queue.position(job) if with_position else None
+        return submitted_bytes(job, self._links.sign_if_possible, place, created=created)
 
     def show(self, job_id: JobId, caller: Reader) -> Response:
         """Returns everything about a job, with links to its images that work for a limited time."""
@@ -241,25 +259,9 @@ class Jobs:
             },
         )
 
-    def _view(self, job: Job, *, with_position: bool) -> JobView:
-        place = queue_position(self._database, job) if with_position else None
-        told = job.callback_url and latest_delivery(self._database, job_id=job.id)
-        return JobView.of(job, self._links.sign_if_possible, place, told or None)
 
-
-def _submitted(accepted: Accepted, view: JobView) -> bytes:
-    handed_in = HandedInView.beside(view, created=accepted.created)
-    return handed_in.model_dump_json().encode()
-
-
-def _submitted_ref(accepted: Accepted) -> bytes:
-    job = accepted.job
-    ref = SubmittedRef(id=job.id, status=job.status, created=accepted.created)
-    return ref.model_dump_json().encode()
-
-
-def _json(content: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(content, headers=headers, media_type="application/json")
+def _json(content: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
+    return Response(content, status, headers=headers, media_type="application/json")
 
 
 def _path(asked: Mapping[str, object], cursor: str) -> str:

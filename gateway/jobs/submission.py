@@ -22,6 +22,7 @@ from tasks.submission.intake import Intake, Prepared
 __all__ = ["IDEMPOTENCY_KEY", "Submission", "idempotency_key_of", "prepare", "wait_s_of"]
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+MAX_KEY_CHARS: Final = 255
 
 #: The fields that may stand beside `request`. The owner is the caller's, and the key is a header.
 OPTIONS: Final = ("priority", "expires_in_s", "callback_url", "on_end", "metadata", "reuse")
@@ -96,11 +97,14 @@ def idempotency_key_of(request: Request) -> str | None:
     """Return the idempotency key's header, if it is not repeated.
 
     Raises:
-        ParameterInvalid: it is repeated, so it is ambiguous which value applies.
+        ParameterInvalid: it is empty or too long, or ambiguous because it is repeated.
     """
     given = request.headers.getlist(IDEMPOTENCY_KEY)
     if len(given) > 1:
         raise ParameterInvalid([Fault(IDEMPOTENCY_KEY, "(several)", "given once")])
+    if given and not 1 <= len(given[0]) <= MAX_KEY_CHARS:
+        rule = f"1 to {MAX_KEY_CHARS} characters"
+        raise ParameterInvalid([Fault(IDEMPOTENCY_KEY, reprlib.repr(given[0])[:80], rule)])
     return given[0] if given else None
 
 

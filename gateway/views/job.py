@@ -204,11 +204,6 @@ class HandedInView(JobView):
         "key found it."
     )
 
-    @classmethod
-    def beside(cls, job: JobView, *, created: bool) -> Self:
-        """Return the same job, with whether this request created it."""
-        return cls(**dict(job), created=created)
-
 
 class JobPage(BaseModel):
     """A page of jobs, newest first."""

@@ -17,7 +17,7 @@ from gateway.views.delivery import callback_of
 from storage.queries.shown_job import DeliveryStatus, ShownJob
 from storage.records.job import StoredImage
 
-__all__ = ["job_bytes", "job_facts", "page_bytes"]
+__all__ = ["job_bytes", "job_facts", "page_bytes", "submitted_bytes", "submitted_ref_bytes"]
 
 Link = Callable[[StoredImage], str | None]
 
@@ -36,6 +36,19 @@ def job_bytes(job: ShownJob, link: Link, queue_position: int | None = None) -> b
         queue_position: Of a queued job.
     """
     return orjson.dumps(job_facts(job, link, queue_position), option=_OPTIONS)
+
+
+def submitted_bytes(
+    job: ShownJob, link: Link, queue_position: int | None = None, *, created: bool
+) -> bytes:
+    """Return a job that was just submitted as JSON, as `HandedInView` documents it."""
+    facts = job_facts(job, link, queue_position)
+    return orjson.dumps({**facts, "created": created}, option=_OPTIONS)
+
+
+def submitted_ref_bytes(job: ShownJob, *, created: bool) -> bytes:
+    """Return the same as `SubmittedRef` documents it, for a caller that may not read it."""
+    return orjson.dumps({"id": job.id, "status": job.status, "created": created})
 
 
 def page_bytes(jobs: Iterable[ShownJob], link: Link, following: str | None) -> bytes:

@@ -187,6 +187,31 @@ def test_a_usual_job_has_no_thread_of_its_own(
     assert len(threads) == 1
 
 
+@pytest.mark.parametrize(("keys", "most"), [(False, 1), (True, 2)])
+def test_an_idle_job_over_http_takes_as_few_statements_as_its_group(
+    start: Callable[[str], GatewayWiring],
+    new_migrated_postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    keys: bool,
+    most: int,
+) -> None:
+    """What a process remembers for a second is made to last; the answer reads nothing."""
+    monkeypatch.setattr("tasks.dispatch.window.READ_FOR_NEW_JOBS_S", 3600.0)
+    monkeypatch.setattr("tasks.submission.accept_groups.DEFAULTS_S", 3600.0)
+    with ExitStack() as stack:
+        wire, url = stack.enter_context(tapped(new_migrated_postgres_url))
+        gateway = stack.enter_context(contextmanager(_running)(start(url)))
+        gateway.services.owners._owners.keep("default", None, asked_s=time.monotonic() + 3600)
+        seeded = {"request": {"prompt": "a paper fox", "seed": 7}}
+        assert gateway.post("/v1/jobs", json=seeded).status_code == 202
+        before = wire.statements, wire.round_trips
+        for number in range(10):
+            headers = {"Idempotency-Key": str(number)} if keys else {}
+            assert gateway.post("/v1/jobs", json=seeded, headers=headers).status_code == 202
+        assert (wire.statements - before[0], wire.round_trips - before[1]) == (10 * most, 10 * most)
+
+
 def test_while_the_database_is_away_every_job_of_a_group_gets_503(
     start: Callable[[str], GatewayWiring],
     new_migrated_postgres_url: str,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.views.job import JobPage, JobView
-from gateway.views.job_json import job_bytes, page_bytes
+from gateway.views.job import HandedInView, JobPage, JobView, SubmittedRef
+from gateway.views.job_json import job_bytes, page_bytes, submitted_bytes, submitted_ref_bytes
 from storage.queries.shown_job import DeliveryStatus, ShownJob
 from storage.records.delivery import Delivery, DeliveryState
 from storage.records.job import Job, JobError, StoredImage
@@ -146,3 +146,16 @@ def test_a_prompt_that_speaks_of_an_initial_image_is_shown(prompt: str) -> None:
     )
     shown = json.loads(job_bytes(ShownJob.of(job), link))["request"]
     assert shown == {"prompt": prompt}
+
+
+@given(job=JOB, place=maybe(st.integers(1, 10_000)), created=st.booleans())
+def test_a_submitted_job_is_written_as_its_model_would_be(
+    job: Job, place: int | None, *, created: bool
+) -> None:
+    """The job, and whether this request made it; or that alone with its id and state."""
+    shown = ShownJob.of(job)
+    written = submitted_bytes(shown, link, place, created=created)
+    view = HandedInView(**dict(JobView.of(job, link, place)), created=created)
+    assert HandedInView.model_validate_json(written) == view
+    ref = SubmittedRef.model_validate_json(submitted_ref_bytes(shown, created=created))
+    assert ref == SubmittedRef(id=job.id, status=job.status, created=created)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.compare.against import PAIRS, QUICK_PAIRS, compare_with
+from benchmarks.figures.accept_http import accept_http
 from benchmarks.figures.accept_messages import accept_messages
 from benchmarks.figures.backlog import backlog
 from benchmarks.figures.cpu import cpu, cpu_over_tls
@@ -41,12 +42,13 @@ FIGURES: dict[str, Measure] = {
     "backlog": backlog,
     "plans": plans,
     "leader": leader,
+    "accept-http": accept_http,
     "accept-messages": accept_messages,
 }
 #: Options that replace a number of the scale.
 SIZES = ("rounds", "images", "lines", "backlog", "rows")
 #: Left out of a comparison unless they are named: an older revision's benchmarks lack them.
-RECENT = {"paths", "tls", "accept-messages"}
+RECENT = {"paths", "tls", "accept-http", "accept-messages"}
 #: Cheap enough to be measured in every round.
 REPEATED = {"paths", "cpu", "tls"}
 

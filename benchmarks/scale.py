@@ -22,6 +22,7 @@ class Scale:
         worked_off: jobs of such a backlog that are run.
         messages: that wait in a queue to be accepted.
         rows: of the table whose plans are read.
+        posts: jobs submitted over HTTP, in each measurement of their cost.
         is_darkroom_only: whether no other contender is measured, and calls in flight only at their
             largest number.
     """
@@ -38,6 +39,7 @@ class Scale:
     worked_off: int
     messages: int
     rows: int
+    posts: int
     is_darkroom_only: bool = False
 
 
@@ -54,6 +56,7 @@ FULL = Scale(
     worked_off=800,
     messages=20_000,
     rows=300_000,
+    posts=3_000,
 )
 QUICK = Scale(
     images=300,
@@ -68,4 +71,5 @@ QUICK = Scale(
     worked_off=300,
     messages=4_000,
     rows=20_000,
+    posts=500,
 )

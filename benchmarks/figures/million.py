@@ -8,11 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
+from benchmarks.contenders.http_servers import gateway
 from benchmarks.readings.reading import Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.processes import charged_s, peak_bytes
@@ -30,54 +29,21 @@ def million(servers: Servers, scale: Scale) -> Iterator[Reading]:
     fleet = DarkroomFleet(servers)
     folder = Path(tempfile.mkdtemp(prefix="gateway-", dir=servers.folder))
     try:
-        with _gateway(fleet, folder) as gateway:
-            before_s, before = charged_s(gateway.pid), charged_s(servers.postgres.pid)
-            result = _upload(gateway.port, scale.lines)
+        with gateway(fleet, folder) as server:
+            before_s, before = charged_s(server.pid), charged_s(servers.postgres.pid)
+            result = _upload(server.port, scale.lines)
             numbers = {
                 "lines": scale.lines,
                 "seconds": result["seconds"],
                 "lines_per_s": scale.lines / result["seconds"],
                 "client_mb": result["peak_mb"],
-                "gateway_mb": peak_bytes(gateway.pid) / 1e6,
-                "gateway_s": charged_s(gateway.pid) - before_s,
+                "gateway_mb": peak_bytes(server.pid) / 1e6,
+                "gateway_s": charged_s(server.pid) - before_s,
                 "postgres_s": charged_s(servers.postgres.pid) - before,
             }
         yield Reading(MILLION, "Darkroom", numbers)
     finally:
         fleet.stop()
-
-
-@contextmanager
-def _gateway(fleet: DarkroomFleet, folder: Path) -> Iterator[Server]:
-    settings = {f"DARKROOM_{name.upper()}": text for name, text in fleet.fleet.settings.items()}
-    keys = {
-        "AWS_ACCESS_KEY_ID": fleet.fleet.bucket.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": fleet.fleet.bucket.secret_access_key,
-    }
-    start = [sys.executable, "-P", "-m", "darkroom", "gateway", "--port"]
-    server = Server(
-        "gateway",
-        lambda port: [*start, str(port)],
-        _answers,
-        folder=folder,
-        env={"PYTHONPATH": str(REPO), **settings, **keys},
-    )
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-def _answers(port: int) -> bool:
-    connection = HTTPConnection(Server.host, port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except HTTPException:
-        return False
-    finally:
-        connection.close()
 
 
 def _upload(port: int, lines: int) -> dict[str, float]:

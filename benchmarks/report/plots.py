@@ -1,9 +1,10 @@
-"""Draw the two plots of a run: memory and throughput by calls in flight, and cost by backlog."""
+"""Draw the plots of a run: by calls in flight, by backlog, and by clients that submit over HTTP."""
 
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.figures.accept_http import ACCEPT, BARE
 from benchmarks.figures.backlog import BACKLOG
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.readings.book import Book
@@ -17,6 +18,9 @@ PLOTS = {
         "Peak memory of one process, and images a second, against calls in flight"
     ),
     "performance-backlog.png": "CPU per job of worker and PostgreSQL, against jobs queued",
+    "performance-accepting-http.png": (
+        "Jobs accepted over HTTP a second, and the server's CPU per job, against clients"
+    ),
 }
 """The title of each plot, by file name."""
 
@@ -44,13 +48,29 @@ def write_plots(folder: Path, book: Book) -> list[str]:
             Line("PostgreSQL", _points(book, BACKLOG, "queued", "postgres_ms")),
         ],
     )
-    plots = zip(PLOTS, ([memory, rate], [cost]), strict=True)
+    accepted, charged = (
+        Panel(
+            title,
+            "clients",
+            [
+                Line("gateway", _points(book, ACCEPT, "clients", name)),
+                Line("bare route, one INSERT", _points(book, ACCEPT, "clients", name, BARE)),
+            ],
+        )
+        for title, name in (
+            ("Jobs accepted a second", "jobs_per_s"),
+            ("CPU per job, ms", "gateway_ms"),
+        )
+    )
+    plots = zip(PLOTS, ([memory, rate], [cost], [accepted, charged]), strict=True)
     return [name for name, panels in plots if draw(folder / name, panels)]
 
 
-def _points(book: Book, figure: str, across: str, up: str) -> list[tuple[float, float]]:
+def _points(
+    book: Book, figure: str, across: str, up: str, contender: str = OURS
+) -> list[tuple[float, float]]:
     found: dict[float, list[float]] = {}
-    for reading in book.of(figure, OURS):
+    for reading in book.of(figure, contender):
         numbers: Mapping[str, float] = reading.numbers
         if across in numbers and up in numbers:
             found.setdefault(numbers[across], []).append(numbers[up])

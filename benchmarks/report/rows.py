@@ -2,6 +2,13 @@
 
 from collections.abc import Iterator
 
+from benchmarks.figures.accept_http import (
+    ACCEPT,
+    ACCEPT_HOOK,
+    ACCEPT_STATEMENTS,
+    BARE,
+    CLIENTS,
+)
 from benchmarks.figures.accept_messages import BROKERS, MESSAGES, REFERENCE
 from benchmarks.figures.backlog import BACKLOG, BROKER, SMALL
 from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS, CROWDED, RAW, TWO
@@ -33,6 +40,7 @@ def rows(book: Book) -> list[Row]:
         *_flight(book),
         *_idle(book),
         *_million(book),
+        *_accept_http(book),
         *_backlog(book),
         *_messages(book),
         *(_plans(book) if book.largest(PLANS, "rows") else ()),
@@ -137,6 +145,33 @@ def _million(book: Book) -> Iterator[Row]:
     yield Row(f"a million jobs accepted, s{scaled}", seconds, Goal(60))
     yield _row(book, f"… {lines:,.0f}: the gateway's peak memory, MB", MILLION, "gateway_mb")
     yield _row(book, f"… {lines:,.0f}: the client's peak memory, MB", MILLION, "client_mb")
+
+
+def _accept_http(book: Book) -> Iterator[Row]:
+    for clients in CLIENTS:
+        where = {"clients": float(clients)}
+        label = f"POST /v1/jobs, {clients} client{'s'[: clients > 1]}"
+        goal = Goal(2.5)
+        yield _row(book, f"{label}: CPU, ms", ACCEPT, "gateway_ms", where=where, goal=goal)
+        ours = book.values(ACCEPT, OURS, "gateway_ms", where)
+        bare = book.values(ACCEPT, BARE, "gateway_ms", where)
+        yield Row(
+            f"… {clients}: against a bare route with one INSERT",
+            {OURS: divided(ours, bare)},
+            Goal(2),
+        )
+        yield _row(book, f"… {clients}: PostgreSQL, ms", ACCEPT, "postgres_ms", where=where)
+        yield _row(book, f"… {clients}: jobs a second", ACCEPT, "jobs_per_s", where=where)
+        yield _row(book, f"… {clients}: p99, ms", ACCEPT, "p99_ms", where=where)
+    sixteen = {"clients": 16.0}
+    hook = book.values(ACCEPT_HOOK, OURS, "gateway_ms", sixteen)
+    posts = book.values(ACCEPT, OURS, "gateway_ms", sixteen)
+    yield Row("incoming hook, against POST, 16 clients", {OURS: divided(hook, posts)}, Goal(1.3))
+    for clients, bound in ((1, 2.0), (16, 0.5)):
+        where = {"clients": float(clients)}
+        for name in ("statements", "trips"):
+            label = f"POST /v1/jobs, {clients}: database {name} per job"
+            yield _row(book, label, ACCEPT_STATEMENTS, name, where=where, goal=Goal(bound))
 
 
 def _backlog(book: Book) -> Iterator[Row]:

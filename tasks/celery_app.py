@@ -13,7 +13,7 @@ from uuid import UUID
 from celery import Celery, Task
 from kombu import Queue
 
-from tasks.broker.quorum_queue import QueueAsFound
+from tasks.broker.quorum_queue import GatheredQueue, QueueAsFound
 from tasks.messages.fault import MessageFault
 from tasks.messages.gate import EXPIRES, FAULT
 from tasks.messages.reconnect import SoonAgain
@@ -25,6 +25,10 @@ __all__ = ["TaskHandlers", "make_app"]
 
 #: A submitted message counts as sent once RabbitMQ has confirmed it, not once it is written.
 RABBITMQ_OPTIONS = {"confirm_publish": True}
+
+#: On RabbitMQ, the submit messages that a worker is sent at once, for each thread of its pool. Most
+#: of them become rows in groups, and the thread does nothing.
+SUBMITS_PER_THREAD = 2
 
 #: The request class, by name, because only a worker needs the modules that it imports.
 DELIVERED = "tasks.broker.task_request:Delivered"
@@ -136,9 +140,9 @@ def _configuration(
     queues: Queues, threads: int, broker_url: str, submit_again_s: float
 ) -> dict[str, Any]:
     is_redis = broker_url.startswith("redis")
-    declare = _redis_queue if is_redis else _quorum_queue
+    make_queues = _redis_queues if is_redis else _quorum_queues
     return {
-        "task_queues": [declare(name) for name in (queues.generate, queues.submit)],
+        "task_queues": make_queues(queues, threads),
         "task_default_queue": queues.submit,
         "task_default_queue_type": "classic" if is_redis else "quorum",
         "task_routes": {GENERATE: {"queue": queues.generate}, SUBMIT: {"queue": queues.submit}},
@@ -159,12 +163,23 @@ def _configuration(
     }
 
 
-def _redis_queue(name: str) -> Queue:
-    return Queue(name, routing_key=name)
+def _redis_queues(queues: Queues, _threads: int) -> list[Queue]:
+    return [Queue(name, routing_key=name) for name in (queues.generate, queues.submit)]
 
 
-def _quorum_queue(name: str) -> Queue:
-    return QueueAsFound(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
+def _quorum_queues(queues: Queues, threads: int) -> list[Queue]:
+    kind = {"x-queue-type": "quorum"}
+    generate, submit = queues.generate, queues.submit
+    return [
+        QueueAsFound(generate, routing_key=generate, queue_arguments=kind),
+        GatheredQueue(
+            submit,
+            routing_key=submit,
+            queue_arguments=kind,
+            prefetch=SUBMITS_PER_THREAD * threads,
+            usual_prefetch=threads,
+        ),
+    ]
 
 
 def _redis_options(queues: Queues, submit_again_s: float) -> dict[str, Any]:

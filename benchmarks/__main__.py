@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.compare.against import PAIRS, QUICK_PAIRS, compare_with
 from benchmarks.figures.accept_http import accept_http
 from benchmarks.figures.accept_messages import accept_messages
+from benchmarks.figures.api.webhooks_out import webhooks_out
 from benchmarks.figures.backlog import backlog
 from benchmarks.figures.cpu import cpu, cpu_over_tls
 from benchmarks.figures.fast_paths import fast_paths
@@ -44,11 +45,12 @@ FIGURES: dict[str, Measure] = {
     "leader": leader,
     "accept-http": accept_http,
     "accept-messages": accept_messages,
+    "webhooks-out": webhooks_out,
 }
 #: Options that replace a number of the scale.
 SIZES = ("rounds", "images", "lines", "backlog", "rows")
 #: Left out of a comparison unless they are named: an older revision's benchmarks lack them.
-RECENT = {"paths", "tls", "accept-http", "accept-messages"}
+RECENT = {"paths", "tls", "accept-http", "accept-messages", "webhooks-out"}
 #: Cheap enough to be measured in every round.
 REPEATED = {"paths", "cpu", "tls"}
 

@@ -21,6 +21,7 @@ class Scale:
         backlog: jobs queued, against a thousand.
         worked_off: jobs of such a backlog that are run.
         messages: that wait in a queue to be accepted.
+        deliveries: webhooks sent, in each measurement of their cost.
         rows: of the table whose plans are read.
         posts: jobs submitted over HTTP, in each measurement of their cost.
         is_darkroom_only: whether no other contender is measured, and calls in flight only at their
@@ -38,6 +39,7 @@ class Scale:
     backlog: int
     worked_off: int
     messages: int
+    deliveries: int
     rows: int
     posts: int
     is_darkroom_only: bool = False
@@ -55,6 +57,7 @@ FULL = Scale(
     backlog=1_000_000,
     worked_off=800,
     messages=20_000,
+    deliveries=4_000,
     rows=300_000,
     posts=3_000,
 )
@@ -70,6 +73,7 @@ QUICK = Scale(
     backlog=20_000,
     worked_off=300,
     messages=4_000,
+    deliveries=1_000,
     rows=20_000,
     posts=500,
 )

@@ -4,7 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Goal", "Row", "divided", "number", "shown"]
+__all__ = ["OURS", "Goal", "Row", "divided", "number", "shown"]
+
+OURS = "Darkroom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """Return whether the goal was reached; empty without a goal or without a measurement."""
-        ours = self.values.get("Darkroom")
+        ours = self.values.get(OURS)
         if self.goal is None or not ours:
             return ""
         return "yes" if self.goal.is_met(ours) else "NO"

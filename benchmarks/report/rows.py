@@ -18,11 +18,11 @@ from benchmarks.figures.million import MILLION
 from benchmarks.figures.plans import PLANS, STEPS
 from benchmarks.figures.trips import TRIPS
 from benchmarks.readings.book import Book
-from benchmarks.report.row import Goal, Row, divided
+from benchmarks.report.api_rows import api_rows
+from benchmarks.report.row import OURS, Goal, Row, divided
 
 __all__ = ["CONTENDERS", "OURS", "rows"]
 
-OURS = "Darkroom"
 CONTENDERS = (OURS, "Celery", "Dramatiq", CHECKED, RAW)
 SERVERS = {
     "postgres_ms": "PostgreSQL",
@@ -43,6 +43,7 @@ def rows(book: Book) -> list[Row]:
         *_accept_http(book),
         *_backlog(book),
         *_messages(book),
+        *api_rows(book),
         *(_plans(book) if book.largest(PLANS, "rows") else ()),
         _row(
             book,

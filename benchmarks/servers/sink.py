@@ -4,7 +4,8 @@ A real store costs more CPU per object than the measured worker, on the same mac
 accepts what boto3 and signed links send, checks no signature, and keeps only sizes. An object that
 is read back has its length, and all zeros. Its own CPU is read from outside, by its pid.
 
-    GET /-/puts    objects put so far, by bucket
+    GET /-/puts           objects put so far, by bucket
+    GET /-/connections    connections accepted so far, this one included
 """
 
 import argparse
@@ -19,9 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["PUTS_PATH", "Store", "main"]
+__all__ = ["CONNECTIONS_PATH", "PUTS_PATH", "Store", "main"]
 
 PUTS_PATH = "/-/puts"
+CONNECTIONS_PATH = "/-/connections"
 BUFFER_BYTES = 1 << 20
 BACKLOG = 4096
 END_OF_HEAD = b"\r\n\r\n"
@@ -33,15 +35,17 @@ EXPECTS = re.compile(rb"\r\nexpect: *100-continue", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Store:
-    """Sizes by path, and how many objects each bucket was given."""
+    """Sizes by path, how many objects each bucket was given, and the connections accepted."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     puts: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
 
     def answer(self, method: str, path: str, size: int) -> bytes:
         """Return the answer to a complete request."""
-        if path == PUTS_PATH:
-            return _answer(200, json.dumps(self.puts).encode(), "application/json")
+        if path in {PUTS_PATH, CONNECTIONS_PATH}:
+            counted = self.puts if path == PUTS_PATH else self.connections
+            return _answer(200, json.dumps(counted).encode(), "application/json")
         if method == "PUT":
             return self._put(path, size)
         if path.count("/") < 2:  # a bucket, or the list of them
@@ -77,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         """Keep the transport for answers."""
         assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - a TCP server's own
         self._line = transport
+        self._store.connections += 1
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Return the buffer for the next bytes."""

@@ -6,7 +6,7 @@ import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
-from benchmarks.servers.sink import PUTS_PATH
+from benchmarks.servers.sink import CONNECTIONS_PATH, PUTS_PATH
 from tests.services.s3 import S3Server
 
 __all__ = ["Sink", "sink_in"]
@@ -23,6 +23,11 @@ class Sink(S3Server):
         _, body = _get(self.port, PUTS_PATH, self.ca_bundle)
         found: dict[str, int] = json.loads(body)
         return found.get(bucket, 0)
+
+    def connections(self) -> int:
+        """Return how many connections it has accepted, this question's included."""
+        _, body = _get(self.port, CONNECTIONS_PATH, self.ca_bundle)
+        return int(json.loads(body))
 
 
 def sink_in(folder: Path, *options: str, ca_bundle: Path | None = None) -> Sink:

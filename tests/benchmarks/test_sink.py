@@ -61,10 +61,12 @@ def test_an_object_has_the_size_it_was_put_with(
 
 def test_a_signed_link_may_be_put_to(sink: Sink, bucket: S3Endpoint, client: S3Client) -> None:
     """Two signed puts over one kept-alive connection arrive as two objects."""
+    before = sink.connections()
     with requests.Session() as session:
         session.trust_env = False
         for key in ("one", "two"):
             named = {"Bucket": bucket.bucket, "Key": key}
             link = client.generate_presigned_url("put_object", Params=named)
             assert session.put(link, data=BODY, timeout=10).status_code == 200
+    assert sink.connections() == before + 2  # the session, and this question
     assert sink.puts(bucket.bucket) == 2

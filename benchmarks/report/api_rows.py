@@ -1,0 +1,38 @@
+"""Define the table's lines about what users' systems notice: reads, waits, webhooks."""
+
+from collections.abc import Iterator
+
+from benchmarks.figures.api.webhooks_out import (
+    BARE_POST,
+    BESIDE_DEAD,
+    DEAD,
+    DELIVERIES,
+    DELIVERY_STATEMENTS,
+)
+from benchmarks.readings.book import Book
+from benchmarks.report.row import OURS, Goal, Row, divided
+
+__all__ = ["api_rows"]
+
+
+def api_rows(book: Book) -> Iterator[Row]:
+    """Return the lines; those of figures that were not measured have no values."""
+    yield from _webhooks(book)
+
+
+def _webhooks(book: Book) -> Iterator[Row]:
+    cost = book.values(DELIVERIES, OURS, "worker_ms")
+    bare = book.values(DELIVERIES, BARE_POST, "worker_ms")
+    yield Row("webhook delivered: worker CPU, ms", {OURS: cost}, is_gated=True)
+    against = "… against a kept-alive POST and two statements"
+    yield Row(against, {OURS: divided(cost, bare)}, Goal(1.5))
+    postgres = book.values(DELIVERIES, OURS, "postgres_ms")
+    yield Row("… beside the worker: PostgreSQL, ms", {OURS: postgres})
+    for name in ("statements", "connections"):
+        counted = book.values(DELIVERY_STATEMENTS, OURS, name)
+        yield Row(f"webhook delivered: {name}", {OURS: counted}, Goal(1))
+    for dead in (0, DEAD):
+        for name, label in (("median_ms", "median"), ("p99_ms", "p99")):
+            delay = book.values(BESIDE_DEAD, OURS, name, {"dead": float(dead)})
+            beside = f"webhook to a live receiver, {dead} dead beside it: delay, {label} ms"
+            yield Row(beside, {OURS: delay})

@@ -24,6 +24,7 @@ class Scale:
         deliveries: webhooks sent, in each measurement of their cost.
         rows: of the table whose plans are read.
         posts: jobs submitted over HTTP, in each measurement of their cost.
+        reads: requests for a job or a page, in each measurement of their cost.
         is_darkroom_only: whether no other contender is measured, and calls in flight only at their
             largest number.
     """
@@ -42,6 +43,7 @@ class Scale:
     deliveries: int
     rows: int
     posts: int
+    reads: int
     is_darkroom_only: bool = False
 
 
@@ -60,6 +62,7 @@ FULL = Scale(
     deliveries=4_000,
     rows=300_000,
     posts=3_000,
+    reads=3_000,
 )
 QUICK = Scale(
     images=300,
@@ -76,4 +79,5 @@ QUICK = Scale(
     deliveries=1_000,
     rows=20_000,
     posts=500,
+    reads=500,
 )

@@ -1,8 +1,9 @@
-"""A FastAPI route as its documentation shows it: a model, and one INSERT with psycopg.
+"""FastAPI routes as its documentation shows them: a model, and one statement with psycopg.
 
-It is what accepting a job would cost without keys, limits, repeats, tombstones and dispatch. The
-model is the gateway's own. uvicorn has its defaults, which log a line for each request, as the
-gateway does. Each thread of the pool keeps one connection, in autocommit.
+They are what accepting and reading a job would cost without keys, limits, repeats, tombstones,
+dispatch, queue position and links. The model is the gateway's own. uvicorn has its defaults, which
+log a line for each request, as the gateway does. Each thread of the pool keeps one connection, in
+autocommit.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from uuid import UUID
 
 import psycopg
 import uvicorn
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Header, HTTPException
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 from uuid_utils.compat import uuid7
@@ -43,6 +44,7 @@ INSERT = """
 INSERT INTO bare_jobs (id, idempotency_key, request, metadata, priority)
 VALUES (%s, %s, %s, %s, %s) RETURNING accepted_at
 """
+SELECT = "SELECT id, request, metadata, priority, accepted_at FROM bare_jobs WHERE id = %s"
 
 app = FastAPI()
 _local = threading.local()
@@ -89,6 +91,22 @@ def submit(submission: Submission, idempotency_key: Annotated[str | None, Header
         metadata=submission.metadata,
         priority=submission.priority,
         accepted_at=row[0],
+    )
+
+
+@app.get(PATH + "/{job_id}")
+def show(job_id: UUID) -> Job:
+    """Select a row."""
+    row = _connection().execute(SELECT, (job_id,)).fetchone()
+    if row is None:
+        raise HTTPException(404)
+    return Job(
+        id=row[0],
+        status="queued",
+        request=row[1],
+        metadata=row[2],
+        priority=row[3],
+        accepted_at=row[4],
     )
 
 

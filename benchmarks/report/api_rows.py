@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.figures.api.reads import BARE_READ, JOBS_READ, PAGE, READS
 from benchmarks.figures.api.webhooks_out import (
     BARE_POST,
     BESIDE_DEAD,
@@ -17,7 +18,21 @@ __all__ = ["api_rows"]
 
 def api_rows(book: Book) -> Iterator[Row]:
     """Return the lines; those of figures that were not measured have no values."""
+    yield from _reads(book)
     yield from _webhooks(book)
+
+
+def _reads(book: Book) -> Iterator[Row]:
+    for kind in (*JOBS_READ, PAGE):
+        figure = READS.format(kind=kind)
+        cost = book.values(figure, OURS, "gateway_ms")
+        yield Row(f"read over HTTP, {kind}: CPU, ms", {OURS: cost}, is_gated=True)
+        if kind in JOBS_READ:
+            bare = book.values(figure, BARE_READ, "gateway_ms")
+            against = f"… {kind}: against a bare route that selects one row"
+            yield Row(against, {OURS: divided(cost, bare)}, Goal(1.5))
+        postgres = book.values(figure, OURS, "postgres_ms")
+        yield Row(f"… {kind}: PostgreSQL, ms", {OURS: postgres})
 
 
 def _webhooks(book: Book) -> Iterator[Row]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.services.server import Server
 
-__all__ = ["Blast", "post", "run_blast"]
+__all__ = ["Blast", "get", "post", "run_blast"]
 
 REPO = Path(__file__).parents[2]
 HEAD_END = b"\r\n\r\n"
@@ -46,6 +46,11 @@ class Blast:
     cpu_s: float
     median_ms: float
     p99_ms: float
+
+
+def get(path: str) -> bytes:
+    """Return a request without a body as it is sent."""
+    return f"GET {path} HTTP/1.1\r\nHost: {Server.host}\r\n\r\n".encode("latin-1")
 
 
 def post(path: str, headers: dict[str, str], body: bytes) -> bytes:

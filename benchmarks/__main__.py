@@ -10,6 +10,7 @@ from benchmarks.compare.against import PAIRS, QUICK_PAIRS, compare_with
 from benchmarks.figures.accept_http import accept_http
 from benchmarks.figures.accept_messages import accept_messages
 from benchmarks.figures.api.reads import reads
+from benchmarks.figures.api.waits import waits
 from benchmarks.figures.api.webhooks_out import webhooks_out
 from benchmarks.figures.backlog import backlog
 from benchmarks.figures.cpu import cpu, cpu_over_tls
@@ -47,12 +48,13 @@ FIGURES: dict[str, Measure] = {
     "accept-http": accept_http,
     "accept-messages": accept_messages,
     "reads": reads,
+    "waits": waits,
     "webhooks-out": webhooks_out,
 }
 #: Options that replace a number of the scale.
 SIZES = ("rounds", "images", "lines", "backlog", "rows")
 #: Left out of a comparison unless they are named: an older revision's benchmarks lack them.
-RECENT = {"paths", "tls", "accept-http", "accept-messages", "reads", "webhooks-out"}
+RECENT = {"paths", "tls", "accept-http", "accept-messages", "reads", "waits", "webhooks-out"}
 #: Cheap enough to be measured in every round.
 REPEATED = {"paths", "cpu", "tls"}
 

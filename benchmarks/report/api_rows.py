@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.figures.api.reads import BARE_READ, JOBS_READ, PAGE, READS
+from benchmarks.figures.api.waits import END_TO_ANSWER, KINDS, WAITING, WAITING_STATEMENTS, WAYS
 from benchmarks.figures.api.webhooks_out import (
     BARE_POST,
     BESIDE_DEAD,
@@ -15,10 +16,13 @@ from benchmarks.report.row import OURS, Goal, Row, divided
 
 __all__ = ["api_rows"]
 
+WAIT_GOALS = {("with Redis", "median_ms"): Goal(100), ("without Redis", "p99_ms"): Goal(1100)}
+
 
 def api_rows(book: Book) -> Iterator[Row]:
     """Return the lines; those of figures that were not measured have no values."""
     yield from _reads(book)
+    yield from _waits(book)
     yield from _webhooks(book)
 
 
@@ -33,6 +37,19 @@ def _reads(book: Book) -> Iterator[Row]:
             yield Row(against, {OURS: divided(cost, bare)}, Goal(1.5))
         postgres = book.values(figure, OURS, "postgres_ms")
         yield Row(f"… {kind}: PostgreSQL, ms", {OURS: postgres})
+
+
+def _waits(book: Book) -> Iterator[Row]:
+    for way in WAYS:
+        figure = WAITING_STATEMENTS.format(way=way)
+        counted = book.values(figure, OURS, "statements_per_s")
+        yield Row(f"{WAITING:,} waiting callers, {way}: statements/s", {OURS: counted}, Goal(1))
+        for kind in KINDS:
+            figure = END_TO_ANSWER.format(way=way, kind=kind)
+            for name, label in (("median_ms", "median"), ("p99_ms", "p99")):
+                delay = book.values(figure, OURS, name)
+                goal = WAIT_GOALS.get((way, name))
+                yield Row(f"… {way}, {kind}: end to answer, {label} ms", {OURS: delay}, goal)
 
 
 def _webhooks(book: Book) -> Iterator[Row]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.compare.against import PAIRS, QUICK_PAIRS, compare_with
-from benchmarks.figures.accept_http import accept_http
-from benchmarks.figures.accept_messages import accept_messages
+from benchmarks.figures.api.accept_http import accept_http
+from benchmarks.figures.api.accept_messages import accept_messages
 from benchmarks.figures.api.reads import reads
 from benchmarks.figures.api.waits import waits
 from benchmarks.figures.api.webhooks_out import webhooks_out

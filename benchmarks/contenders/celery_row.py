@@ -1,7 +1,7 @@
 """A Celery task that inserts one row: the least that a queue of jobs costs with a table.
 
 It has the pool and the acknowledgement of Darkroom's submit task: four threads, late, and a quorum
-queue on RabbitMQ. Started by `benchmarks/figures/accept_messages.py`.
+queue on RabbitMQ. Started by `benchmarks/figures/api/accept_messages.py`.
 """
 
 import json

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.figures.accept_http import ACCEPT, BARE
+from benchmarks.figures.api.accept_http import ACCEPT, BARE
 from benchmarks.figures.backlog import BACKLOG
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.readings.book import Book

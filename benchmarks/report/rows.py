@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from benchmarks.figures.accept_http import (
+from benchmarks.figures.api.accept_http import (
     ACCEPT,
     ACCEPT_HOOK,
     ACCEPT_STATEMENTS,
     BARE,
     CLIENTS,
 )
-from benchmarks.figures.accept_messages import BROKERS, MESSAGES, REFERENCE
+from benchmarks.figures.api.accept_messages import BROKERS, MESSAGES, REFERENCE
 from benchmarks.figures.backlog import BACKLOG, BROKER, SMALL
 from benchmarks.figures.cpu import CHECKED, CPU, CPU_TLS, CROWDED, RAW, TWO
 from benchmarks.figures.flight import FLIGHT, FLIGHT_SLOW, FLIGHT_TLS

@@ -41,7 +41,7 @@ PRODUCERS = (1, 4, 16, 64)
 BROKERS = ("Redis", "RabbitMQ")
 WARM_UP = 300
 LATENCY_S = 600.0
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 
 Put = Callable[[Sequence[UUID]], None]
 

@@ -11,13 +11,14 @@ for that Flush and wait for an answer that never comes (pgbouncer issue 759).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
 from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 __all__ = ["Statement", "pipelined"]
 
@@ -85,4 +86,16 @@ def _roll_back(connection: Connection, driver: psycopg.Connection[Any]) -> None:
             return
     except psycopg.Error:
         pass
-    connection.invalidate()  # the pool did not see the failure
+    if driver.closed:
+        _report_lost(connection)
+    else:
+        connection.invalidate()
+
+
+def _report_lost(connection: Connection) -> None:
+    """Let SQLAlchemy find out that the connection is lost, so that it replaces the whole pool.
+
+    A restart of the server ends all connections. Without this, each would cost one more failure.
+    """
+    with suppress(DBAPIError):
+        connection.exec_driver_sql("SELECT 1")

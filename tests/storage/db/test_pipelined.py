@@ -150,3 +150,33 @@ def test_a_pipeline_without_an_answer_costs_only_its_connection(postgres_url: st
     (rows,) = in_one(database, ("SELECT 2 AS two", {}))
     assert rows == [{"two": 2}]
     database.close()
+
+
+def test_a_restart_of_the_server_fails_one_transaction_and_not_one_for_each_connection(
+    postgres_url: str,
+) -> None:
+    """The first failure has the pool replace all its connections."""
+    database, other = Database(postgres_url, pool_size=4), Database(postgres_url)
+    are_open = threading.Barrier(4)
+
+    def open_one(_: int) -> None:
+        with database.read() as connection:
+            connection.execute(text("SELECT 1"))
+            are_open.wait(timeout=60)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(open_one, range(4)))
+    with other.read() as connection:
+        ended = connection.scalars(
+            text(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+        assert all(ended)
+    two: Statement = ("SELECT 2 AS two", {})
+    with pytest.raises(DatabaseUnavailable):
+        in_one(database, two)
+    assert [in_one(database, two) for _ in range(4)] == [[[{"two": 2}]]] * 4
+    database.close()
+    other.close()

@@ -255,6 +255,8 @@ class AcceptGroups:
         answers: Sequence[Answer] = [Alone()] * len(group)
         try:
             answers = self.write([entry.member for entry in group])
+        except Exception as error:  # noqa: BLE001 - jobs that wait behind them need this leader
+            answers = self._failed(error, answers)
         finally:
             told: dict[Callable[[Sequence[Entry]], object], list[Entry]] = {}
             for entry, answer in zip(group, answers, strict=True):

@@ -251,6 +251,23 @@ def test_a_caller_that_cannot_be_told_harms_no_other(groups: AcceptGroups) -> No
     assert told == entries[1:]
 
 
+def test_a_group_that_fails_anywhere_leaves_no_job_without_a_leader(
+    groups: AcceptGroups, sends: Sends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after the commit; the jobs behind it are not left to wait for a later caller."""
+
+    def fail(reserved: Sequence[UUID], *, waiting: int = 0) -> None:
+        raise ValueError(f"{reserved}, {waiting}")
+
+    monkeypatch.setattr(sends, "send_accepted", fail)
+    told: list[Entry] = []
+    entries = [Entry(member(idempotency_key="k"), told.extend) for _ in range(3)]
+    assert [groups.add(entry) for entry in entries] == [True, False, False]
+    groups.lead()
+    assert told == entries
+    assert [entry.answer for entry in entries] == [Alone()] * 3
+
+
 def test_many_threads_get_an_answer_each(groups: AcceptGroups, migrated_database: Database) -> None:
     """The lead is handed on, and none waits indefinitely."""
 

@@ -86,7 +86,7 @@ def test_an_operators_pause_holds_until_resume(lite_fleet: Fleet) -> None:
     lite_fleet.start_worker(**SOON)
     lite_fleet.wait_for(lite_fleet.send({"prompt": "warm", **SMALL}), "succeeded")
     say("pause", "--reason", "a quiet night")
-    lite_fleet.wait_until(lambda: "the fleet is paused" in lite_fleet.logs())
+    lite_fleet.wait_until(lambda: "fleet paused" in lite_fleet.logs())
     ids = send_many(lite_fleet, 5)
     lite_fleet.wait_until(lambda: all(lite_fleet.job(job_id) for job_id in ids))
     assert {lite_fleet.wait_for(job_id, "queued").status for job_id in ids} == {"queued"}

@@ -35,7 +35,7 @@ def test_submitted_messages_outlive_a_database_that_is_away(
     fleet.wait_for(fleet.send({"prompt": "warm", **SMALL}), "succeeded")
     postgres_server.kill()
     ids = send_many(fleet, 20)
-    fleet.wait_until(lambda: "waits for storage" in fleet.logs())
+    fleet.wait_until(lambda: "wait for storage" in fleet.logs())
     postgres_server.start()
     for job_id in ids:
         assert fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
@@ -58,7 +58,7 @@ def test_a_worker_outlives_redis_that_is_back_before_what_it_was_given_is_kept(
     fleet.wait_for(fleet.send({"prompt": "warm", **SMALL}), "succeeded")
     postgres_server.kill()
     given = fleet.send({"prompt": "given before", **SMALL})
-    fleet.wait_until(lambda: "waits for storage" in fleet.logs())
+    fleet.wait_until(lambda: "wait for storage" in fleet.logs())
     redis_server.kill()
     redis_server.start()
     fleet.wait_until(lambda: fleet.logs().count("Connected to") >= 2)
@@ -80,7 +80,7 @@ def test_a_second_sigterm_leaves_at_once(lite_fleet: Fleet, simulator: Simulator
     ids = send_many(lite_fleet, 3)
     lite_fleet.wait_until(lambda: running(lite_fleet, ids) == 3)
     worker.signal(signal.SIGTERM)
-    lite_fleet.wait_until(lambda: "leaves at once" in lite_fleet.logs())
+    lite_fleet.wait_until(lambda: "stops at once" in lite_fleet.logs())
     worker.signal(signal.SIGTERM)
     assert worker.wait(PATIENCE_S) == 128 + signal.SIGTERM
 

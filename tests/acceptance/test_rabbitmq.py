@@ -134,7 +134,7 @@ def test_a_queue_that_a_producer_declared_as_classic_is_used_as_it_is(fleet: Fle
     fleet.start_worker()
     fleet.wait_for(job_id, "succeeded")
     fleet.wait_for(fleet.send({"prompt": "as on Redis", **SMALL}), "succeeded")
-    assert "used as it is" in fleet.logs()
+    assert "used unchanged" in fleet.logs()
 
 
 def test_a_full_worker_leaves_dispatches_to_others_and_takes_them_again(

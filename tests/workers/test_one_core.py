@@ -1,5 +1,6 @@
 """A worker's threads share a core, unless others need it."""
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -221,7 +222,7 @@ def test_a_kernel_that_forbids_the_choice_is_asked_once(
 
 def test_a_move_that_fails_halfway_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread is left on a core that is no longer looked at."""
-    setaffinity, calls = os.sched_setaffinity, iter(range(100))
+    setaffinity, calls = os.sched_setaffinity, itertools.count()
 
     def refuse_the_second(thread: int, cores: set[int]) -> None:
         if next(calls) == 1:

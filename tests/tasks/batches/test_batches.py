@@ -400,7 +400,7 @@ def test_a_full_disk_is_one_line_and_hands_in_nothing(
     if not full.exists():
         pytest.skip("this machine has no /dev/full")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("w+b", buffering=0))
-    with pytest.raises(StagingFailed, match=r"^no room .*No space left on device"):
+    with pytest.raises(StagingFailed, match=r"^no space .*No space left on device"):
         hand_in(batches, prompts(2))
     assert list_batches(database) == []
 

@@ -16,7 +16,6 @@ from typing import Final, ParamSpec, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from gateway.auth.intake_limits import queue_is_full
-from gateway.errors import TooManyRequests
 from gateway.services import Services
 from storage.errors import DatabaseUnavailable
 from storage.intake.group_members import Alone, Made, Outcome
@@ -131,20 +130,18 @@ class AcceptJobs:
     def _result(self, prepared: Prepared, outcome: Outcome, max_queued: int | None) -> Accepted:
         intake = self._services.intake
         if max_queued is not None and isinstance(outcome, Alone):
-            self._require_room(prepared)
+            self._require_place(prepared, max_queued)
         try:
             return intake.result_of(prepared, outcome)
         except QueueFull:
             raise queue_is_full(max_queued or 0) from None
 
-    def _require_room(self, prepared: Prepared) -> None:
+    def _require_place(self, prepared: Prepared, max_queued: int) -> None:
         """Apply the limit on queued jobs to a job that is accepted alone."""
-        job = prepared.job
-        try:
-            self._services.owners.require_room(job.owner, 1)
-        except TooManyRequests:
-            if not self._is_known(job.owner, job.idempotency_key):
-                raise
+        owner, key = prepared.job.owner, prepared.job.idempotency_key
+        has_place = self._services.intake.groups.has_place(owner, max_queued)
+        if not has_place and not self._is_known(owner, key):
+            raise queue_is_full(max_queued)
 
     def _is_known(self, owner: str, key: str | None) -> bool:
         return key is not None and job_by_key(self._services.database, owner, key) is not None

@@ -23,6 +23,7 @@ from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, RowLocked
 from storage.intake.accept import accept_group
 from storage.intake.group_members import Alone, GroupLimits, Made, Member, Outcome
+from storage.intake.queue_limits import count_allowances
 from storage.intake.reuse import owners_reusing
 from tasks.submission.queue_allowances import QueueAllowances
 from tasks.ttl_cache import TTLCache
@@ -130,6 +131,24 @@ class AcceptGroups:
     def is_queue_full(self, owner: str) -> bool:
         """Return whether the owner had as many jobs queued as it may have, a moment ago."""
         return self._queues.is_full(owner)
+
+    def has_place(self, owner: str, max_queued: int) -> bool:
+        """Return whether a job that is accepted alone may be queued, and take its place.
+
+        Jobs in groups use the same count. Concurrent callers can exceed the limit slightly, because
+        the count and the insert are separate.
+
+        Raises:
+            DatabaseUnavailable: the owner's jobs cannot be counted.
+        """
+        has_place = self._queues.take(owner)
+        if has_place is not None:
+            return has_place
+        with self._database.begin() as connection:
+            free = count_allowances(self._database.tables, connection, {owner: max_queued})
+        self._queues.note(free)
+        self._queues.take(owner)
+        return free[owner] > 0
 
     def add(self, entry: Entry) -> bool:
         """Queue a job for the next group; return whether the caller has to call `lead` now."""

@@ -66,6 +66,15 @@ class QueueAllowances:
                     left.left -= count
         return GroupLimits(allowances=allowances, recount=recount)
 
+    def take(self, owner: str) -> bool | None:
+        """Take one place for a job that is accepted alone; None if its owner must be counted."""
+        with self._lock:
+            left = self._left(owner)
+            if left is None or left.left == 0:
+                return None
+            left.left = max(-1, left.left - 1)
+            return left.left >= 0
+
     def is_full(self, owner: str) -> bool:
         """Return whether a count a moment ago left the owner nothing; it is cheap."""
         with self._lock:

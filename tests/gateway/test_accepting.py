@@ -13,11 +13,13 @@ import anyio.to_thread
 import pytest
 import requests
 
+import tasks.submission.queue_allowances
 from benchmarks.figures.wiretap import tapped
 from darkroom.wiring.gateway import GatewayWiring
 from gateway.jobs.accepting import MAX_INLINE_BYTES
 from storage.intake.reuse import set_owner_reuse
 from storage.owners.limits import set_owner_limits
+from tasks.submission.queue_allowances import QueueAllowances
 from tests.gateway.conftest import _running
 from tests.gateway.running import Gateway, wait_until
 
@@ -233,3 +235,19 @@ def test_while_the_database_is_away_every_job_of_a_group_gets_503(
         assert {answer.json()["type"] for answer in answers} == {
             "urn:darkroom:problem:storage-unavailable"
         }
+
+
+def test_jobs_accepted_alone_and_in_groups_share_a_limit_on_queued_jobs(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of what is free is used without counting, but not once by each kind."""
+    monkeypatch.setattr(tasks.submission.queue_allowances, "COUNT_S", 60.0)
+    queues = QueueAllowances()
+    monkeypatch.setattr(gateway.services.intake.groups, "_queues", queues)
+    set_owner_limits(gateway.database, "default", max_queued=12)
+    grouped: dict[str, Any] = {"json": FOX}
+    seeded = {"prompt": "a paper fox", "seed": 7}
+    alone: dict[str, Any] = {"json": {"request": seeded, "reuse": True}}
+    posts = [grouped, *[alone] * 11, *[grouped] * 3, *[alone] * 3]
+    answers = [gateway.post("/v1/jobs", **post).status_code for post in posts]
+    assert answers == [202] * 12 + [429] * 6

@@ -17,9 +17,8 @@ from storage.schema.revision import CURRENT
 
 __all__ = ["POSTGRESQL_ERRORS"]
 
-# PostgreSQL error codes (its manual, appendix A); a prefix stands for a whole class. Class 54 is a
-# value that exceeds a limit of the program, such as an index entry's size or the depth of JSON.
-_REFUSED_CLASSES = ("22", "23", "21", "54")
+# PostgreSQL error codes (its manual, appendix A); a prefix stands for a whole class.
+_REFUSED_CLASSES = ("22", "23", "21")
 _MISCONFIGURED = ("28", "3D", "42501", "0A")
 # lock_not_available, query_canceled by statement_timeout or by an administrator, deadlock_detected
 # and serialization_failure: the statement changed nothing, and the database works.

@@ -223,7 +223,6 @@ FOREIGN: list[tuple[Callable[[], Exception], type[DatabaseError]]] = [
     (_postgresql("42703"), SchemaOutOfDate),
     (_postgresql("23514"), RecordRefused),
     (_postgresql("22P05"), RecordRefused),
-    (_postgresql("54000"), RecordRefused),
     (lambda: psycopg.OperationalError("connection refused"), DatabaseUnavailable),
     (lambda: psycopg.OperationalError("could not translate host name"), DatabaseUnavailable),
     (lambda: psycopg.OperationalError("password authentication failed"), DatabaseMisconfigured),

@@ -124,15 +124,6 @@ def test_a_bad_job_harms_no_other(migrated_database: Database) -> None:
     assert count(migrated_database) == 0
 
 
-def test_a_key_too_long_for_the_index_is_no_outage(migrated_postgres_url: str) -> None:
-    """The jobs beside it are not held; PostgreSQL compresses a key that is less random."""
-    db = Database(migrated_postgres_url)
-    long = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(9000))
-    answers = AcceptGroups(db, Sends()).write([member(), member(idempotency_key=long), member()])
-    assert answers == [Alone()] * 3
-    db.close()
-
-
 def test_an_unavailable_database_affects_all() -> None:
     """Nothing is known about any of them, and none is tried alone."""
     gone = Database("postgresql://darkroom@127.0.0.1:9/none")

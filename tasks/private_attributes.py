@@ -5,7 +5,8 @@ this list with the installed release and with the code. If that test fails, adap
 names, then this list, then the library's bound in `pyproject.toml`.
 
 - A message from outside is read whole by the gate, and Celery gets the gate's result.
-- The Redis transport tolerates malformed messages and a Redis that is full.
+- The Redis transport tolerates malformed messages and a Redis that is full, and leaves some
+  messages out of the prefetch limit.
 - A connection over TLS verifies the host that it connects to.
 """
 
@@ -29,6 +30,8 @@ PRIVATE_ATTRIBUTES: Final[Mapping[str, str | None]] = {
     "kombu.transport.redis:Channel._in_poll": None,
     "kombu.transport.redis:Channel._put": "self, queue, message, kwargs",
     "kombu.transport.redis:Channel._queue_cycle": None,
+    "kombu.transport.redis:QoS._delivered": None,
+    "kombu.transport.redis:QoS._dirty": None,
     "kombu.transport.redis:QoS._remove_from_indices": "self, delivery_tag, pipe",
     "kombu.transport.virtual:Message._raw": None,
     "kombu.transport.virtual:Transport._callbacks": None,

@@ -18,8 +18,8 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = (
     "http1", "storage", "tasks", "playground", "workers", "gateway", "darkroom", "simulator",
 )  # fmt: skip
-#: Public in spite of their underscore: Python documents them.
-DOCUMENTED: Final = {"_asdict", "_exit", "_fields", "_make", "_replace"}
+#: Public in spite of their underscore: Python documents them, and SQLAlchemy a row's `_mapping`.
+DOCUMENTED: Final = {"_asdict", "_exit", "_fields", "_make", "_mapping", "_replace"}
 OWNER: Final = {"self", "cls"}
 
 

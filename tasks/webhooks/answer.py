@@ -161,6 +161,8 @@ def _has_surplus(stream: Any, sock: TimedSocket | TimedTLSSocket) -> bool:
     """Return whether bytes are buffered; to be called last, as it ends the socket's deadline."""
     sock.deadline = 0.0  # so that a look into an empty buffer does not wait for data
     try:
+        if isinstance(sock, TimedTLSSocket) and sock.pending():  # decrypted, but not yet read
+            return True
         return bool(stream.peek())
     except TimeoutError:
         return False

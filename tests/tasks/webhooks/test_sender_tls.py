@@ -84,6 +84,23 @@ def test_a_kept_connection_needs_no_second_handshake(
     assert [seen.connection for seen in server.seen] == [0, 0, 0]
 
 
+def test_an_answer_in_the_rest_of_a_record_is_not_taken_for_the_next_one(
+    certificate: Path, tls: ssl.SSLContext
+) -> None:
+    """Data that is decrypted and not yet read is not seen on the connection itself."""
+    body = b"x" * 12_000
+    refusal = b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def surplus(conn: socket.socket, _: Seen) -> None:
+        conn.sendall(refusal + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+
+    with raw_server(surplus, tls=tls) as server:
+        by = sender(at(["127.0.0.1"]), ca_bundle=certificate)
+        statuses = [send(f"https://hooks.test:{server.port}/", by).status for _ in range(2)]
+    assert statuses == [500, 500]
+    assert [seen.connection for seen in server.seen] == [0, 1]
+
+
 def test_a_receiver_named_by_its_ip_address_proves_that(
     certificate: Path, tls: ssl.SSLContext, names: list[str | None]
 ) -> None:

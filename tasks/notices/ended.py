@@ -43,7 +43,8 @@ def ended_channel(namespace: str) -> str:
 def ids_of(message: bytes | str) -> list[UUID]:
     """Return the ids in a message; none if anything about it is invalid."""
     try:
-        return [UUID(word) for word in orjson.loads(message)[:AT_ONCE]]
+        words = orjson.loads(message)
+        return [UUID(word) for word in words[:AT_ONCE]] if isinstance(words, list) else []
     except (ValueError, TypeError, AttributeError):
         return []
 

@@ -182,25 +182,32 @@ class GatewayProcesses:
         return max(0.0, min(due_s) - time.monotonic()) if due_s else None
 
     def _start(self, place: _Place) -> None:
-        ready, childs_end = os.pipe()
-        listener, counts = self._listener.fileno(), self._counts_file.fileno()
-        given = Inherited(listener, childs_end, self._parent_ends[0], counts, place.number)
         place.start_s, place.serves, place.started_s = None, False, time.monotonic()
         try:
-            place.process = subprocess.Popen(
+            place.process, place.ready = self._started(place.number)
+        except OSError as error:  # this machine can start no process now
+            log.error("no gateway process can be started: %s", error.strerror)  # noqa: TRY400 - says all
+            self._note_end(place, "could not be started", status=1)
+            return
+        self._selector.register(place.ready, selectors.EVENT_READ, place)
+
+    def _started(self, number: int) -> tuple[subprocess.Popen[bytes], int]:
+        """Start a process; return it and the reading end of its pipe."""
+        ready, childs_end = os.pipe()
+        listener, counts = self._listener.fileno(), self._counts_file.fileno()
+        given = Inherited(listener, childs_end, self._parent_ends[0], counts, number)
+        try:
+            process = subprocess.Popen(
                 [*self._command, str(given)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=given.descriptors,
             )
-        except OSError as error:  # this machine can start no process now
+        except OSError:
             os.close(ready)
-            log.error("no gateway process can be started: %s", error.strerror)  # noqa: TRY400 - says all
-            self._note_end(place, "could not be started", status=1)
-            return
+            raise
         finally:
             os.close(childs_end)
-        place.ready = ready
-        self._selector.register(ready, selectors.EVENT_READ, place)
+        return process, ready
 
     def _read(self, place: _Place, on_ready: Callable[[], object]) -> None:
         """Note that a process serves, or that it has ended."""
@@ -285,5 +292,6 @@ class GatewayProcesses:
 
 def _how(status: int) -> str:
     if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
+        names = {each.value: each.name for each in signal.Signals}
+        return f"was killed by {names.get(-status, f'signal {-status}')}"  # not all have a name
     return f"ended with status {status}"

@@ -1,5 +1,6 @@
 """Several gateway processes on one port: real ones, killed and stopped by signals."""
 
+import errno
 import http.client
 import os
 import re
@@ -19,6 +20,7 @@ import psutil
 import pytest
 
 from gateway.auth.rates import Rates
+from gateway.processes import GatewayProcesses
 from gateway.services import GatewayLimits
 from tests.darkroom.cli.conftest import CommandLine, Started, plain_environment
 from tests.gateway.running import WITHIN_S
@@ -258,6 +260,45 @@ def test_a_process_that_cannot_start_ends_the_gateway_with_its_one_line(
     assert ran.status == 1
     assert [line for line in ran.lines if "DARKROOM_HOOKS_FILE" in line] == ran.lines[-1:]
     assert "listening" not in ran.err
+
+
+def test_a_port_of_the_command_line_counts_for_every_process(
+    darkroom: CommandLine, migrated_postgres_url: str
+) -> None:
+    """Kubernetes sets DARKROOM_GATEWAY_PORT to a URL if a service is named darkroom-gateway."""
+    url = "tcp://10.0.0.1:80"
+    started = darkroom.start(
+        "gateway", "--port", "0", database_url=migrated_postgres_url, gateway_port=url
+    )
+    with running(started) as gateway:
+        assert len(gateway.children()) == PROCESSES
+
+
+@pytest.mark.enable_socket
+def test_a_process_may_be_killed_by_a_signal_without_a_name() -> None:
+    """Of the real-time signals Python names two."""
+    command = ["sh", "-c", f"kill -{signal.SIGRTMIN + 1} $$"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        status = GatewayProcesses(command, count=1, listener=listener).run(lambda: None)
+    assert status == -(signal.SIGRTMIN + 1)
+
+
+@pytest.mark.enable_socket
+def test_a_process_that_gets_no_pipe_could_not_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the machine has no more descriptors; later it is tried again."""
+    pipes = [os.pipe()]
+
+    def pipe() -> tuple[int, int]:
+        if pipes:
+            return pipes.pop()
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+    monkeypatch.setattr(os, "pipe", pipe)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert GatewayProcesses(["true"], count=1, listener=listener).run(lambda: None) == 1
+    assert os.strerror(errno.ENFILE) in caplog.text
 
 
 @pytest.mark.parametrize(

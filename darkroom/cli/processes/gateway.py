@@ -83,7 +83,9 @@ def _run_processes(settings: "Settings") -> None:
     wiring.database.close()
     raise_file_limit()
     command = [sys.executable, "-P", "-m", "darkroom", "gateway"]
-    command += ["--host", settings.gateway_host, "--inherited"]
+    # What the environment holds instead may be invalid, and is not read.
+    command += ["--host", settings.gateway_host, "--port", str(settings.gateway_port)]
+    command.append("--inherited")
     with _listener(settings) as listener:
         processes = GatewayProcesses(command, count=count, listener=listener)
         status = processes.run(lambda: _note_address(listener))

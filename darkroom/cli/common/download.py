@@ -24,6 +24,8 @@ def check_target(target: Path) -> None:
     folder = target.absolute().parent
     if target.is_dir():
         raise UserError(f"-o {target}: is a folder")
+    if target.exists() and not target.is_file():
+        raise UserError(f"-o {target}: is a device or a pipe, which a file would replace")
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"-o {target}: the folder {folder} is not there or cannot be written")
 

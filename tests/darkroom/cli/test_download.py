@@ -1,6 +1,7 @@
 """Pictures that a command fetches from the bucket."""
 
 import hashlib
+import os
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.cli.common.download import save_images
+from darkroom.cli.common.download import check_target, save_images
 from darkroom.errors import UserError
 from storage.records.job import StoredImage
 from tests.http1.interim import CONTINUE, HINTS
@@ -45,3 +46,13 @@ def test_a_picture_is_found_behind_interim_responses(tmp_path: Path, *, is_whole
                 save_images(store, job_with(digest), target)
             assert list(tmp_path.iterdir()) == []
         store.close()
+
+
+def test_a_pipe_or_a_device_is_refused_as_a_target(tmp_path: Path) -> None:
+    """A file takes the target's name at the end: `-o /dev/null` must not replace the device."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for target in (Path("/dev/null"), tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(UserError, match="device or a pipe"):
+            check_target(target)
+    check_target(tmp_path / "fox.png")

@@ -88,6 +88,8 @@ class LoneMessages:
             left = list(self._waiting)
             self._waiting.clear()
             self._changed.wait_for(lambda: not self._is_busy, LEAVE_S)
+            left += self._waiting  # the one in progress, if it could not be stored
+            self._waiting.clear()
             return left
 
     def _run(self) -> None:

@@ -278,6 +278,26 @@ def test_a_consumer_that_stops_gives_back_what_is_not_written(worker: Worker) ->
     assert worker.ends(after) == ["ack"]
 
 
+def test_a_consumer_that_stops_gives_back_what_could_not_be_stored_meanwhile(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a message that was being processed alone, too, nothing is kept for the next consumer."""
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def fail(_: Any) -> Exception:
+        has_begun.set()
+        assert may_end.wait(timeout=60)
+        return RowLocked("locked")
+
+    monkeypatch.setattr(worker.groups._lone._submit, "keep_or_wait", fail)
+    invalid = Message(request={"prompt": ""})
+    worker.add(invalid)
+    assert has_begun.wait(timeout=60)
+    threading.Timer(0.2, may_end.set).start()
+    worker.groups.leave()
+    assert invalid.ended == ["requeue"]
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_consumer_that_stops_while_the_database_is_away_can_consume_again(
     worker: Worker,

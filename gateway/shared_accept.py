@@ -92,7 +92,6 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
-        self._is_closed = False
         listener.settimeout(0)
         self.note_count()
         self._loop.add_reader(listener, self._take_or_leave)
@@ -105,7 +104,6 @@ class Acceptor:
 
     def close(self) -> None:
         """Accept no more, and leave the rest to the other processes."""
-        self._is_closed = True
         self._counts.note_absent(self._place)
         if self._pause is not None:
             self._pause.cancel()

@@ -11,6 +11,7 @@ from chaos.rows import (
     disk,
     failover,
     foreign,
+    intake,
     locks,
     machine,
     messages,
@@ -97,6 +98,7 @@ MATRIX: tuple[Row, ...] = (
     Row("batch-killed", "batch: gateway kill -9 in mid-load", batches.batch_killed),
     Row("batch-slow", "batch: clients that trickle their lines", batches.batch_slow),
     Row("rabbitmq", "RabbitMQ kill -9 and restarted", broker.rabbitmq_killed),
+    Row("intake-killed", "intake: workers and gateways kill -9, Redis", intake.intake_killed),
     Row("messages", "malformed messages among valid ones, Redis", messages.malformed_on_redis),
     Row(
         "messages-rabbitmq",

@@ -40,6 +40,9 @@ LOOK_AGAIN_S = 0.05
 #: A statement that a worker had sent when it was killed is committed by then, or never.
 SETTLED_S = 0.3
 START_WITHIN_S = 60.0
+
+#: A gateway's processes are fresh interpreters, which have to import the same tree.
+INHERITED = {"PATH", "HOME", "PYTHONPATH"}
 CHUNK = 500
 
 
@@ -93,7 +96,7 @@ class Fleet:
         """Return the whole environment of a process of this fleet."""
         settings = self.settings | {name: str(v) for name, v in overrides.items()}
         return {
-            **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
+            **{name: value for name, value in os.environ.items() if name in INHERITED},
             **self.variables,
             "AWS_ACCESS_KEY_ID": self.bucket.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.bucket.secret_access_key,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+import psutil
+
 from chaos.fleet.fleet import START_WITHIN_S, Fleet, Stuck
 from chaos.fleet.forked import ForkedCommand
 
@@ -48,6 +50,11 @@ class GatewayProcess:
     def said(self) -> str:
         """Return everything it has logged."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """Return the processes that serve for it, if it has several."""
+        return psutil.Process(self._process.pid).children()
 
     def kill(self) -> None:
         """Send SIGKILL, and wait until it has ended."""

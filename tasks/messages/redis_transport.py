@@ -4,9 +4,8 @@ Kombu assumes that each list element is JSON with the fields that its own produc
 element ends the consumer's event loop, and with it the Celery worker. Here, such an element becomes
 a message with a fault, which is handled like every message that cannot be decoded.
 
-Each message gets a new delivery tag when it is read: two messages with the same tag would share one
-entry among the unacknowledged messages. A message is requeued to the queue that it came from, not
-to the one that its fields name.
+Each message gets a new delivery tag when it is read: two with one tag would share an entry among
+the unacknowledged ones. A message is requeued to the queue it came from, not to that of its fields.
 """
 
 import logging

@@ -67,8 +67,8 @@ def read_answer(sock: TimedSocket | TimedTLSSocket) -> Answer:
         if headers is None:
             return _unusual(head, stream, sock)
         body = _SizedBody(stream, int(headers["content-length"]))
-        first_bytes = _first_bytes(body)
-        is_whole = _reaches_end(body, sock) and not _has_surplus(stream, sock)
+        first_bytes, is_intact = _first_bytes(body)
+        is_whole = is_intact and _reaches_end(body, sock) and not _has_surplus(stream, sock)
         return Answer(int(head[9:12]), retry_after_s(headers), first_bytes, is_whole)
 
 
@@ -118,8 +118,9 @@ def _unusual(head: bytes, stream: BinaryIO, sock: TimedSocket | TimedTLSSocket) 
     response.timed = sock
     try:
         response.begin()
-        first_bytes = _first_bytes(response)
-        is_whole = _is_framed(response) and _reaches_end(response, sock)
+        has_body = response.status not in _NO_BODY  # if it announces one, none follows
+        first_bytes, is_intact = _first_bytes(response) if has_body else (b"", True)
+        is_whole = is_intact and _is_framed(response) and _reaches_end(response, sock)
         wait_s = retry_after_s(response.headers)
     finally:
         response.close()
@@ -170,15 +171,18 @@ def _has_surplus(stream: Any, sock: TimedSocket | TimedTLSSocket) -> bool:
         return True
 
 
-def _first_bytes(response: _SizedBody | _WatchedResponse) -> bytes:
-    """Return the beginning of the body; if its transfer fails, return what has arrived."""
+def _first_bytes(response: _SizedBody | _WatchedResponse) -> tuple[bytes, bool]:
+    """Return the beginning of the body, as far as it has arrived, and whether no read failed.
+
+    `http.client` calls a response closed, as at its end, also after an invalid size of a chunk.
+    """
     body = b""
     try:
         while len(body) < FIRST_BYTES and (piece := response.read1(FIRST_BYTES - len(body))):
             body += piece
     except FOREIGN:
-        pass
-    return body
+        return body, False
+    return body, True
 
 
 def _is_framed(response: FinalResponse) -> bool:

@@ -40,5 +40,6 @@ def test_each_message_is_one_row_wherever_the_worker_died(
         assert fleet.wait_for(job_id, "succeeded", "failed").status == "succeeded"
     rows = list_jobs(fleet.database, limit=100)
     assert sorted(row.id for row in rows) == sorted(ids)
-    assert fleet.charged() == MESSAGES
+    # A call that was under way at the kill may be paid, and is then counted as unknown.
+    assert MESSAGES <= fleet.charged() <= sum(row.calls_made for row in rows)
     stranger.close()

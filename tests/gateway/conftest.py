@@ -111,6 +111,7 @@ def _running(
 ) -> Iterator[Gateway]:
     with serve(wiring) as url:
         yield Gateway(url, wiring.services, {})
+    wiring.dispatch.close()  # what it had still to send would reach the next test's broker
     wiring.database.close()
     wiring.objects.close()
     wiring.app.close()

@@ -133,21 +133,17 @@ def test_a_limit_on_queued_jobs_holds_for_jobs_accepted_alone(gateway: Gateway) 
 def test_one_key_handed_in_by_64_clients_of_two_gateways_is_one_job(
     start: Callable[[str], GatewayWiring], migrated_url: str, clients: ThreadPoolExecutor
 ) -> None:
-    """One of them gets 202 and the others 200, all with one id; a 5xx is repeated under its key."""
-
-    def post(gateway: Gateway) -> requests.Response:
-        # Seldom, on a busy machine, one of the losers gets a 500; its cause is not found yet.
-        for _ in range(3):
-            answer = gateway.post("/v1/jobs", json=FOX, headers={"Idempotency-Key": "once"})
-            if answer.status_code < 500:
-                break
-        return answer
-
+    """One of them gets 202 and the others 200, all with one id."""
     with ExitStack() as stack:
         gateways = [
             stack.enter_context(contextmanager(_running)(start(migrated_url))) for _ in range(2)
         ]
-        posts = [clients.submit(post, gateways[n % 2]) for n in range(64)]
+        for gateway in gateways:
+            # FastAPI builds its routes at the first request and silences warnings meanwhile, which
+            # two event loops of one process cannot do at once.
+            assert gateway.get("/v1/jobs").status_code == 200
+        how: dict[str, Any] = {"json": FOX, "headers": {"Idempotency-Key": "once"}}
+        posts = [clients.submit(gateways[n % 2].post, "/v1/jobs", **how) for n in range(64)]
         answers = [post.result(timeout=60) for post in posts]
         assert Counter(answer.status_code for answer in answers) == {202: 1, 200: 63}
         assert len({answer.json()["id"] for answer in answers}) == 1

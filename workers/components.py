@@ -10,7 +10,7 @@ from tasks.background import BackgroundLoop
 from tasks.execution.call_control import CallControl
 from tasks.execution.dispatched_jobs import DispatchedJobs
 from tasks.storing.uploader import Uploader
-from tasks.webhooks.delivery_loop import DeliveryLoop
+from tasks.webhooks.loop.delivery_loop import DeliveryLoop
 from workers.heartbeat import Heartbeat
 
 __all__ = ["ImageStorage", "Shutdown", "WorkerComponents"]

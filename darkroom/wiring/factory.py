@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # a property loads what it builds: a command that reads the t
     from tasks.storing.object_deleter import ObjectDeleter
     from tasks.submission.intake import Intake, RequestLimits
     from tasks.submission.submit_task import SubmitTask
-    from tasks.webhooks.callback_target import OnEndQueues
+    from tasks.webhooks.on_end.callback_target import OnEndQueues
     from workers.consumer_control import ConsumerControl
 
 __all__ = ["Wiring"]
@@ -192,7 +192,7 @@ class Wiring:
     @property
     def on_end_queues(self) -> OnEndQueues:
         """Return the queues to which an `on_end` may have a task sent."""
-        from tasks.webhooks.callback_target import OnEndQueues, queue_is_reserved
+        from tasks.webhooks.on_end.callback_target import OnEndQueues, queue_is_reserved
 
         namespace, only = self.settings.namespace, self.settings.on_end_queues
         for queue in only:

@@ -6,12 +6,12 @@ from darkroom.errors import UserError
 from darkroom.settings import Settings, variable
 from darkroom.wiring.factory import Wiring
 from tasks.errors import SecretUnusable
-from tasks.webhooks.addresses import AddressGuard, AllowList
+from tasks.webhooks.addresses.address_guard import AddressGuard, AllowList
 from tasks.webhooks.attempt import DeliveryAttempt
-from tasks.webhooks.delivery_loop import DeliveryLoop
-from tasks.webhooks.sender import Sender
-from tasks.webhooks.signature import signed_headers
-from tasks.webhooks.task_callback import TaskCallback
+from tasks.webhooks.loop.delivery_loop import DeliveryLoop
+from tasks.webhooks.on_end.task_callback import TaskCallback
+from tasks.webhooks.sending.sender import Sender
+from tasks.webhooks.sending.signature import signed_headers
 
 __all__ = ["make_deliverer"]
 

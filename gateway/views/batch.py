@@ -16,7 +16,7 @@ from storage.batches.batches import Batch
 from storage.batches.counts import BatchProgress
 from storage.records.job import Job
 from tasks.errors import LineFault
-from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.on_end.callback_target import OnEnd
 
 __all__ = [
     "BatchPage",

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from storage.records.delivery import Attempt, Delivery, DeliveryState
-from tasks.webhooks.callback_target import OnEnd, on_end_of
+from tasks.webhooks.on_end.callback_target import OnEnd, on_end_of
 
 __all__ = [
     "EXAMPLE_DELIVERY",

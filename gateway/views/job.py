@@ -19,7 +19,7 @@ from storage.errors import StorageError
 from storage.objects.store import ObjectStore
 from storage.records.delivery import Delivery
 from storage.records.job import Job, StoredImage
-from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.on_end.callback_target import OnEnd
 
 __all__ = ["EXAMPLE_JOB", "JobPage", "JobRef", "JobView", "Links", "SubmittedRef"]
 

@@ -34,7 +34,7 @@ from tasks.submission.accept_groups import AcceptGroups
 from tasks.submission.new_job import Prepared, new_job_of
 from tasks.submission.options import RULES, JobOptions, parse_options
 from tasks.submission.unserved import UnservedJobs
-from tasks.webhooks.callback_target import OnEndQueues
+from tasks.webhooks.on_end.callback_target import OnEndQueues
 
 __all__ = ["Intake", "Prepared", "RequestLimits"]
 

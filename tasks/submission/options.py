@@ -20,8 +20,8 @@ from pydantic import (
 
 from playground.errors import Fault
 from tasks.errors import ReceiverRefused
-from tasks.webhooks.callback_target import ON_END_RULE, OnEnd
-from tasks.webhooks.receiver import UrlRules, receiver_of
+from tasks.webhooks.addresses.receiver import UrlRules, receiver_of
+from tasks.webhooks.on_end.callback_target import ON_END_RULE, OnEnd
 
 __all__ = ["RULES", "JobOptions", "option_faults", "parse_options"]
 

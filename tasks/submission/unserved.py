@@ -18,7 +18,7 @@ from storage.records.job import JobError, NewJob, Whose
 from tasks.messages.fault import MessageFault
 from tasks.submission.fingerprint import hash_of
 from tasks.submission.options import parse_options
-from tasks.webhooks.callback_target import OnEndQueues
+from tasks.webhooks.on_end.callback_target import OnEndQueues
 
 __all__ = ["UnservedJobs"]
 

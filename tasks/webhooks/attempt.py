@@ -14,11 +14,11 @@ from storage.records.delivery import ClaimedDelivery, DeliveryState
 from storage.webhooks.record_attempts import Verdict
 from tasks.backoff import backoff_s
 from tasks.errors import SecretUnusable
-from tasks.webhooks.callback_target import OnEnd, is_task_target, on_end_of
+from tasks.webhooks.on_end.callback_target import OnEnd, is_task_target, on_end_of
+from tasks.webhooks.on_end.task_callback import TaskCallback
 from tasks.webhooks.outcome import Failure, Outcome
 from tasks.webhooks.schedule import JITTER, Delivered, Disabled, NextStep, TryAgain, next_step
-from tasks.webhooks.sender import Sender
-from tasks.webhooks.task_callback import TaskCallback
+from tasks.webhooks.sending.sender import Sender
 
 __all__ = ["DeliveryAttempt"]
 

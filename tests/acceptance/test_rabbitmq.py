@@ -18,12 +18,18 @@ from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from storage.queries.pages import list_jobs
-from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.on_end.callback_target import OnEnd
 from tasks.webhooks.outcome import Failure
 from tests.acceptance.conftest import Fleet, MakeFleet
 from tests.services import S3Endpoint, Simulator
 from tests.services.rabbitmq import RabbitServer
-from tests.tasks.webhooks.test_task_callback import ARGUMENTS, WANTED, received, sender, shop_of
+from tests.tasks.webhooks.on_end.test_task_callback import (
+    ARGUMENTS,
+    WANTED,
+    received,
+    sender,
+    shop_of,
+)
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}
 PAGE = Path(__file__).parents[2] / "docs" / "producers.md"

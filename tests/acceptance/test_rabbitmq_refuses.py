@@ -14,7 +14,7 @@ from darkroom.wiring.gateway import GatewayWiring
 from storage.db.database import Database
 from storage.queries.pages import list_jobs
 from tasks.broker.queue_depth import QueueDepth
-from tasks.webhooks.callback_target import OnEnd
+from tasks.webhooks.on_end.callback_target import OnEnd
 from tasks.webhooks.outcome import Failure
 from tests.acceptance.conftest import MakeFleet
 from tests.darkroom.cli.conftest import CommandLine, plain_environment
@@ -22,7 +22,7 @@ from tests.gateway.running import serving
 from tests.services import S3Endpoint
 from tests.services.rabbitmq import RabbitServer
 from tests.tasks.apps import app_at
-from tests.tasks.webhooks.test_task_callback import ARGUMENTS, WANTED, sender
+from tests.tasks.webhooks.on_end.test_task_callback import ARGUMENTS, WANTED, sender
 
 SECRET = "hunter2"
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 5}

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from storage.records.delivery import DeliveryState
 from storage.webhooks.log import delivery_log, latest_delivery
 from storage.webhooks.secrets import add_secret
-from tasks.webhooks.signature import new_secret
+from tasks.webhooks.sending.signature import new_secret
 from tests.acceptance.conftest import PATIENCE_S, Fleet, MakeFleet
 from tests.playground.raw_server import Seen, answer, raw_server
 from tests.services import S3Endpoint

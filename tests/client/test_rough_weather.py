@@ -24,7 +24,7 @@ from darkroom_client.body import Lines
 from darkroom_client.events import Stream
 from gateway.auth.caller import Authenticate
 from gateway.errors import Unauthenticated
-from tasks.webhooks.signature import new_secret, signed_headers
+from tasks.webhooks.sending.signature import new_secret, signed_headers
 from tests.client.scripted import Line, scripted
 from tests.gateway.running import Gateway
 

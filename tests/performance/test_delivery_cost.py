@@ -15,14 +15,14 @@ from storage.jobs.cancel import ask_cancel
 from storage.records.delivery import DeliveryState
 from storage.webhooks.log import DeliveryFilter, list_deliveries
 from storage.webhooks.record_attempts import Recorded, record_attempts
-from tasks.webhooks.addresses import AddressGuard
+from tasks.webhooks.addresses.address_guard import AddressGuard
 from tasks.webhooks.attempt import DeliveryAttempt
-from tasks.webhooks.delivery_loop import DeliveryLoop
-from tasks.webhooks.sender import Sender
+from tasks.webhooks.loop.delivery_loop import DeliveryLoop
+from tasks.webhooks.sending.sender import Sender
 from tests.playground.raw_server import answer, raw_server
 from tests.storage.table import TableUnderTest
+from tests.tasks.webhooks.loop.test_deliverer import NoTasks
 from tests.tasks.webhooks.receivers import LOOPBACK, SECRET
-from tests.tasks.webhooks.test_deliverer import NoTasks
 
 DELIVERIES = 81  # in three rounds: 1 thread of one, 2 threads of 16 each, 3 of 16 each
 WITHIN_S = 60
@@ -41,9 +41,9 @@ def tap(new_migrated_postgres_url: str) -> Iterator[tuple[Wiretap, str]]:
 @pytest.fixture
 def loop(tap: tuple[Wiretap, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[DeliveryLoop]:
     """A worker's delivery loop."""
-    monkeypatch.setattr("tasks.webhooks.receiver_limits.QUICK_S", 3600.0)
-    monkeypatch.setattr("tasks.webhooks.receiver_limits.RUN_S", float(10**6))
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.SECRETS_FOR_S", 3600.0)
+    monkeypatch.setattr("tasks.webhooks.loop.receiver_limits.QUICK_S", 3600.0)
+    monkeypatch.setattr("tasks.webhooks.loop.receiver_limits.RUN_S", float(10**6))
+    monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.SECRETS_FOR_S", 3600.0)
     database = Database(tap[1])
     sender = Sender(AddressGuard(allowed=LOOPBACK))
     attempt = DeliveryAttempt(sender, NoTasks(), default_secret=SECRET)
@@ -53,7 +53,7 @@ def loop(tap: tuple[Wiretap, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[
         assert made._limits.wait_until_free(WITHIN_S)
         return record_attempts(db, attempts)
 
-    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", record)
     yield made
     database.close()
 

@@ -29,7 +29,7 @@ from benchmarks.servers.processes import charged_s
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.sink_process import Sink, sink_in
 from benchmarks.servers.until import until
-from tasks.webhooks.signature import new_secret
+from tasks.webhooks.sending.signature import new_secret
 from tests.services.server import Server
 
 __all__ = [

@@ -125,7 +125,7 @@ def secret(
     from darkroom.cli.admin.keys import check_owner
     from darkroom.cli.common.context import opened
     from storage.webhooks.secrets import MAX_SECRETS, add_secret, drop_old_secrets
-    from tasks.webhooks.signature import new_secret
+    from tasks.webhooks.sending.signature import new_secret
 
     if rotate and retire:
         raise UserError("--rotate first, and --retire once the receivers have it", exit_status=2)

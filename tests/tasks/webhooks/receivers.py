@@ -6,11 +6,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from tasks.webhooks.addresses import AddressGuard, AllowList
-from tasks.webhooks.kept_connections import KeptConnections
+from tasks.webhooks.addresses.address_guard import AddressGuard, AllowList
 from tasks.webhooks.outcome import Outcome
-from tasks.webhooks.sender import Sender
-from tasks.webhooks.signature import new_secret
+from tasks.webhooks.sending.kept_connections import KeptConnections
+from tasks.webhooks.sending.sender import Sender
+from tasks.webhooks.sending.signature import new_secret
 
 LOOPBACK: Final = AllowList((ip_network("127.0.0.1/32"), ip_network("::1/128")))
 SECRET: Final = new_secret()

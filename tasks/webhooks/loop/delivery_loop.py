@@ -25,9 +25,9 @@ from storage.webhooks.record_attempts import Verdict, hand_back
 from storage.webhooks.secrets import signing_secrets
 from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.ttl_cache import TTLCache
-from tasks.webhooks.attempt_records import AttemptRecords
-from tasks.webhooks.delivery_threads import DeliveryThreads
-from tasks.webhooks.receiver_limits import Key, ReceiverLimits, Run
+from tasks.webhooks.loop.attempt_records import AttemptRecords
+from tasks.webhooks.loop.delivery_threads import DeliveryThreads
+from tasks.webhooks.loop.receiver_limits import Key, ReceiverLimits, Run
 
 __all__ = ["DeliveryLoop"]
 

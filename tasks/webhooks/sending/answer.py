@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 from http1 import FinalResponse
 from http1.head import read_final_head
 from playground.answers.retry_after import retry_after_s
-from tasks.webhooks.timed_socket import TimedSocket, TimedTLSSocket, seconds_from_now
+from tasks.webhooks.sending.timed_socket import TimedSocket, TimedTLSSocket, seconds_from_now
 
 __all__ = ["FIRST_BYTES", "FOREIGN", "Answer", "read_answer"]
 

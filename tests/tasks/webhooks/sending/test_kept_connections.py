@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.webhooks.addresses import AddressGuard
-from tasks.webhooks.answer import FIRST_BYTES, MOST_BYTES
-from tasks.webhooks.kept_connections import (
+from tasks.webhooks.addresses.address_guard import AddressGuard
+from tasks.webhooks.outcome import Failure, Outcome
+from tasks.webhooks.sending.answer import FIRST_BYTES, MOST_BYTES
+from tasks.webhooks.sending.kept_connections import (
     CHECKED_S,
     IDLE_S,
     MOST_IN_ALL,
     MOST_TO_ONE,
     KeptConnections,
 )
-from tasks.webhooks.outcome import Failure, Outcome
-from tasks.webhooks.sender import Sender
+from tasks.webhooks.sending.sender import Sender
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.tasks.webhooks.receivers import LOOPBACK, at, send, sender
 

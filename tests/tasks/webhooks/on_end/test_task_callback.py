@@ -8,9 +8,9 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from tasks.webhooks.callback_target import OnEnd, OnEndQueues
+from tasks.webhooks.on_end.callback_target import OnEnd, OnEndQueues
+from tasks.webhooks.on_end.task_callback import TaskCallback
 from tasks.webhooks.outcome import Failure
-from tasks.webhooks.task_callback import TaskCallback
 from tests.tasks.apps import app_at
 
 pytestmark = pytest.mark.enable_socket

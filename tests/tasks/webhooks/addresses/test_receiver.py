@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import ReceiverRefused, TaskError
-from tasks.webhooks.receiver import Receiver, UrlRules, receiver_of
+from tasks.webhooks.addresses.receiver import Receiver, UrlRules, receiver_of
 
 RULES = UrlRules()
 

@@ -16,14 +16,14 @@ from storage.errors import DatabaseUnavailable, RowLocked
 from storage.records.delivery import ClaimedDelivery, DeliveryState
 from storage.webhooks.record_attempts import Recorded, Verdict, record_attempts
 from tasks.webhooks.attempt import FIRST_DELAY_S, MAX_DELAY_S, DeliveryAttempt
-from tasks.webhooks.callback_target import OnEnd
-from tasks.webhooks.delivery_loop import FAULT_WAIT_S, LOOK_EVERY_S, DeliveryLoop
+from tasks.webhooks.loop.delivery_loop import FAULT_WAIT_S, LOOK_EVERY_S, DeliveryLoop
+from tasks.webhooks.loop.receiver_limits import MOST_IN_RUN, QUICK_S
+from tasks.webhooks.on_end.callback_target import OnEnd
 from tasks.webhooks.outcome import Failure, Outcome
-from tasks.webhooks.receiver_limits import MOST_IN_RUN, QUICK_S
 from tasks.webhooks.schedule import JITTER
 from tests.storage.table import TableUnderTest
 from tests.tasks.rests import Rests
-from tests.tasks.webhooks.test_deliverer import deliverer, ended, make_due, told
+from tests.tasks.webhooks.loop.test_deliverer import deliverer, ended, make_due, told
 
 WITHIN_S = 30
 DONE = Verdict(DeliveryState.DELIVERED, status=200)
@@ -109,7 +109,7 @@ def test_a_worker_without_a_free_thread_claims_nothing_and_rests(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not ask the table either; a thread that becomes free wakes it up at once."""
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.LOOK_EVERY_S", 3600.0)
     for _ in range(3):
         ended(table, ANYWHERE)
     looks: list[int] = []
@@ -151,7 +151,7 @@ def test_a_worker_with_all_threads_busy_needs_no_table(
         raise AssertionError("asked")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.webhooks.delivery_loop.owners_due", away)
+        patch.setattr("tasks.webhooks.loop.delivery_loop.owners_due", away)
         assert worker.round() == 0
     release.set()
     assert worker.wait_until_idle(WITHIN_S)
@@ -219,7 +219,7 @@ def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     """Sent once, however often the table refuses."""
-    monkeypatch.setattr("tasks.webhooks.attempt_records.RECORD_AGAIN_S", 0.001)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.RECORD_AGAIN_S", 0.001)
     faults, owners = iter([fault] * 3), list[str]()
 
     def record(*args: Any) -> Recorded:
@@ -227,7 +227,7 @@ def test_what_became_of_an_attempt_is_kept_until_it_can_be_written(
             raise each
         return record_attempts(*args)
 
-    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", record)
     job_id = ended(table, ANYWHERE)
     rounds(deliverer(table, noting(owners)), 1)
     assert (told(table, job_id).state, len(owners)) == (DeliveryState.DELIVERED, 1)
@@ -237,12 +237,12 @@ def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another process has the delivery from then on; a thread does not wait indefinitely."""
-    monkeypatch.setattr("tasks.webhooks.attempt_records.RECORD_AGAIN_S", 0.001)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.RECORD_AGAIN_S", 0.001)
 
     def record(*_: Any) -> Recorded:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", record)
     job_id = ended(table, ANYWHERE)
     rounds(deliverer(table, noting([]), lease_s=3.0), 1)
     assert told(table, job_id).state is DeliveryState.PENDING
@@ -264,7 +264,7 @@ def test_attempts_that_end_together_are_recorded_together(
         together.wait(WITHIN_S)
         return DONE
 
-    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", record)
     jobs = [ended(table, ANYWHERE, owner=owner) for owner in "abcdef"]
     worker = deliverer(table, attempt, threads=8)
     assert rounds(worker, 1) == [6]
@@ -289,7 +289,7 @@ def test_a_result_that_no_row_can_hold_harms_no_other(
             return Verdict(DeliveryState.DELIVERED)  # neither a status nor an error
         return DONE
 
-    monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", record)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", record)
     good, bad = ended(table, ANYWHERE, owner="good"), ended(table, ANYWHERE, owner="bad")
     worker = deliverer(table, attempt)
     rounds(worker, 1)
@@ -356,13 +356,13 @@ def test_what_was_claimed_for_a_receiver_that_turns_slow_is_handed_back(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is due at once, and the claim is no attempt."""
-    monkeypatch.setattr("tasks.webhooks.receiver_limits.QUICK_S", 600.0)
+    monkeypatch.setattr("tasks.webhooks.loop.receiver_limits.QUICK_S", 600.0)
     sent = list[UUID]()
 
     def attempt(claimed: ClaimedDelivery, _secrets: Sequence[str]) -> Verdict:
         sent.append(claimed.delivery.id)
         if len(sent) == 3:
-            monkeypatch.setattr("tasks.webhooks.receiver_limits.QUICK_S", -1.0)
+            monkeypatch.setattr("tasks.webhooks.loop.receiver_limits.QUICK_S", -1.0)
         return DONE
 
     worker = deliverer(table, attempt, threads=2)

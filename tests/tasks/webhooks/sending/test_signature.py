@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tasks.errors import SecretUnusable, TaskError
-from tasks.webhooks.signature import new_secret, signed_headers
+from tasks.webhooks.sending.signature import new_secret, signed_headers
 
 BODY = '{"type":"job.ended","data":{"prompt":"köttbullar"}}'.encode()
 

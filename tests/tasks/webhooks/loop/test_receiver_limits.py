@@ -1,6 +1,13 @@
 """How many threads a receiver gets, and what slow and unknown ones leave for the others."""
 
-from tasks.webhooks.receiver_limits import MOST_IN_RUN, QUICK_S, RUN_S, Key, ReceiverLimits, Run
+from tasks.webhooks.loop.receiver_limits import (
+    MOST_IN_RUN,
+    QUICK_S,
+    RUN_S,
+    Key,
+    ReceiverLimits,
+    Run,
+)
 
 THREADS = 16
 

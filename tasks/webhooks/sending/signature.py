@@ -3,7 +3,7 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md is the
 source of every format and number here. While an owner changes a secret, a message has one signature
 per secret, so that receivers can switch at any time. The secrets are stored in
-`storage.webhooks.secrets`, and chosen in `attempt.py`.
+`storage.webhooks.secrets`, and chosen in `webhooks/attempt.py`.
 """
 
 import base64

@@ -20,13 +20,13 @@ from tasks.batches.service import Batches
 from tasks.submission.intake import Intake, RequestLimits
 from tasks.submission.submit_task import Submission
 from tasks.webhooks.attempt import DeliveryAttempt
-from tasks.webhooks.callback_target import OnEndQueues
-from tasks.webhooks.task_callback import TaskCallback
+from tasks.webhooks.on_end.callback_target import OnEndQueues
+from tasks.webhooks.on_end.task_callback import TaskCallback
 from tests.storage.table import TableUnderTest
 from tests.tasks.apps import app_at
 from tests.tasks.submission.test_submit_task import submit_over
 from tests.tasks.submissions import NoDispatch
-from tests.tasks.webhooks.test_deliverer import deliverer, ended
+from tests.tasks.webhooks.loop.test_deliverer import deliverer, ended
 
 WITHIN_S = 30
 

@@ -18,7 +18,7 @@ from kombu.pools import producers
 
 from tasks.broker.connections import short_wait_connection
 from tasks.broker.errors import BROKER_ERRORS
-from tasks.webhooks.callback_target import OnEnd, OnEndQueues
+from tasks.webhooks.on_end.callback_target import OnEnd, OnEndQueues
 from tasks.webhooks.outcome import Failure, Outcome
 
 __all__ = ["TaskCallback"]

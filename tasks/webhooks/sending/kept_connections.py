@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.webhooks.receiver import Receiver
-from tasks.webhooks.timed_socket import TimedSocket, TimedTLSSocket
+from tasks.webhooks.addresses.receiver import Receiver
+from tasks.webhooks.sending.timed_socket import TimedSocket, TimedTLSSocket
 
 __all__ = ["CHECKED_S", "IDLE_S", "Connection", "KeptConnections"]
 

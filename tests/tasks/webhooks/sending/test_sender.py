@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from tasks.errors import SecretUnusable
-from tasks.webhooks.addresses import AddressGuard
+from tasks.webhooks.addresses.address_guard import AddressGuard
 from tasks.webhooks.outcome import Failure, Outcome
 from tasks.webhooks.schedule import Delivered, Disabled, TryAgain, next_step
 from tests.http1.interim import CONTINUE, HINTS, INTERIM, MANY_LINES, SWITCHING, TOO_MANY

@@ -2,7 +2,7 @@
 
 No later step parses the text again, so no two parsers can disagree. Forms that parsers read
 differently are refused: backslashes, control characters, names that are not ASCII, a user before
-the host. The host name is resolved in `addresses.py`.
+the host. The host name is resolved in `address_guard.py`.
 """
 
 import re

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tasks.errors import ReceiverNotFound, ReceiverRefused
-from tasks.webhooks.addresses import AddressGuard, AllowList
+from tasks.webhooks.addresses.address_guard import AddressGuard, AllowList
 
 # The system's resolver, which reads the odd spellings, is closed together with the sockets.
 pytestmark = pytest.mark.enable_socket

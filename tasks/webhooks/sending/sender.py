@@ -4,8 +4,8 @@ The sender connects to an IP address that the guard has checked, and writes the 
 itself. So no name is resolved again, no redirect is followed, and nothing is logged. It uses no
 proxies, cookies or `~/.netrc`. Higher-level libraries do some of this, or log the address, whose
 query may contain a secret. Connections are kept for a short time (`kept_connections.py`), and the
-answer is read in `answer.py`. The time of attempts is decided in `schedule.py` and
-`delivery_loop.py`.
+answer is read in `answer.py`. The time of attempts is decided in `webhooks/schedule.py`
+and `webhooks/loop/`.
 """
 
 import http.client
@@ -20,13 +20,13 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from http1.request import request_head
 from tasks.errors import ReceiverNotFound, ReceiverRefused
-from tasks.webhooks.addresses import AddressGuard, Target
-from tasks.webhooks.answer import FOREIGN, Answer, read_answer
-from tasks.webhooks.kept_connections import Connection, KeptConnections
+from tasks.webhooks.addresses.address_guard import AddressGuard, Target
+from tasks.webhooks.addresses.receiver import Receiver
 from tasks.webhooks.outcome import Failure, Outcome
-from tasks.webhooks.receiver import Receiver
-from tasks.webhooks.signature import signed_headers
-from tasks.webhooks.timed_socket import (
+from tasks.webhooks.sending.answer import FOREIGN, Answer, read_answer
+from tasks.webhooks.sending.kept_connections import Connection, KeptConnections
+from tasks.webhooks.sending.signature import signed_headers
+from tasks.webhooks.sending.timed_socket import (
     TimedSocket,
     TimedTLSSocket,
     connect,

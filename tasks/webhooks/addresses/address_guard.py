@@ -3,8 +3,8 @@
 Users choose the addresses that a worker calls, so one of them could be the database's, or a cloud's
 metadata service. A host name is resolved once. Each of its IP addresses must be on the public
 Internet or allowed by the operator. The returned `Target` contains the checked IP addresses, so a
-later change of the DNS has no effect. The connection is made in `sender.py`, and may be kept for
-further requests as long as `kept_connections.py` allows.
+later change of the DNS has no effect. The connection is made in `sending/sender.py`, and may be
+kept for further requests as long as `sending/kept_connections.py` allows.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from tasks.errors import ReceiverRefused
-from tasks.webhooks.lookup import Resolve, look_up, resolve
-from tasks.webhooks.ranges import METADATA, IPAddress, reached, why_refused
-from tasks.webhooks.receiver import Receiver, UrlRules, receiver_of
+from tasks.webhooks.addresses.lookup import Resolve, look_up, resolve
+from tasks.webhooks.addresses.ranges import METADATA, IPAddress, reached, why_refused
+from tasks.webhooks.addresses.receiver import Receiver, UrlRules, receiver_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The ranges are those of IANA's special-purpose registries (IPv4 and IPv6, RFC 68
 globally reachable entries are included, because no receiver has such an address. The list also has
 the addresses of cloud metadata services, which give credentials to any caller. If an address embeds
 another, the check applies to the one that packets would reach. Exceptions for internal receivers
-are made in `addresses.py`.
+are made in `address_guard.py`.
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network

@@ -20,13 +20,13 @@ from storage.webhooks.log import delivery_log, latest_delivery
 from storage.webhooks.record_attempts import Recorded, Verdict, record_attempts
 from storage.webhooks.replay import replay_deliveries
 from storage.webhooks.secrets import add_secret
-from tasks.webhooks.addresses import AddressGuard
+from tasks.webhooks.addresses.address_guard import AddressGuard
 from tasks.webhooks.attempt import DeliveryAttempt
-from tasks.webhooks.callback_target import OnEnd
-from tasks.webhooks.delivery_loop import DeliveryLoop
-from tasks.webhooks.sender import Sender
-from tasks.webhooks.signature import new_secret
-from tasks.webhooks.task_callback import TaskCallback
+from tasks.webhooks.loop.delivery_loop import DeliveryLoop
+from tasks.webhooks.on_end.callback_target import OnEnd
+from tasks.webhooks.on_end.task_callback import TaskCallback
+from tasks.webhooks.sending.sender import Sender
+from tasks.webhooks.sending.signature import new_secret
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.storage.table import TableUnderTest
 from tests.tasks.webhooks.receivers import LOOPBACK
@@ -306,8 +306,8 @@ def test_a_database_that_is_away_in_mid_delivery_hears_of_it_later(
 
     with raw_server(says("200 OK")) as server:
         job_id = ended(lite, f"http://127.0.0.1:{server.port}/")
-        monkeypatch.setattr("tasks.webhooks.attempt_records.RECORD_AGAIN_S", 0.01)
-        monkeypatch.setattr("tasks.webhooks.attempt_records.record_attempts", sometimes)
+        monkeypatch.setattr("tasks.webhooks.loop.attempt_records.RECORD_AGAIN_S", 0.01)
+        monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", sometimes)
         one = deliverer(lite)
         one.round()
         assert one.wait_until_idle(WITHIN_S)
@@ -327,7 +327,7 @@ def test_a_fault_nobody_foresaw_ends_no_deliveries(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_if_it_may)
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.FAULT_WAIT_S", 0.01)
+    monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.FAULT_WAIT_S", 0.01)
     job_id = ended(lite, "http://127.0.0.1:1/")
     one = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200))
     with running(one):
@@ -342,8 +342,8 @@ def test_what_is_old_is_swept_while_deliveries_go_on(
     lite: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A chunk of it between two looks at what is due, however much there is, until none is left."""
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.SWEEP_ROWS", 2)
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.SWEEP_AGAIN_S", 3600.0)
+    monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.SWEEP_ROWS", 2)
+    monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.SWEEP_AGAIN_S", 3600.0)
     old = [ended(lite, "http://127.0.0.1:1/") for _ in range(5)]
     worker = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200), keep_s=-600.0)
     while worker.round():
@@ -357,7 +357,7 @@ def test_what_is_old_is_swept_while_deliveries_go_on(
         new = ended(lite, "http://127.0.0.1:1/")
         _wait_until(lambda: told(lite, new).state is DeliveryState.DELIVERED)
         assert left() == 3
-    monkeypatch.setattr("tasks.webhooks.delivery_loop.SWEEP_AGAIN_S", 0.0)
+    monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.SWEEP_AGAIN_S", 0.0)
     with running(deliverer(lite, keep_s=-600.0)):
         _wait_until(lambda: latest_delivery(lite.db, job_id=new) is None)
     assert left() == 0

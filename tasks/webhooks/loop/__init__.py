@@ -1,0 +1,1 @@
+"""Claim due deliveries, divide threads among receivers, and record the attempts' results."""

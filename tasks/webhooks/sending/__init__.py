@@ -1,0 +1,1 @@
+"""Post a signed webhook, read the answer, and keep the connection for the next one."""

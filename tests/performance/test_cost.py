@@ -12,11 +12,12 @@ from benchmarks.servers.until import until
 from tests.performance.warm_worker import WarmWorker
 
 JOBS = 20
+ROUNDS = 4
 PICTURE_BYTES = 1_500_000
 
 MOST_ROUND_TRIPS = 3.2  # 3.0 measured: claim, in hand, finish
 MOST_BYTES = 3 * PICTURE_BYTES  # 2.43 measured: the answer, and the picture
-MOST_CALLS = 4_400  # 3,200 measured alone; 4,080 on a machine with ten times its work
+MOST_CALLS = 2_900  # 2,550 measured, alone and on a busy machine
 MOST_MEMORY_BYTES = 280_000_000  # 219 measured; a picture more per call would be 300 more
 
 
@@ -44,11 +45,12 @@ def test_a_picture_is_held_few_times_over(worker: WarmWorker) -> None:
 
 
 def test_a_job_is_few_function_calls(worker: WarmWorker) -> None:
-    """The interpreter is kept busy by a job no longer than it used to be, counted in calls."""
-    jobs = worker.load(JOBS)
-    before = worker.calls.count
-    worker.take(jobs)
-    each = (worker.calls.count - before) / JOBS
+    """The interpreter is kept busy by a job no longer than it used to be, counted in calls.
+
+    The cheapest round counts. How many jobs share a statement depends on what else the machine
+    does, and SQLAlchemy compiles the statement of each new number once, in 12,000 calls.
+    """
+    each = min(_calls_of_a_job(worker) for _ in range(ROUNDS))
     assert 0 < each <= MOST_CALLS, f"{each:.0f} function calls a job"
 
 
@@ -66,3 +68,11 @@ def test_two_hundred_calls_in_flight_share_their_memory(servers: Servers) -> Non
         fleet.stop()
         servers.simulator.clear_latency()
     assert 0 < peak_bytes <= MOST_MEMORY_BYTES, f"{peak_bytes / 1e6:.0f} MB at its highest"
+
+
+def _calls_of_a_job(worker: WarmWorker) -> float:
+    """Return how many functions were called for each of some jobs."""
+    jobs = worker.load(JOBS)
+    before = worker.calls.count
+    worker.take(jobs)
+    return (worker.calls.count - before) / JOBS

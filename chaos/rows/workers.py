@@ -36,16 +36,13 @@ def killed_in_flight(stage: Stage) -> None:
     fleet.start(1, concurrency=scale.first_concurrency // 4)
     stage.load(scale.first_jobs)
     stage.wait_for_load(0.1)
-    # Long calls until then, so that a hundred are in flight at once however slow the machine is.
-    stage.ground.simulator.put_latency(4 * scale.latency_s[1])
-    nearly_all = int(0.9 * scale.first_concurrency)
-    stage.load_until(lambda: len(fleet.held_by(victim, "running")) >= nearly_all, "calls in flight")
+    _wait_for_long_calls(stage, victim, int(0.9 * scale.first_concurrency))
     stage.fault_begins()
     victim.kill()
     stage.ground.simulator.put_latency_range(*scale.latency_s)
     in_flight = set(fleet.held_at_death(victim, "running"))
     stage.note(f"{len(in_flight)} calls were in flight")
-    least = min(IN_FLIGHT, int(0.65 * scale.first_concurrency))  # some end while a machine stalls
+    least = min(IN_FLIGHT, int(0.8 * scale.first_concurrency))
     stage.must("enough calls were in flight", kept=len(in_flight) >= least, found=len(in_flight))
     took_s = stage.recovered(lambda: not fleet.held_by(victim, "running"))
     stage.must_within(AGAIN_WITHIN_S, took_s, "dispatched again within 30 s")
@@ -164,6 +161,20 @@ def rolling_restart(stage: Stage) -> None:
     stage.one_call_each(found)
     burned = sum(job.attempts - 1 for job in found.jobs)
     stage.must("no attempt is burned", kept=not burned, found=burned)
+
+
+def _wait_for_long_calls(stage: Stage, worker: WorkerProcess, count: int) -> None:
+    """Wait until a worker has so many calls in flight that none of them ends within seconds.
+
+    Only jobs claimed after the simulator has become slow count: others may end at any moment.
+    """
+    fleet, scale = stage.fleet, stage.scale
+    long_s = max(4 * scale.latency_s[1], float(fleet.settings["read_timeout_s"]) / 2)
+    stage.ground.simulator.put_latency(long_s)
+    before = set(fleet.held_by(worker, "running"))
+    stage.load_until(
+        lambda: len(set(fleet.held_by(worker, "running")) - before) >= count, "calls in flight"
+    )
 
 
 def _snagged(

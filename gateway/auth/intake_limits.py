@@ -5,10 +5,8 @@ owners there is no limit. All gateways of a fleet enforce the limits together. T
 in Redis. Queued jobs are counted in the jobs table, so that limit also holds after a restart.
 """
 
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.auth.rates import Rates
@@ -17,6 +15,7 @@ from playground.errors import Fault
 from storage.db.database import Database
 from storage.dispatch.backlog import count_queued
 from storage.owners.limits import Owner, get_owner
+from tasks.submission.queue_allowances import QueueAllowances
 from tasks.ttl_cache import TTLCache
 
 __all__ = ["OwnerLimits", "queue_is_full"]
@@ -25,25 +24,8 @@ __all__ = ["OwnerLimits", "queue_is_full"]
 REMEMBER_S: Final = 3.0
 MOST_OWNERS: Final = 10_000
 
-#: How long a count of queued jobs is used, and how long a "limit reached" is; a count also ends
-#: when its allowance is used up.
-COUNT_S: Final = 1.0
-FULL_S: Final = 0.5
-
-#: One gateway uses this fraction of the free allowance before it counts again, because other
-#: gateways submit as well; its processes divide it between them.
-PART: Final = 4
-
 #: Seconds after which a caller over the queue limit should try again.
 ROOM_AGAIN_S: Final = 5.0
-
-
-@dataclass(slots=True)
-class _Room:
-    """The part of a counted allowance that this process has not used yet."""
-
-    left: int
-    good_until_s: float
 
 
 class OwnerLimits:
@@ -66,13 +48,10 @@ class OwnerLimits:
     ) -> None:
         self._database = database
         self._rates = rates
-        self._part = PART * processes
-        self._clock = clock
         self._owners: TTLCache[str, Owner | None] = TTLCache(
             for_s=REMEMBER_S, most=MOST_OWNERS, clock=clock
         )
-        self._rooms: TTLCache[str, _Room] = TTLCache(for_s=COUNT_S, most=MOST_OWNERS, clock=clock)
-        self._lock = threading.Lock()
+        self._queues = QueueAllowances(processes=processes, clock=clock)
 
     def admit(self, owner: str, *, is_known: Callable[[], bool] = lambda: False) -> None:
         """Admit one request that starts to upload a batch; single jobs have `admit_rate`.
@@ -136,8 +115,7 @@ class OwnerLimits:
     def require_room(self, owner: str, jobs: int) -> None:
         """Require that this many more jobs may be queued.
 
-        Concurrent submissions can exceed the limit slightly, because the count and the insert are
-        separate.
+        Concurrent submissions can exceed the limit slightly: see `QueueAllowances.take`.
 
         Args:
             owner: the owner that submits.
@@ -151,36 +129,19 @@ class OwnerLimits:
         row = self._row(owner)
         if row is None or row.max_queued is None:
             return
-        if jobs > max(row.max_queued, 1):
-            rule = f"at most {row.max_queued} jobs, as this owner may have no more waiting"
+        most = row.max_queued
+        if jobs > max(most, 1):
+            rule = f"at most {most} jobs, as this owner may have no more waiting"
             raise ParameterInvalid([Fault("jobs", str(jobs), rule)])
-        if not self._has_room(owner, row.max_queued, jobs):
-            raise queue_is_full(row.max_queued)
+
+        def count_free() -> int:
+            return most - count_queued(self._database, owner, most)
+
+        if not self._queues.take(owner, jobs, count_free=count_free):
+            raise queue_is_full(most)
 
     def _row(self, owner: str) -> Owner | None:
         return self._owners.answer(owner, lambda: get_owner(self._database, owner))
-
-    def _has_room(self, owner: str, most: int, jobs: int) -> bool:
-        with self._lock:
-            known = self._rooms.recall(owner)
-            if known is not None and self._clock() < known[0].good_until_s:
-                room = known[0]
-                if room.left >= jobs:
-                    room.left -= jobs
-                    return True
-                if room.left < 0:
-                    return False
-        return self._count(owner, most, jobs)
-
-    def _count(self, owner: str, most: int, jobs: int) -> bool:
-        asked_s = self._clock()
-        free = most - count_queued(self._database, owner, most)
-        # -1 means that the count left nothing at all: for `FULL_S` no request counts again.
-        left = -1 if free <= 0 else max(free // self._part - jobs, 0)
-        room = _Room(left, asked_s + (FULL_S if free <= 0 else COUNT_S))
-        with self._lock:
-            self._rooms.keep(owner, room, asked_s)
-        return free >= jobs
 
 
 def queue_is_full(max_queued: int) -> TooManyRequests:

@@ -135,20 +135,18 @@ class AcceptGroups:
     def has_place(self, owner: str, max_queued: int) -> bool:
         """Return whether a job that is accepted alone may be queued, and take its place.
 
-        Jobs in groups use the same count. Concurrent callers can exceed the limit slightly, because
-        the count and the insert are separate.
+        Jobs in groups use the same count.
 
         Raises:
             DatabaseUnavailable: the owner's jobs cannot be counted.
         """
-        has_place = self._queues.take(owner)
-        if has_place is not None:
-            return has_place
-        with self._database.begin() as connection:
-            free = count_allowances(self._database.tables, connection, {owner: max_queued})
-        self._queues.note(free)
-        self._queues.take(owner)
-        return free[owner] > 0
+
+        def count_free() -> int:
+            with self._database.begin() as connection:
+                limits = {owner: max_queued}
+                return count_allowances(self._database.tables, connection, limits)[owner]
+
+        return self._queues.take(owner, count_free=count_free)
 
     def add(self, entry: Entry) -> bool:
         """Queue a job for the next group; return whether the caller has to call `lead` now."""

@@ -1,7 +1,7 @@
 """Remember how many more jobs owners with a queue limit may have queued.
 
-The count is made in the transaction that inserts the owner's jobs. Then this process may insert a
-part of what was free without counting, for a moment: other gateways insert as well.
+After a count, this process may insert a part of what was free without counting again, for a moment:
+other gateways insert as well. A group counts in the transaction that inserts its jobs.
 """
 
 import threading
@@ -29,12 +29,14 @@ PART: Final = 4
 
 @dataclass(slots=True)
 class _Allowance:
+    """The part of a counted allowance that this process has not used yet; -1 if none was free."""
+
     left: int
     ends_at_s: float
 
 
 class QueueAllowances:
-    """Decide which owners' jobs have to be counted with the next group.
+    """Decide which owners' jobs have to be counted again. Safe to share between threads.
 
     Args:
         processes: how many processes of this gateway accept jobs.
@@ -57,41 +59,66 @@ class QueueAllowances:
         recount: dict[str, int] = {}
         with self._lock:
             for owner, count in wanted.items():
-                left = self._left(owner)
-                if left is None or 0 <= left.left < count:
+                has_room = self._take(owner, count)
+                if has_room is None:
                     recount[owner] = limits[owner]
-                elif left.left < 0:
+                elif not has_room:
                     allowances[owner] = 0
-                else:
-                    left.left -= count
         return GroupLimits(allowances=allowances, recount=recount)
 
-    def take(self, owner: str) -> bool | None:
-        """Take one place for a job that is accepted alone; None if its owner must be counted."""
+    def take(self, owner: str, jobs: int = 1, *, count_free: Callable[[], int]) -> bool:
+        """Take places for jobs outside groups; return whether the owner has as many.
+
+        Concurrent callers can exceed the limit slightly, because the count and the insert are
+        separate.
+
+        Args:
+            owner: the owner that submits.
+            jobs: how many jobs are about to be inserted.
+            count_free: counts how many more jobs the owner may have queued; called if that is not
+                known, without the lock.
+        """
         with self._lock:
-            left = self._left(owner)
-            if left is None or left.left == 0:
-                return None
-            left.left = max(-1, left.left - 1)
-            return left.left >= 0
+            has_room = self._take(owner, jobs)
+        if has_room is not None:
+            return has_room
+        counted_at_s = self._clock()
+        free = count_free()
+        with self._lock:
+            self._keep(owner, free, counted_at_s, taken=jobs)
+        return free >= jobs
 
     def is_full(self, owner: str) -> bool:
         """Return whether a count a moment ago left the owner nothing; it is cheap."""
         with self._lock:
-            left = self._left(owner)
-        return left is not None and left.left < 0
+            known = self._known_of(owner)
+        return known is not None and known.left < 0
 
     def note(self, counted: Mapping[str, int]) -> None:
         """Note how many more jobs owners may have queued, counted just now."""
         now_s = self._clock()
         with self._lock:
             for owner, free in counted.items():
-                if free > 0:
-                    allowance = _Allowance(free // self._part, now_s + COUNT_S)
-                else:  # for `FULL_S` no group counts again
-                    allowance = _Allowance(-1, now_s + FULL_S)
-                self._known.keep(owner, allowance, now_s)
+                self._keep(owner, free, now_s)
 
-    def _left(self, owner: str) -> _Allowance | None:
+    def _take(self, owner: str, jobs: int) -> bool | None:
+        """Take places; return None if the owner must be counted. The caller holds the lock."""
+        known = self._known_of(owner)
+        if known is None or 0 <= known.left < jobs:
+            return None
+        if known.left < 0:
+            return False
+        known.left -= jobs
+        return True
+
+    def _keep(self, owner: str, free: int, counted_at_s: float, *, taken: int = 0) -> None:
+        if free > 0:
+            left = max(0, free // self._part - taken)
+            allowance = _Allowance(left, counted_at_s + COUNT_S)
+        else:  # for `FULL_S` the owner is not counted again
+            allowance = _Allowance(-1, counted_at_s + FULL_S)
+        self._known.keep(owner, allowance, counted_at_s)
+
+    def _known_of(self, owner: str) -> _Allowance | None:
         known = self._known.recall(owner)
         return known[0] if known and self._clock() < known[0].ends_at_s else None

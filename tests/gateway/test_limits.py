@@ -6,13 +6,14 @@ import pytest
 
 from darkroom.settings.addresses import RedisAddress
 from darkroom.wiring.gateway import GatewayWiring
-from gateway.auth.intake_limits import COUNT_S, FULL_S, REMEMBER_S, OwnerLimits
+from gateway.auth.intake_limits import REMEMBER_S, OwnerLimits
 from gateway.auth.rates import Rates, window_of
 from gateway.errors import ParameterInvalid, TooManyRequests
 from storage.db.database import Database
 from storage.intake.insert import insert_jobs
 from storage.owners.api_keys import create_key
 from storage.owners.limits import set_owner_limits
+from tasks.submission.queue_allowances import COUNT_S, FULL_S
 from tests.gateway.running import Gateway, serving
 from tests.services.redis import RedisServer
 from tests.services.tls import TlsRelay

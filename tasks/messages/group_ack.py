@@ -31,7 +31,7 @@ ENOUGH: Final = "enough messages"
 
 
 class Tap(Protocol):
-    """Pauses and resumes the consumption of one queue."""
+    """Pauses and resumes the consumption of one queue; a repeated call changes nothing."""
 
     def pause(self, reason: str) -> None:
         """Stop consuming: messages stay in their queue."""

@@ -6,19 +6,14 @@ consuming the queue.
 """
 
 import threading
-from typing import Protocol
+from typing import Final
+
+from tasks.messages.group_ack import Tap
 
 __all__ = ["HeldMessages"]
 
-
-class Tap(Protocol):
-    """Pauses and resumes the consumption of one queue."""
-
-    def pause(self) -> None:
-        """Stop consuming: messages stay in their queue."""
-
-    def resume(self) -> None:
-        """Consume again."""
+#: The reason for a pause of the queue.
+ENOUGH: Final = "enough held messages"
 
 
 class HeldMessages:
@@ -33,7 +28,6 @@ class HeldMessages:
         self._most = most
         self._tap = tap
         self._count = 0
-        self._is_closed = False
         self._lock = threading.Lock()
 
     @property
@@ -47,15 +41,11 @@ class HeldMessages:
             if self._count < self._most:
                 self._count += 1
                 return True
-            if not self._is_closed:
-                self._tap.pause()
-                self._is_closed = True
+            self._tap.pause(ENOUGH)
             return False
 
     def leave(self) -> None:
         """Count one held message less, and resume the queue if it is paused."""
         with self._lock:
             self._count -= 1
-            if self._is_closed:
-                self._tap.resume()
-                self._is_closed = False
+            self._tap.resume(ENOUGH)

@@ -34,16 +34,6 @@ class NoDispatch:
         del reserved, waiting
 
 
-class NoTap:
-    """A switch of a queue that no consumer reads."""
-
-    def pause(self) -> None:
-        """Change nothing."""
-
-    def resume(self) -> None:
-        """Change nothing."""
-
-
 def intake_over(database: Database) -> Intake:
     """An intake whose requests bring no initial image."""
     dispatch: Any = NoDispatch()
@@ -61,7 +51,7 @@ def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> Sub
     return SubmitTask(
         intake,
         threading.Event(),
-        held=HeldMessages(1, NoTap()),
+        held=HeldMessages(1, Tap()),
         rejected=rejected or RejectedMessages(),
         queue="darkroom.submit",
     )

@@ -1,6 +1,5 @@
 """A submit message is a row or it waits; nothing makes it vanish."""
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,30 +12,14 @@ from storage.db.database import Database
 from storage.errors import ObjectStoreRefused
 from storage.queries.get import get_job
 from storage.records.states import JobStatus
-from tasks.messages.rejected import RejectedMessages
 from tasks.submission.held_messages import HeldMessages
 from tasks.submission.intake import Intake, RequestLimits
 from tasks.submission.submit_task import Submission, SubmitTask
-from tests.tasks.submissions import NoDispatch
+from tests.tasks.submissions import NoDispatch, Tap, submit_over
 
 DEEP: list[Any] = []
 for _ in range(300):
     DEEP = [DEEP]
-
-
-class Tapped:
-    """A queue's tap that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def pause(self) -> None:
-        """Remember it."""
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        """Remember it."""
-        self.told.append("resume")
 
 
 class Balky(Intake):
@@ -76,17 +59,6 @@ def intake(database: Database) -> Balky:
     made = Balky(database, no_bucket, quiet, limits=RequestLimits(), key_prefix="", simulated=False)
     made.ends = []
     return made
-
-
-def submit_over(intake: Intake, rejected: RejectedMessages | None = None) -> SubmitTask:
-    """What a worker does with messages."""
-    return SubmitTask(
-        intake,
-        threading.Event(),
-        held=HeldMessages(1, Tapped()),
-        rejected=rejected or RejectedMessages(),
-        queue="darkroom.submit",
-    )
 
 
 @pytest.fixture
@@ -148,14 +120,14 @@ def test_a_fault_of_ours_is_a_failed_row_and_quotes_no_prompt(
 
 def test_no_message_comes_in_while_as_many_are_held_as_may_be() -> None:
     """One that came back again and again would be dropped by RabbitMQ's delivery limit."""
-    tap = Tapped()
+    tap = Tap()
     held = HeldMessages(2, tap)
     assert (held.enter(), held.enter()) == (True, True)
-    assert tap.told == []
+    assert tap.reasons == set()
     assert (held.enter(), held.enter()) == (False, False)
-    assert tap.told == ["pause"]
+    assert tap.reasons == {"enough held messages"}
     held.leave()
-    assert tap.told == ["pause", "resume"]
+    assert tap.reasons == set()
     assert held.enter()
 
 

@@ -24,8 +24,7 @@ from tasks.webhooks.on_end.callback_target import OnEndQueues
 from tasks.webhooks.on_end.task_callback import TaskCallback
 from tests.storage.table import TableUnderTest
 from tests.tasks.apps import app_at
-from tests.tasks.submission.test_submit_task import submit_over
-from tests.tasks.submissions import NoDispatch
+from tests.tasks.submissions import NoDispatch, submit_over
 from tests.tasks.webhooks.loop.test_deliverer import deliverer, ended
 
 WITHIN_S = 30

@@ -129,7 +129,7 @@ class SubmitTask:
             if job_id is None:
                 fault = submission.fault or MessageFault("id", "ValueError")
                 self._reject(submission.task_id, fault)
-            elif not self._keep(job_id, submission):
+            elif self._keep(job_id, submission) is not None:
                 self._hold(job_id, submission)
             if submission.fault is not None:
                 self._reject(submission.task_id, submission.fault)
@@ -147,15 +147,11 @@ class SubmitTask:
         until = time.monotonic() + HOLD_AT_MOST_S
         try:
             while not self._stopping.wait(HOLD_S) and time.monotonic() < until:
-                if self._keep(job_id, submission):
+                if self._keep(job_id, submission) is None:
                     return
         finally:
             self._held.leave()
         raise Reject("the job could not be kept yet", requeue=True)
-
-    def _keep(self, job_id: UUID, submission: Submission) -> bool:
-        """Insert the row; return False if storage is unavailable for now, for any reason."""
-        return self._try_to_keep(job_id, submission) is None
 
     def keep_or_wait(self, submission: Submission) -> Exception | None:
         """Insert the row of a valid message; if storage is unavailable for now, return the error.
@@ -163,10 +159,10 @@ class SubmitTask:
         Raises:
             Exception: the job can never be stored, not even as a failed row.
         """
-        return self._try_to_keep(UUID(submission.task_id), submission)
+        return self._keep(UUID(submission.task_id), submission)
 
-    def _try_to_keep(self, job_id: UUID, submission: Submission) -> Exception | None:
-        """Insert the row; if storage is unavailable for now, return the error.
+    def _keep(self, job_id: UUID, submission: Submission) -> Exception | None:
+        """Insert the row; if storage is unavailable for now, for any reason, return the error.
 
         Celery acknowledges a message whose task raises. So an error that an operator can remove (a
         full disk, a missing privilege) must not leave this method.

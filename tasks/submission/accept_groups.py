@@ -170,16 +170,16 @@ class AcceptGroups:
 
         For callers that gather groups themselves (see `without_repeats`).
         """
-        answers: list[Answer] = [Alone()] * len(members)
         try:
             grouped = [n for n, member in enumerate(members) if not self._reuses(member)]
             window = self._sending.width_for_new_jobs()
         except Exception as error:  # noqa: BLE001 - each job is tried alone, and says what it met
-            return self._failed(error, answers)
+            return self._failed(error, len(members))
         limits = self._queues.limits_for([members[n] for n in grouped])
         # Others do not wait for owners whose jobs are counted, nor for the lock that takes.
         counted = [n for n in grouped if members[n].job.owner in limits.recount]
         free = [n for n in grouped if members[n].job.owner not in limits.recount]
+        answers: list[Answer] = [Alone()] * len(members)
         for part, recount in ((free, {}), (counted, limits.recount)):
             if part:
                 bounds = replace(limits, window=window, recount=recount)
@@ -200,23 +200,24 @@ class AcceptGroups:
         try:
             written = accept_group(self._database, members, limits)
         except Exception as error:  # noqa: BLE001 - the same
-            return self._failed(error, [Alone()] * len(members))
+            return self._failed(error, len(members))
         self._queues.note(written.counted)
         made = [outcome.job for outcome in written.outcomes if isinstance(outcome, Made)]
         reserved = [job.id for job in made if job.dispatched_at is not None]
         self._sending.send_accepted(reserved, waiting=len(made) - len(reserved))
         return written.outcomes
 
-    def _failed(self, error: Exception, alone: Sequence[Answer]) -> list[Answer]:
+    def _failed(self, error: Exception, jobs: int) -> list[Answer]:
+        """Return the answers to the jobs of a group that could not be written."""
         if isinstance(error, DatabaseUnavailable) and not isinstance(error, RowLocked):
-            return [error] * len(alone)
+            return [error] * jobs
         # Only the type is logged: the message may quote a row.
         log.info(
             "a group of %d jobs could not be accepted; each is accepted alone",
-            len(alone),
+            jobs,
             extra={"error": type(error).__name__},
         )
-        return list(alone)
+        return [Alone()] * jobs
 
     def _lead_until_answered(self, waiter: _Waiter) -> None:
         """Lead until one's own job is answered, then let another waiting caller lead."""
@@ -273,7 +274,7 @@ class AcceptGroups:
         try:
             answers = self.write([entry.member for entry in group])
         except Exception as error:  # noqa: BLE001 - jobs that wait behind them need this leader
-            answers = self._failed(error, answers)
+            answers = self._failed(error, len(group))
         finally:
             told: dict[Callable[[Sequence[Entry]], object], list[Entry]] = {}
             for entry, answer in zip(group, answers, strict=True):

@@ -105,7 +105,7 @@ class CallGate:
         with self._changed:
             if self._is_stopped or self._wait_s() != 0:
                 return False
-            is_probe = self._is_paused or self._is_shut
+            is_probe = self.is_paused
             if is_probe:
                 self._probes -= 1
                 self._changed.notify_all()  # jobs that waited for the probe are handed back
@@ -131,7 +131,7 @@ class CallGate:
             self._share = state.share
             self._is_paused = state.pause is not None
             may_probe = state.pause is None or state.pause.kind is PauseKind.BREAKER
-            if not may_probe or not (self._is_paused or self._is_shut):
+            if not may_probe or not self.is_paused:
                 self._probes = 0
             if state.held_s:
                 self._held_until = max(self._held_until, time.monotonic() + state.held_s)
@@ -191,7 +191,7 @@ class CallGate:
         now = time.monotonic()
         if now >= self._alive_until:
             return None
-        if (self._is_paused or self._is_shut) and not self._probes:
+        if self.is_paused and not self._probes:
             return None
         if now < self._held_until:
             return self._held_until - now

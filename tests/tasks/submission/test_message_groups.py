@@ -89,6 +89,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.submission.lone_messages, "HOLD_S", 0.01)
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer that stops waits for what is being processed, however slow the machine is."""
+    monkeypatch.setattr(tasks.submission.message_groups, "LEAVE_S", 60.0)
+    monkeypatch.setattr(tasks.submission.lone_messages, "LEAVE_S", 60.0)
+
+
 def job_of(db: Database, message: Message) -> Job:
     """The row of a message."""
     return get_job(db, message.id)
@@ -262,6 +269,7 @@ def test_what_is_gathered_is_limited_by_its_bytes(worker: Worker) -> None:
     assert worker.tap.reasons == set()
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_consumer_that_stops_gives_back_what_is_not_written(worker: Worker) -> None:
     """What was being written is acknowledged; the rest is left to other workers."""
     begun, left = Message(), Message()
@@ -278,6 +286,7 @@ def test_a_consumer_that_stops_gives_back_what_is_not_written(worker: Worker) ->
     assert worker.ends(after) == ["ack"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_consumer_that_stops_gives_back_what_could_not_be_stored_meanwhile(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

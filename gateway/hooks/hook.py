@@ -17,7 +17,7 @@ from gateway.hooks.mapping import Template, fill_all
 from gateway.hooks.signatures import Signature, VerifiedSignature
 from playground.errors import Fault
 
-__all__ = ["Asked", "Hook"]
+__all__ = ["Hook", "JobSubmission"]
 
 #: A sender's id is used unchanged up to this length. A job's key holds 255 characters, including
 #: the hook's name.
@@ -25,7 +25,7 @@ MAX_ID_CHARS: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JobSubmission:
     """A submission made from a delivery: the request and the job's options."""
 
     request: dict[str, Any]
@@ -60,24 +60,26 @@ class Hook:
         """Return whether a payload becomes a job."""
         return all_hold(self.conditions, payload)
 
-    def ask(self, payload: Any, body: bytes, genuine: VerifiedSignature) -> Asked:
+    def submission_of(
+        self, payload: Any, body: bytes, signature: VerifiedSignature
+    ) -> JobSubmission:
         """Make a submission from a payload.
 
         Args:
             payload: the body, parsed.
             body: the same as received.
-            genuine: what its signature verifies.
+            signature: what it verifies.
 
         Raises:
             PayloadUnfit: values are missing; all of them are reported.
         """
         filled = fill_all({"key": self.key, "request": self.request, "job": self.job}, payload)
-        event = genuine.delivery_id or hashlib.sha256(body).hexdigest()
+        event = signature.delivery_id or hashlib.sha256(body).hexdigest()
         if self.key is not None:
             event = _event(filled["key"])
         key = f"hook:{self.name}:{_short(event)}"
         options = {"owner": self.owner, "idempotency_key": key}
-        return Asked(filled["request"], _without_nulls(filled["job"]) | options)
+        return JobSubmission(filled["request"], _without_nulls(filled["job"]) | options)
 
 
 def _event(found: Any) -> str:

@@ -28,7 +28,7 @@ from pydantic import BaseModel, Field
 from gateway.errors import BodyEncoded, ParameterInvalid
 from gateway.hooks.config import Hooks
 from gateway.hooks.errors import SignatureInvalid
-from gateway.hooks.hook import Asked, Hook
+from gateway.hooks.hook import Hook, JobSubmission
 from gateway.hooks.signatures import BodyHmac, Headers, VerifiedSignature
 from gateway.http.body import parse_json, read_body
 from gateway.http.direct_route import DirectRoute
@@ -76,7 +76,7 @@ def router(
         methods=["POST"],
         route_class_override=DirectRoute,
         status_code=202,
-        summary="Take a webhook in",
+        summary="Receive a webhook",
         response_model=Delivered,
         responses=responses(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_BODY,
@@ -92,7 +92,7 @@ class Deliveries:
         self._hooks = hooks
         self._clock = clock
         self._jobs = AcceptJobs(services)
-        self._nobodys = BodyHmac((secrets.token_bytes(32),), header="x-nobody")
+        self._unknown_hook = BodyHmac((secrets.token_bytes(32),), header="x-unknown-hook")
 
     async def receive(
         self,
@@ -110,20 +110,20 @@ class Deliveries:
             request, max_bytes=limits.max_text_bytes, timeout_s=limits.body_timeout_s
         )
         headers = dict(request.headers)
-        hook, asked = await run_small_inline(len(body), self._asked, name, headers, body)
-        if asked is None:
+        hook, submission = await run_small_inline(len(body), self._read, name, headers, body)
+        if submission is None:
             return _answer(Delivered(accepted=False, reason="filtered"))
-        delivered = await self._accept(hook, asked, len(body))
+        delivered = await self._accept(hook, submission, len(body))
         return _answer(delivered)
 
-    def _asked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, Asked | None]:
+    def _read(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, JobSubmission | None]:
         """Return the hook and what a delivery submits; None for one that is filtered out."""
-        hook, genuine = self._checked(name, headers, body)
+        hook, signature = self._checked(name, headers, body)
         payload = parse_json(body)
         if not hook.wants(payload):
             return hook, None
         with _noting_faults(hook):
-            return hook, hook.ask(payload, body, genuine)
+            return hook, hook.submission_of(payload, body, signature)
 
     def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, VerifiedSignature]:
         """Return the hook and what the signature verifies.
@@ -132,20 +132,20 @@ class Deliveries:
             SignatureInvalid: there is no such hook, or its signature is invalid.
         """
         hook = self._hooks.get(name)
-        signature = self._nobodys if hook is None else hook.signature
-        genuine = signature.check(headers, body, now_s=self._clock())
-        if hook is None or genuine is None:
+        signature = self._unknown_hook if hook is None else hook.signature
+        verified = signature.check(headers, body, now_s=self._clock())
+        if hook is None or verified is None:
             raise SignatureInvalid
-        return hook, genuine
+        return hook, verified
 
-    async def _accept(self, hook: Hook, asked: Asked, size_bytes: int) -> Delivered:
-        options = asked.options
+    async def _accept(self, hook: Hook, submission: JobSubmission, size_bytes: int) -> Delivered:
+        options = submission.options
         max_queued = await self._jobs.admit(hook.owner, options["idempotency_key"])
         intake = self._services.intake
         try:
             with _noting_faults(hook):
                 prepared = await run_small_inline(
-                    size_bytes, intake.prepare, asked.request, options, max_queued=max_queued
+                    size_bytes, intake.prepare, submission.request, options, max_queued=max_queued
                 )
             accepted = await self._jobs.accept(prepared, max_queued)
         except IdempotencyConflict as conflict:

@@ -17,7 +17,7 @@ from darkroom.errors import UserError
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.settings import Settings
     from gateway.hooks.config import Hooks
-    from gateway.hooks.hook import Asked, Hook
+    from gateway.hooks.hook import Hook, JobSubmission
     from playground.errors import Fault
 
 __all__ = ["hooks"]
@@ -138,7 +138,7 @@ def _read(file: Path) -> bytes:
 
 def _submission(
     hook: "Hook", body: bytes, settings: "Settings"
-) -> "tuple[Asked | None, tuple[Fault, ...]]":
+) -> "tuple[JobSubmission | None, tuple[Fault, ...]]":
     """Return the job a body would become, and its faults; neither if the filter leaves it out."""
     from gateway.errors import GatewayError
     from gateway.hooks.errors import PayloadUnfit
@@ -149,7 +149,7 @@ def _submission(
         parsed = parse_json(body)
         if not hook.wants(parsed):
             return None, ()
-        submission = hook.ask(parsed, body, VerifiedSignature(_id_of(hook)))
+        submission = hook.submission_of(parsed, body, VerifiedSignature(_id_of(hook)))
     except PayloadUnfit as error:
         return None, error.faults
     except GatewayError as error:
@@ -162,7 +162,7 @@ def _id_of(hook: "Hook") -> str | None:
     return "WEBHOOK-ID" if hook.scheme == "standard" else None
 
 
-def _faults_of(submission: "Asked", settings: "Settings") -> "tuple[Fault, ...]":
+def _faults_of(submission: "JobSubmission", settings: "Settings") -> "tuple[Fault, ...]":
     from darkroom.wiring.factory import Wiring
     from playground.errors import RequestInvalid
     from playground.request.request import parse_request
@@ -183,7 +183,7 @@ def _faults_of(submission: "Asked", settings: "Settings") -> "tuple[Fault, ...]"
     return tuple(faults)
 
 
-def _answer(submission: "Asked | None", faults: "tuple[Fault, ...]") -> dict[str, Any]:
+def _answer(submission: "JobSubmission | None", faults: "tuple[Fault, ...]") -> dict[str, Any]:
     faults_json = [
         {"field": fault.field, "value": fault.value, "rule": fault.rule} for fault in faults
     ]
@@ -200,7 +200,7 @@ def _answer(submission: "Asked | None", faults: "tuple[Fault, ...]") -> dict[str
 _FILTERED = {"accepted": False, "reason": "filtered", "faults": []}
 
 
-def _lines(submission: "Asked") -> list[str]:
+def _lines(submission: "JobSubmission") -> list[str]:
     """Return every field as it would be submitted; anything but plain text as JSON."""
     import orjson
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
 
 import anyio
 import anyio.to_thread
@@ -24,7 +23,7 @@ from gateway.batches.intake import FORMATS, BatchAccepted, BatchIntake, defaults
 from gateway.batches.upload import stored_body
 from gateway.errors import StillLoading
 from gateway.http.fair_slots import FairSlots
-from gateway.http.paging import known_parameters_once, read_cursor, write_cursor
+from gateway.http.paging import known_parameters_once, next_link, next_path, read_cursor
 from gateway.http.problems import responses
 from gateway.jobs.cancel import CancelCounts, Cancelling
 from gateway.jobs.selection import CancelMany
@@ -241,9 +240,9 @@ class BatchRoutes:
         if len(found) <= limit:
             return BatchPage(batches=views, next=None)
         last = found[limit - 1]
-        after = write_cursor(Cursor(last.created_at, last.id))
-        following = f"/v1/batches?{urlencode({'limit': limit, 'cursor': after})}"
-        response.headers["Link"] = f'<{following}>; rel="next"'
+        cursor_after = Cursor(last.created_at, last.id)
+        following = next_path("/v1/batches", {"limit": limit}, cursor_after)
+        response.headers.update(next_link(following))
         return BatchPage(batches=views, next=following)
 
     def results(

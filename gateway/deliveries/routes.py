@@ -7,7 +7,6 @@ admin, because the receiver repeats whatever it does for a delivery.
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -18,7 +17,7 @@ from gateway.auth.caller import Caller, Scope, caller_with
 from gateway.auth.owned import own_delivery
 from gateway.http.body import read_body
 from gateway.http.openapi import json_body
-from gateway.http.paging import Since, known_parameters_once, read_cursor, write_cursor
+from gateway.http.paging import Since, known_parameters_once, next_link, next_path, read_cursor
 from gateway.http.problems import responses
 from gateway.jobs.selection import MAX_BODY_BYTES, MAX_IDS, read_bulk
 from gateway.services import Services
@@ -160,25 +159,24 @@ class Deliveries:
         With `event`, those in between are scanned too.
         """
         states = frozenset() if state is None else frozenset({state})
-        meant = DeliveryFilter(caller.owner, states, since, event, job, batch)
+        filters = DeliveryFilter(caller.owner, states, since, event, job, batch)
         before = None if cursor is None else read_cursor(cursor)
-        found = list_deliveries(self._database, meant, before=before, limit=limit + 1)
+        found = list_deliveries(self._database, filters, before=before, limit=limit + 1)
         views = [DeliveryView.of(each) for each in found[:limit]]
         if len(found) <= limit:
             return DeliveryPage(deliveries=views, next=None)
         last = found[limit - 1]
-        asked: dict[str, object] = {
+        shown = {
             "state": state,
             "event": event,
-            "since": None if since is None else since.isoformat(),
+            "since": since,
             "job": job,
             "batch": batch,
             "limit": limit,
-            "cursor": write_cursor(Cursor(last.created_at, last.id)),
         }
-        given = {name: str(value) for name, value in asked.items() if value is not None}
-        following = f"/v1/webhooks/deliveries?{urlencode(given)}"
-        response.headers["Link"] = f'<{following}>; rel="next"'
+        cursor_after = Cursor(last.created_at, last.id)
+        following = next_path("/v1/webhooks/deliveries", shown, cursor_after)
+        response.headers.update(next_link(following))
         return DeliveryPage(deliveries=views, next=following)
 
     def show(self, delivery_id: DeliveryId, caller: Reader) -> LoggedDeliveryView:

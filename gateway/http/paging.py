@@ -1,4 +1,4 @@
-"""Page through jobs with an opaque cursor, and refuse misspelt query parameters.
+"""Page through lists with an opaque cursor, and refuse misspelt query parameters.
 
 A filter that is ignored because of a typo would show, or change, jobs that the caller did not
 select.
@@ -6,8 +6,10 @@ select.
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request
@@ -18,7 +20,7 @@ from gateway.errors import ParameterInvalid
 from playground.errors import Fault
 from storage.db.keyset import Cursor
 
-__all__ = ["Since", "is_asked", "known_parameters_once", "read_cursor", "write_cursor"]
+__all__ = ["Since", "is_asked", "known_parameters_once", "next_link", "next_path", "read_cursor"]
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -39,14 +41,34 @@ def is_asked(value: str | None) -> bool:
     return value is not None and value.lower() not in {"0", "false", "no"}
 
 
-def write_cursor(cursor: Cursor) -> str:
-    """Return a cursor as opaque text."""
+def next_path(path: str, parameters: Mapping[str, object], cursor: Cursor) -> str:
+    """Return the path and query of the page that follows.
+
+    Args:
+        path: that of the list.
+        parameters: those of this page; None is left out.
+        cursor: the position of the last entry of this page.
+    """
+    given = {name: _text(value) for name, value in parameters.items() if value is not None}
+    return f"{path}?{urlencode({**given, 'cursor': _write_cursor(cursor)})}"
+
+
+def next_link(path: str) -> dict[str, str]:
+    """Return the header that names the page that follows (RFC 8288)."""
+    return {"Link": f'<{path}>; rel="next"'}
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _write_cursor(cursor: Cursor) -> str:
     text = f"{cursor.accepted_at.astimezone(UTC).isoformat()}|{cursor.id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> Cursor:
-    """Read what `write_cursor` wrote.
+    """Read the cursor of a page's `next`.
 
     Raises:
         ParameterInvalid: it is something else.

@@ -6,7 +6,6 @@ How a body is read is in `submission.py`. Changes of jobs are in `cancel.py`, `r
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -19,7 +18,14 @@ from gateway.errors import NotFound, NotThere
 from gateway.http.body import read_body
 from gateway.http.direct_route import DirectRoute
 from gateway.http.openapi import SUBMISSION, job_answer
-from gateway.http.paging import Since, is_asked, known_parameters_once, read_cursor, write_cursor
+from gateway.http.paging import (
+    Since,
+    is_asked,
+    known_parameters_once,
+    next_link,
+    next_path,
+    read_cursor,
+)
 from gateway.http.problems import responses
 from gateway.jobs.accepting import AcceptJobs, run_small_inline
 from gateway.jobs.submission import (
@@ -225,10 +231,9 @@ class Jobs:
         sign = self._links.sign_if_possible
         if found.next is None:
             return _json(page_bytes(found.jobs, sign, None))
-        asked = {"status": status, "batch": batch, "since": since, "code": code, "limit": limit}
-        following = _path(asked, write_cursor(found.next))
-        link = {"Link": f'<{following}>; rel="next"'}
-        return _json(page_bytes(found.jobs, sign, following), link)
+        shown = {"status": status, "batch": batch, "since": since, "code": code, "limit": limit}
+        following = next_path("/v1/jobs", shown, found.next)
+        return _json(page_bytes(found.jobs, sign, following), next_link(following))
 
     def picture(
         self,
@@ -262,12 +267,3 @@ class Jobs:
 
 def _json(content: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
     return Response(content, status, headers=headers, media_type="application/json")
-
-
-def _path(asked: Mapping[str, object], cursor: str) -> str:
-    given = {name: _text(value) for name, value in asked.items() if value is not None}
-    return f"/v1/jobs?{urlencode({**given, 'cursor': cursor})}"
-
-
-def _text(value: object) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -61,20 +61,20 @@ class Hook:
         return all_hold(self.conditions, payload)
 
     def submission_of(
-        self, payload: Any, body: bytes, signature: VerifiedSignature
+        self, payload: Any, body: bytes, verified: VerifiedSignature
     ) -> JobSubmission:
         """Make a submission from a payload.
 
         Args:
             payload: the body, parsed.
             body: the same as received.
-            signature: what it verifies.
+            verified: what its signature verifies.
 
         Raises:
             PayloadUnfit: values are missing; all of them are reported.
         """
         filled = fill_all({"key": self.key, "request": self.request, "job": self.job}, payload)
-        event = signature.delivery_id or hashlib.sha256(body).hexdigest()
+        event = verified.delivery_id or hashlib.sha256(body).hexdigest()
         if self.key is not None:
             event = _event(filled["key"])
         key = f"hook:{self.name}:{_short(event)}"

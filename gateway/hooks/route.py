@@ -118,12 +118,12 @@ class Deliveries:
 
     def _read(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, JobSubmission | None]:
         """Return the hook and what a delivery submits; None for one that is filtered out."""
-        hook, signature = self._checked(name, headers, body)
+        hook, verified = self._checked(name, headers, body)
         payload = parse_json(body)
         if not hook.wants(payload):
             return hook, None
         with _noting_faults(hook):
-            return hook, hook.submission_of(payload, body, signature)
+            return hook, hook.submission_of(payload, body, verified)
 
     def _checked(self, name: str, headers: Headers, body: bytes) -> tuple[Hook, VerifiedSignature]:
         """Return the hook and what the signature verifies.

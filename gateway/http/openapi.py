@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.http.problems import SCHEMA
-from gateway.views.job import EXAMPLE_JOB, HandedInView, SubmittedRef
+from gateway.views.job import EXAMPLE_JOB, SubmittedRef, SubmittedView
 from playground.request.schema import request_schema
 from tasks.submission.options import JobOptions
 
@@ -28,7 +28,7 @@ def json_body(schema: dict[str, Any], example: object) -> dict[str, Any]:
 def job_answer(status: int, description: str) -> dict[int | str, dict[str, Any]]:
     """Return the response of a submitted job."""
     headers = {"Location": {"schema": {"type": "string"}, "description": "The job's address."}}
-    model = HandedInView | SubmittedRef
+    model = SubmittedView | SubmittedRef
     return {status: {"model": model, "description": description, "headers": headers}}
 
 
@@ -44,7 +44,7 @@ def describe(app: FastAPI) -> None:
             schemas["Problem"] = dict(SCHEMA)
             schemas["ImageRequest"] = _request()
             schemas["JobView"]["example"] = EXAMPLE_JOB  # FastAPI would leave out its nulls
-            schemas["HandedInView"]["example"] = {**EXAMPLE_JOB, "created": True}
+            schemas["SubmittedView"]["example"] = {**EXAMPLE_JOB, "created": True}
             app.openapi_schema = document
         return app.openapi_schema
 

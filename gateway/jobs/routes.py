@@ -38,7 +38,7 @@ from gateway.jobs.submission import (
 )
 from gateway.jobs.waiting import wait_for_end
 from gateway.services import Services
-from gateway.views.job import HandedInView, JobPage, JobView, Links, SubmittedRef
+from gateway.views.job import JobPage, JobView, Links, SubmittedRef, SubmittedView
 from gateway.views.job_json import job_bytes, page_bytes, submitted_bytes, submitted_ref_bytes
 from storage.dispatch.queue_outline import QueueOutline
 from storage.intake.insert import Accepted
@@ -73,7 +73,7 @@ def router(services: Services) -> APIRouter:
         route_class_override=DirectRoute,
         status_code=202,
         summary="Hand in a job",
-        response_model=HandedInView | SubmittedRef,
+        response_model=SubmittedView | SubmittedRef,
         responses=job_answer(
             200, "The same job again, or one that has ended: waited for, or reused."
         )

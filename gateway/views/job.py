@@ -1,4 +1,4 @@
-"""Define the JSON form of a job, and its description for the OpenAPI document.
+"""Define the JSON form of a job for the OpenAPI document; `job_json.py` writes it.
 
 Names are part of the contract and outlive columns. The initial image, the claim and the object
 store's address are not shown. A signed link is shown, and works for a limited time.
@@ -13,15 +13,24 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from gateway.auth.caller import Caller
-from gateway.views.delivery import EXAMPLE_DELIVERY, DeliveryStatusView, callback_of
+from gateway.views.delivery import EXAMPLE_DELIVERY, DeliveryStatusView
+from gateway.views.job_json import job_bytes
 from storage.dispatch.position import MAX_POSITION
 from storage.errors import StorageError
 from storage.objects.store import ObjectStore
-from storage.records.delivery import Delivery
+from storage.queries.shown_job import ShownJob
 from storage.records.job import Job, StoredImage
 from tasks.webhooks.on_end.callback_target import OnEnd
 
-__all__ = ["EXAMPLE_JOB", "JobPage", "JobRef", "JobView", "Links", "SubmittedRef"]
+__all__ = [
+    "EXAMPLE_JOB",
+    "JobPage",
+    "JobRef",
+    "JobView",
+    "Links",
+    "SubmittedRef",
+    "SubmittedView",
+]
 
 log = logging.getLogger(__name__)
 
@@ -141,40 +150,6 @@ class JobView(BaseModel):
         description="The job whose picture it was given instead of a call of its own."
     )
 
-    @classmethod
-    def of(
-        cls,
-        job: Job,
-        link: Callable[[StoredImage], str | None],
-        queue_position: int | None = None,
-        delivery: Delivery | None = None,
-    ) -> Self:
-        """Return a job's view."""
-        return cls(
-            id=job.id,
-            status=job.status,
-            owner=job.owner,
-            batch_id=job.batch_id,
-            metadata=None if job.metadata is None else dict(job.metadata),
-            request={name: value for name, value in job.request.items() if name != "init_image"},
-            priority=job.priority,
-            cancel_asked=job.cancel_asked,
-            calls=CallsView(
-                made=job.calls_made,
-                unknown=job.calls_unknown,
-                useless=job.calls_useless,
-                lost=job.calls_lost,
-            ),
-            error=_error(job),
-            images=[_image(image, link(image)) for image in job.images],
-            times=_times(job),
-            queue_position=queue_position,
-            simulated=job.simulated,
-            **callback_of(job.callback_url),
-            delivery=DeliveryStatusView.beside(delivery),
-            reused_from=job.reused_from,
-        )
-
 
 class JobRef(BaseModel):
     """A job as shown to a caller whose key lacks the scope *read*."""
@@ -196,7 +171,7 @@ class SubmittedRef(JobRef):
     created: bool = Field(description="This request made the job.")
 
 
-class HandedInView(JobView):
+class SubmittedView(JobView):
     """A job that was just submitted: by this request, or by an earlier one under the same key."""
 
     created: bool = Field(
@@ -234,7 +209,10 @@ class Links:
 
     def view(self, job: Job, caller: Caller) -> JobView | JobRef:
         """Return a job as this caller may see it: a link opens an image for anyone who has it."""
-        return JobView.of(job, self.sign_if_possible) if caller.may_read else JobRef.of(job)
+        if not caller.may_read:
+            return JobRef.of(job)
+        written = job_bytes(ShownJob.of(job), self.sign_if_possible)
+        return JobView.model_validate_json(written)
 
     def sign_if_possible(self, image: StoredImage) -> str | None:
         """Return the same, or None: a job can be shown without its images."""
@@ -243,32 +221,3 @@ class Links:
         except StorageError as error:
             log.warning("a link could not be signed: %s", error)
             return None
-
-
-def _error(job: Job) -> ErrorView | None:
-    error = job.error
-    if error is None:
-        return None
-    return ErrorView(code=error.code, message=error.message, whose=error.whose)
-
-
-def _image(image: StoredImage, url: str | None) -> ImageView:
-    return ImageView(
-        index=image.index,
-        key=image.key,
-        sha256=image.sha256,
-        size_bytes=image.size_bytes,
-        width=image.width,
-        height=image.height,
-        url=url,
-    )
-
-
-def _times(job: Job) -> TimesView:
-    return TimesView(
-        accepted_at=job.accepted_at,
-        first_call_at=job.first_call_at,
-        image_in_hand_at=job.image_in_hand_at,
-        ended_at=job.ended_at,
-        expires_at=job.expires_at,
-    )

@@ -1,8 +1,8 @@
 """Write the JSON of jobs as bytes, as `JobView` documents it, without building the models.
 
 A page of 50 jobs as models, validated and written by FastAPI, costs several times as much.
-`JobView` stays the contract: the OpenAPI document is made from it, and a property test holds the
-two equal. JSON that a row holds as text is inserted as it is.
+`JobView` stays the contract: the OpenAPI document is made from it, and a property test compares
+each field with it. JSON that a row holds as text is inserted as it is.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def job_bytes(job: ShownJob, link: Link, queue_position: int | None = None) -> b
 def submitted_bytes(
     job: ShownJob, link: Link, queue_position: int | None = None, *, created: bool
 ) -> bytes:
-    """Return a job that was just submitted as JSON, as `HandedInView` documents it."""
+    """Return a job that was just submitted as JSON, as `SubmittedView` documents it."""
     facts = job_facts(job, link, queue_position)
     return orjson.dumps({**facts, "created": created}, option=_OPTIONS)
 

@@ -116,7 +116,7 @@ class LinesFaulty(GatewayError):
     status, slug, title = 422, "faulty-lines", "Lines of the batch break rules"
 
     def __init__(self, faults: Sequence[Mapping[str, Any]], count: int) -> None:
-        super().__init__(f"faulty lines: {count}; nothing was taken in")
+        super().__init__(f"faulty lines: {count}; no job was accepted")
         self.facts.update(faulty_lines=count, faults=list(faults))
 
 
@@ -139,7 +139,7 @@ class Forbidden(GatewayError):
 class NotFound(GatewayError):
     """The resource does not exist or belongs to another owner: both get the same response."""
 
-    status, slug, title = 404, "not-found", "There is nothing here"
+    status, slug, title = 404, "not-found", "Not found"
 
 
 class NotThere(GatewayError):
@@ -151,7 +151,7 @@ class NotThere(GatewayError):
 class StillLoading(GatewayError):
     """The batch is still loading, and has no jobs until it is loaded."""
 
-    status, slug, title = 409, "batch-loading", "The batch is still being handed in"
+    status, slug, title = 409, "batch-loading", "The batch is still loading"
 
 
 class UnderWay(GatewayError):

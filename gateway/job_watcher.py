@@ -203,7 +203,7 @@ class Watch:
         try:
             seen = await run_in_threadpool(snapshots_of, self._database, ids)
         except StorageError as error:
-            log.warning("jobs that somebody waits for could not be looked up: %s", error)
+            log.warning("jobs that callers wait for could not be looked up: %s", error)
             return
         except Exception:  # without this poll, callers would wait to their timeouts
             log.exception("a look at the jobs that callers wait for broke off")

@@ -109,7 +109,8 @@ class OwnerLimits:
         if row is not None and row.max_per_second is not None:
             wait_s = self._rates.refused_for_s(owner, row.max_per_second)
             if wait_s is not None:
-                detail = f"this owner may hand in {row.max_per_second:g} times a second"
+                rate = f"{row.max_per_second:g} times a second"
+                detail = f"rate limit reached: this owner may submit {rate}; try again later"
                 raise TooManyRequests(detail, wait_s)
 
     def require_room(self, owner: str, jobs: int) -> None:
@@ -146,7 +147,7 @@ class OwnerLimits:
 
 def queue_is_full(max_queued: int) -> TooManyRequests:
     """Return the refusal of a job whose owner has as many queued as it may."""
-    detail = f"this owner may have {max_queued} jobs waiting, and has"
+    detail = f"queue limit reached: this owner may have {max_queued} jobs waiting; try again later"
     return TooManyRequests(detail, ROOM_AGAIN_S)
 
 

@@ -78,7 +78,7 @@ class BatchIntake:
         lines = LineFile(file, kind, given=frozenset(options.defaults))
         with _in_our_words(), self._batches.check(lines, options) as checked:
             if not (skip_invalid and checked.count):
-                checked.require_good()
+                checked.require_valid()
             self._require_room(checked)
             loaded = self._batches.load(checked)
             faults = faults_by_line(checked.faults)

@@ -68,7 +68,7 @@ Key = Annotated[
     ),
 ]
 SkipInvalid = Annotated[
-    bool, Query(description="Leave faulty lines out; else one of them keeps the whole batch out.")
+    bool, Query(description="Skip faulty lines; else one of them refuses the whole batch.")
 ]
 Name = Annotated[
     str | None, AfterValidator(_one_line), Query(max_length=200, description="For people.")
@@ -76,7 +76,7 @@ Name = Annotated[
 Priority = Annotated[int, Query(ge=-100, le=100, description="Of lines that name none.")]
 CallbackUrl = Annotated[
     str | None,
-    Query(max_length=2000, description="Who is told, by webhook, when all its jobs have ended."),
+    Query(max_length=2000, description="Notified by webhook when all its jobs have ended."),
 ]
 Given = Annotated[
     list[str] | None,
@@ -85,7 +85,9 @@ Given = Annotated[
 
 Reuse = Annotated[
     bool | None,
-    Query(description="Answer lines that choose a seed with pictures made before; unset as set."),
+    Query(
+        description="Reuse earlier pictures for lines with a seed; default: the owner's setting."
+    ),
 ]
 
 #: The body, for the OpenAPI document.
@@ -106,8 +108,8 @@ BODY: Final[dict[str, Any]] = {
     }
 }
 
-IN_BEFORE: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"model": BatchView, "description": "It was in before."}
+ACCEPTED_BEFORE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": BatchView, "description": "It was accepted before."}
 }
 
 #: The results, for the OpenAPI document.
@@ -129,11 +131,11 @@ def router(services: Services) -> APIRouter:
     routes.post(
         "",
         status_code=202,
-        summary="Hand in a batch",
+        summary="Submit a batch",
         response_model_exclude_unset=True,
-        responses=IN_BEFORE | responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+        responses=ACCEPTED_BEFORE | responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
         openapi_extra=BODY,
-    )(doing.hand_in)
+    )(doing.submit)
     routes.get(
         "",
         summary="Batches, newest first",
@@ -148,7 +150,7 @@ def router(services: Services) -> APIRouter:
     )(doing.show)
     routes.get(
         "/{batch_id}/results",
-        summary="What became of each line",
+        summary="The result of each line",
         response_class=StreamingResponse,
         responses=RESULTS | responses(401, 403, 404, 409, 422, 503),
     )(doing.results)
@@ -173,7 +175,7 @@ class BatchRoutes:
         # Separate threads: a load takes minutes, and the routes' threads are for short work.
         self._threads = anyio.CapacityLimiter(loads)
 
-    async def hand_in(
+    async def submit(
         self,
         request: Request,
         response: Response,

@@ -100,7 +100,7 @@ async def _next(chunks: AsyncIterator[bytes], silence_s: float) -> bytes | None:
         async with asyncio.timeout(silence_s):
             return await anext(chunks, None)
     except TimeoutError:
-        raise TooSlow(f"nothing of the body came for {silence_s:g} seconds") from None
+        raise TooSlow(f"no byte of the body arrived for {silence_s:g} seconds") from None
 
 
 def _refuse_packed(piece: bytearray, *, is_first: bool) -> None:

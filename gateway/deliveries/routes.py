@@ -71,7 +71,7 @@ class ReplayMany(BaseModel):
         default=False, description="Count what would be sent again, and do nothing."
     )
     as_of: Since | None = Field(
-        None, description="From an answer that was not complete: leave alone what came later."
+        None, description="From an incomplete response: skip deliveries made later."
     )
 
     @model_validator(mode="after")
@@ -86,8 +86,8 @@ class ReplayCounts(BaseModel):
     """The counts of a replay of many; for a dry run, what it would do."""
 
     dry_run: bool
-    deliveries: int = Field(0, description="Deliveries that are meant.")
-    events: dict[str, int] = Field({}, description="Of them, how many tell of what.")
+    deliveries: int = Field(0, description="Deliveries selected.")
+    events: dict[str, int] = Field({}, description="How many of them there are of each event.")
     replayed: int = Field(0, description="Deliveries that are sent again now.")
     missing: list[UUID] = Field([], description="Ids of none of this owner's, or of one under way.")
     complete: bool = Field(

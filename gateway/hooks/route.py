@@ -150,7 +150,7 @@ class Deliveries:
             accepted = await self._jobs.accept(prepared, max_queued)
         except IdempotencyConflict as conflict:
             log.warning(
-                "a delivery of hook %s came again with another request; the first one counts",
+                "a repeated delivery of hook %s makes another request; the first job stays",
                 hook.name,
                 extra={"job_id": str(conflict.job_id)},
             )

@@ -109,7 +109,7 @@ def parse_json(text: bytes) -> Any:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise BodyUnreadable("a number is beyond what can be kept")
+        raise BodyUnreadable("a number is larger than can be stored")
     return number
 
 

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from gateway.errors import GatewayError, ParameterInvalid, WouldPayAgain
+from gateway.errors import GatewayError, NotFound, ParameterInvalid, WouldPayAgain
 from gateway.views.tombstone import TombstoneView
 from playground.errors import Fault, RequestInvalid
 from storage.errors import (
@@ -56,7 +56,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
                 "required": ["field", "value", "rule"],
                 "properties": {
                     "field": {"type": "string"},
-                    "value": {"type": "string", "description": "As it came, shortened."},
+                    "value": {"type": "string", "description": "As received, shortened."},
                     "rule": {"type": "string", "description": "What it must be."},
                 },
             },
@@ -104,7 +104,7 @@ def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind,
             left = {"tombstone": TombstoneView.of(error.tombstone).model_dump(mode="json")}
             return problem(410, "job-forgotten", "The job was forgotten", str(error), facts=left)
         case JobNotFound() | BatchNotFound():
-            return problem(404, "not-found", "There is nothing here", str(error))
+            return _of_ours(NotFound(str(error)))
         case ObjectMissing():
             detail = "the picture is not in the bucket any more"
             return problem(410, "image-gone", "The picture is gone", detail)
@@ -202,13 +202,10 @@ async def _no_route(_request: Request, error: Exception) -> Response:
     """Answer an unknown address or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     phrase = HTTPStatus(error.status_code).phrase
-    slug = "not-found" if error.status_code == HTTPStatus.NOT_FOUND else _slug(phrase)
-    title = "There is nothing here" if slug == "not-found" else phrase
-    return problem(error.status_code, slug, title, phrase.lower(), headers=error.headers)
-
-
-def _slug(phrase: str) -> str:
-    return phrase.lower().replace(" ", "-")
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return problem_of(NotFound(phrase.lower()))
+    slug = phrase.lower().replace(" ", "-")
+    return problem(error.status_code, slug, phrase, phrase.lower(), headers=error.headers)
 
 
 def _printable(value: Any) -> Any:

@@ -67,7 +67,7 @@ class Forgetting:
         if done.under_way:
             raise UnderWay("a call is under way: cancel it, and forget it when it has ended")
         if done.loading:
-            raise StillLoading("its batch is still being handed in; forget it after that")
+            raise StillLoading("its batch is still loading; forget the job when it is loaded")
         stone = find_tombstone(self._database, job.id)
         if stone is None:  # another process deleted the row directly
             own_job(self._database, caller, job_id)

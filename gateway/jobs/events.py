@@ -45,7 +45,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
         "description": "An event for every change of status, and the stream's end with the job's.",
         "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": EXAMPLE}},
     },
-    204: {"description": "The job has ended and Last-Event-ID says so: do not come back."},
+    204: {"description": "The job has ended and Last-Event-ID names that state: do not reconnect."},
 }
 
 

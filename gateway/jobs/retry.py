@@ -46,14 +46,14 @@ class RetryCounts(BaseModel):
     """The counts of retrying many; for a dry run, what it would do."""
 
     dry_run: bool
-    jobs: int = Field(0, description="Jobs that are meant.")
+    jobs: int = Field(0, description="Jobs selected.")
     outcome_unknown: int = Field(0, description="Of them, those that may be paid already.")
     calls_expected: int = Field(0, description="Paid calls if all goes well.")
     calls_at_most: int = Field(0, description="Paid calls at most.")
     codes: dict[str, int] = Field({}, description="How often each error ended one.")
     left_alone: dict[str, int] = Field({}, description="Of those named, they stay, by state.")
     missing: list[UUID] = Field([], description="Ids of no job of this owner's.")
-    retried: int = Field(0, description="Jobs that stand in the queue again.")
+    retried: int = Field(0, description="Jobs that are queued again.")
     complete: bool = Field(
         default=True, description="False: time was up; send the same with this `as_of` again."
     )

@@ -72,7 +72,7 @@ def router(services: Services) -> APIRouter:
         methods=["POST"],
         route_class_override=DirectRoute,
         status_code=202,
-        summary="Hand in a job",
+        summary="Submit a job",
         response_model=SubmittedView | SubmittedRef,
         responses=job_answer(
             200, "The same job again, or one that has ended: waited for, or reused."

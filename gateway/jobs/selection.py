@@ -46,7 +46,7 @@ class _Bulk(BaseModel):
         default=False, description="Count what would be done, and do nothing."
     )
     as_of: Since | None = Field(
-        None, description="From an answer that was not complete: leave alone what came later."
+        None, description="From an incomplete response: skip jobs accepted later."
     )
 
 

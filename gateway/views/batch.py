@@ -47,7 +47,7 @@ class LineFaultView(BaseModel):
     """A broken rule of one line."""
 
     line: int
-    field: str = Field(description="The parameter; `line` where the whole line is meant.")
+    field: str = Field(description="The parameter; `line` if the whole line is invalid.")
     value: str
     rule: str
 
@@ -59,23 +59,25 @@ class BatchView(BaseModel):
     name: str | None
     owner: str
     status: str = Field(
-        description="loading: still being handed in. running. ended: all its jobs have."
+        description="loading: not all lines are stored. running. ended: all its jobs have ended."
     )
     total: int | None = Field(description="Its jobs; null while it is loading.")
     counts: CountsView | None = Field(description="They add up to the total.")
     rate_per_s: float | None = Field(
-        description="Jobs ended per second, on average since the batch was in."
+        description="Jobs ended per second, on average since the batch was loaded."
     )
     eta_s: float | None = Field(
         description="Seconds until all have ended, if it goes on at that rate."
     )
     created_at: datetime
-    opened_at: datetime | None = Field(description="When all of it was in.")
+    opened_at: datetime | None = Field(description="When all of it was loaded.")
     closed_at: datetime | None = Field(description="When its last job ended.")
-    callback_url: str | None = Field(None, description="Who is told when all jobs have ended.")
+    callback_url: str | None = Field(
+        None, description="The address notified when all jobs have ended."
+    )
     on_end: OnEnd | None = Field(None, description="A Celery task that is sent instead.")
     delivery: DeliveryStatusView | None = Field(
-        None, description="How it stands with telling them. Not in lists."
+        None, description="The state of that notification. Not in lists."
     )
     faulty_lines: int | None = Field(
         None,

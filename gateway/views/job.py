@@ -76,7 +76,7 @@ class CallsView(BaseModel):
     """Calls of the paid API that the job has cost, and how many of them failed."""
 
     made: int = Field(description="Sent, or perhaps sent; each costs money, or may.")
-    unknown: int = Field(description="Of them, those whose outcome nobody knows.")
+    unknown: int = Field(description="Of them, those whose outcome is unknown.")
     useless: int = Field(description="Of them, those that brought no usable picture.")
     lost: int = Field(description="Of them, those whose picture was lost with its disk.")
 
@@ -137,17 +137,17 @@ class JobView(BaseModel):
     queue_position: int | None = Field(
         description="About how many jobs start before it, itself included; "
         f"{MAX_POSITION} means so many or more. Null in lists, once it has started, and if it was "
-        "just handed in without `?position`."
+        "just submitted without `?position`."
     )
     simulated: bool
     callback_url: str | None
     on_end: OnEnd | None = Field(description="A Celery task that is sent instead.")
     delivery: DeliveryStatusView | None = Field(
-        description="How it stands with telling them of the latest end. Null in lists, before the "
-        "end, and where nobody is to be told."
+        description="The state of notifying them of the latest end. Null in lists, before the "
+        "end, and without a callback target."
     )
     reused_from: UUID | None = Field(
-        description="The job whose picture it was given instead of a call of its own."
+        description="The job whose picture it reuses instead of a call of its own."
     )
 
 

@@ -110,7 +110,7 @@ class CheckedBatch:
         """Delete the staged lines."""
         self._staging.close()
 
-    def require_good(self) -> None:
+    def require_valid(self) -> None:
         """Raise an error if any line is invalid.
 
         Raises:

@@ -98,7 +98,7 @@ def _announce(checked: "CheckedBatch", *, skip_invalid: bool, is_simulated: bool
     from tasks.errors import LinesUnreadable
 
     if not skip_invalid:
-        checked.require_good()
+        checked.require_valid()
     for fault in checked.faults:
         note(f"left out: {fault}")
     if checked.fault_count > len(checked.faults):

@@ -94,7 +94,7 @@ def prompts(count: int) -> LineFile:
 def hand_in(batches: Batches, file: LineFile, **options: Any) -> Loaded:
     """Check and load; every line must be good."""
     with batches.check(file, BatchOptions(**options)) as checked:
-        checked.require_good()
+        checked.require_valid()
         return batches.load(checked)
 
 
@@ -165,7 +165,7 @@ def test_the_first_hundred_faults_are_told_and_the_others_counted(batches: Batch
         batches.check(lines(*["{"] * 250), BatchOptions()) as checked,
         pytest.raises(BatchFaulty, match=r"and 150 more") as error,
     ):
-        checked.require_good()
+        checked.require_valid()
     assert len(error.value.faults) == 100
 
 
@@ -182,7 +182,7 @@ def test_a_line_tells_twenty_faults_and_counts_the_others(batches: Batches) -> N
 def test_good_lines_go_in_without_the_faulty_ones_where_that_is_wanted(
     database: Database, batches: Batches
 ) -> None:
-    """Leaving `require_good` out is the whole of `--skip-invalid`."""
+    """Leaving `require_valid` out is the whole of `--skip-invalid`."""
     with batches.check(lines({"prompt": "fox"}, "{", {"prompt": "owl"}), BatchOptions()) as checked:
         loaded = batches.load(checked)
     assert (checked.fault_count, loaded.total) == (1, 2)
@@ -426,7 +426,7 @@ def test_a_picture_beside_the_file_is_the_initial_image(
     file = lines({"prompt": "a harbour", "init_image": "@sketch.png", "strength": 0.5})
     image_files = ImageFiles(tmp_path, 1_000_000)
     with batches.check(file, BatchOptions(), image_files=image_files) as checked:
-        checked.require_good()
+        checked.require_valid()
         assert shelf.kept == {}
         loaded = batches.load(checked)
     (job,) = jobs_of(database, loaded.batch_id)

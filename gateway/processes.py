@@ -226,6 +226,8 @@ class GatewayProcesses:
 
     def _go_on_starting(self, on_ready: Callable[[], object]) -> None:
         for place in self._places:
+            if self._kill_at_s is not None:  # one could not be started
+                return
             if place.process is None and place.start_s is None:
                 self._start(place)
         if all(place.serves for place in self._places):

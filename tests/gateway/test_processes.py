@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -299,6 +300,28 @@ def test_a_process_that_gets_no_pipe_could_not_be_started(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert GatewayProcesses(["true"], count=1, listener=listener).run(lambda: None) == 1
     assert os.strerror(errno.ENFILE) in caplog.text
+
+
+@pytest.mark.enable_socket
+def test_a_second_process_that_cannot_start_ends_the_first_and_no_third_is_tried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command is gone after its first start."""
+    command = tmp_path / "gateway"
+    command.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys, time\n"
+        "os.unlink(__file__)\n"
+        "os.write(int(sys.argv[1].split(',')[1]), b'1')\n"
+        f"time.sleep({START_WITHIN_S})\n"
+    )
+    command.chmod(0o700)
+    before = set(psutil.Process().children())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        status = GatewayProcesses([str(command)], count=3, listener=listener).run(lambda: None)
+    assert status == 1
+    assert caplog.text.count(os.strerror(errno.ENOENT)) == 1
+    assert set(psutil.Process().children()) <= before
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Watcher:
         self._is_over = False
         self.latest: Snapshot | None = None
 
-    async def news(self, within_s: float) -> Snapshot | None:
+    async def next_change(self, within_s: float) -> Snapshot | None:
         """Return the job's latest state once it differs from the last one; None on timeout.
 
         Args:
@@ -72,7 +72,7 @@ class Watcher:
         """Whether no change will follow: the job no longer exists, or this process stops."""
         return self._is_over
 
-    def tell(self, seen: Snapshot | None) -> None:
+    def note(self, seen: Snapshot | None) -> None:
         """Store the latest snapshot; None if the job no longer exists."""
         if seen is None:
             self.end()
@@ -120,7 +120,7 @@ class Watch:
         self._watchers.setdefault(job_id, set()).add(watcher)
         self._held[owner] += 1
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_on())
+            self._looking = asyncio.create_task(self._poll())
         try:
             yield watcher
         finally:
@@ -164,16 +164,16 @@ class Watch:
             self._noticed.update(ended)
             self._has_noticed.set()
 
-    async def _look_on(self) -> None:
+    async def _poll(self) -> None:
         while self._watchers:
             ids = list(self._watchers)
             self._noticed.clear()
             polled_s = self._looked_s = asyncio.get_running_loop().time()
             for start in range(0, len(ids), AT_ONCE):
-                await self._look(ids[start : start + AT_ONCE])
-            await self._look_at_noticed(polled_s)
+                await self._look_up(ids[start : start + AT_ONCE])
+            await self._look_up_noticed(polled_s)
 
-    async def _look_at_noticed(self, polled_s: float) -> None:
+    async def _look_up_noticed(self, polled_s: float) -> None:
         """Until the next poll is due, look up jobs that are said to have ended.
 
         After a part of the time, the next poll is made at once instead. So ends that are a second
@@ -186,7 +186,7 @@ class Watch:
             if self._looked_s >= polled_s + self._every_s * POLL_INSTEAD_AFTER:
                 return
             ids, self._noticed = list(self._noticed), set()
-            await self._look(ids[:AT_ONCE])
+            await self._look_up(ids[:AT_ONCE])
 
     async def _is_noticed_before(self, due_s: float) -> bool:
         """Wait for the next notice; return False if there is none until the time."""
@@ -199,15 +199,15 @@ class Watch:
             return False
         return True
 
-    async def _look(self, ids: list[UUID]) -> None:
+    async def _look_up(self, ids: list[UUID]) -> None:
         try:
             seen = await run_in_threadpool(snapshots_of, self._database, ids)
         except StorageError as error:
             log.warning("jobs that callers wait for could not be looked up: %s", error)
             return
         except Exception:  # without this poll, callers would wait to their timeouts
-            log.exception("a look at the jobs that callers wait for broke off")
+            log.exception("jobs that callers wait for could not be looked up: unexpected error")
             return
         for job_id in ids:
             for watcher in self._watchers.get(job_id, ()):
-                watcher.tell(seen.get(job_id))
+                watcher.note(seen.get(job_id))

@@ -55,7 +55,7 @@ class BatchIntake:
         self._owners = services.owners
         self._batches = Batches(services.intake, services.database)
 
-    def take_in(
+    def accept(
         self, file: IO[bytes], kind: FileFormat, options: BatchOptions, *, skip_invalid: bool
     ) -> BatchAccepted:
         """Check every line, then load the valid ones into a batch that opens at the end.
@@ -76,7 +76,7 @@ class BatchIntake:
             StorageError: the batch could not be stored; none of its jobs will run.
         """
         lines = LineFile(file, kind, given=frozenset(options.defaults))
-        with _in_our_words(), self._batches.check(lines, options) as checked:
+        with _translated_errors(), self._batches.check(lines, options) as checked:
             if not (skip_invalid and checked.count):
                 checked.require_valid()
             self._require_room(checked)
@@ -94,14 +94,14 @@ class BatchIntake:
             TooManyRequests: one of the owner's limits is reached.
             DatabaseUnavailable: the limits cannot be read.
         """
-        self._owners.admit(options.owner, is_known=lambda: self._is_in(options.batch_id()))
+        self._owners.admit(options.owner, is_known=lambda: self._is_loaded(options.batch_id()))
 
     def _require_room(self, checked: CheckedBatch) -> None:
         """Require queue capacity for the batch, unless it was accepted before."""
-        if not self._is_in(checked.batch_id):
+        if not self._is_loaded(checked.batch_id):
             self._owners.require_room(checked.options.owner, checked.count)
 
-    def _is_in(self, batch_id: UUID) -> bool:
+    def _is_loaded(self, batch_id: UUID) -> bool:
         try:
             return get_batch(self._database, batch_id).opened_at is not None
         except BatchNotFound:
@@ -114,10 +114,10 @@ def format_of_body(request: Request) -> FileFormat:
     Raises:
         FormatUnknown: the content type is not supported.
     """
-    told = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if told not in FORMATS:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in FORMATS:
         raise FormatUnknown(f"the Content-Type of a batch is one of {', '.join(FORMATS)}")
-    return FORMATS[told]
+    return FORMATS[content_type]
 
 
 def defaults_of(given: Sequence[str]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def defaults_of(given: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Translate what `tasks` reports about a batch into HTTP errors, in this one place."""
     try:
         yield

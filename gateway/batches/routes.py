@@ -205,14 +205,14 @@ class BatchRoutes:
         async with stored_body(
             request, max_bytes=limits.max_batch_bytes, silence_s=limits.silence_s
         ) as file:
-            take_in = partial(self._intake.take_in, skip_invalid=skip_invalid)
+            accept = partial(self._intake.accept, skip_invalid=skip_invalid)
             async with self._slots.slot(caller.owner):
-                taken = await anyio.to_thread.run_sync(
-                    take_in, file, kind, options, limiter=self._threads
+                accepted = await anyio.to_thread.run_sync(
+                    accept, file, kind, options, limiter=self._threads
                 )
-        response.status_code = 202 if taken.created else 200
-        response.headers["Location"] = f"/v1/batches/{taken.batch_id}"
-        return await run_in_threadpool(self._view_of, taken)
+        response.status_code = 202 if accepted.created else 200
+        response.headers["Location"] = f"/v1/batches/{accepted.batch_id}"
+        return await run_in_threadpool(self._view_of, accepted)
 
     def show(self, batch_id: BatchId, caller: Reader) -> BatchView:
         """Returns a batch's counts, at the same cost for any size.
@@ -220,7 +220,7 @@ class BatchRoutes:
         The counts are updated as jobs end.
         """
         batch = own_batch(self._database, caller, batch_id)
-        return self._told(self._view(batch, database_time(self._database)))
+        return self._with_delivery(self._view(batch, database_time(self._database)))
 
     def page(
         self,
@@ -284,17 +284,17 @@ class BatchRoutes:
         progress = None if batch.opened_at is None else batch_progress(self._database, batch.id)
         return BatchView.of(batch, progress, asked_at)
 
-    def _told(self, view: BatchView) -> BatchView:
+    def _with_delivery(self, view: BatchView) -> BatchView:
         """Return the batch's callback target and the state of its delivery."""
         target = batch_callback(self._database, view.id)
         delivery = target and latest_delivery(self._database, batch_id=view.id)
         status = DeliveryStatusView.beside(delivery or None)
         return view.model_copy(update={**callback_of(target), "delivery": status})
 
-    def _view_of(self, taken: BatchAccepted) -> BatchView:
-        batch = get_batch(self._database, taken.batch_id)
-        view = self._told(self._view(batch, database_time(self._database)))
-        if not taken.faulty_lines:
+    def _view_of(self, accepted: BatchAccepted) -> BatchView:
+        batch = get_batch(self._database, accepted.batch_id)
+        view = self._with_delivery(self._view(batch, database_time(self._database)))
+        if not accepted.faulty_lines:
             return view
-        left_out = {"faulty_lines": taken.faulty_lines, "faults": taken.faults}
+        left_out = {"faulty_lines": accepted.faulty_lines, "faults": accepted.faults}
         return view.model_copy(update=left_out)

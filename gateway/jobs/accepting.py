@@ -116,7 +116,7 @@ class AcceptJobs:
         assert prepared.member is not None  # noqa: S101 - the only caller asked
         loop = asyncio.get_running_loop()
         groups = self._services.intake.groups
-        waiting = _Waiting(prepared.member, _tell, answered=loop.create_future())
+        waiting = _Waiting(prepared.member, _answer_group, answered=loop.create_future())
         if groups.add(waiting):
             try:
                 self._leader.submit(groups.lead)
@@ -147,7 +147,7 @@ class AcceptJobs:
         return key is not None and job_by_key(self._services.database, owner, key) is not None
 
 
-def _tell(entries: Sequence[Entry]) -> None:
+def _answer_group(entries: Sequence[Entry]) -> None:
     """Have the event loop answer the callers of a group, all in one step."""
     waiting = [entry for entry in entries if isinstance(entry, _Waiting)]
     waiting[0].answered.get_loop().call_soon_threadsafe(_answer, waiting)

@@ -62,7 +62,7 @@ class Forgetting:
         try:
             job = own_job(self._database, caller, job_id)
         except JobForgotten as before:
-            return self._told(before.tombstone)
+            return self._answer(before.tombstone)
         done = forget_jobs(self._database, [job.id], key_prefix=self._key_prefix)
         if done.under_way:
             raise UnderWay("a call is under way: cancel it, and forget it when it has ended")
@@ -72,8 +72,8 @@ class Forgetting:
         if stone is None:  # another process deleted the row directly
             own_job(self._database, caller, job_id)
             raise UnderWay("it changed meanwhile; ask again")
-        return self._told(stone)
+        return self._answer(stone)
 
-    def _told(self, stone: Tombstone) -> Forgotten:
+    def _answer(self, stone: Tombstone) -> Forgotten:
         left = objects_left(self._database, stone.id)
         return Forgotten(tombstone=TombstoneView.of(stone), objects_left=left)

@@ -95,7 +95,7 @@ class Events:
             async with self._services.watch.on(job.id, job.owner) as watcher:
                 yield f"retry: {RETRY_MS}\n\n".encode()
                 while clock.time() < deadline_s and not watcher.is_over:
-                    seen = await watcher.news(ALIVE_S)
+                    seen = await watcher.next_change(ALIVE_S)
                     if seen is None:
                         yield b": still here\n\n"
                     elif event_id(seen) != told:

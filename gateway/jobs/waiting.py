@@ -26,7 +26,7 @@ async def wait_for_end(watch: Watch, job_id: UUID, owner: str, within_s: float) 
     try:
         async with watch.on(job_id, owner) as watcher:
             while (left_s := deadline_s - clock.time()) > 0 and not watcher.is_over:
-                seen = await watcher.news(left_s)
+                seen = await watcher.next_change(left_s)
                 if seen is not None and seen.has_ended:
                     return True
             return not watcher.is_over

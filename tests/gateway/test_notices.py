@@ -154,11 +154,11 @@ def test_a_thousand_callers_cost_one_statement_and_their_ends_one_more(
             waiting = [await stack.enter_async_context(watch.on(each, "shop")) for each in job_ids]
             for each in others:
                 await stack.enter_async_context(watch.on(each, "shop"))
-            first = [await each.news(60) for each in waiting]
+            first = [await each.next_change(60) for each in waiting]
             assert {seen and seen.status for seen in first} == {"queued"}
             await asyncio.to_thread(cancel_jobs, migrated_database, job_ids)
             watch.note_ended([uuid4(), *job_ids])
-            last = [await each.news(60) for each in waiting]
+            last = [await each.next_change(60) for each in waiting]
             return [seen.status for seen in last if seen]
 
     assert asyncio.run(ends()) == ["cancelled"] * len(job_ids)
@@ -183,10 +183,10 @@ def test_a_notice_brings_the_next_poll_forward(
     async def ends() -> None:
         async with AsyncExitStack() as stack:
             waiting = [await stack.enter_async_context(watch.on(each, "shop")) for each in job_ids]
-            assert all([await each.news(60) for each in waiting])
+            assert all([await each.next_change(60) for each in waiting])
             await asyncio.to_thread(cancel_jobs, migrated_database, job_ids[:1])
             watch.note_ended(job_ids[:1])
-            seen = await waiting[0].news(60)
+            seen = await waiting[0].next_change(60)
             assert seen is not None
             assert seen.has_ended
 

@@ -100,7 +100,7 @@ def test_a_poll_that_failed_is_made_again(
 
     async def first_state() -> Snapshot | None:
         async with watch.on(job_id, "ada") as watcher:
-            return await watcher.news(within_s=60)
+            return await watcher.next_change(within_s=60)
 
     seen = asyncio.run(first_state())
     database.close()

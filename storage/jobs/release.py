@@ -12,10 +12,18 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, case, literal, null, true
+from sqlalchemy import ColumnElement, Update, case, literal, null, true
 
 from storage.db.database import Database
-from storage.jobs.transition import NO_ERROR, RELEASED, ended_by_us, held_at_fence, run_ending
+from storage.jobs.transition import (
+    NO_ERROR,
+    RELEASED,
+    ended_by_us,
+    error_parameters,
+    held_at_fence,
+    new_error,
+    run_ending,
+)
 from storage.records.call_outcome import CallOutcome
 from storage.records.job import JobError
 from storage.records.states import CallCount, EndCode, JobStatus
@@ -108,8 +116,7 @@ def _changed(db: Database, statement: Update, parameters: Mapping[str, Any]) -> 
 
 
 def _parameters(job_id: UUID, fence: int, error: JobError) -> dict[str, Any]:
-    columns = {f"new_{name}": value for name, value in error.columns().items()}
-    return {"job_id": job_id, "at_fence": fence, **columns}
+    return {"job_id": job_id, "at_fence": fence, **error_parameters(error)}
 
 
 CANCELLED = JobError(EndCode.CANCELLED, "cancelled on request", "operator")
@@ -165,8 +172,8 @@ def _retry_later(
     changes = _call_changes(
         tables, attempt_counts=attempt_counts, call_counts=call_counts, counted_as=counted_as
     )
-    error: dict[str, Any] = {name: bindparam(f"new_{name}") for name in NO_ERROR}
-    waiting = queued_or_cancelled(tables, delay=after(seconds_param("delay_s")), error=error)
+    delay = after(seconds_param("delay_s"))
+    waiting = queued_or_cancelled(tables, delay=delay, error=new_error())
     return held_at_fence(tables, _leaves(counted_as)).values({**waiting, **changes})
 
 
@@ -180,7 +187,7 @@ def _fail(tables: Tables, *, call_counts: bool, counted_as: CallCount | None) ->
         "status": JobStatus.FAILED.value,
         "ended_at": now(),
         "images": null(),
-        **{name: bindparam(f"new_{name}") for name in NO_ERROR},
+        **new_error(),
     }
     return held_at_fence(tables, _leaves(counted_as)).values({**ended, **changes})
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from storage.db.database import Database
-from storage.jobs.transition import RELEASED
+from storage.jobs.transition import RELEASED, error_parameters, new_error
 from storage.records.job import JobError
 from storage.records.states import JobStatus
 from storage.schema.tables import Tables
@@ -65,8 +65,7 @@ def requeue_lost(
         if not again:
             return []
         ids = [row.id for row in again]
-        columns = {f"new_{name}": value for name, value in error.columns().items()}
-        connection.execute(_requeue(db.tables), {"ids": ids, **columns})
+        connection.execute(_requeue(db.tables), {"ids": ids, **error_parameters(error)})
         connection.execute(_reuse_no_more(db.tables), {"ids": ids})
         back = [{"batch_id": row.batch_id, "succeeded": -1} for row in again if row.batch_id]
         if back:
@@ -118,9 +117,7 @@ def _requeue(tables: Tables) -> Update:
                 "image_in_hand_at": null(),
                 "cancel_asked": false(),
                 "expires_at": null(),
-                "error_code": bindparam("new_error_code"),
-                "error_message": bindparam("new_error_message"),
-                "error_whose": bindparam("new_error_whose"),
+                **new_error(),
             }
         )
     )

@@ -56,22 +56,25 @@ NO_ERROR: Mapping[str, Any] = {
 """The values of a row without an error."""
 
 
+def new_error() -> dict[str, Any]:
+    """Return a row's new values for an error; binds `new_error_…` (see `error_parameters`)."""
+    return {name: bindparam(f"new_{name}") for name in NO_ERROR}
+
+
+def error_parameters(error: JobError) -> dict[str, str]:
+    """Return the parameters that `new_error` binds."""
+    return {f"new_{name}": value for name, value in error.columns().items()}
+
+
 def ended_values(status: JobStatus) -> dict[str, object]:
-    """Return a queued row's new values when it ends without a call; binds `new_error_…`."""
+    """Return a queued row's new values when it ends without a call; binds what `new_error` does."""
     return {
         "status": status.value,
         "ended_at": now(),
         "not_before": null(),
         "dispatched_at": null(),
-        "error_code": bindparam("new_error_code"),
-        "error_message": bindparam("new_error_message"),
-        "error_whose": bindparam("new_error_whose"),
+        **new_error(),
     }
-
-
-def error_parameters(error: JobError) -> dict[str, str]:
-    """Return the parameters that `ended_values` binds."""
-    return {f"new_{name}": value for name, value in error.columns().items()}
 
 
 # Raised by the drivers for a value that is not valid JSON, time or UUID, or for a time beyond

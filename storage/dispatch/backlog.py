@@ -9,7 +9,7 @@ sent out are in an index of their own, which holds about what the fleet can star
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, select
 
 from storage.db.database import Database
-from storage.dispatch.fairness import highest_ready, next_ready
+from storage.dispatch.fairness import ready_priorities
 from storage.records.job import stream_of
 from storage.schema.predicates import ANY_DISPATCHED, ANY_READY
 from storage.schema.tables import Tables
@@ -49,7 +49,7 @@ def count_queued_within(tables: Tables, connection: Connection, owner: str, limi
     """Return the same as `count_queued`, within a transaction that is already open."""
     found = 0
     streams = [stream_of(owner, None), *connection.scalars(_batches(tables, owner))]
-    for priority in _priorities(tables, connection):
+    for priority in ready_priorities(tables, connection):
         if found >= limit:
             break
         found += _count(tables, connection, priority, streams, limit - found)
@@ -57,13 +57,6 @@ def count_queued_within(tables: Tables, connection: Connection, owner: str, limi
         bounds = {"owner": owner, "at_most": limit - found}
         found += int(connection.scalar(_sent(tables), bounds) or 0)
     return found
-
-
-def _priorities(tables: Tables, connection: Connection) -> Iterator[int]:
-    priority = connection.scalar(highest_ready(tables))
-    while priority is not None:
-        yield priority
-        priority = connection.scalar(next_ready(tables), {"priority": priority})
 
 
 def _count(

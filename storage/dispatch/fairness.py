@@ -22,6 +22,7 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Select,
+    TableValuedAlias,
     and_,
     bindparam,
     case,
@@ -81,8 +82,7 @@ def choose(
         allowances: What limited owners may still have; each chosen job is subtracted from it.
     """
     chosen: list[Ready] = []
-    priority = connection.scalar(highest_ready(db.tables))
-    while priority is not None and len(chosen) < limit:
+    for priority in ready_priorities(db.tables, connection):
         for low, high in ((rotation.after, _LAST), (_FIRST, rotation.after)):
             remaining = limit - len(chosen)
             chosen += _choose_between(
@@ -93,7 +93,8 @@ def choose(
                 remaining=remaining,
                 allowances=allowances,
             )
-        priority = connection.scalar(next_ready(db.tables), {"priority": priority})
+        if len(chosen) >= limit:
+            break
     if chosen:
         rotation.after = chosen[-1].stream
     return chosen
@@ -164,6 +165,14 @@ def _queues(
     return list(queues.values())
 
 
+def ready_priorities(tables: Tables, connection: Connection) -> Iterator[int]:
+    """Yield the priorities of ready jobs, the highest first; each is read when it is needed."""
+    priority = connection.scalar(highest_ready(tables))
+    while priority is not None:
+        yield priority
+        priority = connection.scalar(next_ready(tables), {"priority": priority})
+
+
 @cache
 def highest_ready(tables: Tables) -> Select[Any]:
     """Select the highest priority of any ready job; NULL if there is none."""
@@ -197,7 +206,7 @@ def _skip_scan(tables: Tables) -> Select[Any]:
 
 
 def _is_loading(tables: Tables, found: CTE) -> ColumnElement[bool]:
-    """Return true for the stream of an unopened batch, false for a stream outside batches.
+    """Return true for the stream of a batch that is being loaded, false for all other streams.
 
     A scalar value per stream instead of an EXISTS, which PostgreSQL might answer by reading all
     batches.
@@ -237,11 +246,16 @@ def _head(tables: Tables) -> Select[Any]:
 
 @cache
 def _heads(tables: Tables) -> Select[Any]:
-    stream_ids = bindparam("streams", type_=ARRAY(AnyUuid()))
-    streams = func.unnest(stream_ids).table_valued("stream", name="streams").render_derived()
+    streams = given_streams()
     same = in_stream(tables, streams.c.stream)
     line = _of_one_stream(tables, *same).where(open_to_claims(tables)).lateral("line")
     return select(line.c.id, line.c.stream, line.c.owner).select_from(streams.join(line, true()))
+
+
+def given_streams() -> TableValuedAlias:
+    """Return the streams that PostgreSQL's statement is given as a table; binds `streams`."""
+    streams = func.unnest(bindparam("streams", type_=ARRAY(AnyUuid())))
+    return streams.table_valued("stream", name="streams").render_derived()
 
 
 def in_stream(

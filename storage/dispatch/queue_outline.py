@@ -33,12 +33,11 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy import Uuid as AnyUuid
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.db.database import Database
 from storage.dispatch.fairness import (
     MAX_STREAMS,
+    given_streams,
     highest_ready,
     in_stream,
     next_ready,
@@ -263,8 +262,7 @@ def _places_of_one(tables: Tables) -> Select[Any]:
 
 @cache
 def _places(tables: Tables) -> Select[Any]:
-    wanted = bindparam("streams", type_=ARRAY(AnyUuid()))
-    streams = func.unnest(wanted).table_valued("stream", name="streams").render_derived()
+    streams = given_streams()
     same = in_stream(tables, streams.c.stream)
     ranked = _ranked(tables, *same, outer=(streams,)).lateral("sample")
     return select(ranked).select_from(streams.join(ranked, true()))

@@ -121,8 +121,7 @@ def _given(members: Sequence[Member]) -> str:
 
 def _wanted(n: int, member: Member) -> dict[str, Any]:
     job = member.job
-    key = job.idempotency_key
-    key_hash = None if key is None else hash_of_key(job.owner, key)
+    key_hash = hash_of_key(job.owner, job.idempotency_key)
     return {"n": n, "id": str(job.id), "key_hash": key_hash}
 
 

@@ -41,7 +41,7 @@ from storage.intake.group_members import (
 )
 from storage.intake.insert import columns_of
 from storage.intake.queue_limits import count_allowances
-from storage.intake.reuse import Asking, note_reuses
+from storage.intake.reuse import asking_of_job, note_reuses
 from storage.records.job import NewJob
 from storage.retention.tombstones import hash_of_key, tombstone_of
 from storage.schema.clock import after, now, seconds_param
@@ -93,17 +93,14 @@ def _accept(
     if left.get(job.owner, 1) <= 0:
         return Full()
     if not member.is_fresh:
-        key = job.idempotency_key
-        key_hash = None if key is None else hash_of_key(job.owner, key)
+        key_hash = hash_of_key(job.owner, job.idempotency_key)
         stone = tombstone_of(tables, connection, job.id, key_hash)
         if stone is not None:
             return Forgotten(stone)
     may_send = reserves and job.needs_release is None
     values = {**columns_of(job), "of_owner": job.owner, "reserves": may_send}
     row = connection.execute(_insert(tables), values).one()
-    if job.reuse_hash is not None:
-        asking = Asking(job.owner, job.simulated, {job.id: job.reuse_hash})
-        note_reuses(tables, connection, asking, {})
+    note_reuses(tables, connection, asking_of_job(job), {})
     return Made(
         accepted_job(
             job,

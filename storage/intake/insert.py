@@ -28,9 +28,9 @@ from storage.errors import DatabaseUnavailable, IdempotencyConflict, JobForgotte
 from storage.intake.copy_rows import copy_in, in_columns
 from storage.intake.reuse import (
     ENDED_NOW,
-    Asking,
     Source,
     asking_of,
+    asking_of_job,
     find_sources,
     note_reuses,
     reuses_by_default,
@@ -185,7 +185,7 @@ def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: An
             tell_batch(db, connection, row["batch_id"], row["status"])
             insert_job_deliveries(db.tables, connection, [row])
             sources = {} if source is None else {job.id: source}
-            note_reuses(db.tables, connection, _asking(job), sources)
+            note_reuses(db.tables, connection, asking_of_job(job), sources)
     if row is None:
         return Accepted(existing_job(db, job), created=False)
     reused_from = None if source is None else source.job_id
@@ -198,17 +198,11 @@ def _source(tables: Tables, connection: Connection, job: NewJob) -> Source | Non
         return None
     if job.reuse is None and not reuses_by_default(tables, connection, job.owner):
         return None
-    return find_sources(tables, connection, _asking(job)).get(job.id)
-
-
-def _asking(job: NewJob) -> Asking:
-    hashes = {} if job.reuse_hash is None else {job.id: job.reuse_hash}
-    return Asking(job.owner, job.simulated, hashes)
+    return find_sources(tables, connection, asking_of_job(job)).get(job.id)
 
 
 def _refuse_forgotten(tables: Tables, connection: Connection, job: NewJob) -> None:
-    key = job.idempotency_key
-    key_hash = None if key is None else hash_of_key(job.owner, key)
+    key_hash = hash_of_key(job.owner, job.idempotency_key)
     tombstone = tombstone_of(tables, connection, job.id, key_hash)
     if tombstone is not None:
         raise JobForgotten(tombstone)

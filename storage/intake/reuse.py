@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.db.database import Database
+from storage.records.job import NewJob
 from storage.records.states import JobStatus
 from storage.schema.clock import now
 from storage.schema.tables import Tables
@@ -86,6 +87,12 @@ class Asking:
 def asking_of(row: Mapping[str, Any], hashes: Mapping[UUID, str]) -> Asking:
     """Return an `Asking` for rows that share owner and simulator with this one."""
     return Asking(row["owner"], row["simulated"], hashes)
+
+
+def asking_of_job(job: NewJob) -> Asking:
+    """Return an `Asking` for one job, empty if its image cannot be reused."""
+    hashes = {} if job.reuse_hash is None else {job.id: job.reuse_hash}
+    return Asking(job.owner, job.simulated, hashes)
 
 
 ENDED_NOW: Mapping[str, Any] = {"image_in_hand_at": now(), "ended_at": now()}

@@ -145,8 +145,7 @@ def _tombstone(row: RowMapping) -> dict[str, Any]:
     values = {name: row[name] for name in _TOMBSTONE_COLUMNS}
     if row["status"] == JobStatus.QUEUED:
         values |= {"status": JobStatus.CANCELLED.value, "ended_at": row["moment"]}
-    key = row["idempotency_key"]
-    values["key_hash"] = None if key is None else hash_of_key(row["owner"], key)
+    values["key_hash"] = hash_of_key(row["owner"], row["idempotency_key"])
     return values
 
 

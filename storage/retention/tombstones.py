@@ -89,8 +89,10 @@ def no_such_job(db: Database, job_id: UUID) -> JobNotFound:
     return JobNotFound(job_id) if tombstone is None else JobForgotten(tombstone)
 
 
-def hash_of_key(owner: str, key: str) -> str:
+def hash_of_key(owner: str, key: str | None) -> str | None:
     """Return the hash of an idempotency key for a tombstone: unreadable, but found by the key."""
+    if key is None:
+        return None
     return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
 
 

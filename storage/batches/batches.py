@@ -20,7 +20,6 @@ from sqlalchemy import (
     case,
     func,
     insert,
-    literal,
     null,
     select,
     tuple_,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.db.database import Database
-from storage.db.keyset import Cursor
+from storage.db.keyset import Cursor, edge_at
 from storage.errors import BatchNotFound, DatabaseUnavailable, IdempotencyConflict
 from storage.schema.clock import UtcDateTime, now
 from storage.schema.tables import Tables
@@ -185,7 +184,7 @@ def list_batches(
     if owner is not None:
         newest = newest.where(batches.c.owner == owner)
     if before is not None:
-        edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
+        edge = edge_at(before.accepted_at, before.id)
         newest = newest.where(tuple_(batches.c.created_at, batches.c.id) < edge)
     with db.read() as connection:
         return [Batch(**row) for row in connection.execute(newest.limit(limit)).mappings()]

@@ -49,8 +49,12 @@ def walk(
             yield [row[1] for row in found]
         if len(found) < chunk:
             return
-        edge = tuple_(literal(found[-1][0], UtcDateTime()), literal(found[-1][1], Uuid()))
-        page = rows.where(tuple_(at, key) > edge)
+        page = rows.where(tuple_(at, key) > edge_at(*found[-1]))
+
+
+def edge_at(at: datetime, key: UUID) -> ColumnElement[Any]:
+    """Return a row's sort key as SQL, for comparison with the tuple that a page is sorted by."""
+    return tuple_(literal(at, UtcDateTime()), literal(key, Uuid()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,14 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, func, literal, select, tuple_
+from sqlalchemy import Connection, Select, func, select, tuple_
 
 from storage.db.database import Database
+from storage.db.keyset import edge_at
 from storage.dispatch.fairness import ready_streams
 from storage.records.job import stream_of
 from storage.records.states import JobStatus
-from storage.schema.clock import UtcDateTime
 from storage.schema.predicates import ANY_READY
-from storage.schema.uuid_column import Uuid
 
 MAX_POSITION = 10_000
 """The highest position reported: this many jobs are ahead, or more."""
@@ -87,12 +86,11 @@ def queue_position(db: Database, job: QueuedJob) -> int | None:
 
 def _before(db: Database, job: QueuedJob) -> Select[Any]:
     jobs = db.tables.jobs
-    place = tuple_(literal(job.accepted_at, UtcDateTime()), literal(job.id, Uuid()))
     return select(jobs.c.id).where(
         ANY_READY,
         jobs.c.priority == job.priority,
         jobs.c.stream == stream_of(job.owner, job.batch_id),
-        tuple_(jobs.c.accepted_at, jobs.c.id) < place,
+        tuple_(jobs.c.accepted_at, jobs.c.id) < edge_at(job.accepted_at, job.id),
     )
 
 

@@ -13,17 +13,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy import Select, select, tuple_
 
 from storage.db.database import Database
-from storage.db.keyset import Cursor
+from storage.db.keyset import Cursor, edge_at
 from storage.jobs.transition import UNDECODABLE
 from storage.queries.filter import Selection, conditions_of
 from storage.records.job import StoredImage
 from storage.records.states import JobStatus
-from storage.schema.clock import UtcDateTime
 from storage.schema.tables import Tables
-from storage.schema.uuid_column import Uuid
 
 __all__ = ["StoredPage", "StoredRow", "keys_in_use", "page_of_stored", "stored_rows"]
 
@@ -86,8 +84,7 @@ def page_of_stored(
         jobs.c.accepted_at <= selection.as_of, *conditions_of(db, selection)
     )
     if after is not None:
-        edge = tuple_(literal(after.accepted_at, UtcDateTime()), literal(after.id, Uuid()))
-        page = page.where(tuple_(*place) > edge)
+        page = page.where(tuple_(*place) > edge_at(after.accepted_at, after.id))
     read = _read(db, page.order_by(*place).limit(limit))
     last = read[-1][0] if read else None
     return StoredPage(

@@ -13,15 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, literal, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, delete, literal_column, select, tuple_
 
 from storage.db.database import Database
-from storage.db.keyset import Cursor
+from storage.db.keyset import Cursor, edge_at
 from storage.records.delivery import FACTS, Attempt, Delivery, DeliveryState, delivery_from_row
-from storage.schema.clock import UtcDateTime, after
+from storage.schema.clock import after
 from storage.schema.constraints import DUE_SQL, UNDELIVERED_SQL
 from storage.schema.tables import Tables
-from storage.schema.uuid_column import Uuid
 
 UNDELIVERED = frozenset({DeliveryState.FAILED, DeliveryState.DISABLED})
 """States of deliveries that did not arrive, and will not be retried automatically."""
@@ -153,7 +152,7 @@ def list_deliveries(
     rows = db.tables.deliveries
     page = select(*_facts(db.tables)).where(*meant.conditions(db.tables))
     if before is not None:
-        edge = tuple_(literal(before.accepted_at, UtcDateTime()), literal(before.id, Uuid()))
+        edge = edge_at(before.accepted_at, before.id)
         page = page.where(tuple_(rows.c.created_at, rows.c.id) < edge)
     page = page.order_by(rows.c.created_at.desc(), rows.c.id.desc()).limit(limit)
     with db.read() as connection:

@@ -27,7 +27,8 @@ from sqlalchemy.types import Double, TypeDecorator, TypeEngine
 
 from storage.schema.dialects import is_sqlite
 
-_SQLITE_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+SQLITE_NOW_SQL = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+"""SQLite's current time as a stored time has it, with microseconds: both are compared as texts."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -109,7 +110,7 @@ def _instant_postgresql(_element: instant, _compiler: SQLCompiler, **_kw: Any) -
 
 @compiles(now, "sqlite")
 def _now_sqlite(_element: now, _compiler: SQLCompiler, **_kw: Any) -> str:
-    return f"({_SQLITE_NOW} || '000')"
+    return SQLITE_NOW_SQL
 
 
 @compiles(_After, "postgresql")

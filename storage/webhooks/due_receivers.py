@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from storage.db.database import Database
 from storage.db.json_text import json_text
+from storage.schema.clock import SQLITE_NOW_SQL
 from storage.schema.constraints import DUE_SQL, RECEIVER_SQL, RECEIVER_SQLITE
 
 __all__ = ["MOST_RECEIVERS", "DueOwner", "owners_due"]
@@ -127,10 +128,8 @@ SELECT o.owner, r.receiver, r.is_due
       FROM line WHERE receiver IS NOT NULL LIMIT %(receivers)s) r ON true
  ORDER BY o.owner, r.receiver"""  # noqa: S608 - our own conditions
 
-# As long as a stored time, which has microseconds: both are compared as texts.
-_SQLITE_NOW: Final = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
 _SQLITE_OWNERS: Final = _owners_sql(
-    "darkroom_deliveries", now=_SQLITE_NOW, after=":after_owner", limit=":owners"
+    "darkroom_deliveries", now=SQLITE_NOW_SQL, after=":after_owner", limit=":owners"
 )
 _SQLITE_RECEIVERS: Final = f"""
 WITH RECURSIVE line(receiver) AS (
@@ -143,5 +142,5 @@ WITH RECURSIVE line(receiver) AS (
    LIMIT :receivers)
 SELECT receiver, (
     SELECT min(next_attempt_at) FROM darkroom_deliveries
-     WHERE {DUE_SQL} AND owner = :owner AND {RECEIVER_SQLITE} = line.receiver) <= {_SQLITE_NOW}
+     WHERE {DUE_SQL} AND owner = :owner AND {RECEIVER_SQLITE} = line.receiver) <= {SQLITE_NOW_SQL}
   FROM line WHERE receiver IS NOT NULL"""  # noqa: S608 - our own conditions

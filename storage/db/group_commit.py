@@ -70,7 +70,7 @@ class GroupStatement(Generic[Result]):
         results: Returns each row's result, given the rows and what the statement returned. None is
             the result of a row that was not changed.
         gather_s: Seconds between two statements.
-        alone_after: Errors of the statement after which each row is changed alone.
+        ungroup_after: Errors of the statement after which each row is changed alone.
     """
 
     build: Callable[[Tables], Executable]

@@ -122,7 +122,7 @@ def tally_jobs(db: Database, status: JobStatus, selection: Selection) -> Tally:
     """
     jobs = db.tables.jobs
     unknown = func.sum(case((jobs.c.calls_unknown > 0, 1), else_=0))
-    counts = select(jobs.c.error_code, func.count(), unknown).where(*_meant(db, status, selection))
+    counts = select(jobs.c.error_code, func.count(), unknown).where(*_chosen(db, status, selection))
     with db.read(COUNT) as connection:
         rows = connection.execute(counts.group_by(jobs.c.error_code)).all()
     commonest = sorted(rows, key=lambda row: (-row[1], row[0] or ""))
@@ -151,8 +151,8 @@ def walk_jobs(
         DatabaseUnavailable: Start again; jobs changed since are not returned again.
     """
     jobs = db.tables.jobs
-    meant = _meant(db, status, selection)
-    yield from walk(db, jobs.c.accepted_at, jobs.c.id, *meant, chunk=chunk)
+    conditions = _chosen(db, status, selection)
+    yield from walk(db, jobs.c.accepted_at, jobs.c.id, *conditions, chunk=chunk)
 
 
 def held_unasked(db: Database, selection: Selection, *, limit: int = CHUNK_JOBS) -> list[UUID]:
@@ -187,7 +187,7 @@ def _held(db: Database, selection: Selection) -> list[ColumnElement[bool]]:
     return [ANY_HELD, jobs.c.cancel_asked == false(), old_enough, *conditions_of(db, selection)]
 
 
-def _meant(db: Database, status: JobStatus, selection: Selection) -> list[ColumnElement[bool]]:
+def _chosen(db: Database, status: JobStatus, selection: Selection) -> list[ColumnElement[bool]]:
     if status.value not in LISTED:
         raise ValueError(f"no walk over {status.value} jobs: they have no index in order")
     jobs = db.tables.jobs

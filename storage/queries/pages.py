@@ -2,7 +2,8 @@
 
 A row that this release cannot read, such as one of a newer release during an upgrade, is left out
 of its page and logged. The page ends where it would have ended with that row, so a short page is
-not necessarily the last. Jobs of an unopened batch are left out, unless filtered by that batch.
+not necessarily the last. Jobs of a batch that is still being loaded are left out, unless the page
+is filtered by that batch.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def page_of_jobs(
     *,
     before: Cursor | UUID | None = None,
     limit: int = 50,
-    **meant: Unpack[JobFilters],
+    **filters: Unpack[JobFilters],
 ) -> Page[Job]:
     """Return a page of jobs, newest first, and whether another follows.
 
@@ -98,28 +99,28 @@ def page_of_jobs(
         db: The results table.
         before: Where the previous page ended, or the last job on it.
         limit: Rows on the page, including those that cannot be read.
-        **meant: The filter.
+        **filters: The filter.
 
     Raises:
         JobNotFound: No job has the id `before`; `JobForgotten` if one had.
         DatabaseUnavailable: Call again.
     """
-    return _page(db, _WHOLE, _place_of(db, before), limit, meant)
+    return _page(db, _WHOLE, _place_of(db, before), limit, filters)
 
 
 def page_of_shown_jobs(
-    db: Database, *, before: Cursor | None = None, limit: int = 50, **meant: Unpack[JobFilters]
+    db: Database, *, before: Cursor | None = None, limit: int = 50, **filters: Unpack[JobFilters]
 ) -> Page[ShownJob]:
     """Return the same page with what callers are shown of each job: see `page_of_jobs`.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
-    return _page(db, _SHOWN, before, limit, meant)
+    return _page(db, _SHOWN, before, limit, filters)
 
 
 def list_jobs(
-    db: Database, *, before: Cursor | None = None, limit: int = 50, **meant: Unpack[JobFilters]
+    db: Database, *, before: Cursor | None = None, limit: int = 50, **filters: Unpack[JobFilters]
 ) -> list[Job]:
     """Return the newest jobs, for a caller that needs no next page: see `page_of_jobs`.
 
@@ -127,12 +128,12 @@ def list_jobs(
         db: The results table.
         before: Where the previous page ended.
         limit: Return at most this many, including those that cannot be read.
-        **meant: The filter.
+        **filters: The filter.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
-    rows = _rows(db, _WHOLE, *_newest(db.tables, _WHOLE, before, limit, meant))
+    rows = _rows(db, _WHOLE, *_newest(db.tables, _WHOLE, before, limit, filters))
     return [row for row in rows if isinstance(row, Job)]
 
 
@@ -151,20 +152,20 @@ def stuck_jobs(db: Database, *, held_longer_than_s: float, limit: int = 50) -> l
 
 
 def _page(
-    db: Database, form: _Form[R], before: Cursor | None, limit: int, meant: JobFilters
+    db: Database, form: _Form[R], before: Cursor | None, limit: int, filters: JobFilters
 ) -> Page[R]:
-    rows = _rows(db, form, *_newest(db.tables, form, before, limit + 1, meant))
+    rows = _rows(db, form, *_newest(db.tables, form, before, limit + 1, filters))
     page = rows[:limit]
     jobs = [row for row in page if isinstance(row, form.record)]
     return Page(jobs, _end_of(db, page) if len(rows) > limit else None)
 
 
 def _newest(
-    tables: Tables, form: _Form[R], before: Cursor | None, limit: int, meant: JobFilters
+    tables: Tables, form: _Form[R], before: Cursor | None, limit: int, filters: JobFilters
 ) -> tuple[Select[Any], Mapping[str, Any]]:
     """Return a page's statement, built once for these filters, and its parameters."""
-    given = {name: value for name, value in meant.items() if value is not None}
-    status = meant.get("status")
+    given = {name: value for name, value in filters.items() if value is not None}
+    status = filters.get("status")
     statement = _statement(tables, form, frozenset(given), status, is_first=before is None)
     edge = {} if before is None else {"before_at": before.accepted_at, "before_id": before.id}
     given.pop("status", None)

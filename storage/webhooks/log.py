@@ -132,7 +132,7 @@ def delivery_log(db: Database, delivery_id: UUID) -> list[Attempt]:
 
 
 def list_deliveries(
-    db: Database, meant: DeliveryFilter, *, before: Cursor | None = None, limit: int = 50
+    db: Database, filters: DeliveryFilter, *, before: Cursor | None = None, limit: int = 50
 ) -> list[Delivery]:
     """Return a page of deliveries, newest first.
 
@@ -142,7 +142,7 @@ def list_deliveries(
 
     Args:
         db: The results table.
-        meant: The filter.
+        filters: The filter.
         before: Where the previous page ended, by creation time.
         limit: Return at most this many.
 
@@ -150,7 +150,7 @@ def list_deliveries(
         DatabaseUnavailable: Call again.
     """
     rows = db.tables.deliveries
-    page = select(*_facts(db.tables)).where(*meant.conditions(db.tables))
+    page = select(*_facts(db.tables)).where(*filters.conditions(db.tables))
     if before is not None:
         edge = edge_at(before.accepted_at, before.id)
         page = page.where(tuple_(rows.c.created_at, rows.c.id) < edge)

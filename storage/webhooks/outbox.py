@@ -97,8 +97,8 @@ def _of_jobs(tables: Tables) -> Insert:
     event = event_of(jobs.c.status)
     rows = _rows(tables, jobs.c.owner, event, jobs.c.id, jobs.c.batch_id, jobs.c.callback_url)
     rows = rows.add_columns(job_payload(tables), now())
-    meant = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
-    return insert(tables.deliveries).from_select(list(_INTO), rows.where(meant, _WANTED))
+    among = jobs.c.id.in_(bindparam("ids", type_=Uuid()))
+    return insert(tables.deliveries).from_select(list(_INTO), rows.where(among, _WANTED))
 
 
 @cache
@@ -107,8 +107,8 @@ def _of_batches(tables: Tables) -> Insert:
     rows = _rows(
         tables, batches.c.owner, BATCH_COMPLETED, null(), batches.c.id, callbacks.c.target
     ).add_columns(batch_payload(tables), now())
-    meant = batches.c.id.in_(bindparam("ids", type_=Uuid()))
-    rows = rows.where(meant, callbacks.c.batch_id == batches.c.id)
+    among = batches.c.id.in_(bindparam("ids", type_=Uuid()))
+    rows = rows.where(among, callbacks.c.batch_id == batches.c.id)
     return insert(tables.deliveries).from_select(list(_INTO), rows)
 
 

@@ -78,27 +78,27 @@ def _replay(
     return [row.id for row in replayed]
 
 
-def count_replays(db: Database, meant: DeliveryFilter, as_of: datetime) -> dict[str, int]:
+def count_replays(db: Database, filters: DeliveryFilter, as_of: datetime) -> dict[str, int]:
     """Count the deliveries that a replay would select, by event.
 
     Raises:
         DatabaseUnavailable: Call again.
     """
     rows = db.tables.deliveries
-    counts = select(rows.c.event, func.count()).where(*_up_to(db, meant, as_of))
+    counts = select(rows.c.event, func.count()).where(*_up_to(db, filters, as_of))
     with db.read(COUNT) as connection:
         found = connection.execute(counts.group_by(rows.c.event).order_by(rows.c.event)).all()
     return {row[0]: row[1] for row in found}
 
 
 def walk_deliveries(
-    db: Database, meant: DeliveryFilter, as_of: datetime, *, chunk: int = CHUNK_JOBS
+    db: Database, filters: DeliveryFilter, as_of: datetime, *, chunk: int = CHUNK_JOBS
 ) -> Iterator[list[UUID]]:
     """Yield the selected deliveries, oldest first, chunk by chunk; none is returned twice.
 
     Args:
         db: The results table.
-        meant: The filter.
+        filters: The filter.
         as_of: Deliveries created, tried or ended later are not selected.
         chunk: Deliveries at once.
 
@@ -106,7 +106,7 @@ def walk_deliveries(
         DatabaseUnavailable: Start again; with the same `as_of`, replayed ones are not returned.
     """
     rows = db.tables.deliveries
-    wanted = _up_to(db, meant, as_of)
+    wanted = _up_to(db, filters, as_of)
     yield from walk(db, rows.c.created_at, rows.c.id, *wanted, chunk=chunk)
 
 
@@ -119,13 +119,13 @@ def _anew(rows: Any) -> dict[str, Any]:
     }
 
 
-def _up_to(db: Database, meant: DeliveryFilter, as_of: datetime) -> list[ColumnElement[bool]]:
+def _up_to(db: Database, filters: DeliveryFilter, as_of: datetime) -> list[ColumnElement[bool]]:
     rows = db.tables.deliveries
     before: ColumnElement[bool] = rows.c.ended_at <= as_of
-    if not meant.states or meant.states & PENDING:
+    if not filters.states or filters.states & PENDING:
         before = or_(before, _waits_since(db, as_of))
     some = [rows.c.created_at <= as_of, before, rows.c.body.is_not(None)]
-    return [*meant.conditions(db.tables), *some]
+    return [*filters.conditions(db.tables), *some]
 
 
 def _waits_since(db: Database, as_of: datetime) -> ColumnElement[bool]:

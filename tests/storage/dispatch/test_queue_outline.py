@@ -1,15 +1,16 @@
 """Positions from an outline are those of a count, as long as nothing has changed."""
 
 import random
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, event
 
+from benchmarks.servers.until import until
 from storage.dispatch.position import MAX_POSITION, queue_position
 from storage.dispatch.queue_outline import EVERY_S, EXACT, STEP, QueueOutline
 from storage.dispatch.reserve import reserve_due
@@ -175,24 +176,27 @@ def test_below_a_full_priority_everything_is_far_away(
 def test_threads_share_one_reading_and_its_error(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the table is away each asks once, together, and none waits for the others in turn."""
+    """Three threads wait for the reading of a fourth, and all four get its error."""
     job = table.job(table.accept())
     outline = QueueOutline(table.db)
-    may_end, readings = threading.Event(), []
+    waiting, readings = [], []
+
+    class Watched(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            waiting.append(1)
+            return super().result(timeout)
 
     def fail(_db: object) -> None:
         readings.append(1)
-        assert may_end.wait(timeout=60)
+        until(lambda: len(waiting) == 3, "three threads that wait for the reading")
         raise DatabaseUnavailable("away")
 
     with monkeypatch.context() as patch, ThreadPoolExecutor(4) as threads:
+        patch.setattr("storage.dispatch.queue_outline.Future", Watched)
         patch.setattr("storage.dispatch.queue_outline.read_outline", fail)
         asked = [threads.submit(outline.position, job) for _ in range(4)]
-        while not readings or sum(found.running() for found in asked) < 4:
-            pass
-        may_end.set()
         for found in asked:
             with pytest.raises(DatabaseUnavailable):
-                found.result(timeout=60)
-    assert len(readings) <= 4
+                found.result()
+    assert len(readings) == 1
     assert outline.position(job) == 1

@@ -184,8 +184,7 @@ def test_jobs_of_a_group_start_in_the_order_they_came(db: Database) -> None:
     jobs = [new_job(idempotency_key=key) for key in ("c", "a", "b")]
     accept(db, *jobs)
     oldest_first = sorted((get_job(db, job.id) for job in jobs), key=lambda job: job.accepted_at)
-    if db.dialect == "postgresql":
-        assert [job.id for job in oldest_first] == [job.id for job in jobs]
+    assert [job.id for job in oldest_first] == [job.id for job in jobs]
 
 
 def test_the_last_places_go_to_those_who_came_first(db: Database) -> None:

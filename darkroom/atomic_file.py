@@ -14,6 +14,9 @@ __all__ = ["PRIVATE", "usual_mode", "write_file"]
 #: Only this user may read the file: it holds prompts, pictures or keys.
 PRIVATE: Final = 0o600
 
+#: Does not contain the target's name, which may be as long as the file system permits.
+_TEMPORARY: Final = ".darkroom-"
+
 
 def write_file(target: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Write a file, or replace it.
@@ -26,7 +29,7 @@ def write_file(target: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     Raises:
         OSError: it cannot be written; an older file is unchanged, and nothing else is left.
     """
-    descriptor, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=_TEMPORARY)
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

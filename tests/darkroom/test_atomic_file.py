@@ -72,3 +72,11 @@ def test_a_relative_path_is_written_in_the_current_folder(
     monkeypatch.chdir(tmp_path)
     write_file(Path("fox.png"), b"png")
     assert (tmp_path / "fox.png").read_bytes() == b"png"
+
+
+def test_a_name_may_be_as_long_as_the_file_system_permits(tmp_path: Path) -> None:
+    """The temporary file's name is not longer than the target's."""
+    target = tmp_path / ("a" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    write_file(target, b"new")
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_bytes() == b"new"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,15 @@ def check_target(target: Path) -> None:
         UserError: it cannot be written.
     """
     folder = target.absolute().parent
-    if target.is_dir():
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"-o {target}: {error.strerror}") from error
+    if mode is not None and stat.S_ISDIR(mode):
         raise UserError(f"-o {target}: is a folder")
-    if target.exists() and not target.is_file():
+    if mode is not None and not stat.S_ISREG(mode):
         raise UserError(f"-o {target}: is a device or a pipe, which a file would replace")
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"-o {target}: the folder {folder} is not there or cannot be written")

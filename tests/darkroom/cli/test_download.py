@@ -56,3 +56,13 @@ def test_a_pipe_or_a_device_is_refused_as_a_target(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="device or a pipe"):
             check_target(target)
     check_target(tmp_path / "fox.png")
+
+
+def test_a_target_that_cannot_be_looked_up_is_refused(tmp_path: Path) -> None:
+    """A name that is too long, or a loop of links, is the user's mistake and no traceback."""
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    check_target(tmp_path / ("a" * longest))
+    (tmp_path / "loop").symlink_to("loop")
+    for target in (tmp_path / ("a" * (longest + 1)), tmp_path / "loop" / "fox.png"):
+        with pytest.raises(UserError, match=r"^-o "):
+            check_target(target)

@@ -12,6 +12,7 @@ import typer
 
 from darkroom.cli.admin.verify_report import Report
 from darkroom.cli.common import options
+from darkroom.cli.common.confirm import confirm
 from darkroom.cli.common.output import note
 from darkroom.errors import UserError
 
@@ -184,14 +185,10 @@ def _confirm(report: Report, *, yes: bool) -> None:
         report.print()
         raise UserError("nothing was retried: add --yes to pay for them again", exit_status=2)
     try:
-        agreed = typer.confirm("Retry?", err=True)
-    except typer.Abort:
+        confirm("Retry?", otherwise="nothing was retried")
+    except (UserError, typer.Exit):
         report.print()
-        note("nothing was retried")
-        raise typer.Exit(130) from None
-    if not agreed:
-        report.print()
-        raise UserError("nothing was retried")
+        raise
 
 
 def _retry(repair: "Repair", plan: "RepairPlan", report: Report) -> None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import typer
@@ -11,16 +11,18 @@ import typer
 from darkroom.cli.batch import options
 from darkroom.cli.batch.file import defaults_of, errors_reported, name_of, opened_lines
 from darkroom.cli.batch.summary import report
+from darkroom.cli.common.confirm import confirm
 from darkroom.cli.common.options import AsJson
-from darkroom.cli.common.output import interruptible, note, overwrite
+from darkroom.cli.common.output import interruptible, note
 from darkroom.cli.common.request_args import on_end_from
-from darkroom.errors import UserError
+from darkroom.cli.common.stoppable import meter
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from darkroom.wiring.factory import Wiring
     from storage.batches.counts import BatchProgress
     from storage.db.database import Database
     from tasks.batches.checked_batch import CheckedBatch
+    from tasks.batches.service import Batches
 
 __all__ = ["batch"]
 
@@ -71,7 +73,7 @@ def batch(
         errors_reported(file),
         opened_lines(wiring, file, line_format, common) as (lines, image_files),
     ):
-        on_progress = _counter("lines checked")
+        on_progress = meter("lines checked")
         batches = Batches(wiring.intake, wiring.database)
         with _nothing_submitted():
             checked = batches.check(lines, common, image_files=image_files, on_progress=on_progress)
@@ -119,21 +121,19 @@ def _size(size_bytes: int) -> str:
 def _confirm(checked: "CheckedBatch", *, yes: bool) -> None:
     if yes or checked.count <= CONFIRM_ABOVE_CALLS or not sys.stdin.isatty():
         return
-    if not typer.confirm("Hand them in?", err=True):
-        raise UserError("nothing was submitted")
+    confirm("Submit them?", otherwise="nothing was submitted")
 
 
-def _load(wiring: "Wiring", batches: Any, checked: "CheckedBatch") -> UUID:
+def _load(wiring: "Wiring", batches: "Batches", checked: "CheckedBatch") -> UUID:
     """Submit the lines and return the batch's id."""
     try:
-        loaded = batches.load(checked, on_progress=_counter("jobs submitted"))
+        loaded = batches.load(checked, on_progress=meter("jobs submitted"))
     except KeyboardInterrupt:
         note(f"stopped; {_whether_in(wiring.database, checked.batch_id)}")
         raise typer.Exit(130) from None
     if not loaded.created:
         note(f"this batch was submitted before: {loaded.batch_id}, {loaded.total:,} jobs")
-    found: UUID = loaded.batch_id
-    return found
+    return loaded.batch_id
 
 
 def _whether_in(database: "Database", batch_id: UUID) -> str:
@@ -156,12 +156,3 @@ def _follow(database: "Database", batch_id: UUID) -> "BatchProgress":
     again = f"darkroom watch --batch {batch_id}"
     with interruptible(f"batch {batch_id}", again):
         return follow_batch(database, batch_id, label="batch")
-
-
-def _counter(what: str) -> Any:
-    """Show the progress of a long load on a terminal."""
-
-    def on_progress(count: int) -> None:
-        overwrite(f"{count:,} {what}")
-
-    return on_progress

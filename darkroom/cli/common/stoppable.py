@@ -42,14 +42,14 @@ def stoppable(
     try:
         with _interrupt_deferred() as step_done:
             yield step_done
-        _end_meter()
+        clear_line()
     except KeyboardInterrupt:
-        _end_meter()
+        clear_line()
         report()
         note(f"stopped before the end; what is done stays, and {rest()}")
         raise typer.Exit(130) from None
     except (DatabaseError, ObjectStoreError):
-        _end_meter()
+        clear_line()
         report()
         note(f"stopped before the end; {rest()}")
         raise
@@ -87,8 +87,3 @@ def meter(what: str) -> Callable[[int], None]:
         overwrite(f"{count:,} {what}")
 
     return show
-
-
-def _end_meter() -> None:
-    """Clear the progress line before the report."""
-    clear_line()

@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 
 from darkroom.cli.common import options
+from darkroom.cli.common.confirm import confirm
 from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
@@ -129,13 +130,7 @@ def _confirm(count: int, waiting: int, *, yes: bool) -> None:
     also = f", {waiting:,} of them still waiting" if waiting else ""
     if not sys.stdin.isatty():
         raise UserError(f"nothing was forgotten: add --yes for {those}{also}", exit_status=2)
-    try:
-        agreed = typer.confirm(f"Forget {those}{also}, for good?", err=True)
-    except typer.Abort:
-        note("nothing was forgotten")
-        raise typer.Exit(130) from None
-    if not agreed:
-        raise UserError("nothing was forgotten")
+    confirm(f"Forget {those}{also}, for good?", otherwise="nothing was forgotten")
 
 
 def _report(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from darkroom.cli.common import options
+from darkroom.cli.common.confirm import confirm
 from darkroom.cli.common.output import echo, note, print_json
 from darkroom.errors import UserError
 
@@ -135,13 +136,7 @@ def _is_agreed(price: "RetryResult", *, yes: bool) -> bool:
         return yes
     if not sys.stdin.isatty():
         return False
-    try:
-        agreed = typer.confirm("Retry?", err=True)
-    except typer.Abort:
-        note("nothing was retried")
-        raise typer.Exit(130) from None
-    if not agreed:
-        raise UserError("nothing was retried")
+    confirm("Retry?", otherwise="nothing was retried")
     return True
 
 

@@ -17,6 +17,7 @@ from storage.batches.counts import batch_progress
 from storage.db.database import Database
 from storage.queries.pages import list_jobs
 from tests.darkroom.cli.conftest import CommandLine
+from tests.darkroom.cli.test_retry import on_terminal
 
 COMMAND = (sys.executable, "-P", "-m", "darkroom", "batch")
 GOOD = '{"prompt": "a fox"}\n'
@@ -71,6 +72,19 @@ def test_faulty_lines_are_told_by_number_and_nothing_goes_in(
     status, out, said = run(batch, "a.jsonl", "--skip-invalid", "--no-wait", "--json")
     assert (status, json.loads(out)["invalid"], json.loads(out)["total"]) == (0, 2, 1)
     assert said.count("left out: line") == 2
+
+
+def test_many_calls_are_asked_about_on_a_terminal(
+    database: Database, batch: CommandLine, tmp_path: Path
+) -> None:
+    """A no, or the end of the input, submits nothing; a yes submits all lines."""
+    (tmp_path / "many.jsonl").write_text(GOOD * 1001, "utf-8")
+    words = ("batch", "many.jsonl", "--no-wait")
+    assert on_terminal(batch, "n\n", *words) == 1
+    assert on_terminal(batch, "\x04", *words) == 130
+    assert list_batches(database) == []
+    assert on_terminal(batch, "y\n", *words) == 0
+    assert [found.total for found in list_batches(database)] == [1001]
 
 
 def test_a_pipe_of_csv_with_shared_settings_goes_in_once(

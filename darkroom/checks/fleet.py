@@ -42,7 +42,7 @@ def _unserved(wiring: Wiring) -> Iterator[Finding]:
         "workers",
         Level.WARN,
         f"{least}{found.count:,} {noun} for a worker of a newer release (number {found.release}), "
-        "as their requests have a parameter that no live worker knows",
+        "as their requests have a parameter that no live worker supports",
         "start workers of that release",
         stops_worker=False,
     )

@@ -103,7 +103,7 @@ def _run(stack: LocalStack, stop: Stop, show: Show, *, simulated: bool) -> Outco
         raise
     except UserError as error:  # printed now as well: images in progress may take minutes to save
         stop.request()
-        show.echo(f"\n{error}\nStopping: what is in hand is being saved; Ctrl-C leaves at once.")
+        show.echo(f"\n{error}\nStopping: received images are being saved; Ctrl-C leaves at once.")
         raise
     show.echo(f"  [dim]{len(outcome.pictures)} pictures in {time.monotonic() - began_s:.1f} s\n")
     return outcome

@@ -155,7 +155,7 @@ def _read_rule(raw: object) -> FaultRule:
     if rule.form is not None and rule.form not in FORMS:
         raise ControlRefused(f"form is one of {', '.join(FORMS)}")
     if rule.moment is Moment.UNREAD and (rule.prompt is not None or rule.charged):
-        raise ControlRefused("reset_before knows no prompt and is never charged: nothing was read")
+        raise ControlRefused("reset_before takes no prompt and no charge: the body is not read yet")
     return rule
 
 

@@ -106,7 +106,7 @@ def _announce(checked: "CheckedBatch", *, skip_invalid: bool, is_simulated: bool
     if checked.fault_count > len(checked.faults):
         note(f"… and {checked.fault_count - len(checked.faults):,} more")
     if not checked.count:
-        raise LinesUnreadable("has no good line in it")
+        raise LinesUnreadable("contains no valid line")
     calls = f"{checked.count:,} {'simulated' if is_simulated else 'paid'} call"
     calls += "" if checked.count == 1 else "s"
     note(f"{calls}, about {_size(checked.estimated_bytes)} of pictures (estimated by their sizes)")
@@ -144,7 +144,7 @@ def _whether_in(database: "Database", batch_id: UUID) -> str:
         is_open = get_batch(database, batch_id).opened_at is not None
     except BatchNotFound:
         is_open = False
-    return f"batch {batch_id} was submitted before" if is_open else "nothing was submitted"
+    return f"batch {batch_id} is submitted" if is_open else "nothing was submitted"
 
 
 def _follow(database: "Database", batch_id: UUID) -> "BatchProgress":

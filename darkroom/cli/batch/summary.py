@@ -42,7 +42,7 @@ def report(
         return
     if counts is None:
         echo(batch_id)
-        note(f"look: darkroom watch --batch {batch_id}")
+        note(f"watch it: darkroom watch --batch {batch_id}")
         return
     echo(
         f"batch {batch_id}: {counts.succeeded:,} succeeded, {counts.failed:,} failed, "

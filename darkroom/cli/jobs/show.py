@@ -82,7 +82,7 @@ def _waits_for(wiring: "Wiring", job: "Job") -> str | None:
         return None
     return (
         f"a worker of a newer release (number {job.needs_release}): its request has a parameter "
-        "that no live worker knows"
+        "that no live worker supports"
     )
 
 

@@ -73,9 +73,10 @@ def _show_job(job: "Job", *, as_json: bool) -> None:
 def _watch_batch(database: "Database", batch_id: UUID, *, as_json: bool) -> int:
     from darkroom.cli.common.batch_progress import follow_batch
     from storage.batches.batches import get_batch
+    from tasks.errors import BatchLoading
 
     if get_batch(database, batch_id).opened_at is None:
-        raise UserError(f"batch {batch_id} is still being submitted; none of its jobs has started")
+        raise BatchLoading(batch_id)
     if as_json:
         last = _print_batch(database, batch_id)
     else:

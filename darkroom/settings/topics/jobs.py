@@ -43,19 +43,20 @@ class JobSettings(BaseSettings):
         None, ge=1, description="Calls the fleet sends in a day (UTC) at most."
     )
     max_useless_calls: int = Field(
-        1, ge=0, le=100, description="Paid answers without a usable image that are tried again."
+        1, ge=0, le=100, description="Retries of a job after paid answers without a usable image."
     )
     max_unknown_calls: int = Field(
         1,
         ge=0,
         le=100,
-        description="Calls whose outcome is unknown that are tried again; 0 fails the job instead.",
+        description="Retries of a job after calls of unknown outcome; 0 fails the job instead.",
     )
     backoff_base_s: Seconds = Field(1.0, description="First wait before a failed call is repeated.")
     backoff_max_s: Seconds = Field(120.0, description="Longest wait before one is repeated.")
     hold_s: Seconds = Field(
         15.0,
-        description="How long no call starts after the API refused our key, or was no API.",
+        description="How long no call starts after the API refused the key, or a server that is "
+        "not the API answered.",
     )
 
     # The breaker
@@ -63,7 +64,7 @@ class JobSettings(BaseSettings):
         20, description="Calls of one process that fail in a row before it pauses."
     )
     blocked_failures: Count = Field(
-        3, description="The same for calls that the API refused for our key or account."
+        3, description="The same for calls that the API refused because of the key or account."
     )
     breaker_window_s: Seconds | None = Field(
         None,

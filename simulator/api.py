@@ -15,7 +15,7 @@ from simulator.answers import Answer, Receive, Send, error, send
 from simulator.errors import BodyTooLarge, ClientGone, PromptUnsafe, RequestBroken
 from simulator.faults.fault_book import FaultBook, FaultRule, Moment
 from simulator.faults.latency import Latency
-from simulator.faults.mishaps import door_answer, spoil
+from simulator.faults.mishaps import answer_instead, spoil
 from simulator.ledger import Ledger
 from simulator.request.rules import ImageCall, read_request
 from simulator.request.safety import check_prompt
@@ -74,7 +74,7 @@ class Api:
             await send(refusal, out)
             return
         body = _parse(raw)
-        rule = self.faults.strike(Moment.DOOR, _prompt_of(body))
+        rule = self.faults.strike(Moment.INSTEAD, _prompt_of(body))
         if rule is not None:
             await send(await self._answer_before_work(rule, body), out)
             return
@@ -105,7 +105,7 @@ class Api:
             except RequestBroken as refused:  # an invalid request is never charged
                 return _invalid(refused)
             self.ledger.charge(call.prompt, call.seed)
-        return door_answer(rule)
+        return answer_instead(rule)
 
     async def _check_safety(self, call: ImageCall) -> None:
         await asyncio.sleep(self.latency.safety_s(call))

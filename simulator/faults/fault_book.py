@@ -5,7 +5,7 @@ A rule is a JSON object: `kind`, optionally when it applies (`rate`, `count`, `p
 `mishaps.py` carries it out. There are three groups of kinds, by the moment they happen:
 
     unread  reset_before                                     before the body is read; never charged
-    door    status html redirect refusal not_json            instead of the work; not charged,
+    instead status html redirect refusal not_json            instead of the work; not charged,
                                                              except with "charged": true
     work    reset_after reset_midway hang trickle            after the work; charged, except with
             empty_images bad_base64 truncated_png            "charged": false
@@ -28,17 +28,17 @@ class Moment(StrEnum):
     """When in the course of a call a fault happens."""
 
     UNREAD = "unread"
-    DOOR = "door"
+    INSTEAD = "instead"
     WORK = "work"
 
 
 KINDS: dict[str, Moment] = {
     "reset_before": Moment.UNREAD,
-    "status": Moment.DOOR,
-    "html": Moment.DOOR,
-    "redirect": Moment.DOOR,
-    "refusal": Moment.DOOR,
-    "not_json": Moment.DOOR,
+    "status": Moment.INSTEAD,
+    "html": Moment.INSTEAD,
+    "redirect": Moment.INSTEAD,
+    "refusal": Moment.INSTEAD,
+    "not_json": Moment.INSTEAD,
     "reset_after": Moment.WORK,
     "reset_midway": Moment.WORK,
     "hang": Moment.WORK,

@@ -13,7 +13,7 @@ from simulator.faults.untidy import untidy
 from simulator.png import flip_bit, truncate
 from simulator.wire import Scope, reset, send_half_then_reset, trickle, until_gone
 
-__all__ = ["door_answer", "spoil"]
+__all__ = ["answer_instead", "spoil"]
 
 HTML = "text/html; charset=utf-8"
 PAGE = b"<!doctype html><title>Just a moment...</title><p>Checking your browser.</p>"
@@ -29,7 +29,7 @@ def _redirect(rule: FaultRule) -> Answer:
     return Answer(rule.status, b"", HTML, (("location", rule.location),))
 
 
-DOORS: dict[str, Callable[[FaultRule], Answer]] = {
+INSTEAD: dict[str, Callable[[FaultRule], Answer]] = {
     "status": _status,
     "redirect": _redirect,
     "html": lambda _: Answer(200, PAGE, HTML),
@@ -38,9 +38,9 @@ DOORS: dict[str, Callable[[FaultRule], Answer]] = {
 }
 
 
-def door_answer(rule: FaultRule) -> Answer:
+def answer_instead(rule: FaultRule) -> Answer:
     """Return the answer that is sent instead of doing the work."""
-    return DOORS[rule.kind](rule)
+    return INSTEAD[rule.kind](rule)
 
 
 def _bad_base64(png: bytes) -> Answer:

@@ -43,8 +43,8 @@ def _normal(text: str) -> str:
 
 
 def _mentions(prompt: str, phrase: str) -> bool:
-    call = _normal(phrase)
-    return bool(call) and f" {call} " in f" {prompt} "
+    words = _normal(phrase)
+    return bool(words) and f" {words} " in f" {prompt} "
 
 
 def check_prompt(prompt: str, *, verify: bool, topics: tuple[str, ...]) -> None:

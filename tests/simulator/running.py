@@ -66,7 +66,7 @@ class RunningSimulator:
         return self.session.post(self.url, json=body, **options)
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
-        """Uses a control door; returns its JSON."""
+        """Use a control route; return its JSON."""
         answer = self.session.request(method, self.root + path, json=body, timeout=TIMEOUT_S)
         return answer.json()
 

@@ -55,9 +55,9 @@ def _ring(
     mix(picture, canvas.palette.ramp(tone.astype(np.float32)), np.clip(inside, 0, 1))
 
 
-def _span(call: NDArray[np.bool_]) -> slice:
+def _span(mask: NDArray[np.bool_]) -> slice:
     """Return the range from the first to the last true element."""
-    places = np.flatnonzero(call)
+    places = np.flatnonzero(mask)
     return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0)
 
 

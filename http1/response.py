@@ -15,19 +15,14 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import ReadTimeoutError
 
 from http1.head import read_final_head
+from http1.usual_head import OpenedSocket, usual_headers
 
 __all__ = ["Answer", "AnyAnswer", "read_answer"]
 
 _OK: Final = 200
-_USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 200(?: [^\r\n]*)?\r\n")
-# RFC 9110, 5.6.2: the characters of a name.
-_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r\n")
-_SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
+_USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 200(?: [^\r\n]*)?")
 # A header that continues on the next line.
 _FOLD: Final = re.compile(r"[ \t]*\r?\n[ \t]+")
-
-#: Headers of a response whose body is not simply the next bytes.
-_FRAMING: Final = ("Transfer-Encoding", "Content-Encoding")
 
 
 class Answer:
@@ -102,8 +97,8 @@ def read_answer(connection: Any, pool: Any, *, method: str) -> AnyAnswer:
             head = read_final_head(
                 stream, connection.sock, renews_timeout=response_class.renews_timeout
             )
-        headers = _usual_headers(head.splitlines(keepends=True))
-        if headers is not None:
+        headers = usual_headers(head, _USUAL_LINE)
+        if headers is not None and "Content-Encoding" not in headers:
             return Answer(headers, stream, connection, pool)
         return _unusual(head, stream, connection, pool, method)
     except BaseException:
@@ -119,36 +114,10 @@ def _translate_timeout(pool: Any) -> Iterator[None]:
         raise ReadTimeoutError(pool, "", "nothing came for too long") from error
 
 
-def _usual_headers(lines: list[bytes]) -> HTTPHeaderDict | None:
-    """Return the headers of a usual response; None for any other."""
-    if _USUAL_LINE.fullmatch(lines[0]) is None or lines[-1] != b"\r\n":
-        return None
-    headers = HTTPHeaderDict()
-    for line in lines[1:-1]:
-        found = _HEADER.fullmatch(line)
-        if found is None:
-            return None
-        headers.add(found[1].decode(), found[2].strip(b" \t").decode("latin-1"))
-    says_its_size = _SIZE.fullmatch(headers.get("Content-Length", ""))
-    stays_open = headers.get("Connection", "keep-alive").lower() == "keep-alive"
-    is_framed = any(name in headers for name in _FRAMING)
-    return headers if says_its_size and stays_open and not is_framed else None
-
-
-class _Opened:
-    """A socket already opened as a file."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def makefile(self, _mode: str) -> BinaryIO:
-        return self._stream
-
-
 def _unusual(
     head: bytes, stream: BinaryIO, connection: Any, pool: Any, method: str
 ) -> HTTPResponse:
-    resumed = connection.response_class(_Opened(stream), method=method, head=head)
+    resumed = connection.response_class(OpenedSocket(stream), method=method, head=head)
     resumed.begin()
     if resumed.will_close:
         connection.close()  # its stream stays open until it is read

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 
 from http1 import FinalResponse
 from http1.head import read_final_head
+from http1.usual_head import SIZE, OpenedSocket, usual_headers
 from playground.answers.retry_after import retry_after_s
 from tasks.webhooks.sending.timed_socket import TimedSocket, TimedTLSSocket, seconds_from_now
 
@@ -29,11 +30,7 @@ REST_S: Final = 1.0
 FOREIGN: Final = (HTTPException, OSError, ValueError)
 
 _HTTP_1_1: Final = 11
-_SIZE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _USUAL_LINE: Final = re.compile(rb"HTTP/1\.1 (?!204|304)[2-5]\d\d(?: [^\r\n]*)?")
-# RFC 9110, 5.6.2: the characters of a name.
-_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)")
-_FRAMING: Final = ("content-length", "connection", "transfer-encoding")
 _NO_BODY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -63,36 +60,13 @@ def read_answer(sock: TimedSocket | TimedTLSSocket) -> Answer:
     """
     with sock.makefile("rb") as stream:
         head = read_final_head(stream, sock, renews_timeout=True)
-        headers = _usual_headers(head)
+        headers = usual_headers(head, _USUAL_LINE)
         if headers is None:
             return _unusual(head, stream, sock)
-        body = _SizedBody(stream, int(headers["content-length"]))
+        body = _SizedBody(stream, int(headers["Content-Length"]))
         first_bytes, is_intact = _first_bytes(body)
         is_whole = is_intact and _reaches_end(body, sock) and not _has_surplus(stream, sock)
         return Answer(int(head[9:12]), retry_after_s(headers), first_bytes, is_whole)
-
-
-def _usual_headers(head: bytes) -> dict[str, str] | None:
-    """Return the headers, by lower-case name, of an answer whose framing is plain; None if not.
-
-    `http.client` reads any answer. It takes more time than all else in a delivery, because it
-    parses the lines as those of an e-mail.
-    """
-    first, *lines = head.split(b"\r\n")
-    if _USUAL_LINE.fullmatch(first) is None or lines[-2:] != [b"", b""]:
-        return None
-    headers: dict[str, str] = {}
-    for line in lines[:-2]:
-        found = _HEADER.fullmatch(line)
-        if found is None:
-            return None
-        name = found[1].decode().lower()
-        if name in headers and name in _FRAMING:
-            return None
-        headers[name] = found[2].strip(b" \t").decode("latin-1")
-    says_its_size = _SIZE.fullmatch(headers.get("content-length", ""))
-    stays_open = headers.get("connection", "keep-alive").lower() == "keep-alive"
-    return headers if says_its_size and stays_open and _FRAMING[-1] not in headers else None
 
 
 class _SizedBody:
@@ -114,7 +88,7 @@ class _SizedBody:
 
 
 def _unusual(head: bytes, stream: BinaryIO, sock: TimedSocket | TimedTLSSocket) -> Answer:
-    response = _WatchedResponse(_Opened(stream), method="POST", head=head)
+    response = _WatchedResponse(OpenedSocket(stream), method="POST", head=head)
     response.timed = sock
     try:
         response.begin()
@@ -125,17 +99,6 @@ def _unusual(head: bytes, stream: BinaryIO, sock: TimedSocket | TimedTLSSocket) 
     finally:
         response.close()
     return Answer(response.status, wait_s, first_bytes, is_whole and not response.has_surplus)
-
-
-class _Opened:
-    """A socket already opened as a file."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def makefile(self, _mode: str) -> BinaryIO:
-        """Return the file."""
-        return self._stream
 
 
 class _WatchedResponse(FinalResponse):
@@ -196,7 +159,7 @@ def _is_framed(response: FinalResponse) -> bool:
         return not codings and lengths in ([], ["0"])
     if codings:
         return not lengths and len(codings) == 1 and response.chunked
-    return len(lengths) == 1 and _SIZE.fullmatch(lengths[0]) is not None
+    return len(lengths) == 1 and SIZE.fullmatch(lengths[0]) is not None
 
 
 def _reaches_end(

@@ -7,12 +7,13 @@ disabled deliveries. A delivery that is being sent just now is left alone.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from storage.db.database import Database
 from storage.webhooks.log import UNDELIVERED, DeliveryFilter, delivery_owners
 from storage.webhooks.replay import count_replays, replay_deliveries, walk_deliveries
-from tasks.bulk.selection import up_to
+from tasks.bulk.selection import look_up, up_to
 from tasks.bulk.steps import chunks_of
 
 __all__ = [
@@ -68,13 +69,10 @@ def find_deliveries(
     Raises:
         DatabaseUnavailable: call again.
     """
-    wanted = list(dict.fromkeys(ids))
-    owners: dict[UUID, str] = {}
-    for chunk in chunks_of(wanted):
-        owners |= delivery_owners(database, chunk)
-    found = [each for each in wanted if each in owners and owner in {None, owners[each]}]
-    there = set(found)
-    return NamedDeliveries(found, [each for each in wanted if each not in there], owner)
+    found, missing = look_up(
+        ids, partial(delivery_owners, database), lambda its_owner: its_owner, owner
+    )
+    return NamedDeliveries(list(found), missing, owner)
 
 
 def select_deliveries(

@@ -5,9 +5,11 @@ after it are left alone: the caller was not shown them. To go on with a change t
 caller gives the moment of the first one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from storage.batches.batches import get_batch
@@ -17,7 +19,9 @@ from tasks.bulk.job_filter import JobFilter
 from tasks.bulk.steps import chunks_of
 from tasks.errors import BatchLoading
 
-__all__ = ["NamedJobs", "find_named", "select_jobs", "up_to"]
+__all__ = ["NamedJobs", "find_named", "look_up", "select_jobs", "up_to"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,29 @@ def find_named(database: Database, ids: Sequence[UUID], *, owner: str | None = N
     Raises:
         DatabaseUnavailable: call again.
     """
+    return NamedJobs(*look_up(ids, partial(standings, database), lambda job: job.owner, owner))
+
+
+def look_up(
+    ids: Sequence[UUID],
+    read: Callable[[list[UUID]], Mapping[UUID, T]],
+    owner_of: Callable[[T], str],
+    owner: str | None,
+) -> tuple[dict[UUID, T], list[UUID]]:
+    """Look up ids, each once, in chunks; return what was found, and the missing ids.
+
+    Args:
+        ids: any number of them.
+        read: returns what exists of one chunk.
+        owner_of: returns whose a row is.
+        owner: if given, what another owner has is missing.
+    """
     wanted = list(dict.fromkeys(ids))
-    there: dict[UUID, Standing] = {}
+    there: dict[UUID, T] = {}
     for chunk in chunks_of(wanted):
-        there |= standings(database, chunk)
-    found = {i: there[i] for i in wanted if i in there and owner in {None, there[i].owner}}
-    return NamedJobs(found, [job_id for job_id in wanted if job_id not in found])
+        there |= read(chunk)
+    found = {i: there[i] for i in wanted if i in there and owner in {None, owner_of(there[i])}}
+    return found, [each for each in wanted if each not in found]
 
 
 def select_jobs(

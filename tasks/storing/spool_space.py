@@ -39,7 +39,7 @@ class SpoolSpace:
                 return False
             if checks == CHECKS_BEFORE_ALARM:
                 self._on_full()
-        raise AssertionError("unreachable: the looks have no end")
+        raise AssertionError("unreachable: the checks have no end")
 
     def release(self) -> None:
         """Release a call's space, when its picture is in the spool or no longer needed."""

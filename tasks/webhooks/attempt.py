@@ -88,10 +88,10 @@ class DeliveryAttempt:
                 )
             except SecretUnusable:  # a manual UPDATE
                 log.error(  # noqa: TRY400 - a traceback adds nothing
-                    "an owner's callback secret is none", extra={"owner": delivery.owner}
+                    "an owner's callback secret is invalid", extra={"owner": delivery.owner}
                 )
         step = next_step(outcome, claimed.attempt)
-        _tell(delivery.id, claimed.attempt, outcome, step)
+        _log_failure(delivery.id, claimed.attempt, outcome, step)
         return verdict_of(outcome, step)
 
     def _by_task(self, claimed: ClaimedDelivery, on_end: OnEnd) -> Verdict:
@@ -132,11 +132,11 @@ def _arguments(claimed: ClaimedDelivery) -> dict[str, Any]:
     return {"batch_id": str(delivery.batch_id), "status": delivery.event.removeprefix("batch.")}
 
 
-def _tell(delivery_id: UUID, attempt: int, outcome: Outcome, step: NextStep) -> None:
+def _log_failure(delivery_id: UUID, attempt: int, outcome: Outcome, step: NextStep) -> None:
     """Log a failed attempt, without the address, which may contain a secret."""
     if isinstance(step, Delivered):
         return
-    told = "will be tried again" if isinstance(step, TryAgain) else "is given up"
+    what = "will be tried again" if isinstance(step, TryAgain) else "is given up"
     level = logging.INFO if isinstance(step, TryAgain) else logging.WARNING
     facts = {"delivery_id": str(delivery_id), "attempt": attempt, "answer": outcome.answer}
-    log.log(level, "a webhook did not arrive and %s", told, extra=facts)
+    log.log(level, "a webhook did not arrive and %s", what, extra=facts)

@@ -45,7 +45,7 @@ def look_up(resolver: Resolve, host: str, *, timeout_s: float) -> Sequence[str]:
     try:
         found = answer.result(timeout_s)
     except TimeoutError:
-        raise ReceiverNotFound(f"{host}: nobody said in time where that is") from None
+        raise ReceiverNotFound(f"{host}: the name was not resolved in time") from None
     except (OSError, UnicodeError):
         found = ()
     if not found:

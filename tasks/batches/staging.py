@@ -5,6 +5,7 @@ The temporary file has no name in its folder, so it disappears however the proce
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 
 import orjson
 
@@ -55,10 +56,8 @@ class Staging:
 
     def close(self) -> None:
         """Delete the file."""
-        try:
+        with suppress(OSError):  # the buffer was not written; its lines are not needed
             self._file.close()
-        except OSError as error:  # the buffer was not written; its lines are not needed
-            del error
 
 
 def _failed(error: OSError) -> StagingFailed:

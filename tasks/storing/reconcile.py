@@ -79,9 +79,9 @@ class Reconcile:
         Raises:
             StorageError: the table could not be read or written.
         """
-        rows = held_rows(self._database, self._worker_id)
+        held = {(row.job_id, row.fence): row for row in held_rows(self._database, self._worker_id)}
         here = self._claims()
-        missing = {(row.job_id, row.fence): row for row in rows if not _is_here(row, here)}
+        missing = {claim: row for claim, row in held.items() if claim not in here}
         before, now = self._missing_since, time.monotonic()
         self._missing_since = {claim: before.get(claim, now) for claim in missing}
         self._done &= missing.keys()
@@ -147,10 +147,6 @@ class Reconcile:
             return False
         _report_found(job)
         return True
-
-
-def _is_here(row: HeldRow, here: set[Claimed]) -> bool:
-    return (row.job_id, row.fence) in here
 
 
 def _report_found(job: Job) -> None:

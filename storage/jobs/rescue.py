@@ -47,7 +47,7 @@ UNKNOWN = JobError(
     "the worker was lost with the call under way; it may be paid",
     "darkroom",
 )
-LOST = JobError("IMAGE_LOST", "the worker was lost with the image on its disk", "darkroom")
+LOST = JobError(EndCode.IMAGE_LOST, "the worker was lost with the image on its disk", "darkroom")
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ class EndCode(StrEnum):
     # A user asked for the job to be cancelled.
     CANCELLED = "CANCELLED"
 
+    # The paid image is neither in the bucket nor on a disk that is left.
+    IMAGE_LOST = "IMAGE_LOST"
+
 
 class CallCount(StrEnum):
     """Name the outcomes of a call that did not become this job's image."""

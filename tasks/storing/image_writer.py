@@ -30,8 +30,6 @@ __all__ = ["ImageWriter", "Written"]
 
 log = logging.getLogger(__name__)
 
-PNG_TYPE = "image/png"
-
 
 class Written(Enum):
     """List the possible results of storing an answer."""
@@ -130,7 +128,7 @@ class ImageWriter:
 
     def _put(self, answer: Sequence[Pieces], images: list[StoredImage]) -> None:
         for pieces, row in zip(answer, images, strict=True):
-            self._objects.put(row.key, pieces, PNG_TYPE, sha256=row.sha256)
+            self._objects.put(row.key, pieces, sha256=row.sha256)
         self._on_stored()
 
     def _finish(self, entry: SpoolEntry, images: list[StoredImage]) -> Written:

@@ -17,15 +17,13 @@ from storage.jobs.release import retry_later_if_held
 from storage.queries.get import get_job
 from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError
-from storage.records.states import CallCount, JobStatus
+from storage.records.states import CallCount, EndCode, JobStatus
 from tasks.db_retry import persist
 from tasks.storing.stored_images import StoredImages
 
-__all__ = ["IMAGE_LOST", "LostImages"]
+__all__ = ["LostImages"]
 
 log = logging.getLogger(__name__)
-
-IMAGE_LOST = "IMAGE_LOST"
 
 
 class LostImages:
@@ -92,7 +90,7 @@ class LostImages:
     def count_lost(self, job_id: UUID, fence: int, why: str) -> None:
         """Queue the job again, if it is still held at this fence; write the reason to its row."""
         log.error("a paid image was lost: %s", why, extra={"job_id": str(job_id)})
-        error = JobError(IMAGE_LOST, why, "storage")
+        error = JobError(EndCode.IMAGE_LOST, why, "storage")
         persist(
             lambda: retry_later_if_held(
                 self._database,

@@ -14,7 +14,7 @@ from storage.jobs.requeue_missing_images import requeue_lost
 from storage.objects.store import ObjectStore
 from storage.queries.stored_rows import stored_rows
 from storage.records.job import JobError
-from storage.records.states import JobStatus
+from storage.records.states import EndCode, JobStatus
 from storage.spool.search import find_spooled
 from tasks.verify.compare import answered
 from tasks.verify.difference import Difference
@@ -22,9 +22,10 @@ from tasks.verify.difference import Difference
 __all__ = ["Repair", "RepairPlan"]
 
 IMAGE_LOST: Final = JobError(
-    "IMAGE_LOST", "the stored image was missing or damaged, and was retried by hand", "storage"
+    EndCode.IMAGE_LOST,
+    "the stored image was missing or damaged, and was retried by hand",
+    "storage",
 )
-PNG_TYPE: Final = "image/png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,6 @@ class Repair:
         if row is None or one.image not in row.images or one.image is None:
             return False
         digest = one.image.sha256
-        answered(lambda: self._objects.put(one.key, png, PNG_TYPE, sha256=digest))
+        answered(lambda: self._objects.put(one.key, png, sha256=digest))
         found = answered(lambda: self._objects.head(one.key))
         return found is not None and found.size_bytes == one.image.size_bytes

@@ -5,8 +5,8 @@ repeats for each exchange what is needed once per connection, and parses the few
 response with a parser for e-mail. This package reads and writes only the usual exchange, directly
 as bytes.
 
-Gain: without this package a worker used 1.23 times the CPU per image (2,500 images, 256 calls in
-flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths` measures it again.
+Gain: in an earlier run, a worker without this package used 1.23 times the CPU per image.
+`python -m benchmarks --only paths` measures it again; docs/performance.md has the conditions.
 
 Fallback: urllib3. Its `urlopen` makes the whole exchange if no connection is open yet, or a proxy
 needs more than the host. It reads any response that is not a 200 of stated length, without coding,

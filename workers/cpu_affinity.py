@@ -9,9 +9,8 @@ The threads then also share that core for work outside the lock, above all hashi
 that fills one core delivers as much as one that has all cores. Over TLS, where an answer takes a
 hundred such calls, it delivers more.
 
-Gain: with threads wherever the kernel put them a worker used 1.60 times the CPU per image (2,500
-images, 256 calls in flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths`
-measures it again.
+Gain: in an earlier run, a worker whose threads the kernel placed used 1.60 times the CPU per image.
+`python -m benchmarks --only paths` measures it again; docs/performance.md has the conditions.
 
 Fallback: the kernel places the threads. It does so if only one core is allowed, the platform cannot
 bind threads, another program has set the affinity, or `DARKROOM_CPU_AFFINITY=off`.

@@ -56,7 +56,7 @@ def compare_with(
 def _in_turns(
     revision: str, arguments: Sequence[str], pairs: int, json_path: Path
 ) -> list[Comparison]:
-    """Measure the pairs, and write all readings so far after each."""
+    """Measure the pairs; after each pair, write the readings of all measured pairs."""
     books: dict[str, list[Book]] = {"reference": [], "here": []}
     found: list[Comparison] = []
     with reference(revision) as other:

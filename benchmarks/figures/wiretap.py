@@ -74,7 +74,7 @@ class Turns:
     """Reads a server's messages from chunks of any size.
 
     Attributes:
-        statements: how many have been completed so far.
+        statements: how many have been completed.
     """
 
     def __init__(self) -> None:

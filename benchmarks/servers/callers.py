@@ -21,7 +21,7 @@ class Caller:
     """One request that is under way.
 
     Attributes:
-        received: all bytes so far.
+        received: all bytes that have arrived.
         answered_at: Unix time at which the awaited bytes had arrived; None before.
         is_over: whether the server has closed the connection.
     """

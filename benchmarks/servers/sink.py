@@ -4,8 +4,8 @@ A real store costs more CPU per object than the measured worker, on the same mac
 accepts what boto3 and signed links send, checks no signature, and keeps only sizes. An object that
 is read back has its length, and all zeros. Its own CPU is read from outside, by its pid.
 
-    GET /-/puts           objects put so far, by bucket
-    GET /-/connections    connections accepted so far, this one included
+    GET /-/puts           objects that were put, by bucket
+    GET /-/connections    connections that were accepted, this one included
 """
 
 import argparse

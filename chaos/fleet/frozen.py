@@ -1,4 +1,4 @@
-"""Exempt everything loaded so far from garbage collection; the fork server loads this last.
+"""Exempt all existing objects from garbage collection; the fork server imports this module last.
 
 Otherwise the garbage collector of a forked process would scan all that the server has loaded. That
 would copy every page of it.

@@ -26,8 +26,8 @@ class BatchState:
         name: for people.
         total: how many jobs it has; 0 while it is loading.
         counts: how many of them are in each state.
-        rate_per_s: jobs ended per second so far; None while unknown.
-        eta_s: seconds until all have ended at this rate; None while unknown.
+        rate_per_s: jobs ended per second since loading ended; None until a job has ended.
+        eta_s: seconds until all have ended at this rate; None until a job has ended.
         callback_url: the address that is notified when all have ended.
         delivery: the state of that notification; None before.
         raw: the gateway's whole response.
@@ -159,7 +159,7 @@ class Batch:
             clock.rest(f"batch {self.id}", started=True, asked_s=asked_s)
 
     def results(self) -> Iterator[Result]:
-        """Yield the result of each line so far, in no particular order, as the response arrives.
+        """Yield the current result of each line, in no particular order, as the response arrives.
 
         Raises:
             NotFound: there is no such batch, or it belongs to another owner.

@@ -6,8 +6,8 @@ plain put, which Darkroom makes thousands of times an hour, uses this path, and 
 the client's connections (proxy, private authorities, timeouts) and credentials (rotating ones too).
 `sigv4.py` computes the signature.
 
-Gain: with `put_object` alone a worker used 1.29 times the CPU per image (2,500 images, 256 calls in
-flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths` measures it again.
+Gain: in an earlier run, a worker with `put_object` alone used 1.29 times the CPU per image.
+`python -m benchmarks --only paths` measures it again; docs/performance.md has the conditions.
 
 Fallback: `put_object`, called by `ObjectStore.put`. It makes every put with extra arguments or
 other checksums, without credentials, to an unusual bucket or key, or to a bucket at another

@@ -4,9 +4,8 @@ Creating and deleting a file costs the disk's bookkeeping (inode, blocks, pages 
 as the bytes do on a busy disk. A file that is overwritten has all that. Its name is a temporary
 one, so the process that takes over a dead process's folder deletes it.
 
-Gain: with a new file for each image a worker used 1.21 times the CPU per image (2,500 images, 256
-calls in flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths` measures it
-again.
+Gain: in an earlier run, a worker with a new file for each image used 1.21 times the CPU per image.
+`python -m benchmarks --only paths` measures it again; docs/performance.md has the conditions.
 
 Fallback: a new file, if there is no spare one. A file that is no longer needed is deleted if the
 limit is reached or the disk refuses to rename it. If the disk is full, all spare files are deleted.

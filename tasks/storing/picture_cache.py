@@ -6,8 +6,8 @@ would be spooled faster than the bucket accepts them, and most would be read twi
 
 If the bucket accepts nothing, or too little, answers do not wait.
 
-Gain: without the cache a worker used 1.37 times the CPU per image (2,500 images, 256 calls in
-flight, TLS to API and bucket, 2 cores). `python -m benchmarks --only paths` measures it again.
+Gain: in an earlier run, a worker without the cache used 1.37 times the CPU per image.
+`python -m benchmarks --only paths` measures it again; docs/performance.md has the conditions.
 
 Fallback: the spool file, which stays authoritative. An image that is not in the cache, or was not
 stored at the first try, is read from the file.

@@ -159,21 +159,31 @@ def commands(page: str) -> list[list[str]]:
     """Return every `darkroom` command line of a page, in blocks and in the middle of sentences."""
     typed = [line for block in blocks(page, "sh") for line in block.splitlines()]
     typed += re.findall(r"`(darkroom [^`]*)`", page)
-    ours = [line.partition(" > ")[0] for line in typed if line.startswith("darkroom ")]
+    ours = [re.split(" [>&]", line)[0] for line in typed if line.startswith("darkroom ")]
     return [shlex.split(line, comments=True)[1:] for line in ours]
 
 
-@pytest.mark.parametrize("name", ["operations.md", "reliability.md"])
-def test_every_command_shown_is_one(name: str) -> None:
+def pages_with_commands() -> list[str]:
+    """Return every page that shows a `darkroom` command, by its path."""
+    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("client/*.md")]
+    shown = [page for page in found if commands(page.read_text(encoding="utf-8"))]
+    return sorted(str(page.relative_to(ROOT)) for page in shown)
+
+
+def test_commands_are_found_on_the_pages_that_have_them() -> None:
+    """Otherwise no command would be tried."""
+    assert {"README.md", "docs/operations.md", "docs/reliability.md"} <= {*pages_with_commands()}
+
+
+@pytest.mark.parametrize("page", pages_with_commands())
+def test_every_command_shown_is_one(page: str) -> None:
     """Its name and its options; nothing is run."""
     group = get_command(app).commands  # type: ignore[attr-defined]  # a group has them
-    shown = commands((ROOT / "docs" / name).read_text(encoding="utf-8"))
-    assert shown
-    for words in shown:
+    for words in commands((ROOT / page).read_text(encoding="utf-8")):
         command, *rest = group[words[0]], *words[1:]
         if rest and hasattr(command, "commands"):  # a noun with verbs
             command, *rest = command.commands[rest[0]], *rest[1:]
-        if rest:  # a bare name, in the middle of a sentence, is only a name
+        if rest and rest != ["--help"]:  # a bare name, in a sentence, is only a name
             command.make_context(command.name, rest)
 
 

@@ -61,14 +61,16 @@ class LoneMessages:
         self._changed = threading.Condition()
         self._waiting: deque[WaitingMessage] = deque()
         self._not_before_s = 0.0
-        self._is_busy = False
+        self._current: WaitingMessage | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def is_holding(self) -> bool:
-        """Return whether a message could not be stored yet."""
+        """Return whether a message could not be stored yet, also while it is tried again."""
         with self._changed:
-            return any(message.retry_at_s for message in self._waiting)
+            current = self._current
+            is_retried = current is not None and current.retry_at_s > 0
+            return is_retried or any(message.retry_at_s for message in self._waiting)
 
     def start(self) -> None:
         """Start the thread, unless it runs."""
@@ -87,7 +89,7 @@ class LoneMessages:
         with self._changed:
             left = list(self._waiting)
             self._waiting.clear()
-            self._changed.wait_for(lambda: not self._is_busy, LEAVE_S)
+            self._changed.wait_for(lambda: self._current is None, LEAVE_S)
             left += self._waiting  # the one in progress, if it could not be stored
             self._waiting.clear()
             return left
@@ -95,11 +97,11 @@ class LoneMessages:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._is_busy = False
+                self._current = None
                 self._changed.notify_all()
                 while (message := self._next()) is None:
                     self._changed.wait(HOLD_S if self._waiting else None)
-                self._is_busy = True
+                self._current = message
             self._process(message)
 
     def _next(self) -> WaitingMessage | None:

@@ -246,6 +246,32 @@ def test_a_locked_row_holds_up_no_other_message(
     assert job_of(migrated_database, locked).status == "failed"
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_message_that_is_tried_again_still_waits_for_storage(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A try may take as long as a lock does; the watchdog must not take that for a fault."""
+    faulty = worker.intake.unserved.faulty
+    is_tried_again, may_end = threading.Event(), threading.Event()
+    faults = iter([RowLocked("by another transaction")])
+
+    def locked_at_first(*arguments: Any) -> Any:
+        for fault in faults:
+            raise fault
+        is_tried_again.set()
+        assert may_end.wait(timeout=60)
+        return faulty(*arguments)
+
+    monkeypatch.setattr(worker.intake.unserved, "faulty", locked_at_first)
+    message = Message(request={"prompt": ""})
+    worker.add(message)
+    assert is_tried_again.wait(timeout=60)
+    assert worker.groups.is_waiting
+    may_end.set()
+    assert worker.ends(message) == ["ack"]
+    until(lambda: not worker.groups.is_waiting, "the end of the wait")
+
+
 def test_what_is_gathered_is_limited_by_its_number(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,11 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from benchmarks.servers.until import until
 from tasks.background import BackgroundLoop, Expected, OnError
 from tests.tasks.rests import Rests
 
@@ -52,14 +52,6 @@ def raising(*faults: Exception | None) -> Callable[[], None]:
             raise fault
 
     return step
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    """Look again and again; fail after a long time."""
-    deadline = time.monotonic() + WITHIN_S
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
 
 
 def test_a_step_is_repeated_at_its_interval() -> None:
@@ -149,7 +141,7 @@ def test_a_loop_that_is_woken_makes_a_round_before_its_time() -> None:
     assert busy.wait(WITHIN_S)
     loop.wake()
     go_on.set()
-    wait_until(lambda: len(rounds) == 2)
+    until(lambda: len(rounds) == 2, "the second round")
     assert loop.stop(timeout_s=WITHIN_S)
     assert len(rounds) == 2
 

@@ -10,10 +10,8 @@ from celery.concurrency.thread import TaskPool
 from celery.signals import worker_init
 
 from storage.errors import StorageError
-from tasks.messages.gate import MessageGate
-from tasks.submission.message_groups import MessageGroups
 from workers.components import WorkerComponents
-from workers.consumer import consumer_of
+from workers.consumer import ReceivesMessages, consumer_of
 from workers.consumer_control import ConsumerControl
 from workers.gc_freeze import freeze_libraries
 from workers.signals import leave_on_signals
@@ -28,7 +26,7 @@ class PoolRefused(SystemExit):
     """Raised if Celery is started with another pool than `threads`."""
 
 
-class WorkerParts(Protocol):
+class WorkerParts(ReceivesMessages, Protocol):
     """Provide what a worker process consists of; each is built when it is first read."""
 
     @property
@@ -39,14 +37,6 @@ class WorkerParts(Protocol):
     def flows(self) -> Sequence[ConsumerControl]:
         """Return the consumer controls of the queues, to which the consumer is attached."""
 
-    @property
-    def gate(self) -> MessageGate:
-        """Return the gate that every message passes."""
-
-    @property
-    def groups(self) -> MessageGroups:
-        """Return what accepts submitted jobs in groups."""
-
 
 def install(app: Celery, parts: WorkerParts) -> None:
     """Make every worker of this app run its components and pass its messages through a gate.
@@ -55,7 +45,13 @@ def install(app: Celery, parts: WorkerParts) -> None:
         app: the fleet's Celery app.
         parts: the components and the gate, not read before a worker starts.
     """
+    app.conf.worker_consumer = consumer_of(parts)
+    worker_init.connect(_require_threads, sender=None, weak=False)
+    app.steps["worker"].add(_components_step(parts))
+    app.steps["consumer"].add(_flow_step(parts))
 
+
+def _components_step(parts: WorkerParts) -> type[bootsteps.StartStopStep]:
     class ComponentsStep(bootsteps.StartStopStep):
         """Start before the consumer takes messages, and stop after it has stopped."""
 
@@ -63,7 +59,7 @@ def install(app: Celery, parts: WorkerParts) -> None:
 
         def __init__(self, parent: Any, **kwargs: Any) -> None:
             super().__init__(parent, **kwargs)
-            parent.components = self.components = parts.components
+            self.components = parts.components
 
         def start(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
             try:
@@ -79,6 +75,10 @@ def install(app: Celery, parts: WorkerParts) -> None:
 
         terminate = stop
 
+    return ComponentsStep
+
+
+def _flow_step(parts: WorkerParts) -> type[bootsteps.StartStopStep]:
     class FlowStep(bootsteps.StartStopStep):
         """Attach the consumer to its controls at every new connection; give up its messages."""
 
@@ -92,10 +92,7 @@ def install(app: Celery, parts: WorkerParts) -> None:
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
             parts.groups.leave()
 
-    app.conf.worker_consumer = consumer_of(parts)
-    worker_init.connect(_require_threads, sender=None, weak=False)
-    app.steps["worker"].add(ComponentsStep)
-    app.steps["consumer"].add(FlowStep)
+    return FlowStep
 
 
 def _require_threads(sender: Any, **_: object) -> None:

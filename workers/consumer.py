@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 from tasks.messages.gate import MessageGate, is_fault_of_message
 from tasks.submission.message_groups import MessageGroups
 
-__all__ = ["consumer_of"]
+__all__ = ["ReceivesMessages", "consumer_of"]
 
 log = logging.getLogger(__name__)
 

@@ -30,15 +30,13 @@ from sqlalchemy import (
 
 from storage.db.database import Database
 from storage.errors import BatchNotFound, RowLocked
-from storage.records.states import JobStatus
+from storage.records.states import COUNTED
 from storage.schema.clock import now
 from storage.schema.predicates import ANY_HELD
 from storage.schema.tables import Tables
 from storage.webhooks.outbox import insert_batch_deliveries
 
 _FOLD_AT_ONCE = 5000
-
-_ENDS = (JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
     """
     batches = db.tables.batches
     counts = [
-        (batches.c[name] + _unfolded(db.tables, name, batch_id)).label(name) for name in _ENDS
+        (batches.c[name] + _unfolded(db.tables, name, batch_id)).label(name) for name in COUNTED
     ]
     held = [_held(db.tables, name, batch_id).label(name) for name in ("running", "storing")]
     question = select(batches.c.total, *counts, *held).where(batches.c.id == batch_id)
@@ -77,7 +75,7 @@ def batch_progress(db: Database, batch_id: UUID) -> BatchProgress:
     if row is None:
         raise BatchNotFound(batch_id)
     total = row["total"] or 0
-    ended_and_held = {name: row[name] for name in (*_ENDS, "running", "storing")}
+    ended_and_held = {name: row[name] for name in (*COUNTED, "running", "storing")}
     return BatchProgress(
         total=total, queued=max(0, total - sum(ended_and_held.values())), **ended_and_held
     )
@@ -114,7 +112,7 @@ def _fold(db: Database, limit: int, *, passes_over_locked: bool = False) -> list
         if not ids:
             return []
         rows = [
-            {"which": i, **{f"plus_{name}": sums[i, name] for name in _ENDS}} for i in ids
+            {"which": i, **{f"plus_{name}": sums[i, name] for name in COUNTED}} for i in ids
         ]  # in id order, so that two folds cannot deadlock
         connection.execute(_add(db.tables), rows)
         connection.execute(_reopen(db.tables), [{"which": i} for i in ids])
@@ -128,7 +126,7 @@ def tell_batch(
     db: Database, connection: Connection, batch_id: UUID | None, status: str, times: int = 1
 ) -> None:
     """Record in the open transaction that a job of a batch has ended, or (-1) no longer has."""
-    if batch_id is None or status not in _ENDS:
+    if batch_id is None or status not in COUNTED:
         return
     connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})
 
@@ -146,7 +144,7 @@ def _delete_deltas(
     folded = delete(deltas).where(deltas.c.id.in_(oldest)).returning(*deltas.c)
     sums: Counter[tuple[UUID, str]] = Counter()
     for row in connection.execute(folded).mappings():
-        for name in _ENDS:
+        for name in COUNTED:
             sums[row["batch_id"], name] += row[name]
     return sums
 
@@ -178,7 +176,9 @@ def _all_ended(tables: Tables) -> ColumnElement[bool]:
 @cache
 def _add(tables: Tables) -> Update:
     batches = tables.batches
-    more: Mapping[str, Any] = {name: batches.c[name] + bindparam(f"plus_{name}") for name in _ENDS}
+    more: Mapping[str, Any] = {
+        name: batches.c[name] + bindparam(f"plus_{name}") for name in COUNTED
+    }
     return update(batches).where(batches.c.id == bindparam("which")).values(more)
 
 

@@ -32,7 +32,14 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from storage.db.database import Database
 from storage.jobs.claim import EXPIRED
 from storage.jobs.release import CANCELLED
-from storage.jobs.transition import RELEASED, ended_values, error_parameters, read_job, run_ending
+from storage.jobs.transition import (
+    RELEASED,
+    batch_delta,
+    ended_values,
+    error_parameters,
+    read_job,
+    run_ending,
+)
 from storage.records.states import JobStatus
 from storage.retention.tombstones import no_such_job
 from storage.schema.clock import instant
@@ -164,14 +171,10 @@ def _requeue_ended(db: Database, ids: Sequence[UUID], *, passes_over: bool = Fal
             return []
         again = [row.id for row in ended]
         connection.execute(_requeue(db.tables), {"ids": again})
-        deltas = [{"batch_id": r.batch_id, **_subtract_end(r.status)} for r in ended if r.batch_id]
+        deltas = [batch_delta(r.batch_id, r.status, by=-1) for r in ended if r.batch_id]
         if deltas:
             connection.execute(insert(db.tables.batch_deltas), deltas)
     return again
-
-
-def _subtract_end(status: str) -> dict[str, int]:
-    return {name: -int(name == status) for name in ("succeeded", "failed", "cancelled")}
 
 
 def _mark_held(db: Database, which: dict[str, list[UUID]], *, passes_over: bool) -> set[UUID]:

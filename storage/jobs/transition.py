@@ -35,8 +35,8 @@ from storage.db.database import Database
 from storage.errors import RecordRefused, RecordUnreadable
 from storage.jobs.rows import job_from_row
 from storage.records.job import Job, JobError
+from storage.records.states import COUNTED, ENDED, JobStatus
 from storage.records.states import HELD as HELD_STATES
-from storage.records.states import JobStatus
 from storage.schema.clock import now
 from storage.schema.tables import Tables
 from storage.webhooks.outbox import delivery_columns, insert_deliveries, insert_job_deliveries
@@ -81,8 +81,6 @@ def ended_values(status: JobStatus) -> dict[str, object]:
 # Python's range.
 UNDECODABLE = (ValueError, TypeError, RecordRefused)
 
-_COUNTED = ("succeeded", "failed", "cancelled")
-
 
 def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> Sequence[RowMapping]:
     """Run an UPDATE of jobs that may end some; record batch counts and deliveries.
@@ -102,7 +100,7 @@ def run_ending(db: Database, change: Update, parameters: Mapping[str, Any]) -> S
         with db.statement() as connection:
             changed = connection.execute(ending_statement(db.tables, change), parameters)
             rows = changed.mappings().all()
-    db.note_ended([row["id"] for row in rows if row["status"] in _COUNTED])
+    db.note_ended([row["id"] for row in rows if row["status"] in ENDED])
     return rows
 
 
@@ -113,16 +111,20 @@ def run_ending_within(
     jobs = db.tables.jobs
     returning = change.returning(*_returned(jobs), jobs.c.callback_url)
     rows = connection.execute(returning, parameters).mappings().all()
-    deltas = [_delta(row) for row in rows if row["batch_id"] and row["status"] in _COUNTED]
+    deltas = [
+        batch_delta(row["batch_id"], row["status"])
+        for row in rows
+        if row["batch_id"] and row["status"] in ENDED
+    ]
     if deltas:
         connection.execute(insert(db.tables.batch_deltas), deltas)
     insert_job_deliveries(db.tables, connection, rows)
     return rows
 
 
-def _delta(row: RowMapping) -> dict[str, Any]:
-    counts = {name: int(row["status"] == name) for name in _COUNTED}
-    return {"batch_id": row["batch_id"], **counts}
+def batch_delta(batch_id: UUID, status: str, *, by: int = 1) -> dict[str, Any]:
+    """Return a row of `batch_deltas`: one job of the batch ended so, or (-1) no longer has."""
+    return {"batch_id": batch_id, **{name: by * (status == name) for name in COUNTED}}
 
 
 @cache
@@ -133,11 +135,11 @@ def ending_statement(tables: Tables, change: Update) -> Select[Any]:
     """
     returned = _returned(tables.jobs)
     changed = change.returning(*returned, *delivery_columns(tables)).cte("changed")
-    counts = [case((changed.c.status == name, 1), else_=0) for name in _COUNTED]
+    counts = [case((changed.c.status == name, 1), else_=0) for name in COUNTED]
     ended = select(changed.c.batch_id, *counts).where(
-        changed.c.batch_id.is_not(None), changed.c.status.in_(_COUNTED)
+        changed.c.batch_id.is_not(None), changed.c.status.in_(COUNTED)
     )
-    deltas = insert(tables.batch_deltas).from_select(["batch_id", *_COUNTED], ended).cte("deltas")
+    deltas = insert(tables.batch_deltas).from_select(["batch_id", *COUNTED], ended).cte("deltas")
     answer = select(*(changed.c[column.name] for column in returned))
     return answer.add_cte(deltas, insert_deliveries(tables, changed))
 

@@ -15,8 +15,6 @@ from sqlalchemy import select
 from storage.db.database import Database
 from storage.records.states import ENDED
 
-_ENDED = frozenset(status.value for status in ENDED)
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -39,7 +37,7 @@ class Snapshot:
     @property
     def has_ended(self) -> bool:
         """Return whether the job has ended; only a manual retry changes that."""
-        return self.status in _ENDED
+        return self.status in ENDED
 
 
 def snapshots_of(db: Database, ids: Sequence[UUID]) -> dict[UUID, Snapshot]:

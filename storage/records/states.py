@@ -40,7 +40,10 @@ class JobStatus(StrEnum):
 HELD = frozenset({JobStatus.RUNNING, JobStatus.STORING})
 """The states in which a row names the worker that holds it."""
 
-ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+COUNTED = (JobStatus.SUCCEEDED.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value)
+"""The counts of a batch, each of the jobs that ended in the state of this name."""
+
+ENDED = frozenset(map(JobStatus, COUNTED))
 """The states in which a row has the time it ended and is counted in its batch."""
 
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
 )
 
+from storage.records.states import ENDED
 from storage.schema.clock import now
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
@@ -36,7 +37,6 @@ from storage.webhooks.payload import BATCH_COMPLETED, batch_payload, event_of, j
 
 _ENDED_SQL: Final = "status || '' IN ('succeeded', 'failed', 'cancelled')"
 _WANTED: Final[ColumnElement[bool]] = literal_column(f"callback_url IS NOT NULL AND {_ENDED_SQL}")
-_ENDS: Final = frozenset({"succeeded", "failed", "cancelled"})
 
 _INTO: Final = (
     *("id", "owner", "event", "job_id", "batch_id", "target"),
@@ -80,7 +80,7 @@ def insert_job_deliveries(
         connection: With the transaction.
         ended: `id`, `status` and `callback_url` of rows that were changed.
     """
-    ids = [row["id"] for row in ended if row["callback_url"] and row["status"] in _ENDS]
+    ids = [row["id"] for row in ended if row["callback_url"] and row["status"] in ENDED]
     if ids:
         connection.execute(_of_jobs(tables), {"ids": ids})
 

@@ -24,14 +24,12 @@ from uuid import UUID
 
 from sqlalchemy import (
     JSON,
-    ColumnElement,
     Connection,
     Select,
     Text,
     any_,
     bindparam,
     func,
-    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -40,9 +38,8 @@ from storage.db.database import Database
 from storage.records.job import NewJob
 from storage.records.states import JobStatus
 from storage.schema.clock import now
+from storage.schema.predicates import SUCCEEDED
 from storage.schema.tables import Tables
-
-_SUCCEEDED: ColumnElement[bool] = literal_column("status || '' = 'succeeded'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ def _sources(tables: Tables) -> Select[Any]:
         .where(
             reuses.c.owner == bindparam("owner"),
             reuses.c.request_hash == asked.c.value,
-            _SUCCEEDED,
+            SUCCEEDED,
             jobs.c.simulated == bindparam("simulated"),
         )
         .order_by(reuses.c.job_id)

@@ -13,14 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     Select,
     Update,
     bindparam,
     case,
     false,
     insert,
-    literal_column,
     null,
     select,
     update,
@@ -30,12 +28,11 @@ from storage.db.database import Database
 from storage.jobs.transition import RELEASED, error_parameters, new_error
 from storage.records.job import JobError
 from storage.records.states import JobStatus
+from storage.schema.predicates import SUCCEEDED
 from storage.schema.tables import Tables
 from storage.schema.uuid_column import Uuid
 
 __all__ = ["requeue_lost"]
-
-_SUCCEEDED: ColumnElement[bool] = literal_column("status || '' = 'succeeded'")
 
 
 def requeue_lost(
@@ -93,7 +90,7 @@ def _lock_reuses(tables: Tables) -> Select[Any]:
 def _named(tables: Tables) -> Select[Any]:
     jobs = tables.jobs
     rows = select(jobs.c.id, jobs.c.batch_id, jobs.c.images)
-    rows = rows.where(jobs.c.id.in_(_ids()), _SUCCEEDED).order_by(jobs.c.id)
+    rows = rows.where(jobs.c.id.in_(_ids()), SUCCEEDED).order_by(jobs.c.id)
     return rows if tables.is_sqlite else rows.with_for_update()
 
 
@@ -104,7 +101,7 @@ def _requeue(tables: Tables) -> Update:
     has_own = counted + jobs.c.calls_duplicate < jobs.c.calls_made
     return (
         update(jobs)
-        .where(jobs.c.id.in_(_ids()), _SUCCEEDED)
+        .where(jobs.c.id.in_(_ids()), SUCCEEDED)
         .values(
             {
                 **RELEASED,

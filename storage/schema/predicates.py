@@ -32,6 +32,8 @@ RUNNING: ColumnElement[bool] = literal_column("status || '' = 'running'")
 
 STORING: ColumnElement[bool] = literal_column("status || '' = 'storing'")
 
+SUCCEEDED: ColumnElement[bool] = literal_column("status || '' = 'succeeded'")
+
 HELD: ColumnElement[bool] = literal_column("status || '' IN ('running', 'storing')")
 
 # The conditions of partial indexes, for searching rows (see `constraints.py`).

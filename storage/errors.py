@@ -139,7 +139,7 @@ class BatchShut(StorageError):
     def __init__(self, batch_id: UUID) -> None:
         self.batch_id = batch_id
         super().__init__(
-            f"batch {batch_id} was given up by another load of it: hand it in once more"
+            f"batch {batch_id} was opened or abandoned by another load of it: submit it again"
         )
 
 
@@ -171,7 +171,7 @@ class DayExhausted(StorageError):
     """Report that the fleet has sent as many calls today as the settings allow.
 
     Args:
-        most: The daily limit.
+        limit: The daily limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -274,4 +274,4 @@ class SpoolDamaged(SpoolLost):
         self.path = path
         self.job_id = job_id
         self.fence = fence
-        super().__init__(f"spool file {path.name} is damaged ({reason}); set aside as {path}")
+        super().__init__(f"spool file {path.name} is damaged ({reason}); it was moved to {path}")

@@ -122,10 +122,10 @@ def _fold(db: Database, limit: int, *, passes_over_locked: bool = False) -> list
         return closed
 
 
-def tell_batch(
+def insert_batch_delta(
     db: Database, connection: Connection, batch_id: UUID | None, status: str, times: int = 1
 ) -> None:
-    """Record in the open transaction that a job of a batch has ended, or (-1) no longer has."""
+    """Record in the open transaction that jobs of a batch have ended so; none without a batch."""
     if batch_id is None or status not in COUNTED:
         return
     connection.execute(insert(db.tables.batch_deltas), {"batch_id": batch_id, status: times})

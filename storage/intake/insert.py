@@ -21,7 +21,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Insert, RowMapping
 
-from storage.batches.counts import tell_batch
+from storage.batches.counts import insert_batch_delta
 from storage.batches.loading import Loading, lock_loading
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, IdempotencyConflict, JobForgotten
@@ -150,7 +150,7 @@ def insert_rows(
         note_reuses(tables, connection, asking.only(new), sources)
         insert_job_deliveries(tables, connection, ended)
         for batch_id, times in Counter(row["batch_id"] for row in ended).items():
-            tell_batch(db, connection, batch_id, JobStatus.SUCCEEDED.value, times)
+            insert_batch_delta(db, connection, batch_id, JobStatus.SUCCEEDED.value, times)
     return len(new)
 
 
@@ -182,7 +182,7 @@ def insert_row(db: Database, job: NewJob, columns: Mapping[str, Any], **more: An
         row = connection.execute(statement.values(lifetime | more), columns).mappings().first()
         if row is not None:
             _refuse_forgotten(db.tables, connection, job)
-            tell_batch(db, connection, row["batch_id"], row["status"])
+            insert_batch_delta(db, connection, row["batch_id"], row["status"])
             insert_job_deliveries(db.tables, connection, [row])
             sources = {} if source is None else {job.id: source}
             note_reuses(db.tables, connection, asking_of_job(job), sources)
@@ -236,8 +236,8 @@ def _bulk(tables: Tables) -> Any:
 @cache
 def _bulk_ended(tables: Tables) -> Any:
     jobs = tables.jobs
-    told = (jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.callback_url)
-    return _many(tables).values(ENDED_NOW).returning(*told)
+    returned = (jobs.c.id, jobs.c.batch_id, jobs.c.status, jobs.c.callback_url)
+    return _many(tables).values(ENDED_NOW).returning(*returned)
 
 
 def _many(tables: Tables) -> Insert:

@@ -32,7 +32,9 @@ _MAX_ERROR_CHARS: Final = 500
 _MOST_DOUBLINGS: Final = 16
 
 
-def put_back(db: Database, keys: Sequence[str], *, error: str | None, delay_s: float) -> None:
+def requeue_deletions(
+    db: Database, keys: Sequence[str], *, error: str | None, delay_s: float
+) -> None:
     """Requeue objects that could not be deleted or were not tried, to be tried again later.
 
     Args:
@@ -53,7 +55,7 @@ def put_back(db: Database, keys: Sequence[str], *, error: str | None, delay_s: f
             connection.execute(statement, bounds)
 
 
-def put_back_refused(
+def requeue_refused(
     db: Database, whys: Mapping[str, str], *, first_wait_s: float, longest_wait_s: float
 ) -> None:
     """Requeue objects whose deletion the bucket refused, each with its own reason.

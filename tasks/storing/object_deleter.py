@@ -29,7 +29,7 @@ from storage.retention.deletion_queue import (
     mark_deleted,
     renew_deletions,
 )
-from storage.retention.requeue import put_back, put_back_refused
+from storage.retention.requeue import requeue_deletions, requeue_refused
 from tasks.background import BackgroundLoop, Expected, OnError
 from tasks.backoff import HALF_JITTER, backoff_s
 
@@ -175,7 +175,7 @@ class ObjectDeleter:
         if not tally.is_claimed():
             return True
         mark_deleted(self._database, tally.deleted)
-        put_back_refused(
+        requeue_refused(
             self._database,
             tally.refused,
             first_wait_s=FIRST_WAIT_S,
@@ -186,8 +186,10 @@ class ObjectDeleter:
         is_away = bool(tally.failed or (untouched and not stopped))
         self._failures = self._failures + 1 if is_away else 0
         delay_s = self._wait_s()
-        put_back(self._database, list(tally.failed), error=why, delay_s=delay_s)
-        put_back(self._database, untouched, error=None, delay_s=0.0 if stopped else delay_s)
+        requeue_deletions(self._database, list(tally.failed), error=why, delay_s=delay_s)
+        requeue_deletions(
+            self._database, untouched, error=None, delay_s=0.0 if stopped else delay_s
+        )
         if why is not None:
             log.warning(
                 "objects of deleted jobs could not be deleted yet",

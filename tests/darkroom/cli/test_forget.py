@@ -29,7 +29,7 @@ from storage.objects.store import ObjectStore
 from storage.queries.pages import list_jobs
 from storage.records.job import Job
 from storage.retention.delete import forget_jobs
-from storage.retention.requeue import put_back_refused
+from storage.retention.requeue import requeue_refused
 from tasks.storing.object_deleter import ObjectDeleter
 from tests.darkroom.cli.conftest import CommandLine, claim
 
@@ -105,7 +105,7 @@ def test_the_doctor_tells_the_objects_that_failed_from_those_that_wait(
     jobs = [finish(a_job(f"{n}")) for n in range(3)]
     forget_jobs(tables, [job.id for job in jobs], key_prefix="")
     whys = {jobs[0].images[0].key: "no right to it"}
-    put_back_refused(tables, whys, first_wait_s=5, longest_wait_s=5)
+    requeue_refused(tables, whys, first_wait_s=5, longest_wait_s=5)
     [finding] = check_deletions(cast("Wiring", SimpleNamespace(database=tables)))
     assert re.fullmatch(
         r"3 objects of forgotten jobs wait since .* UTC; 1 of them failed to go: no right to it",

@@ -32,7 +32,7 @@ from storage.retention.deletion_queue import (
     mark_deleted,
     spare_init_image,
 )
-from storage.retention.requeue import put_back, put_back_refused
+from storage.retention.requeue import requeue_deletions, requeue_refused
 from storage.retention.tombstones import find_tombstone, objects_left
 from tests.storage.table import FAULT, TableUnderTest, new_job, picture
 
@@ -112,7 +112,7 @@ def test_its_objects_are_doomed_with_it(table: TableUnderTest) -> None:
     taken = claim_deletions(table.db, limit=50)
     assert set(taken) == doomed(table.db)
     assert claim_deletions(table.db, limit=50) == []
-    put_back(table.db, taken[:1], error="the bucket is away", delay_s=-1)
+    requeue_deletions(table.db, taken[:1], error="the bucket is away", delay_s=-1)
     mark_deleted(table.db, taken[1:])
     state = deletion_queue_state(table.db)
     assert (state.objects, state.overdue, state.error) == (1, 1, "the bucket is away")
@@ -129,8 +129,8 @@ def test_what_may_not_be_deleted_waits_on_its_own_account(table: TableUnderTest)
         connection.execute(update(rows).values(tries=11).where(rows.c.key == often))
     assert set(claim_deletions(table.db, limit=9)) == {often, once, untouched}
     whys = {often: "no right to it", once: "locked"}
-    put_back_refused(table.db, whys, first_wait_s=10, longest_wait_s=3000)
-    put_back(table.db, [untouched], error=None, delay_s=5)
+    requeue_refused(table.db, whys, first_wait_s=10, longest_wait_s=3000)
+    requeue_deletions(table.db, [untouched], error=None, delay_s=5)
     waits = rows.c.due_at, rows.c.tries, rows.c.error
     moment = database_time(table.db)
     with table.db.read() as connection:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import FIGURES
+
 ROOT = Path(__file__).resolve().parents[2]
 FENCED = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
 #: A path in backticks: folders and a file, or a folder.
@@ -81,3 +83,12 @@ def test_every_make_target_and_module_named_in_a_page_exists(page: str) -> None:
     assert typed - targets == set()
     modules = re.findall(r"python -m ([a-z_]+(?:\.[a-z_]+)*)", text)
     assert [name for name in modules if importlib.util.find_spec(name) is None] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md", "docs/performance.md"])
+def test_every_figure_named_in_a_page_is_measured(page: str) -> None:
+    """Those after `--only`, as `make bench` takes them."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = " ".join(re.findall(r"--only((?: [a-z][a-z-]+)+)", text)).split()
+    assert named
+    assert set(named) - FIGURES.keys() == set()

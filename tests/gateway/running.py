@@ -3,8 +3,7 @@
 import hashlib
 import io
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from storage.queries.get import get_job
 from storage.records.call_outcome import CallOutcome
 from storage.records.job import Job, JobError, StoredImage
 from storage.records.object_keys import image_key
+from tests.waiting import wait_until
 
 WITHIN_S = 30
 
@@ -129,15 +129,6 @@ def served(server: Server) -> Iterator[str]:
         thread.join(WITHIN_S)
         listener.close()
         assert not thread.is_alive(), "the gateway did not stop"
-
-
-def wait_until(question: Callable[[], Any]) -> Any:
-    """Wait until something is true, and return it."""
-    deadline_s = time.monotonic() + WITHIN_S
-    while not (answer := question()):
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.01)
-    return answer
 
 
 def fields_of(answer: requests.Response) -> Sequence[str]:

@@ -15,7 +15,8 @@ from gateway.auth.caller import Caller, Lookup
 from gateway.server import Server
 from gateway.services import Services
 from storage.objects.store import ObjectStore
-from tests.gateway.running import served, wait_until
+from tests.gateway.running import served
+from tests.waiting import wait_until
 
 __all__ = ["SharedServers"]
 

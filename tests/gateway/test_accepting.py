@@ -21,7 +21,8 @@ from storage.intake.reuse import set_owner_reuse
 from storage.owners.limits import set_owner_limits
 from tasks.submission.queue_allowances import QueueAllowances
 from tests.gateway.conftest import _running
-from tests.gateway.running import Gateway, wait_until
+from tests.gateway.running import Gateway
+from tests.waiting import wait_until
 
 FOX = {"request": {"prompt": "a paper fox"}}
 CLIENTS = 16

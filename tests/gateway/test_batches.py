@@ -29,8 +29,9 @@ from storage.owners.limits import set_owner_limits
 from storage.queries.get import get_jobs
 from storage.queries.pages import list_jobs
 from tests.gateway.conftest import _running
-from tests.gateway.running import WITHIN_S, Gateway, fields_of, wait_until
+from tests.gateway.running import WITHIN_S, Gateway, fields_of
 from tests.storage.table import cut_short
+from tests.waiting import wait_until
 
 JSONL = {"Content-Type": "application/jsonl"}
 CSV = {"Content-Type": "text/csv; charset=utf-8"}

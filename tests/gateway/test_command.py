@@ -14,8 +14,9 @@ import requests
 from storage.db.database import Database
 from storage.owners.api_keys import create_key
 from tests.darkroom.cli.conftest import CommandLine, Started, plain_environment
-from tests.gateway.running import WITHIN_S, wait_until
+from tests.gateway.running import WITHIN_S
 from tests.services import S3Endpoint
+from tests.waiting import wait_until
 
 FOX = {"request": {"prompt": "a very secret fox"}}
 

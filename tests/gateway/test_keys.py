@@ -16,7 +16,8 @@ from gateway.services import Services
 from storage.db.database import Database
 from storage.migrations.migrate import migrate
 from storage.owners.api_keys import SECRET_PREFIX, ApiKey, create_key, list_keys, revoke_key
-from tests.gateway.running import Gateway, serving, wait_until
+from tests.gateway.running import Gateway, serving
+from tests.waiting import wait_until
 
 WRONG = SECRET_PREFIX + "A" * 43
 

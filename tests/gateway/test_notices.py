@@ -18,10 +18,11 @@ from storage.intake.insert import insert_job
 from storage.jobs.cancel import cancel_jobs
 from storage.queries.snapshots import Snapshot, snapshots_of
 from tasks.notices.ended import ended_channel
-from tests.gateway.running import Gateway, serving, wait_until
+from tests.gateway.running import Gateway, serving
 from tests.gateway.test_events import events, follow
 from tests.services.redis import RedisServer
 from tests.storage.table import new_job
+from tests.waiting import wait_until
 
 #: Seconds between two polls if only a notice is to be noticed.
 NEVER_S = 3600.0

@@ -15,9 +15,10 @@ from storage.db.database import Database
 from storage.owners.api_keys import create_key
 from tasks.notices.ended import ids_of
 from tests.darkroom.cli.conftest import plain_environment
-from tests.gateway.running import WITHIN_S, wait_until
+from tests.gateway.running import WITHIN_S
 from tests.services import S3Endpoint, Simulator
 from tests.tasks.notices.heard import heard
+from tests.waiting import wait_until
 
 
 def test_a_job_over_http_becomes_a_picture_while_its_sender_waits(

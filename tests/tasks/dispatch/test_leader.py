@@ -1,7 +1,6 @@
 """The leader's work: what it does while it holds the term, and leaves alone while it does not."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -23,6 +22,7 @@ from tasks.dispatch.leader import LEADERSHIP, DispatchLeader, LeaderTimes
 from tasks.dispatch.window import Window
 from tests.storage.table import TableUnderTest
 from tests.tasks.rests import Rests
+from tests.waiting import wait_until
 
 WITHIN_S = 30
 TIMES = LeaderTimes(every_s=0.01, term_s=60, lease_s=0, max_unknown_calls=1, spool_grace_s=60)
@@ -205,7 +205,7 @@ def test_a_dispatcher_that_stops_resigns(table: TableUnderTest) -> None:
     dispatcher = dispatcher_of(table)
     dispatcher.loop.start()
     other = uuid4()
-    _wait_until(lambda: not lead(table.db, LEADERSHIP, holder=other, term_s=-1).leading)
+    wait_until(lambda: not lead(table.db, LEADERSHIP, holder=other, term_s=-1).leading)
     assert dispatcher.loop.stop(timeout_s=WITHIN_S)
     assert lead(table.db, LEADERSHIP, holder=other, term_s=60).leading
 
@@ -263,10 +263,3 @@ def test_a_round_that_failed_is_followed_by_a_rest(
     rests = Rests(dispatcher.loop, last=3)
     dispatcher.loop.run()
     assert rests.seconds == [TIMES.every_s, rest_s, TIMES.every_s]
-
-
-def _wait_until(question: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not question():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.01)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import redis
 
 from tasks.notices.ended import ended_channel
-from tests.gateway.running import wait_until
+from tests.waiting import wait_until
 
 
 @contextmanager

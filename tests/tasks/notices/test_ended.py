@@ -9,9 +9,9 @@ import pytest
 from darkroom.settings.addresses import RedisAddress
 from tasks.notices import ended
 from tasks.notices.ended import AT_ONCE, EndedNotices, ids_of
-from tests.gateway.running import wait_until
 from tests.services.redis import RedisServer
 from tests.tasks.notices.heard import heard
+from tests.waiting import wait_until
 
 
 @pytest.fixture

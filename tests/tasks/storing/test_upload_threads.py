@@ -27,6 +27,7 @@ from storage.spool.spool import Spool
 from tasks.locked_rows import LOCKED_CONNECTIONS, locked_row_retry
 from tasks.storing.uploader import Uploader
 from tests.tasks.jobs import claimed_job
+from tests.waiting import wait_until
 
 WITHIN_S = 30
 IMAGE = SpooledImage([b"png" * 99], width=9, height=11)
@@ -148,8 +149,8 @@ def test_a_stopped_thread_begins_no_other_upload(
     assert entered.wait(WITHIN_S)
     uploads.stop()
     release.set()
-    _wait_until(lambda: get_job(database, first.id).status is JobStatus.SUCCEEDED)
-    _wait_until(lambda: not _upload_threads())
+    wait_until(lambda: get_job(database, first.id).status is JobStatus.SUCCEEDED)
+    wait_until(lambda: not _upload_threads())
     assert get_job(database, second.id).status is JobStatus.STORING
     assert spool.entries() == [other]
     assert not uploads.wait_until_empty(0)
@@ -166,7 +167,7 @@ def test_who_waits_for_the_last_answer_is_woken_by_its_end(
         target=lambda: ended.append(uploads.wait_until_empty(3600)), daemon=True
     )
     waiter.start()
-    _wait_until(lambda: vars(uploads._emptied)["_waiters"])
+    wait_until(lambda: vars(uploads._emptied)["_waiters"])
     uploads.start()
     waiter.join(WITHIN_S)
     assert ended == [True]
@@ -177,7 +178,7 @@ def test_idle_threads_end_when_they_are_stopped(uploads: Uploader) -> None:
     uploads.start()
     assert [thread.daemon for thread in _upload_threads()] == [True]
     uploads.stop()
-    _wait_until(lambda: not _upload_threads())
+    wait_until(lambda: not _upload_threads())
 
 
 def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
@@ -201,8 +202,8 @@ def test_an_answer_that_waits_for_its_next_try_holds_up_no_other(
     uploads.start()
     uploads.add(entry)
     uploads.add(other)
-    _wait_until(lambda: get_job(database, job.id).status is JobStatus.SUCCEEDED)
-    _wait_until(lambda: uploads.claims() == {(failing.id, failing.fence)})
+    wait_until(lambda: get_job(database, job.id).status is JobStatus.SUCCEEDED)
+    wait_until(lambda: uploads.claims() == {(failing.id, failing.fence)})
     assert not uploads.wait_until_empty(0)
     assert tries == [bad]
 
@@ -240,7 +241,7 @@ def test_a_try_that_failed_leaves_no_picture_in_memory(
     assert uploads._cache._limiter.inside_bytes > 0
     uploads.start()
     uploads.add(entry)
-    _wait_until(lambda: uploads._cache._limiter.inside_bytes == 0)
+    wait_until(lambda: uploads._cache._limiter.inside_bytes == 0)
 
 
 def test_an_answer_whose_job_was_deleted_is_not_put(
@@ -292,7 +293,7 @@ def test_a_row_that_has_just_named_an_answer_is_not_asked_again(
     uploads.add(entry, is_named=True)
     assert seen.wait(WITHIN_S)
     uploads.stop()
-    _wait_until(lambda: not _upload_threads())
+    wait_until(lambda: not _upload_threads())
     assert len(bucket.stored) == puts
     assert uploads._spool.entries() == [entry], "the other one may still be lost"
     assert bucket.deleted == [], "its key is the other one's"
@@ -357,11 +358,11 @@ def test_an_answer_is_tried_again_when_its_wait_is_over_and_not_before(
     bucket.before = refuse_once
     uploads.start()
     uploads.add(entry)
-    _wait_until(lambda: tries)
+    wait_until(lambda: tries)
     uploads.add(spooled(database, uploads)[1])
-    _wait_until(lambda: len(bucket.stored) == 1)
+    wait_until(lambda: len(bucket.stored) == 1)
     uploads.add(spooled(database, uploads)[1])
-    _wait_until(lambda: len(bucket.stored) == 2)
+    wait_until(lambda: len(bucket.stored) == 2)
     assert len(tries) == 1
     clock[0] += 0.5
     assert uploads.wait_until_empty(WITHIN_S)
@@ -391,10 +392,10 @@ def test_a_try_that_failed_asks_the_row_again(
     attempts = _count_attempts(uploads, monkeypatch)
     uploads.start()
     uploads.add(entry, is_named=True)
-    _wait_until(lambda: attempts.count(entry) >= 2)
+    wait_until(lambda: attempts.count(entry) >= 2)
     bucket.before = lambda _: None
     uploads.add(next_one)
-    _wait_until(lambda: spool.entries() == [entry])
+    wait_until(lambda: spool.entries() == [entry])
     assert bucket.stored == [uploads.stored(next_one)[0].key]
     assert get_job(database, other.id).status is JobStatus.SUCCEEDED
 
@@ -418,7 +419,7 @@ def test_an_answer_whose_row_is_locked_is_tried_on_few_connections(
             others.enter_context(locked_row_retry())
         uploads.start()
         uploads.add(entry)
-        _wait_until(lambda: attempts.count(entry) >= 3)
+        wait_until(lambda: attempts.count(entry) >= 3)
         assert len(tries) == 1
     assert uploads.wait_until_empty(WITHIN_S)
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
@@ -485,7 +486,7 @@ def test_an_answer_whose_locked_row_cannot_name_it_is_put_for_its_own_claim_alon
     attempts = _count_attempts(uploads, monkeypatch)
     uploads.start()
     uploads.add(entry)
-    _wait_until(lambda: attempts.count(entry) >= 2 or bucket.stored)
+    wait_until(lambda: attempts.count(entry) >= 2 or bucket.stored)
     assert len(bucket.stored) == (1 if holder == "itself" else 0)
     monkeypatch.setattr("tasks.storing.image_writer.mark_storing_if_held", mark_storing_if_held)
     assert uploads.wait_until_empty(WITHIN_S)
@@ -517,7 +518,7 @@ def test_an_answer_without_a_file_waits_for_another_at_its_fence(
         ended.set()
 
     threading.Thread(target=put, daemon=True).start()
-    _wait_until(lambda: len(attempts) >= 2)
+    wait_until(lambda: len(attempts) >= 2)
     assert (bucket.stored, ended.is_set()) == ([], False)
     assert fail_if_held(
         database, job.id, fence=1, outcome=CallOutcome(ERROR, counted_as=CallCount.LOST)
@@ -547,10 +548,3 @@ def _count_attempts(uploads: Uploader, monkeypatch: pytest.MonkeyPatch) -> list[
 def _upload_threads() -> list[threading.Thread]:
     now = set(threading.enumerate()) - _others
     return [thread for thread in now if thread.name.startswith("upload-")]
-
-
-def _wait_until(question: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not question():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.01)

@@ -1,7 +1,5 @@
 """What the upload threads do with spooled images that cannot be stored any more."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -26,6 +24,7 @@ from storage.spool.spool import Spool
 from tasks.storing.uploader import Uploader
 from tests.storage.table import TableUnderTest
 from tests.tasks.jobs import claimed_job
+from tests.waiting import wait_until
 
 
 def uploads_without_a_bucket(database: Database, spool: Spool) -> Uploader:
@@ -361,15 +360,6 @@ def test_a_quarantined_image_finishes_its_job_once_there_is_one(
     again.stop()
     assert get_job(database, job_id).status is JobStatus.SUCCEEDED
     spool.close()
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Look again and again, generously."""
-    for _ in range(600):
-        if is_so():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
 
 
 def test_a_damaged_file_whose_image_is_in_the_bucket_is_not_lost(

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +29,7 @@ from tasks.webhooks.sending.signature import new_secret
 from tests.playground.raw_server import Seen, answer, raw_server, reset
 from tests.storage.table import TableUnderTest
 from tests.tasks.webhooks.receivers import LOOPBACK
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.enable_socket
 
@@ -238,7 +238,7 @@ def test_two_workers_send_each_delivery_once(lite: TableUnderTest) -> None:
     workers = [deliverer(lite, note) for _ in range(2)]
     for each in workers:
         each.loop.start()
-    _wait_until(lambda: all(told(lite, each).state == "delivered" for each in jobs))
+    wait_until(lambda: all(told(lite, each).state == "delivered" for each in jobs))
     assert all(each.loop.stop(timeout_s=WITHIN_S) for each in workers)
     assert len(sent) == len(set(sent)) == len(jobs)
 
@@ -259,7 +259,7 @@ def test_a_dead_receiver_keeps_nobody_elses_threads(lite: TableUnderTest) -> Non
     live = [ended(lite, "http://127.0.0.1:1/", owner="live") for _ in range(6)]
     worker = deliverer(lite, hang, threads=6)
     worker.loop.start()
-    _wait_until(lambda: all(told(lite, each).state == "delivered" for each in live))
+    wait_until(lambda: all(told(lite, each).state == "delivered" for each in live))
     assert under_way.count("dead") == 1
     release.set()
     assert worker.loop.stop(timeout_s=WITHIN_S)
@@ -331,11 +331,11 @@ def test_a_fault_nobody_foresaw_ends_no_deliveries(
     job_id = ended(lite, "http://127.0.0.1:1/")
     one = deliverer(lite, lambda *_: Verdict(DeliveryState.DELIVERED, status=200))
     with running(one):
-        _wait_until(lambda: "a round of deliveries failed" in caplog.text)
+        wait_until(lambda: "a round of deliveries failed" in caplog.text)
         assert one.wait_until_idle(WITHIN_S), "what was not begun is not under way"
         may_start.set()
         make_due(lite)
-        _wait_until(lambda: told(lite, job_id).state is DeliveryState.DELIVERED)
+        wait_until(lambda: told(lite, job_id).state is DeliveryState.DELIVERED)
 
 
 def test_what_is_old_is_swept_while_deliveries_go_on(
@@ -353,13 +353,13 @@ def test_what_is_old_is_swept_while_deliveries_go_on(
         return sum(latest_delivery(lite.db, job_id=each) is not None for each in old)
 
     with running(worker):
-        _wait_until(lambda: left() == 3)
+        wait_until(lambda: left() == 3)
         new = ended(lite, "http://127.0.0.1:1/")
-        _wait_until(lambda: told(lite, new).state is DeliveryState.DELIVERED)
+        wait_until(lambda: told(lite, new).state is DeliveryState.DELIVERED)
         assert left() == 3
     monkeypatch.setattr("tasks.webhooks.loop.delivery_loop.SWEEP_AGAIN_S", 0.0)
     with running(deliverer(lite, keep_s=-600.0)):
-        _wait_until(lambda: latest_delivery(lite.db, job_id=new) is None)
+        wait_until(lambda: latest_delivery(lite.db, job_id=new) is None)
     assert left() == 0
 
 
@@ -368,10 +368,3 @@ def test_a_task_of_our_own_is_never_sent() -> None:
     for task, queue in (("darkroom.submit", "q"), ("t", "darkroom.submit"), ("Darkroom.X", "q")):
         with pytest.raises(ValueError, match="own"):
             OnEnd(task=task, queue=queue)
-
-
-def _wait_until(question: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not question():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.01)

@@ -24,6 +24,7 @@ from tasks.webhooks.schedule import JITTER
 from tests.storage.table import TableUnderTest
 from tests.tasks.rests import Rests
 from tests.tasks.webhooks.loop.test_deliverer import deliverer, ended, make_due, told
+from tests.waiting import wait_until
 
 WITHIN_S = 30
 DONE = Verdict(DeliveryState.DELIVERED, status=200)
@@ -99,7 +100,7 @@ def test_threads_are_divided_between_the_owners_of_a_round(table: TableUnderTest
     for owner in "abc" * (MOST_IN_RUN + 1):
         ended(table, ANYWHERE, owner=owner)
     assert worker.round() > 0
-    _wait_until(lambda: len(owners) == 4)
+    wait_until(lambda: len(owners) == 4)
     assert sorted(Counter(owners).values()) == [1, 1, 2]
     release.set()
     assert worker.wait_until_idle(WITHIN_S)
@@ -133,7 +134,7 @@ def test_a_worker_without_a_free_thread_claims_nothing_and_rests(
     monkeypatch.setattr(worker, "round", counted)
     worker.loop.start()
     worker.loop.wake()  # or its first round would come after an hour
-    _wait_until(lambda: len(while_busy) == 3)
+    wait_until(lambda: len(while_busy) == 3)
     assert worker.loop.stop(timeout_s=WITHIN_S)
     assert max(while_busy) <= 2
 
@@ -313,7 +314,7 @@ def test_results_wait_for_a_thread_that_could_not_be_started(
     jobs = [ended(table, ANYWHERE)]
     worker = deliverer(table, noting([]), lease_s=3600.0)
     assert worker.round() == 1
-    _wait_until(lambda: "results of deliveries wait for a thread" in caplog.text)
+    wait_until(lambda: "results of deliveries wait for a thread" in caplog.text)
     assert worker._limits.wait_until_free(WITHIN_S)
     assert not worker.wait_until_idle(0.01)
     jobs.append(ended(table, ANYWHERE))
@@ -344,7 +345,7 @@ def test_dead_receivers_of_an_owner_do_not_delay_its_live_one(table: TableUnderT
         worker._limits.answered(run)
         worker._limits.end(run)
     worker.loop.start()
-    _wait_until(lambda: all(told(table, each).state == "delivered" for each in live))
+    wait_until(lambda: all(told(table, each).state == "delivered" for each in live))
     assert worker._limits.free == 4
     assert set(arrived) == set(live)
     release.set()
@@ -490,10 +491,3 @@ def test_the_end_of_a_job_that_is_gone_by_now_is_not_sent(table: TableUnderTest)
     tasks = Tasks(Outcome(200, 0.0))
     verdict = attempt_by(tasks, replace(claimed_task(table), body=None))
     assert (verdict.state, verdict.error, tasks.sent) == ("failed", "FORGOTTEN", [])
-
-
-def _wait_until(question: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not question():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.01)

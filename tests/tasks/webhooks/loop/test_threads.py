@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -80,8 +81,11 @@ def test_owners_take_turns_where_there_are_more_of_them_than_threads(
     assert owners == list("abcabc")
 
 
-def test_threads_are_divided_between_the_owners_of_a_round(table: TableUnderTest) -> None:
+def test_threads_are_divided_between_the_owners_of_a_round(
+    table: TableUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None gets them all, and together they get no more than there are."""
+    monkeypatch.setattr("tasks.webhooks.loop.receiver_limits.QUICK_S", 3600.0)
     for owner in "abc":
         ended(table, ANYWHERE, owner=owner)
     owners, release, is_known = list[str](), threading.Event(), threading.Event()
@@ -238,14 +242,18 @@ def test_what_cannot_be_written_before_the_claim_has_run_out_is_given_up(
     table: TableUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another process has the delivery from then on; a thread does not wait indefinitely."""
-    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.RECORD_AGAIN_S", 0.001)
+    ahead_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead_s, sleep=time.sleep)
+    monkeypatch.setattr("tasks.webhooks.loop.attempt_records.time", clock)
 
     def record(*_: Any) -> Recorded:
+        nonlocal ahead_s
+        ahead_s = 3600.0
         raise DatabaseUnavailable("away")
 
     monkeypatch.setattr("tasks.webhooks.loop.attempt_records.record_attempts", record)
     job_id = ended(table, ANYWHERE)
-    rounds(deliverer(table, noting([]), lease_s=3.0), 1)
+    rounds(deliverer(table, noting([]), lease_s=3600.0), 1)
     assert told(table, job_id).state is DeliveryState.PENDING
     assert "what became of a delivery is lost; it is repeated" in caplog.text
 

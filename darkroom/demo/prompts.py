@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from darkroom.errors import UserError
 from playground.errors import RequestInvalid
-from playground.request.request import parse_request
+from playground.request.request import check_request
 from tasks.batches.csv_columns import JOB_FIELDS
 from tasks.batches.reader import Line, LineFile
 
@@ -71,7 +71,7 @@ def _read(line: Line) -> DemoPrompt:
 def _is_valid(fields: dict[str, Any]) -> bool:
     excluded = {*JOB_FIELDS, "init_image"}
     try:
-        parse_request({name: value for name, value in fields.items() if name not in excluded})
+        check_request({name: value for name, value in fields.items() if name not in excluded})
     except RequestInvalid:
         return False
     return True

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a property loads what it builds: a command that reads the t
     from celery import Celery
 
     from playground.client.client import PlaygroundClient
+    from playground.request.request import RequestLimits
     from storage.db.database import Database
     from storage.objects.store import ObjectStore
     from tasks.broker.queue_depth import QueueDepth
@@ -31,7 +32,7 @@ if TYPE_CHECKING:  # a property loads what it builds: a command that reads the t
     from tasks.dispatch.enqueue import Dispatch
     from tasks.messages.rejected import RejectedMessages
     from tasks.storing.object_deleter import ObjectDeleter
-    from tasks.submission.intake import Intake, RequestLimits
+    from tasks.submission.intake import Intake
     from tasks.submission.submit_task import SubmitTask
     from tasks.webhooks.on_end.callback_target import OnEndQueues
     from workers.consumer_control import ConsumerControl
@@ -179,7 +180,7 @@ class Wiring:
     @property
     def request_limits(self) -> RequestLimits:
         """Return this installation's limits where they differ from the API's page."""
-        from tasks.submission.intake import RequestLimits
+        from playground.request.request import RequestLimits
 
         settings = self.settings
         return RequestLimits(

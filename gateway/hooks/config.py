@@ -19,11 +19,10 @@ from gateway.hooks.mapping import has_placeholders, parse_template
 from gateway.hooks.schemes import FileOfHooks, WrittenHook
 from gateway.hooks.secrets import SecretFaulty, decoded, found_at
 from playground.errors import Fault, RequestInvalid
-from playground.request.request import parse_request
-from tasks.submission.intake import RequestLimits
+from playground.request.request import RequestLimits, check_request
 from tasks.submission.options import JobOptions, parse_options
 
-__all__ = ["Hooks", "load_hooks"]
+__all__ = ["Hooks", "load_hooks", "request_faults"]
 
 Hooks = Mapping[str, Hook]
 """Hooks by their names."""
@@ -140,7 +139,7 @@ def _constant_faults(name: str, hook: WrittenHook, limits: RequestLimits) -> Ite
         job.pop(key, None)
         yield HookFault(name, f"job.{key}", "is not known here: a hook has `owner` and `key`")
     _, option_faults = parse_options(job | {"owner": hook.owner})
-    yield from _as_hook_faults(name, "request", _request_faults(request, limits))
+    yield from _as_hook_faults(name, "request", request_faults(request, limits))
     yield from _as_hook_faults(name, "job", option_faults)
 
 
@@ -163,15 +162,10 @@ def _job_constants(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _request_faults(request: Mapping[str, Any], limits: RequestLimits) -> tuple[Fault, ...]:
+def request_faults(request: Mapping[str, Any], limits: RequestLimits) -> tuple[Fault, ...]:
+    """Return the broken rules of a request; empty if there are none."""
     try:
-        parse_request(
-            request,
-            extra_models=limits.extra_models,
-            max_side_px=limits.max_side_px,
-            max_prompt_chars=limits.max_prompt_chars,
-            max_init_image_bytes=limits.max_init_image_bytes,
-        )
+        check_request(request, limits)
     except RequestInvalid as error:
         return error.faults
     return ()

@@ -29,7 +29,7 @@ from playground.request.strength import strength_text
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What this installation allows beyond, or short of, the page.
 
     Attributes:
@@ -52,11 +52,11 @@ class Limits:
         return tuple(dict.fromkeys((*words.MODELS, *self.extra_models)))
 
 
-_PAGE_ONLY: Final = Limits()
+_PAGE_ONLY: Final = RequestLimits()
 
 
-def _limits(info: ValidationInfo) -> Limits:
-    return info.context if isinstance(info.context, Limits) else _PAGE_ONLY
+def _limits(info: ValidationInfo) -> RequestLimits:
+    return info.context if isinstance(info.context, RequestLimits) else _PAGE_ONLY
 
 
 def _whole_text(text: str) -> str:
@@ -108,7 +108,7 @@ _Strength = Annotated[
 class ImageRequest(BaseModel):
     """One request to the paid API; None is "not set", and not sent.
 
-    Built by `parse_request`, which reports all faults together. Field order matters: sizes are
+    Built by `check_request`, which reports all faults together. Field order matters: sizes are
     checked against the model, which comes before them.
     """
 
@@ -227,22 +227,12 @@ def _off_step(model: str | None, side_px: int) -> bool:
     )
 
 
-def parse_request(
-    raw: object,
-    *,
-    extra_models: Collection[str] = (),
-    max_side_px: int | None = None,
-    max_prompt_chars: int | None = None,
-    max_init_image_bytes: int = DEFAULT_MAX_INIT_IMAGE_BYTES,
-) -> ImageRequest:
-    """Check a producer's request against every rule of the page.
+def check_request(raw: object, limits: RequestLimits = _PAGE_ONLY) -> ImageRequest:
+    """Check a producer's request against every rule of the page and these limits.
 
     Args:
         raw: the input, normally a dict made from JSON.
-        extra_models: model names allowed besides the page's.
-        max_side_px: largest width or height; the page has none.
-        max_prompt_chars: longest prompt and negative prompt; the page has none.
-        max_init_image_bytes: largest decoded initial image; the page has none.
+        limits: where this installation's differ from the page's.
 
     Returns:
         The checked request; the seed is still unset if it was.
@@ -250,19 +240,6 @@ def parse_request(
     Raises:
         RequestInvalid: with all faults of the request, never only the first.
     """
-    return check_request(
-        raw,
-        Limits(
-            extra_models=extra_models,
-            max_side_px=max_side_px,
-            max_prompt_chars=max_prompt_chars,
-            max_init_image_bytes=max_init_image_bytes,
-        ),
-    )
-
-
-def check_request(raw: object, limits: Limits) -> ImageRequest:
-    """Check a request against the page and these limits; raises `RequestInvalid`."""
     if not isinstance(raw, Mapping):
         raise RequestInvalid([Fault("request", shown(raw), "a JSON object of parameters")])
     given = cast("Mapping[object, object]", raw)

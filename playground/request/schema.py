@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from playground.request import vocabulary as words
-from playground.request.request import ImageRequest, Limits
+from playground.request.request import ImageRequest, RequestLimits
 
 
 def request_schema(*, extra_models: Collection[str] = ()) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def request_schema(*, extra_models: Collection[str] = ()) -> dict[str, Any]:
     """
     schema = ImageRequest.model_json_schema()
     model = next(part for part in schema["properties"]["filter_model"]["anyOf"] if "enum" in part)
-    model["enum"] = list(Limits(extra_models=extra_models).models)
+    model["enum"] = list(RequestLimits(extra_models=extra_models).models)
     step = {"multipleOf": words.V3_SIDE_STEP_PX}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -10,7 +10,7 @@ from typing import Final
 import pybase64
 
 from playground.request import vocabulary as words
-from playground.request.request import ImageRequest, Limits, check_request
+from playground.request.request import ImageRequest, RequestLimits, check_request
 
 # The system's generator: processes that were forked or started together share no state.
 _CHANCE: Final = random.SystemRandom()
@@ -67,4 +67,4 @@ def restore_request(row: object) -> ImageRequest:
     Raises:
         RequestInvalid: the row is no longer a valid request.
     """
-    return check_request(row, Limits(any_model=True))
+    return check_request(row, RequestLimits(any_model=True))

@@ -11,12 +11,12 @@ answer. The row is committed before the message is sent, so a lost message only 
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from playground.errors import Fault, RequestInvalid
-from playground.request.request import ImageRequest, Limits, check_request
+from playground.request.request import ImageRequest, RequestLimits, check_request
 from playground.request.wire import init_image_bytes
 from storage.db.database import Database
 from storage.errors import IdempotencyConflict, JobForgotten, RecordRefused, StorageError
@@ -36,19 +36,9 @@ from tasks.submission.options import RULES, JobOptions, parse_options
 from tasks.submission.unserved import UnservedJobs
 from tasks.webhooks.on_end.callback_target import OnEndQueues
 
-__all__ = ["Intake", "Prepared", "RequestLimits"]
+__all__ = ["Intake", "Prepared"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """Holds the limits of this installation where they differ from the API's page."""
-
-    extra_models: tuple[str, ...] = ()
-    max_side_px: int | None = None
-    max_prompt_chars: int | None = None
-    max_init_image_bytes: int = 20_000_000
 
 
 class Intake:
@@ -79,12 +69,7 @@ class Intake:
         self._database = database
         self._objects = objects
         self._dispatch = dispatch
-        self._limits = Limits(
-            extra_models=limits.extra_models,
-            max_side_px=limits.max_side_px,
-            max_prompt_chars=limits.max_prompt_chars,
-            max_init_image_bytes=limits.max_init_image_bytes,
-        )
+        self._limits = limits
         self._key_prefix = key_prefix
         self._simulated = simulated
         self.groups = AcceptGroups(database, dispatch)

@@ -14,7 +14,7 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 
 from chaos.fleet.worker import WorkerProcess
-from playground.request.request import Limits, check_request
+from playground.request.request import RequestLimits, check_request
 from playground.request.wire import kept_form
 from storage.db.database import Database
 from storage.errors import DatabaseUnavailable, JobNotFound
@@ -102,7 +102,7 @@ class Fleet:
     def insert(self, request: Mapping[str, Any]) -> UUID:
         """Put a job into the table, with no message on its way."""
         marked = {**request, "prompt": f"{request['prompt']} {self.mark}"}
-        kept = kept_form(check_request(marked, Limits()))
+        kept = kept_form(check_request(marked, RequestLimits()))
         new = NewJob(id=uuid7(), request=kept, request_hash="0" * 64)
         return insert_job(self.database, new).job.id
 

@@ -16,11 +16,12 @@ import pytest
 
 from benchmarks.figures.wiretap import Wiretap, tapped
 from benchmarks.servers.until import until
+from playground.request.request import RequestLimits
 from storage.db.database import Database
 from tasks.dispatch.enqueue import Dispatch
 from tasks.dispatch.window import Window
 from tasks.messages.group_ack import GroupAck
-from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.intake import Intake
 from tasks.submission.message_groups import MessageGroups
 from tests.tasks.submissions import Loop, Message, Tap, submit_over
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+from playground.request.request import RequestLimits
 from storage.db.database import Database
 from tasks.messages.rejected import RejectedMessages
 from tasks.queues import SUBMIT
 from tasks.submission.held_messages import HeldMessages
-from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.intake import Intake
 from tasks.submission.submit_task import SubmitTask
 
 __all__ = ["Loop", "Message", "Tap", "intake_over", "submit_over"]

@@ -164,23 +164,12 @@ def _id_of(hook: "Hook") -> str | None:
 
 def _faults_of(submission: "JobSubmission", settings: "Settings") -> "tuple[Fault, ...]":
     from darkroom.wiring.factory import Wiring
-    from playground.errors import RequestInvalid
-    from playground.request.request import parse_request
+    from gateway.hooks.config import request_faults
     from tasks.submission.options import parse_options
 
     limits = Wiring(settings).request_limits
-    _, faults = parse_options(dict(submission.options))
-    try:
-        parse_request(
-            submission.request,
-            extra_models=limits.extra_models,
-            max_side_px=limits.max_side_px,
-            max_prompt_chars=limits.max_prompt_chars,
-            max_init_image_bytes=limits.max_init_image_bytes,
-        )
-    except RequestInvalid as error:
-        return (*error.faults, *faults)
-    return tuple(faults)
+    _, option_faults = parse_options(dict(submission.options))
+    return (*request_faults(submission.request, limits), *option_faults)
 
 
 def _answer(submission: "JobSubmission | None", faults: "tuple[Fault, ...]") -> dict[str, Any]:

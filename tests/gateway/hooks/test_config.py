@@ -7,7 +7,7 @@ import pytest
 from gateway.hooks.config import Hooks, load_hooks
 from gateway.hooks.errors import HooksFileFaulty
 from gateway.hooks.signatures import BearerToken, BodyHmac, StandardWebhooks, TimestampedHmac
-from tasks.submission.intake import RequestLimits
+from playground.request.request import RequestLimits
 
 SECRET = "a secret that is long enough"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

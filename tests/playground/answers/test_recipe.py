@@ -10,7 +10,7 @@ from PIL import Image
 from playground.answers.png import HEADER_END, check_png, chunk
 from playground.answers.recipe import embed_recipe, recipe_text
 from playground.errors import PngDamaged
-from playground.request.request import ImageRequest, parse_request
+from playground.request.request import ImageRequest, check_request
 from tests.playground.pictures import picture
 from tests.playground.signed_picture import failures, signed
 
@@ -19,7 +19,7 @@ WHOLE = picture(8, 8)
 
 def request(**parameters: object) -> ImageRequest:
     """Make a request with a seed."""
-    return parse_request({"prompt": "a fox", "seed": 7, **parameters})
+    return check_request({"prompt": "a fox", "seed": 7, **parameters})
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from playground.errors import RequestInvalid
 from playground.request import init_image
-from playground.request.request import parse_request
+from playground.request.request import check_request
 from tests.playground.pictures import base64_of, picture
 
 MANY = 200_000
@@ -59,7 +59,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_header_without_end_costs_a_bounded_number_of_steps(name: str, steps: list[int]) -> None:
     """Pillow reads padding byte by byte and comments one by one; it may not do so indefinitely."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request({"prompt": "x", "init_image": base64_of(HOSTILE[name])})
+        check_request({"prompt": "x", "init_image": base64_of(HOSTILE[name])})
     assert [fault.field for fault in caught.value.faults] == ["init_image"]
     assert len(steps) <= init_image.MAX_HEADER_READS
     assert sum(steps) <= init_image.MAX_HEADER_BYTES
@@ -69,7 +69,7 @@ def test_a_header_without_end_costs_a_bounded_number_of_steps(name: str, steps: 
 def test_a_format_in_which_nobody_exchanges_pictures_is_refused(kind: str) -> None:
     """The fault names the formats that are accepted."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request({"prompt": "x", "init_image": base64_of(picture(16, 16, kind))})
+        check_request({"prompt": "x", "init_image": base64_of(picture(16, 16, kind))})
     assert "PNG, JPEG, WEBP" in caught.value.faults[0].rule
 
 
@@ -79,4 +79,4 @@ def test_a_large_image_with_a_large_colour_profile_passes(kind: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (1500, 1000), 7).save(file, kind, icc_profile=os.urandom(500_000))
     text = base64_of(file.getvalue())
-    assert parse_request({"prompt": "x", "init_image": text}).init_image == text
+    assert check_request({"prompt": "x", "init_image": text}).init_image == text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from playground.errors import RequestInvalid
-from playground.request.request import ImageRequest, parse_request
+from playground.request.request import ImageRequest, RequestLimits, check_request
 from playground.request.rules import RULES
 from playground.request.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
 from tests.playground.pictures import base64_of, picture
@@ -16,13 +16,13 @@ from tests.playground.pictures import base64_of, picture
 def faults(raw: object, **limits: Any) -> dict[str, str]:
     """Parse what must be refused, and return the rules by field."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request(raw, **limits)
+        check_request(raw, RequestLimits(**limits))
     return {fault.field: fault.rule for fault in caught.value.faults}
 
 
 def accepts(**parameters: object) -> ImageRequest:
     """Parse a request that must pass."""
-    return parse_request({"prompt": "a fox", **parameters})
+    return check_request({"prompt": "a fox", **parameters})
 
 
 def test_enums_have_the_lengths_the_page_counts() -> None:
@@ -176,7 +176,7 @@ def test_an_unknown_key_is_named_with_a_near_one() -> None:
 def test_a_key_of_any_kind_is_refused_without_a_crash(key: object) -> None:
     """Keys that are no text, or broken text, are faults as others are."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request({"prompt": "x", key: 1})
+        check_request({"prompt": "x", key: 1})
     assert len(caught.value.faults) == 1
     str(caught.value).encode()
 
@@ -184,7 +184,7 @@ def test_a_key_of_any_kind_is_refused_without_a_crash(key: object) -> None:
 def test_a_value_that_looks_secret_is_not_repeated() -> None:
     """A key submitted by mistake does not reach an error text."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request({"prompt": "x", "api_key": "sk-123456"})
+        check_request({"prompt": "x", "api_key": "sk-123456"})
     assert "sk-123456" not in str(caught.value)
 
 
@@ -201,7 +201,7 @@ def test_an_initial_image_is_never_echoed_beyond_16_characters() -> None:
 def test_extra_models_are_allowed_by_name() -> None:
     """Names the API has learnt since its page was written pass as settings say."""
     raw = {"prompt": "x", "filter_model": "Playground_v2", "width": 33}
-    assert parse_request(raw, extra_models=["Playground_v2"]).width == 33
+    assert check_request(raw, RequestLimits(extra_models=["Playground_v2"])).width == 33
     assert "Playground_v9" in faults(raw, extra_models=["Playground_v9"])["filter_model"]
 
 
@@ -211,7 +211,7 @@ def test_bounds_of_this_installation_are_told_as_numbers() -> None:
     told = faults(raw, max_side_px=1024, max_prompt_chars=10)
     assert set(told) == {"prompt", "negative_prompt", "width"}
     assert "1024" in told["width"]
-    assert parse_request(raw, max_side_px=2048, max_prompt_chars=11).width == 2048
+    assert check_request(raw, RequestLimits(max_side_px=2048, max_prompt_chars=11)).width == 2048
 
 
 @pytest.mark.parametrize(
@@ -299,5 +299,5 @@ def test_every_field_has_a_sentence_of_its_own() -> None:
 def test_the_error_survives_pickling_with_its_facts() -> None:
     """An error that crosses a process keeps its faults."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request({})
+        check_request({})
     assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults  # noqa: S301 - our own bytes

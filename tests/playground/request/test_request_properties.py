@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.errors import Fault, RequestInvalid
-from playground.request.request import parse_request
+from playground.request.request import check_request
 from playground.request.rules import RULES
 from playground.request.schema import request_schema
 from playground.request.vocabulary import MODELS, PROMPT_FILTERS, SCHEDULERS
@@ -45,7 +45,7 @@ VALIDATOR = jsonschema.Draft202012Validator(request_schema())
 def faults_of(raw: object) -> tuple[Fault, ...]:
     """List a request's faults, none if it passes."""
     try:
-        parse_request(raw)
+        check_request(raw)
     except RequestInvalid as error:
         return error.faults
     return ()
@@ -55,7 +55,7 @@ def faults_of(raw: object) -> tuple[Fault, ...]:
 @settings(max_examples=150, deadline=None)
 def test_a_valid_request_goes_over_the_wire_as_it_came(raw: dict[str, Any]) -> None:
     """What passes is sent exactly: nothing added, nothing lost; and a row reads back the same."""
-    request = parse_request(raw)
+    request = check_request(raw)
     assert to_wire(request) == raw
     assert restore_request(json.loads(json.dumps(to_wire(request)))) == request
 
@@ -84,5 +84,5 @@ def test_one_wrong_value_is_told_on_its_own_field(
 def test_nothing_but_request_invalid_ever_comes_out(raw: object) -> None:
     """Garbage of any shape is refused as a bad request, never with another exception."""
     with pytest.raises(RequestInvalid) as caught:
-        parse_request(raw)
+        check_request(raw)
     assert caught.value.faults

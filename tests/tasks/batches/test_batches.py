@@ -16,6 +16,7 @@ import tasks.batches.loader
 import tasks.submission.intake
 from playground.errors import RequestInvalid
 from playground.request import releases
+from playground.request.request import RequestLimits
 from storage.batches.batches import create_batch, get_batch, list_batches
 from storage.batches.counts import batch_progress
 from storage.batches.loading import delete_loading
@@ -38,7 +39,7 @@ from tasks.batches.staging import Staging
 from tasks.batches.valid_line import ValidLine
 from tasks.dispatch.enqueue import Dispatch
 from tasks.errors import BatchFaulty, BatchKeyTaken, LinesUnreadable, StagingFailed
-from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.intake import Intake
 
 
 class Shelf:

@@ -13,7 +13,7 @@ from darkroom.stack.ports import free_port
 from playground.answers.recipe import RecipeMode
 from playground.answers.verdict import Meaning, Verdict
 from playground.client.client import ClientSettings, PlaygroundClient
-from playground.request.request import ImageRequest, Limits, check_request
+from playground.request.request import ImageRequest, RequestLimits, check_request
 from playground.request.wire import to_wire
 from simulator.faults.untidy import FORMS
 from storage.db.database import Database
@@ -123,7 +123,7 @@ def test_a_call_is_over_before_its_picture_is_on_the_disk(
     client: PlaygroundClient, uploads: Watched, database: Database
 ) -> None:
     """The next one need not wait for a disk, and of the answer only the picture is held."""
-    request = check_request({"prompt": "a fox"}, Limits())
+    request = check_request({"prompt": "a fox"}, RequestLimits())
     assert called(client, uploads, claimed_job(database), request) == (
         Meaning.RECEIVED,
         ["over", "spooled, picture in memory"],
@@ -135,7 +135,7 @@ def test_a_call_that_failed_is_not_over_until_somebody_knows_why(
 ) -> None:
     """No call more may start before a 429 has slowed them all down."""
     simulator.put_faults([{"kind": "status", "status": 429, "rate": 1.0}])
-    request = check_request({"prompt": "a fox"}, Limits())
+    request = check_request({"prompt": "a fox"}, RequestLimits())
     meaning, events = called(client, uploads, claimed_job(database), request)
     assert meaning is not Meaning.RECEIVED
     assert events == []
@@ -145,7 +145,7 @@ def test_a_request_that_could_not_be_sent_was_not_paid(
     uploads: Watched, database: Database
 ) -> None:
     """No server listens there."""
-    request = check_request({"prompt": "a fox"}, Limits())
+    request = check_request({"prompt": "a fox"}, RequestLimits())
     with client_for(f"http://127.0.0.1:{free_port()}/v1") as client:
         meaning, events = called(client, uploads, claimed_job(database), request)
     assert (meaning, events) == (Meaning.NOT_PAID, [])
@@ -155,7 +155,7 @@ def test_a_picture_is_kept_though_the_end_of_its_call_could_not_be_noted(
     client: PlaygroundClient, uploads: Watched, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is paid for, whatever else went wrong."""
-    request = check_request({"prompt": "a fox"}, Limits())
+    request = check_request({"prompt": "a fox"}, RequestLimits())
 
     def fail(_is_spent: object) -> None:
         raise ZeroDivisionError("never heard of")
@@ -174,7 +174,7 @@ def test_a_picture_that_the_disk_does_not_take_goes_to_the_bucket_at_once(
     """Its job ends with it before the call's thread takes another."""
     spool = Spool(tmp_path / "small", max_bytes=1, fsync=False)
     uploads = Uploader(database=database, objects=bucket, spool=spool, threads=1, key_prefix="")
-    job, request = claimed_job(database), check_request({"prompt": "a fox"}, Limits())
+    job, request = claimed_job(database), check_request({"prompt": "a fox"}, RequestLimits())
     verdict, entry = sent(call_of(client), uploads, job, request)
     assert (verdict.meaning, entry) == (Meaning.RECEIVED, None)
     assert get_job(database, job.id).status is JobStatus.SUCCEEDED
@@ -192,7 +192,7 @@ def stored(
 ) -> tuple[bytes, str]:
     """Make a call; return the picture in the spool, and the SHA-256 that the row gets."""
     uploads.watch([], ByteLimiter(READING_BYTES))
-    request = check_request({"prompt": "a fox", "width": 64, "height": 64}, Limits())
+    request = check_request({"prompt": "a fox", "width": 64, "height": 64}, RequestLimits())
     verdict, entry = sent(call_of(client, recipe), uploads, job, request)
     assert entry is not None, verdict
     [image] = uploads.stored(entry)

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from playground.request.request import RequestLimits
 from storage.db.database import Database
 from storage.errors import ObjectStoreUnavailable
 from storage.objects.store import ObjectStore
@@ -16,7 +17,7 @@ from storage.spool.file_format import SpooledImage
 from storage.spool.spool import Spool
 from tasks.dispatch.enqueue import Dispatch
 from tasks.storing.uploader import Uploader
-from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.intake import Intake
 from tests.services import S3Endpoint
 from tests.services.faulty_store import FaultyStore, faulty_store, flip_bit, pass_on, truncate
 from tests.tasks.jobs import claimed_job

@@ -8,12 +8,13 @@ import pytest
 from celery.exceptions import Reject
 
 import tasks.submission.submit_task
+from playground.request.request import RequestLimits
 from storage.db.database import Database
 from storage.errors import ObjectStoreRefused
 from storage.queries.get import get_job
 from storage.records.states import JobStatus
 from tasks.submission.held_messages import HeldMessages
-from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.intake import Intake
 from tasks.submission.submit_task import Submission, SubmitTask
 from tests.tasks.submissions import NoDispatch, Tap, submit_over
 

@@ -10,6 +10,7 @@ from darkroom.errors import UserError
 from darkroom.settings import load_settings
 from darkroom.wiring.factory import Wiring
 from playground.errors import RequestInvalid
+from playground.request.request import RequestLimits
 from storage.db.database import Database
 from storage.queries.get import get_job
 from storage.records.delivery import DeliveryState
@@ -17,7 +18,7 @@ from storage.records.states import JobStatus
 from storage.webhooks.log import latest_delivery
 from tasks.batches.checked_batch import BatchOptions
 from tasks.batches.service import Batches
-from tasks.submission.intake import Intake, RequestLimits
+from tasks.submission.intake import Intake
 from tasks.submission.submit_task import Submission
 from tasks.webhooks.attempt import DeliveryAttempt
 from tasks.webhooks.on_end.callback_target import OnEndQueues

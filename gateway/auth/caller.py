@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated
 
-from fastapi import Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
@@ -17,7 +17,18 @@ from starlette.datastructures import URL
 from gateway.auth.loopback import is_loopback
 from gateway.errors import Forbidden
 
-__all__ = ["Authenticate", "Caller", "Lookup", "Scope", "anyone", "caller_of", "caller_with"]
+__all__ = [
+    "Admin",
+    "Authenticate",
+    "Caller",
+    "Lookup",
+    "Reader",
+    "Scope",
+    "Submitter",
+    "anyone",
+    "caller_of",
+    "caller_with",
+]
 
 # For the OpenAPI document only; `Services.authenticate` reads the header itself.
 _BEARER = HTTPBearer(auto_error=False, scheme_name="apiKey", description="`darkroom keys create`")
@@ -126,3 +137,8 @@ async def caller_of(request: Request, scope: Scope) -> Caller:
     if scope not in found.scopes:
         raise Forbidden(f"it takes a key with the scope {scope}")
     return found
+
+
+Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
+Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
+Admin = Annotated[Caller, Depends(caller_with(Scope.ADMIN))]

@@ -4,8 +4,10 @@ A malformed id gets the same 404 as another owner's id, so neither can be probed
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
+
+from fastapi import Path
 
 from gateway.auth.caller import Caller
 from gateway.errors import NotFound
@@ -18,9 +20,24 @@ from storage.records.delivery import Delivery
 from storage.records.job import Job
 from storage.webhooks.log import find_delivery
 
-__all__ = ["own_batch", "own_delivery", "own_job", "own_shown_job"]
+__all__ = [
+    "BatchId",
+    "DeliveryId",
+    "JobId",
+    "own_batch",
+    "own_delivery",
+    "own_job",
+    "own_shown_job",
+]
 
 J = TypeVar("J", Job, ShownJob)
+
+_UUID: Final = {"format": "uuid"}
+
+# Parameters of routes, as text: `own_job` and the others decide which form is valid.
+JobId = Annotated[str, Path(description="The job's id, a UUID.", json_schema_extra=_UUID)]
+BatchId = Annotated[str, Path(description="The batch's id, a UUID.", json_schema_extra=_UUID)]
+DeliveryId = Annotated[str, Path(description="The delivery's id, a UUID.", json_schema_extra=_UUID)]
 
 
 def own_job(database: Database, caller: Caller, job_id: str) -> Job:

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 
-from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_batch
+from gateway.auth.caller import Caller, Reader, Submitter
+from gateway.auth.owned import BatchId, own_batch
 from gateway.batches.intake import FORMATS, BatchAccepted, BatchIntake, defaults_of, format_of_body
 from gateway.batches.upload import stored_body
 from gateway.errors import StillLoading
@@ -53,11 +53,6 @@ def _one_line(text: str) -> str:
     return text
 
 
-BatchId = Annotated[
-    str, Path(description="The batch's id, a UUID.", json_schema_extra={"format": "uuid"})
-]
-Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
-Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
 Key = Annotated[
     str | None,
     Header(

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
-from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_delivery
+from gateway.auth.caller import Admin, Caller, Reader
+from gateway.auth.owned import DeliveryId, own_delivery
 from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import Since, known_parameters_once, next_link, next_path, read_cursor
@@ -39,12 +39,6 @@ __all__ = ["router"]
 
 MAX_PAGE_DELIVERIES = 200
 EVENT = r"^(job\.(succeeded|failed|cancelled)|batch\.completed)$"
-
-Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
-Admin = Annotated[Caller, Depends(caller_with(Scope.ADMIN))]
-DeliveryId = Annotated[
-    str, Path(description="The delivery's id, a UUID.", json_schema_extra={"format": "uuid"})
-]
 
 
 class ReplayMany(BaseModel):

@@ -6,15 +6,14 @@ an image that it returns is kept.
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_job
+from gateway.auth.caller import Caller, Submitter
+from gateway.auth.owned import JobId, own_job
 from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import known_parameters_once
@@ -30,8 +29,6 @@ from tasks.bulk.selection import NamedJobs, find_named
 from tasks.bulk.steps import run_for
 
 __all__ = ["CancelCounts", "Cancelling", "router"]
-
-Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
 
 
 class CancelAnswer(BaseModel):
@@ -88,9 +85,7 @@ class Cancelling:
         self._database = services.database
         self._links = Links(services.objects, services.settings.url_expires_s)
 
-    def one(
-        self, job_id: Annotated[str, Path(description="The job's id.")], caller: Submitter
-    ) -> CancelAnswer:
+    def one(self, job_id: JobId, caller: Submitter) -> CancelAnswer:
         """Cancels a job; repeating the request is harmless."""
         job = own_job(self._database, caller, job_id)
         outcome = ask_cancel(self._database, job.id)

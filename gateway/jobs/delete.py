@@ -6,13 +6,11 @@ once. Its objects are deleted by the workers, within seconds if the bucket is re
 response says how many remain.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_job
+from gateway.auth.caller import Admin
+from gateway.auth.owned import JobId, own_job
 from gateway.errors import StillLoading, UnderWay
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
@@ -53,11 +51,7 @@ class Forgetting:
         self._database = services.database
         self._key_prefix = services.settings.key_prefix
 
-    def one(
-        self,
-        job_id: Annotated[str, Path(description="The job's id.")],
-        caller: Annotated[Caller, Depends(caller_with(Scope.ADMIN))],
-    ) -> Forgotten:
+    def one(self, job_id: JobId, caller: Admin) -> Forgotten:
         """Deletes all data of a job: request, image, webhooks; a queued job is cancelled first."""
         try:
             job = own_job(self._database, caller, job_id)

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_job
+from gateway.auth.caller import Reader
+from gateway.auth.owned import JobId, own_job
 from gateway.errors import Busy, TooManyRequests
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
@@ -71,8 +71,8 @@ class Events:
 
     async def follow(
         self,
-        job_id: Annotated[str, Path(description="The job's id.")],
-        caller: Annotated[Caller, Depends(caller_with(Scope.READ))],
+        job_id: JobId,
+        caller: Reader,
         last_event_id: Annotated[
             str | None, Header(alias="Last-Event-ID", description="Where the last stream ended.")
         ] = None,

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from gateway.auth.caller import Caller, Scope, caller_with
-from gateway.auth.owned import own_job
+from gateway.auth.caller import Caller, Submitter
+from gateway.auth.owned import JobId, own_job
 from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import known_parameters_once
@@ -29,8 +29,6 @@ from tasks.bulk.selection import NamedJobs, find_named
 from tasks.bulk.steps import run_for
 
 __all__ = ["router"]
-
-Submitter = Annotated[Caller, Depends(caller_with(Scope.SUBMIT))]
 
 
 class RetryAnswer(BaseModel):
@@ -93,7 +91,7 @@ class Retrying:
 
     def one(
         self,
-        job_id: Annotated[str, Path(description="The job's id.")],
+        job_id: JobId,
         caller: Submitter,
         *,
         pay_again: Annotated[

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from gateway.auth.caller import Caller, Scope, caller_of, caller_with
-from gateway.auth.owned import own_batch, own_job, own_shown_job
+from gateway.auth.caller import Caller, Reader, Scope, caller_of, caller_with
+from gateway.auth.owned import JobId, own_batch, own_job, own_shown_job
 from gateway.errors import NotFound, NotThere
 from gateway.http.body import read_body
 from gateway.http.direct_route import DirectRoute
@@ -51,10 +51,6 @@ __all__ = ["router"]
 MAX_PAGE_JOBS = 200
 POSITION = "position"
 
-JobId = Annotated[
-    str, Path(description="The job's id, a UUID.", json_schema_extra={"format": "uuid"})
-]
-Reader = Annotated[Caller, Depends(caller_with(Scope.READ))]
 Code = Annotated[
     str | None, Query(pattern="^[A-Z0-9_]{1,100}$", description="Only jobs with this error code.")
 ]

@@ -15,11 +15,10 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.auth.caller import Admin, Caller, Reader
 from gateway.auth.owned import DeliveryId, own_delivery
-from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import Since, known_parameters_once, next_link, next_path, read_cursor
 from gateway.http.problems import responses
-from gateway.jobs.selection import MAX_BODY_BYTES, MAX_IDS, read_bulk
+from gateway.jobs.selection import MAX_IDS, read_bulk
 from gateway.services import Services
 from gateway.views.delivery import DeliveryPage, DeliveryView, LoggedDeliveryView
 from storage.db.keyset import Cursor
@@ -186,9 +185,9 @@ class Deliveries:
 
     async def replay_many(self, request: Request, caller: Admin) -> ReplayCounts:
         """Sends deliveries again: those listed in `ids`, or all that match the filters."""
-        limits = self._services.settings.limits
-        body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
-        return await run_in_threadpool(self._replay_many, read_bulk(ReplayMany, body), caller)
+        timeout_s = self._services.settings.limits.body_timeout_s
+        form = await read_bulk(request, ReplayMany, timeout_s=timeout_s)
+        return await run_in_threadpool(self._replay_many, form, caller)
 
     def _replay_many(self, form: ReplayMany, caller: Caller) -> ReplayCounts:
         deliveries: NamedDeliveries | SelectedDeliveries

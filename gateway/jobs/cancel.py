@@ -14,11 +14,10 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.auth.caller import Caller, Submitter
 from gateway.auth.owned import JobId, own_job
-from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
-from gateway.jobs.selection import MAX_BODY_BYTES, CancelMany, read_bulk, select_own
+from gateway.jobs.selection import CancelMany, read_bulk, select_own
 from gateway.services import Services
 from gateway.views.job import JobRef, JobView, Links
 from storage.jobs.cancel import CancelOutcome, ask_cancel
@@ -94,9 +93,9 @@ class Cancelling:
 
     async def many(self, request: Request, caller: Submitter) -> CancelCounts:
         """Cancels jobs: those listed in `ids`, or all that match the filters."""
-        limits = self._services.settings.limits
-        body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
-        return await run_in_threadpool(self.cancel_many, read_bulk(CancelMany, body), caller)
+        timeout_s = self._services.settings.limits.body_timeout_s
+        form = await read_bulk(request, CancelMany, timeout_s=timeout_s)
+        return await run_in_threadpool(self.cancel_many, form, caller)
 
     def cancel_many(self, form: CancelMany, caller: Caller) -> CancelCounts:
         """Cancel the caller's selected jobs, as far as time allows."""

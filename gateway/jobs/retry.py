@@ -15,11 +15,10 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.auth.caller import Caller, Submitter
 from gateway.auth.owned import JobId, own_job
-from gateway.http.body import read_body
 from gateway.http.openapi import json_body
 from gateway.http.paging import known_parameters_once
 from gateway.http.problems import responses
-from gateway.jobs.selection import MAX_BODY_BYTES, RetryMany, read_bulk, select_own
+from gateway.jobs.selection import RetryMany, read_bulk, select_own
 from gateway.services import Services
 from gateway.views.job import JobRef, JobView, Links
 from storage.queries.get import get_job
@@ -113,9 +112,9 @@ class Retrying:
 
     async def many(self, request: Request, caller: Submitter) -> RetryCounts:
         """Retries jobs: those listed in `ids`, or all that ended so and match the filters."""
-        limits = self._services.settings.limits
-        body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=limits.body_timeout_s)
-        return await run_in_threadpool(self._many, read_bulk(RetryMany, body), caller)
+        timeout_s = self._services.settings.limits.body_timeout_s
+        form = await read_bulk(request, RetryMany, timeout_s=timeout_s)
+        return await run_in_threadpool(self._many, form, caller)
 
     def _many(self, form: RetryMany, caller: Caller) -> RetryCounts:
         jobs: NamedJobs | EndedJobs

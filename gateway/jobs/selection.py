@@ -8,13 +8,14 @@ import reprlib
 from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gateway.auth.caller import Caller
 from gateway.auth.owned import own_batch
 from gateway.errors import ParameterInvalid
-from gateway.http.body import parse_json
+from gateway.http.body import parse_json, read_body
 from gateway.http.paging import Since
 from playground.errors import Fault
 from storage.db.database import Database
@@ -23,7 +24,7 @@ from storage.queries.filter import Selection
 from tasks.bulk.job_filter import JobFilter
 from tasks.bulk.selection import select_jobs
 
-__all__ = ["MAX_BODY_BYTES", "MAX_IDS", "CancelMany", "RetryMany", "read_bulk", "select_own"]
+__all__ = ["MAX_IDS", "CancelMany", "RetryMany", "read_bulk", "select_own"]
 
 #: As many as one step changes.
 MAX_IDS = CHUNK_JOBS
@@ -93,13 +94,22 @@ def _one_way(ids: list[UUID] | None, is_filtered: object, filters: str) -> None:
 Form = TypeVar("Form", bound=BaseModel)
 
 
-def read_bulk(form: type[Form], body: bytes) -> Form:
+async def read_bulk(request: Request, form: type[Form], *, timeout_s: float) -> Form:
     """Read the body of a bulk change.
 
+    Args:
+        request: the request.
+        form: the fields that the body may have.
+        timeout_s: time for the body to arrive.
+
     Raises:
-        BodyUnreadable: it is invalid JSON.
+        BodyTooLarge: it has more than `MAX_BODY_BYTES`.
+        BodyEncoded: its content coding is not supported.
+        BodyUnreadable: it is invalid JSON, or the client disconnected.
         ParameterInvalid: every fault, by field.
+        TooSlow: the time is over.
     """
+    body = await read_body(request, max_bytes=MAX_BODY_BYTES, timeout_s=timeout_s)
     given = parse_json(body or b"{}")
     try:
         return form.model_validate(given)

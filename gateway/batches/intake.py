@@ -8,7 +8,8 @@ from uuid import UUID
 
 from fastapi import Request
 
-from gateway.errors import BodyUnreadable, Busy, FormatUnknown, LinesFaulty, ParameterInvalid
+from gateway.batches.upload import disk_is_full
+from gateway.errors import BodyUnreadable, FormatUnknown, LinesFaulty, ParameterInvalid
 from gateway.jobs.submission import IDEMPOTENCY_KEY
 from gateway.services import Services
 from gateway.views.batch import LineFaultView, faults_by_line
@@ -157,7 +158,7 @@ def _translated_errors() -> Iterator[None]:
     except BatchKeyTaken as error:
         raise IdempotencyConflict(error.batch_id) from None
     except StagingFailed as error:
-        raise Busy("this gateway's disk has no room for the batch", retry_after_s=60) from error
+        raise disk_is_full() from error
 
 
 def _as_named_here(fault: Fault) -> Fault:

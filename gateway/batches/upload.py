@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from gateway.errors import BodyEncoded, Busy, TooSlow
 from gateway.http.body import chunks_of
 
-__all__ = ["stored_body"]
+__all__ = ["disk_is_full", "stored_body"]
 
 #: Bytes in memory per upload.
 PIECE_BYTES: Final = 1 << 20
@@ -58,7 +58,7 @@ def _unnamed_file() -> Iterator[IO[bytes]]:
     try:
         file = tempfile.TemporaryFile(prefix="darkroom-upload-")  # noqa: SIM115 - closed below
     except OSError as error:
-        raise _no_room() from error
+        raise disk_is_full() from error
     try:
         yield file
     finally:
@@ -72,10 +72,11 @@ def _append(file: IO[bytes], piece: bytes, *, is_last: bool = False) -> None:
         if is_last:
             file.seek(0)
     except OSError as error:
-        raise _no_room() from error
+        raise disk_is_full() from error
 
 
-def _no_room() -> Busy:
+def disk_is_full() -> Busy:
+    """Return the refusal of a batch that this machine's disk cannot hold."""
     return Busy("this gateway's disk has no room for the batch", retry_after_s=60)
 
 

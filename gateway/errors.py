@@ -23,6 +23,7 @@ a title. The message holds what is specific to one request. `http/problems.py` r
     └── Busy              503  a limit of this process
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -57,6 +58,7 @@ class GatewayError(Exception):
         status: the HTTP status of the response.
         slug: identifies the kind of error, for programs.
         title: the same for people; it never changes.
+        closes_connection: whether the response asks for the connection's end.
         headers: headers of the response.
         facts: further members of the problem document.
     """
@@ -64,10 +66,11 @@ class GatewayError(Exception):
     status: ClassVar[int]
     slug: ClassVar[str]
     title: ClassVar[str]
+    closes_connection: ClassVar[bool] = False
 
     def __init__(self, detail: str) -> None:
         self.detail = detail
-        self.headers: dict[str, str] = {}
+        self.headers = {"Connection": "close"} if self.closes_connection else {}
         self.facts: dict[str, Any] = {}
         super().__init__(detail)
 
@@ -79,10 +82,7 @@ class RequestMalformed(GatewayError):
     """
 
     status, slug, title = 400, "malformed-request", "The request is malformed"
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.headers["Connection"] = "close"
+    closes_connection = True
 
 
 class BodyUnreadable(GatewayError):
@@ -174,20 +174,14 @@ class TooSlow(GatewayError):
     """The body did not arrive in time."""
 
     status, slug, title = 408, "too-slow", "The request took too long to arrive"
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.headers["Connection"] = "close"
+    closes_connection = True
 
 
 class BodyTooLarge(GatewayError):
     """The body, received or unpacked, exceeds this gateway's limit."""
 
     status, slug, title = 413, "body-too-large", "The body is too large"
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.headers["Connection"] = "close"
+    closes_connection = True
 
 
 class BodyEncoded(GatewayError):
@@ -213,7 +207,7 @@ class TooManyRequests(GatewayError):
 
     def __init__(self, detail: str, retry_after_s: float) -> None:
         super().__init__(detail)
-        self.headers["Retry-After"] = str(max(1, -int(-retry_after_s // 1)))
+        self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
 
 
 class Busy(GatewayError):
@@ -223,4 +217,4 @@ class Busy(GatewayError):
 
     def __init__(self, detail: str, retry_after_s: float = 5) -> None:
         super().__init__(detail)
-        self.headers["Retry-After"] = str(max(1, -int(-retry_after_s // 1)))
+        self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))

@@ -110,7 +110,8 @@ def problem_of(error: Exception) -> Response:  # noqa: PLR0911 - one row a kind,
             return problem(410, "image-gone", "The picture is gone", detail)
         case RecordRefused():
             detail = "it holds a value that no row can hold"
-            return problem(422, "invalid-request", "The request breaks rules", detail)
+            kind = ParameterInvalid
+            return problem(kind.status, kind.slug, kind.title, detail)
         case BatchLoading() | PaymentUnconfirmed():
             return _of_ours(_refused_change(error))
         case StorageError():

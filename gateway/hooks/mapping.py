@@ -26,6 +26,7 @@ from gateway.hooks.paths import (
     unescaped,
 )
 from playground.errors import Fault
+from tasks.strict_json import no_constant
 
 __all__ = ["Template", "Text", "fill", "fill_all", "has_placeholders", "parse_template"]
 
@@ -192,7 +193,7 @@ def _number(found: float, piece: Placeholder, field: str, faults: list[Fault]) -
 def _typed(default: str) -> Any:
     """Parse a whole default: a number, true, false, null or a quoted text, else the text itself."""
     try:
-        value = json.loads(default)
+        value = json.loads(default, parse_constant=no_constant)
     except (ValueError, RecursionError):
         return default
     return default if isinstance(value, (dict, list)) else value

@@ -86,6 +86,8 @@ def test_a_value_becomes_what_the_payload_has(written: Any, made: Any) -> None:
         ("{width|768} px", "768 px"),
         ("{note|}", ""),
         ("{note|[1]}", "[1]"),
+        ("{note|Infinity}", "Infinity"),
+        ("{note|NaN}", "NaN"),
         (r"{note|a \| b \} c}", "a | b } c"),
         ("{images.9.src|nothing}", "nothing"),
         ("{product.tags.title|nothing}", "nothing"),

@@ -200,7 +200,7 @@ class Batch:
             told = json.loads(line)
             job_id, status = str(told["id"]), str(told["status"])
         except (ValueError, TypeError, KeyError):
-            raise NotTheGateway("a line of the results is none") from None
+            raise NotTheGateway("a line of the results has no id or status") from None
         return Result(
             id=job_id,
             key=told.get("key"),
@@ -222,7 +222,7 @@ def read_batch(told: object) -> BatchState:
         NotTheGateway: this does not describe a batch.
     """
     if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
-        raise NotTheGateway("the answer is no batch: is this the gateway's address?")
+        raise NotTheGateway("the response is not a batch: is this the gateway's address?")
     return BatchState(
         id=str(told["id"]),
         status=str(told["status"]),

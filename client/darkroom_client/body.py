@@ -13,8 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict
 
-#: Longest time that lines are held back before they are sent, so that a slow iterable does not look
-#: like a dead client.
+#: Lines are sent together until they have this size.
 _PIECE_BYTES = 64 * 1024
 #: Pause after which a slow iterable's lines are sent, so that the gateway does not take the client
 #: for dead.

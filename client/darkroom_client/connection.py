@@ -102,7 +102,7 @@ class Connection:
         self._connect_timeout_s = connect_timeout_s
         self._retries = retries
         self._user_agent = f"{user_agent} python/{sys.version_info[0]}.{sys.version_info[1]}"
-        self._auth, self._nobody = _Bearer(api_key), _Bearer(None)
+        self._auth, self._no_key = _Bearer(api_key), _Bearer(None)
         self._adapter = adapter
         self._session = (os.getpid(), self._new_session())
 
@@ -125,7 +125,7 @@ class Connection:
             yield answer
 
     @contextmanager
-    def elsewhere(self, url: str) -> Iterator[requests.Response]:
+    def open_link(self, url: str) -> Iterator[requests.Response]:
         """Get a signed link, without the key: the bucket responds, not the gateway."""
         ask = Ask("GET", "")
         with self._repeated(ask, lambda: self._got(url)) as answer, _translated(ask):
@@ -153,13 +153,13 @@ class Connection:
         with self._begun(ask) as answer, _translated(ask):
             content = _json(_bounded(answer))
             if content is None:
-                raise errors.NotTheGateway(f"HTTP {answer.status_code}, and no JSON in it")
+                raise errors.NotTheGateway(f"the response is not JSON (HTTP {answer.status_code})")
             return answer.status_code, content
 
     def _begun(self, ask: Ask) -> requests.Response:
         """Send a request, and raise if the response is an error."""
         with _translated(ask):
-            answer = _insist_on_all(self._send(ask))
+            answer = _require_whole_body(self._send(ask))
             if answer.status_code < _REDIRECTS or (answer.is_redirect and ask.may_redirect):
                 return answer
             with answer:
@@ -168,7 +168,7 @@ class Connection:
 
     def _got(self, url: str) -> requests.Response:
         with _translated(Ask("GET", "")):
-            answer = _insist_on_all(self._get(url))
+            answer = _require_whole_body(self._get(url))
             if answer.ok:
                 return answer
             answer.close()
@@ -191,7 +191,7 @@ class Connection:
 
     def _get(self, url: str) -> requests.Response:
         timeout = (self._connect_timeout_s, self.read_timeout_s)
-        return self._own_session().get(url, auth=self._nobody, timeout=timeout, stream=True)
+        return self._own_session().get(url, auth=self._no_key, timeout=timeout, stream=True)
 
     def _own_session(self) -> requests.Session:
         """Return this process's session: sockets shared after a fork would mix up responses."""
@@ -230,7 +230,7 @@ def _translated(ask: Ask) -> Iterator[None]:
         raise ours from None
 
 
-def _insist_on_all(answer: requests.Response) -> requests.Response:
+def _require_whole_body(answer: requests.Response) -> requests.Response:
     """Raise if a body is shorter than announced, which urllib3 before 2 does not do."""
     answer.raw.enforce_content_length = True
     return answer
@@ -241,7 +241,7 @@ def _bounded(answer: requests.Response) -> bytes:
     for piece in answer.iter_content(64 * 1024):
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
-            raise errors.NotTheGateway(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+            raise errors.NotTheGateway(f"the response has more than {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
 
 

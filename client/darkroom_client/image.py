@@ -93,7 +93,7 @@ class Image:
                 yield self._checked(answer.iter_content(_PIECE_BYTES))
                 return
             link = answer.headers["Location"]
-        with self._connection.elsewhere(link) as answer:
+        with self._connection.open_link(link) as answer:
             yield self._checked(answer.iter_content(_PIECE_BYTES))
 
     def _checked(self, pieces: Iterator[_Bytes]) -> Iterator[_Bytes]:
@@ -102,4 +102,6 @@ class Image:
             found.update(piece)
             yield piece
         if self.about.sha256 and found.hexdigest() != self.about.sha256:
-            raise ImageDamaged(f"image {self.about.index} of job {self._job_id} came damaged")
+            raise ImageDamaged(
+                f"image {self.about.index} of job {self._job_id} has another checksum"
+            )

@@ -151,7 +151,7 @@ def read_job(told: object) -> JobState:
         NotTheGateway: this does not describe a job.
     """
     if not isinstance(told, dict) or not {"id", "status"} <= told.keys():
-        raise NotTheGateway("the answer is no job: is this the gateway's address?")
+        raise NotTheGateway("the response is not a job: is this the gateway's address?")
     calls, times = told.get("calls") or {}, told.get("times") or {}
     return JobState(
         id=str(told["id"]),

@@ -80,7 +80,7 @@ def verify(
     webhook_id, timestamp, signatures = _signed(headers)
     expected = [signature(key, webhook_id, timestamp, content) for key in keys]
     if not any(_equal(one, given) for given in signatures for one in expected):
-        raise WebhookInvalid("no signature fits")
+        raise WebhookInvalid("no signature is valid")
     age_s = (time.time() if now is None else now) - int(timestamp)
     if abs(age_s) > tolerance_s:
         what = "old" if age_s > 0 else "in the future"

@@ -22,6 +22,7 @@ from darkroom.wiring.pauses import Pauses, budget_limits, make_pauses
 from darkroom.wiring.storing import adopt_every_s, make_reconcile, make_spool, make_uploads
 from darkroom.wiring.webhooks import make_deliverer
 from storage.fleet.leases import WorkerInfo
+from tasks.background import BackgroundLoop
 from tasks.dispatch.leader import DispatchLeader, LeaderTimes
 from tasks.execution.call_control import CallControl
 from tasks.execution.dispatched_jobs import DispatchedJobs
@@ -172,28 +173,35 @@ class WorkerWiring(Wiring):
         )
         executor = Executor(threads=threads, inbox=inbox, run=run_job.run)
         inbox.call_when_added(executor.grow)
-        deliverer = make_deliverer(self)
+        images, deliverer = ImageStorage(spool, uploads), make_deliverer(self)
         self.handlers.connect(submit=self.submit, take=jobs.take)
         return WorkerComponents(
             heartbeat=self._heartbeat(gate, pauses),
             jobs=jobs,
             control=control,
-            images=ImageStorage(spool, uploads),
+            images=images,
             deliverer=deliverer,
             loops=(
-                self._dispatcher().loop,
-                DispatchRefresh(
-                    self.database, waiting=inbox.ids, every_s=settings.heartbeat_s
-                ).loop,
+                *self._job_loops(inbox, images, open_claims),
                 deliverer.loop,
                 pauses.fleet.loop,
-                self._watchdog(inbox).loop,
-                self.sweep.loop,
-                make_reconcile(self, uploads, open_claims).loop,
-                Adoption(spool, uploads, every_s=adopt_every_s(settings)).loop,
                 *(() if self.one_core is None else (self.one_core.loop,)),
             ),
             shutdown=Shutdown(self.stopping, settings.drain_seconds),
+        )
+
+    def _job_loops(
+        self, inbox: Inbox, images: ImageStorage, open_claims: OpenClaims
+    ) -> tuple[BackgroundLoop, ...]:
+        """Build the loops that keep jobs and images moving, beside the calls."""
+        settings, spool, uploads = self.settings, images.spool, images.uploads
+        return (
+            self._dispatcher().loop,
+            DispatchRefresh(self.database, waiting=inbox.ids, every_s=settings.heartbeat_s).loop,
+            self._watchdog(inbox).loop,
+            self.sweep.loop,
+            make_reconcile(self, uploads, open_claims).loop,
+            Adoption(spool, uploads, every_s=adopt_every_s(settings)).loop,
         )
 
     @cached_property

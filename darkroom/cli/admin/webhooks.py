@@ -5,7 +5,6 @@ Incoming webhooks are `darkroom hooks`; this command handles outgoing ones.
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from uuid import UUID
 
 import typer
 
@@ -200,16 +199,11 @@ def _filter(
     )
 
 
-def _parse(text: str) -> UUID:
-    from darkroom.cli.common.formatting import parse_job_id
-
-    return parse_job_id(text)
-
-
 def _found(database: "Database", text: str) -> "Delivery":
+    from darkroom.cli.common.formatting import parse_job_id
     from storage.webhooks.log import find_delivery
 
-    delivery_id = _parse(text)
+    delivery_id = parse_job_id(text)
     delivery = find_delivery(database, delivery_id)
     if delivery is None:
         raise UserError(f"there is no delivery {delivery_id}: `darkroom webhooks list` shows them")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from darkroom.cli.common.follow import when_answered
 from darkroom.cli.common.output import note
 
 if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
@@ -36,24 +37,15 @@ def snapshots(database: "Database", batch_id: UUID) -> "Iterator[BatchProgress]"
     """
     from darkroom.cli.common.pause_notice import PauseNotices
     from storage.batches.counts import batch_progress
-    from storage.errors import DatabaseUnavailable
 
     pauses = PauseNotices(database)
-    is_away = False
     while True:
-        try:
-            progress = batch_progress(database, batch_id)
-            if progress.ended < progress.total:
-                pauses.look()
-        except DatabaseUnavailable as error:
-            if not is_away:
-                note(f"waiting for the database: {error}")
-            is_away = True
-            time.sleep(1.0)
-            continue
-        is_away = False
+        progress = when_answered(lambda: batch_progress(database, batch_id))
+        has_ended = progress.ended >= progress.total
+        if not has_ended:
+            when_answered(pauses.look)
         yield progress
-        if progress.ended >= progress.total:
+        if has_ended:
             return
         time.sleep(LOOK_EVERY_S)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # to start quickly, not to hide an import cycle
     from storage.db.database import Database
     from storage.records.job import Job
 
-__all__ = ["changes", "follow_to_its_end"]
+__all__ = ["changes", "follow_to_its_end", "when_answered"]
 
 LOOK_AGAIN_S = 0.4
 DATABASE_AGAIN_S = 1.0
@@ -36,7 +36,7 @@ def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
     seen: dict[UUID, tuple[object, ...]] = {}
     waiting = list(dict.fromkeys(job_ids))
     while waiting:
-        for job in _when_answered(lambda: _jobs(database, waiting)):
+        for job in when_answered(lambda: _jobs(database, waiting)):
             state = (job.status, job.attempts)
             if seen.get(job.id) != state:
                 seen[job.id] = state
@@ -44,7 +44,7 @@ def changes(database: "Database", job_ids: Sequence[UUID]) -> "Iterator[Job]":
             if job.status in ENDED:
                 waiting.remove(job.id)
         if waiting:
-            _when_answered(pauses.look)
+            when_answered(pauses.look)
             time.sleep(LOOK_AGAIN_S)
 
 
@@ -89,7 +89,8 @@ def _jobs(database: "Database", job_ids: list[UUID]) -> "list[Job]":
     return [found[job_id] for job_id in job_ids]
 
 
-def _when_answered(question: Callable[[], Seen]) -> Seen:
+def when_answered(question: Callable[[], Seen]) -> Seen:
+    """Return the answer of the database; if it is unavailable, say so once and wait for it."""
     from storage.errors import DatabaseUnavailable
 
     is_noted = False

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
+from darkroom.cli.common import follow
 from storage.batches.batches import create_batch, open_batch
 from storage.db.database import Database
+from storage.errors import DatabaseUnavailable
 from storage.records.job import Job
 from tests.darkroom.cli.conftest import CommandLine
 
@@ -86,3 +90,19 @@ def test_watching_nothing_is_a_wrong_call(bare: CommandLine) -> None:
     """Exit status 2, and what is missing."""
     ran = bare("watch")
     assert (ran.status, ran.lines) == (2, ["watch what? Give job ids, or --batch ID"])
+
+
+def test_an_unavailable_database_is_waited_for_and_reported_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many attempts it takes; then its answer counts."""
+    monkeypatch.setattr(follow, "DATABASE_AGAIN_S", 0.0)
+    outages = [DatabaseUnavailable("no server"), DatabaseUnavailable("no server")]
+
+    def question() -> int:
+        if outages:
+            raise outages.pop()
+        return 7
+
+    assert follow.when_answered(question) == 7
+    assert capsys.readouterr().err == "darkroom: waiting for the database: no server\n"

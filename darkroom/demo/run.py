@@ -137,7 +137,7 @@ class Run:
                 return jobs
             if Disk(self._folder).is_full():
                 raise UserError(
-                    f"the disk that holds {self._folder} is full: make room and start the demo "
+                    f"the disk that holds {self._folder} is full: free space and start the demo "
                     "again; submitted jobs are kept, and run then"
                 )
             if time.monotonic() - last_s > PATIENCE_S:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from darkroom.settings import PREFIX, Settings, variable
+from darkroom.settings.secret_files import is_secret
 
 __all__ = ["settings_page"]
 
@@ -80,7 +81,7 @@ def _parts() -> Iterator[str]:
 
 def _names(name: str, field: FieldInfo) -> str:
     own = f"`{variable(name)}`"
-    return f"{own}, `{variable(name)}_FILE`" if "SecretStr" in str(field.annotation) else own
+    return f"{own}, `{variable(name)}_FILE`" if is_secret(field) else own
 
 
 def _kind(field: FieldInfo) -> str:

@@ -6,11 +6,12 @@ rare: what is counted is the jobs', however long they take.
 
 import threading
 from collections import Counter
+from contextlib import ExitStack
 from types import FrameType
 from uuid import UUID
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
-from benchmarks.figures.wiretap import Wiretap
+from benchmarks.figures.wiretap import tapped
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until
 from darkroom.settings import load_settings
@@ -55,8 +56,8 @@ class WarmWorker:
         )
         self.calls = Calls()
         fleet = self._fleet.fleet
-        self.tap = Wiretap(servers.postgres.port)
-        through = fleet.database_url.replace(f":{servers.postgres.port}/", f":{self.tap.port}/")
+        self._stack = ExitStack()
+        self.tap, through = self._stack.enter_context(tapped(fleet.database_url))
         self._wiring = WorkerWiring(load_settings(**fleet.settings | {"database_url": through}))
 
     def start(self) -> None:
@@ -97,4 +98,4 @@ class WarmWorker:
         self._wiring.playground.close()
         self._wiring.database.close()
         self._fleet.stop()
-        self.tap.close()
+        self._stack.close()

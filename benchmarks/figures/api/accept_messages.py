@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
-import amqp
 import psycopg
 import redis
+from kombu import Connection
 from sqlalchemy import make_url
 
 from benchmarks.contenders.celery_row import INSERT_ROW, TABLE
@@ -237,7 +237,7 @@ def _sender(server: Any, worker: Takes) -> Put:
                 pipe.execute()
 
         return put_all
-    channel = _channel(server)
+    channel: Any = Connection(server.url).default_channel
 
     def publish_all(ids: Sequence[UUID]) -> None:
         for job_id in ids:
@@ -246,22 +246,12 @@ def _sender(server: Any, worker: Takes) -> Put:
     return publish_all
 
 
-def _channel(server: Any) -> amqp.Channel:
-    url = make_url(server.url)
-    connection = amqp.Connection(
-        f"{url.host}:{url.port}",
-        userid=url.username or "guest",
-        password=url.password or "guest",
-        virtual_host=url.database or "/",
-    )
-    connection.connect()
-    return connection.channel()
-
-
 def _declare(server: Any, queue: str) -> None:
     if not server.url.startswith("redis"):
         arguments = {"x-queue-type": "quorum"}
-        _channel(server).queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
+        with Connection(server.url) as connection:
+            channel: Any = connection.default_channel
+            channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
 
 
 def _plain(url: str) -> str:

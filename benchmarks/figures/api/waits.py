@@ -25,8 +25,7 @@ from benchmarks.scale import Scale
 from benchmarks.servers.blast import get, post
 from benchmarks.servers.callers import Caller, Callers
 from benchmarks.servers.servers import Servers
-from benchmarks.servers.until import PATIENCE_S
-from chaos.fleet.fleet import Stuck
+from benchmarks.servers.until import until
 
 __all__ = ["END_TO_ANSWER", "KINDS", "WAITING", "WAITING_STATEMENTS", "WAYS", "waits"]
 
@@ -72,7 +71,7 @@ def _readings(servers: Servers, way: str) -> Iterator[Reading]:
         yield Reading(WAITING_STATEMENTS.format(way=way), OURS, _counted(callers, tap))
         fleet.start_cold()
         both = (waiting, streams)
-        _listen_until(callers, lambda: not any(map(_is_waiting, callers.all)))
+        _listen_until(callers, lambda: not any(map(_is_waiting, callers.all)), "the last answer")
         for kind, group in zip(KINDS, both, strict=True):
             yield Reading(END_TO_ANSWER.format(way=way, kind=kind), OURS, _delays(fleet, group))
 
@@ -82,7 +81,11 @@ def _follow(fleet: DarkroomFleet, callers: Callers, port: int) -> list[Caller]:
     ids = fleet.fleet.load(WAITING // 2)
     requests = [get(f"/v1/jobs/{job_id}/events") for job_id in ids]
     streams = callers.call(port, requests, b'"ended":true')
-    _listen_until(callers, lambda: all(b"retry:" in stream.received for stream in streams))
+
+    def have_begun() -> bool:
+        return all(b"retry:" in stream.received for stream in streams)
+
+    _listen_until(callers, have_begun, "the begin of every event stream")
     return streams
 
 
@@ -92,7 +95,7 @@ def _wait(fleet: DarkroomFleet, callers: Callers, port: int) -> list[Caller]:
     bodies = [json.dumps({"request": fleet.fleet.request(n)}) for n in range(WAITING // 2)]
     requests = [post("/v1/jobs", headers, body.encode()) for body in bodies]
     waiting = callers.call(port, requests, b"HTTP/1.1 200")
-    _listen_until(callers, lambda: fleet.fleet.counts()["queued"] >= WAITING)
+    _listen_until(callers, lambda: fleet.fleet.counts()["queued"] >= WAITING, "the last job's row")
     return waiting
 
 
@@ -132,9 +135,9 @@ def _id(caller: Caller) -> UUID:
     return UUID(found[1].decode())
 
 
-def _listen_until(callers: Callers, is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not is_so():
-        if time.monotonic() > until:
-            raise Stuck(f"the waiting callers were not served within {PATIENCE_S:.0f} s")
+def _listen_until(callers: Callers, is_so: Callable[[], bool], what: str) -> None:
+    def is_so_by_now() -> bool:
         callers.listen(LISTEN_S)
+        return is_so()
+
+    until(is_so_by_now, what, look_again_s=0.0)

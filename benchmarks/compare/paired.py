@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.readings.book import Book
+from benchmarks.readings.reading import OURS
 from benchmarks.report.row import Row, number
-from benchmarks.report.rows import OURS, rows
+from benchmarks.report.rows import rows
 from chaos.markdown import aligned
 
 __all__ = ["Comparison", "abba", "compare", "comparison_table"]

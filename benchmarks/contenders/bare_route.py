@@ -9,7 +9,6 @@ autocommit.
 import argparse
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
+from benchmarks.contenders.own_connection import own_connection
 from playground.request.request import ImageRequest
 
 __all__ = ["DATABASE", "PATH"]
@@ -47,7 +47,6 @@ VALUES (%s, %s, %s, %s, %s) RETURNING accepted_at
 SELECT = "SELECT id, request, metadata, priority, accepted_at FROM bare_jobs WHERE id = %s"
 
 app = FastAPI()
-_local = threading.local()
 
 
 class Submission(BaseModel):
@@ -82,7 +81,7 @@ def submit(submission: Submission, idempotency_key: Annotated[str | None, Header
     request = submission.request.model_dump(exclude_none=True)
     metadata = None if submission.metadata is None else Jsonb(submission.metadata)
     values = (job_id, idempotency_key, Jsonb(request), metadata, submission.priority)
-    row = _connection().execute(INSERT, values).fetchone()
+    row = own_connection(os.environ[DATABASE]).execute(INSERT, values).fetchone()
     assert row is not None  # noqa: S101 - RETURNING
     return Job(
         id=job_id,
@@ -97,7 +96,7 @@ def submit(submission: Submission, idempotency_key: Annotated[str | None, Header
 @app.get(PATH + "/{job_id}")
 def show(job_id: UUID) -> Job:
     """Select a row."""
-    row = _connection().execute(SELECT, (job_id,)).fetchone()
+    row = own_connection(os.environ[DATABASE]).execute(SELECT, (job_id,)).fetchone()
     if row is None:
         raise HTTPException(404)
     return Job(
@@ -108,13 +107,6 @@ def show(job_id: UUID) -> Job:
         priority=row[3],
         accepted_at=row[4],
     )
-
-
-def _connection() -> "psycopg.Connection[tuple[Any, ...]]":
-    if not hasattr(_local, "connection"):
-        _local.connection = psycopg.connect(os.environ[DATABASE], autocommit=True)
-    connection: psycopg.Connection[tuple[Any, ...]] = _local.connection
-    return connection
 
 
 def main(argv: Sequence[str] | None = None) -> int:

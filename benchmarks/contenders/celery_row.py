@@ -6,12 +6,12 @@ queue on RabbitMQ. Started by `benchmarks/figures/api/accept_messages.py`.
 
 import json
 import os
-import threading
 from typing import Any
 
-import psycopg
 from celery import Celery
 from kombu import Queue
+
+from benchmarks.contenders.own_connection import own_connection
 
 __all__ = ["INSERT_ROW", "TABLE", "app", "insert_row"]
 
@@ -25,17 +25,12 @@ app = Celery("celery_row", broker=_BROKER, set_as_current=False)
 app.conf.task_queues = [Queue(_QUEUE, routing_key=_QUEUE, queue_arguments=_KIND)]
 app.conf.worker_prefetch_multiplier = 1
 app.conf.broker_connection_retry_on_startup = True
-_of_thread = threading.local()
 
 
 @app.task(name=INSERT_ROW, bind=True, acks_late=True, ignore_result=True)
 def insert_row(self: Any, request: dict[str, Any]) -> None:
     """Insert the message's request under its task id, once."""
-    connection = getattr(_of_thread, "connection", None)
-    if connection is None:
-        url = os.environ["ROW_DATABASE"]
-        connection = _of_thread.connection = psycopg.connect(url, autocommit=True)
-    connection.execute(
+    own_connection(os.environ["ROW_DATABASE"]).execute(
         "INSERT INTO rows VALUES (%s, %s) ON CONFLICT DO NOTHING",
         (self.request.id, json.dumps(request)),
     )

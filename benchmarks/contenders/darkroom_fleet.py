@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid_utils.compat import uuid7
 
 from benchmarks.contenders.plain_paths import switch_off
+from benchmarks.readings.reading import OURS
 from benchmarks.servers.processes import peak_bytes
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until
@@ -46,7 +47,7 @@ class DarkroomFleet:
         without: Sequence[str] = (),
         **settings: object,
     ) -> None:
-        self.name = "Darkroom" if workers == 1 else f"Darkroom, {workers} processes"
+        self.name = OURS if workers == 1 else f"{OURS}, {workers} processes"
         self.calls = workers * concurrency
         self._servers = servers
         self._workers = workers

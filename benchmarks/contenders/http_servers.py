@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.contenders.bare_route import DATABASE
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
+from tests.services.postgres import psycopg_url
 from tests.services.server import Server
 
 __all__ = ["bare_route", "gateway"]
@@ -40,7 +41,7 @@ def gateway(fleet: DarkroomFleet, folder: Path, **settings: object) -> Iterator[
 def bare_route(fleet: DarkroomFleet, folder: Path) -> Iterator[Server]:
     """Run the bare route, with a table of its own in the fleet's database."""
     start = [sys.executable, "-P", "-m", "benchmarks.contenders.bare_route", "--port"]
-    address = fleet.fleet.database_url.replace("+psycopg", "")
+    address = psycopg_url(fleet.fleet.database_url)
     environment = {"PYTHONPATH": str(REPO), DATABASE: address}
     with _running("bare-route", start, environment, folder) as server:
         yield server

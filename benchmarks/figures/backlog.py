@@ -14,7 +14,7 @@ from benchmarks.contenders.textbook import celery_textbook, dramatiq_textbook
 from benchmarks.figures.account import Account
 from benchmarks.figures.many_rows import crowd
 from benchmarks.figures.million import MILLION
-from benchmarks.readings.reading import Reading
+from benchmarks.readings.reading import OURS, Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until
@@ -76,8 +76,8 @@ def _worked_off(servers: Servers, fleet: DarkroomFleet, size: int, jobs: int) ->
     held = max(0, _broker_bytes(servers) - before)
     fleet.drain()
     cost = numbers["worker_ms"] + numbers["postgres_ms"]
-    yield Reading(BACKLOG, "Darkroom", {"queued": size, "cost_ms": cost, **numbers})
-    yield Reading(BROKER, "Darkroom", {"queued": size, "memory_mb": held / 1e6})
+    yield Reading(BACKLOG, OURS, {"queued": size, "cost_ms": cost, **numbers})
+    yield Reading(BROKER, OURS, {"queued": size, "memory_mb": held / 1e6})
 
 
 def _broker_bytes(servers: Servers) -> int:

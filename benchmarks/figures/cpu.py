@@ -10,13 +10,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.textbook import celery_textbook, dramatiq_textbook
 from benchmarks.figures.account import Account
-from benchmarks.readings.reading import Reading, mean_of
+from benchmarks.readings.reading import Reading, in_turns
 from benchmarks.scale import Scale
 from benchmarks.servers.servers import Servers, over_tls
 from benchmarks.servers.until import until
@@ -106,11 +107,12 @@ def raw(servers: Servers, images: int, *, checks: bool, at_once: int = 1) -> flo
 
 def _one_and_two(servers: Servers, images: int, figure: str) -> Iterator[Reading]:
     """Run one process, two, two and one, so that a drift of the machine affects both."""
-    order = (1, 2, 2, 1)
-    fleets = (DarkroomFleet(servers, workers=n, concurrency=CALLS // n) for n in order)
-    one, two, two_again, one_again = (delivered(servers, fleet, images, figure) for fleet in fleets)
-    yield mean_of(one, one_again)
-    yield mean_of(two, two_again)
+
+    def run(workers: int) -> Reading:
+        fleet = DarkroomFleet(servers, workers=workers, concurrency=CALLS // workers)
+        return delivered(servers, fleet, images, figure)
+
+    yield from in_turns(partial(run, 1), partial(run, 2))
 
 
 def delivered(servers: Servers, contender: Contender, images: int, figure: str) -> Reading:

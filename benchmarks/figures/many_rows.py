@@ -16,6 +16,7 @@ from storage.batches.batches import create_batch, open_batch
 from storage.db.database import Database
 from storage.intake.insert import insert_jobs
 from storage.records.job import NewJob
+from tests.services.postgres import psycopg_url
 
 __all__ = ["crowd"]
 
@@ -59,8 +60,7 @@ def crowd(
     Returns:
         The batch of the queued rows.
     """
-    plain = url.replace("+psycopg", "")
-    with psycopg.connect(plain, autocommit=True) as connection:
+    with psycopg.connect(psycopg_url(url), autocommit=True) as connection:
         if ended:
             done = _copies(db, connection, request, ended)
             connection.execute(END, [done])

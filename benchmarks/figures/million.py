@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.http_servers import gateway
-from benchmarks.readings.reading import Reading
+from benchmarks.readings.reading import OURS, Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.processes import charged_s, peak_bytes
 from benchmarks.servers.servers import Servers
@@ -41,7 +41,7 @@ def million(servers: Servers, scale: Scale) -> Iterator[Reading]:
                 "gateway_s": charged_s(server.pid) - before_s,
                 "postgres_s": charged_s(servers.postgres.pid) - before,
             }
-        yield Reading(MILLION, "Darkroom", numbers)
+        yield Reading(MILLION, OURS, numbers)
     finally:
         fleet.stop()
 

@@ -13,11 +13,11 @@ from benchmarks.figures.flight import FLIGHT
 from benchmarks.figures.leader import LEADER
 from benchmarks.figures.trips import TRIPS
 from benchmarks.readings.book import Book
+from benchmarks.readings.reading import OURS
 from chaos.markdown import aligned
 
 __all__ = ["sizing"]
 
-OURS = "Darkroom"
 FLEETS = (1, 10, 100, 1_000)
 #: The settings' defaults, and the middle of the 5 to 15 s that the API takes.
 CALLS = 256

@@ -8,11 +8,11 @@ from benchmarks.figures.api.accept_http import ACCEPT, BARE
 from benchmarks.figures.backlog import BACKLOG
 from benchmarks.figures.flight import FLIGHT
 from benchmarks.readings.book import Book
+from benchmarks.readings.reading import OURS
 from benchmarks.report.chart import Line, Panel, draw
 
 __all__ = ["PLOTS", "write_plots"]
 
-OURS = "Darkroom"
 PLOTS = {
     "performance-calls-in-flight.png": (
         "Peak memory of one process, and images a second, against calls in flight"

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from benchmarks.figures.wiretap import Turns, tapped
+from tests.services.postgres import psycopg_url
 
 READY = b"Z\x00\x00\x00\x05I"
 ROW = b"D\x00\x00\x00\x0c" + b"ZZZZZZZZ"
@@ -33,7 +34,7 @@ def test_statements_are_counted_in_any_pieces(step: int) -> None:
 def test_a_statement_is_a_round_trip(postgres_url: str) -> None:
     """Against a real server: each statement of its own is one, and a pipeline of them is one."""
     with (
-        tapped(postgres_url.replace("+psycopg", "")) as (tap, url),
+        tapped(psycopg_url(postgres_url)) as (tap, url),
         psycopg.connect(url, autocommit=True) as connection,
     ):
         before = tap.round_trips

@@ -89,6 +89,11 @@ class Installation:
     run_as: tuple[int, int] | None
 
 
+def psycopg_url(url: str) -> str:
+    """Return a database's SQLAlchemy URL as psycopg takes it."""
+    return url.replace("+psycopg", "")
+
+
 def _name_of(url: str) -> str:
     return url.rpartition("/")[2]
 

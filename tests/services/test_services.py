@@ -10,7 +10,7 @@ import requests
 from mypy_boto3_s3 import S3Client
 
 from tests.services import S3Endpoint, Simulator
-from tests.services.postgres import PostgresServer
+from tests.services.postgres import PostgresServer, psycopg_url
 from tests.services.redis import RedisServer
 from tests.services.s3 import S3Server
 
@@ -25,10 +25,6 @@ def _client(s3: S3Endpoint) -> S3Client:
     )
 
 
-def _plain(url: str) -> str:
-    return url.replace("+psycopg", "")
-
-
 @pytest.mark.parametrize("turn", [1, 2])
 def test_every_test_finds_an_empty_redis(redis_url: str, turn: int) -> None:
     """What one test leaves in Redis the next does not see."""
@@ -40,7 +36,7 @@ def test_every_test_finds_an_empty_redis(redis_url: str, turn: int) -> None:
 @pytest.mark.parametrize("turn", [1, 2])
 def test_every_test_finds_an_empty_database(postgres_url: str, turn: int) -> None:
     """Each test has a real PostgreSQL database to itself."""
-    with psycopg.connect(_plain(postgres_url)) as connection:
+    with psycopg.connect(psycopg_url(postgres_url)) as connection:
         assert connection.info.server_version >= 160000
         connection.execute(f"CREATE TABLE only_here AS SELECT {turn} AS turn".encode())
 
@@ -66,7 +62,7 @@ def test_redis_keeps_its_data_over_kill(redis_server: RedisServer) -> None:
 
 def test_postgres_keeps_its_data_over_kill(postgres_server: PostgresServer) -> None:
     """A PostgreSQL killed with -9 and started has every committed row, at its address."""
-    url = _plain(postgres_server.url)
+    url = psycopg_url(postgres_server.url)
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
     postgres_server.kill()

@@ -10,32 +10,29 @@ import hmac
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from benchmarks.contenders import bare_route as bare
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.http_servers import bare_route, gateway
+from benchmarks.figures.api.http_load import HttpLoad, Requests
 from benchmarks.figures.wiretap import tapped
-from benchmarks.readings.reading import Reading, mean_of
+from benchmarks.readings.reading import OURS, Reading, in_turns
 from benchmarks.scale import Scale
 from benchmarks.servers.blast import post, run_blast
-from benchmarks.servers.processes import charged_s
 from benchmarks.servers.servers import Servers
-from tests.services.server import Server
 
 __all__ = ["ACCEPT", "ACCEPT_HOOK", "ACCEPT_STATEMENTS", "BARE", "CLIENTS", "accept_http"]
 
 ACCEPT: Final = "jobs accepted over HTTP"
 ACCEPT_STATEMENTS: Final = "statements per job accepted over HTTP"
 ACCEPT_HOOK: Final = "hook deliveries accepted"
-OURS: Final = "Darkroom"
 BARE: Final = "bare route"
 CLIENTS: Final = (1, 4, 16, 64)
-#: Requests that are sent before the measured ones, as a part of them.
-WARM_UP: Final = 4
 #: Jobs whose statements are counted, for each number of clients: fewer than fill a window.
 COUNTED: Final = 90
 
@@ -48,7 +45,6 @@ secrets = ["{secret}"]
 request = { prompt = "{title}", width = 1024, height = 768 }
 """
 
-Requests = Callable[[int], Sequence[bytes]]
 _numbers = itertools.count()
 
 
@@ -66,57 +62,16 @@ def accept_http(servers: Servers, scale: Scale) -> Iterator[Reading]:
 def _costs(servers: Servers, fleet: DarkroomFleet, folder: Path, scale: Scale) -> Iterator[Reading]:
     with ExitStack() as stack:
         ours = stack.enter_context(gateway(fleet, folder, hooks_file=_hooks_file(folder)))
-        load = _Load(servers, folder, scale.posts)
+        load = HttpLoad(servers, folder, scale.posts, unit="jobs", status=202)
         for clients in CLIENTS:
+            accept = partial(load.reading, ACCEPT, OURS, ours, _jobs("/v1/jobs"), clients)
             if scale.is_darkroom_only:
-                yield load.reading(ACCEPT, OURS, ours, _jobs("/v1/jobs"), clients)
+                yield accept()
                 continue
             with bare_route(fleet, folder) as route:
-                pair = [(OURS, ours, _jobs("/v1/jobs")), (BARE, route, _jobs(bare.PATH))]
-                first, second, third, fourth = (
-                    load.reading(ACCEPT, name, server, made, clients)
-                    for name, server, made in (*pair, *reversed(pair))
-                )
-            yield mean_of(first, fourth)
-            yield mean_of(second, third)
+                insert = partial(load.reading, ACCEPT, BARE, route, _jobs(bare.PATH), clients)
+                yield from in_turns(accept, insert)
         yield load.reading(ACCEPT_HOOK, OURS, ours, _deliveries, 16)
-
-
-class _Load:
-    """Loads a server, and reads what that was charged."""
-
-    def __init__(self, servers: Servers, folder: Path, posts: int) -> None:
-        self._servers = servers
-        self._folder = folder
-        self._posts = posts
-
-    def reading(
-        self, figure: str, name: str, server: Server, made: Requests, clients: int
-    ) -> Reading:
-        """Return the costs of a job."""
-        warm_up = max(self._posts // WARM_UP, clients)
-        run_blast(server.port, made(warm_up), clients=clients, folder=self._folder)
-        requests = made(self._posts)
-        before_s, before = charged_s(server.pid), self._servers.charges()
-        blast = run_blast(server.port, requests, clients=clients, folder=self._folder)
-        used_s, after = charged_s(server.pid) - before_s, self._servers.charges()
-        if blast.statuses != {"202": self._posts}:
-            raise RuntimeError(f"not all of {name}'s answers were 202: {blast.statuses}")
-        each = after.each_ms(before, self._posts)
-        return Reading(
-            figure,
-            name,
-            {
-                "clients": clients,
-                "gateway_ms": 1000 * used_s / self._posts,
-                "postgres_ms": each["postgres_ms"],
-                "broker_ms": each["broker_ms"],
-                "client_ms": 1000 * blast.cpu_s / self._posts,
-                "jobs_per_s": self._posts / blast.took_s,
-                "median_ms": blast.median_ms,
-                "p99_ms": blast.p99_ms,
-            },
-        )
 
 
 def _statements(fleet: DarkroomFleet, folder: Path) -> Iterator[Reading]:

@@ -20,7 +20,6 @@ from uuid import UUID, uuid4
 import psycopg
 import redis
 from kombu import Connection
-from sqlalchemy import make_url
 
 from benchmarks.contenders.celery_row import INSERT_ROW, TABLE
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
@@ -31,6 +30,7 @@ from benchmarks.servers.servers import Servers
 from benchmarks.servers.until import until
 from chaos.malformed.shapes import Shape
 from chaos.malformed.wire import put_on_rabbitmq, put_on_redis
+from tests.services.postgres import psycopg_url
 from tests.services.server import Server
 
 __all__ = ["BROKERS", "MESSAGES", "PRODUCERS", "REFERENCE", "accept_messages"]
@@ -89,7 +89,7 @@ def _readings(
     figure = MESSAGES.format(broker=broker)
     worker = make(servers, server)
     try:
-        with psycopg.connect(_plain(worker.database_url), autocommit=True) as table:
+        with psycopg.connect(psycopg_url(worker.database_url), autocommit=True) as table:
             run = _Run(servers, server, worker, table)
             run.queued(WARM_UP)
             halves = [run.queued(scale.messages // 2) for _ in range(2)]
@@ -192,14 +192,14 @@ class _CeleryRow:
     def __init__(self, servers: Servers, server: Any) -> None:
         self.database_url = servers.migrated()
         self.queue = f"rows-{uuid4().hex[:12]}"
-        with psycopg.connect(_plain(self.database_url), autocommit=True) as table:
+        with psycopg.connect(psycopg_url(self.database_url), autocommit=True) as table:
             table.execute(TABLE)
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(REPO),
             "ROW_BROKER": server.url,
             "ROW_QUEUE": self.queue,
-            "ROW_DATABASE": _plain(self.database_url),
+            "ROW_DATABASE": psycopg_url(self.database_url),
         }
         command = [sys.executable, "-m", "celery", "-A", "benchmarks.contenders.celery_row"]
         pool = ["worker", "-P", "threads", "-c", "4", "-l", "WARNING", "-n", f"{self.queue}@%h"]
@@ -252,8 +252,3 @@ def _declare(server: Any, queue: str) -> None:
         with Connection(server.url) as connection:
             channel: Any = connection.default_channel
             channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
-
-
-def _plain(url: str) -> str:
-    """Return a URL for psycopg."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -20,7 +20,7 @@ from uuid import UUID
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.contenders.http_servers import gateway
 from benchmarks.figures.wiretap import Wiretap, tapped
-from benchmarks.readings.reading import Reading
+from benchmarks.readings.reading import OURS, Reading
 from benchmarks.scale import Scale
 from benchmarks.servers.blast import get, post
 from benchmarks.servers.callers import Caller, Callers
@@ -33,7 +33,6 @@ WAITING_STATEMENTS: Final = "statements a second with waiting callers, {way}"
 END_TO_ANSWER: Final = "end to answer, {way}, {kind}"
 WAYS: Final = ("with Redis", "without Redis")
 KINDS: Final = ("Prefer: wait", "event stream")
-OURS: Final = "Darkroom"
 #: Half of a gateway's slots, which is what one owner may have.
 WAITING: Final = 1000
 #: Calls in flight and their seconds: about 48 ends a second, within the longest wait.

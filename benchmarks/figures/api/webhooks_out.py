@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,13 +24,14 @@ import psycopg
 from benchmarks.contenders.bare_post import DATABASE
 from benchmarks.contenders.darkroom_fleet import DarkroomFleet
 from benchmarks.figures.wiretap import tapped
-from benchmarks.readings.reading import Reading, mean_of
+from benchmarks.readings.reading import OURS, Reading, in_turns
 from benchmarks.scale import Scale
 from benchmarks.servers.processes import charged_s
 from benchmarks.servers.servers import Servers
 from benchmarks.servers.sink_process import Sink, sink_in
 from benchmarks.servers.until import until
 from tasks.webhooks.sending.signature import new_secret
+from tests.services.postgres import psycopg_url
 from tests.services.server import Server
 
 __all__ = [
@@ -44,7 +46,6 @@ __all__ = [
 DELIVERIES: Final = "webhooks delivered"
 DELIVERY_STATEMENTS: Final = "statements per webhook delivered"
 BESIDE_DEAD: Final = "live receivers beside dead ones of the same owner"
-OURS: Final = "Darkroom"
 BARE_POST: Final = "bare POST"
 #: Receivers that accept a connection and never answer, and deliveries due to each.
 DEAD: Final = 40
@@ -86,13 +87,11 @@ def webhooks_out(servers: Servers, scale: Scale) -> Iterator[Reading]:
 
 def _costs(servers: Servers, receiver: Sink, ours: "_Worker", scale: Scale) -> Iterator[Reading]:
     ours.deliver(WARM_UP)
-    first = ours.cost(scale.deliveries)
+    cost = partial(ours.cost, scale.deliveries)
     if scale.is_darkroom_only:
-        yield first
-        return
-    second, third = (_bare(servers, receiver, ours.address, scale.deliveries) for _ in range(2))
-    yield mean_of(first, ours.cost(scale.deliveries))
-    yield mean_of(second, third)
+        yield cost()
+    else:
+        yield from in_turns(cost, partial(_bare, servers, receiver, ours.address, scale.deliveries))
 
 
 class _Worker:
@@ -104,7 +103,7 @@ class _Worker:
         self._tap = tap
         [self._pid] = fleet.pids
         self._target = f"http://{Server.host}:{receiver.port}/hook"
-        self.address = fleet.fleet.database_url.replace("+psycopg", "")
+        self.address = psycopg_url(fleet.fleet.database_url)
         self._table = psycopg.connect(self.address, autocommit=True)
 
     def close(self) -> None:

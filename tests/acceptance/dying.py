@@ -1,10 +1,8 @@
 """`darkroom worker` that is killed while it accepts a group of messages: `kill -9` by itself.
 
 Run as a module, by a test. The first argument is the step before which it dies: `commit`, `ack`
-(the rows are committed) or `end` (the messages are acknowledged).
-
-A group is written only after all messages have been gathered. Kombu can lose a message on Redis
-that it has taken off its list and not noted yet (kombu#305), and this test is not about that.
+(the rows are committed) or `end` (the messages are acknowledged). The second is how many messages
+it gathers before it writes a group.
 """
 
 import os
@@ -17,8 +15,9 @@ from typing import Any
 from darkroom.__main__ import main
 from tasks.messages.group_ack import GroupAck
 from tasks.submission.accept_groups import AcceptGroups
+from tasks.submission.message_groups import MessageGroups
 
-GATHER_S = 2.0
+LOOK_AGAIN_S = 0.01
 
 
 def die() -> None:
@@ -26,14 +25,22 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def slow(write: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the writing of a group, which begins when all messages have been gathered."""
+def gather(count: int) -> None:
+    """Have each group written only after so many messages have come to this worker."""
+    gathered: list[Any] = []
+    add, write = MessageGroups.add, AcceptGroups.write
+
+    def add_and_note(groups: MessageGroups, message: Any, body_bytes: int) -> None:
+        add(groups, message, body_bytes)
+        gathered.append(message)
 
     def write_later(groups: AcceptGroups, members: Any) -> Any:
-        time.sleep(GATHER_S)
+        while len(gathered) < count:
+            time.sleep(LOOK_AGAIN_S)
         return write(groups, members)
 
-    return write_later
+    type.__setattr__(MessageGroups, "add", add_and_note)
+    type.__setattr__(AcceptGroups, "write", write_later)
 
 
 def dying_in_write(write: Callable[..., Any], *, is_committed: bool) -> Callable[..., Any]:
@@ -67,5 +74,5 @@ if __name__ == "__main__":
     else:
         dying = dying_in_write(AcceptGroups.write, is_committed=step == "ack")
         type.__setattr__(AcceptGroups, "write", dying)
-    type.__setattr__(AcceptGroups, "write", slow(AcceptGroups.write))
+    gather(int(sys.argv.pop(1)))
     main()

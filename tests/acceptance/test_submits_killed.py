@@ -1,4 +1,9 @@
-"""A worker that is killed while it accepts a group of messages loses none, and doubles none."""
+"""A worker that is killed while it accepts a group of messages loses none, and doubles none.
+
+On Redis it dies after it has gathered every message. Before that, a kill can lose the one message
+that Kombu has taken off its list and not noted yet (kombu#305, docs/reliability.md). RabbitMQ has
+no such moment, and never sends a worker all of them.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +17,12 @@ from tests.services import S3Endpoint
 
 MESSAGES = 12
 
+#: How many a worker gathers before it writes, so that it has a group of several.
+GATHERED = {"redis_url": MESSAGES, "rabbitmq_url": 4}
+
 
 @pytest.mark.parametrize("step", ["commit", "ack", "end"])
-@pytest.mark.parametrize("broker", ["redis_url", "rabbitmq_url"])
+@pytest.mark.parametrize("broker", GATHERED)
 def test_each_message_is_one_row_wherever_the_worker_died(
     make_fleet: MakeFleet,
     migrated_sqlite_url: str,
@@ -33,7 +41,8 @@ def test_each_message_is_one_row_wherever_the_worker_died(
     }
     stranger = Stranger(fleet)
     ids = [stranger.send(f"a paper fox {number}") for number in range(MESSAGES)]
-    dying = fleet.start_from_nothing("tests.acceptance.dying", step, "worker")
+    count = str(GATHERED[broker])
+    dying = fleet.start_from_nothing("tests.acceptance.dying", step, count, "worker")
     fleet.wait_until(lambda: dying.poll() is not None, "it never died")
     fleet.start_worker()
     for job_id in ids:

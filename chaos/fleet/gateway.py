@@ -53,8 +53,11 @@ class GatewayProcess:
 
     @property
     def children(self) -> list[psutil.Process]:
-        """Return the processes that serve for it, if it has several."""
-        return psutil.Process(self._process.pid).children()
+        """Return the processes that serve for it, if it has several and runs."""
+        try:
+            return psutil.Process(self._process.pid).children()
+        except psutil.NoSuchProcess:
+            return []
 
     def kill(self) -> None:
         """Send SIGKILL, and wait until it has ended."""

@@ -68,11 +68,15 @@ class _Gateways:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._orphans: list[psutil.Process] = []
-        self._now = self._started()
+        self._now = self._new()
 
     def port(self) -> int:
         """Return the port of the gateway that serves now."""
         return self._now.port
+
+    def wait_ready(self) -> None:
+        """Wait until the gateway that was started last serves."""
+        self._now.wait_ready()
 
     def kill_one_child(self) -> None:
         """Kill one of the processes; their parent replaces it."""
@@ -95,7 +99,8 @@ class _Gateways:
 
     def replace(self) -> None:
         """Start another gateway."""
-        self._now = self._started()
+        self._now = self._new()
+        self.wait_ready()
 
     def must_have_left(self, stage: Stage) -> None:
         """Require that no process has outlived its parent."""
@@ -109,16 +114,15 @@ class _Gateways:
             if process.is_running():
                 process.kill()
 
-    def _started(self) -> GatewayProcess:
-        gateway = GatewayProcess(self._fleet, gateway_processes=PROCESSES)
-        gateway.wait_ready()
-        return gateway
+    def _new(self) -> GatewayProcess:
+        return GatewayProcess(self._fleet, gateway_processes=PROCESSES)
 
 
 @contextmanager
 def _gateways(fleet: Fleet) -> Iterator[_Gateways]:
     gateways = _Gateways(fleet)
     try:
+        gateways.wait_ready()
         yield gateways
     finally:
         gateways.close()
